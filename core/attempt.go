@@ -1,0 +1,206 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// plainSettle is how long after a SIGTERM that may mean "ready" the new process
+// must have lived. One that sends the signal and dies has not taken over.
+const plainSettle = time.Second
+
+// errTermWasAStop: a SIGTERM that could have been a plain program's "ready" was
+// not, because the new process speaks the protocol. It was meant for the service.
+var errTermWasAStop = errors.New("gracex: stopped during the upgrade")
+
+// attempt is one try at starting the next generation.
+type attempt struct {
+	*Upgrader
+	began  time.Time
+	cancel context.CancelCauseFunc
+	result chan attemptResult // room for one
+
+	started atomic.Bool   // the new process exists
+	spoke   atomic.Bool   // it has said hello
+	term    chan struct{} // a SIGTERM that may be its "ready"; room for one
+}
+
+type attemptResult struct {
+	next *successor // nil with an error
+	err  error
+}
+
+// begin starts an attempt. ctx ending gives it up.
+func (u *Upgrader) begin(ctx context.Context) *attempt {
+	a := &attempt{
+		Upgrader: u,
+		began:    time.Now(),
+		result:   make(chan attemptResult, 1),
+		term:     make(chan struct{}, 1),
+	}
+	ctx, a.cancel = context.WithCancelCause(ctx)
+	go func() {
+		next, err := a.run(ctx)
+		a.result <- attemptResult{next, err}
+	}()
+	return a
+}
+
+// mayBePlain reports whether a SIGTERM that comes now may be the new process's
+// way to say that it is ready.
+func (a *attempt) mayBePlain() bool { return a.started.Load() && !a.spoke.Load() && len(a.term) == 0 }
+
+func (a *attempt) noteTerm() { a.term <- struct{}{} }
+
+func (a *attempt) run(ctx context.Context) (*successor, error) {
+	if os.Getpid() == 1 {
+		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; run the program under an init (docker run --init)", ErrUnsupported)
+	}
+	hookCtx, cancel := context.WithTimeout(ctx, a.cfg.readyTimeout)
+	defer cancel()
+	for _, hook := range a.cfg.preFork {
+		if err := runHook(hookCtx, hook); err != nil {
+			if ctx.Err() != nil {
+				return nil, wrap("upgrade", context.Cause(ctx))
+			}
+			return nil, fmt.Errorf("%w: pre-fork hook: %w", ErrVetoed, err)
+		}
+	}
+	next, err := a.start()
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
+	readyCtx, cancel := context.WithTimeoutCause(ctx, a.cfg.readyTimeout, errNotReadyInTime)
+	defer cancel()
+	for _, hook := range a.cfg.postFork {
+		err := runHook(readyCtx, func(ctx context.Context) error { hook(ctx, next.pid()); return nil })
+		if err != nil && readyCtx.Err() == nil {
+			a.log.Error("a post-fork hook failed", "error", err)
+		}
+	}
+	if err = a.await(readyCtx, next); err != nil {
+		next.abort(err.Error())
+		a.listeners.restore()
+		return nil, next.explain(err)
+	}
+	return next, nil
+}
+
+// start starts the new process with the listeners from descriptor 3 up and the
+// control socket after them.
+func (a *attempt) start() (*successor, error) {
+	path, err := boot.launch.path()
+	if err != nil {
+		return nil, &StartError{Path: path, Err: err}
+	}
+	names, files, err := a.listeners.passOn()
+	if err != nil {
+		return nil, wrap("upgrade: duplicating the listeners", err)
+	}
+	defer func() {
+		for _, s := range files {
+			_ = fd.Close(s)
+		}
+	}()
+	ctl, end, err := fd.Pair()
+	if err != nil {
+		if errors.Is(err, fd.ErrUnsupported) {
+			return nil, ErrUnsupported
+		}
+		return nil, wrap("upgrade: control socket", err)
+	}
+	files = append(files, end)
+	_ = ctl.SetDeadline(time.Now().Add(parentWait))
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: names})
+	if err != nil {
+		_ = ctl.Close()
+		return nil, wrap("upgrade: control socket", err)
+	}
+	_ = ctl.SetDeadline(time.Time{})
+	control := strconv.Itoa(wire.Version) + ":" + strconv.Itoa(fd.First+len(files)-1)
+	proc, err := a.sys.start(path, boot.launch, control, files)
+	if err != nil {
+		_ = ctl.Close()
+		file, remedy := explain(path, boot.launch.dir)
+		return nil, &StartError{Path: path, File: file, Reason: remedy, Err: err}
+	}
+	a.started.Store(true)
+	return newSuccessor(path, proc, ctl), nil
+}
+
+// errNotReadyInTime is the ready timeout's cause.
+var errNotReadyInTime = fmt.Errorf("%w: it was not ready in time", ErrTimeout)
+
+// await returns nil when the new process is ready, else why it won't be.
+func (a *attempt) await(ctx context.Context, next *successor) error {
+	frames := next.frames
+	var settled <-chan time.Time
+	for {
+		select {
+		case ev := <-frames:
+			ready, err := a.heard(ev)
+			if ready || err != nil {
+				return err
+			}
+			if a.spoke.Load() && settled != nil {
+				return errTermWasAStop
+			}
+			if ev.err != nil {
+				frames = nil
+			}
+		case <-next.exited:
+			if reason := next.lastWords(frames); reason != "" {
+				return errors.New(reason)
+			}
+			return errors.New("it ended before it was ready")
+		case <-a.term:
+			if a.spoke.Load() {
+				return errTermWasAStop
+			}
+			t := time.NewTimer(plainSettle)
+			defer t.Stop()
+			settled = t.C
+		case <-settled:
+			next.plain = true
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// heard judges what came over the control socket.
+func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
+	var version wire.VersionError
+	switch {
+	case ev.err == nil:
+	case !a.spoke.Load() && (errors.As(ev.err, &version) || errors.Is(ev.err, io.EOF)):
+		// Another major version, or a plain program that closed what it does
+		// not know: SIGTERM will tell.
+		return false, nil
+	case errors.Is(ev.err, io.EOF):
+		return false, errors.New("it closed the control socket before it was ready")
+	default:
+		return false, fmt.Errorf("control socket: %w", ev.err)
+	}
+	switch ev.Type {
+	case wire.Hello:
+		a.spoke.Store(true)
+		return false, nil
+	case wire.Ready:
+		return true, nil
+	case wire.Failed:
+		return false, errors.New(ev.reason())
+	}
+	return false, fmt.Errorf("it sent an unexpected %v frame", ev.Type)
+}

@@ -1,0 +1,199 @@
+package core
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+)
+
+// connState is what a connection is doing, as far as the drain cares.
+type connState int32
+
+const (
+	connRaw      connState = iota // accepted by the program's own loop
+	connNew                       // accepted for a server; no request yet
+	connActive                    // a request is read or answered
+	connIdle                      // between two requests
+	connHijacked                  // the program took it over
+)
+
+// farewell says why a connection is expected to close.
+type farewell uint32
+
+const (
+	farewellNone   farewell = iota
+	farewellPolite          // its last response carried Connection: close, or GOAWAY was sent
+	farewellIdle            // it was idle and its time was over
+	farewellCut             // the deadline
+)
+
+// conn is an accepted connection. It stands between the socket and net/http
+// (under TLS where there is TLS), costs one allocation a connection and none a
+// request, and leaves the connection table when it is closed.
+type conn struct {
+	net.Conn
+	table *connTable
+	from  *listener // nil when the program brought the listener
+	outer *tls.Conn // over this one, if there is TLS; guarded by table.mu
+
+	state    atomic.Int32
+	begun    atomic.Bool // a byte of the next request has been read
+	http2    atomic.Bool
+	requests atomic.Int32 // handlers that run for it
+	idle     atomic.Int64 // since when it is idle, in the table's clock
+	farewell atomic.Uint32
+	closed   atomic.Bool
+}
+
+// Read notes that a request has begun: from its first byte on it must be
+// answered, or be counted as cut.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.begun.Load() {
+		c.begun.Store(true)
+	}
+	return n, err
+}
+
+// Close closes the connection and takes it out of the table. The first call
+// counts.
+func (c *conn) Close() error {
+	if !c.closed.Swap(true) {
+		c.table.remove(c)
+	}
+	return c.Conn.Close()
+}
+
+// NetConn returns the connection that was accepted, as tls.Conn.NetConn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// ReadFrom keeps sendfile and splice: net/http looks for it.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	if rf, ok := c.Conn.(io.ReaderFrom); ok {
+		return rf.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+}
+
+// CloseWrite keeps net/http's half-close after a request that it refused.
+func (c *conn) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return syscall.ENOTSUP
+}
+
+// SyscallConn gives access to the descriptor where there is one.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, syscall.ENOTSUP
+}
+
+func (c *conn) setState(st connState) {
+	if st == connIdle {
+		c.begun.Store(false)
+		c.idle.Store(c.table.now())
+	}
+	c.state.Store(int32(st))
+}
+
+func (c *conn) is(st connState) bool { return connState(c.state.Load()) == st }
+
+// unanswered counts the requests that have been read, in part at least, and not
+// answered.
+func (c *conn) unanswered() int {
+	if n := int(c.requests.Load()); n > 0 || c.http2.Load() {
+		return n
+	}
+	switch connState(c.state.Load()) {
+	case connActive:
+		return 1
+	case connNew:
+		// Under TLS the first bytes are the handshake's.
+		if c.begun.Load() && c.tls() == nil {
+			return 1
+		}
+	case connIdle:
+		if c.begun.Load() {
+			return 1
+		}
+	}
+	return 0
+}
+
+// quiet reports whether closing the connection loses no request: nothing is
+// unanswered, and nothing that has arrived waits to be read.
+func (c *conn) quiet() bool {
+	if !c.is(connIdle) && !c.is(connNew) || c.unanswered() > 0 {
+		return false
+	}
+	rc, err := c.SyscallConn()
+	return err != nil || !fd.Pending(rc)
+}
+
+func (c *conn) tls() *tls.Conn {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	return c.outer
+}
+
+// dismiss closes the connection for the given reason. TLS says goodbye.
+func (c *conn) dismiss(why farewell) {
+	c.farewell.Store(uint32(why))
+	if tc := c.tls(); tc != nil {
+		_ = tc.Close()
+	}
+	_ = c.Close()
+}
+
+// tracked finds the connection of ours in what net/http holds, or nil.
+func tracked(nc net.Conn) *conn {
+	for nc != nil {
+		switch v := nc.(type) {
+		case *conn:
+			return v
+		case interface{ NetConn() net.Conn }: // *tls.Conn and its like
+			nc = v.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// exposed is the connection that a user's ConnState and ConnContext see: what
+// net/http alone would have shown.
+func exposed(nc net.Conn) net.Conn {
+	if c, ok := nc.(*conn); ok {
+		return c.Conn
+	}
+	return nc
+}
+
+// fromHTTP translates net/http's state.
+func fromHTTP(st http.ConnState) (connState, bool) {
+	switch st {
+	case http.StateNew:
+		return connNew, true
+	case http.StateActive:
+		return connActive, true
+	case http.StateIdle:
+		return connIdle, true
+	case http.StateHijacked:
+		return connHijacked, true
+	}
+	return 0, false // closed: Close tells
+}
+
+// clock is the table's: nanoseconds since it was made.
+type clock struct{ base time.Time }
+
+func (c clock) now() int64 { return int64(time.Since(c.base)) }

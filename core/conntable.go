@@ -1,0 +1,119 @@
+package core
+
+import (
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// connTable holds the open connections of a generation and its counts.
+type connTable struct {
+	clock
+	draining <-chan struct{} // the generation's: what Draining returns
+
+	served atomic.Uint64 // requests whose handler has returned
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	ledger  Ledger        // the counts of connections; see Stats
+	changed chan struct{} // a nudge when a connection leaves; room for one
+}
+
+func newConnTable(draining <-chan struct{}) *connTable {
+	return &connTable{
+		clock:    clock{time.Now()},
+		draining: draining,
+		conns:    make(map[*conn]struct{}),
+		changed:  make(chan struct{}, 1),
+	}
+}
+
+// track takes a connection in. It is in the table before anybody else sees it.
+func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
+	c := &conn{Conn: nc, table: t, from: from}
+	c.setState(st)
+	t.mu.Lock()
+	t.conns[c] = struct{}{}
+	if !c.shadow() {
+		t.ledger.Accepted++
+	}
+	t.mu.Unlock()
+	return c
+}
+
+// shadow reports whether another entry of the table stands for the connection:
+// the program wrapped one of our listeners in a type that hides it, and what a
+// server accepts from that type is tracked again.
+func (c *conn) shadow() bool {
+	return c.from != nil && c.from.wrapped.Load() && c.is(connRaw)
+}
+
+func (t *connTable) remove(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+	switch farewell(c.farewell.Load()) {
+	case farewellPolite:
+		t.ledger.ClosedPolitely++
+	case farewellIdle:
+		t.ledger.ClosedIdle++
+	}
+	t.nudge()
+}
+
+// nudge makes a drain look again.
+func (t *connTable) nudge() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// all returns the open connections.
+func (t *connTable) all() []*conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*conn, 0, len(t.conns))
+	for c := range t.conns {
+		if !c.shadow() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// quiet returns the connections that can be closed without losing a request,
+// longest idle first.
+func (t *connTable) quiet() []*conn {
+	out := slices.DeleteFunc(t.all(), func(c *conn) bool { return !c.quiet() })
+	slices.SortFunc(out, func(a, b *conn) int { return int(a.idle.Load() - b.idle.Load()) })
+	return out
+}
+
+// remaining counts what a drain still waits for.
+func (t *connTable) remaining() Remaining {
+	var r Remaining
+	for _, c := range t.all() {
+		if c.is(connHijacked) {
+			r.Hijacked++
+			continue
+		}
+		r.Connections++
+		r.Requests += c.unanswered()
+	}
+	return r
+}
+
+// cutAll closes everything that is left, and counts it as cut.
+func (t *connTable) cutAll() Remaining {
+	left := t.remaining()
+	t.mu.Lock()
+	t.ledger.Cut = left
+	t.mu.Unlock()
+	for _, c := range t.all() {
+		c.dismiss(farewellCut)
+	}
+	return left
+}

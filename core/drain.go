@@ -1,0 +1,178 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	// sweepTime is how long a stop goes on accepting what the kernel has queued:
+	// closing the listener resets those connections.
+	sweepTime = 5 * time.Millisecond
+	// stopLinger is how long a stop lets idle connections ask once more. With no
+	// next generation there is nobody else who could answer.
+	stopLinger = time.Second
+	// idleWindow is the most that the end of a drain takes to close idle
+	// connections one by one, so that their clients do not all come back at once.
+	idleWindow = 3 * time.Second
+	// idleTick is the grain of that.
+	idleTick = 20 * time.Millisecond
+	// hookGrace bounds the OnDrainTimeout hooks.
+	hookGrace = 5 * time.Second
+	// closeGrace bounds closing a listener. It blocks only if another process
+	// has made the socket blocking.
+	closeGrace = time.Second
+)
+
+// sweep lets the accept loops take what is queued, and no more.
+func sweep(listeners []*listener) {
+	for _, l := range listeners {
+		if d, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+			_ = d.SetDeadline(time.Now().Add(sweepTime))
+		}
+	}
+	time.Sleep(sweepTime)
+}
+
+// closeAll closes the listeners.
+func closeAll(listeners []*listener, unlink bool) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for _, l := range listeners {
+			_ = l.close(unlink)
+			l.settle()
+		}
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeGrace):
+	}
+}
+
+// drainer finishes what a generation has accepted. The rungs, which the numbers
+// below refer to, are in docs/drain.md.
+type drainer struct {
+	*Upgrader
+	handover bool
+	began    time.Time
+	deadline time.Time
+}
+
+// runDrain returns when everything that was accepted has been answered, closed
+// or cut.
+func (u *Upgrader) runDrain(handover bool) error {
+	d := &drainer{Upgrader: u, handover: handover, began: time.Now()}
+	d.deadline = d.began.Add(u.cfg.drainTimeout)
+	d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", handover, "open", u.conns.remaining().String())
+	d.tell()
+	err := d.finish()
+	close(u.finished)
+	for _, s := range u.servers { // no more are added while draining
+		_ = s.inner.Close()
+	}
+	if handover && u.seenOff != nil {
+		select {
+		case <-u.seenOff: // this generation's duty to the one before
+		case <-u.cut:
+		}
+	}
+	return err
+}
+
+// tell: rungs 3 and 4. Shutdown of the program's own servers runs their
+// RegisterOnShutdown hooks and sends GOAWAY; it sees no connection.
+func (d *drainer) tell() {
+	told := make(map[*http.Server]bool)
+	for _, s := range d.servers {
+		if !told[s.user] {
+			told[s.user] = true
+			go func() { _ = s.user.Shutdown(context.Background()) }()
+		}
+		_ = s.ln.Close() // a listener that is not in the table
+	}
+}
+
+// finish waits for the connections, and closes what is idle when its time has
+// come (rung 5). Rung 2 is the servers' own: ServeHTTP.
+func (d *drainer) finish() error {
+	deadline := time.NewTimer(time.Until(d.deadline))
+	defer deadline.Stop()
+	tick := time.NewTicker(idleTick)
+	defer tick.Stop()
+	for !d.over() {
+		select {
+		case <-d.conns.changed:
+		case <-tick.C:
+			d.closeIdle()
+		case <-deadline.C:
+			return d.cutRest("the deadline has come")
+		case <-d.cut:
+			return d.cutRest("a second stop was asked for")
+		}
+	}
+	return nil
+}
+
+// over reports whether nothing is left: the accept loops have ended and every
+// connection they took is closed.
+func (d *drainer) over() bool {
+	for _, s := range d.servers {
+		if !isClosed(s.ended) {
+			return false
+		}
+	}
+	return len(d.conns.all()) == 0
+}
+
+// closeIdle closes idle connections, longest idle first. After a handover their
+// clients have until shortly before the deadline to ask, learn from the answer
+// and leave; the rest is spread over that last stretch.
+func (d *drainer) closeIdle() {
+	now := time.Now()
+	if !d.handover {
+		if now.Sub(d.began) >= min(stopLinger, d.cfg.drainTimeout/2) {
+			dismiss(d.conns.quiet())
+		}
+		return
+	}
+	window := min(d.cfg.drainTimeout/10, idleWindow)
+	left := d.deadline.Sub(now)
+	if left > window {
+		return
+	}
+	quiet := d.conns.quiet()
+	ticks := int(max(left-2*idleTick, 0)/idleTick) + 1
+	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
+}
+
+func dismiss(quiet []*conn) {
+	for _, c := range quiet {
+		c.dismiss(farewellIdle)
+	}
+}
+
+// cutRest: rung 6.
+func (d *drainer) cutRest(why string) error {
+	dismiss(d.conns.quiet())
+	left := d.conns.remaining()
+	if left.none() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hookGrace)
+	defer cancel()
+	for _, hook := range d.cfg.onDrainLimit {
+		if err := runHook(ctx, func(context.Context) error { hook(left); return nil }); err != nil && !errors.Is(err, ErrTimeout) {
+			d.log.Error("a drain timeout hook failed", "error", err)
+		}
+	}
+	if left = d.conns.cutAll(); left.none() {
+		return nil // finished while the hooks ran
+	}
+	d.log.Warn("drain cut short", "why", why, "requests", left.Requests,
+		"connections", left.Connections, "hijacked", left.Hijacked)
+	return fmt.Errorf("%w: %s with %v left", ErrCut, why, left)
+}

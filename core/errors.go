@@ -1,0 +1,83 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The refusals and failures that a caller can act on. Compare with errors.Is;
+// the error itself says more.
+var (
+	// ErrInProgress: an upgrade is running; its outcome comes first.
+	ErrInProgress = errors.New("gracex: an upgrade is in progress")
+	// ErrNotReady: this process has not said Ready yet, or is not current yet.
+	ErrNotReady = errors.New("gracex: not ready yet")
+	// ErrStopped: this process is stopping, draining or has stopped.
+	ErrStopped = errors.New("gracex: stopped")
+	// ErrUnsupported: this system or this place (pid 1) can't upgrade.
+	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
+	// ErrVetoed: an OnPreFork hook refused the upgrade.
+	ErrVetoed = errors.New("gracex: upgrade vetoed")
+	// ErrTimeout: a hook, the ready check or the new process took too long.
+	ErrTimeout = errors.New("gracex: timed out")
+	// ErrCut: the drain ended with work left, at its deadline or because a
+	// second stop asked for it. The ledger has the counts.
+	ErrCut = errors.New("gracex: drain cut short")
+	// ErrRunning: this process has an Upgrader already.
+	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.Run and Upgrader.Attach)")
+	// ErrNotInherited: the command line or the environment says that this
+	// process was started by an upgrade, but what it should have inherited is
+	// not there.
+	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")
+	// ErrAborted: the old process gave this one up and serves on.
+	ErrAborted = errors.New("gracex: the old process aborted the upgrade")
+)
+
+// StartError says why the new process did not become current. The old one
+// serves on.
+type StartError struct {
+	Path   string        // what was started, symlinks unresolved
+	File   string        // mode, owner and kind of the file, as far as they could be read
+	PID    int           // 0 when it was not started at all
+	Exit   string        // how it ended, such as "exit status 1"; empty while it had not
+	Ran    time.Duration // from its start to its end
+	Reason string        // what it said, or what was wrong with what it did
+	Err    error         // the cause, for errors.Is; may be nil
+}
+
+// Error names the path and everything else that is known.
+func (e *StartError) Error() string {
+	var b strings.Builder
+	b.WriteString("gracex: the new process " + e.Path)
+	if e.PID != 0 {
+		fmt.Fprintf(&b, " (pid %d)", e.PID)
+	} else {
+		b.WriteString(" could not be started")
+	}
+	if e.Reason != "" {
+		b.WriteString(": " + e.Reason)
+	}
+	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
+		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), "gracex: "))
+	}
+	if e.Exit != "" {
+		fmt.Fprintf(&b, " (%s after %v)", e.Exit, e.Ran.Round(time.Millisecond))
+	}
+	if e.File != "" {
+		b.WriteString(" [" + e.File + "]")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// wrap adds the package's prefix once.
+func wrap(what string, err error) error {
+	if strings.HasPrefix(err.Error(), "gracex: ") {
+		return err
+	}
+	return fmt.Errorf("gracex: %s: %w", what, err)
+}

@@ -1,0 +1,39 @@
+package core
+
+import (
+	"net"
+	"sync"
+)
+
+// gate is the listener of the program's own http.Server: it never yields a
+// connection. It notices Shutdown and Close, which close it, and holds them up
+// until the drain has ended, because net/http waits for its Accept.
+type gate struct {
+	addr     net.Addr
+	entered  chan struct{}   // closed at the first Accept
+	finished <-chan struct{} // closed when the drain has ended
+	onClose  func()
+
+	enter sync.Once
+	close sync.Once
+}
+
+func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
+	return &gate{addr: addr, entered: make(chan struct{}), finished: finished, onClose: onClose}
+}
+
+// Accept blocks until the drain has ended.
+func (g *gate) Accept() (net.Conn, error) {
+	g.enter.Do(func() { close(g.entered) })
+	<-g.finished
+	return nil, net.ErrClosed
+}
+
+// Close is called by the program's Shutdown and Close.
+func (g *gate) Close() error {
+	g.close.Do(g.onClose)
+	return nil
+}
+
+// Addr returns the address of the listener that the gate stands for.
+func (g *gate) Addr() net.Addr { return g.addr }

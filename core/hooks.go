@@ -1,0 +1,48 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// runHook runs a function of the program: a panic becomes an error, because it
+// must not end a process that serves, and a function that does not heed the end
+// of ctx is left behind, because it must not wedge the upgrades after this one.
+func runHook(ctx context.Context, hook func(context.Context) error) error {
+	result := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		result <- hook(ctx)
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-result: // it heeded
+		if err != nil {
+			return err
+		}
+	default:
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrTimeout, context.DeadlineExceeded)
+}
+
+// reopen runs the OnReopen hooks.
+func (u *Upgrader) reopen() {
+	for _, hook := range u.cfg.reopen {
+		if err := runHook(u.life, func(context.Context) error { hook(); return nil }); err != nil {
+			u.log.Error("a reopen hook failed", "error", err)
+		}
+	}
+}

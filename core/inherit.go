@@ -1,0 +1,174 @@
+package core
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// inherited is one listener that came from the old process and has not been
+// claimed yet. Its descriptor becomes the claimer's.
+type inherited struct {
+	net.Listener
+	s       int    // the descriptor it was made of, close-on-exec
+	network string // as the old process's Listen was called; "" when it did not say
+	address string
+}
+
+// inheritance is what an upgrade handed to this process.
+type inheritance struct {
+	listeners  []*inherited
+	generation int
+	parent     *parent // nil when no upgrade started this process
+}
+
+// inherit takes what boot found. It is called once in the life of a process.
+func inherit(st startup) (*inheritance, error) {
+	h := &inheritance{}
+	if !st.graceful {
+		return h, nil
+	}
+	if st.err != nil {
+		return nil, fmt.Errorf("%w: %w; %s is set by the old process and not to be given by hand", ErrNotInherited, st.err, gracefulFlag)
+	}
+	var welcome wire.WelcomeMsg
+	if st.control >= 0 {
+		ctl, err := fd.Conn(st.control)
+		if err != nil {
+			return nil, fmt.Errorf("%w: control socket: %w", ErrNotInherited, err)
+		}
+		h.parent = newParent(ctl)
+		if welcome, err = h.parent.welcome(); err != nil {
+			_ = ctl.Close()
+			return nil, fmt.Errorf("%w: control socket: %w", ErrNotInherited, err)
+		}
+		h.generation = welcome.Generation
+		if got := st.last - fd.First; got != len(welcome.Listeners) {
+			return nil, fmt.Errorf("%w: the old process names %d listeners and passed %d", ErrNotInherited, len(welcome.Listeners), got)
+		}
+	} else {
+		h.parent = newParent(nil)
+		h.generation = 1
+	}
+	for s := fd.First; s < st.last; s++ {
+		in := &inherited{s: s}
+		if welcome.Listeners != nil {
+			l := welcome.Listeners[s-fd.First]
+			in.network, in.address = l.Network, l.Address
+		}
+		if err := in.open(); err != nil {
+			h.closeUnclaimed()
+			return nil, fmt.Errorf("%w: %w; %s is set by the old process and not to be given by hand", ErrNotInherited, err, gracefulFlag)
+		}
+		h.listeners = append(h.listeners, in)
+	}
+	return h, nil
+}
+
+func (in *inherited) open() error {
+	if err := fd.CheckListener(in.s); err != nil {
+		return err
+	}
+	fd.CloseOnExec(in.s)
+	ln, err := fd.Listener(in.s)
+	if err != nil {
+		return fmt.Errorf("descriptor %d: %w", in.s, err)
+	}
+	in.Listener = ln
+	return nil
+}
+
+// claim returns the inherited listener for (network, address) and takes it out,
+// or nil: first the one that the old process opened with the very same words
+// (":0" finds its port again), then one that is bound to the same address.
+func (h *inheritance) claim(network, address string) *inherited {
+	for i, in := range h.listeners {
+		if in.network == network && in.address == address {
+			return h.take(i)
+		}
+	}
+	for i, in := range h.listeners {
+		if in.boundTo(network, address) {
+			return h.take(i)
+		}
+	}
+	return nil
+}
+
+func (h *inheritance) take(i int) *inherited {
+	in := h.listeners[i]
+	h.listeners = append(h.listeners[:i:i], h.listeners[i+1:]...)
+	return in
+}
+
+// closeUnclaimed closes what nobody claimed. A unix socket's path is left: the
+// old process may need it yet.
+func (h *inheritance) closeUnclaimed() {
+	for _, in := range h.listeners {
+		if ul, ok := in.Listener.(*net.UnixListener); ok {
+			ul.SetUnlinkOnClose(false)
+		}
+		_ = in.Listener.Close()
+		_ = fd.Close(in.s)
+	}
+	h.listeners = nil
+}
+
+// boundTo reports whether the listener is bound to what Listen(network, address)
+// would bind. ":8080" is every address of the machine in both families; "tcp4"
+// and "tcp6" with no host are one family each (net.Listen).
+func (in *inherited) boundTo(network, address string) bool {
+	switch at := in.Addr().(type) {
+	case *net.UnixAddr:
+		return network == "unix" && samePath(at.Name, address)
+	case *net.TCPAddr:
+		want, err := net.ResolveTCPAddr(network, address)
+		if err != nil || want.Port == 0 || want.Port != at.Port {
+			return false
+		}
+		if want.IP != nil && !want.IP.IsUnspecified() {
+			return want.IP.Equal(at.IP)
+		}
+		if !at.IP.IsUnspecified() {
+			return false
+		}
+		v4 := at.IP.To4() != nil
+		switch network {
+		case "tcp4":
+			return v4
+		case "tcp6":
+			return !v4 && (in.network == "tcp6" || in.network == "")
+		}
+		// A system without IPv6 binds 0.0.0.0 for "tcp".
+		return in.network == "tcp" || in.network == ""
+	}
+	return false
+}
+
+func samePath(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if a == "" || b == "" || a[0] == '@' || b[0] == '@' { // abstract, Linux
+		return false
+	}
+	fa, err := filepath.Abs(a)
+	if err != nil {
+		return false
+	}
+	fb, err := filepath.Abs(b)
+	return err == nil && fa == fb
+}
+
+// parentWait bounds how long a new process waits for words that the old one
+// must already have written, or answers at once.
+const parentWait = 10 * time.Second
+
+// startedBy is the process that started this one, as of the first look: later
+// looks could name another process that got the number.
+var startedBy = os.Getppid()

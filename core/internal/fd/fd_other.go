@@ -1,0 +1,44 @@
+//go:build !unix
+
+package fd
+
+import (
+	"net"
+	"syscall"
+)
+
+// Dup is not supported here.
+func Dup(syscall.RawConn) (int, error) { return -1, ErrUnsupported }
+
+// DupOf is not supported here.
+func DupOf(int) (int, error) { return -1, ErrUnsupported }
+
+// Close is not supported here.
+func Close(int) error { return ErrUnsupported }
+
+// CloseOnExec does nothing here.
+func CloseOnExec(int) {}
+
+// SetNonblock is not supported here.
+func SetNonblock(int) error { return ErrUnsupported }
+
+// CheckListener is not supported here.
+func CheckListener(int) error { return ErrUnsupported }
+
+// CheckStream is not supported here.
+func CheckStream(int) error { return ErrUnsupported }
+
+// Listener is not supported here.
+func Listener(int) (net.Listener, error) { return nil, ErrUnsupported }
+
+// Conn is not supported here.
+func Conn(int) (net.Conn, error) { return nil, ErrUnsupported }
+
+// Pair is not supported here.
+func Pair() (net.Conn, int, error) { return nil, -1, ErrUnsupported }
+
+// Write is not supported here.
+func Write(int, []byte) error { return ErrUnsupported }
+
+// Pending can't tell here: nothing is pending.
+func Pending(syscall.RawConn) bool { return false }

@@ -1,0 +1,168 @@
+//go:build unix
+
+package fd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Dup returns a duplicate of the descriptor behind rc, with close-on-exec set.
+func Dup(rc syscall.RawConn) (int, error) {
+	dup, derr := -1, error(nil)
+	err := rc.Control(func(s uintptr) { dup, derr = DupOf(int(s)) })
+	if err == nil {
+		err = derr
+	}
+	return dup, err
+}
+
+// DupOf returns a duplicate of s, with close-on-exec set.
+func DupOf(s int) (int, error) {
+	// The lock keeps a concurrent fork from inheriting the duplicate.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	dup, err := syscall.Dup(s)
+	if err != nil {
+		return -1, os.NewSyscallError("dup", err)
+	}
+	syscall.CloseOnExec(dup)
+	return dup, nil
+}
+
+// Close closes a descriptor that this process owns.
+func Close(s int) error { return os.NewSyscallError("close", syscall.Close(s)) }
+
+// CloseOnExec keeps s from every program that this process starts.
+func CloseOnExec(s int) { syscall.CloseOnExec(s) }
+
+// SetNonblock sets O_NONBLOCK again after another process had the open file.
+func SetNonblock(s int) error { return os.NewSyscallError("fcntl", syscall.SetNonblock(s, true)) }
+
+// CheckListener returns nil if s is a listening stream socket, else an error
+// that says what it is.
+func CheckListener(s int) error {
+	what, ok := describe(s)
+	if !ok {
+		return fmt.Errorf("descriptor %d is %s", s, what)
+	}
+	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_STREAM {
+		return fmt.Errorf("descriptor %d is a socket, but not a stream socket", s)
+	}
+	if on, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || on == 0 {
+		return fmt.Errorf("descriptor %d is a socket that does not listen", s)
+	}
+	return nil
+}
+
+// CheckStream returns nil if s is a stream socket that does not listen: what
+// the control socket must be.
+func CheckStream(s int) error {
+	what, ok := describe(s)
+	if !ok {
+		return fmt.Errorf("descriptor %d is %s", s, what)
+	}
+	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_STREAM {
+		return fmt.Errorf("descriptor %d is a socket, but not a stream socket", s)
+	}
+	if CheckListener(s) == nil {
+		return fmt.Errorf("descriptor %d is a listener", s)
+	}
+	return nil
+}
+
+// describe names what s is, and whether it is a socket.
+func describe(s int) (what string, socket bool) {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(s, &st); err != nil {
+		return "not open", false
+	}
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFSOCK:
+		return "a socket", true
+	case syscall.S_IFIFO:
+		return "a pipe", false
+	case syscall.S_IFREG:
+		return "a file", false
+	case syscall.S_IFDIR:
+		return "a directory", false
+	case syscall.S_IFCHR:
+		return "a terminal or device", false
+	}
+	return "not a socket", false
+}
+
+// Listener makes a net.Listener of the listening socket s, which stays open and
+// the caller's.
+func Listener(s int) (net.Listener, error) {
+	dup, err := DupOf(s)
+	if err != nil {
+		return nil, err
+	}
+	// os.NewFile leaves a non-blocking descriptor so; a blocking one must be
+	// made non-blocking here, because Fd would set it back.
+	if err := SetNonblock(dup); err != nil {
+		_ = syscall.Close(dup)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(dup), "listener")
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+// Conn makes a connection of the stream socket s and closes s.
+func Conn(s int) (net.Conn, error) {
+	if err := SetNonblock(s); err != nil {
+		_ = syscall.Close(s)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(s), "control")
+	defer f.Close()
+	return net.FileConn(f)
+}
+
+// Pair makes a connected pair of stream sockets: this process's end and the
+// descriptor of the end for another one.
+func Pair() (net.Conn, int, error) {
+	syscall.ForkLock.RLock()
+	p, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(p[0])
+		syscall.CloseOnExec(p[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, -1, os.NewSyscallError("socketpair", err)
+	}
+	c, err := Conn(p[0])
+	if err != nil {
+		_ = syscall.Close(p[1])
+		return nil, -1, err
+	}
+	return c, p[1], nil
+}
+
+// Write writes b to s without making a connection of it, for use before main
+// runs. A socket that has just been made takes a small b whole.
+func Write(s int, b []byte) error {
+	for {
+		_, err := syscall.Write(s, b)
+		if err != syscall.EINTR {
+			return os.NewSyscallError("write", err)
+		}
+	}
+}
+
+// Pending reports whether the kernel holds bytes for rc that nobody has read,
+// or the peer has closed: a connection to leave alone when idle ones are closed.
+func Pending(rc syscall.RawConn) bool {
+	pending := false
+	_ = rc.Control(func(s uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(s), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		pending = n > 0 || err == nil
+	})
+	return pending
+}

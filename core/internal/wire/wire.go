@@ -1,0 +1,180 @@
+// Package wire is the handover protocol's frame format: what the old and the
+// new generation say to each other on the control socket. docs/protocol.md is
+// the written page.
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Version is the major version of the protocol. A peer that speaks another one
+// is treated as a program that speaks only the plain protocol.
+const Version = 1
+
+// MaxPayload bounds a frame's payload in bytes. The largest frame is Welcome,
+// which names every listener; a listener takes about 100 bytes.
+const MaxPayload = 256 << 10
+
+const headerLen = 8
+
+var magic = [2]byte{'G', 'X'}
+
+// Type says what a frame means. The numbers are part of the protocol and are
+// never used again for something else.
+type Type uint8
+
+const (
+	// Hello is the new process's first frame, sent before its main runs: this
+	// program speaks the protocol. Payload: HelloMsg.
+	Hello Type = 1
+	// Welcome is the old process's first frame, in the socket before the new
+	// process starts. Payload: WelcomeMsg.
+	Welcome Type = 2
+	// Ready: the new process accepts connections. No payload.
+	Ready Type = 3
+	// Commit answers Ready: the old process has stopped accepting, the new one
+	// is current. Payload: CommitMsg.
+	Commit Type = 4
+	// Failed: the new process gives up before it is ready. Payload: ReasonMsg.
+	Failed Type = 5
+	// Abort: the old process gives the new one up and goes on serving.
+	// Payload: ReasonMsg.
+	Abort Type = 6
+)
+
+// String names the frame type as docs/protocol.md does.
+func (t Type) String() string {
+	switch t {
+	case Hello:
+		return "hello"
+	case Welcome:
+		return "welcome"
+	case Ready:
+		return "ready"
+	case Commit:
+		return "commit"
+	case Failed:
+		return "failed"
+	case Abort:
+		return "abort"
+	}
+	return fmt.Sprintf("type %d", uint8(t))
+}
+
+// HelloMsg introduces the new process.
+type HelloMsg struct {
+	PID int `json:"pid"`
+}
+
+// WelcomeMsg introduces the old process.
+type WelcomeMsg struct {
+	PID        int        `json:"pid"`
+	Generation int        `json:"generation"` // of the new process
+	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
+}
+
+// Listener names one inherited listener.
+type Listener struct {
+	Network string `json:"network"` // as given to Listen: "tcp", "tcp4", "unix", ...
+	Address string `json:"address"` // as given to Listen, such as ":0"
+}
+
+// CommitMsg hands the service over.
+type CommitMsg struct {
+	DrainMillis int64 `json:"drain_ms"` // the old process cuts what is left after this long
+	Again       bool  `json:"again"`    // an upgrade was asked for meanwhile: do one more
+}
+
+// ReasonMsg says why, in words for a log.
+type ReasonMsg struct {
+	Reason string `json:"reason"`
+}
+
+// Frame is one message.
+type Frame struct {
+	Type    Type
+	Payload []byte // JSON, or empty
+}
+
+// ErrGarbage is returned for bytes that are not a frame.
+var ErrGarbage = errors.New("not a gracex frame")
+
+// VersionError is returned for a frame of another major version.
+type VersionError uint8
+
+func (e VersionError) Error() string {
+	return fmt.Sprintf("the peer speaks protocol version %d, this program version %d", uint8(e), Version)
+}
+
+// Append appends the frame with the given message to b. A nil message means no
+// payload.
+func Append(b []byte, t Type, msg any) ([]byte, error) {
+	var payload []byte
+	if msg != nil {
+		var err error
+		if payload, err = json.Marshal(msg); err != nil {
+			return b, err
+		}
+	}
+	if len(payload) > MaxPayload {
+		return b, fmt.Errorf("%v frame of %d bytes is over the limit of %d", t, len(payload), MaxPayload)
+	}
+	b = append(b, magic[0], magic[1], Version, byte(t))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	return append(b, payload...), nil
+}
+
+// Write writes one frame in a single Write call.
+func Write(w io.Writer, t Type, msg any) error {
+	b, err := Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// Read reads one frame. It returns io.EOF when the peer closed between two
+// frames, io.ErrUnexpectedEOF when it closed inside one, ErrGarbage, or a
+// VersionError.
+func Read(r io.Reader) (Frame, error) {
+	var h [headerLen]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return Frame{}, err
+	}
+	if h[0] != magic[0] || h[1] != magic[1] {
+		return Frame{}, fmt.Errorf("%w: begins with % x", ErrGarbage, h)
+	}
+	if h[2] != Version {
+		return Frame{}, VersionError(h[2])
+	}
+	n := binary.BigEndian.Uint32(h[4:])
+	if n > MaxPayload {
+		return Frame{}, fmt.Errorf("%w: a payload of %d bytes", ErrGarbage, n)
+	}
+	f := Frame{Type: Type(h[3])}
+	if n == 0 {
+		return f, nil
+	}
+	f.Payload = make([]byte, n)
+	if _, err := io.ReadFull(r, f.Payload); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return Frame{}, err
+	}
+	return f, nil
+}
+
+// Decode reads the frame's payload into msg. Fields that this version does not
+// know are ignored, so that a minor version may add some.
+func (f Frame) Decode(msg any) error {
+	if err := json.Unmarshal(f.Payload, msg); err != nil {
+		return fmt.Errorf("%w: payload of %v: %v", ErrGarbage, f.Type, err)
+	}
+	return nil
+}

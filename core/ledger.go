@@ -1,0 +1,91 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+)
+
+// Remaining is what a drain's deadline finds unfinished.
+type Remaining struct {
+	Requests    int // requests that are read or answered
+	Connections int // open connections, without the hijacked ones
+	Hijacked    int // connections that handlers took over (WebSocket)
+}
+
+// none reports whether nothing is left that a deadline would cut.
+func (r Remaining) none() bool { return r == Remaining{} }
+
+// String says what is left in words.
+func (r Remaining) String() string {
+	return fmt.Sprintf("%d requests on %d connections, %d hijacked connections", r.Requests, r.Connections, r.Hijacked)
+}
+
+// Ledger is the account of one generation: what came in and what became of it.
+// It is a snapshot; the counts of a generation that runs move on.
+type Ledger struct {
+	Generation int
+	PID        int
+	State      State
+
+	Accepted       uint64 // connections accepted
+	Served         uint64 // requests whose handler returned
+	Moved          uint64 // connections handed to the next generation
+	ClosedPolitely uint64 // connections closed after a last response that said so
+	ClosedIdle     uint64 // connections closed idle, at the end of a drain
+
+	Cut  Remaining // what a drain's deadline cut: the requests that were lost
+	Open Remaining // what is open now
+}
+
+// LogValue lets the ledger be logged as one group.
+func (l Ledger) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Uint64("accepted", l.Accepted),
+		slog.Uint64("served", l.Served),
+		slog.Uint64("moved", l.Moved),
+		slog.Uint64("closed_politely", l.ClosedPolitely),
+		slog.Uint64("closed_idle", l.ClosedIdle),
+		slog.Int("cut_requests", l.Cut.Requests),
+		slog.Int("cut_connections", l.Cut.Connections),
+		slog.Int("cut_hijacked", l.Cut.Hijacked),
+	)
+}
+
+// Stats returns the ledger of this process's generation, the zero Ledger before
+// an Upgrader was made. Any goroutine may call it at any time.
+func Stats() Ledger {
+	if u := running.Load(); u != nil {
+		return u.Stats()
+	}
+	return Ledger{PID: os.Getpid()}
+}
+
+// CurrentState returns where this process stands, StateNone before an Upgrader
+// was made. It is cheap enough for every request.
+func CurrentState() State {
+	if u := running.Load(); u != nil {
+		return u.State()
+	}
+	return StateNone
+}
+
+// Generation returns which process of the app this one is, counted from 0: the
+// number of upgrades before it. It is 0 before an Upgrader was made.
+func Generation() int {
+	if u := running.Load(); u != nil {
+		return u.generation
+	}
+	return 0
+}
+
+// Stats returns the ledger of this generation.
+func (u *Upgrader) Stats() Ledger {
+	u.conns.mu.Lock()
+	l := u.conns.ledger
+	u.conns.mu.Unlock()
+	l.Generation, l.PID, l.State = u.generation, os.Getpid(), u.State()
+	l.Served = u.conns.served.Load()
+	l.Open = u.conns.remaining()
+	return l
+}

@@ -1,0 +1,287 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/pidfile"
+)
+
+// The requests to the goroutine that owns the lifecycle.
+type (
+	readyRequest struct {
+		again bool // the old process was asked for one more upgrade
+		reply chan struct{}
+	}
+	upgradeRequest struct {
+		ctx   context.Context
+		reply chan upgradeReply // nil for a signal
+	}
+	upgradeReply struct {
+		result Result
+		err    error
+	}
+	stopRequest struct{ err error }
+)
+
+// lifecycle is what only the owning goroutine touches.
+type lifecycle struct {
+	*Upgrader
+	attempt *attempt          // the upgrade in progress; nil without one
+	asker   chan upgradeReply // who waits for it; nil for a signal
+	pending bool              // a signal came meanwhile: one more afterwards
+
+	next     *successor // the generation that took over
+	stopping bool       // a stop signal was seen: the next one cuts
+	cause    error      // why the process stops; nil for a clean stop
+	drained  chan error // the drain's result; nil before it begins
+	drainErr error
+	ended    bool // the drain has ended
+}
+
+// run owns the lifecycle of the process until it is done.
+func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
+	l := &lifecycle{Upgrader: u}
+	defer stopSignals()
+	for !l.ended || l.attempt != nil {
+		var attempted chan attemptResult
+		if l.attempt != nil {
+			attempted = l.attempt.result
+		}
+		select {
+		case req := <-u.readies:
+			l.becomeCurrent(req)
+		case req := <-u.upgrades:
+			l.upgrade(req)
+		case req := <-u.stops:
+			l.stop(req.err)
+		case sig := <-signals:
+			l.signal(sig)
+		case res := <-attempted:
+			l.attemptEnded(res)
+		case l.drainErr = <-l.drained:
+			l.ended = true
+		}
+	}
+	l.end()
+}
+
+func (u *Upgrader) setState(s State) { u.state.Store(uint32(s)) }
+
+// requestStop asks for a stop, cause being why: nil for a clean one.
+func (u *Upgrader) requestStop(cause error) {
+	select {
+	case u.stops <- stopRequest{cause}:
+	case <-u.done:
+	}
+}
+
+// cutShort ends the drain now.
+func (u *Upgrader) cutShort() { u.cutOnce.Do(func() { close(u.cut) }) }
+
+func (l *lifecycle) becomeCurrent(req readyRequest) {
+	defer close(req.reply)
+	if l.State() != StateStarting {
+		return // stopped meanwhile
+	}
+	l.setState(StateCurrent)
+	if req.again {
+		l.log.Info("an upgrade was asked for during the last one")
+		l.upgrade(upgradeRequest{ctx: context.Background()})
+	}
+}
+
+// upgrade starts an attempt, or refuses. A signal, whose sender can't be told
+// anything, is remembered once while an attempt runs.
+func (l *lifecycle) upgrade(req upgradeRequest) {
+	var err error
+	switch l.State() {
+	case StateCurrent:
+		l.setState(StateUpgrading)
+		l.asker = req.reply
+		l.attempt = l.begin(req.ctx)
+		return
+	case StateUpgrading:
+		if req.reply == nil {
+			l.pending = true
+			return
+		}
+		err = ErrInProgress
+	case StateStarting:
+		err = ErrNotReady
+	default:
+		err = ErrStopped
+	}
+	if req.reply != nil {
+		req.reply <- upgradeReply{err: err}
+		return
+	}
+	args := []any{"error", err, "state", l.State().String()}
+	if l.next != nil {
+		args = append(args, "current_pid", l.next.pid())
+	}
+	l.log.Warn("upgrade refused", args...)
+}
+
+func (l *lifecycle) signal(sig os.Signal) {
+	s := l.cfg.signals
+	switch {
+	case sig == syscall.SIGTERM && l.attempt != nil && l.attempt.mayBePlain():
+		// A program that speaks only the plain protocol says "ready" this way.
+		l.attempt.noteTerm()
+	case slices.Contains(s.Upgrade, sig):
+		l.log.Info("signal: upgrade", "signal", sig.String())
+		l.upgrade(upgradeRequest{ctx: context.Background()})
+	case slices.Contains(s.Stop, sig):
+		l.stopSignal(sig)
+	case slices.Contains(s.Reopen, sig):
+		l.log.Info("signal: reopen", "signal", sig.String())
+		go l.reopen()
+	}
+}
+
+// stopSignal: the first one stops or, when this generation drains already, is
+// only noted; the second one cuts the drain short.
+func (l *lifecycle) stopSignal(sig os.Signal) {
+	if l.stopping {
+		l.log.Warn("second stop signal: the drain is cut short", "signal", sig.String())
+		l.cutShort()
+		return
+	}
+	l.stopping = true
+	l.log.Info("signal: stop", "signal", sig.String(), "state", l.State().String())
+	l.stop(nil)
+}
+
+// stop begins the drain of a process that has no successor. An upgrade in
+// progress is given up.
+func (l *lifecycle) stop(cause error) {
+	before := l.State()
+	if before >= StateDraining {
+		return
+	}
+	l.cause = cause
+	if l.attempt != nil {
+		l.attempt.cancel(ErrStopped)
+	}
+	if before == StateStarting {
+		if cause == nil {
+			cause = errors.New("it was stopped before it was ready")
+		}
+		l.tellFailed(cause)
+	}
+	l.beginDrain(StateStopping)
+}
+
+func (l *lifecycle) attemptEnded(res attemptResult) {
+	a, asker := l.attempt, l.asker
+	l.attempt, l.asker = nil, nil
+	a.cancel(nil)
+	if res.err == nil && l.State() != StateUpgrading {
+		// A stop came in the very moment that the new process became ready, and
+		// a stop is for the service.
+		go res.next.abort("the service was stopped")
+		res.err = ErrStopped
+	}
+	reply := upgradeReply{err: res.err}
+	if res.err == nil {
+		reply.result = l.handOver(res.next, time.Since(a.began))
+	}
+	if asker != nil {
+		asker <- reply
+	}
+	if res.err != nil {
+		l.upgradeFailed(res.err)
+	}
+}
+
+// handOver makes next the current generation.
+func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
+	l.next = next
+	l.beginDrain(StateDraining)
+	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
+		l.log.Warn("the new process was not told that it is current", "error", err)
+	}
+	l.pending = false
+	if next.plain && l.cfg.pidFile != "" {
+		// It does not know the file; a supervisor reads it all the same.
+		if err := writePIDFile(l.cfg.pidFile, next.pid()); err != nil {
+			l.log.Error("the pid file still names this process", "error", err)
+		}
+	}
+	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: took, Plain: next.plain}
+	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
+	return r
+}
+
+// upgradeFailed goes back to serving, as if nothing had been tried.
+func (l *lifecycle) upgradeFailed(err error) {
+	l.log.Error("upgrade failed; this process serves on", "error", err)
+	if errors.Is(err, errTermWasAStop) {
+		l.stopSignal(syscall.SIGTERM)
+		return
+	}
+	if l.State() != StateUpgrading {
+		return
+	}
+	l.setState(StateCurrent)
+	if l.pending {
+		l.pending = false
+		l.upgrade(upgradeRequest{ctx: context.Background()})
+	}
+}
+
+// beginDrain stops accepting and starts the drain.
+func (l *lifecycle) beginDrain(s State) {
+	l.setState(s)
+	l.draining.Store(true)
+	l.endLife()
+	close(l.drain)
+	handover := s == StateDraining
+	listeners := l.listeners.finish()
+	if handover {
+		closeAll(listeners, false)
+	}
+	drained := make(chan error, 1)
+	l.drained = drained
+	go func() {
+		if !handover {
+			sweep(listeners)
+			closeAll(listeners, true)
+		}
+		drained <- l.runDrain(handover)
+	}()
+}
+
+// end is the last thing that happens in the life of an Upgrader.
+func (l *lifecycle) end() {
+	if l.next != nil {
+		l.next.release()
+	} else if l.cfg.pidFile != "" {
+		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
+			l.log.Warn("the pid file could not be removed", "error", err)
+		}
+	}
+	if p := l.inherited.parent; p != nil && !p.plain() {
+		_ = p.ctl.Close()
+	}
+	l.err = l.cause
+	if l.err == nil {
+		l.err = l.drainErr
+	}
+	l.setState(StateStopped)
+	l.log.Info("generation ended", "ledger", l.Stats())
+	close(l.done)
+}
+
+func writePIDFile(path string, pid int) error {
+	f, err := pidfile.Prepare(path, pid)
+	if err != nil {
+		return err
+	}
+	return f.Commit()
+}

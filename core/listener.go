@@ -1,0 +1,264 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// listener is an open listener of this generation. It owns the listening socket
+// and a duplicate of it for the next generation, and closes both.
+type listener struct {
+	net.Listener
+	u       *Upgrader
+	network string // as given to Listen: the next generation claims it by these words
+	address string
+	dup     int // -1: it can't be passed on
+
+	inherited bool
+	path      fs.FileInfo // of a unix socket's path when the listener was opened; nil without
+
+	wrapped atomic.Bool // a server accepts through a type that hides our connections
+
+	accepting sync.RWMutex // held for reading while a connection is on its way into the table
+	closing   sync.Once
+	closed    chan struct{}
+}
+
+// Accept waits until the generation is ready, then for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.u.accepting:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	l.accepting.RLock()
+	defer l.accepting.RUnlock()
+	c, err := l.Listener.Accept()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, net.ErrClosed // the end of a sweep
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.u.conns.track(c, l, connRaw), nil
+}
+
+// Close closes the listener for good: the next generation does not get it.
+func (l *listener) Close() error {
+	l.u.listeners.remove(l)
+	return l.close(true)
+}
+
+// close closes both descriptors, and removes a unix socket's path if unlink says
+// so and the path still is this listener's.
+func (l *listener) close(unlink bool) error {
+	err := net.ErrClosed
+	l.closing.Do(func() {
+		close(l.closed)
+		if l.dup >= 0 {
+			// A plain program that had the socket may have made it blocking.
+			_ = fd.SetNonblock(l.dup)
+			_ = fd.Close(l.dup)
+		}
+		if unlink && l.path != nil && (!l.inherited || l.u.committed.Load()) {
+			removePath(l.Addr().String(), l.path)
+		}
+		err = l.Listener.Close()
+	})
+	return err
+}
+
+// settle returns when every connection that Accept took is in the table. It is
+// called after close.
+func (l *listener) settle() {
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+}
+
+// SyscallConn gives access to the listening socket's options.
+func (l *listener) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := l.Listener.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, syscall.ENOTSUP
+}
+
+// removePath removes a unix socket's path if it still is the file that was
+// there when the listener was opened: another server may have put its own there.
+func removePath(path string, was fs.FileInfo) {
+	if now, err := os.Lstat(path); err == nil && os.SameFile(now, was) {
+		_ = os.Remove(path)
+	}
+}
+
+// pathRemover returns what removes the unix socket at path if it still is the
+// one that is there now.
+func pathRemover(path string) func() {
+	was, err := os.Lstat(path)
+	if err != nil {
+		return func() {}
+	}
+	return func() { removePath(path, was) }
+}
+
+// newListener makes a listener of an open socket. dup is its duplicate, or -1
+// to make one.
+func (u *Upgrader) newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
+	l := &listener{Listener: ln, u: u, network: network, address: address, dup: dup, closed: make(chan struct{})}
+	if ul, ok := ln.(*net.UnixListener); ok {
+		ul.SetUnlinkOnClose(false)
+		if fi, err := os.Lstat(ul.Addr().String()); err == nil {
+			l.path = fi
+		}
+	}
+	if dup < 0 {
+		sc, ok := ln.(syscall.Conn)
+		if !ok {
+			return l, nil
+		}
+		rc, err := sc.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		l.dup, err = fd.Dup(rc)
+		if err != nil && !errors.Is(err, fd.ErrUnsupported) {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// open opens a listener, and says in the error what to do about it.
+func open(ctx context.Context, network, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, network, address)
+	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(address) {
+		ln, err = lc.Listen(ctx, network, address)
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w; another program listens there: stop it or choose another address", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%w; no interface of this machine has that address", err)
+	case errors.Is(err, fs.ErrPermission) && network == "unix":
+		return nil, fmt.Errorf("%w; the directory must be writable for this user", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose a higher one", err)
+	case errors.Is(err, fs.ErrNotExist) && network == "unix":
+		return nil, fmt.Errorf("%w; the directory does not exist: create it", err)
+	}
+	return ln, err
+}
+
+// removeStale removes a unix socket that a crashed process left behind: one that
+// nobody listens on.
+func removeStale(path string) bool {
+	fi, err := os.Lstat(path)
+	if err != nil || fi.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+		return false
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return false
+	}
+	return os.Remove(path) == nil
+}
+
+// listenerTable holds the open listeners in the order they were made, which is
+// the order of their descriptors in the next generation.
+type listenerTable struct {
+	mu   sync.Mutex
+	list []*listener
+	over bool // no more: the generation has handed over or stopped
+}
+
+func (t *listenerTable) add(l *listener) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return false
+	}
+	t.list = append(t.list, l)
+	return true
+}
+
+func (t *listenerTable) remove(l *listener) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, x := range t.list {
+		if x == l {
+			t.list = append(t.list[:i:i], t.list[i+1:]...)
+			return
+		}
+	}
+}
+
+// passOn returns the listeners that the next generation can have and a fresh
+// duplicate of each, which is the caller's: a listener may be closed meanwhile.
+func (t *listenerTable) passOn() (names []wire.Listener, dups []int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.list {
+		if l.dup < 0 {
+			continue
+		}
+		d, err := fd.DupOf(l.dup)
+		if err != nil {
+			for _, d := range dups {
+				_ = fd.Close(d)
+			}
+			return nil, nil, err
+		}
+		names = append(names, wire.Listener{Network: l.network, Address: l.address})
+		dups = append(dups, d)
+	}
+	return names, dups, nil
+}
+
+// find returns the listener bound to addr, or nil.
+func (t *listenerTable) find(addr net.Addr) *listener {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.list {
+		if l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
+			return l
+		}
+	}
+	return nil
+}
+
+// restore makes the sockets non-blocking again, after a program that the
+// listeners were passed to may have changed that.
+func (t *listenerTable) restore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.list {
+		if l.dup >= 0 {
+			_ = fd.SetNonblock(l.dup)
+		}
+	}
+}
+
+// finish takes all listeners out and admits no more.
+func (t *listenerTable) finish() []*listener {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.list
+	t.list, t.over = nil, true
+	return list
+}

@@ -1,0 +1,153 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+)
+
+const (
+	// DefaultDrainTimeout is how long a generation may take to finish what is
+	// left when WithDrainTimeout is not given.
+	DefaultDrainTimeout = 30 * time.Second
+	// DefaultReadyTimeout is how long a new process may take to become ready
+	// when WithReadyTimeout is not given.
+	DefaultReadyTimeout = 60 * time.Second
+)
+
+// Option changes how a server is run. Every adapter takes the same ones. An
+// option given twice: hooks add up, the last of the others holds.
+type Option func(*config)
+
+type config struct {
+	preFork      []func(context.Context) error
+	postFork     []func(context.Context, int)
+	drainTimeout time.Duration
+	onDrainLimit []func(Remaining)
+	readyTimeout time.Duration
+	readyChecks  []func(context.Context) error
+	reopen       []func()
+	pidFile      string
+	log          *slog.Logger
+	signals      Signals
+}
+
+func newConfig(opts []Option) config {
+	c := config{
+		drainTimeout: DefaultDrainTimeout,
+		readyTimeout: DefaultReadyTimeout,
+		log:          slog.New(slog.DiscardHandler),
+		signals:      DefaultSignals(),
+	}
+	for _, o := range opts {
+		if o != nil {
+			o(&c)
+		}
+	}
+	return c
+}
+
+// OnPreFork adds a hook that runs in the old process before the new one is
+// started, in the order given. An error vetoes the upgrade (ErrVetoed). The
+// context ends when the upgrade is given up and after the ready timeout.
+func OnPreFork(hook func(context.Context) error) Option {
+	return func(c *config) {
+		if hook != nil {
+			c.preFork = append(c.preFork, hook)
+		}
+	}
+}
+
+// OnPostFork adds a hook that runs in the old process once the new one has been
+// started, with its process number. The upgrade goes on when the hook returns;
+// the new process may still fail afterwards.
+func OnPostFork(hook func(ctx context.Context, pid int)) Option {
+	return func(c *config) {
+		if hook != nil {
+			c.postFork = append(c.postFork, hook)
+		}
+	}
+}
+
+// WithDrainTimeout sets how long a process that stops or has handed over may
+// take to finish its requests and hijacked connections. What is left then is
+// cut and counted. Left out: DefaultDrainTimeout. Zero or less: cut at once.
+func WithDrainTimeout(d time.Duration) Option {
+	return func(c *config) { c.drainTimeout = max(d, 0) }
+}
+
+// OnDrainTimeout adds a hook that runs when the drain's deadline has come with
+// work left, before that work is cut. It has a few seconds at most.
+func OnDrainTimeout(hook func(Remaining)) Option {
+	return func(c *config) {
+		if hook != nil {
+			c.onDrainLimit = append(c.onDrainLimit, hook)
+		}
+	}
+}
+
+// WithReadyTimeout bounds each of: the OnPreFork hooks, the ready checks, and
+// the time from the start of a new process until it is ready. Left out, zero or
+// less: DefaultReadyTimeout.
+func WithReadyTimeout(d time.Duration) Option {
+	return func(c *config) {
+		if d <= 0 {
+			d = DefaultReadyTimeout
+		}
+		c.readyTimeout = d
+	}
+}
+
+// WithReadyCheck adds a check that must pass before this process accepts its
+// first connection: a database that answers, a warm cache. An error makes the
+// start fail, and an upgrade leaves the old process serving.
+func WithReadyCheck(check func(context.Context) error) Option {
+	return func(c *config) {
+		if check != nil {
+			c.readyChecks = append(c.readyChecks, check)
+		}
+	}
+}
+
+// WithPIDFile names a file that always holds the process number of the current
+// generation. It is replaced by rename, and removed after a stop. Left out or
+// empty: no file.
+func WithPIDFile(path string) Option {
+	return func(c *config) { c.pidFile = path }
+}
+
+// WithLogger sets where the life of the process is logged: upgrades, their
+// failures with the reason, what a drain cut, the ledger. Left out or nil:
+// nothing is logged.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		c.log = l
+	}
+}
+
+// Signals says what a process does on which signal.
+type Signals struct {
+	Upgrade []os.Signal // start the next generation and hand over
+	Stop    []os.Signal // stop gracefully; a second one cuts the drain short
+	Reopen  []os.Signal // run the OnReopen hooks
+}
+
+// WithSignals replaces DefaultSignals. The zero Signals turns signal handling
+// off: the program calls Upgrade and Stop itself.
+func WithSignals(s Signals) Option {
+	return func(c *config) { c.signals = s }
+}
+
+// OnReopen adds a hook for the Reopen signals (SIGUSR1): the place to reopen log
+// files after they were rotated.
+func OnReopen(hook func()) Option {
+	return func(c *config) {
+		if hook != nil {
+			c.reopen = append(c.reopen, hook)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+)
+
+// server serves one http.Server of the program on one listener.
+//
+// The program's own http.Server never sees a connection: net/http's Shutdown
+// drops requests that it has read and cuts idle connections, and it must be
+// called, because it is what runs the program's RegisterOnShutdown hooks and
+// sends GOAWAY on HTTP/2 connections. So there are two: user, the program's,
+// which accepts from a gate that never yields a connection, and inner, a copy of
+// its settings, which serves and is never shut down. Shutdown of user then tells
+// everybody and harms nobody; called by the program it means a graceful stop,
+// and it returns when the drain has ended, because net/http waits for the
+// gate's Accept.
+type server struct {
+	u     *Upgrader
+	user  *http.Server
+	inner *http.Server
+	gate  *gate
+	ln    net.Listener
+
+	base      context.Context
+	handler   http.Handler
+	connState func(net.Conn, http.ConnState)
+	connCtx   func(context.Context, net.Conn) context.Context
+
+	foreign foreignConns
+	ended   chan struct{} // closed when the accept loop has ended
+}
+
+// connKey is the context key of the connection that a request came on.
+type connKey struct{}
+
+// attach starts serving srv on ln. The accept loop waits for Ready.
+func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFile, keyFile string) error {
+	ln, err := u.adopt(ln)
+	if err != nil {
+		return err
+	}
+	s := &server{u: u, user: srv, ln: ln, ended: make(chan struct{})}
+	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(nil) })
+	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
+		return err
+	}
+	s.inner = s.newInner()
+	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
+	if useTLS {
+		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
+	}
+	if !u.addServer(s) {
+		return ErrStopped
+	}
+	go func() {
+		err := serve()
+		close(s.ended)
+		u.conns.nudge()
+		switch {
+		case u.draining.Load():
+		case !errors.Is(err, net.ErrClosed):
+			u.requestStop(fmt.Errorf("gracex: serving %s: %w", ln.Addr(), err))
+		case !u.accepts():
+			u.requestStop(nil) // the program closed its last listener
+		}
+	}()
+	return nil
+}
+
+// adopt takes a listener of the program's in: one of ours as it is, one that
+// wraps one of ours with its connections counted once, and any other so that the
+// next generation gets it if it has a descriptor.
+func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
+	if _, ok := ln.(*listener); ok {
+		return ln, nil
+	}
+	if own := u.listeners.find(ln.Addr()); own != nil {
+		own.wrapped.Store(true)
+		return ln, nil
+	}
+	if _, ok := ln.(syscall.Conn); !ok {
+		u.log.Warn("the listener has no descriptor: the next generation will not have it",
+			"address", ln.Addr().String(), "type", fmt.Sprintf("%T", ln))
+		return ln, nil
+	}
+	l, err := u.newListener(ln, -1, ln.Addr().Network(), ln.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	if !u.listeners.add(l) {
+		_ = l.close(false)
+		return nil, ErrStopped
+	}
+	return l, nil
+}
+
+// openFront starts the program's server on the gate and returns once it waits
+// there: net/http has then checked the certificates and set up HTTP/2.
+func (s *server) openFront(useTLS bool, certFile, keyFile string) error {
+	base := s.user.BaseContext
+	s.base = context.Background()
+	if base != nil {
+		if s.base = base(s.ln); s.base == nil {
+			return errors.New("BaseContext returned a nil context")
+		}
+	}
+	// Called once for both servers.
+	s.user.BaseContext = s.baseContext
+	result := make(chan error, 1)
+	go func() {
+		if useTLS {
+			result <- s.user.ServeTLS(s.gate, certFile, keyFile)
+		} else {
+			result <- s.user.Serve(s.gate)
+		}
+	}()
+	defer func() { s.user.BaseContext = base }()
+	select {
+	case err := <-result:
+		return err
+	case <-s.gate.entered:
+		return nil
+	}
+}
+
+// newInner copies the settings of the program's server. SetKeepAlivesEnabled is
+// not among them: net/http has no way to read it.
+func (s *server) newInner() *http.Server {
+	u := s.user
+	s.handler, s.connState, s.connCtx = u.Handler, u.ConnState, u.ConnContext
+	if s.handler == nil {
+		s.handler = http.DefaultServeMux
+	}
+	return &http.Server{
+		Addr:                         u.Addr,
+		Handler:                      s,
+		DisableGeneralOptionsHandler: u.DisableGeneralOptionsHandler,
+		TLSConfig:                    u.TLSConfig,
+		ReadTimeout:                  u.ReadTimeout,
+		ReadHeaderTimeout:            u.ReadHeaderTimeout,
+		WriteTimeout:                 u.WriteTimeout,
+		IdleTimeout:                  u.IdleTimeout,
+		MaxHeaderBytes:               u.MaxHeaderBytes,
+		TLSNextProto:                 u.TLSNextProto,
+		ConnState:                    s.onConnState,
+		ErrorLog:                     u.ErrorLog,
+		BaseContext:                  s.baseContext,
+		ConnContext:                  s.onConnContext,
+		HTTP2:                        u.HTTP2,
+		Protocols:                    u.Protocols,
+	}
+}
+
+func (s *server) baseContext(net.Listener) context.Context { return s.base }
+
+// ServeHTTP is the handler wrapper: it counts, and while draining it asks the
+// client to come back on a new connection.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil { // the program's ConnContext threw ours away
+		s.handler.ServeHTTP(w, r)
+		s.u.conns.served.Add(1)
+		return
+	}
+	c.requests.Add(1)
+	defer c.answered()
+	if r.ProtoMajor >= 2 {
+		c.http2.Store(true) // GOAWAY is sent by Shutdown
+	} else if s.u.draining.Load() && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Connection", "close")
+		c.farewell.Store(uint32(farewellPolite))
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// answered is the end of a request's handler, a panic included.
+func (c *conn) answered() {
+	c.requests.Add(-1)
+	c.table.served.Add(1)
+}
+
+func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context {
+	c := tracked(nc)
+	if c == nil {
+		c = s.foreign.track(s.u.conns, nc)
+	}
+	if tc, ok := nc.(*tls.Conn); ok {
+		c.table.mu.Lock()
+		c.outer = tc
+		c.table.mu.Unlock()
+	}
+	c.setState(connNew)
+	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
+	ctx = context.WithValue(ctx, connKey{}, c)
+	if s.connCtx != nil {
+		ctx = s.connCtx(ctx, exposed(nc))
+	}
+	return ctx
+}
+
+func (s *server) onConnState(nc net.Conn, st http.ConnState) {
+	c := tracked(nc)
+	if c == nil {
+		c = s.foreign.find(nc, st)
+	}
+	if own, ok := fromHTTP(st); ok && c != nil && own != connNew {
+		if tc, ok := nc.(*tls.Conn); ok && c.is(connNew) && tc.ConnectionState().NegotiatedProtocol == "h2" {
+			c.http2.Store(true)
+		}
+		c.setState(own)
+	}
+	if s.connState != nil {
+		s.connState(exposed(nc), st)
+	}
+}
+
+// acceptor is the listener that the inner server accepts from.
+type acceptor server
+
+// Addr returns the listener's address.
+func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
+
+// Close is called by net/http when its accept loop ends.
+func (a *acceptor) Close() error { return a.ln.Close() }
+
+// Accept returns a connection that is in the table, or one that net/http must
+// see as it is, a *tls.Conn above all.
+func (a *acceptor) Accept() (net.Conn, error) {
+	nc, err := a.ln.Accept()
+	if err != nil || tracked(nc) != nil {
+		return nc, err
+	}
+	if _, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return nc, nil
+	}
+	return a.u.conns.track(nc, nil, connNew), nil
+}
+
+// foreignConns are connections that have no wrapper of ours, neither around nor
+// inside: TLS that the program's own listener made. They are followed by
+// net/http's word alone.
+type foreignConns struct {
+	mu sync.Mutex
+	m  map[net.Conn]*conn
+}
+
+func (f *foreignConns) track(t *connTable, nc net.Conn) *conn {
+	c := t.track(nc, nil, connNew)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m == nil {
+		f.m = make(map[net.Conn]*conn)
+	}
+	f.m[nc] = c
+	return c
+}
+
+func (f *foreignConns) find(nc net.Conn, st http.ConnState) *conn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.m[nc]
+	if c != nil && (st == http.StateClosed || st == http.StateHijacked) {
+		// Its end will not be seen: net/http closes it, or its new owner does.
+		delete(f.m, nc)
+		if !c.closed.Swap(true) {
+			c.table.remove(c)
+		}
+	}
+	return c
+}

@@ -1,0 +1,36 @@
+package core
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// all returns every signal once. A SIGHUP that the process was started to
+// ignore (nohup) stays ignored.
+func (s Signals) all() []os.Signal {
+	var out []os.Signal
+	for _, sig := range slices.Concat(s.Upgrade, s.Stop, s.Reopen) {
+		if sig == syscall.SIGHUP && signal.Ignored(sig) {
+			continue
+		}
+		if !slices.Contains(out, sig) {
+			out = append(out, sig)
+		}
+	}
+	return out
+}
+
+// notify delivers the signals to a channel until stop is called. The channel
+// has room for more signals than an operator sends in one go; what the lifecycle
+// does with them does not depend on how many there are.
+func (s Signals) notify() (ch chan os.Signal, stop func()) {
+	all := s.all()
+	if len(all) == 0 {
+		return nil, func() {}
+	}
+	ch = make(chan os.Signal, 64)
+	signal.Notify(ch, all...)
+	return ch, func() { signal.Stop(ch) }
+}

@@ -1,0 +1,43 @@
+//go:build unix
+
+package core
+
+import (
+	"os"
+	"syscall"
+)
+
+// startProcess starts the next generation with syscall.ForkExec: exec.Cmd would
+// take os.Files, and os.File.Fd clears O_NONBLOCK on the shared sockets.
+func startProcess(path string, l launch, control string, files []int) (process, error) {
+	attr := &syscall.ProcAttr{
+		Dir:   l.dir,
+		Env:   l.environ(control),
+		Files: []uintptr{0, 1, 2},
+	}
+	for _, s := range files {
+		attr.Files = append(attr.Files, uintptr(s))
+	}
+	pid, err := syscall.ForkExec(path, l.args(), attr)
+	if err != nil {
+		return nil, os.NewSyscallError("exec", err)
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	return osProcess{p}, nil
+}
+
+type osProcess struct{ *os.Process }
+
+func (p osProcess) pid() int                   { return p.Pid }
+func (p osProcess) signal(sig os.Signal) error { return p.Signal(sig) }
+
+func (p osProcess) wait() string {
+	state, err := p.Wait()
+	if err != nil {
+		return "its exit status was taken by somebody else: " + err.Error()
+	}
+	return state.String()
+}

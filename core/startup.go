@@ -1,0 +1,120 @@
+package core
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// gracefulFlag is the first argument of a process that an upgrade started.
+const gracefulFlag = "-graceful"
+
+// EnvControl is the environment variable that tells a new process where its
+// control socket is: "<protocol version>:<descriptor>". The listeners are the
+// descriptors from 3 up to it. It is removed before main runs, so that nothing
+// this process starts sees it.
+const EnvControl = "GRACEX_CONTROL"
+
+// startup is what this process was started with.
+type startup struct {
+	launch   launch
+	graceful bool // an upgrade started this process, or somebody gave the flag by hand
+	control  int  // the control socket's descriptor; -1 for the plain protocol
+	last     int  // one past the last listener's descriptor
+	err      error
+}
+
+// boot is taken before main runs: the flag leaves os.Args before any flag
+// package sees it, the private variable leaves the environment before user code
+// can start a child, and the old process learns that this program speaks the
+// protocol.
+var boot = takeStartup()
+
+func takeStartup() startup {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	argv, graceful := cutGraceful(os.Args)
+	os.Args = argv
+	control, given := os.LookupEnv(EnvControl)
+	_ = os.Unsetenv(EnvControl)
+	st := startup{
+		launch:   launch{dir: dir, argv: slices.Clone(argv), env: os.Environ()},
+		graceful: graceful,
+		control:  -1,
+		last:     fd.First + 1,
+	}
+	if !graceful {
+		return st
+	}
+	if !given {
+		closeOnExec(fd.First, st.last)
+		return st
+	}
+	version, s, err := parseControl(control)
+	if err != nil {
+		st.err = err
+		return st
+	}
+	closeOnExec(fd.First, s)
+	st.last = s
+	if err := fd.CheckStream(s); err != nil {
+		st.err = fmt.Errorf("%s=%q: %w", EnvControl, control, err)
+		return st
+	}
+	fd.CloseOnExec(s)
+	if version != wire.Version {
+		// The plain protocol then. The old process knows its own version.
+		_ = fd.Close(s)
+		return st
+	}
+	st.control = s
+	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
+		// An old process that is gone already is noticed by whoever reads from it.
+		_ = fd.Write(s, hello)
+	}
+	return st
+}
+
+// closeOnExec keeps the inherited listeners from every other program that this
+// process starts. A descriptor that is no listener may be the Go runtime's own.
+func closeOnExec(first, last int) {
+	for s := first; s < last; s++ {
+		if fd.CheckListener(s) == nil {
+			fd.CloseOnExec(s)
+		}
+	}
+}
+
+// cutGraceful takes the flag out of a command line: only as the first argument,
+// where the old process puts it, so that a program's own use of the word
+// elsewhere stays its own.
+func cutGraceful(args []string) ([]string, bool) {
+	if len(args) < 2 || (args[1] != gracefulFlag && args[1] != "-"+gracefulFlag) {
+		return args, false
+	}
+	return slices.Concat(args[:1], args[2:]), true
+}
+
+// parseControl reads the value of EnvControl.
+func parseControl(v string) (version, s int, err error) {
+	major, num, ok := strings.Cut(v, ":")
+	if ok {
+		version, err = strconv.Atoi(major)
+		if err == nil {
+			s, err = strconv.Atoi(num)
+		}
+	}
+	// The upper bound is far above any real number of listeners and keeps the
+	// loop over them short.
+	if !ok || err != nil || version < 1 || s < fd.First || s > 1<<16 {
+		return 0, 0, fmt.Errorf("%s=%q is not <version>:<descriptor>", EnvControl, v)
+	}
+	return version, s, nil
+}

@@ -1,0 +1,42 @@
+package core
+
+// State is where a process stands in its life. The zero State means that there
+// is no Upgrader in this process.
+type State uint8
+
+const (
+	// StateNone: no Upgrader has been made. Next: StateStarting.
+	StateNone State = iota
+	// StateStarting: listeners may be opened, nothing is accepted yet.
+	// Next: StateCurrent, or StateStopping, or StateStopped after a failure.
+	StateStarting
+	// StateCurrent: this process accepts and serves.
+	// Next: StateUpgrading, StateStopping.
+	StateCurrent
+	// StateUpgrading: this process serves while the next generation starts.
+	// Next: StateDraining when that one is ready, StateCurrent when it failed,
+	// StateStopping when a stop comes first.
+	StateUpgrading
+	// StateDraining: the next generation serves; this one finishes what is left.
+	// Next: StateStopped.
+	StateDraining
+	// StateStopping: as StateDraining, with no next generation.
+	// Next: StateStopped.
+	StateStopping
+	// StateStopped: the drain has ended; main should return.
+	StateStopped
+)
+
+var stateNames = [...]string{"none", "starting", "current", "upgrading", "draining", "stopping", "stopped"}
+
+// String returns the state as one lower-case word.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "unknown"
+}
+
+// Serving reports whether a process in this state is the one that new
+// connections should reach: what a readiness endpoint answers.
+func (s State) Serving() bool { return s == StateCurrent || s == StateUpgrading }

@@ -1,0 +1,332 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// running is this process's Upgrader.
+var running atomic.Pointer[Upgrader]
+
+// bootTaken: what the old process handed over goes to the first Upgrader.
+var bootTaken atomic.Bool
+
+// Upgrader runs the servers of one process and hands them over to the next
+// generation. There is one in a process at a time. Make it with New; all its
+// methods may be called by any goroutine.
+//
+// ListenAndServe, Serve and Run make one themselves; use it directly for several
+// servers, unix sockets and accept loops of your own.
+type Upgrader struct {
+	cfg        config
+	log        *slog.Logger
+	sys        system
+	generation int
+
+	inheritMu sync.Mutex
+	inherited *inheritance
+	committed atomic.Bool // no old process depends on what was inherited any more
+
+	listeners listenerTable
+	conns     *connTable
+
+	serverMu sync.Mutex
+	servers  []*server
+	failed   error // the first server that could not be started
+
+	state     atomic.Uint32
+	draining  atomic.Bool
+	accepting chan struct{} // closed by Ready: connections may be accepted
+	drain     chan struct{} // closed when the drain begins
+	finished  chan struct{} // closed when the drain has ended
+	done      chan struct{} // closed when everything has
+	err       error         // valid once done is closed
+
+	readyOnce sync.Once
+	readyErr  error
+	life      context.Context // ends when the process stops or hands over
+	endLife   context.CancelFunc
+
+	readies  chan readyRequest
+	upgrades chan upgradeRequest
+	stops    chan stopRequest
+	cut      chan struct{} // closed by a second stop: end the drain now
+	cutOnce  sync.Once
+	seenOff  chan struct{} // closed when the old process is gone; nil without one
+}
+
+// Result describes an upgrade that worked.
+type Result struct {
+	PID        int           // of the new process, which is current now
+	Generation int           // of the new process
+	Took       time.Duration // from the request until the new process was ready
+	Plain      bool          // the new process speaks only the plain protocol
+}
+
+// New makes the Upgrader of this process and takes over what an old process
+// handed to it. It returns ErrRunning if there is one already, ErrNotInherited if
+// the process claims to be an upgrade's new process and is not, and an error that
+// names the pid file if that can't be written. Signals are handled from here on.
+func New(opts ...Option) (*Upgrader, error) { return newUpgrader(realSystem, opts) }
+
+func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
+	u := &Upgrader{
+		cfg:       newConfig(opts),
+		sys:       sys,
+		accepting: make(chan struct{}),
+		drain:     make(chan struct{}),
+		finished:  make(chan struct{}),
+		done:      make(chan struct{}),
+		readies:   make(chan readyRequest),
+		upgrades:  make(chan upgradeRequest),
+		stops:     make(chan stopRequest),
+		cut:       make(chan struct{}),
+	}
+	u.conns = newConnTable(u.drain)
+	for {
+		old := running.Load()
+		if old != nil && !isClosed(old.done) {
+			return nil, ErrRunning
+		}
+		if running.CompareAndSwap(old, u) {
+			break
+		}
+	}
+	st := startup{launch: boot.launch, control: -1}
+	if !bootTaken.Swap(true) {
+		st = boot
+	}
+	h, err := inherit(st)
+	if err != nil {
+		running.CompareAndSwap(u, nil)
+		return nil, err
+	}
+	u.inherited, u.generation = h, h.generation
+	u.committed.Store(h.parent == nil)
+	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
+	u.life, u.endLife = context.WithCancel(context.Background())
+	u.state.Store(uint32(StateStarting))
+	if h.parent != nil {
+		go h.parent.listen(u.done)
+	}
+	signals, stopSignals := u.cfg.signals.notify()
+	go u.run(signals, stopSignals)
+	return u, nil
+}
+
+// State returns where this process stands.
+func (u *Upgrader) State() State { return State(u.state.Load()) }
+
+// Listen returns the listener for (network, address) that the old process
+// handed over, or opens a new one; network is "tcp", "tcp4", "tcp6" or "unix".
+// Port 0 keeps the port that the first generation was given. Accept on it waits
+// for Ready. The next generation gets it too, unless it is closed before.
+func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return nil, fmt.Errorf("gracex: listen %s %s: the network must be tcp, tcp4, tcp6 or unix", network, address)
+	}
+	return u.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
+}
+
+// ListenFD returns the listener for descriptor s, which some other program opened
+// and passed to the first generation: a service manager, a shell. The next
+// generation gets it under the same number s. The descriptor itself is closed.
+func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
+	return u.listen("fd", strconv.Itoa(s), func() (net.Listener, error) {
+		if err := fd.CheckListener(s); err != nil {
+			return nil, fmt.Errorf("%w; pass a listening socket", err)
+		}
+		ln, err := fd.Listener(s)
+		if err == nil {
+			err = fd.Close(s)
+		}
+		return ln, err
+	})
+}
+
+func (u *Upgrader) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
+	if u.State() > StateUpgrading {
+		return nil, ErrStopped
+	}
+	var (
+		ln  net.Listener
+		dup = -1
+		err error
+	)
+	u.inheritMu.Lock()
+	in := u.inherited.claim(network, address)
+	u.inheritMu.Unlock()
+	if in != nil {
+		ln, dup = in.Listener, in.s
+	} else if ln, err = open(); err != nil {
+		return nil, wrap("listen "+network+" "+address, err)
+	}
+	l, err := u.newListener(ln, dup, network, address)
+	if err != nil {
+		_ = ln.Close()
+		return nil, wrap("listen "+network+" "+address, err)
+	}
+	l.inherited = in != nil
+	if !u.listeners.add(l) {
+		_ = l.close(true)
+		return nil, ErrStopped
+	}
+	u.log.Debug("listening", "network", network, "address", l.Addr().String(), "inherited", l.inherited)
+	return l, nil
+}
+
+// Serve serves srv on ln and returns when the drain has ended: nil after a clean
+// stop and after a handover, ErrCut if work was cut. It does not say Ready. A
+// listener that did not come from Listen is handed over too if it has a
+// descriptor, under its address.
+//
+// srv's settings are read once, here. Its Shutdown and Close mean a graceful
+// stop of the process and return when the drain has ended; its RegisterOnShutdown
+// hooks run when a drain begins.
+func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
+	if err := u.Attach(srv, ln); err != nil {
+		return err
+	}
+	return u.wait()
+}
+
+// ServeTLS is Serve for HTTPS. The files may be empty if srv.TLSConfig has the
+// certificates.
+func (u *Upgrader) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
+	if err := u.AttachTLS(srv, ln, certFile, keyFile); err != nil {
+		return err
+	}
+	return u.wait()
+}
+
+// Attach is Serve without waiting: it returns when srv is set up.
+func (u *Upgrader) Attach(srv *http.Server, ln net.Listener) error {
+	return u.attached(srv, ln, false, "", "")
+}
+
+// AttachTLS is ServeTLS without waiting: it returns when srv is set up and the
+// certificates have been read.
+func (u *Upgrader) AttachTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
+	return u.attached(srv, ln, true, certFile, keyFile)
+}
+
+func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, certFile, keyFile string) error {
+	err := u.attach(srv, ln, useTLS, certFile, keyFile)
+	if err == nil || errors.Is(err, ErrStopped) {
+		return err
+	}
+	err = wrap("serve "+ln.Addr().String(), err)
+	u.serverMu.Lock()
+	defer u.serverMu.Unlock()
+	if u.failed == nil {
+		u.failed = err // Ready must not say that all is well
+	}
+	return err
+}
+
+func (u *Upgrader) addServer(s *server) bool {
+	u.serverMu.Lock()
+	defer u.serverMu.Unlock()
+	if u.draining.Load() {
+		return false
+	}
+	u.servers = append(u.servers, s)
+	return true
+}
+
+// accepts reports whether any server still accepts.
+func (u *Upgrader) accepts() bool {
+	u.serverMu.Lock()
+	defer u.serverMu.Unlock()
+	for _, s := range u.servers {
+		if !isClosed(s.ended) {
+			return true
+		}
+	}
+	return false
+}
+
+// Upgrade starts the program anew and hands over to it. It returns when the new
+// process is current and this one drains, or with the reason why this one serves
+// on: ErrVetoed, ErrTimeout, a *StartError, the context's error. It is refused
+// with ErrNotReady, ErrInProgress, ErrStopped or ErrUnsupported.
+func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
+	req := upgradeRequest{ctx: ctx, reply: make(chan upgradeReply, 1)}
+	select {
+	case u.upgrades <- req:
+	case <-u.done:
+		return Result{}, ErrStopped
+	case <-ctx.Done():
+		return Result{}, wrap("upgrade", ctx.Err())
+	}
+	r := <-req.reply // the attempt ends with ctx
+	return r.result, r.err
+}
+
+// Stop stops gracefully: no more connections are accepted, and what is left is
+// finished until the drain timeout. It returns when that is done: nil, or ErrCut
+// if work was cut, by the timeout or because ctx ended. A second Stop waits for
+// the first.
+func (u *Upgrader) Stop(ctx context.Context) error {
+	u.requestStop(nil)
+	select {
+	case <-u.done:
+	case <-ctx.Done():
+		u.cutShort()
+		<-u.done
+	}
+	return u.err
+}
+
+// Done is closed when the drain has ended after a stop or a handover: the time
+// for main to return.
+func (u *Upgrader) Done() <-chan struct{} { return u.done }
+
+// Err returns nil while Done is open, and then what Serve returns.
+func (u *Upgrader) Err() error {
+	if !isClosed(u.done) {
+		return nil
+	}
+	return u.err
+}
+
+func (u *Upgrader) wait() error {
+	<-u.done
+	return u.err
+}
+
+// Draining is closed when this generation begins to drain: the time for a
+// program's own accept loops and streams to say goodbye.
+func (u *Upgrader) Draining() <-chan struct{} { return u.drain }
+
+// Draining returns a channel that is closed when the generation that serves the
+// request with this context begins to drain. Handlers of streams and of hijacked
+// connections should then say goodbye; they are cut at the deadline. For any
+// other context it returns nil, which is never ready.
+func Draining(ctx context.Context) <-chan struct{} {
+	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+		return c.table.draining
+	}
+	return nil
+}
+
+// tellFailed tells the old process, if there is one, why this one won't be ready.
+func (u *Upgrader) tellFailed(err error) {
+	if p := u.inherited.parent; p != nil && !isClosed(p.committed) {
+		_ = p.say(wire.Failed, wire.ReasonMsg{Reason: err.Error()})
+	}
+}
