@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -89,7 +89,10 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 	}
 	if err = a.await(readyCtx, next); err != nil {
-		next.abort(err.Error())
+		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
+			next.abort(err.Error())
+		}
+		next.release()
 		a.listeners.restore()
 		return nil, next.explain(err)
 	}
@@ -127,8 +130,8 @@ func (a *attempt) start() (*successor, error) {
 		return nil, wrap("upgrade: control socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	control := strconv.Itoa(wire.Version) + ":" + strconv.Itoa(fd.First+len(files)-1)
-	proc, err := a.sys.start(path, boot.launch, control, files)
+	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid()}
+	proc, err := a.sys.start(path, boot.launch, control.String(), files)
 	if err != nil {
 		_ = ctl.Close()
 		file, remedy := explain(path, boot.launch.dir)
@@ -138,8 +141,17 @@ func (a *attempt) start() (*successor, error) {
 	return newSuccessor(path, proc, ctl), nil
 }
 
-// errNotReadyInTime is the ready timeout's cause.
-var errNotReadyInTime = fmt.Errorf("%w: it was not ready in time", ErrTimeout)
+// Why a new process did not become ready.
+var (
+	errNotReadyInTime = fmt.Errorf("%w: it was not ready in time", ErrTimeout)
+	errEnded          = errors.New("it ended before it was ready")
+	errSaidFailed     = errors.New("it failed to start")
+	errHungUp         = errors.New("it closed the control socket before it was ready")
+)
+
+// hangUpGrace is how long the end of a process may be noticed after the end of
+// its control socket. It only decides between two words for the same failure.
+const hangUpGrace = 200 * time.Millisecond
 
 // await returns nil when the new process is ready, else why it won't be.
 func (a *attempt) await(ctx context.Context, next *successor) error {
@@ -149,6 +161,9 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 		select {
 		case ev := <-frames:
 			ready, err := a.heard(ev)
+			if errors.Is(err, errHungUp) && next.endsWithin(hangUpGrace) {
+				err = errEnded
+			}
 			if ready || err != nil {
 				return err
 			}
@@ -160,9 +175,9 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			}
 		case <-next.exited:
 			if reason := next.lastWords(frames); reason != "" {
-				return errors.New(reason)
+				return fmt.Errorf("%w: %s", errSaidFailed, reason)
 			}
-			return errors.New("it ended before it was ready")
+			return errEnded
 		case <-a.term:
 			if a.spoke.Load() {
 				return errTermWasAStop
@@ -182,14 +197,16 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 // heard judges what came over the control socket.
 func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	var version wire.VersionError
+	// Reset: it did not read what this process said.
+	hungUp := errors.Is(ev.err, io.EOF) || errors.Is(ev.err, syscall.ECONNRESET)
 	switch {
 	case ev.err == nil:
-	case !a.spoke.Load() && (errors.As(ev.err, &version) || errors.Is(ev.err, io.EOF)):
+	case !a.spoke.Load() && (hungUp || errors.As(ev.err, &version)):
 		// Another major version, or a plain program that closed what it does
 		// not know: SIGTERM will tell.
 		return false, nil
-	case errors.Is(ev.err, io.EOF):
-		return false, errors.New("it closed the control socket before it was ready")
+	case hungUp:
+		return false, errHungUp
 	default:
 		return false, fmt.Errorf("control socket: %w", ev.err)
 	}
@@ -200,7 +217,7 @@ func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	case wire.Ready:
 		return true, nil
 	case wire.Failed:
-		return false, errors.New(ev.reason())
+		return false, fmt.Errorf("%w: %s", errSaidFailed, ev.reason())
 	}
 	return false, fmt.Errorf("it sent an unexpected %v frame", ev.Type)
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -128,7 +127,9 @@ func (in *inherited) boundTo(network, address string) bool {
 		return network == "unix" && samePath(at.Name, address)
 	case *net.TCPAddr:
 		want, err := net.ResolveTCPAddr(network, address)
-		if err != nil || want.Port == 0 || want.Port != at.Port {
+		if err != nil || want.Port != at.Port && !(want.Port == 0 && in.network == "") {
+			// The plain protocol has one listener and no words for it: for a
+			// port that the system chose it is the one.
 			return false
 		}
 		if want.IP != nil && !want.IP.IsUnspecified() {
@@ -168,7 +169,3 @@ func samePath(a, b string) bool {
 // parentWait bounds how long a new process waits for words that the old one
 // must already have written, or answers at once.
 const parentWait = 10 * time.Second
-
-// startedBy is the process that started this one, as of the first look: later
-// looks could name another process that got the number.
-var startedBy = os.Getppid()

@@ -184,18 +184,22 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	if res.err == nil && l.State() != StateUpgrading {
 		// A stop came in the very moment that the new process became ready, and
 		// a stop is for the service.
-		go res.next.abort("the service was stopped")
+		next := res.next
+		go func() {
+			next.abort("the service was stopped")
+			next.release()
+		}()
 		res.err = ErrStopped
 	}
 	reply := upgradeReply{err: res.err}
 	if res.err == nil {
 		reply.result = l.handOver(res.next, time.Since(a.began))
 	}
-	if asker != nil {
-		asker <- reply
-	}
 	if res.err != nil {
 		l.upgradeFailed(res.err)
+	}
+	if asker != nil {
+		asker <- reply // last: who asked finds the new state
 	}
 }
 

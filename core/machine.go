@@ -12,11 +12,11 @@ import (
 func machine(path string) string {
 	if f, err := elf.Open(path); err == nil {
 		defer f.Close()
-		return fmt.Sprintf("ELF %v %v, this machine is %s/%s", f.Class, f.Machine, runtime.GOOS, runtime.GOARCH)
+		return fmt.Sprintf("ELF for %v, this machine is %s/%s", f.Machine, runtime.GOOS, runtime.GOARCH)
 	}
 	if f, err := macho.Open(path); err == nil {
 		defer f.Close()
-		return fmt.Sprintf("Mach-O %v, this machine is %s/%s", f.Cpu, runtime.GOOS, runtime.GOARCH)
+		return fmt.Sprintf("Mach-O for %v, this machine is %s/%s", f.Cpu, runtime.GOOS, runtime.GOARCH)
 	}
 	return ""
 }

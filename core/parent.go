@@ -153,6 +153,11 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 		u.log.Warn("the old process did not go by its deadline; signal sent",
 			"old_pid", p.pid, "signal", step.sig.String(), "error", err)
 	}
+	select {
+	case <-p.gone:
+		u.log.Debug("the old process is gone", "old_pid", p.pid)
+	case <-u.done:
+	}
 }
 
 func isClosed(ch <-chan struct{}) bool {

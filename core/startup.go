@@ -15,9 +15,10 @@ import (
 const gracefulFlag = "-graceful"
 
 // EnvControl is the environment variable that tells a new process where its
-// control socket is: "<protocol version>:<descriptor>". The listeners are the
-// descriptors from 3 up to it. It is removed before main runs, so that nothing
-// this process starts sees it.
+// control socket is: "<protocol version>:<descriptor>:<process number of the
+// old process>". The listeners are the descriptors from 3 up to it. It is removed
+// before main runs, so that nothing this process starts sees it. A program that
+// does not know it passes it on, descriptor and all: the process number tells.
 const EnvControl = "GRACEX_CONTROL"
 
 // startup is what this process was started with.
@@ -28,6 +29,10 @@ type startup struct {
 	last     int  // one past the last listener's descriptor
 	err      error
 }
+
+// startedBy is the process that started this one, as of the first look: later
+// looks could name another process that got the number.
+var startedBy = os.Getppid()
 
 // boot is taken before main runs: the flag leaves os.Args before any flag
 // package sees it, the private variable leaves the environment before user code
@@ -57,11 +62,20 @@ func takeStartup() startup {
 		closeOnExec(fd.First, st.last)
 		return st
 	}
-	version, s, err := parseControl(control)
+	c, err := parseControl(control)
 	if err != nil {
 		st.err = err
 		return st
 	}
+	if c.pid != startedBy {
+		// It came through a program that speaks only the plain protocol.
+		closeOnExec(fd.First, st.last)
+		if c.s >= st.last && fd.CheckStream(c.s) == nil {
+			_ = fd.Close(c.s)
+		}
+		return st
+	}
+	s := c.s
 	closeOnExec(fd.First, s)
 	st.last = s
 	if err := fd.CheckStream(s); err != nil {
@@ -69,7 +83,7 @@ func takeStartup() startup {
 		return st
 	}
 	fd.CloseOnExec(s)
-	if version != wire.Version {
+	if c.version != wire.Version {
 		// The plain protocol then. The old process knows its own version.
 		_ = fd.Close(s)
 		return st
@@ -102,19 +116,28 @@ func cutGraceful(args []string) ([]string, bool) {
 	return slices.Concat(args[:1], args[2:]), true
 }
 
+// controlInfo is what EnvControl says.
+type controlInfo struct{ version, s, pid int }
+
+func (c controlInfo) String() string { return fmt.Sprintf("%d:%d:%d", c.version, c.s, c.pid) }
+
+// maxControl is far above any real number of listeners, and keeps the loop over
+// them short.
+const maxControl = 1 << 16
+
 // parseControl reads the value of EnvControl.
-func parseControl(v string) (version, s int, err error) {
-	major, num, ok := strings.Cut(v, ":")
-	if ok {
-		version, err = strconv.Atoi(major)
-		if err == nil {
-			s, err = strconv.Atoi(num)
-		}
+func parseControl(v string) (controlInfo, error) {
+	var n [3]int
+	parts := strings.Split(v, ":")
+	ok := len(parts) == len(n)
+	for i := 0; ok && i < len(n); i++ {
+		var err error
+		n[i], err = strconv.Atoi(parts[i])
+		ok = err == nil && n[i] > 0
 	}
-	// The upper bound is far above any real number of listeners and keeps the
-	// loop over them short.
-	if !ok || err != nil || version < 1 || s < fd.First || s > 1<<16 {
-		return 0, 0, fmt.Errorf("%s=%q is not <version>:<descriptor>", EnvControl, v)
+	c := controlInfo{version: n[0], s: n[1], pid: n[2]}
+	if !ok || c.s < fd.First || c.s > maxControl {
+		return controlInfo{}, fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>", EnvControl, v)
 	}
-	return version, s, nil
+	return c, nil
 }

@@ -84,6 +84,15 @@ func (n *successor) read() {
 	}
 }
 
+func (n *successor) endsWithin(d time.Duration) bool {
+	select {
+	case <-n.exited:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
 // lastWords returns the reason that a process which has ended gave before, if it
 // did: it may still be in the socket.
 func (n *successor) lastWords(frames <-chan frameEvent) string {
@@ -109,9 +118,8 @@ func (n *successor) commit(drain time.Duration, again bool) error {
 	return wire.Write(n.ctl, wire.Commit, wire.CommitMsg{DrainMillis: drain.Milliseconds(), Again: again})
 }
 
-// abort gives the new process up, and returns when it has ended.
+// abort gives the new process up, and returns when it has ended and was reaped.
 func (n *successor) abort(reason string) {
-	defer n.ctl.Close()
 	if !isClosed(n.exited) {
 		_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
 		_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})

@@ -1,0 +1,167 @@
+//go:build unix
+
+package core
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// dial opens a connection and sends one request on it.
+func dial(t *testing.T, addr, path string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	must(t, c.SetDeadline(time.Now().Add(patience)))
+	ask(t, c, path)
+	return c, bufio.NewReader(c)
+}
+
+func ask(t *testing.T, c net.Conn, path string) {
+	t.Helper()
+	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: app\r\n\r\n", path)
+	must(t, err)
+}
+
+func answer(t *testing.T, r *bufio.Reader) *http.Response {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	must(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	must(t, err)
+	return resp
+}
+
+// TestDrainAnswersAndCloses is rung 2: a kept connection stays with the old
+// generation, is answered there once more, and is told to come back.
+func TestDrainAnswersAndCloses(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	c, r := dial(t, first.Addrs[0], "/")
+	if resp := answer(t, r); resp.Close {
+		t.Fatal("told to leave before the drain")
+	}
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.expectLog("msg=draining", 1)
+	ask(t, c, "/")
+	resp := answer(t, r)
+	if resp.Header.Get("X-Generation") != "0" || !resp.Close {
+		t.Errorf("generation %s answered, close %v", resp.Header.Get("X-Generation"), resp.Close)
+	}
+	a.expect("end", 0)
+	a.expectLog("ledger.closed_politely=1", 1)
+}
+
+// TestDrainTells is rung 4: streams and hijacked connections end by themselves.
+func TestDrainTells(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	_, stream := dial(t, first.Addrs[0], "/stream")
+	resp, err := http.ReadResponse(stream, nil)
+	must(t, err)
+	line := bufio.NewReader(resp.Body)
+	if s, err := line.ReadString('\n'); s != "hello\n" {
+		t.Fatalf("%q, %v", s, err)
+	}
+	_, hijacked := dial(t, first.Addrs[0], "/hijack")
+	_, err = http.ReadResponse(hijacked, nil)
+	must(t, err)
+	a.signal(first.PID, syscall.SIGUSR2)
+	if s, err := line.ReadString('\n'); s != "goodbye\n" {
+		t.Errorf("the stream ended with %q, %v", s, err)
+	}
+	if s, err := hijacked.ReadString('\n'); s != "goodbye\n" {
+		t.Errorf("the hijacked connection ended with %q, %v", s, err)
+	}
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+}
+
+// TestDrainDeadline is rung 6: what is left is counted, the hook hears of it, and
+// it is cut.
+func TestDrainDeadline(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-drain", "300ms")
+	first := a.expect("ready", 0)
+	slow := load.Start(load.Config{Addr: first.Addrs[0], Clients: 2, Path: "/?d=50s"})
+	a.expect("handling", 1)
+	_, hijacked := dial(t, first.Addrs[0], "/hijack?stay=1")
+	_, err := http.ReadResponse(hijacked, nil)
+	must(t, err)
+	idle, r := dial(t, first.Addrs[0], "/")
+	answer(t, r)
+	a.signal(first.PID, syscall.SIGUSR2)
+	want := Remaining{Requests: 2, Connections: 2, Hijacked: 1}.String()
+	if ev := a.expect("draintimeout", 0); ev.Err != want {
+		t.Errorf("the hook heard of %s, want %s", ev.Err, want)
+	}
+	end := a.expect("end", 0)
+	if !strings.Contains(end.Err, want) {
+		t.Errorf("the drain ended with %q, want one with %q", end.Err, want)
+	}
+	a.expectLog("cut_requests=2", 1)
+	a.expectLog("closed_idle=1", 1)
+	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the idle connection: %v", err)
+	}
+	a.expect("cancelled", 1)
+	slow.Stop()
+}
+
+// TestStopClosesIdle: with no next generation an idle connection does not hold
+// up a stop until the deadline, but one that asks is answered.
+func TestStopClosesIdle(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-drain", "10m")
+	first := a.expect("ready", 0)
+	_, r := dial(t, first.Addrs[0], "/")
+	answer(t, r)
+	c, r2 := dial(t, first.Addrs[0], "/")
+	answer(t, r2)
+	a.signal(first.PID, syscall.SIGTERM)
+	a.expectLog("msg=draining", 1)
+	ask(t, c, "/")
+	if resp := answer(t, r2); !resp.Close {
+		t.Error("answered without Connection: close")
+	}
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("the idle connection: %v", err)
+	}
+}
+
+// TestStuckOldProcessIsSeenOff: the old process is stopped in its drain and can't
+// keep its own deadline; the new one ends it.
+func TestStuckOldProcessIsSeenOff(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-drain", "2s")
+	first := a.expect("ready", 0)
+	_, hijacked := dial(t, first.Addrs[0], "/hijack?stay=1")
+	_, err := http.ReadResponse(hijacked, nil)
+	must(t, err)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.signal(first.PID, syscall.SIGSTOP)
+	a.expectLog("the old process did not go by its deadline", 2)
+	a.expectLog("the old process is gone", 1)
+	a.waited = true
+	if err := a.cmd.Wait(); err == nil || !strings.Contains(err.Error(), "signal: killed") {
+		t.Errorf("the old process ended with %v", err)
+	}
+}

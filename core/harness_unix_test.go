@@ -1,0 +1,353 @@
+//go:build unix
+
+package core
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of a test for another process. Nothing is ever
+// expected to take that long.
+const patience = 60 * time.Second
+
+type set struct {
+	mu sync.Mutex
+	m  map[string]bool
+}
+
+func newSet() *set { return &set{m: map[string]bool{}} }
+
+func (s *set) add(k string) { s.mu.Lock(); defer s.mu.Unlock(); s.m[k] = true }
+
+func (s *set) has(k string) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.m[k] }
+
+// partial reports whether only some tests were asked for.
+func partial() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz", "test.bench"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return true
+		}
+	}
+	return testing.Short()
+}
+
+// app is a program under test with all its generations.
+type app struct {
+	t   *testing.T
+	dir string // holds the program file "app" and whatever the test puts there
+	cmd *exec.Cmd
+
+	// For start, if a test sets them before.
+	env   []string
+	files []*os.File
+	attr  *syscall.SysProcAttr
+
+	mu     sync.Mutex
+	events []event
+	stderr bytes.Buffer
+	moved  chan struct{} // closed and replaced when something was added
+	pids   []int         // that said ready and did not end
+	strays []int         // that the test knows of and the events don't
+	waited bool          // the test has waited for cmd
+	eof    chan struct{} // closed when every generation is gone
+}
+
+// install puts this test binary at path.
+func install(t *testing.T, path string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if os.Link(self, path) == nil {
+		return
+	}
+	b, err := os.ReadFile(self)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start starts a program of this test binary in a directory of its own, as
+// "./app args...".
+func start(t *testing.T, program string, args ...string) *app {
+	t.Helper()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start(program, "./app", args...)
+	return a
+}
+
+func prepare(t *testing.T) *app {
+	t.Helper()
+	// Short: a unix socket's path has room for about 100 bytes.
+	dir, err := os.MkdirTemp("", "gx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return &app{t: t, dir: dir, moved: make(chan struct{}), eof: make(chan struct{})}
+}
+
+// start starts argv0, looked up from the app's directory.
+func (a *app) start(program, argv0 string, args ...string) {
+	a.t.Helper()
+	used.add(program)
+	stdin, keep, err := os.Pipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	path := argv0
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(a.dir, path)
+	}
+	out, outw, err := os.Pipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	errr, errw, err := os.Pipe()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	// A test may have set more of it.
+	env, extra, attr := a.env, a.files, a.attr
+	a.cmd = &exec.Cmd{
+		ExtraFiles: extra, SysProcAttr: attr,
+		Path: path, Args: append([]string{argv0}, args...), Dir: a.dir,
+		Env:   append(os.Environ(), append(env, envProgram+"="+program, "PWD="+a.dir)...),
+		Stdin: stdin, Stdout: outw, Stderr: errw,
+	}
+	err = a.cmd.Start()
+	for _, f := range []*os.File{stdin, outw, errw} {
+		f.Close()
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	go a.readEvents(out)
+	go a.readStderr(errr)
+	a.t.Cleanup(func() {
+		keep.Close() // every generation that inherited stdin ends
+		for _, pid := range append(a.alive(), a.strays...) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if !a.wait(func() bool { return isClosed(a.eof) }) {
+			a.t.Error("a generation did not end with its test")
+		}
+		if !a.waited {
+			_ = a.cmd.Wait()
+		}
+		if a.t.Failed() {
+			a.t.Logf("%v\n%s", a.all(), a.log())
+		}
+	})
+}
+
+func (a *app) readEvents(r io.ReadCloser) {
+	defer r.Close()
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		var ev event
+		if json.Unmarshal(sc.Bytes(), &ev) != nil {
+			continue
+		}
+		a.change(func() {
+			a.events = append(a.events, ev)
+			switch ev.Event {
+			case "ready":
+				a.pids = append(a.pids, ev.PID)
+			case "end":
+				a.pids = slices.DeleteFunc(a.pids, func(p int) bool { return p == ev.PID })
+			}
+		})
+	}
+	a.change(func() { close(a.eof) })
+}
+
+func (a *app) readStderr(r io.ReadCloser) {
+	defer r.Close()
+	b := make([]byte, 4096)
+	for {
+		n, err := r.Read(b)
+		if err != nil {
+			return
+		}
+		a.change(func() { a.stderr.Write(b[:n]) })
+	}
+}
+
+func (a *app) change(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+	close(a.moved)
+	a.moved = make(chan struct{})
+}
+
+// wait waits until cond holds, looking anew whenever something was heard.
+func (a *app) wait(cond func() bool) bool {
+	deadline := time.After(patience)
+	for {
+		a.mu.Lock()
+		moved, ok := a.moved, cond()
+		a.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-deadline:
+			return false
+		}
+	}
+}
+
+func (a *app) all() []event {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.events)
+}
+
+func (a *app) log() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stderr.String()
+}
+
+func (a *app) alive() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.pids)
+}
+
+// expect returns the n-th event of the kind, counted from 0.
+func (a *app) expect(kind string, n int) event {
+	a.t.Helper()
+	var found event
+	if !a.wait(func() bool {
+		i := 0
+		for _, ev := range a.events {
+			if ev.Event == kind {
+				if i == n {
+					found = ev
+					return true
+				}
+				i++
+			}
+		}
+		return false
+	}) {
+		a.t.Fatalf("no %s event number %d: %v", kind, n, a.all())
+	}
+	return found
+}
+
+// expectLog waits until the log holds n lines with the text.
+func (a *app) expectLog(text string, n int) {
+	a.t.Helper()
+	if !a.wait(func() bool { return strings.Count(a.stderr.String(), text) >= n }) {
+		a.t.Fatalf("the log has not %d times %q", n, text)
+	}
+}
+
+// expectGone waits until every generation has ended.
+func (a *app) expectGone() {
+	a.t.Helper()
+	if !a.wait(func() bool { return isClosed(a.eof) }) {
+		a.t.Fatalf("still there: %v", a.alive())
+	}
+}
+
+func (a *app) signal(pid int, sig syscall.Signal) {
+	a.t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// upgrade asks the app at addr to upgrade itself and returns what Upgrade said.
+func (a *app) upgrade(addr string) error {
+	a.t.Helper()
+	return errors.Join(a.call(addr, "/upgrade"))
+}
+
+func (a *app) call(addr, path string) error {
+	a.t.Helper()
+	body, err := get(addr, path)
+	if err != nil {
+		a.t.Fatalf("%s: %v", path, err)
+	}
+	if body == "" {
+		return nil
+	}
+	return errors.New(body)
+}
+
+// get asks on a connection of its own.
+func get(addr, path string) (string, error) {
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(string, string) (net.Conn, error) { return net.Dial(network, addr) },
+	}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr, Timeout: patience}).Get("http://app" + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+// getJSON decodes what path answers.
+func getJSON[T any](t *testing.T, addr, path string) (v T) {
+	t.Helper()
+	body, err := get(addr, path)
+	if err == nil {
+		err = json.Unmarshal([]byte(body), &v)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return v
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// occupied returns a TCP address that somebody listens on.
+func occupied(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
+}

@@ -1,0 +1,84 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// programs are what this test binary plays when a test starts it as a process
+// of its own: the real thing has real processes, signals and sockets.
+var programs = map[string]func(){}
+
+// envProgram selects one.
+const envProgram = "CORE_TEST_PROGRAM"
+
+// atEnd runs when all tests have.
+var atEnd []func()
+
+// used notes which programs the tests started: one that none did is dead code.
+var used = newSet()
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(envProgram); name != "" {
+		play, ok := programs[name]
+		if !ok {
+			fmt.Fprintf(os.Stderr, "no test program %q\n", name)
+			os.Exit(2)
+		}
+		go dieWithTest()
+		play()
+		os.Exit(0)
+	}
+	code := m.Run()
+	for _, f := range atEnd {
+		f()
+	}
+	if code == 0 && !partial() {
+		for name := range programs {
+			if !used.has(name) {
+				fmt.Fprintf(os.Stderr, "test program %q was not used by any test\n", name)
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
+
+// dieWithTest ends a process whose test is gone: they all share the test's end
+// of a pipe as their stdin.
+func dieWithTest() {
+	if fi, err := os.Stdin.Stat(); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
+		return // started by a program that does not pass stdin on
+	}
+	var b [1]byte
+	for {
+		if n, err := os.Stdin.Read(b[:]); n == 0 || err != nil {
+			os.Exit(3)
+		}
+	}
+}
+
+// event is a line that a program prints for its test.
+type event struct {
+	Event   string   `json:"event"`
+	PID     int      `json:"pid"`
+	Gen     int      `json:"gen"`
+	Addrs   []string `json:"addrs,omitempty"`
+	Release string   `json:"release,omitempty"`
+	Args    []string `json:"args,omitempty"`
+	Env     string   `json:"env,omitempty"`
+	Err     string   `json:"err,omitempty"`
+}
+
+// emit prints one in a single write, so that the lines of two generations do not
+// mix.
+func emit(ev event) {
+	ev.PID = os.Getpid()
+	b, err := json.Marshal(ev)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.Write(append(b, '\n'))
+}

@@ -1,0 +1,151 @@
+//go:build unix
+
+package core
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// plainProgram builds testdata/plain once.
+var plainProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gxplain")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "plain")
+	out, err := exec.Command("go", "build", "-o", path, "./testdata/plain").CombinedOutput()
+	if err != nil {
+		return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
+	}
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+	return path, nil
+})
+
+// deployPlain replaces the app's program file by the plain program.
+func deployPlain(t *testing.T, a *app) {
+	t.Helper()
+	path, err := plainProgram()
+	must(t, err)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	deploy(t, a, func(path string) { must(t, os.WriteFile(path, b, 0o755)) })
+}
+
+// deploy replaces the app's program file by rename.
+func deploy(t *testing.T, a *app, write func(path string)) {
+	t.Helper()
+	next := filepath.Join(a.dir, "next")
+	write(next)
+	must(t, os.Rename(next, filepath.Join(a.dir, "app")))
+}
+
+// pidIn waits until the app's pid file names another process than old.
+func pidIn(t *testing.T, a *app, old int) int {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		b, _ := os.ReadFile(filepath.Join(a.dir, "app.pid"))
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && pid != old {
+			return pid
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("the pid file still names %d", old)
+	return 0
+}
+
+// TestPlainProtocol goes the whole circle: a gracex app is replaced by a program
+// that knows only -graceful, descriptor 3 and SIGTERM, and that one by a gracex
+// app, which then upgrades as ever.
+func TestPlainProtocol(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
+	first := a.expect("ready", 0)
+	addr := first.Addrs[0]
+
+	// gracex -> plain: nothing is lost.
+	run := load.Start(load.Config{Addr: addr, Clients: 4, Fresh: 4})
+	deployPlain(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("plain=true", 1)
+	a.expect("end", 0)
+	plain := pidIn(t, a, first.PID)
+	a.strays = append(a.strays, plain)
+	for run.Snapshot().Served[load.Server{PID: itoa(plain), Generation: "0"}] == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
+		t.Errorf("gracex to plain: %v", res)
+	}
+
+	// plain -> gracex: the new process ends the old one, and generations count
+	// from there.
+	deploy(t, a, func(path string) { install(t, path) })
+	a.signal(plain, syscall.SIGHUP)
+	second := a.expect("ready", 1)
+	if second.Gen != 1 || second.Addrs[0] != addr {
+		t.Errorf("generation %d on %v", second.Gen, second.Addrs)
+	}
+	a.expectLog("the old process is gone", 1)
+	if pid := pidIn(t, a, plain); pid != second.PID {
+		t.Errorf("the pid file names %d, want %d", pid, second.PID)
+	}
+
+	// gracex -> gracex, as if nothing had been.
+	run = load.Start(load.Config{Addr: addr, Clients: 4, Fresh: 4})
+	if err := a.upgrade(addr); err != nil {
+		t.Fatal(err)
+	}
+	third := a.expect("ready", 2)
+	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
+		t.Errorf("gracex to gracex: %v", res)
+	}
+	a.signal(third.PID, syscall.SIGTERM)
+	a.expect("end", 2)
+}
+
+// TestPlainProgramDies: one that says "ready" and dies has not taken over.
+func TestPlainProgramDies(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nkill -TERM $PPID\nexit 4\n"), 0o755))
+	})
+	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "exit status 4") {
+		t.Errorf("upgrade = %v", err)
+	}
+	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
+		t.Errorf("pid %d serves in state %v", st.PID, st.State)
+	}
+}
+
+// TestStopDuringUpgrade: a SIGTERM for the service, while a new process that
+// speaks the protocol starts, is no "ready": everything stops.
+func TestStopDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	behave("hang")(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("postfork", 0)
+	a.signal(first.PID, syscall.SIGTERM)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Errorf("the stop ended with %s", end.Err)
+	}
+	a.expectGone()
+}

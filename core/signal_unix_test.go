@@ -1,0 +1,161 @@
+//go:build unix
+
+package core
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// TestSignalDuringUpgrade: it is remembered once, not lost and not run twice.
+func TestSignalDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	for range 20 {
+		a.signal(first.PID, syscall.SIGUSR2)
+		a.signal(first.PID, syscall.SIGHUP)
+	}
+	a.expect("ready", 1)
+	a.expect("ready", 2)
+	a.expect("end", 1)
+	if got := len(a.all()); got != 3+2+2 { // ready, end, postfork
+		t.Errorf("%d events: %v", got, a.all())
+	}
+}
+
+// TestSignalDuringFailedUpgrade: the one that was remembered is a new try.
+func TestSignalDuringFailedUpgrade(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-ready", "2s")
+	first := a.expect("ready", 0)
+	behave("slowcheck")(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("checking", 0)
+	mend(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("upgrade failed", 1)
+	if ev := a.expect("ready", 1); ev.Gen != 1 {
+		t.Errorf("generation %d", ev.Gen)
+	}
+}
+
+// TestStopGracefully: TERM, INT and QUIT finish what is asked, remove the pid
+// file, and exit 0.
+func TestStopGracefully(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			a := start(t, "app", "-pidfile", "app.pid")
+			first := a.expect("ready", 0)
+			run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 4, Path: "/?d=300ms"})
+			a.expect("handling", 3)
+			stopped := make(chan load.Result)
+			go func() { stopped <- run.Stop() }()
+			a.signal(first.PID, sig)
+			if res := <-stopped; res.Failed != 0 || res.Requests != 4 {
+				t.Errorf("%v", res)
+			}
+			if end := a.expect("end", 0); end.Err != "" {
+				t.Error(end.Err)
+			}
+			a.expectGone()
+			a.waited = true
+			if err := a.cmd.Wait(); err != nil {
+				t.Errorf("exit status: %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); !os.IsNotExist(err) {
+				t.Errorf("the pid file after the stop: %v", err)
+			}
+		})
+	}
+}
+
+// TestSecondStopSignal ends at once.
+func TestSecondStopSignal(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	_, r := dial(t, first.Addrs[0], "/?d=50s")
+	_, _ = dial(t, first.Addrs[0], "/?d=50s")
+	a.expect("handling", 1)
+	a.signal(first.PID, syscall.SIGTERM)
+	a.expectLog("signal: stop", 1)
+	a.signal(first.PID, syscall.SIGTERM)
+	if end := a.expect("end", 0); !strings.Contains(end.Err, "2 requests") || !strings.Contains(end.Err, ErrCut.Error()) {
+		t.Errorf("the stop ended with %q", end.Err)
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("the request: %v", err)
+	}
+}
+
+func TestReopenSignal(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGUSR1)
+	a.expect("reopen", 0)
+	if _, err := get(first.Addrs[0], "/"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDrainingRefusesUpgrade: a signal to the old process number does nothing
+// but say where to send it.
+func TestDrainingRefusesUpgrade(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 1, Path: "/?d=1s"})
+	a.expect("handling", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("current_pid="+itoa(second.PID), 1)
+	if res := run.Stop(); res.Failed != 0 {
+		t.Errorf("%v", res)
+	}
+}
+
+// TestUpgradeSignalBeforeReady is refused and forgotten.
+func TestUpgradeSignalBeforeReady(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	behave("slowcheck")(t, a)
+	a.start("app", "./app", "-ready", "2s")
+	a.expectLog("msg=listening", 1)
+	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	a.expectLog("upgrade refused", 1)
+	a.expectLog("not ready yet", 1)
+	if end := a.expect("end", 0); !strings.Contains(end.Err, "timed out") {
+		t.Errorf("%q", end.Err)
+	}
+}
+
+// TestIgnoredHangup: under nohup a hangup is not an upgrade.
+func TestIgnoredHangup(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "real"))
+	must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("#!/bin/sh\ntrap '' HUP\nexec ./real\n"), 0o755))
+	a.start("app", "./app")
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGHUP)
+	a.signal(first.PID, syscall.SIGUSR1) // handled after it
+	a.expect("reopen", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.expect("end", 0)
+	if got := strings.Count(a.log(), "signal: upgrade"); got != 1 {
+		t.Errorf("%d upgrades", got)
+	}
+}

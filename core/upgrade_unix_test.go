@@ -1,0 +1,176 @@
+//go:build unix
+
+package core
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// TestUpgradeLosesNothing is the main promise: clients that never retry, half on
+// kept connections and half on fresh ones, see no failed request in 100 upgrades.
+func TestUpgradeLosesNothing(t *testing.T) {
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 32, Fresh: 32})
+	upgradeTimes(a, 100)
+	res := run.Stop()
+	t.Log(res)
+	if res.Failed != 0 || res.Requests == 0 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+	if got := len(res.Served); got < 50 {
+		t.Errorf("only %d generations served: the load did not cross the upgrades", got)
+	}
+}
+
+// TestUpgradeWithSlowRequests: the same with requests in flight that outlive
+// dozens of upgrades.
+func TestUpgradeWithSlowRequests(t *testing.T) {
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 32, Fresh: 32, Path: "/?d=2s"})
+	for i := range 4 {
+		a.expect("handling", i*64+63) // a round of requests is in flight
+		upgradeFrom(a, i*25, i*25+25)
+	}
+	res := run.Stop()
+	t.Log(res)
+	if res.Failed != 0 || res.Requests < 4*64 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+}
+
+// upgradeTimes upgrades n times by signal, each as soon as the last one is done.
+func upgradeTimes(a *app, n int) {
+	a.t.Helper()
+	upgradeFrom(a, 0, n)
+}
+
+func upgradeFrom(a *app, from, to int) {
+	a.t.Helper()
+	for i := from; i < to; i++ {
+		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
+		if ev := a.expect("ready", i+1); ev.Gen != i+1 {
+			a.t.Fatalf("generation %d after %d upgrades", ev.Gen, i+1)
+		}
+	}
+}
+
+// TestUpgradeRunsWhatWasDeployed: the symlink is followed anew, and flags and
+// environment are the first start's.
+func TestUpgradeRunsWhatWasDeployed(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	a.env = []string{"APP_COLOR=green"}
+	for _, r := range []string{"releases/1/app", "releases/2/app"} {
+		install(t, filepath.Join(a.dir, r))
+	}
+	current := filepath.Join(a.dir, "current")
+	if err := os.Symlink("releases/1", current); err != nil {
+		t.Fatal(err)
+	}
+	a.start("app", "current/app", "-drain", "3s", "extra")
+	first := a.expect("ready", 0)
+	if first.Release != "1" {
+		t.Fatalf("release %s runs", first.Release)
+	}
+	flip := filepath.Join(a.dir, "flip")
+	if err := os.Symlink("releases/2", flip); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(flip, current); err != nil {
+		t.Fatal(err)
+	}
+	a.signal(first.PID, syscall.SIGHUP)
+	second := a.expect("ready", 1)
+	if second.Release != "2" {
+		t.Errorf("release %s runs after the flip", second.Release)
+	}
+	if want := []string{"-drain", "3s", "extra"}; !slices.Equal(second.Args, want) {
+		t.Errorf("arguments %q, want %q", second.Args, want)
+	}
+	if second.Env != "green" {
+		t.Errorf("environment %q, want %q: kept, and nothing private in it", second.Env, "green")
+	}
+}
+
+// TestUpgradeAfterRename: the program file was replaced by rename, as package
+// managers do.
+func TestUpgradeAfterRename(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	script := filepath.Join(a.dir, "new")
+	// The new version announces itself before it is the same program.
+	install(t, filepath.Join(a.dir, "real"))
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ntouch renamed\nexec ./real \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(script, filepath.Join(a.dir, "app")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.upgrade(first.Addrs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "renamed")); err != nil {
+		t.Error("the file that was replaced ran again")
+	}
+	if second := a.expect("ready", 1); second.Gen != 1 {
+		t.Errorf("generation %d", second.Gen)
+	}
+}
+
+// TestNothingIsLeft: no goroutine, descriptor or zombie after 200 upgrades, and
+// none after failed ones.
+func TestNothingIsLeft(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("no /proc to count in")
+	}
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	upgradeTimes(a, 2)
+	before := settledCensus(t, a, addr, 2)
+	upgradeFrom(a, 2, 200)
+	after := settledCensus(t, a, addr, 200)
+	if len(after.Descriptors) != len(before.Descriptors) || after.Goroutines != before.Goroutines || after.Children != 0 {
+		t.Errorf("after 2 upgrades %+v\nafter 200 %+v", before, after)
+	}
+	// Failed ones, from one process.
+	if err := os.WriteFile(filepath.Join(a.dir, "mode"), []byte("exit7"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := a.upgrade(addr); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+			t.Fatalf("upgrade = %v", err)
+		}
+	}
+	failed := settledCensus(t, a, addr, 200)
+	if len(failed.Descriptors) != len(after.Descriptors) || failed.Goroutines != after.Goroutines || failed.Children != 0 {
+		t.Errorf("before 20 failed upgrades %+v\nafter them %+v", after, failed)
+	}
+}
+
+// settledCensus takes a census of the current generation once the old ones have
+// ended and what goes with them is gone.
+func settledCensus(t *testing.T, a *app, addr string, ended int) census {
+	t.Helper()
+	a.expect("end", ended-1)
+	last := getJSON[census](t, addr, "/census")
+	for same := 0; same < 5; {
+		c := getJSON[census](t, addr, "/census")
+		if c.Goroutines == last.Goroutines && len(c.Descriptors) == len(last.Descriptors) && c.Children == last.Children {
+			same++
+		} else {
+			same = 0
+		}
+		last = c
+	}
+	return last
+}
