@@ -29,7 +29,7 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	result chan attemptResult // room for one
 
-	started atomic.Bool   // the new process exists
+	started atomic.Bool   // the new process may exist
 	spoke   atomic.Bool   // it has said hello
 	term    chan struct{} // a SIGTERM that may be its "ready"; room for one
 }
@@ -72,11 +72,15 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 			if ctx.Err() != nil {
 				return nil, wrap("upgrade", context.Cause(ctx))
 			}
-			return nil, fmt.Errorf("%w: pre-fork hook: %w", ErrVetoed, err)
+			return nil, because(ErrVetoed, err)
 		}
 	}
+	a.started.Store(true) // before it is: its signal may come before fork returns
 	next, err := a.start()
 	if err != nil {
+		if len(a.term) > 0 {
+			return nil, errors.Join(errTermWasAStop, err)
+		}
 		return nil, err
 	}
 	a.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
@@ -137,7 +141,6 @@ func (a *attempt) start() (*successor, error) {
 		file, remedy := explain(path, boot.launch.dir)
 		return nil, &StartError{Path: path, File: file, Reason: remedy, Err: err}
 	}
-	a.started.Store(true)
 	return newSuccessor(path, proc, ctl), nil
 }
 

@@ -102,13 +102,6 @@ func TestFailedUpgrade(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func remove(t *testing.T, a *app) {
 	t.Helper()
 	must(t, os.RemoveAll(filepath.Join(a.dir, "app")))

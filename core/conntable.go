@@ -43,6 +43,16 @@ func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 	return c
 }
 
+// serve notes that a server has taken the connection.
+func (t *connTable) serve(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.shadow() {
+		t.ledger.Accepted++ // the wrapper did not hide it after all
+	}
+	c.setState(connNew)
+}
+
 // shadow reports whether another entry of the table stands for the connection:
 // the program wrapped one of our listeners in a type that hides it, and what a
 // server accepts from that type is tracked again.

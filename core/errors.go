@@ -60,7 +60,7 @@ func (e *StartError) Error() string {
 		b.WriteString(": " + e.Reason)
 	}
 	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
-		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), "gracex: "))
+		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), prefix))
 	}
 	if e.Exit != "" {
 		fmt.Fprintf(&b, " (%s after %v)", e.Exit, e.Ran.Round(time.Millisecond))
@@ -74,10 +74,30 @@ func (e *StartError) Error() string {
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// wrap adds the package's prefix once.
-func wrap(what string, err error) error {
-	if strings.HasPrefix(err.Error(), "gracex: ") {
-		return err
-	}
-	return fmt.Errorf("gracex: %s: %w", what, err)
+// because gives a refusal its cause; errors.Is finds both.
+func because(kind, cause error) error { return &refusal{kind, cause} }
+
+type refusal struct{ kind, cause error }
+
+func (e *refusal) Error() string {
+	return e.kind.Error() + ": " + strings.TrimPrefix(e.cause.Error(), prefix)
 }
+
+func (e *refusal) Unwrap() []error { return []error{e.kind, e.cause} }
+
+// prefix is the package's, once in an error's text.
+const prefix = "gracex: "
+
+// opError says what failed, and keeps the prefix in front.
+type opError struct {
+	what string
+	err  error
+}
+
+func wrap(what string, err error) error { return &opError{what, err} }
+
+func (e *opError) Error() string {
+	return prefix + e.what + ": " + strings.TrimPrefix(e.err.Error(), prefix)
+}
+
+func (e *opError) Unwrap() error { return e.err }

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -22,31 +21,6 @@ import (
 	"testing"
 	"time"
 )
-
-// patience bounds every wait of a test for another process. Nothing is ever
-// expected to take that long.
-const patience = 60 * time.Second
-
-type set struct {
-	mu sync.Mutex
-	m  map[string]bool
-}
-
-func newSet() *set { return &set{m: map[string]bool{}} }
-
-func (s *set) add(k string) { s.mu.Lock(); defer s.mu.Unlock(); s.m[k] = true }
-
-func (s *set) has(k string) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.m[k] }
-
-// partial reports whether only some tests were asked for.
-func partial() bool {
-	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz", "test.bench"} {
-		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
-			return true
-		}
-	}
-	return testing.Short()
-}
 
 // app is a program under test with all its generations.
 type app struct {

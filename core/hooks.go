@@ -35,7 +35,7 @@ func runHook(ctx context.Context, hook func(context.Context) error) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}
-	return fmt.Errorf("%w: %w", ErrTimeout, context.DeadlineExceeded)
+	return because(ErrTimeout, context.DeadlineExceeded)
 }
 
 // reopen runs the OnReopen hooks.

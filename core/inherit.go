@@ -33,18 +33,18 @@ func inherit(st startup) (*inheritance, error) {
 		return h, nil
 	}
 	if st.err != nil {
-		return nil, fmt.Errorf("%w: %w; %s is set by the old process and not to be given by hand", ErrNotInherited, st.err, gracefulFlag)
+		return nil, notInherited(st.err)
 	}
 	var welcome wire.WelcomeMsg
 	if st.control >= 0 {
 		ctl, err := fd.Conn(st.control)
 		if err != nil {
-			return nil, fmt.Errorf("%w: control socket: %w", ErrNotInherited, err)
+			return nil, because(ErrNotInherited, fmt.Errorf("control socket: %w", err))
 		}
 		h.parent = newParent(ctl)
 		if welcome, err = h.parent.welcome(); err != nil {
 			_ = ctl.Close()
-			return nil, fmt.Errorf("%w: control socket: %w", ErrNotInherited, err)
+			return nil, because(ErrNotInherited, fmt.Errorf("control socket: %w", err))
 		}
 		h.generation = welcome.Generation
 		if got := st.last - fd.First; got != len(welcome.Listeners) {
@@ -62,11 +62,15 @@ func inherit(st startup) (*inheritance, error) {
 		}
 		if err := in.open(); err != nil {
 			h.closeUnclaimed()
-			return nil, fmt.Errorf("%w: %w; %s is set by the old process and not to be given by hand", ErrNotInherited, err, gracefulFlag)
+			return nil, notInherited(err)
 		}
 		h.listeners = append(h.listeners, in)
 	}
 	return h, nil
+}
+
+func notInherited(err error) error {
+	return because(ErrNotInherited, fmt.Errorf("%w; %s is set by the old process and not to be given by hand", err, gracefulFlag))
 }
 
 func (in *inherited) open() error {

@@ -2,9 +2,12 @@ package core
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
+	"time"
 )
 
 // programs are what this test binary plays when a test starts it as a process
@@ -31,6 +34,9 @@ func TestMain(m *testing.M) {
 		play()
 		os.Exit(0)
 	}
+	flag.Parse()
+	// Most tests wait for processes; the cores are free meanwhile.
+	_ = flag.Set("test.parallel", "8")
 	code := m.Run()
 	for _, f := range atEnd {
 		f()
@@ -57,6 +63,39 @@ func dieWithTest() {
 		if n, err := os.Stdin.Read(b[:]); n == 0 || err != nil {
 			os.Exit(3)
 		}
+	}
+}
+
+// set is a set of names that goroutines share.
+type set struct {
+	mu sync.Mutex
+	m  map[string]bool
+}
+
+func newSet() *set { return &set{m: map[string]bool{}} }
+
+func (s *set) add(k string) { s.mu.Lock(); defer s.mu.Unlock(); s.m[k] = true }
+
+func (s *set) has(k string) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.m[k] }
+
+// partial reports whether only some tests were asked for.
+func partial() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz", "test.bench"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return true
+		}
+	}
+	return testing.Short()
+}
+
+// patience bounds every wait of a test for something that another goroutine or
+// process does. Nothing is ever expected to take that long.
+const patience = 60 * time.Second
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

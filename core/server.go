@@ -197,7 +197,7 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 		c.outer = tc
 		c.table.mu.Unlock()
 	}
-	c.setState(connNew)
+	s.u.conns.serve(c)
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {

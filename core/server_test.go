@@ -1,0 +1,401 @@
+package core
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestNewInnerCopiesEverything fails when net/http's Server gets a setting that
+// newInner does not copy.
+func TestNewInnerCopiesEverything(t *testing.T) {
+	t.Parallel()
+	user := &http.Server{TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}, Protocols: new(http.Protocols), HTTP2: new(http.HTTP2Config)}
+	v := reflect.ValueOf(user).Elem()
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		switch f.Kind() {
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(int64(i + 1))
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Func:
+			f.Set(reflect.MakeFunc(f.Type(), nil))
+		case reflect.Map:
+			f.Set(reflect.MakeMap(f.Type()))
+		case reflect.Pointer:
+			if f.IsNil() {
+				f.Set(reflect.New(f.Type().Elem()))
+			}
+		case reflect.Interface:
+			f.Set(reflect.ValueOf(http.NotFoundHandler()))
+		default:
+			t.Fatalf("%s is of a kind that this test does not know", v.Type().Field(i).Name)
+		}
+	}
+	s := &server{user: user}
+	inner := reflect.ValueOf(s.newInner()).Elem()
+	ours := []string{"Handler", "ConnState", "BaseContext", "ConnContext"}
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		if inner.Field(i).IsZero() {
+			t.Errorf("%s is not copied", name)
+		}
+		if f := v.Field(i); !slices.Contains(ours, name) && f.Comparable() && !f.Equal(inner.Field(i)) {
+			t.Errorf("%s is %v, want %v", name, inner.Field(i), f)
+		}
+	}
+}
+
+// certificate makes a certificate for 127.0.0.1 and returns the files and a pool
+// that trusts it.
+func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	must(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	pool = x509.NewCertPool()
+	pool.AddCert(cert)
+	return certFile, keyFile, pool
+}
+
+// TestTLS: a real handshake, HTTP/2 seen as HTTP/2, and a drain that lets both
+// kinds of connection go at once.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, pool := certificate(t)
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(proto, func(t *testing.T) {
+			u := newTest(t, WithDrainTimeout(10*time.Minute))
+			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			must(t, err)
+			must(t, u.AttachTLS(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, r.Proto)
+			})}, ln, certFile, keyFile))
+			must(t, u.Ready())
+			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: proto == "HTTP/2.0"}
+			defer tr.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: tr}).Get("https://" + ln.Addr().String())
+			must(t, err)
+			body, err := io.ReadAll(resp.Body)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if string(body) != proto {
+				t.Errorf("the handler saw %s", body)
+			}
+			expectOpen(t, u, Remaining{Connections: 1})
+			must(t, u.Stop(t.Context())) // long before its deadline
+		})
+	}
+}
+
+// expectOpen waits until that is open: net/http says idle after the client has
+// its answer.
+func expectOpen(t *testing.T, u *Upgrader, want Remaining) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for u.Stats().Open != want {
+		if time.Now().After(deadline) {
+			t.Fatalf("open: %v, want %v", u.Stats().Open, want)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestBadCertificate is an error of Attach, and of Ready for whoever attaches in
+// the background.
+func TestBadCertificate(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	if err := u.ServeTLS(&http.Server{}, ln, "none.pem", "none.key"); err == nil || !strings.Contains(err.Error(), "none.pem") {
+		t.Errorf("ServeTLS = %v", err)
+	}
+	if err := u.Ready(); err == nil || !strings.Contains(err.Error(), "none.pem") {
+		t.Errorf("Ready = %v", err)
+	}
+}
+
+type ctxKey string
+
+// TestUserSettings: what a program has set on its server works as with net/http
+// alone.
+func TestUserSettings(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	var mu sync.Mutex
+	var states []http.ConnState
+	var bases atomic.Int32
+	srv := &http.Server{
+		BaseContext: func(ln net.Listener) context.Context {
+			bases.Add(1)
+			return context.WithValue(context.Background(), ctxKey("base"), ln.Addr().String())
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			_, tcp := c.(*net.TCPConn)
+			return context.WithValue(ctx, ctxKey("tcp"), tcp)
+		},
+		ConnState: func(c net.Conn, st http.ConnState) {
+			mu.Lock()
+			defer mu.Unlock()
+			if _, tcp := c.(*net.TCPConn); !tcp {
+				t.Errorf("ConnState sees a %T", c)
+			}
+			states = append(states, st)
+		},
+	}
+	srv.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		if got := ctx.Value(ctxKey("base")); got != r.Host {
+			t.Errorf("BaseContext gave %v, want %v", got, r.Host)
+		}
+		if ctx.Value(ctxKey("tcp")) != true {
+			t.Error("ConnContext did not see a *net.TCPConn")
+		}
+		if ctx.Value(http.ServerContextKey) != srv {
+			t.Error("ServerContextKey is not the program's server")
+		}
+		if Draining(ctx) == nil {
+			t.Error("no Draining channel")
+		}
+	})
+	addr := u.serveTest(t, srv)
+	tr := &http.Transport{}
+	resp, err := (&http.Client{Transport: tr}).Get("http://" + addr)
+	must(t, err)
+	must(t, resp.Body.Close())
+	tr.CloseIdleConnections()
+	must(t, u.Stop(t.Context()))
+	if bases.Load() != 1 {
+		t.Errorf("BaseContext was called %d times", bases.Load())
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateClosed}
+	if !slices.Equal(states, want) {
+		t.Errorf("states %v, want %v", states, want)
+	}
+}
+
+// TestShutdownByProgram: the program's own Shutdown, and Close, are a graceful
+// stop of the process and return when the drain has ended.
+func TestShutdownByProgram(t *testing.T) {
+	t.Parallel()
+	for name, shutdown := range map[string]func(*http.Server) error{
+		"Shutdown": func(s *http.Server) error { return s.Shutdown(context.Background()) },
+		"Close":    (*http.Server).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newTest(t)
+			entered, leave := make(chan struct{}), make(chan struct{})
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(entered)
+				<-leave
+				fmt.Fprint(w, "done")
+			})}
+			addr := u.serveTest(t, srv)
+			answer := make(chan string)
+			go func() {
+				resp, err := http.Get("http://" + addr)
+				if err != nil {
+					answer <- err.Error()
+					return
+				}
+				defer resp.Body.Close()
+				b, _ := io.ReadAll(resp.Body)
+				answer <- string(b)
+			}()
+			<-entered
+			returned := make(chan error)
+			go func() { returned <- shutdown(srv) }()
+			<-u.Draining()
+			select {
+			case <-returned:
+				t.Error("it returned with a request unanswered")
+			default:
+			}
+			close(leave)
+			if got := <-answer; got != "done" {
+				t.Errorf("the request got %q", got)
+			}
+			must(t, <-returned)
+			<-u.Done()
+			must(t, u.Err())
+		})
+	}
+}
+
+// TestOnShutdownHooks run when the drain begins, not when it ends.
+func TestOnShutdownHooks(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	told := make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-told })}
+	srv.RegisterOnShutdown(func() { close(told) })
+	addr := u.serveTest(t, srv)
+	got := make(chan error)
+	go func() {
+		resp, err := http.Get("http://" + addr)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		got <- err
+	}()
+	for u.Stats().Open.Requests == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	must(t, u.Stop(t.Context()))
+	must(t, <-got)
+}
+
+// TestForeignListeners: a listener that the program made or wrapped is served,
+// its connections are counted once and drained, and TLS stays visible.
+func TestForeignListeners(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, pool := certificate(t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(t, err)
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+	own := func(u *Upgrader) net.Listener {
+		ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		must(t, err)
+		return ln
+	}
+	bare := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		return ln
+	}
+	for name, tt := range map[string]struct {
+		listen func(*Upgrader) net.Listener
+		tls    bool
+	}{
+		"bare":            {listen: func(*Upgrader) net.Listener { return bare() }},
+		"hidden":          {listen: func(*Upgrader) net.Listener { return hiding{bare()} }},
+		"hiding ours":     {listen: func(u *Upgrader) net.Listener { return hiding{own(u)} }},
+		"TLS over bare":   {listen: func(*Upgrader) net.Listener { return tls.NewListener(bare(), config) }, tls: true},
+		"TLS over ours":   {listen: func(u *Upgrader) net.Listener { return tls.NewListener(own(u), config) }, tls: true},
+		"TLS hiding ours": {listen: func(u *Upgrader) net.Listener { return tls.NewListener(hiding{own(u)}, config) }, tls: true},
+		"ours":            {listen: own},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newTest(t)
+			ln := tt.listen(u)
+			must(t, u.Attach(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if (r.TLS != nil) != tt.tls {
+					t.Errorf("the request's TLS state is %v", r.TLS)
+				}
+				fmt.Fprint(w, r.Proto)
+			})}, ln))
+			must(t, u.Ready())
+			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+			scheme, want := "http://", "HTTP/1.1"
+			if tt.tls {
+				scheme, want = "https://", "HTTP/2.0"
+			}
+			resp, err := (&http.Client{Transport: tr}).Get(scheme + ln.Addr().String())
+			must(t, err)
+			body, err := io.ReadAll(resp.Body)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if string(body) != want {
+				t.Errorf("the handler saw %s, want %s", body, want)
+			}
+			expectOpen(t, u, Remaining{Connections: 1})
+			if st := u.Stats(); st.Accepted != 1 || st.Served != 1 {
+				t.Errorf("ledger %+v", st)
+			}
+			must(t, u.Stop(t.Context()))
+			tr.CloseIdleConnections()
+			if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+				c.Close()
+				t.Error("the listener is still open after the stop")
+			}
+		})
+	}
+}
+
+// hiding is a listener whose connections show nothing of what they wrap.
+type hiding struct{ net.Listener }
+
+func (h hiding) Accept() (net.Conn, error) {
+	c, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{c}, nil
+}
+
+// TestUpgradeHeader: a response to a WebSocket handshake is not told to close.
+func TestUpgradeHeader(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ws" && len(w.Header()["Connection"]) != 0 {
+			t.Errorf("Connection: %q on a handshake", w.Header()["Connection"])
+		}
+	})})
+	c, err := net.Dial("tcp", addr)
+	must(t, err)
+	defer c.Close()
+	r := bufio.NewReader(c)
+	ask := func(path, header string) *http.Response {
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: app\r\n%s\r\n", path, header)
+		must(t, err)
+		resp, err := http.ReadResponse(r, nil)
+		must(t, err)
+		return resp
+	}
+	ask("/", "")
+	stopped := make(chan error)
+	go func() { stopped <- u.Stop(context.Background()) }()
+	<-u.Draining()
+	if resp := ask("/ws", "Connection: Upgrade\r\nUpgrade: test\r\n"); resp.Close {
+		t.Error("the handshake's answer closes")
+	}
+	if resp := ask("/", ""); !resp.Close {
+		t.Error("the next answer does not close")
+	}
+	must(t, <-stopped)
+}

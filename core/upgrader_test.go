@@ -1,0 +1,233 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// inProcess is held by the test whose Upgrader this process has: there is one at
+// a time.
+var inProcess sync.Mutex
+
+// newTest makes an Upgrader that ends with the test, and no signals.
+func newTest(t *testing.T, opts ...Option) *Upgrader {
+	t.Helper()
+	inProcess.Lock()
+	u, err := New(append([]Option{WithSignals(Signals{})}, opts...)...)
+	if err != nil {
+		inProcess.Unlock()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		u.requestStop(nil)
+		u.cutShort()
+		<-u.Done()
+		inProcess.Unlock()
+	})
+	return u
+}
+
+// serve serves srv on a free port and says Ready. It returns the address.
+func (u *Upgrader) serveTest(t *testing.T, srv *http.Server) string {
+	t.Helper()
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, u.Attach(srv, ln))
+	must(t, u.Ready())
+	return ln.Addr().String()
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	if _, err := New(); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second New: %v, want ErrRunning", err)
+	}
+	if err := ListenAndServe("127.0.0.1:0", nil); !errors.Is(err, ErrRunning) {
+		t.Errorf("ListenAndServe beside an Upgrader: %v, want ErrRunning", err)
+	}
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrNotReady) {
+		t.Errorf("Upgrade before Ready: %v, want ErrNotReady", err)
+	}
+	if CurrentState() != StateStarting || CurrentState().Serving() {
+		t.Errorf("state %v before Ready", CurrentState())
+	}
+	must(t, u.Ready())
+	must(t, u.Ready())
+	if !CurrentState().Serving() {
+		t.Errorf("state %v after Ready", CurrentState())
+	}
+	must(t, u.Stop(t.Context()))
+	must(t, u.Stop(t.Context()))
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrStopped) {
+		t.Errorf("Upgrade after Stop: %v, want ErrStopped", err)
+	}
+	if _, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, ErrStopped) {
+		t.Errorf("Listen after Stop: %v, want ErrStopped", err)
+	}
+	if CurrentState() != StateStopped {
+		t.Errorf("state %v after Stop", CurrentState())
+	}
+	select {
+	case <-u.Done():
+	default:
+		t.Error("Done is open after Stop")
+	}
+}
+
+// TestUpgradeInProgress: while one upgrade runs a second one, and one while the
+// process stops, are refused.
+func TestUpgradeInProgress(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{})
+	u := newTest(t, OnPreFork(func(ctx context.Context) error {
+		close(entered)
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-Draining(r.Context())
+		if _, err := u.Upgrade(r.Context()); !errors.Is(err, ErrStopped) {
+			t.Errorf("Upgrade while stopping: %v, want ErrStopped", err)
+		}
+	})})
+	first := make(chan error)
+	go func() {
+		_, err := u.Upgrade(context.Background())
+		first <- err
+	}()
+	<-entered
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrInProgress) {
+		t.Errorf("a second Upgrade: %v, want ErrInProgress", err)
+	}
+	asked := make(chan error)
+	go func() {
+		_, err := http.Get("http://" + addr)
+		asked <- err
+	}()
+	for u.Stats().Open.Requests == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	must(t, u.Stop(t.Context()))
+	must(t, <-asked)
+	if err := <-first; !errors.Is(err, ErrStopped) {
+		t.Errorf("the upgrade that a stop ended: %v, want ErrStopped", err)
+	}
+}
+
+// TestUpgradeContext: the caller's context gives the attempt up, and the next one
+// is possible.
+func TestUpgradeContext(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	u := newTest(t, OnPreFork(func(ctx context.Context) error {
+		if tries.Add(1) == 1 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		panic("a hook that panics must not end the process")
+	}))
+	must(t, u.Ready())
+	ctx, cancel := context.WithCancel(t.Context())
+	go cancel()
+	if _, err := u.Upgrade(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Upgrade = %v, want context.Canceled", err)
+	}
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrVetoed) || !strings.Contains(err.Error(), "must not end the process") {
+		t.Errorf("Upgrade = %v, want ErrVetoed", err)
+	}
+	if u.State() != StateCurrent {
+		t.Errorf("state %v", u.State())
+	}
+}
+
+// TestStopContext: the end of Stop's context cuts the drain short.
+func TestStopContext(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	entered := make(chan struct{})
+	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	})})
+	asked := make(chan error)
+	go func() {
+		_, err := http.Get("http://" + addr)
+		asked <- err
+	}()
+	<-entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := u.Stop(ctx); !errors.Is(err, ErrCut) {
+		t.Errorf("Stop = %v, want ErrCut", err)
+	}
+	if cut := u.Stats().Cut; cut != (Remaining{Requests: 1, Connections: 1}) {
+		t.Errorf("the ledger has %+v as cut", cut)
+	}
+	if err := <-asked; err == nil {
+		t.Error("the request was answered")
+	}
+}
+
+// TestSetupFails: Run returns the error, and the process is free for another try.
+func TestSetupFails(t *testing.T) {
+	t.Parallel()
+	inProcess.Lock()
+	defer inProcess.Unlock()
+	boom := errors.New("no configuration")
+	for range 2 {
+		if err := Run(func(*Upgrader) error { return boom }, WithSignals(Signals{})); !errors.Is(err, boom) {
+			t.Errorf("Run = %v", err)
+		}
+	}
+}
+
+// TestOwnAcceptLoop: a program without net/http, whose connections are tracked
+// and drained all the same.
+func TestOwnAcceptLoop(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	go func() { // an echo server
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	c, err := net.Dial("tcp", ln.Addr().String()) // queued until Ready
+	must(t, err)
+	must(t, u.Ready())
+	_, err = c.Write([]byte("x"))
+	must(t, err)
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.Stats(); got.Accepted != 1 || got.Open.Connections != 1 {
+		t.Errorf("ledger %+v", got)
+	}
+	stopped := make(chan error)
+	go func() { stopped <- u.Stop(context.Background()) }()
+	<-u.Draining()
+	select {
+	case err := <-stopped:
+		t.Fatalf("Stop returned %v with a connection open", err)
+	default:
+	}
+	must(t, c.Close())
+	must(t, <-stopped)
+}
