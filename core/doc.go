@@ -1,1 +1,66 @@
+// Package core restarts a Go web server without its clients noticing.
+//
+// A server started by [ListenAndServe] replaces itself when it gets SIGHUP or
+// SIGUSR2: it starts the program that is on disk now, passes its listening
+// sockets on, and goes on serving until the new process has said that it is
+// ready. Then it stops accepting, finishes what it has begun, and ends. If the
+// new process does not become ready, nothing changes but a line in the log.
+//
+//	func main() {
+//		http.HandleFunc("/", hello)
+//		err := core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default()))
+//		if err != nil {
+//			slog.Error("serve", "error", err)
+//			os.Exit(1)
+//		}
+//	}
+//
+// # How
+//
+// Each process of the program is a generation, counted from 0. During an upgrade
+// there are two: the current one, and the next one, which inherits the listeners
+// as descriptors from 3 up and a control socket after them, and finds -graceful
+// as its first argument, which this package takes out of os.Args before main
+// runs. Both hold the same listening socket, so the kernel's queue of connections
+// is never without an owner. Once the next generation accepts, it says so on the
+// control socket; the old one closes its listeners and drains: requests are
+// answered, the last answer on each kept connection carries Connection: close,
+// HTTP/2 connections get GOAWAY, handlers that watch [Draining] say goodbye. Any
+// number of old generations may drain, each until its own deadline
+// ([WithDrainTimeout]); then the rest is cut, counted and logged.
+//
+// net/http's Shutdown is never called on a server with connections: it drops
+// requests that it has read, and cuts idle connections in the moment that their
+// clients use them. docs/design.md in the repository tells how a program's own
+// call of Shutdown, and its RegisterOnShutdown hooks, work all the same.
+//
+// What runs after an upgrade is what was deployed: the path of the first start,
+// with symlinks followed anew, in the directory and with the arguments and the
+// environment of the first start.
+//
+// # Several servers, unix sockets, own accept loops
+//
+// [Run] and [Upgrader] serve any number of servers on any number of listeners.
+// There is one Upgrader in a process.
+//
+// # Under a supervisor
+//
+// The process number changes with an upgrade; [WithPIDFile] keeps a file that
+// always names the current one, replaced by rename after the new process is
+// current. A supervisor that follows a pid file follows the upgrades.
+//
+// # Traps
+//
+//   - log.Fatal(core.ListenAndServe(...)) exits with status 1 after a clean stop,
+//     because nil comes back. Test the error.
+//   - Work that main does before it serves (migrations, a lock on a file) is done
+//     while the old process still serves. The old process must not hold what the
+//     new one needs.
+//   - Nothing is accepted before [Upgrader.Ready]; a ready check that asks the
+//     server itself over its listener would be answered by the old generation.
+//   - As pid 1 of a container an upgrade is refused: the container would end with
+//     the old process. Run the program under an init.
+//
+// On systems without fork (Windows) everything builds and a stop is graceful;
+// an upgrade returns [ErrUnsupported].
 package core

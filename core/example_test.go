@@ -1,0 +1,179 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }
+
+// The one-line change of a net/http program. kill -USR2 then replaces it by the
+// binary that is on disk.
+func ExampleListenAndServe() {
+	http.HandleFunc("/", hello)
+	if err := core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default())); err != nil {
+		slog.Error("serve", "error", err)
+		os.Exit(1) // and 0 after a clean stop or a handover: not log.Fatal
+	}
+}
+
+func ExampleListenAndServeTLS() {
+	err := core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello))
+	if err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// A server with settings of its own.
+func ExampleServe() {
+	srv := &http.Server{
+		Addr:              ":8080",
+		Handler:           http.HandlerFunc(hello),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	err := core.Serve(srv,
+		core.WithDrainTimeout(time.Minute),
+		core.OnDrainTimeout(func(left core.Remaining) {
+			slog.Warn("about to cut", "left", left.String())
+		}),
+	)
+	if errors.Is(err, core.ErrCut) {
+		slog.Warn("some work was cut", "error", err)
+	}
+}
+
+// Two servers and a unix socket in one process.
+func ExampleRun() {
+	err := core.Run(func(u *core.Upgrader) error {
+		public, err := u.Listen(context.Background(), "tcp", ":8080")
+		if err != nil {
+			return err
+		}
+		admin, err := u.Listen(context.Background(), "unix", "/run/app/admin.sock")
+		if err != nil {
+			return err
+		}
+		if err := u.Attach(&http.Server{Handler: http.HandlerFunc(hello)}, public); err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: http.NotFoundHandler()}, admin)
+	}, core.WithPIDFile("/run/app/app.pid"))
+	if err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// A program that is not an HTTP server: an accept loop of its own.
+func ExampleNew() {
+	u, err := core.New()
+	if err != nil {
+		slog.Error("start", "error", err)
+		return
+	}
+	ln, err := u.Listen(context.Background(), "tcp", ":7")
+	if err != nil {
+		slog.Error("listen", "error", err)
+		return
+	}
+	go func() {
+		for {
+			c, err := ln.Accept() // from Ready until the drain begins
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				continue
+			}
+			go func() {
+				defer c.Close() // the drain waits for it
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	if err := u.Ready(); err != nil {
+		slog.Error("start", "error", err)
+	}
+	<-u.Done()
+}
+
+// An upgrade from inside the program, which can be waited for.
+func ExampleUpgrader_Upgrade() {
+	u, err := core.New(core.WithSignals(core.Signals{}))
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	res, err := u.Upgrade(ctx)
+	var start *core.StartError
+	switch {
+	case errors.Is(err, core.ErrVetoed):
+		fmt.Println("not now:", err)
+	case errors.As(err, &start):
+		fmt.Println("the new version does not work:", start)
+	case err == nil:
+		fmt.Println("replaced by process", res.PID)
+	}
+}
+
+// A stream of events that ends when its process is replaced. Its client comes
+// back and reaches the new one.
+func ExampleDraining() {
+	http.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-core.Draining(r.Context()):
+				fmt.Fprint(w, "event: goodbye\n\n")
+				return
+			case <-r.Context().Done():
+				return
+			case now := <-tick.C:
+				fmt.Fprintf(w, "data: %s\n\n", now.Format(time.RFC3339))
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	})
+}
+
+// A new version that can't reach its database never takes over.
+func ExampleWithReadyCheck() {
+	ping := func(context.Context) error { return nil }
+	_ = core.ListenAndServe(":8080", nil, core.WithReadyCheck(ping), core.WithReadyTimeout(10*time.Second))
+}
+
+// No deploys while a report is being written.
+func ExampleOnPreFork() {
+	busy := func() bool { return false }
+	_ = core.ListenAndServe(":8080", nil, core.OnPreFork(func(context.Context) error {
+		if busy() {
+			return errors.New("a report is being written")
+		}
+		return nil
+	}))
+}
+
+func ExampleCurrentState() {
+	http.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !core.CurrentState().Serving() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+}
+
+func ExampleStats() {
+	http.HandleFunc("/debug/ledger", func(w http.ResponseWriter, _ *http.Request) {
+		st := core.Stats()
+		fmt.Fprintf(w, "generation %d: %d connections, %d requests, open: %v\n", st.Generation, st.Accepted, st.Served, st.Open)
+	})
+}
