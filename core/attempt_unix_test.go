@@ -3,6 +3,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -109,6 +110,32 @@ func TestHandshake(t *testing.T) {
 	}
 	<-u.Done()
 	must(t, u.Err())
+}
+
+// TestSignalWhileTakingOver: a signal that reaches the new process before the old
+// one has handed over is not lost.
+func TestSignalWhileTakingOver(t *testing.T) {
+	t.Parallel()
+	vetoed := make(chan struct{})
+	u := newTest(t, OnPreFork(func(context.Context) error { close(vetoed); return errors.New("seen") }))
+	l := &lifecycle{Upgrader: u}
+	for _, step := range []advanceRequest{{to: StateReady}, {to: StateCurrent}} {
+		if step.to == StateCurrent {
+			for range 3 {
+				l.upgrade(upgradeRequest{ctx: t.Context()})
+			}
+		}
+		if !l.advance(step) {
+			t.Fatalf("no way to %v", step.to)
+		}
+	}
+	<-vetoed
+	res := <-l.attempt.result
+	if !errors.Is(res.err, ErrVetoed) || l.pending {
+		t.Errorf("the attempt ended with %v, pending %v", res.err, l.pending)
+	}
+	l.attempt = nil
+	l.setState(StateCurrent)
 }
 
 // TestBrokenHandshake: whatever the new process does wrong, it is told, ended and

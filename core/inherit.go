@@ -86,6 +86,30 @@ func (in *inherited) open() error {
 	return nil
 }
 
+// claimOr makes a listener of the inherited one for (network, address), or of what
+// open opens.
+func (h *inheritance) claimOr(open func() (net.Listener, error), network, address string) (*listener, error) {
+	in := h.claim(network, address)
+	if in != nil {
+		l, err := newListener(in.Listener, in.s, network, address)
+		if err != nil {
+			return nil, wrap("listen "+network+" "+address, err)
+		}
+		l.inherited = true
+		return l, nil
+	}
+	ln, err := open()
+	if err != nil {
+		return nil, wrap("listen "+network+" "+address, err)
+	}
+	l, err := newListener(ln, -1, network, address)
+	if err != nil {
+		_ = ln.Close()
+		return nil, wrap("listen "+network+" "+address, err)
+	}
+	return l, nil
+}
+
 // claim returns the inherited listener for (network, address) and takes it out,
 // or nil: first the one that the old process opened with the very same words
 // (":0" finds its port again), then one that is bound to the same address.

@@ -13,9 +13,10 @@ import (
 
 // The requests to the goroutine that owns the lifecycle.
 type (
-	readyRequest struct {
-		again bool // the old process was asked for one more upgrade
-		reply chan struct{}
+	advanceRequest struct {
+		to    State // StateReady, StateCurrent
+		again bool  // the old process was asked for one more upgrade
+		reply chan bool
 	}
 	upgradeRequest struct {
 		ctx   context.Context
@@ -53,8 +54,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			attempted = l.attempt.result
 		}
 		select {
-		case req := <-u.readies:
-			l.becomeCurrent(req)
+		case req := <-u.advances:
+			req.reply <- l.advance(req)
 		case req := <-u.upgrades:
 			l.upgrade(req)
 		case req := <-u.stops:
@@ -83,20 +84,24 @@ func (u *Upgrader) requestStop(cause error) {
 // cutShort ends the drain now.
 func (u *Upgrader) cutShort() { u.cutOnce.Do(func() { close(u.cut) }) }
 
-func (l *lifecycle) becomeCurrent(req readyRequest) {
-	defer close(req.reply)
-	if l.State() != StateStarting {
-		return // stopped meanwhile
+// advance is a step of Ready. It reports false if the process was stopped
+// meanwhile.
+func (l *lifecycle) advance(req advanceRequest) bool {
+	if l.State() >= req.to {
+		return false
 	}
-	l.setState(StateCurrent)
-	if req.again {
+	l.setState(req.to)
+	if req.to == StateCurrent && (req.again || l.pending) {
+		l.pending = false
 		l.log.Info("an upgrade was asked for during the last one")
 		l.upgrade(upgradeRequest{ctx: context.Background()})
 	}
+	return true
 }
 
 // upgrade starts an attempt, or refuses. A signal, whose sender can't be told
-// anything, is remembered once while an attempt runs.
+// anything, is remembered once while an attempt runs, in the process that makes it
+// and in the one that it makes.
 func (l *lifecycle) upgrade(req upgradeRequest) {
 	var err error
 	switch l.State() {
@@ -111,6 +116,12 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 			return
 		}
 		err = ErrInProgress
+	case StateReady:
+		if req.reply == nil {
+			l.pending = true // clients reach this process already
+			return
+		}
+		err = ErrNotReady
 	case StateStarting:
 		err = ErrNotReady
 	default:
@@ -168,7 +179,7 @@ func (l *lifecycle) stop(cause error) {
 	if l.attempt != nil {
 		l.attempt.cancel(ErrStopped)
 	}
-	if before == StateStarting {
+	if before < StateCurrent {
 		if cause == nil {
 			cause = errors.New("it was stopped before it was ready")
 		}

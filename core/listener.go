@@ -20,8 +20,9 @@ import (
 // and a duplicate of it for the next generation, and closes both.
 type listener struct {
 	net.Listener
-	u       *Upgrader
-	network string // as given to Listen: the next generation claims it by these words
+	u       *Upgrader     // valid once bound
+	bound   chan struct{} // closed when an Upgrader has it
+	network string        // as given to Listen: the next generation claims it by these words
 	address string
 	dup     int // -1: it can't be passed on
 
@@ -37,6 +38,11 @@ type listener struct {
 
 // Accept waits until the generation is ready, then for the next connection.
 func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.bound:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 	select {
 	case <-l.u.accepting:
 	case <-l.closed:
@@ -56,7 +62,9 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // Close closes the listener for good: the next generation does not get it.
 func (l *listener) Close() error {
-	l.u.listeners.remove(l)
+	if isClosed(l.bound) {
+		l.u.listeners.remove(l)
+	}
 	return l.close(true)
 }
 
@@ -71,12 +79,25 @@ func (l *listener) close(unlink bool) error {
 			_ = fd.SetNonblock(l.dup)
 			_ = fd.Close(l.dup)
 		}
-		if unlink && l.path != nil && (!l.inherited || l.u.committed.Load()) {
+		if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.committed.Load()) {
 			removePath(l.Addr().String(), l.path)
 		}
 		err = l.Listener.Close()
 	})
 	return err
+}
+
+// bind gives the listener to u. It reports false if u takes no more.
+func (l *listener) bind(u *Upgrader) bool {
+	l.u = u
+	close(l.bound)
+	if !u.listeners.add(l) {
+		return false
+	}
+	if isClosed(l.closed) { // before anybody had it
+		u.listeners.remove(l)
+	}
+	return true
 }
 
 // settle returns when every connection that Accept took is in the table. It is
@@ -114,8 +135,11 @@ func pathRemover(path string) func() {
 
 // newListener makes a listener of an open socket. dup is its duplicate, or -1
 // to make one.
-func (u *Upgrader) newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
-	l := &listener{Listener: ln, u: u, network: network, address: address, dup: dup, closed: make(chan struct{})}
+func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
+	l := &listener{
+		Listener: ln, network: network, address: address, dup: dup,
+		bound: make(chan struct{}), closed: make(chan struct{}),
+	}
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
 		if fi, err := os.Lstat(ul.Addr().String()); err == nil {
@@ -141,6 +165,11 @@ func (u *Upgrader) newListener(ln net.Listener, dup int, network, address string
 
 // open opens a listener, and says in the error what to do about it.
 func open(ctx context.Context, network, address string) (net.Listener, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return nil, errors.New("the network must be tcp, tcp4, tcp6 or unix")
+	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, network, address)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(address) {

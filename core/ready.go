@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -40,17 +41,18 @@ func (u *Upgrader) ready() error {
 	var pf *pidfile.File
 	if u.cfg.pidFile != "" {
 		var err error
-		if pf, err = pidfile.Prepare(u.cfg.pidFile, syscall.Getpid()); err != nil {
+		if pf, err = pidfile.Prepare(u.cfg.pidFile, os.Getpid()); err != nil {
 			return wrap("ready", err)
 		}
+		defer pf.Discard() // nothing is left of it after Commit
 	}
 	paths := u.closeUnclaimed()
+	if err := u.advance(advanceRequest{to: StateReady}); err != nil {
+		return err
+	}
 	close(u.accepting)
 	again, err := u.takeOver()
 	if err != nil {
-		if pf != nil {
-			pf.Discard()
-		}
 		return err
 	}
 	u.committed.Store(true)
@@ -62,17 +64,27 @@ func (u *Upgrader) ready() error {
 			u.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	req := readyRequest{again: again, reply: make(chan struct{})}
-	select {
-	case u.readies <- req:
-		<-req.reply
-	case <-u.life.Done():
-		return ErrStopped
-	}
-	if u.State() == StateStopping {
-		return ErrStopped
+	if err := u.advance(advanceRequest{to: StateCurrent, again: again}); err != nil {
+		if pf != nil {
+			_ = pidfile.Remove(u.cfg.pidFile, os.Getpid())
+		}
+		return err
 	}
 	u.log.Info("current")
+	return nil
+}
+
+// advance asks the lifecycle for the next state.
+func (u *Upgrader) advance(req advanceRequest) error {
+	req.reply = make(chan bool, 1)
+	select {
+	case u.advances <- req:
+	case <-u.done:
+		return ErrStopped
+	}
+	if !<-req.reply {
+		return ErrStopped
+	}
 	return nil
 }
 

@@ -91,11 +91,11 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 			"address", ln.Addr().String(), "type", fmt.Sprintf("%T", ln))
 		return ln, nil
 	}
-	l, err := u.newListener(ln, -1, ln.Addr().Network(), ln.Addr().String())
+	l, err := newListener(ln, -1, ln.Addr().Network(), ln.Addr().String())
 	if err != nil {
 		return nil, err
 	}
-	if !u.listeners.add(l) {
+	if !l.bind(u) {
 		_ = l.close(false)
 		return nil, ErrStopped
 	}

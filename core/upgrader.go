@@ -20,9 +20,6 @@ import (
 // running is this process's Upgrader.
 var running atomic.Pointer[Upgrader]
 
-// bootTaken: what the old process handed over goes to the first Upgrader.
-var bootTaken atomic.Bool
-
 // Upgrader runs the servers of one process and hands them over to the next
 // generation. There is one in a process at a time. Make it with New; all its
 // methods may be called by any goroutine.
@@ -59,7 +56,7 @@ type Upgrader struct {
 	life      context.Context // ends when the process stops or hands over
 	endLife   context.CancelFunc
 
-	readies  chan readyRequest
+	advances chan advanceRequest
 	upgrades chan upgradeRequest
 	stops    chan stopRequest
 	cut      chan struct{} // closed by a second stop: end the drain now
@@ -89,7 +86,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		drain:     make(chan struct{}),
 		finished:  make(chan struct{}),
 		done:      make(chan struct{}),
-		readies:   make(chan readyRequest),
+		advances:  make(chan advanceRequest),
 		upgrades:  make(chan upgradeRequest),
 		stops:     make(chan stopRequest),
 		cut:       make(chan struct{}),
@@ -104,14 +101,13 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 			break
 		}
 	}
-	st := startup{launch: boot.launch, control: -1}
-	if !bootTaken.Swap(true) {
-		st = boot
-	}
-	h, err := inherit(st)
+	h, waiting, err := early.take()
 	if err != nil {
 		running.CompareAndSwap(u, nil)
 		return nil, err
+	}
+	for _, l := range waiting {
+		l.bind(u)
 	}
 	u.inherited, u.generation = h, h.generation
 	u.committed.Store(h.parent == nil)
@@ -134,11 +130,6 @@ func (u *Upgrader) State() State { return State(u.state.Load()) }
 // Port 0 keeps the port that the first generation was given. Accept on it waits
 // for Ready. The next generation gets it too, unless it is closed before.
 func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-	default:
-		return nil, fmt.Errorf("gracex: listen %s %s: the network must be tcp, tcp4, tcp6 or unix", network, address)
-	}
 	return u.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
 }
 
@@ -162,26 +153,13 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 	if u.State() > StateUpgrading {
 		return nil, ErrStopped
 	}
-	var (
-		ln  net.Listener
-		dup = -1
-		err error
-	)
 	u.inheritMu.Lock()
-	in := u.inherited.claim(network, address)
+	l, err := u.inherited.claimOr(open, network, address)
 	u.inheritMu.Unlock()
-	if in != nil {
-		ln, dup = in.Listener, in.s
-	} else if ln, err = open(); err != nil {
-		return nil, wrap("listen "+network+" "+address, err)
-	}
-	l, err := u.newListener(ln, dup, network, address)
 	if err != nil {
-		_ = ln.Close()
-		return nil, wrap("listen "+network+" "+address, err)
+		return nil, err
 	}
-	l.inherited = in != nil
-	if !u.listeners.add(l) {
+	if !l.bind(u) {
 		_ = l.close(true)
 		return nil, ErrStopped
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 // inProcess is held by the test whose Upgrader this process has: there is one at
@@ -230,4 +232,39 @@ func TestOwnAcceptLoop(t *testing.T) {
 	}
 	must(t, c.Close())
 	must(t, <-stopped)
+}
+
+// TestListenEarly: a listener from before the Upgrader is one of its own, wrapped
+// or not, and an Upgrader that comes later does not get what was closed.
+func TestListenEarly(t *testing.T) {
+	t.Parallel()
+	inProcess.Lock() // nobody else's Upgrader takes them
+	ln, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	closed, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, closed.Close())
+	if _, err := closed.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept on a closed one: %v", err)
+	}
+	inProcess.Unlock()
+	u := newTest(t)
+	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
+	must(t, u.Ready())
+	if names, dups, err := u.listeners.passOn(); err != nil || len(names) != 1 || names[0].Address != "127.0.0.1:0" {
+		t.Errorf("the next generation would get %v, %v", names, err)
+	} else {
+		_ = fd.Close(dups[0])
+	}
+	resp, err := http.Get("http://" + ln.Addr().String())
+	must(t, err)
+	must(t, resp.Body.Close())
+	if st := u.Stats(); st.Accepted != 1 {
+		t.Errorf("ledger %+v", st)
+	}
+	late, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	if u.listeners.find(late.Addr()) == nil {
+		t.Error("a listener that was opened while there is an Upgrader is not its own")
+	}
 }

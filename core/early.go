@@ -1,0 +1,66 @@
+package core
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// early is what this process has before its first Upgrader: what the old process
+// handed over, and the listeners that were opened with Listen.
+var early earlyState
+
+type earlyState struct {
+	mu        sync.Mutex
+	inherited *inheritance // nil until somebody looks
+	err       error
+	taken     bool // by the first Upgrader
+	waiting   []*listener
+}
+
+// lookLocked takes over what boot found, once.
+func (e *earlyState) lookLocked() (*inheritance, error) {
+	switch {
+	case e.taken:
+		return &inheritance{}, nil
+	case e.inherited == nil && e.err == nil:
+		e.inherited, e.err = inherit(boot)
+	}
+	return e.inherited, e.err
+}
+
+// take gives everything to an Upgrader. An error stays: every later one gets it
+// too, because the process is not what it claims to be.
+func (e *earlyState) take() (*inheritance, []*listener, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, err := e.lookLocked()
+	if err != nil {
+		return nil, nil, err
+	}
+	waiting := e.waiting
+	e.taken, e.waiting = true, nil
+	return h, waiting, nil
+}
+
+// Listen is Upgrader.Listen for where no Upgrader is at hand: a listener that is
+// given to an adapter, or wrapped before. It belongs to the Upgrader that this
+// process has or makes next, and to the next generation after it. Nothing is
+// accepted from it before Ready.
+func Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	if u := running.Load(); u != nil && !isClosed(u.done) {
+		return u.Listen(ctx, network, address)
+	}
+	early.mu.Lock()
+	defer early.mu.Unlock()
+	h, err := early.lookLocked()
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.claimOr(func() (net.Listener, error) { return open(ctx, network, address) }, network, address)
+	if err != nil {
+		return nil, err
+	}
+	early.waiting = append(early.waiting, l)
+	return l, nil
+}

@@ -1,0 +1,138 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The demo as a user runs it, from go build to the last process.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	cmd := demo(t, "-for", "3s", "-usual", "2s", "-clients", "8", "-fresh", "2")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, &stderr)
+	}
+	gracex, usual := column(t, string(out), 0), column(t, string(out), 1)
+	if gracex["requests"] == 0 || gracex["upgrades"] == 0 || gracex["lost"] != 0 || gracex["connections opened"] < 8 {
+		t.Errorf("gracex: %v", gracex)
+	}
+	if usual["requests"] == 0 || usual["upgrades"] == 0 {
+		t.Errorf("usual recipe: %v", usual)
+	}
+	if !strings.Contains(string(out), "gracex: nothing lost.") {
+		t.Error("no word on gracex")
+	}
+	nothingLeft(t, cmd, string(out))
+	if t.Failed() {
+		t.Logf("%s", out)
+	}
+}
+
+// An interrupt brings the ledger of what there is, and ends every process.
+func TestDemoInterrupted(t *testing.T) {
+	t.Parallel()
+	cmd := demo(t, "-for", "1h", "-every", "500ms", "-clients", "4", "-fresh", "1")
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lost := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer lost.Stop()
+	var out strings.Builder
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		out.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "upgrade 1 took") {
+			cmd.Process.Signal(os.Interrupt)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	if got := column(t, out.String(), 0); got["upgrades"] == 0 || got["lost"] != 0 {
+		t.Errorf("%v\n%s", got, &out)
+	}
+	nothingLeft(t, cmd, out.String())
+}
+
+// demo builds the demo and returns the command that runs it in a temporary
+// directory of its own.
+func demo(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "demo")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	return cmd
+}
+
+// column reads the numbers of one column of the ledger.
+func column(t *testing.T, out string, i int) map[string]int {
+	t.Helper()
+	_, table, found := strings.Cut(out, "\n-----")
+	if !found {
+		t.Fatalf("no ledger in\n%s", out)
+	}
+	numbers := map[string]int{}
+	for line := range strings.Lines(table) {
+		if len(line) < 22 {
+			continue
+		}
+		if cells := strings.Fields(line[22:]); i < len(cells) {
+			if n, err := strconv.Atoi(strings.ReplaceAll(cells[i], ",", "")); err == nil {
+				numbers[strings.TrimSpace(line[:22])] = n
+			}
+		}
+	}
+	return numbers
+}
+
+// nothingLeft checks that the demo has ended every process that it started and
+// removed every file.
+func nothingLeft(t *testing.T, cmd *exec.Cmd, out string) {
+	t.Helper()
+	_, dir, _ := strings.Cut(cmd.Env[len(cmd.Env)-1], "=")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left in the temporary directory: %v, %v", left, err)
+	}
+	pids := regexp.MustCompile(`serving pid (\d+)`).FindAllStringSubmatch(out, -1)
+	if len(pids) == 0 {
+		t.Errorf("no pid in\n%s", out)
+	}
+	if runtime.GOOS == "linux" {
+		// Every process whose program was in the directory, seen or not. A zombie
+		// has no program any more.
+		files, _ := filepath.Glob("/proc/[0-9]*/exe")
+		for _, file := range files {
+			if exe, err := os.Readlink(file); err == nil && strings.HasPrefix(exe, dir) {
+				t.Errorf("still there: %s is %s", filepath.Dir(file), exe)
+			}
+		}
+		return
+	}
+	for _, match := range pids {
+		if pid, _ := strconv.Atoi(match[1]); syscall.Kill(pid, 0) == nil {
+			t.Errorf("still there: pid %d", pid)
+		}
+	}
+}

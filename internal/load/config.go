@@ -1,0 +1,110 @@
+package load
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+)
+
+// What a zero field of [Config] means.
+const (
+	DefaultTimeout  = 10 * time.Second
+	DefaultBodySize = 256
+)
+
+// Config says where the load goes and of what kind it is. With the zero value
+// of everything but Addr, one keep-alive client posts as fast as the server
+// answers.
+type Config struct {
+	// Addr is what the clients dial: host and port, or a path if Network is
+	// "unix".
+	Addr string
+
+	// Network is "tcp" or "unix"; empty is "tcp".
+	Network string
+
+	// TLS makes the clients speak TLS. Without a ServerName the host of Addr is
+	// the name. HTTP/2 is never offered, whatever NextProtos says.
+	TLS *tls.Config
+
+	// Clients is how many clients keep their connection, Fresh how many open
+	// one for each request. If both are zero there is one that keeps it.
+	Clients, Fresh int
+
+	// Method is the request's method, empty is POST. A GET carries a body too:
+	// it is what tells one answer from another.
+	Method string
+
+	// Path is the request target with its query, empty is "/".
+	Path string
+
+	// BodySize is the length of each body in bytes, zero is DefaultBodySize. A
+	// body is never shorter than the tag that makes it unique, some 60 bytes.
+	BodySize int
+
+	// Think is how long a client waits between an answer and its next request;
+	// zero is not at all.
+	Think time.Duration
+
+	// Timeout bounds one request, from before the dial to the answer's last
+	// byte; zero is DefaultTimeout. It must be longer than the server's slowest
+	// honest answer, and so bounds how long Stop takes.
+	Timeout time.Duration
+
+	// Observe, if set, is told of every request as it ends. The clients call
+	// it concurrently and wait for it, so it has to be quick.
+	Observe func(Sample)
+}
+
+// Sample is one request, as its client saw it.
+type Sample struct {
+	Start   time.Time     // before the dial, if there was one
+	Latency time.Duration // to the answer's last byte, or to the failure
+	Client  int           // counted from 0, those that keep their connection first
+	Dialed  bool          // a connection was established for this request
+	Reused  bool          // the connection had carried a request before
+	Server  Server        // who answered; empty for a failure before the header
+	Err     error         // a *RequestError, or nil
+}
+
+// withDefaults returns the Config that the clients run on. The caller's
+// tls.Config is not touched.
+func (c Config) withDefaults() Config {
+	if c.Network == "" {
+		c.Network = "tcp"
+	}
+	if c.Method == "" {
+		c.Method = http.MethodPost
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	if c.BodySize == 0 {
+		c.BodySize = DefaultBodySize
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Clients <= 0 && c.Fresh <= 0 {
+		c.Clients = 1
+	}
+	if c.TLS != nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.NextProtos = nil
+		if c.TLS.ServerName == "" {
+			c.TLS.ServerName, _, _ = net.SplitHostPort(c.Addr)
+		}
+	}
+	return c
+}
+
+// host is what a request says in its Host header. RFC 9112, section 3.2, wants
+// one in every request; a unix socket, or an address without a host, has none
+// to give.
+func (c Config) host() string {
+	if host, _, err := net.SplitHostPort(c.Addr); c.Network == "unix" || err != nil || host == "" {
+		return "localhost"
+	}
+	return c.Addr
+}

@@ -1,0 +1,67 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Reason is the kind of a failure, short enough to be counted by.
+type Reason string
+
+// The reasons. A status other than 200 is its own reason, "status 503".
+const (
+	Refused      Reason = "connection refused"
+	NotConnected Reason = "not connected" // any other failure to dial, TLS included
+	Reset        Reason = "connection reset"
+	NoAnswer     Reason = "EOF before the answer"
+	Truncated    Reason = "answer cut short"
+	Malformed    Reason = "malformed answer" // or cut in the middle of a header line
+	WrongBody    Reason = "wrong body"
+	Surplus      Reason = "bytes after the answer"
+	TimedOut     Reason = "timeout"
+	Broken       Reason = "connection broken" // an error of none of the kinds above
+)
+
+// RequestError is the error of one failed request.
+type RequestError struct {
+	Reason  Reason
+	Client  int  // as in Sample
+	Request int  // the client's how many-th, from 1
+	Reused  bool // the connection had carried a request before
+	Err     error
+}
+
+func (e *RequestError) Error() string {
+	conn := "new connection"
+	if e.Reused {
+		conn = "reused connection"
+	}
+	return fmt.Sprintf("client %d, request %d, %s: %s: %v", e.Client, e.Request, conn, e.Reason, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *RequestError) Unwrap() error { return e.Err }
+
+// reasonOf sorts an error of the network. The fallback is what it means when
+// the error says nothing more precise than that the stream ended or broke.
+func reasonOf(err error, fallback Reason) Reason {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return TimedOut
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return Refused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		// EPIPE is what the next write meets after a reset came in.
+		return Reset
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fallback
+	case fallback == NotConnected, fallback == Malformed:
+		return fallback
+	}
+	return Broken
+}

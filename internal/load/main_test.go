@@ -1,0 +1,107 @@
+package load
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// echo is the server that load expects. The headers say that process 7 of
+// generation 2 answered. It reads the body to its end before it writes, because
+// net/http throws away what is unread when the answer begins.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Pid", "7")
+	w.Header().Set("X-Generation", "2")
+	body, _ := io.ReadAll(r.Body)
+	w.Write(body)
+})
+
+// serve starts an HTTP server with the handler and returns its address.
+func serve(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
+}
+
+// serveRaw starts a server that reads a request from each connection and then
+// does with it whatever answer does. It keeps the connection until answer
+// returns, and counts the requests that it has read.
+func serveRaw(t *testing.T, answer func(c *net.TCPConn, body string)) (addr string, requests *atomic.Int64) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	requests = new(atomic.Int64)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				req, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				body, _ := io.ReadAll(req.Body)
+				requests.Add(1)
+				answer(c.(*net.TCPConn), string(body))
+			}()
+		}
+	}()
+	return ln.Addr().String(), requests
+}
+
+// runFor runs load until the clients have ended n requests between them.
+func runFor(t *testing.T, cfg Config, n int) Result {
+	t.Helper()
+	reached := make(chan struct{})
+	var ended atomic.Int64
+	observe := cfg.Observe
+	cfg.Observe = func(s Sample) {
+		if observe != nil {
+			observe(s)
+		}
+		if ended.Add(1) == int64(n) {
+			close(reached)
+		}
+	}
+	run := Start(cfg)
+	select {
+	case <-reached:
+	case <-time.After(20 * time.Second):
+		t.Errorf("%d of %d requests after 20 s", ended.Load(), n)
+	}
+	result := run.Stop()
+	if result.Requests < n {
+		t.Errorf("result has %d requests, at least %d ended: %v", result.Requests, n, result)
+	}
+	return result
+}
+
+// wantFailures checks that every request failed for the one reason, and that
+// an error that was kept tells more, with the given words in it.
+func wantFailures(t *testing.T, r Result, reason Reason, words ...string) {
+	t.Helper()
+	if r.Failed != r.Requests || r.Reasons[reason] != r.Failed || len(r.Reasons) != 1 {
+		t.Errorf("want every request failed as %q, got %v", reason, r)
+	}
+	if want := min(r.Failed, keptErrors); len(r.Errors) != want {
+		t.Fatalf("kept %d errors, want %d", len(r.Errors), want)
+	}
+	for _, word := range words {
+		if !strings.Contains(r.Errors[0].Error(), word) {
+			t.Errorf("error %q does not say %q", r.Errors[0], word)
+		}
+	}
+}

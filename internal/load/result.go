@@ -1,0 +1,46 @@
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Result is what the clients of a run have counted.
+type Result struct {
+	Elapsed    time.Duration  // since Start, up to Stop
+	Requests   int            // ended, the failed ones included
+	Failed     int            // not answered with status 200 and the request's own body
+	Reasons    map[Reason]int // the failed by reason
+	Errors     []error        // the first few failures in full, each a *RequestError
+	Connects   int            // connections established
+	Reconnects int            // of those, by clients that keep theirs and had to open another
+	Served     map[Server]int // requests answered well, by who answered
+	Latency    Histogram      // of the requests answered well, a dial they needed included
+}
+
+// String is one line for a log or a test's failure, and a line for each error
+// that was kept.
+func (r Result) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d requests, %d failed, %d connections, %d reconnects, %d servers in %v, latency p50 %v p99 %v max %v",
+		r.Requests, r.Failed, r.Connects, r.Reconnects, len(r.Served), r.Elapsed.Round(time.Millisecond),
+		r.Latency.Quantile(0.5), r.Latency.Quantile(0.99), r.Latency.Max())
+	for _, reason := range r.ByReason() {
+		fmt.Fprintf(&b, "; %d %s", r.Reasons[reason], reason)
+	}
+	for _, err := range r.Errors {
+		fmt.Fprintf(&b, "\n\t%v", err)
+	}
+	return b.String()
+}
+
+// ByReason lists the reasons that occurred, the most frequent first.
+func (r Result) ByReason() []Reason {
+	return slices.SortedFunc(maps.Keys(r.Reasons), func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(r.Reasons[b], r.Reasons[a]), cmp.Compare(a, b))
+	})
+}
