@@ -4,6 +4,7 @@ package core
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -115,7 +116,7 @@ func TestDrainDeadline(t *testing.T) {
 	}
 	a.expectLog("cut_requests=2", 1)
 	a.expectLog("closed_idle=1", 1)
-	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection: %v", err)
 	}
 	a.expect("cancelled", 1)

@@ -137,7 +137,7 @@ func (s *server) newInner() *http.Server {
 	u := s.user
 	s.handler, s.connState, s.connCtx = u.Handler, u.ConnState, u.ConnContext
 	if s.handler == nil {
-		s.handler = http.DefaultServeMux
+		s.handler = http.DefaultServeMux //nolint:forbidigo // what net/http serves for a nil Handler; nothing is registered on it
 	}
 	return &http.Server{
 		Addr:                         u.Addr,

@@ -174,7 +174,7 @@ func Read(r io.Reader) (Frame, error) {
 // know are ignored, so that a minor version may add some.
 func (f Frame) Decode(msg any) error {
 	if err := json.Unmarshal(f.Payload, msg); err != nil {
-		return fmt.Errorf("%w: payload of %v: %v", ErrGarbage, f.Type, err)
+		return fmt.Errorf("%w: payload of %v: %w", ErrGarbage, f.Type, err)
 	}
 	return nil
 }

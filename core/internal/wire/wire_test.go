@@ -29,7 +29,7 @@ func TestRoundTrip(t *testing.T) {
 	if f, err = Read(&buf); err != nil || f.Type != Ready || len(f.Payload) != 0 {
 		t.Fatalf("Read = %+v, %v", f, err)
 	}
-	if _, err = Read(&buf); err != io.EOF {
+	if _, err = Read(&buf); !errors.Is(err, io.EOF) {
 		t.Fatalf("Read at the end = %v, want io.EOF", err)
 	}
 }

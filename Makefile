@@ -1,0 +1,88 @@
+# "go test work" means every module that go.work names. "./..." at the root
+# would mean the root module alone, without a word about the others.
+
+GO ?= go
+
+# For the tests of one package.
+TIMEOUT ?= 10m
+
+BENCH ?= .
+
+# What is built besides the machine's own system. linux/arm64 is there because
+# it lacks some of amd64's system calls.
+CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
+
+# The tools come from the Go module proxy, each at one version.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.8.0
+
+# A linter refuses code for a newer Go than the one it was built with, so the
+# Go version is part of the place where it is kept.
+TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gracex-tools
+GOLANGCI_LINT  = $(TOOLS)/$(shell $(GO) env GOVERSION)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: test
+test: ## run the tests of every module
+	$(GO) test -timeout $(TIMEOUT) work
+
+.PHONY: race
+race: ## run them under the race detector, without cached results
+	$(GO) test -race -count=1 -timeout $(TIMEOUT) work
+
+.PHONY: bench
+bench: ## run the benchmarks; BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem work
+
+.PHONY: fmt-check
+fmt-check: ## list the files that gofmt would change, and fail if there are any
+	@files=$$(gofmt -l .); test -z "$$files" || { printf 'not formatted by gofmt:\n%s\n' "$$files"; exit 1; }
+
+.PHONY: vet
+vet: ## run go vet
+	$(GO) vet work
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## run golangci-lint; GOOS=windows checks the files for that system
+	$(GOLANGCI_LINT) run $$($(GO) list -m -f '{{.Dir}}/...')
+
+# It is built for this machine whatever the target, and its two hundred
+# downloads are worth no line each.
+$(GOLANGCI_LINT):
+	@echo 'building golangci-lint $(GOLANGCI_LINT_VERSION)'
+	@out=$$(env -u GOOS -u GOARCH CGO_ENABLED=0 GOBIN='$(@D)' $(GO) install \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) 2>&1) || \
+		{ echo "$$out"; exit 1; }
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities; asks https://vuln.go.dev
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) work
+
+.PHONY: cross
+cross: $(CROSS:%=cross/%) ## build and vet for Windows, macOS, FreeBSD and another processor
+
+cross/%:
+	GOOS=$(*D) GOARCH=$(*F) $(GO) build -o /dev/null work
+	GOOS=$(*D) GOARCH=$(*F) $(GO) vet work
+
+.PHONY: tidy
+tidy: ## tidy every module and bring them in step with go.work
+	$(GO) list -m -f '{{.Dir}}' | while read -r dir; do (cd "$$dir" && GOWORK=off $(GO) mod tidy) || exit; done
+	$(GO) work sync
+
+.PHONY: tidy-check
+tidy-check: ## fail if "make tidy" would change something
+	$(GO) run ./internal/tools/tidycheck
+
+.PHONY: published-view
+published-view: ## build an empty user of each module as it would be published
+	$(GO) run ./internal/tools/publishedview
+
+.PHONY: ci
+ci: ## do what the CI does
+	bash .ci/run
