@@ -94,7 +94,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	}
 	if err = a.await(readyCtx, next); err != nil {
 		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
-			next.abort(err.Error())
+			next.abort(err.Error(), a.cfg.drainTimeout)
 		}
 		next.release()
 		a.listeners.restore()
@@ -164,6 +164,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 		select {
 		case ev := <-frames:
 			ready, err := a.heard(ev)
+			next.serves = ready
 			if errors.Is(err, errHungUp) && next.endsWithin(hangUpGrace) {
 				err = errEnded
 			}

@@ -129,14 +129,15 @@ func (c *conn) unanswered() int {
 	return 0
 }
 
-// quiet reports whether closing the connection loses no request: nothing is
-// unanswered, and nothing that has arrived waits to be read.
+// quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
-	if !c.is(connIdle) && !c.is(connNew) || c.unanswered() > 0 {
-		return false
-	}
+	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0
+}
+
+// pending reports whether something has arrived that nobody has read yet.
+func (c *conn) pending() bool {
 	rc, err := c.SyscallConn()
-	return err != nil || !fd.Pending(rc)
+	return err == nil && fd.Pending(rc)
 }
 
 func (c *conn) tls() *tls.Conn {

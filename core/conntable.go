@@ -94,8 +94,19 @@ func (t *connTable) all() []*conn {
 	return out
 }
 
-// quiet returns the connections that can be closed without losing a request,
-// longest idle first.
+// empty reports whether no connection is open.
+func (t *connTable) empty() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		if !c.shadow() {
+			return false
+		}
+	}
+	return true
+}
+
+// quiet returns the connections that wait for a request, longest idle first.
 func (t *connTable) quiet() []*conn {
 	out := slices.DeleteFunc(t.all(), func(c *conn) bool { return !c.quiet() })
 	slices.SortFunc(out, func(a, b *conn) int { return int(a.idle.Load() - b.idle.Load()) })

@@ -125,7 +125,7 @@ func (d *drainer) over() bool {
 			return false
 		}
 	}
-	return len(d.conns.all()) == 0
+	return d.conns.empty()
 }
 
 // closeIdle closes idle connections, longest idle first. After a handover their
@@ -149,9 +149,13 @@ func (d *drainer) closeIdle() {
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
 }
 
+// dismiss closes idle connections, but for those on which a request has just
+// arrived.
 func dismiss(quiet []*conn) {
 	for _, c := range quiet {
-		c.dismiss(farewellIdle)
+		if c.quiet() && !c.pending() {
+			c.dismiss(farewellIdle)
+		}
 	}
 }
 

@@ -197,7 +197,7 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 		// a stop is for the service.
 		next := res.next
 		go func() {
-			next.abort("the service was stopped")
+			next.abort("the service was stopped", l.cfg.drainTimeout)
 			next.release()
 		}()
 		res.err = ErrStopped

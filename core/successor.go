@@ -35,6 +35,7 @@ type successor struct {
 	ctl    net.Conn
 	frames chan frameEvent // what it says until it is ready
 	plain  bool            // it speaks only the plain protocol
+	serves bool            // it has said ready: it accepts
 	began  time.Time
 	exited chan struct{} // closed when it has ended and was reaped
 	how    string        // valid once exited
@@ -119,18 +120,31 @@ func (n *successor) commit(drain time.Duration, again bool) error {
 }
 
 // abort gives the new process up, and returns when it has ended and was reaped.
-func (n *successor) abort(reason string) {
-	if !isClosed(n.exited) {
-		_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
-		_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})
-		_ = n.signal(syscall.SIGTERM)
+// One that has begun to accept has the time of a drain to finish what it accepted.
+func (n *successor) abort(reason string, drain time.Duration) {
+	_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})
+	_ = n.signal(syscall.SIGTERM)
+	grace := killGrace
+	if n.serves || n.plain {
+		grace += drain
+	}
+	limit := time.NewTimer(grace)
+	defer limit.Stop()
+	for frames := n.frames; ; {
 		select {
 		case <-n.exited:
-		case <-time.After(killGrace):
+			return
+		case ev := <-frames:
+			if ev.err != nil {
+				frames = nil
+			} else if ev.Type == wire.Ready { // a moment too late
+				limit.Reset(killGrace + drain)
+			}
+		case <-limit.C:
 			_ = n.signal(os.Kill)
 		}
 	}
-	<-n.exited
 }
 
 // explain makes the error of an attempt whose process has ended.
