@@ -68,6 +68,11 @@ func playApp() {
 			switch mode() {
 			case "check":
 				return errors.New("no database")
+			case "wait":
+				emit(event{Event: "checking"})
+				for mode() == "wait" {
+					time.Sleep(time.Millisecond)
+				}
 			case "slowcheck":
 				emit(event{Event: "checking"})
 				<-ctx.Done()

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -93,21 +94,30 @@ func (h *inheritance) claimOr(open func() (net.Listener, error), network, addres
 	if in != nil {
 		l, err := newListener(in.Listener, in.s, network, address)
 		if err != nil {
-			return nil, wrap("listen "+network+" "+address, err)
+			return nil, listenError(network, address, err)
 		}
 		l.inherited = true
 		return l, nil
 	}
 	ln, err := open()
 	if err != nil {
-		return nil, wrap("listen "+network+" "+address, err)
+		return nil, listenError(network, address, err)
 	}
 	l, err := newListener(ln, -1, network, address)
 	if err != nil {
 		_ = ln.Close()
-		return nil, wrap("listen "+network+" "+address, err)
+		return nil, listenError(network, address, err)
 	}
 	return l, nil
+}
+
+// listenError names the address, which net's own error does if it got that far.
+func listenError(network, address string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "listen" && op.Addr != nil {
+		return fmt.Errorf("%s%w", prefix, err)
+	}
+	return wrap("listen "+network+" "+address, err)
 }
 
 // claim returns the inherited listener for (network, address) and takes it out,

@@ -271,6 +271,17 @@ func (t *listenerTable) find(addr net.Addr) *listener {
 	return nil
 }
 
+// addresses lists what is listened on.
+func (t *listenerTable) addresses() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	for _, l := range t.list {
+		out = append(out, l.Addr().String())
+	}
+	return out
+}
+
 // restore makes the sockets non-blocking again, after a program that the
 // listeners were passed to may have changed that.
 func (t *listenerTable) restore() {

@@ -70,7 +70,7 @@ func (u *Upgrader) ready() error {
 		}
 		return err
 	}
-	u.log.Info("current")
+	u.log.Info("current", "addresses", u.listeners.addresses())
 	return nil
 }
 
@@ -139,20 +139,23 @@ func (u *Upgrader) takeOver() (again bool, err error) {
 		}
 		t := time.NewTimer(parentWait)
 		defer t.Stop()
+		why := ""
 		select {
 		case <-p.committed:
-			again = p.commit.Again
-			limit = time.Duration(p.commit.DrainMillis) * time.Millisecond
 		case <-p.aborted:
 			return false, fmt.Errorf("%w: %s", ErrAborted, p.reason)
 		case <-u.life.Done():
 			return false, ErrStopped
 		case <-p.gone:
-			u.log.Warn("the old process is gone; this one takes over", "old_pid", p.pid)
+			why = "it is gone"
 		case <-t.C:
-			// Stopped or stuck. It accepts no more than this one lets it: it is
-			// seen off at its deadline.
-			u.log.Warn("the old process does not answer; this one takes over", "old_pid", p.pid)
+			why = "it does not answer" // it is stopped or stuck, and seen off at its deadline
+		}
+		if isClosed(p.committed) { // an old process with nothing to drain is gone right after
+			again = p.commit.Again
+			limit = time.Duration(p.commit.DrainMillis) * time.Millisecond
+		} else {
+			u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid, "why", why)
 		}
 	}
 	u.seenOff = make(chan struct{})

@@ -234,6 +234,13 @@ func (a *acceptor) Close() error { return a.ln.Close() }
 // Accept returns a connection that is in the table, or one that net/http must
 // see as it is, a *tls.Conn above all.
 func (a *acceptor) Accept() (net.Conn, error) {
+	if _, own := a.ln.(*listener); !own { // which waits by itself
+		select {
+		case <-a.u.accepting:
+		case <-a.u.drain:
+			return nil, net.ErrClosed
+		}
+	}
 	nc, err := a.ln.Accept()
 	if err != nil || tracked(nc) != nil {
 		return nc, err

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -352,6 +353,36 @@ func TestForeignListeners(t *testing.T) {
 				c.Close()
 				t.Error("the listener is still open after the stop")
 			}
+		})
+	}
+}
+
+// TestNothingBeforeReady: whatever the listener is, a request waits for Ready.
+func TestNothingBeforeReady(t *testing.T) {
+	t.Parallel()
+	for name, hide := range map[string]bool{"with a descriptor": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			u := newTest(t)
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			must(t, err)
+			if hide {
+				ln = hiding{ln}
+			}
+			must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
+			c, err := net.Dial("tcp", ln.Addr().String())
+			must(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+			must(t, err)
+			// Too short a wait could only hide a fault, never invent one.
+			must(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("before Ready: %v", err)
+			}
+			must(t, u.Ready())
+			must(t, c.SetReadDeadline(time.Now().Add(patience)))
+			_, err = c.Read(make([]byte, 1))
+			must(t, err)
 		})
 	}
 }

@@ -25,6 +25,9 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	if res.Failed != 0 || res.Requests == 0 {
 		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
 	}
+	if strings.Contains(a.log(), "did not hand over") {
+		t.Error("a new process did not see that the old one handed over")
+	}
 	if got := len(res.Served); got < 50 {
 		t.Errorf("only %d generations served: the load did not cross the upgrades", got)
 	}
@@ -125,6 +128,60 @@ func TestUpgradeAfterRename(t *testing.T) {
 	if second := a.expect("ready", 1); second.Gen != 1 {
 		t.Errorf("generation %d", second.Gen)
 	}
+}
+
+// TestOldProcessDies: an old process that is killed in the middle of an upgrade
+// leaves its sockets to the new one, which then serves alone.
+func TestOldProcessDies(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-pidfile", "app.pid", "-listen", "unix,app.sock")
+	first := a.expect("ready", 0)
+	behave("wait")(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("checking", 0)
+	a.signal(first.PID, syscall.SIGKILL)
+	a.waited = true
+	_ = a.cmd.Wait()
+	answered := make(chan error)
+	go func() { // waits in the socket's queue
+		_, err := get(filepath.Join(a.dir, "app.sock"), "/")
+		answered <- err
+	}()
+	mend(t, a)
+	second := a.expect("ready", 1)
+	if err := <-answered; err != nil {
+		t.Errorf("a connection from when nobody accepted: %v", err)
+	}
+	if pid := pidIn(t, a, first.PID); pid != second.PID {
+		t.Errorf("the pid file names %d, want %d", pid, second.PID)
+	}
+	if err := a.upgrade(filepath.Join(a.dir, "app.sock")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOldProcessStops: one that is stopped and does not answer "ready" does not
+// hold the new one up.
+func TestOldProcessStops(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	behave("wait")(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("checking", 0)
+	a.signal(first.PID, syscall.SIGSTOP)
+	mend(t, a)
+	second := a.expect("ready", 1) // after parentWait
+	a.expectLog("it does not answer", 1)
+	if _, err := get(first.Addrs[0], "/"); err != nil {
+		t.Error(err)
+	}
+	// It goes on: it learns that the new one was ready in time, and drains.
+	a.signal(first.PID, syscall.SIGCONT)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	a.expectLog("new_pid="+itoa(second.PID), 2)
 }
 
 // TestNothingIsLeft: no goroutine, descriptor or zombie after 200 upgrades, and
