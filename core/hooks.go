@@ -22,15 +22,10 @@ func runHook(ctx context.Context, hook func(context.Context) error) error {
 	}()
 	select {
 	case err := <-result:
-		return err
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-result: // it heeded
-		if err != nil {
+		if err == nil || !errors.Is(err, ctx.Err()) { // its own answer, not ctx's
 			return err
 		}
-	default:
+	case <-ctx.Done():
 	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 		return cause

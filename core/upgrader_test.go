@@ -23,6 +23,12 @@ var inProcess sync.Mutex
 func newTest(t *testing.T, opts ...Option) *Upgrader {
 	t.Helper()
 	inProcess.Lock()
+	return newTestLocked(t, opts...)
+}
+
+// newTestLocked is newTest for who holds inProcess already.
+func newTestLocked(t *testing.T, opts ...Option) *Upgrader {
+	t.Helper()
 	u, err := New(append([]Option{WithSignals(Signals{})}, opts...)...)
 	if err != nil {
 		inProcess.Unlock()
@@ -247,8 +253,7 @@ func TestListenEarly(t *testing.T) {
 	if _, err := closed.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept on a closed one: %v", err)
 	}
-	inProcess.Unlock()
-	u := newTest(t)
+	u := newTestLocked(t)
 	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
 	must(t, u.Ready())
 	if names, dups, err := u.listeners.passOn(); err != nil || len(names) != 1 || names[0].Address != "127.0.0.1:0" {

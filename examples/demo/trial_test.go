@@ -45,9 +45,17 @@ func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	t.Parallel()
 	scr, text := stdout(t)
 	opts := options{every: 300 * time.Millisecond, clients: 16, fresh: 2, think: 2 * time.Millisecond}
-	e, err := try(t.Context(), built(t, usualRecipe), 2*time.Second, opts, scr)
-	if err != nil {
-		t.Fatal(err)
+	recipe := built(t, usualRecipe)
+	var e entry
+	// How many upgrades fit into the time depends on what else the machine does.
+	for range 5 {
+		var err error
+		if e, err = try(t.Context(), recipe, 2*time.Second, opts, scr); err != nil {
+			t.Fatal(err)
+		}
+		if len(e.upgrades) >= 2 && e.result.Failed > 0 {
+			break
+		}
 	}
 	if len(e.upgrades) < 2 || len(e.failed) > 0 {
 		t.Errorf("upgrades %v, failed %v", e.upgrades, e.failed)
