@@ -20,7 +20,7 @@ const plainSettle = time.Second
 
 // errTermWasAStop: a SIGTERM that could have been a plain program's "ready" was
 // not, because the new process speaks the protocol. It was meant for the service.
-var errTermWasAStop = errors.New("gracex: stopped during the upgrade")
+var errTermWasAStop = because(ErrStopped, errors.New("a SIGTERM came during the upgrade"))
 
 // attempt is one try at starting the next generation.
 type attempt struct {
@@ -31,6 +31,7 @@ type attempt struct {
 
 	started atomic.Bool   // the new process may exist
 	spoke   atomic.Bool   // it has said hello
+	termed  bool          // noteTerm was called; the lifecycle's
 	term    chan struct{} // a SIGTERM that may be its "ready"; room for one
 }
 
@@ -57,9 +58,12 @@ func (u *Upgrader) begin(ctx context.Context) *attempt {
 
 // mayBePlain reports whether a SIGTERM that comes now may be the new process's
 // way to say that it is ready.
-func (a *attempt) mayBePlain() bool { return a.started.Load() && !a.spoke.Load() && len(a.term) == 0 }
+func (a *attempt) mayBePlain() bool { return a.started.Load() && !a.spoke.Load() && !a.termed }
 
-func (a *attempt) noteTerm() { a.term <- struct{}{} }
+func (a *attempt) noteTerm() {
+	a.termed = true
+	a.term <- struct{}{}
+}
 
 func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if os.Getpid() == 1 {
@@ -141,7 +145,7 @@ func (a *attempt) start() (*successor, error) {
 		file, remedy := explain(path, boot.launch.dir)
 		return nil, &StartError{Path: path, File: file, Reason: remedy, Err: err}
 	}
-	return newSuccessor(path, proc, ctl), nil
+	return newSuccessor(path, proc, ctl, &a.spoke), nil
 }
 
 // Why a new process did not become ready.
@@ -152,9 +156,9 @@ var (
 	errHungUp         = errors.New("it closed the control socket before it was ready")
 )
 
-// hangUpGrace is how long the end of a process may be noticed after the end of
-// its control socket. It only decides between two words for the same failure.
-const hangUpGrace = 200 * time.Millisecond
+// exitGrace is how far apart two signs of the same end may be noticed: a process's
+// exit, the end of its control socket, the signal that it sent.
+const exitGrace = 200 * time.Millisecond
 
 // await returns nil when the new process is ready, else why it won't be.
 func (a *attempt) await(ctx context.Context, next *successor) error {
@@ -162,26 +166,23 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 	var settled <-chan time.Time
 	for {
 		select {
-		case ev := <-frames:
+		case ev, more := <-frames:
+			if !more {
+				frames = nil
+				continue
+			}
 			ready, err := a.heard(ev)
-			next.serves = ready
-			if errors.Is(err, errHungUp) && next.endsWithin(hangUpGrace) {
+			if errors.Is(err, errHungUp) && next.endsWithin(exitGrace) {
 				err = errEnded
 			}
 			if ready || err != nil {
 				return err
 			}
-			if a.spoke.Load() && settled != nil {
+			if settled != nil && a.spoke.Load() {
 				return errTermWasAStop
 			}
-			if ev.err != nil {
-				frames = nil
-			}
 		case <-next.exited:
-			if reason := next.lastWords(frames); reason != "" {
-				return fmt.Errorf("%w: %s", errSaidFailed, reason)
-			}
-			return errEnded
+			return a.ended(next, frames, settled != nil)
 		case <-a.term:
 			if a.spoke.Load() {
 				return errTermWasAStop
@@ -193,9 +194,36 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			next.plain = true
 			return nil
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errNotReadyInTime) {
+				// This process may have been stopped, or in a hook: a word that
+				// came in time holds, because the new process relies on it.
+				if last, ok := next.lastWords(frames); ok {
+					_, err := a.heard(last)
+					return err
+				}
+			}
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// ended says why a process that has ended did, and whose a SIGTERM was.
+func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) error {
+	if last, ok := next.lastWords(frames); ok && last.Type == wire.Failed {
+		return fmt.Errorf("%w: %s", errSaidFailed, last.reason())
+	}
+	if !a.spoke.Load() {
+		// Its own SIGTERM may be on its way: it is not to stop the service.
+		select {
+		case <-a.term:
+			termed = true
+		case <-time.After(exitGrace):
+		}
+		if termed && next.exit.signal == syscall.SIGTERM {
+			return errTermWasAStop // somebody ends all processes of the service
+		}
+	}
+	return errEnded
 }
 
 // heard judges what came over the control socket.
@@ -216,9 +244,11 @@ func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	}
 	switch ev.Type {
 	case wire.Hello:
-		a.spoke.Store(true)
 		return false, nil
 	case wire.Ready:
+		if len(a.term) > 0 {
+			return false, errTermWasAStop
+		}
 		return true, nil
 	case wire.Failed:
 		return false, fmt.Errorf("%w: %s", errSaidFailed, ev.reason())

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -21,12 +20,12 @@ type fake struct {
 	names   wire.WelcomeMsg
 	files   int
 	signals chan os.Signal
-	ended   chan string
+	ended   chan string // how
 }
 
 func (f *fake) pid() int                   { return 1 << 30 }
 func (f *fake) signal(sig os.Signal) error { f.signals <- sig; return nil }
-func (f *fake) wait() string               { return <-f.ended }
+func (f *fake) wait() exit                 { return exit{text: <-f.ended} }
 
 func (f *fake) say(t *testing.T, ty wire.Type, msg any) {
 	t.Helper()
@@ -110,32 +109,6 @@ func TestHandshake(t *testing.T) {
 	}
 	<-u.Done()
 	must(t, u.Err())
-}
-
-// TestSignalWhileTakingOver: a signal that reaches the new process before the old
-// one has handed over is not lost.
-func TestSignalWhileTakingOver(t *testing.T) {
-	t.Parallel()
-	vetoed := make(chan struct{})
-	u := newTest(t, OnPreFork(func(context.Context) error { close(vetoed); return errors.New("seen") }))
-	l := &lifecycle{Upgrader: u}
-	for _, step := range []advanceRequest{{to: StateReady}, {to: StateCurrent}} {
-		if step.to == StateCurrent {
-			for range 3 {
-				l.upgrade(upgradeRequest{ctx: t.Context()})
-			}
-		}
-		if !l.advance(step) {
-			t.Fatalf("no way to %v", step.to)
-		}
-	}
-	<-vetoed
-	res := <-l.attempt.result
-	if !errors.Is(res.err, ErrVetoed) || l.pending {
-		t.Errorf("the attempt ended with %v, pending %v", res.err, l.pending)
-	}
-	l.attempt = nil
-	l.setState(StateCurrent)
 }
 
 // TestBrokenHandshake: whatever the new process does wrong, it is told, ended and

@@ -46,7 +46,7 @@ type conn struct {
 	begun    atomic.Bool // a byte of the next request has been read
 	http2    atomic.Bool
 	requests atomic.Int32 // handlers that run for it
-	idle     atomic.Int64 // since when it is idle, in the table's clock
+	idle     atomic.Int64 // since when nothing happens on it, in the table's clock
 	farewell atomic.Uint32
 	closed   atomic.Bool
 }
@@ -57,6 +57,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.begun.Load() {
 		c.begun.Store(true)
+	}
+	if n > 0 && c.is(connNew) {
+		c.idle.Store(c.table.now()) // under TLS nobody can say whether it is a request
 	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"sync"
@@ -33,6 +34,7 @@ func newConnTable(draining <-chan struct{}) *connTable {
 // track takes a connection in. It is in the table before anybody else sees it.
 func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 	c := &conn{Conn: nc, table: t, from: from}
+	c.idle.Store(t.now())
 	c.setState(st)
 	t.mu.Lock()
 	t.conns[c] = struct{}{}
@@ -109,7 +111,7 @@ func (t *connTable) empty() bool {
 // quiet returns the connections that wait for a request, longest idle first.
 func (t *connTable) quiet() []*conn {
 	out := slices.DeleteFunc(t.all(), func(c *conn) bool { return !c.quiet() })
-	slices.SortFunc(out, func(a, b *conn) int { return int(a.idle.Load() - b.idle.Load()) })
+	slices.SortFunc(out, func(a, b *conn) int { return cmp.Compare(a.idle.Load(), b.idle.Load()) })
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sort"
 	"time"
 )
 
@@ -84,9 +85,13 @@ func (u *Upgrader) runDrain(handover bool) error {
 }
 
 // tell: rungs 3 and 4. Shutdown of the program's own servers runs their
-// RegisterOnShutdown hooks and sends GOAWAY; it sees no connection.
+// RegisterOnShutdown hooks and sends GOAWAY; it sees no connection. A server that
+// the program itself has shut down is left alone: the hooks must not run twice.
 func (d *drainer) tell() {
 	told := make(map[*http.Server]bool)
+	for _, s := range d.servers {
+		told[s.user] = told[s.user] || s.gate.closed.Load()
+	}
 	for _, s := range d.servers {
 		if !told[s.user] {
 			told[s.user] = true
@@ -132,15 +137,17 @@ func (d *drainer) over() bool {
 // clients have until shortly before the deadline to ask, learn from the answer
 // and leave; the rest is spread over that last stretch.
 func (d *drainer) closeIdle() {
-	now := time.Now()
 	if !d.handover {
-		if now.Sub(d.began) >= min(stopLinger, d.cfg.drainTimeout/2) {
-			dismiss(d.conns.quiet())
+		linger := min(stopLinger, d.cfg.drainTimeout/2)
+		if time.Since(d.began) < linger {
+			return
 		}
+		quiet, since := d.conns.quiet(), d.conns.now()-int64(linger)
+		dismiss(quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })])
 		return
 	}
 	window := min(d.cfg.drainTimeout/10, idleWindow)
-	left := d.deadline.Sub(now)
+	left := time.Until(d.deadline)
 	if left > window {
 		return
 	}

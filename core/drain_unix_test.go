@@ -142,7 +142,7 @@ func TestStopClosesIdle(t *testing.T) {
 	if end := a.expect("end", 0); end.Err != "" {
 		t.Error(end.Err)
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection: %v", err)
 	}
 }

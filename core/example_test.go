@@ -91,6 +91,7 @@ func ExampleNew() {
 				return
 			}
 			if err != nil {
+				time.Sleep(10 * time.Millisecond) // out of descriptors, say
 				continue
 			}
 			go func() {

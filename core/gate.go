@@ -3,6 +3,7 @@ package core
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // gate is the listener of the program's own http.Server: it never yields a
@@ -14,8 +15,9 @@ type gate struct {
 	finished <-chan struct{} // closed when the drain has ended
 	onClose  func()
 
-	enter sync.Once
-	close sync.Once
+	enter  sync.Once
+	close  sync.Once
+	closed atomic.Bool
 }
 
 func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
@@ -31,6 +33,7 @@ func (g *gate) Accept() (net.Conn, error) {
 
 // Close is called by the program's Shutdown and Close.
 func (g *gate) Close() error {
+	g.closed.Store(true)
 	g.close.Do(g.onClose)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -203,7 +202,3 @@ func samePath(a, b string) bool {
 	fb, err := filepath.Abs(b)
 	return err == nil && fa == fb
 }
-
-// parentWait bounds how long a new process waits for words that the old one
-// must already have written, or answers at once.
-const parentWait = 10 * time.Second

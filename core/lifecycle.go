@@ -14,9 +14,10 @@ import (
 // The requests to the goroutine that owns the lifecycle.
 type (
 	advanceRequest struct {
-		to    State // StateReady, StateCurrent
-		again bool  // the old process was asked for one more upgrade
-		reply chan bool
+		pidFile *pidfile.File // nil without one
+		paths   []func()      // remove the paths of unix sockets that are not used any more
+		again   bool          // the old process was asked for one more upgrade
+		reply   chan error
 	}
 	upgradeRequest struct {
 		ctx   context.Context
@@ -84,24 +85,35 @@ func (u *Upgrader) requestStop(cause error) {
 // cutShort ends the drain now.
 func (u *Upgrader) cutShort() { u.cutOnce.Do(func() { close(u.cut) }) }
 
-// advance is a step of Ready. It reports false if the process was stopped
-// meanwhile.
-func (l *lifecycle) advance(req advanceRequest) bool {
-	if l.State() >= req.to {
-		return false
+// advance makes this process the current generation.
+func (l *lifecycle) advance(req advanceRequest) error {
+	if l.State() != StateStarting {
+		return ErrStopped
 	}
-	l.setState(req.to)
-	if req.to == StateCurrent && (req.again || l.pending) {
-		l.pending = false
+	l.setState(StateCurrent)
+	l.committed.Store(true)
+	if l.inherited.parent != nil {
+		l.seenOff = make(chan struct{})
+	}
+	close(l.accepting)
+	for _, remove := range req.paths {
+		remove()
+	}
+	if req.pidFile != nil {
+		if err := req.pidFile.Commit(); err != nil {
+			l.log.Error("the pid file does not name this process", "error", err)
+		}
+	}
+	l.log.Info("current", "addresses", l.listeners.addresses())
+	if req.again {
 		l.log.Info("an upgrade was asked for during the last one")
 		l.upgrade(upgradeRequest{ctx: context.Background()})
 	}
-	return true
+	return nil
 }
 
 // upgrade starts an attempt, or refuses. A signal, whose sender can't be told
-// anything, is remembered once while an attempt runs, in the process that makes it
-// and in the one that it makes.
+// anything, is remembered once while an attempt runs.
 func (l *lifecycle) upgrade(req upgradeRequest) {
 	var err error
 	switch l.State() {
@@ -116,12 +128,6 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 			return
 		}
 		err = ErrInProgress
-	case StateReady:
-		if req.reply == nil {
-			l.pending = true // clients reach this process already
-			return
-		}
-		err = ErrNotReady
 	case StateStarting:
 		err = ErrNotReady
 	default:
@@ -192,36 +198,43 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	a, asker := l.attempt, l.asker
 	l.attempt, l.asker = nil, nil
 	a.cancel(nil)
-	if res.err == nil && l.State() != StateUpgrading {
-		// A stop came in the very moment that the new process became ready, and
-		// a stop is for the service.
-		next := res.next
-		go func() {
-			next.abort("the service was stopped", l.cfg.drainTimeout)
-			next.release()
-		}()
-		res.err = ErrStopped
-	}
 	reply := upgradeReply{err: res.err}
-	if res.err == nil {
-		reply.result = l.handOver(res.next, time.Since(a.began))
+	if reply.err == nil {
+		reply.err = l.commit(res.next)
 	}
-	if res.err != nil {
-		l.upgradeFailed(res.err)
+	if reply.err == nil {
+		reply.result = l.handOver(res.next, time.Since(a.began))
+	} else {
+		l.upgradeFailed(reply.err)
 	}
 	if asker != nil {
 		asker <- reply // last: who asked finds the new state
 	}
 }
 
-// handOver makes next the current generation.
+// commit tells a new process that is ready that it is current. It comes too late
+// after a stop, which is for the service, and if the process is no more.
+func (l *lifecycle) commit(next *successor) error {
+	err := error(ErrStopped)
+	if l.State() == StateUpgrading {
+		if isClosed(next.exited) {
+			err = errEnded
+		} else if err = next.commit(l.cfg.drainTimeout, l.pending); err == nil {
+			return nil
+		}
+		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: err}
+	}
+	go func() {
+		next.abort(err.Error(), l.cfg.drainTimeout)
+		next.release()
+	}()
+	return err
+}
+
+// handOver leaves the service to next.
 func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	l.next = next
 	l.beginDrain(StateDraining)
-	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
-		l.log.Warn("the new process was not told that it is current", "error", err)
-	}
-	l.pending = false
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same.
 		if err := writePIDFile(l.cfg.pidFile, next.pid()); err != nil {
@@ -235,14 +248,14 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 
 // upgradeFailed goes back to serving, as if nothing had been tried.
 func (l *lifecycle) upgradeFailed(err error) {
-	l.log.Error("upgrade failed; this process serves on", "error", err)
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
-		return
 	}
 	if l.State() != StateUpgrading {
+		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
+	l.log.Error("upgrade failed; this process serves on", "error", err)
 	l.setState(StateCurrent)
 	if l.pending {
 		l.pending = false
@@ -253,7 +266,9 @@ func (l *lifecycle) upgradeFailed(err error) {
 // beginDrain stops accepting and starts the drain.
 func (l *lifecycle) beginDrain(s State) {
 	l.setState(s)
+	l.serverMu.Lock() // no server is added from here on
 	l.draining.Store(true)
+	l.serverMu.Unlock()
 	l.endLife()
 	close(l.drain)
 	handover := s == StateDraining

@@ -60,8 +60,8 @@ func OnPreFork(hook func(context.Context) error) Option {
 }
 
 // OnPostFork adds a hook that runs in the old process once the new one has been
-// started, with its process number. The upgrade goes on when the hook returns;
-// the new process may still fail afterwards.
+// started, with its process number. The upgrade goes on when the hook returns, or
+// at the ready timeout; the new process may still fail afterwards.
 func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 	return func(c *config) {
 		if hook != nil {
@@ -78,7 +78,7 @@ func WithDrainTimeout(d time.Duration) Option {
 }
 
 // OnDrainTimeout adds a hook that runs when the drain's deadline has come with
-// work left, before that work is cut. It has a few seconds at most.
+// work left, before that work is cut. All of them together have 5 s.
 func OnDrainTimeout(hook func(Remaining)) Option {
 	return func(c *config) {
 		if hook != nil {
@@ -137,7 +137,9 @@ type Signals struct {
 }
 
 // WithSignals replaces DefaultSignals. The zero Signals turns signal handling
-// off: the program calls Upgrade and Stop itself.
+// off: the program calls Upgrade and Stop itself. Without SIGTERM among Stop a new
+// version that speaks only the plain protocol can't take over gracefully: that
+// signal is its way to say that it is ready.
 func WithSignals(s Signals) Option {
 	return func(c *config) { c.signals = s }
 }

@@ -14,12 +14,13 @@ import (
 // parent is the old process as the new one sees it.
 type parent struct {
 	ctl net.Conn // nil: it speaks only the plain protocol
-	pid int
 
 	committed chan struct{} // closed when it handed over
 	aborted   chan struct{} // closed when it gave this process up
+	disowned  chan struct{} // closed when ctl turned out to be another process's
 	gone      chan struct{} // closed when it is no more, or hung up
 
+	oldPID int            // who holds the other end of ctl
 	commit wire.CommitMsg // valid once committed
 	reason string         // valid once aborted
 }
@@ -27,14 +28,24 @@ type parent struct {
 func newParent(ctl net.Conn) *parent {
 	return &parent{
 		ctl:       ctl,
-		pid:       startedBy,
 		committed: make(chan struct{}),
 		aborted:   make(chan struct{}),
+		disowned:  make(chan struct{}),
 		gone:      make(chan struct{}),
 	}
 }
 
-func (p *parent) plain() bool { return p.ctl == nil }
+// plain reports whether the old process speaks only the plain protocol.
+func (p *parent) plain() bool { return p.ctl == nil || isClosed(p.disowned) }
+
+// pid is the old process's: who started this one, unless that was a wrapper
+// between the two.
+func (p *parent) pid() int {
+	if p.plain() {
+		return startedBy
+	}
+	return p.oldPID
+}
 
 // welcome reads the old process's first frame.
 func (p *parent) welcome() (wire.WelcomeMsg, error) {
@@ -48,20 +59,21 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 	if f.Type != wire.Welcome {
 		return msg, fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
 	}
-	return msg, f.Decode(&msg)
+	err = f.Decode(&msg)
+	p.oldPID = msg.PID
+	return msg, err
 }
 
 // listen follows what the old process says until it is gone. It runs in a
 // goroutine of its own.
 func (p *parent) listen(stop <-chan struct{}) {
 	defer close(p.gone)
-	if p.plain() {
-		p.waitGone(stop)
-		return
-	}
-	for {
+	for p.ctl != nil {
 		f, err := wire.Read(p.ctl)
 		if err != nil {
+			if isClosed(p.disowned) {
+				break
+			}
 			return
 		}
 		switch f.Type {
@@ -75,9 +87,18 @@ func (p *parent) listen(stop <-chan struct{}) {
 				p.reason = msg.Reason
 				close(p.aborted)
 			}
+		case wire.Disown:
+			if !isClosed(p.disowned) {
+				close(p.disowned)
+			}
 		}
 	}
+	p.waitGone(stop)
 }
+
+// parentWait bounds how long a new process waits for words that the old one
+// must already have written, or answers at once.
+const parentWait = 10 * time.Second
 
 // parentPoll is how often a new process looks whether an old one that has no
 // control socket is still there. Nothing depends on noticing it sooner.
@@ -95,26 +116,31 @@ func (p *parent) waitGone(stop <-chan struct{}) {
 	}
 }
 
-// alive reports whether the process that started this one is still there: a
-// process whose parent ends gets another one.
-func (p *parent) alive() bool { return p.pid > 1 && os.Getppid() == p.pid }
+// alive reports whether the old process is still there. One with a control socket
+// holds its end of it; any other is the parent, and a process whose parent ends
+// gets another one. Pid 1 does not count: it must live.
+func (p *parent) alive() bool {
+	if p.plain() {
+		return startedBy > 1 && os.Getppid() == startedBy
+	}
+	return p.oldPID > 1 && !isClosed(p.gone)
+}
 
 // say writes a frame to the old process, which may be stopped or gone.
 func (p *parent) say(t wire.Type, msg any) error {
-	if p.plain() {
+	if p.ctl == nil {
 		return nil
 	}
 	_ = p.ctl.SetWriteDeadline(time.Now().Add(parentWait))
 	return wire.Write(p.ctl, t, msg)
 }
 
-// signal sends sig to the old process if it is still the one that started this
-// one. It is never sent to pid 1.
+// signal sends sig to the old process if it still is the one that it was.
 func (p *parent) signal(sig syscall.Signal) error {
 	// The handle first, then the check: a handle opened while the parent is
 	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
 	// are as close together as they can be.
-	proc, err := os.FindProcess(p.pid)
+	proc, err := os.FindProcess(p.pid())
 	if err != nil {
 		return err
 	}
@@ -139,7 +165,7 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 		select {
 		case <-p.gone:
 			t.Stop()
-			u.log.Debug("the old process is gone", "old_pid", p.pid)
+			u.log.Debug("the old process is gone", "old_pid", p.pid())
 			return
 		case <-u.done:
 			t.Stop()
@@ -151,11 +177,11 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 			return
 		}
 		u.log.Warn("the old process did not go by its deadline; signal sent",
-			"old_pid", p.pid, "signal", step.sig.String(), "error", err)
+			"old_pid", p.pid(), "signal", step.sig.String(), "error", err)
 	}
 	select {
 	case <-p.gone:
-		u.log.Debug("the old process is gone", "old_pid", p.pid)
+		u.log.Debug("the old process is gone", "old_pid", p.pid())
 	case <-u.done:
 	}
 }

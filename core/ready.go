@@ -13,9 +13,10 @@ import (
 )
 
 // Ready says that this process can serve, and returns when it is the current
-// generation. In this order: the ready checks, inherited listeners that nobody
-// claimed are closed, connections are accepted, the old process is told and
-// stops accepting, the pid file names this process.
+// generation. In this order: the ready checks; inherited listeners that nobody
+// claimed are closed; the old process is told and hands over; connections are
+// accepted; the pid file names this process. The pid file is written beforehand,
+// so that one which can't be written fails here and not later.
 //
 // On an error nothing has been lost: the process stops and Serve and Done
 // return; an old process serves on. Later calls return what the first one did.
@@ -38,52 +39,31 @@ func (u *Upgrader) ready() error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	var pf *pidfile.File
+	req := advanceRequest{reply: make(chan error, 1)}
 	if u.cfg.pidFile != "" {
 		var err error
-		if pf, err = pidfile.Prepare(u.cfg.pidFile, os.Getpid()); err != nil {
+		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, os.Getpid()); err != nil {
 			return wrap("ready", err)
 		}
-		defer pf.Discard() // nothing is left of it after Commit
+		defer req.pidFile.Discard() // nothing is left of it after Commit
 	}
-	paths := u.closeUnclaimed()
-	if err := u.advance(advanceRequest{to: StateReady}); err != nil {
-		return err
-	}
-	close(u.accepting)
-	again, err := u.takeOver()
+	req.paths = u.closeUnclaimed()
+	limit, again, err := u.awaitHandover()
 	if err != nil {
 		return err
 	}
-	u.committed.Store(true)
-	for _, remove := range paths {
-		remove()
-	}
-	if pf != nil {
-		if err := pf.Commit(); err != nil {
-			u.log.Error("the pid file does not name this process", "error", err)
-		}
-	}
-	if err := u.advance(advanceRequest{to: StateCurrent, again: again}); err != nil {
-		if pf != nil {
-			_ = pidfile.Remove(u.cfg.pidFile, os.Getpid())
-		}
-		return err
-	}
-	u.log.Info("current", "addresses", u.listeners.addresses())
-	return nil
-}
-
-// advance asks the lifecycle for the next state.
-func (u *Upgrader) advance(req advanceRequest) error {
-	req.reply = make(chan bool, 1)
+	req.again = again
 	select {
 	case u.advances <- req:
+		err = <-req.reply
 	case <-u.done:
-		return ErrStopped
+		err = ErrStopped
 	}
-	if !<-req.reply {
-		return ErrStopped
+	if err != nil {
+		return err
+	}
+	if p := u.inherited.parent; p != nil {
+		u.dismissParent(p, limit)
 	}
 	return nil
 }
@@ -106,62 +86,74 @@ func (u *Upgrader) check() error {
 // closeUnclaimed closes the inherited listeners that this version of the program
 // does not use, and returns what removes the paths of unix sockets among them,
 // for when the old process is out of the way.
-func (u *Upgrader) closeUnclaimed() (paths []func()) {
+func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
 	u.inheritMu.Lock()
 	defer u.inheritMu.Unlock()
 	for _, in := range u.inherited.listeners {
 		u.log.Info("inherited listener not used any more: closed",
 			"network", in.network, "address", in.Addr().String())
 		if _, ok := in.Addr().(*net.UnixAddr); ok {
-			paths = append(paths, pathRemover(in.Addr().String()))
+			removePaths = append(removePaths, pathRemover(in.Addr().String()))
 		}
 	}
 	u.inherited.closeUnclaimed()
-	return paths
+	return removePaths
 }
 
-// takeOver tells the old process that this one accepts, and waits until it is
-// out of the way. A gracex process answers; one that speaks only the plain
-// protocol is told by SIGTERM.
-func (u *Upgrader) takeOver() (again bool, err error) {
+// awaitHandover tells the old process that this one is ready, and waits until it
+// hands over. It returns how long the old one will drain, and whether an upgrade was
+// asked for meanwhile. Until then this process accepts nothing: what arrives waits
+// in the queue of the sockets that both have, and a process that is given up now
+// has nothing to lose.
+func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) {
 	p := u.inherited.parent
-	if p == nil {
-		return false, nil
+	if p == nil || p.plain() {
+		return u.cfg.drainTimeout, false, nil
 	}
-	limit := u.cfg.drainTimeout
+	if err := p.say(wire.Ready, nil); err != nil {
+		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
+	}
+	t := time.NewTimer(parentWait)
+	defer t.Stop()
+	why := ""
+	select {
+	case <-p.committed:
+	case <-p.aborted:
+	case <-p.disowned:
+	case <-u.life.Done():
+	case <-p.gone:
+		why = "it is gone"
+	case <-t.C:
+		// Stopped or stuck. When it goes on it finds the word that this process
+		// is ready, and must hand over.
+		why = "it does not answer"
+	}
+	// More than one may hold: an old process with nothing to drain is gone right
+	// after its word.
+	switch {
+	case u.life.Err() != nil:
+		return 0, false, ErrStopped
+	case isClosed(p.committed):
+		return time.Duration(p.commit.DrainMillis) * time.Millisecond, p.commit.Again, nil
+	case isClosed(p.aborted):
+		return 0, false, fmt.Errorf("%w: %s", ErrAborted, p.reason)
+	case isClosed(p.disowned):
+		return u.cfg.drainTimeout, false, nil
+	}
+	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid(), "why", why)
+	return u.cfg.drainTimeout, false, nil
+}
+
+// dismissParent sees to it that the old process goes. One that speaks only the
+// plain protocol is told by SIGTERM that this process serves.
+func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
 	if p.plain() {
 		if err := p.signal(syscall.SIGTERM); err != nil {
-			u.log.Warn("the old process was gone already", "old_pid", p.pid, "error", err)
-		}
-	} else {
-		if err := p.say(wire.Ready, nil); err != nil {
-			u.log.Warn("the old process can't be told that this one is ready", "old_pid", p.pid, "error", err)
-		}
-		t := time.NewTimer(parentWait)
-		defer t.Stop()
-		why := ""
-		select {
-		case <-p.committed:
-		case <-p.aborted:
-			return false, fmt.Errorf("%w: %s", ErrAborted, p.reason)
-		case <-u.life.Done():
-			return false, ErrStopped
-		case <-p.gone:
-			why = "it is gone"
-		case <-t.C:
-			why = "it does not answer" // it is stopped or stuck, and seen off at its deadline
-		}
-		if isClosed(p.committed) { // an old process with nothing to drain is gone right after
-			again = p.commit.Again
-			limit = time.Duration(p.commit.DrainMillis) * time.Millisecond
-		} else {
-			u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid, "why", why)
+			u.log.Warn("the old process was gone already", "old_pid", p.pid(), "error", err)
 		}
 	}
-	u.seenOff = make(chan struct{})
 	go func() {
 		defer close(u.seenOff)
 		u.seeOff(p, limit)
 	}()
-	return again, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -164,21 +165,33 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	farewell := s.u.draining.Load() && mayClose(r)
+	if farewell {
+		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
+	}
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	if c == nil { // the program's ConnContext threw ours away
 		s.handler.ServeHTTP(w, r)
 		s.u.conns.served.Add(1)
 		return
 	}
-	c.requests.Add(1)
-	defer c.answered()
-	if r.ProtoMajor >= 2 {
-		c.http2.Store(true) // GOAWAY is sent by Shutdown
-	} else if s.u.draining.Load() && r.Header.Get("Upgrade") == "" {
-		w.Header().Set("Connection", "close")
+	if farewell {
 		c.farewell.Store(uint32(farewellPolite))
 	}
+	if r.ProtoMajor >= 2 {
+		c.http2.Store(true)
+	}
+	c.requests.Add(1)
+	defer c.answered()
 	s.handler.ServeHTTP(w, r)
+}
+
+// mayClose reports whether the answer to r may say Connection: close. The answer
+// to a WebSocket handshake has a Connection header of its own. "Upgrade: h2c" is
+// never answered by an upgrade: some clients send it with each request.
+func mayClose(r *http.Request) bool {
+	up := r.Header.Get("Upgrade")
+	return up == "" || strings.EqualFold(up, "h2c")
 }
 
 // answered is the end of a request's handler, a panic included.

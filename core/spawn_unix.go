@@ -34,10 +34,14 @@ type osProcess struct{ *os.Process }
 func (p osProcess) pid() int                   { return p.Pid }
 func (p osProcess) signal(sig os.Signal) error { return p.Signal(sig) }
 
-func (p osProcess) wait() string {
+func (p osProcess) wait() exit {
 	state, err := p.Wait()
 	if err != nil {
-		return "its exit status was taken by somebody else: " + err.Error()
+		return exit{text: "its exit status was taken by somebody else: " + err.Error()}
 	}
-	return state.String()
+	e := exit{text: state.String()}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		e.signal = ws.Signal()
+	}
+	return e
 }

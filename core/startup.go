@@ -18,7 +18,7 @@ const gracefulFlag = "-graceful"
 // control socket is: "<protocol version>:<descriptor>:<process number of the
 // old process>". The listeners are the descriptors from 3 up to it. It is removed
 // before main runs, so that nothing this process starts sees it. A program that
-// does not know it passes it on, descriptor and all: the process number tells.
+// does not know it passes it on, descriptor and all.
 const EnvControl = "GRACEX_CONTROL"
 
 // startup is what this process was started with.
@@ -67,18 +67,17 @@ func takeStartup() startup {
 		st.err = err
 		return st
 	}
-	if c.pid != startedBy {
-		// It came through a program that speaks only the plain protocol.
+	s := c.s
+	err = fd.CheckStream(s)
+	if c.pid != startedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
+		// It came through a program that knows nothing of it, and the descriptor
+		// is not what it was.
 		closeOnExec(fd.First, st.last)
-		if c.s >= st.last && fd.CheckStream(c.s) == nil {
-			_ = fd.Close(c.s)
-		}
 		return st
 	}
-	s := c.s
 	closeOnExec(fd.First, s)
 	st.last = s
-	if err := fd.CheckStream(s); err != nil {
+	if err != nil {
 		st.err = fmt.Errorf("%s=%q: %w", EnvControl, control, err)
 		return st
 	}

@@ -8,11 +8,8 @@ const (
 	// StateNone: no Upgrader has been made. Next: StateStarting.
 	StateNone State = iota
 	// StateStarting: listeners may be opened, nothing is accepted yet.
-	// Next: StateReady, StateStopping.
+	// Next: StateCurrent, StateStopping.
 	StateStarting
-	// StateReady: this process accepts and serves, and waits for the old one to
-	// hand over. Next: StateCurrent, StateStopping.
-	StateReady
 	// StateCurrent: this process accepts and serves.
 	// Next: StateUpgrading, StateStopping.
 	StateCurrent
@@ -30,7 +27,7 @@ const (
 	StateStopped
 )
 
-var stateNames = [...]string{"none", "starting", "ready", "current", "upgrading", "draining", "stopping", "stopped"}
+var stateNames = [...]string{"none", "starting", "current", "upgrading", "draining", "stopping", "stopped"}
 
 // String returns the state as one lower-case word.
 func (s State) String() string {
@@ -42,4 +39,4 @@ func (s State) String() string {
 
 // Serving reports whether a process in this state is the one that new
 // connections should reach: what a readiness endpoint answers.
-func (s State) Serving() bool { return s >= StateReady && s <= StateUpgrading }
+func (s State) Serving() bool { return s == StateCurrent || s == StateUpgrading }

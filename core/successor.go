@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,7 +16,13 @@ import (
 type process interface {
 	pid() int
 	signal(os.Signal) error
-	wait() string // blocks until it has ended, reaps it, and says how it ended
+	wait() exit // blocks until it has ended, and reaps it
+}
+
+// exit is how a process ended.
+type exit struct {
+	text   string         // "exit status 1", "signal: killed"
+	signal syscall.Signal // 0 if none ended it
 }
 
 // system is what an attempt needs of the operating system; tests put another one
@@ -35,10 +42,9 @@ type successor struct {
 	ctl    net.Conn
 	frames chan frameEvent // what it says until it is ready
 	plain  bool            // it speaks only the plain protocol
-	serves bool            // it has said ready: it accepts
 	began  time.Time
 	exited chan struct{} // closed when it has ended and was reaped
-	how    string        // valid once exited
+	exit   exit          // valid once exited
 	ran    time.Duration // valid once exited
 }
 
@@ -57,7 +63,8 @@ func (ev frameEvent) reason() string {
 	return msg.Reason
 }
 
-func newSuccessor(path string, proc process, ctl net.Conn) *successor {
+// newSuccessor begins to follow a process. spoke is set when it has said hello.
+func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *successor {
 	n := &successor{
 		process: proc, path: path, ctl: ctl, began: time.Now(),
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
@@ -65,9 +72,9 @@ func newSuccessor(path string, proc process, ctl net.Conn) *successor {
 		frames: make(chan frameEvent, 8),
 		exited: make(chan struct{}),
 	}
-	go n.read()
+	go n.read(spoke)
 	go func() {
-		n.how = proc.wait()
+		n.exit = proc.wait()
 		n.ran = time.Since(n.began)
 		close(n.exited)
 	}()
@@ -75,9 +82,13 @@ func newSuccessor(path string, proc process, ctl net.Conn) *successor {
 }
 
 // read passes frames on until the one that decides.
-func (n *successor) read() {
+func (n *successor) read(spoke *atomic.Bool) {
+	defer close(n.frames)
 	for range cap(n.frames) {
 		f, err := wire.Read(n.ctl)
+		if err == nil && f.Type == wire.Hello {
+			spoke.Store(true)
+		}
 		n.frames <- frameEvent{f, err}
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return
@@ -94,51 +105,56 @@ func (n *successor) endsWithin(d time.Duration) bool {
 	}
 }
 
-// lastWords returns the reason that a process which has ended gave before, if it
-// did: it may still be in the socket.
-func (n *successor) lastWords(frames <-chan frameEvent) string {
-	_ = n.ctl.SetReadDeadline(time.Now().Add(time.Second)) // another process may hold its end open
-	for frames != nil {
-		ev := <-frames
-		if ev.err == nil && ev.Type == wire.Failed {
-			return ev.reason()
-		}
-		if ev.err != nil || ev.Type == wire.Ready {
+// lastWords returns the frame that decides, if the process has sent one: it may
+// still be in the socket.
+func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok bool) {
+	_ = n.ctl.SetReadDeadline(time.Now().Add(lastWordsWait))
+	if frames == nil {
+		return frameEvent{}, false
+	}
+	for ev := range frames {
+		if ev.err != nil {
 			break
 		}
+		if ev.Type == wire.Failed || ev.Type == wire.Ready {
+			return ev, true
+		}
 	}
-	return ""
+	return frameEvent{}, false
 }
+
+// lastWordsWait is for reading what has arrived: the process may be there yet, or
+// another one may hold its end of the socket open, so that no end comes.
+const lastWordsWait = 100 * time.Millisecond
 
 // commit tells the new process that it is current.
 func (n *successor) commit(drain time.Duration, again bool) error {
+	_ = n.ctl.SetWriteDeadline(time.Now().Add(parentWait))
 	if n.plain {
+		// For whoever the program passes the control socket on to.
+		_ = wire.Write(n.ctl, wire.Disown, nil)
 		return nil
 	}
-	_ = n.ctl.SetWriteDeadline(time.Now().Add(parentWait))
 	return wire.Write(n.ctl, wire.Commit, wire.CommitMsg{DrainMillis: drain.Milliseconds(), Again: again})
 }
 
 // abort gives the new process up, and returns when it has ended and was reaped.
-// One that has begun to accept has the time of a drain to finish what it accepted.
+// One that has said ready unheard, while this process was stopped, may have taken
+// over and has the time of a drain to finish what it accepted.
 func (n *successor) abort(reason string, drain time.Duration) {
 	_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
 	_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})
 	_ = n.signal(syscall.SIGTERM)
-	grace := killGrace
-	if n.serves || n.plain {
-		grace += drain
-	}
-	limit := time.NewTimer(grace)
+	limit := time.NewTimer(killGrace)
 	defer limit.Stop()
 	for frames := n.frames; ; {
 		select {
 		case <-n.exited:
 			return
-		case ev := <-frames:
-			if ev.err != nil {
+		case ev, more := <-frames:
+			if !more {
 				frames = nil
-			} else if ev.Type == wire.Ready { // a moment too late
+			} else if ev.err == nil && ev.Type == wire.Ready {
 				limit.Reset(killGrace + drain)
 			}
 		case <-limit.C:
@@ -153,7 +169,7 @@ func (n *successor) explain(err error) error {
 		return err
 	}
 	file, _ := explain(n.path, boot.launch.dir)
-	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.how, Ran: n.ran, Err: err}
+	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.exit.text, Ran: n.ran, Err: err}
 }
 
 // release closes this process's end of the control socket: the new one then

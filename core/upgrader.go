@@ -17,8 +17,11 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// running is this process's Upgrader.
-var running atomic.Pointer[Upgrader]
+// running is this process's Upgrader. Whoever makes one holds making.
+var (
+	running atomic.Pointer[Upgrader]
+	making  sync.Mutex
+)
 
 // Upgrader runs the servers of one process and hands them over to the next
 // generation. There is one in a process at a time. Make it with New; all its
@@ -73,51 +76,48 @@ type Result struct {
 }
 
 // New makes the Upgrader of this process and takes over what an old process
-// handed to it. It returns ErrRunning if there is one already, ErrNotInherited if
-// the process claims to be an upgrade's new process and is not, and an error that
-// names the pid file if that can't be written. Signals are handled from here on.
+// handed to it. It returns ErrRunning if there is one already, and ErrNotInherited
+// if the process claims to be an upgrade's new process and is not. Signals are
+// handled from here on.
 func New(opts ...Option) (*Upgrader, error) { return newUpgrader(realSystem, opts) }
 
 func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
-	u := &Upgrader{
-		cfg:       newConfig(opts),
-		sys:       sys,
-		accepting: make(chan struct{}),
-		drain:     make(chan struct{}),
-		finished:  make(chan struct{}),
-		done:      make(chan struct{}),
-		advances:  make(chan advanceRequest),
-		upgrades:  make(chan upgradeRequest),
-		stops:     make(chan stopRequest),
-		cut:       make(chan struct{}),
-	}
-	u.conns = newConnTable(u.drain)
-	for {
-		old := running.Load()
-		if old != nil && !isClosed(old.done) {
-			return nil, ErrRunning
-		}
-		if running.CompareAndSwap(old, u) {
-			break
-		}
+	making.Lock()
+	defer making.Unlock()
+	if old := running.Load(); old != nil && !isClosed(old.done) {
+		return nil, ErrRunning
 	}
 	h, waiting, err := early.take()
 	if err != nil {
-		running.CompareAndSwap(u, nil)
 		return nil, err
 	}
-	for _, l := range waiting {
-		l.bind(u)
+	u := &Upgrader{
+		cfg:        newConfig(opts),
+		sys:        sys,
+		generation: h.generation,
+		inherited:  h,
+		accepting:  make(chan struct{}),
+		drain:      make(chan struct{}),
+		finished:   make(chan struct{}),
+		done:       make(chan struct{}),
+		advances:   make(chan advanceRequest),
+		upgrades:   make(chan upgradeRequest),
+		stops:      make(chan stopRequest),
+		cut:        make(chan struct{}),
 	}
-	u.inherited, u.generation = h, h.generation
+	u.conns = newConnTable(u.drain)
 	u.committed.Store(h.parent == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.state.Store(uint32(StateStarting))
+	for _, l := range waiting {
+		l.bind(u)
+	}
 	if h.parent != nil {
 		go h.parent.listen(u.done)
 	}
 	signals, stopSignals := u.cfg.signals.notify()
+	running.Store(u)
 	go u.run(signals, stopSignals)
 	return u, nil
 }
@@ -138,6 +138,9 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // generation gets it under the same number s. The descriptor itself is closed.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 	return u.listen("fd", strconv.Itoa(s), func() (net.Listener, error) {
+		if boot.graceful && s >= fd.First && s <= boot.last {
+			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started", s)
+		}
 		if err := fd.CheckListener(s); err != nil {
 			return nil, fmt.Errorf("%w; pass a listening socket", err)
 		}
@@ -170,11 +173,12 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 // Serve serves srv on ln and returns when the drain has ended: nil after a clean
 // stop and after a handover, ErrCut if work was cut. It does not say Ready. A
 // listener that did not come from Listen is handed over too if it has a
-// descriptor, under its address.
+// descriptor; the next generation gets it by Listen with its address, and not by
+// net.Listen, for which the address is in use.
 //
 // srv's settings are read once, here. Its Shutdown and Close mean a graceful
-// stop of the process and return when the drain has ended; its RegisterOnShutdown
-// hooks run when a drain begins.
+// stop of the process and return when the drain has ended, however soon Shutdown's
+// context does; its RegisterOnShutdown hooks run when a drain begins.
 func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 	if err := u.Attach(srv, ln); err != nil {
 		return err

@@ -40,5 +40,8 @@ func Pair() (net.Conn, int, error) { return nil, -1, ErrUnsupported }
 // Write is not supported here.
 func Write(int, []byte) error { return ErrUnsupported }
 
+// Peek is not supported here.
+func Peek(int, int) []byte { return nil }
+
 // Pending can't tell here: nothing is pending.
 func Pending(syscall.RawConn) bool { return false }

@@ -123,6 +123,9 @@ func Conn(s int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
+// pairBuffer is how much one end may write before the other one reads, in bytes.
+const pairBuffer = 256 << 10
+
 // Pair makes a connected pair of stream sockets: this process's end and the
 // descriptor of the end for another one.
 func Pair() (net.Conn, int, error) {
@@ -135,6 +138,11 @@ func Pair() (net.Conn, int, error) {
 	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, -1, os.NewSyscallError("socketpair", err)
+	}
+	for _, s := range p {
+		// Room for a Welcome with many listeners before anybody reads it; some
+		// systems give 8 KiB. As much as the system allows will do.
+		_ = syscall.SetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_SNDBUF, pairBuffer)
 	}
 	c, err := Conn(p[0])
 	if err != nil {
@@ -153,6 +161,16 @@ func Write(s int, b []byte) error {
 			return os.NewSyscallError("write", err)
 		}
 	}
+}
+
+// Peek returns what waits on the socket s, at most n bytes, and leaves it there.
+func Peek(s, n int) []byte {
+	b := make([]byte, n)
+	n, _, err := syscall.Recvfrom(s, b, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	if err != nil || n < 0 {
+		return nil
+	}
+	return b[:n]
 }
 
 // Pending reports whether the kernel holds bytes for rc that nobody has read,

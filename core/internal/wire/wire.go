@@ -44,6 +44,10 @@ const (
 	// Abort: the old process gives the new one up and goes on serving.
 	// Payload: ReasonMsg.
 	Abort Type = 6
+	// Disown: the old process took the new one for a program that speaks only the
+	// plain protocol. Whoever reads this got the control socket through it and has
+	// another old process: its parent. No payload.
+	Disown Type = 7
 )
 
 // String names the frame type as docs/protocol.md does.
@@ -61,6 +65,8 @@ func (t Type) String() string {
 		return "failed"
 	case Abort:
 		return "abort"
+	case Disown:
+		return "disown"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
@@ -136,6 +142,11 @@ func Write(w io.Writer, t Type, msg any) error {
 	}
 	_, err = w.Write(b)
 	return err
+}
+
+// IsWelcome reports whether b begins as a Welcome frame of this version does.
+func IsWelcome(b []byte) bool {
+	return len(b) >= headerLen && b[0] == magic[0] && b[1] == magic[1] && b[2] == Version && Type(b[3]) == Welcome
 }
 
 // Read reads one frame. It returns io.EOF when the peer closed between two
