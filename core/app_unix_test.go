@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -37,6 +38,7 @@ func playApp() {
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
+	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
 	if *graceful {
@@ -52,6 +54,12 @@ func playApp() {
 		listen = listFlag{"tcp,127.0.0.1:0"}
 	}
 	misbehave(mode())
+	dir, _ := os.Getwd()
+	if *chdir != "" {
+		if err := os.Chdir(*chdir); err != nil {
+			panic(err)
+		}
+	}
 	opts := []Option{
 		WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
@@ -97,7 +105,7 @@ func playApp() {
 		go func() {
 			if u.Ready() == nil {
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
-					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl)})
+					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
 			}
 		}()
 		return nil
@@ -117,9 +125,13 @@ func mode() string {
 	return strings.TrimSpace(string(b))
 }
 
-// release is the name of the directory that the program really is in.
+// release is the name of the directory that the running program is in: its own,
+// not what its command line says.
 func release() string {
-	path, err := filepath.EvalSymlinks(os.Args[0])
+	path, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		path, err = filepath.EvalSymlinks(os.Args[0])
+	}
 	if err != nil {
 		return err.Error()
 	}
@@ -177,6 +189,10 @@ func appHandler(u *Upgrader) http.Handler {
 	})
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())
+	})
+	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
+		out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
+		fmt.Fprintf(w, "%s%v", out, err)
 	})
 	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(u.Stats())

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -109,6 +110,41 @@ func TestHandshake(t *testing.T) {
 	}
 	<-u.Done()
 	must(t, u.Err())
+}
+
+// TestReadyInTimeHolds: a ready that came while this process was held up counts,
+// because the new process relies on it.
+func TestReadyInTimeHolds(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.say(t, wire.Hello, nil)
+		f.say(t, wire.Ready, nil)
+		if fr := f.hear(t); fr.Type != wire.Commit {
+			t.Errorf("%v instead of commit", fr.Type)
+		}
+		f.ended <- "fine"
+	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+	if _, err := u.Upgrade(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGoneAfterReady: a new process that ends in the moment between is no
+// successor.
+func TestGoneAfterReady(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.say(t, wire.Hello, nil)
+		f.say(t, wire.Ready, nil)
+		f.ctl.Close()
+		f.ended <- "exit status 9"
+	}, OnPostFork(func(context.Context, int) { time.Sleep(20 * time.Millisecond) }))
+	if res, err := u.Upgrade(t.Context()); err == nil {
+		t.Errorf("upgraded to %+v", res)
+	}
+	if u.State() != StateCurrent {
+		t.Errorf("state %v", u.State())
+	}
 }
 
 // TestBrokenHandshake: whatever the new process does wrong, it is told, ended and

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,6 +23,14 @@ import (
 	"testing"
 	"time"
 )
+
+// resetHangup gives the programs under test the default SIGHUP even if this test
+// is run under nohup: a signal that is caught here is reset by exec.
+func resetHangup() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+}
 
 // app is a program under test with all its generations.
 type app struct {

@@ -31,9 +31,11 @@ func TestListenersChange(t *testing.T) {
 	second := a.expect("ready", 1)
 	a.expect("end", 0)
 	for _, run := range []*load.Run{stays, old} {
-		for _, ok := run.Snapshot().Served[load.Server{PID: itoa(second.PID), Generation: "1"}]; !ok; {
-			_, ok = run.Snapshot().Served[load.Server{PID: itoa(second.PID), Generation: "1"}]
-			time.Sleep(time.Millisecond)
+		server := load.Server{PID: itoa(second.PID), Generation: "1"}
+		for end := time.Now().Add(patience); run.Snapshot().Served[server] == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the new process serves nobody: %v", run.Stop())
+			}
 		}
 		if res := run.Stop(); res.Failed != 0 {
 			t.Errorf("%v", res)

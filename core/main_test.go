@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
+	"runtime"
+	"runtime/pprof"
 	"sync"
 	"testing"
 	"time"
@@ -37,9 +40,14 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	// Most tests wait for processes; the cores are free meanwhile.
 	_ = flag.Set("test.parallel", "8")
+	resetHangup()
+	before := runtime.NumGoroutine()
 	code := m.Run()
 	for _, f := range atEnd {
 		f()
+	}
+	if code == 0 && !settles(before) {
+		code = 1
 	}
 	if code == 0 && !partial() {
 		for name := range programs {
@@ -50,6 +58,19 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// settles reports whether no more goroutines are left than there were.
+func settles(before int) bool {
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			fmt.Fprintf(os.Stderr, "%d goroutines are left, %d were there before:\n", runtime.NumGoroutine(), before)
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			return false
+		}
+	}
+	return true
 }
 
 // dieWithTest ends a process whose test is gone: they all share the test's end
@@ -108,6 +129,7 @@ type event struct {
 	Release string   `json:"release,omitempty"`
 	Args    []string `json:"args,omitempty"`
 	Env     string   `json:"env,omitempty"`
+	Dir     string   `json:"dir,omitempty"`
 	Err     string   `json:"err,omitempty"`
 }
 

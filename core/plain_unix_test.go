@@ -83,8 +83,11 @@ func TestPlainProtocol(t *testing.T) {
 	a.expect("end", 0)
 	plain := pidIn(t, a, first.PID)
 	a.strays = append(a.strays, plain)
-	for run.Snapshot().Served[load.Server{PID: itoa(plain), Generation: "0"}] == 0 {
-		time.Sleep(time.Millisecond)
+	server := load.Server{PID: itoa(plain), Generation: "0"}
+	for end := time.Now().Add(patience); run.Snapshot().Served[server] == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the plain process serves nobody: %v", run.Stop())
+		}
 	}
 	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
 		t.Errorf("gracex to plain: %v", res)

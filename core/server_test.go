@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -229,12 +230,14 @@ func TestShutdownByProgram(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newTest(t)
+			var hooks atomic.Int32
 			entered, leave := make(chan struct{}), make(chan struct{})
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				close(entered)
 				<-leave
 				fmt.Fprint(w, "done")
 			})}
+			srv.RegisterOnShutdown(func() { hooks.Add(1) })
 			addr := u.serveTest(t, srv)
 			answer := make(chan string)
 			go func() {
@@ -263,6 +266,9 @@ func TestShutdownByProgram(t *testing.T) {
 			must(t, <-returned)
 			<-u.Done()
 			must(t, u.Err())
+			if n := hooks.Load(); name == "Shutdown" && n != 1 {
+				t.Errorf("the RegisterOnShutdown hook ran %d times", n)
+			}
 		})
 	}
 }
@@ -396,6 +402,37 @@ func (h hiding) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return struct{ net.Conn }{c}, nil
+}
+
+// TestFarewell: which answers of a draining generation say that the connection
+// ends. In HTTP/2 net/http makes GOAWAY of it, for connections that Shutdown
+// can't reach, too.
+func TestFarewell(t *testing.T) {
+	t.Parallel()
+	u := &Upgrader{conns: newConnTable(nil)}
+	s := &server{u: u, handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	for _, draining := range []bool{false, true} {
+		u.draining.Store(draining)
+		for upgrade, want := range map[string]bool{"": true, "h2c": true, "websocket": false} {
+			for _, major := range []int{1, 2} {
+				for _, known := range []bool{true, false} { // false: the program's ConnContext threw the value away
+					r := httptest.NewRequest(http.MethodGet, "/", nil)
+					r.ProtoMajor = major
+					if upgrade != "" {
+						r.Header.Set("Upgrade", upgrade)
+					}
+					if known {
+						r = r.WithContext(context.WithValue(r.Context(), connKey{}, &conn{table: u.conns}))
+					}
+					w := httptest.NewRecorder()
+					s.ServeHTTP(w, r)
+					if got := w.Header().Get("Connection") == "close"; got != (want && draining) {
+						t.Errorf("draining %v, HTTP/%d, Upgrade %q: close %v", draining, major, upgrade, got)
+					}
+				}
+			}
+		}
+	}
 }
 
 // TestUpgradeHeader: a response to a WebSocket handshake is not told to close.

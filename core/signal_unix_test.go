@@ -46,6 +46,42 @@ func TestSignalDuringFailedUpgrade(t *testing.T) {
 	}
 }
 
+// TestFailuresDoNotRepeat: a signal that came during a failed upgrade is one more
+// try, and not one after each failure.
+func TestFailuresDoNotRepeat(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-ready", "500ms")
+	first := a.expect("ready", 0)
+	behave("hang")(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("postfork", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("upgrade failed", 2)
+	behave("exit7")(t, a)
+	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+		t.Errorf("upgrade = %v: was there one more in progress?", err)
+	}
+}
+
+// TestStopToAllProcesses: a SIGTERM for the whole service, while the new process
+// has not said yet what it is, is no "ready" of its own.
+func TestStopToAllProcesses(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.attr = &syscall.SysProcAttr{Setpgid: true}
+	a.start("app", "./app")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) { must(t, os.WriteFile(path, []byte("#!/bin/sh\nsleep 50\n"), 0o755)) })
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("postfork", 0)
+	a.signal(-first.PID, syscall.SIGTERM)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	a.expectGone()
+}
+
 // TestStopGracefully: TERM, INT and QUIT finish what is asked, remove the pid
 // file, and exit 0.
 func TestStopGracefully(t *testing.T) {
