@@ -132,6 +132,12 @@ func (c *conn) unanswered() int {
 	return 0
 }
 
+// answered is the end of a request's handler, a panic included.
+func (c *conn) answered() {
+	c.requests.Add(-1)
+	c.table.served.Add(1)
+}
+
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0

@@ -22,8 +22,9 @@
 // as descriptors from 3 up and a control socket after them, and finds -graceful
 // as its first argument, which this package takes out of os.Args before main
 // runs. Both hold the same listening socket, so the kernel's queue of connections
-// is never without an owner. Once the next generation accepts, it says so on the
-// control socket; the old one closes its listeners and drains: requests are
+// is never without an owner. Once the next generation is ready, it says so on the
+// control socket, and accepts when the old one has answered; the old one closes its
+// listeners and drains: requests are
 // answered, the last answer on each kept connection carries Connection: close,
 // HTTP/2 connections get GOAWAY, handlers that watch [Draining] say goodbye. Any
 // number of old generations may drain, each until its own deadline

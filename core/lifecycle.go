@@ -215,7 +215,7 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 // commit tells a new process that is ready that it is current. It comes too late
 // after a stop, which is for the service, and if the process is no more.
 func (l *lifecycle) commit(next *successor) error {
-	err := error(ErrStopped)
+	err := ErrStopped
 	if l.State() == StateUpgrading {
 		if isClosed(next.exited) {
 			err = errEnded
@@ -237,7 +237,7 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	l.beginDrain(StateDraining)
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same.
-		if err := writePIDFile(l.cfg.pidFile, next.pid()); err != nil {
+		if err := pidfile.Write(l.cfg.pidFile, next.pid()); err != nil {
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}
@@ -308,10 +308,11 @@ func (l *lifecycle) end() {
 	close(l.done)
 }
 
-func writePIDFile(path string, pid int) error {
-	f, err := pidfile.Prepare(path, pid)
-	if err != nil {
-		return err
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
-	return f.Commit()
 }

@@ -151,6 +151,13 @@ func (p *parent) signal(sig syscall.Signal) error {
 	return proc.Signal(sig)
 }
 
+// tellFailed tells the old process, if there is one, why this one won't be ready.
+func (u *Upgrader) tellFailed(err error) {
+	if p := u.inherited.parent; p != nil && !isClosed(p.committed) {
+		_ = p.say(wire.Failed, wire.ReasonMsg{Reason: err.Error()})
+	}
+}
+
 // killGrace is how long a process has to obey SIGTERM before SIGKILL.
 const killGrace = 5 * time.Second
 
@@ -183,14 +190,5 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 	case <-p.gone:
 		u.log.Debug("the old process is gone", "old_pid", p.pid())
 	case <-u.done:
-	}
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
 	}
 }

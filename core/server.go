@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -194,12 +193,6 @@ func mayClose(r *http.Request) bool {
 	return up == "" || strings.EqualFold(up, "h2c")
 }
 
-// answered is the end of a request's handler, a panic included.
-func (c *conn) answered() {
-	c.requests.Add(-1)
-	c.table.served.Add(1)
-}
-
 func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context {
 	c := tracked(nc)
 	if c == nil {
@@ -233,66 +226,4 @@ func (s *server) onConnState(nc net.Conn, st http.ConnState) {
 	if s.connState != nil {
 		s.connState(exposed(nc), st)
 	}
-}
-
-// acceptor is the listener that the inner server accepts from.
-type acceptor server
-
-// Addr returns the listener's address.
-func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
-
-// Close is called by net/http when its accept loop ends.
-func (a *acceptor) Close() error { return a.ln.Close() }
-
-// Accept returns a connection that is in the table, or one that net/http must
-// see as it is, a *tls.Conn above all.
-func (a *acceptor) Accept() (net.Conn, error) {
-	if _, own := a.ln.(*listener); !own { // which waits by itself
-		select {
-		case <-a.u.accepting:
-		case <-a.u.drain:
-			return nil, net.ErrClosed
-		}
-	}
-	nc, err := a.ln.Accept()
-	if err != nil || tracked(nc) != nil {
-		return nc, err
-	}
-	if _, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		return nc, nil
-	}
-	return a.u.conns.track(nc, nil, connNew), nil
-}
-
-// foreignConns are connections that have no wrapper of ours, neither around nor
-// inside: TLS that the program's own listener made. They are followed by
-// net/http's word alone.
-type foreignConns struct {
-	mu sync.Mutex
-	m  map[net.Conn]*conn
-}
-
-func (f *foreignConns) track(t *connTable, nc net.Conn) *conn {
-	c := t.track(nc, nil, connNew)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.m == nil {
-		f.m = make(map[net.Conn]*conn)
-	}
-	f.m[nc] = c
-	return c
-}
-
-func (f *foreignConns) find(nc net.Conn, st http.ConnState) *conn {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	c := f.m[nc]
-	if c != nil && (st == http.StateClosed || st == http.StateHijacked) {
-		// Its end will not be seen: net/http closes it, or its new owner does.
-		delete(f.m, nc)
-		if !c.closed.Swap(true) {
-			c.table.remove(c)
-		}
-	}
-	return c
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
-	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // running is this process's Upgrader. Whoever makes one holds making.
@@ -304,11 +303,4 @@ func Draining(ctx context.Context) <-chan struct{} {
 		return c.table.draining
 	}
 	return nil
-}
-
-// tellFailed tells the old process, if there is one, why this one won't be ready.
-func (u *Upgrader) tellFailed(err error) {
-	if p := u.inherited.parent; p != nil && !isClosed(p.committed) {
-		_ = p.say(wire.Failed, wire.ReasonMsg{Reason: err.Error()})
-	}
 }

@@ -75,6 +75,15 @@ func (f *File) Commit() error {
 // Discard removes the temporary file; the file at path stays as it is.
 func (f *File) Discard() { _ = os.Remove(f.temp) }
 
+// Write is Prepare and Commit.
+func Write(path string, pid int) error {
+	f, err := Prepare(path, pid)
+	if err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
 // Remove removes the file at path if it still names pid. A file that names
 // another process belongs to that process.
 func Remove(path string, pid int) error {

@@ -10,11 +10,7 @@ import (
 
 func write(t *testing.T, path string, pid int) {
 	t.Helper()
-	f, err := Prepare(path, pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Commit(); err != nil {
+	if err := Write(path, pid); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -34,9 +34,9 @@ const (
 	// Welcome is the old process's first frame, in the socket before the new
 	// process starts. Payload: WelcomeMsg.
 	Welcome Type = 2
-	// Ready: the new process accepts connections. No payload.
+	// Ready: the new process can serve, and accepts on Commit. No payload.
 	Ready Type = 3
-	// Commit answers Ready: the old process has stopped accepting, the new one
+	// Commit answers Ready: the old process stops accepting now, the new one
 	// is current. Payload: CommitMsg.
 	Commit Type = 4
 	// Failed: the new process gives up before it is ready. Payload: ReasonMsg.
