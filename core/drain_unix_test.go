@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,7 @@ func TestDrainAnswersAndCloses(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.expectLog("msg=draining", 1)
+	stays(t, c, r)
 	ask(t, c, "/")
 	resp := answer(t, r)
 	if resp.Header.Get("X-Generation") != "0" || !resp.Close {
@@ -63,6 +65,17 @@ func TestDrainAnswersAndCloses(t *testing.T) {
 	}
 	a.expect("end", 0)
 	a.expectLog("ledger.closed_politely=1", 1)
+}
+
+// stays checks that the connection is not closed at once. Too short a look could
+// only miss a fault, never invent one.
+func stays(t *testing.T, c net.Conn, r *bufio.Reader) {
+	t.Helper()
+	must(t, c.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+	if _, err := r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the idle connection: %v", err)
+	}
+	must(t, c.SetReadDeadline(time.Now().Add(patience)))
 }
 
 // TestDrainTells is rung 4: streams and hijacked connections end by themselves.
@@ -131,10 +144,12 @@ func TestStopClosesIdle(t *testing.T) {
 	first := a.expect("ready", 0)
 	_, r := dial(t, first.Addrs[0], "/")
 	answer(t, r)
-	c, r2 := dial(t, first.Addrs[0], "/")
-	answer(t, r2)
+	c, r2 := dial(t, first.Addrs[0], "/?d=1200ms")
+	a.expect("handling", 0)
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("msg=draining", 1)
+	answer(t, r2) // begun before the stop, out when idle ones have gone already
+	stays(t, c, r2)
 	ask(t, c, "/")
 	if resp := answer(t, r2); !resp.Close {
 		t.Error("answered without Connection: close")

@@ -112,8 +112,12 @@ func TestPlainProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := a.expect("ready", 2)
-	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
+	res := run.Stop()
+	if res.Failed != 0 || res.Requests == 0 {
 		t.Errorf("gracex to gracex: %v", res)
+	}
+	if res.Served[server] != 0 || strings.Contains(a.log(), "did not hand over") {
+		t.Errorf("the plain process was not ended: %d requests by it", res.Served[server])
 	}
 	a.signal(third.PID, syscall.SIGTERM)
 	a.expect("end", 2)
