@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -143,6 +144,9 @@ func (a *attempt) start() (*successor, error) {
 	if err != nil {
 		_ = ctl.Close()
 		file, remedy := explain(path, boot.launch.dir)
+		if remedy == "" && errors.Is(err, syscall.ENOEXEC) {
+			remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
+		}
 		return nil, &StartError{Path: path, File: file, Reason: remedy, Err: err}
 	}
 	return newSuccessor(path, proc, ctl, &a.spoke), nil

@@ -27,7 +27,7 @@ func TestFailedUpgrade(t *testing.T) {
 		"not executable": {func(t *testing.T, a *app) {
 			chmod(t, a, 0o644)
 		}, []string{"/app", "permission denied", "not executable; chmod +x", "mode -rw-r--r--", "owner"}},
-		"other architecture": {foreign, []string{"/app", "exec format error", "this machine is " + runtime.GOOS}},
+		"other architecture": {foreign, []string{"/app", "exec format error", "this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
 		"directory": {func(t *testing.T, a *app) {
 			remove(t, a)
 			must(t, os.Mkdir(filepath.Join(a.dir, "app"), 0o755))

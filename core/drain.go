@@ -68,7 +68,9 @@ type drainer struct {
 func (u *Upgrader) runDrain(handover bool) error {
 	d := &drainer{Upgrader: u, handover: handover, began: time.Now()}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
-	d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", handover, "open", u.conns.remaining().String())
+	if isClosed(u.accepting) { // else nothing was accepted
+		d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", handover, "open", u.conns.remaining().String())
+	}
 	d.tell()
 	err := d.finish()
 	close(u.finished)

@@ -304,7 +304,9 @@ func (l *lifecycle) end() {
 		l.err = l.drainErr
 	}
 	l.setState(StateStopped)
-	l.log.Info("generation ended", "ledger", l.Stats())
+	if isClosed(l.accepting) {
+		l.log.Info("generation ended", "ledger", l.Stats())
+	}
 	close(l.done)
 }
 
