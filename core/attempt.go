@@ -30,7 +30,7 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	result chan attemptResult // room for one
 
-	started atomic.Bool   // the new process may exist
+	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
 	termed  bool          // noteTerm was called; the lifecycle's
 	term    chan struct{} // a SIGTERM that may be its "ready"; room for one
@@ -98,6 +98,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 	}
 	if err = a.await(readyCtx, next); err != nil {
+		a.started.Store(false) // a SIGTERM from here on is meant for the service
 		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
 			next.abort(err.Error(), a.cfg.drainTimeout)
 		}
@@ -195,6 +196,9 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			defer t.Stop()
 			settled = t.C
 		case <-settled:
+			if a.spoke.Load() {
+				return errTermWasAStop
+			}
 			next.plain = true
 			return nil
 		case <-ctx.Done():

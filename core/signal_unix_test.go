@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -76,6 +77,33 @@ func TestStopToAllProcesses(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("postfork", 0)
 	a.signal(-first.PID, syscall.SIGTERM)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	a.expectGone()
+}
+
+// TestStopWhileGivingUp: a SIGTERM while a silent new process that was given up is
+// being ended is no "ready" of it.
+func TestStopWhileGivingUp(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app", "-ready", "300ms")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\ntrap 'touch told' TERM\nwhile :; do sleep 0.1; done\n"), 0o755))
+	})
+	a.signal(first.PID, syscall.SIGUSR2)
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(a.dir, "told")); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the new process was not given up")
+		}
+	}
+	a.signal(first.PID, syscall.SIGTERM)
 	if end := a.expect("end", 0); end.Err != "" {
 		t.Error(end.Err)
 	}
