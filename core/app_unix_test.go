@@ -190,6 +190,9 @@ func appHandler(u *Upgrader) http.Handler {
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())
 	})
+	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, ListenAndServe("127.0.0.1:0", nil))
+	})
 	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
 		out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
 		fmt.Fprintf(w, "%s%v", out, err)

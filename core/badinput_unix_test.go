@@ -235,6 +235,38 @@ func unprivileged(t *testing.T, a *app) {
 	a.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
 
+// TestSecondUpgrader: a second server beside the first one is refused with what to
+// do instead, and the first serves and upgrades as ever.
+func TestSecondUpgrader(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	if err := a.call(addr, "/second"); err == nil || !strings.Contains(err.Error(), "an Upgrader already; serve several servers with one") {
+		t.Errorf("the second server: %v", err)
+	}
+	if err := a.upgrade(addr); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUpgradeWhileStopping is refused, and the stop goes on.
+func TestUpgradeWhileStopping(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	_, r := dial(t, first.Addrs[0], "/?d=500ms")
+	a.expect("handling", 0)
+	a.signal(first.PID, syscall.SIGTERM)
+	a.expectLog("msg=draining", 1)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("upgrade refused", 1)
+	answer(t, r)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	a.expectGone()
+}
+
 // TestSecondStart: the address is taken, and the first one's pid file and socket
 // stay as they are.
 func TestSecondStart(t *testing.T) {
