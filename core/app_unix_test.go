@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,6 +39,7 @@ func playApp() {
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
+	descriptor := flag.Int("fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
@@ -49,6 +51,9 @@ func playApp() {
 	}
 	if *addr != "" {
 		listen = append(listen, "tcp,"+*addr)
+	}
+	if *descriptor != 0 {
+		listen = append(listen, "fd,"+strconv.Itoa(*descriptor))
 	}
 	if len(listen) == 0 {
 		listen = listFlag{"tcp,127.0.0.1:0"}
@@ -93,7 +98,11 @@ func playApp() {
 	err := Run(func(u *Upgrader) error {
 		for _, l := range listen {
 			network, address, _ := strings.Cut(l, ",")
-			ln, err := u.Listen(context.Background(), network, address)
+			open := func() (net.Listener, error) { return u.Listen(context.Background(), network, address) }
+			if network == networkFD {
+				open = func() (net.Listener, error) { return u.ListenFD(*descriptor) }
+			}
+			ln, err := open()
 			if err != nil {
 				return err
 			}

@@ -296,7 +296,7 @@ func (l *lifecycle) end() {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
 	}
-	if p := l.inherited.parent; p != nil && !p.plain() {
+	if p := l.inherited.parent; p != nil && p.ctl != nil {
 		_ = p.ctl.Close()
 	}
 	l.err = l.cause

@@ -115,6 +115,10 @@ func (l *listener) SyscallConn() (syscall.RawConn, error) {
 	return nil, syscall.ENOTSUP
 }
 
+// networkFD is the network of a listener that ListenFD took: its address is the
+// descriptor's number.
+const networkFD = "fd"
+
 // removePath removes a unix socket's path if it still is the file that was
 // there when the listener was opened: another server may have put its own there.
 func removePath(path string, was fs.FileInfo) {
@@ -142,7 +146,8 @@ func newListener(ln net.Listener, dup int, network, address string) (*listener, 
 	}
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
-		if fi, err := os.Lstat(ul.Addr().String()); err == nil {
+		// The path of a descriptor that came from outside is its owner's.
+		if fi, err := os.Lstat(ul.Addr().String()); err == nil && network != networkFD {
 			l.path = fi
 		}
 	}

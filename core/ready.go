@@ -92,7 +92,7 @@ func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
 	for _, in := range u.inherited.listeners {
 		u.log.Info("inherited listener not used any more: closed",
 			"network", in.network, "address", in.Addr().String())
-		if _, ok := in.Addr().(*net.UnixAddr); ok {
+		if _, ok := in.Addr().(*net.UnixAddr); ok && in.network != networkFD {
 			removePaths = append(removePaths, pathRemover(in.Addr().String()))
 		}
 	}

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,7 +123,7 @@ func TestUpgradeKeepsDirectory(t *testing.T) {
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("no /proc to look into")
+		t.Skip("what a process inherited is read from /proc/self/fd, which this system has not")
 	}
 	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	addr := a.expect("ready", 0).Addrs[0]
@@ -175,6 +176,34 @@ func TestOldProcessDiesAtOnce(t *testing.T) {
 		if _, err := get(addr, "/"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestListenFD: the socket of a descriptor is served in each generation, and its
+// path is left to whoever made it.
+func TestListenFD(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	path := filepath.Join(a.dir, "theirs.sock")
+	ln, err := net.Listen("unix", path)
+	must(t, err)
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	f, err := ln.(*net.UnixListener).File()
+	must(t, err)
+	a.files = []*os.File{f}
+	a.start("app", "./app", "-fd", "3")
+	must(t, f.Close())
+	must(t, ln.Close())
+	a.expect("ready", 0)
+	upgradeTimes(a, 2)
+	if _, err := get(path, "/"); err != nil {
+		t.Error(err)
+	}
+	a.signal(a.expect("ready", 2).PID, syscall.SIGTERM)
+	a.expectGone()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the path after the stop: %v", err)
 	}
 }
 
@@ -262,7 +291,7 @@ func TestOldProcessStops(t *testing.T) {
 // none after failed ones.
 func TestNothingIsLeft(t *testing.T) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("no /proc to count in")
+		t.Skip("descriptors and children are counted in /proc, which this system has not")
 	}
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]

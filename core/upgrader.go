@@ -134,9 +134,10 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 
 // ListenFD returns the listener for descriptor s, which some other program opened
 // and passed to the first generation: a service manager, a shell. The next
-// generation gets it under the same number s. The descriptor itself is closed.
+// generation gets it under the same number s. The descriptor itself is closed; the
+// path of a unix socket is its owner's, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
-	return u.listen("fd", strconv.Itoa(s), func() (net.Listener, error) {
+	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) {
 		if boot.graceful && s >= fd.First && s <= boot.last {
 			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started", s)
 		}

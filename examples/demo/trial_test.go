@@ -78,7 +78,7 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 	t.Parallel()
 	falseProgram, err := exec.LookPath("false")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("the test needs a program that fails at once, such as false: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "false")
 	if err := os.Symlink(falseProgram, path); err != nil {
