@@ -200,7 +200,7 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	a.cancel(nil)
 	reply := upgradeReply{err: res.err}
 	if reply.err == nil {
-		reply.err = l.commit(res.next)
+		reply.err = l.admit(res.next)
 	}
 	if reply.err == nil {
 		reply.result = l.handOver(res.next, time.Since(a.began))
@@ -212,17 +212,15 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	}
 }
 
-// commit tells a new process that is ready that it is current. It comes too late
-// after a stop, which is for the service, and if the process is no more.
-func (l *lifecycle) commit(next *successor) error {
+// admit reports why a new process that said ready can't take over after all: a stop
+// came first, which is for the service, or the process is no more.
+func (l *lifecycle) admit(next *successor) error {
 	err := ErrStopped
 	if l.State() == StateUpgrading {
-		if isClosed(next.exited) {
-			err = errEnded
-		} else if err = next.commit(l.cfg.drainTimeout, l.pending); err == nil {
+		if !next.hungUp() {
 			return nil
 		}
-		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: err}
+		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 	}
 	go func() {
 		next.abort(err.Error(), l.cfg.drainTimeout)
@@ -231,10 +229,14 @@ func (l *lifecycle) commit(next *successor) error {
 	return err
 }
 
-// handOver leaves the service to next.
+// handOver leaves the service to next. The listeners are closed before it is told:
+// once it says that it is current, it alone accepts.
 func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	l.next = next
 	l.beginDrain(StateDraining)
+	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
+		l.log.Warn("the new process was not told that it is current", "error", err)
+	}
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same.
 		if err := pidfile.Write(l.cfg.pidFile, next.pid()); err != nil {

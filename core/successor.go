@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -126,6 +127,16 @@ func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok boo
 // lastWordsWait is for reading what has arrived: the process may be there yet, or
 // another one may hold its end of the socket open, so that no end comes.
 const lastWordsWait = 100 * time.Millisecond
+
+// hungUp reports whether a process that has said ready is no more. It says nothing
+// after that, so anything that can be read from it is the end.
+func (n *successor) hungUp() bool {
+	if n.plain {
+		return isClosed(n.exited) // it may have closed what it does not know
+	}
+	rc, err := n.ctl.(syscall.Conn).SyscallConn()
+	return isClosed(n.exited) || err != nil || fd.Pending(rc)
+}
 
 // commit tells the new process that it is current.
 func (n *successor) commit(drain time.Duration, again bool) error {

@@ -62,8 +62,12 @@ func upgradeFrom(a *app, from, to int) {
 	a.t.Helper()
 	for i := from; i < to; i++ {
 		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
-		if ev := a.expect("ready", i+1); ev.Gen != i+1 {
+		ev := a.expect("ready", i+1)
+		if ev.Gen != i+1 {
 			a.t.Fatalf("generation %d after %d upgrades", ev.Gen, i+1)
+		}
+		if st := getJSON[Ledger](a.t, ev.Addrs[0], "/stats"); st.Generation != i+1 {
+			a.t.Errorf("generation %d accepts after %d upgrades", st.Generation, i+1)
 		}
 	}
 }
@@ -192,7 +196,7 @@ func TestListenFD(t *testing.T) {
 	f, err := ln.(*net.UnixListener).File()
 	must(t, err)
 	a.files = []*os.File{f}
-	a.start("app", "./app", "-fd", "3")
+	a.start("app", "./app", "-fd", "3") // its address is the full path
 	must(t, f.Close())
 	must(t, ln.Close())
 	a.expect("ready", 0)

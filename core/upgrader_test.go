@@ -136,8 +136,10 @@ func TestUpgradeInProgress(t *testing.T) {
 func TestUpgradeContext(t *testing.T) {
 	t.Parallel()
 	var tries atomic.Int32
+	entered := make(chan struct{})
 	u := newTest(t, OnPreFork(func(ctx context.Context) error {
 		if tries.Add(1) == 1 {
+			close(entered)
 			<-ctx.Done()
 			return ctx.Err()
 		}
@@ -145,7 +147,10 @@ func TestUpgradeContext(t *testing.T) {
 	}))
 	must(t, u.Ready())
 	ctx, cancel := context.WithCancel(t.Context())
-	go cancel()
+	go func() {
+		<-entered
+		cancel()
+	}()
 	if _, err := u.Upgrade(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Upgrade = %v, want context.Canceled", err)
 	}

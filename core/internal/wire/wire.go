@@ -36,7 +36,7 @@ const (
 	Welcome Type = 2
 	// Ready: the new process can serve, and accepts on Commit. No payload.
 	Ready Type = 3
-	// Commit answers Ready: the old process stops accepting now, the new one
+	// Commit answers Ready: the old process has stopped accepting, the new one
 	// is current. Payload: CommitMsg.
 	Commit Type = 4
 	// Failed: the new process gives up before it is ready. Payload: ReasonMsg.
