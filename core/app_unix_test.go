@@ -41,6 +41,7 @@ func playApp() {
 	pidfile := flag.String("pidfile", "", "")
 	descriptor := flag.Int("fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
+	handoff := flag.Bool("handoff", true, "let connections move")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
 	if *graceful {
@@ -66,7 +67,7 @@ func playApp() {
 		}
 	}
 	opts := []Option{
-		WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
+		WithConnectionHandoff(*handoff), WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		OnPreFork(func(context.Context) error {
 			if mode() == "veto" {

@@ -21,6 +21,7 @@ const (
 	connActive                    // a request is read or answered
 	connIdle                      // between two requests
 	connHijacked                  // the program took it over
+	connParked                    // came from the old process; no server has it yet
 )
 
 // farewell says why a connection is expected to close.
@@ -31,6 +32,7 @@ const (
 	farewellPolite          // its last response carried Connection: close, or GOAWAY was sent
 	farewellIdle            // it was idle and its time was over
 	farewellCut             // the deadline
+	farewellMoved           // the next generation has it
 )
 
 // conn is an accepted connection. It stands between the socket and net/http
@@ -40,20 +42,37 @@ type conn struct {
 	net.Conn
 	table *connTable
 	from  *listener // nil when the program brought the listener
+	srv   *server   // speaks HTTP on this very connection, so that it can move; else nil
 	outer *tls.Conn // over this one, if there is TLS; guarded by table.mu
 
 	state    atomic.Int32
-	begun    atomic.Bool // a byte of the next request has been read
-	http2    atomic.Bool
-	requests atomic.Int32 // handlers that run for it
-	idle     atomic.Int64 // since when nothing happens on it, in the table's clock
+	begun    atomic.Bool   // a byte of the next request has been read
+	http1    atomic.Bool   // it has carried an HTTP/1 request
+	http2    atomic.Bool   // it has carried an HTTP/2 request
+	requests atomic.Int32  // handlers that run for it
+	idle     atomic.Int64  // since when nothing happens on it, in the table's clock
+	wait     atomic.Uint32 // a waitPhase
 	farewell atomic.Uint32
 	closed   atomic.Bool
+
+	// Of the goroutine that serves the connection.
+	preface bool // its first bytes may be those of HTTP/2
+	chunked bool // the body of the request being answered is chunked
+	unused  bool // came without having carried a request
+	stays   bool // the next generation has refused it
 }
 
 // Read notes that a request has begun: from its first byte on it must be
 // answered, or be counted as cut.
 func (c *conn) Read(b []byte) (int, error) {
+	if c.srv != nil {
+		switch {
+		case c.atBoundary(b):
+			return c.readNext(b)
+		case len(b) == 1 && c.isBackgroundRead():
+			return c.watch()
+		}
+	}
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.begun.Load() {
 		c.begun.Store(true)
@@ -103,6 +122,9 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 func (c *conn) setState(st connState) {
 	if st == connIdle {
 		c.begun.Store(false)
+		if c.chunked {
+			c.chunked = false
+		}
 		c.idle.Store(c.table.now())
 	}
 	c.state.Store(int32(st))
@@ -140,6 +162,9 @@ func (c *conn) answered() {
 
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
+	if c.srv != nil && !c.http2.Load() {
+		return waitPhase(c.wait.Load()) == waits
+	}
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // connTable holds the open connections of a generation and its counts.
@@ -16,7 +18,11 @@ type connTable struct {
 
 	served atomic.Uint64 // requests whose handler has returned
 
+	mover  atomic.Pointer[mover] // nil unless connections move to the next generation
+	waking sync.Mutex            // held while the mover wakes a connection
+
 	mu      sync.Mutex
+	cut     bool // everything was closed: no more is adopted
 	conns   map[*conn]struct{}
 	ledger  Ledger        // the counts of connections; see Stats
 	changed chan struct{} // a nudge when a connection leaves; room for one
@@ -42,6 +48,27 @@ func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 		t.ledger.Accepted++
 	}
 	t.mu.Unlock()
+	return c
+}
+
+// adopt takes in a connection that the old process has handed over. It returns nil
+// if it is too late.
+func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
+	c := &conn{Conn: nc, table: t, srv: s, unused: what.Unused}
+	st := connHijacked
+	if s != nil {
+		st = connParked
+		c.from, _ = s.ln.(*listener)
+	}
+	c.state.Store(int32(st))
+	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cut {
+		return nil
+	}
+	t.conns[c] = struct{}{}
+	t.ledger.Adopted++
 	return c
 }
 
@@ -133,8 +160,11 @@ func (t *connTable) remaining() Remaining {
 func (t *connTable) cutAll() Remaining {
 	left := t.remaining()
 	t.mu.Lock()
-	t.ledger.Cut = left
+	t.ledger.Cut, t.cut = left, true
 	t.mu.Unlock()
+	if m := t.mover.Load(); m != nil {
+		m.stop() // it holds the descriptors of those that have no answer
+	}
 	for _, c := range t.all() {
 		c.dismiss(farewellCut)
 	}

@@ -73,6 +73,9 @@ func (u *Upgrader) runDrain(handover bool) error {
 	}
 	d.tell()
 	err := d.finish()
+	if m := u.conns.mover.Load(); m != nil {
+		m.settle()
+	}
 	close(u.finished)
 	for _, s := range u.servers { // no more are added while draining
 		_ = s.inner.Close()
@@ -110,9 +113,15 @@ func (d *drainer) finish() error {
 	defer deadline.Stop()
 	tick := time.NewTicker(idleTick)
 	defer tick.Stop()
-	for !d.over() {
+	var before <-chan struct{} // closed when the generation before has moved its last connection here
+	if d.handover {
+		before = d.seenOff
+	}
+	for !d.over() || before != nil {
 		select {
 		case <-d.conns.changed:
+		case <-before:
+			before = nil
 		case <-tick.C:
 			d.closeIdle()
 		case <-deadline.C:

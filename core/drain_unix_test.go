@@ -44,11 +44,11 @@ func answer(t *testing.T, r *bufio.Reader) *http.Response {
 	return resp
 }
 
-// TestDrainAnswersAndCloses is rung 2: a kept connection stays with the old
-// generation, is answered there once more, and is told to come back.
+// TestDrainAnswersAndCloses is rung 2: a kept connection that can't move stays with
+// the old generation, is answered there once more, and is told to come back.
 func TestDrainAnswersAndCloses(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
+	a := start(t, "app", "-handoff=false")
 	first := a.expect("ready", 0)
 	c, r := dial(t, first.Addrs[0], "/")
 	if resp := answer(t, r); resp.Close {
@@ -109,7 +109,7 @@ func TestDrainTells(t *testing.T) {
 // it is cut.
 func TestDrainDeadline(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "300ms")
+	a := start(t, "app", "-drain", "300ms", "-handoff=false")
 	first := a.expect("ready", 0)
 	slow := load.Start(load.Config{Addr: first.Addrs[0], Clients: 2, Path: "/?d=50s"})
 	a.expect("handling", 1)

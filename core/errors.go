@@ -31,6 +31,8 @@ var (
 	// process was started by an upgrade, but what it should have inherited is
 	// not there.
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")
+	// ErrNotMoved: HandOff left the connection with its caller.
+	ErrNotMoved = errors.New("gracex: the connection stays in this process")
 	// ErrAborted: the old process gave this one up and serves on.
 	ErrAborted = errors.New("gracex: the old process aborted the upgrade")
 )

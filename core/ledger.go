@@ -30,7 +30,9 @@ type Ledger struct {
 
 	Accepted       uint64 // connections accepted
 	Served         uint64 // requests whose handler returned
+	Adopted        uint64 // connections taken over from the generation before
 	Moved          uint64 // connections handed to the next generation
+	Refused        uint64 // connections that the next generation did not take
 	ClosedPolitely uint64 // connections closed after a last response that said so
 	ClosedIdle     uint64 // connections closed idle, at the end of a drain
 
@@ -43,7 +45,9 @@ func (l Ledger) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Uint64("accepted", l.Accepted),
 		slog.Uint64("served", l.Served),
+		slog.Uint64("adopted", l.Adopted),
 		slog.Uint64("moved", l.Moved),
+		slog.Uint64("refused", l.Refused),
 		slog.Uint64("closed_politely", l.ClosedPolitely),
 		slog.Uint64("closed_idle", l.ClosedIdle),
 		slog.Int("cut_requests", l.Cut.Requests),

@@ -233,9 +233,13 @@ func (l *lifecycle) admit(next *successor) error {
 // once it says that it is current, it alone accepts.
 func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	l.next = next
+	m := l.prepareMove(next) // before anybody is told to reconnect
 	l.beginDrain(StateDraining)
 	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err)
+	}
+	if m != nil {
+		go m.start()
 	}
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same.
@@ -246,6 +250,18 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: took, Plain: next.plain}
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
 	return r
+}
+
+// prepareMove makes the mover, if connections can move to next.
+func (l *lifecycle) prepareMove(next *successor) *mover {
+	if !l.cfg.handoff {
+		return nil
+	}
+	m := newMover(next, l.conns, l.log)
+	if m != nil {
+		l.conns.mover.Store(m)
+	}
+	return m
 }
 
 // upgradeFailed goes back to serving, as if nothing had been tried.

@@ -28,6 +28,7 @@ type config struct {
 	readyTimeout time.Duration
 	readyChecks  []func(context.Context) error
 	reopen       []func()
+	handoff      bool
 	pidFile      string
 	log          *slog.Logger
 	signals      Signals
@@ -37,6 +38,7 @@ func newConfig(opts []Option) config {
 	c := config{
 		drainTimeout: DefaultDrainTimeout,
 		readyTimeout: DefaultReadyTimeout,
+		handoff:      true,
 		log:          slog.New(slog.DiscardHandler),
 		signals:      DefaultSignals(),
 	}
@@ -108,6 +110,14 @@ func WithReadyCheck(check func(context.Context) error) Option {
 			c.readyChecks = append(c.readyChecks, check)
 		}
 	}
+}
+
+// WithConnectionHandoff says whether established connections move between this
+// process and the others of an upgrade: idle plaintext HTTP/1 connections, and those
+// that the program passes to HandOff. Left out: true. Both processes must agree, or
+// the connections stay with the old one, which asks their clients to reconnect.
+func WithConnectionHandoff(on bool) Option {
+	return func(c *config) { c.handoff = on }
 }
 
 // WithPIDFile names a file that always holds the process number of the current

@@ -3,11 +3,13 @@ package core
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -23,6 +25,8 @@ type parent struct {
 	oldPID int            // who holds the other end of ctl
 	commit wire.CommitMsg // valid once committed
 	reason string         // valid once aborted
+
+	adopted uint64 // connections taken over from it; of the goroutine that listens
 }
 
 func newParent(ctl net.Conn) *parent {
@@ -64,12 +68,21 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// listen follows what the old process says until it is gone. It runs in a
+// follow listens to what the old process says until it is gone. It runs in a
 // goroutine of its own.
-func (p *parent) listen(stop <-chan struct{}) {
+func (u *Upgrader) follow(p *parent) {
 	defer close(p.gone)
+	in, files := p.receiver()
 	for p.ctl != nil {
-		f, err := wire.Read(p.ctl)
+		f, err := wire.Read(in)
+		came := files()
+		if err == nil && f.Type == wire.Offer {
+			u.receive(p, f, came)
+			came = nil
+		}
+		for _, s := range came {
+			_ = fd.Close(s) // nobody asked for it
+		}
 		if err != nil {
 			if isClosed(p.disowned) {
 				break
@@ -91,9 +104,20 @@ func (p *parent) listen(stop <-chan struct{}) {
 			if !isClosed(p.disowned) {
 				close(p.disowned)
 			}
+		case wire.Moved:
+			u.reconcile(p, f)
 		}
 	}
-	p.waitGone(stop)
+	p.waitGone(u.done)
+}
+
+// receiver reads from the control socket, and returns the descriptors that came.
+func (p *parent) receiver() (in io.Reader, files func() []int) {
+	if c, ok := p.ctl.(*net.UnixConn); ok {
+		r := fd.NewReceiver(c)
+		return r, r.Take
+	}
+	return p.ctl, func() []int { return nil }
 }
 
 // parentWait bounds how long a new process waits for words that the old one

@@ -110,7 +110,7 @@ func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) 
 	if p == nil || p.plain() {
 		return u.cfg.drainTimeout, false, nil
 	}
-	if err := p.say(wire.Ready, nil); err != nil {
+	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom()}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
 	}
 	t := time.NewTimer(parentWait)

@@ -34,6 +34,9 @@ type server struct {
 	connState func(net.Conn, http.ConnState)
 	connCtx   func(context.Context, net.Conn) context.Context
 
+	moves   bool       // its connections can move: nothing is between them and net/http
+	adopted chan *conn // moved here, with a request to read
+
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
 }
@@ -47,7 +50,11 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	if err != nil {
 		return err
 	}
-	s := &server{u: u, user: srv, ln: ln, ended: make(chan struct{})}
+	_, own := ln.(*listener)
+	s := &server{
+		u: u, user: srv, ln: ln, ended: make(chan struct{}),
+		moves: own && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
+	}
 	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(nil) })
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
 		return err
@@ -59,6 +66,9 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	if !u.addServer(s) {
 		return ErrStopped
+	}
+	if p := u.inherited.parent; s.moves && p != nil && p.ctl != nil {
+		go func() { _ = s.inner.Serve((*adoption)(s)) }()
 	}
 	go func() {
 		err := serve()
@@ -164,11 +174,11 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	farewell := s.u.draining.Load() && mayClose(r)
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	farewell := s.u.draining.Load() && mayClose(r) && (c == nil || !c.movable(r))
 	if farewell {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
-	c, _ := r.Context().Value(connKey{}).(*conn)
 	if c == nil { // the program's ConnContext threw ours away
 		s.handler.ServeHTTP(w, r)
 		s.u.conns.served.Add(1)
@@ -179,6 +189,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ProtoMajor >= 2 {
 		c.http2.Store(true)
+	} else if c.srv != nil {
+		c.noteRequest(r)
 	}
 	c.requests.Add(1)
 	defer c.answered()

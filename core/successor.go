@@ -43,6 +43,8 @@ type successor struct {
 	ctl    net.Conn
 	frames chan frameEvent // what it says until it is ready
 	plain  bool            // it speaks only the plain protocol
+	says   int             // its pid in its own words; valid once it said hello
+	room   int             // how many connections it takes; valid once it said ready
 	began  time.Time
 	exited chan struct{} // closed when it has ended and was reaped
 	exit   exit          // valid once exited
@@ -87,14 +89,44 @@ func (n *successor) read(spoke *atomic.Bool) {
 	defer close(n.frames)
 	for range cap(n.frames) {
 		f, err := wire.Read(n.ctl)
-		if err == nil && f.Type == wire.Hello {
-			spoke.Store(true)
+		if err == nil {
+			n.note(f)
+			if f.Type == wire.Hello {
+				spoke.Store(true)
+			}
 		}
 		n.frames <- frameEvent{f, err}
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return
 		}
 	}
+}
+
+// note keeps what a frame says about the process. Whoever gets the frame may look.
+func (n *successor) note(f wire.Frame) {
+	switch f.Type {
+	case wire.Hello:
+		var msg wire.HelloMsg
+		if f.Decode(&msg) == nil {
+			n.says = msg.PID
+		}
+	case wire.Ready:
+		var msg wire.ReadyMsg
+		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
+			n.room = msg.Room
+		}
+	}
+}
+
+// lives reports whether the process that said hello is still there: the one that was
+// started may be a wrapper around it.
+func (n *successor) lives() bool {
+	proc, err := os.FindProcess(n.says)
+	if err != nil || n.says <= 1 {
+		return !isClosed(n.exited)
+	}
+	defer func() { _ = proc.Release() }()
+	return !errors.Is(proc.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 func (n *successor) endsWithin(d time.Duration) bool {

@@ -45,6 +45,7 @@ type Upgrader struct {
 	servers  []*server
 	failed   error // the first server that could not be started
 
+	room      atomic.Int64 // how many more connections this process takes over
 	state     atomic.Uint32
 	draining  atomic.Bool
 	accepting chan struct{} // closed by Ready: connections may be accepted
@@ -113,7 +114,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		l.bind(u)
 	}
 	if h.parent != nil {
-		go h.parent.listen(u.done)
+		go u.follow(h.parent)
 	}
 	signals, stopSignals := u.cfg.signals.notify()
 	running.Store(u)
@@ -297,11 +298,15 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.drain }
 
 // Draining returns a channel that is closed when the generation that serves the
 // request with this context begins to drain. Handlers of streams and of hijacked
-// connections should then say goodbye; they are cut at the deadline. For any
-// other context it returns nil, which is never ready.
+// connections should then say goodbye or HandOff; they are cut at the deadline. For
+// any other context it is the channel of this process's Upgrader, and nil, which is
+// never ready, before there is one.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		return c.table.draining
+	}
+	if u := running.Load(); u != nil {
+		return u.drain
 	}
 	return nil
 }

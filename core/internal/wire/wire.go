@@ -15,8 +15,9 @@ import (
 // is treated as a program that speaks only the plain protocol.
 const Version = 1
 
-// MaxPayload bounds a frame's payload in bytes. The largest frame is Welcome,
-// which names every listener; a listener takes about 100 bytes.
+// MaxPayload bounds a frame's payload in bytes. The largest frames are Welcome,
+// which names every listener and takes about 100 bytes for each, and Offer, which
+// takes as much for each connection and has the state of some.
 const MaxPayload = 256 << 10
 
 const headerLen = 8
@@ -34,7 +35,7 @@ const (
 	// Welcome is the old process's first frame, in the socket before the new
 	// process starts. Payload: WelcomeMsg.
 	Welcome Type = 2
-	// Ready: the new process can serve, and accepts on Commit. No payload.
+	// Ready: the new process can serve, and accepts on Commit. Payload: ReadyMsg.
 	Ready Type = 3
 	// Commit answers Ready: the old process has stopped accepting, the new one
 	// is current. Payload: CommitMsg.
@@ -48,6 +49,15 @@ const (
 	// plain protocol. Whoever reads this got the control socket through it and has
 	// another old process: its parent. No payload.
 	Disown Type = 7
+	// Offer hands established connections over, after Commit: their descriptors
+	// come with the frame's first byte. Payload: OfferMsg.
+	Offer Type = 8
+	// Taken answers an Offer. What it does not refuse is the new process's from
+	// here on; what has no answer is the old one's. Payload: TakenMsg.
+	Taken Type = 9
+	// Moved is the old process's last word, the count of what it handed over.
+	// Payload: MovedMsg.
+	Moved Type = 10
 )
 
 // String names the frame type as docs/protocol.md does.
@@ -67,6 +77,12 @@ func (t Type) String() string {
 		return "abort"
 	case Disown:
 		return "disown"
+	case Offer:
+		return "offer"
+	case Taken:
+		return "taken"
+	case Moved:
+		return "moved"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
@@ -87,6 +103,45 @@ type WelcomeMsg struct {
 type Listener struct {
 	Network string `json:"network"` // as given to Listen: "tcp", "tcp4", "unix", ...
 	Address string `json:"address"` // as given to Listen, such as ":0"
+}
+
+// ReadyMsg says what the new process is ready for.
+type ReadyMsg struct {
+	Room int `json:"room"` // how many established connections it can take; absent: none
+}
+
+// OfferMsg describes the connections whose descriptors come with it.
+type OfferMsg struct {
+	Conns []Conn `json:"conns"` // in the order of the descriptors
+}
+
+// Conn is one established connection: either a plaintext HTTP/1 connection between
+// two requests, which has a Listener, or one that belongs to the program itself,
+// which has a Name.
+type Conn struct {
+	Listener   *Listener `json:"listener,omitempty"` // that it was accepted from
+	IdleMillis int64     `json:"idle_ms,omitempty"`  // how long nothing has happened on it
+	Unused     bool      `json:"unused,omitempty"`   // no request has come on it yet
+	Name       string    `json:"name,omitempty"`     // who takes it: OnAdopt's name
+	State      []byte    `json:"state,omitempty"`    // the program's own
+}
+
+// TakenMsg says which connections of an Offer were not taken, and how many more
+// can come.
+type TakenMsg struct {
+	Refused []Refusal `json:"refused,omitempty"`
+	Room    int       `json:"room"`
+}
+
+// Refusal names one connection of an Offer.
+type Refusal struct {
+	Conn   int    `json:"conn"` // its index
+	Reason string `json:"reason"`
+}
+
+// MovedMsg is the old process's count.
+type MovedMsg struct {
+	Moved uint64 `json:"moved"`
 }
 
 // CommitMsg hands the service over.

@@ -1,0 +1,186 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// What a process keeps of its free descriptors when it takes connections over, for
+// its own files and for new connections: a tenth, and never less than 64.
+const (
+	minReserve  = 64
+	reservePart = 10
+)
+
+// makeRoom counts how many connections this process can take over.
+func (u *Upgrader) makeRoom() int {
+	free := 0
+	if u.cfg.handoff && selfTest() == nil {
+		free = fd.Free()
+		free = max(free-max(minReserve, free/reservePart), 0)
+	}
+	u.room.Store(int64(free))
+	return free
+}
+
+// receive takes over the connections of an Offer, whose descriptors are files. They
+// are looked after once the answer is on its way, whether it arrives or not: then
+// the old process is no more.
+func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) {
+	var msg wire.OfferMsg
+	if err := f.Decode(&msg); err != nil {
+		u.log.Error("the old process offers connections in a way that this one does not understand", "error", err)
+	}
+	var taken wire.TakenMsg
+	var starts []func()
+	for i, what := range msg.Conns {
+		start, err := func() {}, errNoRoom
+		if len(files) > 0 {
+			start, err = u.adoptConn(what, files[0])
+			files = files[1:]
+		}
+		if err != nil {
+			taken.Refused = append(taken.Refused, wire.Refusal{Conn: i, Reason: err.Error()})
+			continue
+		}
+		starts = append(starts, start)
+	}
+	for _, s := range files {
+		_ = fd.Close(s)
+	}
+	p.adopted += uint64(len(starts))
+	taken.Room = int(max(u.room.Add(-int64(len(starts))), 0))
+	if err := p.say(wire.Taken, taken); err != nil {
+		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.pid(), "error", err)
+	}
+	for _, start := range starts {
+		go start()
+	}
+}
+
+// adoptConn takes one connection over, and returns what begins to look after it.
+// The descriptor is closed or the connection's.
+func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
+	srv, handler := u.serverFor(what.Listener), adopters.find(what.Name)
+	switch {
+	case u.State() >= StateStopping:
+		err = errors.New("the new process is stopping")
+	case what.Name != "" && handler == nil:
+		err = fmt.Errorf("the new process has no OnAdopt for %q", what.Name)
+	case what.Name == "" && srv == nil:
+		err = errors.New("the new process has no plaintext server for it")
+	}
+	if err != nil {
+		_ = fd.Close(s)
+		return nil, err
+	}
+	nc, err := fd.Conn(s)
+	if err != nil {
+		return nil, err
+	}
+	c := u.conns.adopt(nc, srv, what)
+	if c == nil {
+		_ = nc.Close()
+		return nil, errors.New("the new process has ended its drain")
+	}
+	if srv != nil {
+		return c.park, nil
+	}
+	return func() {
+		select {
+		case <-u.accepting:
+			handler(c, what.State)
+		case <-u.finished:
+			_ = c.Close()
+		}
+	}, nil
+}
+
+// serverFor returns the server that a connection belongs to which was accepted from
+// a listener of the old process: the one on the listener with the same words, or
+// else on the same address.
+func (u *Upgrader) serverFor(at *wire.Listener) *server {
+	if at == nil {
+		return nil
+	}
+	u.serverMu.Lock()
+	defer u.serverMu.Unlock()
+	var same *server
+	for _, s := range u.servers {
+		l, ok := s.ln.(*listener)
+		if !ok || !s.moves {
+			continue
+		}
+		if l.network == at.Network && l.address == at.Address {
+			return s
+		}
+		bound := inherited{Listener: l, network: l.network}
+		if same == nil && bound.boundTo(at.Network, at.Address) {
+			same = s
+		}
+	}
+	return same
+}
+
+// park looks after an adopted connection until a request comes, and then gives it to
+// its server: so its idle time goes on, and a client that has gone is not served.
+func (c *conn) park() {
+	_ = c.SetReadDeadline(c.patience())
+	n, err := c.readNext(nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.pending() {
+		n = 1 // it came in time, on its way here
+	}
+	if n == 0 {
+		_ = c.Close() // moved on, gone, or idle for too long
+		return
+	}
+	_ = c.SetReadDeadline(noDeadline)
+	c.unused = false
+	c.idle.Store(c.table.now())
+	select {
+	case c.srv.adopted <- c:
+	case <-c.srv.u.finished:
+		_ = c.Close()
+	}
+}
+
+// adoption is the second listener of the inner server: it accepts what was parked.
+// It does so while the generation drains, too.
+type adoption server
+
+// Addr returns the listener's address.
+func (a *adoption) Addr() net.Addr { return a.ln.Addr() }
+
+// Close does nothing: there is nothing of its own.
+func (a *adoption) Close() error { return nil }
+
+// Accept returns the next connection on which a request has come.
+func (a *adoption) Accept() (net.Conn, error) {
+	select {
+	case <-a.u.accepting:
+	case <-a.u.finished:
+		return nil, net.ErrClosed
+	}
+	select {
+	case c := <-a.adopted:
+		return c, nil
+	case <-a.u.finished:
+		return nil, net.ErrClosed
+	}
+}
+
+// reconcile compares the old process's count of moved connections with this one's.
+func (u *Upgrader) reconcile(p *parent, f wire.Frame) {
+	var msg wire.MovedMsg
+	if err := f.Decode(&msg); err != nil || msg.Moved != p.adopted {
+		u.log.Error("the two processes count the moved connections differently",
+			"old_pid", p.pid(), "moved", msg.Moved, "adopted", p.adopted, "error", err)
+		return
+	}
+	u.log.Info("connections adopted", "old_pid", p.pid(), "count", p.adopted)
+}

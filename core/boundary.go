@@ -1,0 +1,208 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// readBuffer is the size of the buffer that net/http reads requests through. It
+// reads more only when it has consumed what is in there, or into what is free of
+// it: so a Read between two requests that has room for all of it proves that
+// net/http holds no byte of the next request. selfTest checks that.
+const readBuffer = 4096
+
+// waitPhase is where a connection is with the wait for its next request. The
+// goroutine that serves it goes from waitsNot to waits and back; the mover goes
+// from waits to woken, and the other one goes from there to waitsNot when the mover
+// is done with it.
+type waitPhase uint32
+
+const (
+	waitsNot waitPhase = iota
+	waits              // for the first byte of a request, of which nothing has been read
+	woken              // by a deadline in the past
+)
+
+// atBoundary reports whether a Read with room for b is the wait for a request of
+// which net/http has nothing yet.
+func (c *conn) atBoundary(b []byte) bool {
+	if c.begun.Load() {
+		return false
+	}
+	switch connState(c.state.Load()) {
+	case connNew:
+		return true
+	case connIdle:
+		// HTTP/2 reads in other ways, and says idle before its first request.
+		if c.http1.Load() && len(b) == readBuffer {
+			return true
+		}
+		c.begun.Store(true) // the rest of it is in net/http's buffer
+	}
+	return false
+}
+
+// readNext reads the first bytes of a request, or moves the connection to the next
+// generation: it then returns io.EOF, and net/http closes no more than its own
+// descriptor. A nil b only waits for them.
+//
+// The order of the two steps on each side is what makes it safe: here the phase is
+// set before the mover is looked for; there the mover is set before the phase is
+// looked at. And once the mover has woken the connection, this side waits until
+// the deadline that it did so with is set, because net/http sets its own next.
+func (c *conn) readNext(b []byte) (int, error) {
+	for {
+		c.wait.Store(uint32(waits))
+		if m := c.table.mover.Load(); m != nil && !c.stays {
+			c.stopWaiting()
+			if err := m.leave(c, c.description()); err == nil {
+				return 0, io.EOF
+			}
+			c.stays = true
+			continue
+		}
+		n, err := c.waitOrRead(b)
+		if c.stopWaiting() && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.stays {
+			continue // to move it
+		}
+		if n > 0 && b != nil {
+			c.begun.Store(true)
+			if c.is(connNew) {
+				c.preface = isPreface(b[:n])
+			}
+		}
+		return n, err
+	}
+}
+
+func (c *conn) waitOrRead(b []byte) (int, error) {
+	if b != nil {
+		return c.Conn.Read(b)
+	}
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	return fd.Await(rc)
+}
+
+// stopWaiting ends the wait, and reports whether the mover has woken the connection.
+// If so, the deadline is set to what it was.
+func (c *conn) stopWaiting() (wasWoken bool) {
+	if c.wait.CompareAndSwap(uint32(waits), uint32(waitsNot)) {
+		return false
+	}
+	c.table.waking.Lock() // the mover has set the deadline
+	c.wait.Store(uint32(waitsNot))
+	c.table.waking.Unlock()
+	_ = c.SetReadDeadline(c.patience())
+	return true
+}
+
+// wake makes a connection that waits for a request look for the mover.
+func (c *conn) wake() {
+	if c.srv == nil || waitPhase(c.wait.Load()) != waits {
+		return
+	}
+	c.table.waking.Lock()
+	defer c.table.waking.Unlock()
+	if c.wait.CompareAndSwap(uint32(waits), uint32(woken)) {
+		_ = c.SetReadDeadline(longAgo)
+	}
+}
+
+// Deadlines: one that has passed, and none.
+var (
+	longAgo    = time.Unix(1, 0)
+	noDeadline time.Time
+)
+
+// patience is when net/http ends the wait for the next request: the deadline that
+// was set before the mover set its own. The zero time is never.
+func (c *conn) patience() time.Time {
+	h := c.srv.inner
+	d := h.IdleTimeout
+	if c.unused || c.is(connNew) {
+		d = h.ReadHeaderTimeout
+	}
+	if d == 0 {
+		d = h.ReadTimeout // as the two say
+	}
+	if d <= 0 {
+		return noDeadline
+	}
+	return time.Now().Add(d - time.Duration(c.table.now()-c.idle.Load()))
+}
+
+// description is what the next generation needs to know.
+func (c *conn) description() wire.Conn {
+	return wire.Conn{
+		Listener:   &wire.Listener{Network: c.from.network, Address: c.from.address},
+		IdleMillis: (c.table.now() - c.idle.Load()) / int64(time.Millisecond),
+		Unused:     c.unused || c.is(connNew),
+	}
+}
+
+// transport returns nc if it is nothing but its descriptor, so that what moves with
+// that is all there is.
+func transport(nc net.Conn) (syscall.Conn, bool) {
+	switch v := nc.(type) {
+	case *net.TCPConn:
+		return v, true
+	case *net.UnixConn:
+		return v, true
+	}
+	return nil, false
+}
+
+// isBackgroundRead reports whether a Read of one byte is how net/http notices
+// while a handler runs that the client has gone, in a generation that hands its
+// connections over. While a chunked body is read, one byte may also be what is
+// free in the buffer, and HTTP/2 reads as many as a frame has.
+func (c *conn) isBackgroundRead() bool {
+	return c.is(connActive) && c.table.mover.Load() != nil && !c.chunked && (!c.preface || c.http1.Load())
+}
+
+// noteRequest: a handler is about to run for an HTTP/1 request.
+func (c *conn) noteRequest(r *http.Request) {
+	if !c.http1.Load() {
+		c.http1.Store(true)
+	}
+	if r.ContentLength < 0 {
+		c.chunked = true // until it is idle
+	}
+}
+
+// isPreface reports whether b may begin an HTTP/2 connection (RFC 9113, section 3.4).
+func isPreface(b []byte) bool {
+	const preface = "PRI * HTTP/2.0"
+	n := min(len(b), len(preface))
+	return string(b[:n]) == preface[:n]
+}
+
+// watch is that Read without taking the byte: it may be the first of the next
+// request, which would have to stay here then.
+func (c *conn) watch() (int, error) {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if err := fd.AwaitEnd(rc); err != nil {
+		return 0, err
+	}
+	return 0, io.EOF
+}
+
+// movable reports whether the connection will move when the request that it carries
+// has been answered.
+func (c *conn) movable(r *http.Request) bool {
+	return c.srv != nil && !c.stays && r.ProtoMajor == 1 && c.table.mover.Load() != nil
+}

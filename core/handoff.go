@@ -1,0 +1,100 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// HandOff moves a connection of the program's own, one that a handler hijacked or an
+// accept loop took, to the next generation: to the function that it gave to OnAdopt
+// for this name. Call it once the channel of Draining is closed, at a point where
+// nothing is half read or half written, with no other goroutine using c. state says
+// what the next generation has to know, at most 128 KiB; bytes that were read ahead
+// (Hijack's bufio.Reader may have some) belong into it.
+//
+// HandOff returns when the next generation has the connection: c is then closed in
+// this process only, and the client notices nothing. With an error, which is
+// ErrNotMoved, c is the caller's as before: say goodbye on it. That is so on a
+// stop, under TLS (the keys stay here), without room in the new process, and if that
+// has no OnAdopt for the name. Any goroutine may call it.
+func HandOff(c net.Conn, name string, state []byte) error {
+	err := handOff(c, name, state)
+	if err != nil {
+		return because(ErrNotMoved, err)
+	}
+	return nil
+}
+
+func handOff(nc net.Conn, name string, state []byte) error {
+	if name == "" {
+		return errors.New("a name is needed, the one that OnAdopt is given")
+	}
+	if len(state) > maxState {
+		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), maxState)
+	}
+	c, tracked := nc.(*conn)
+	if tracked {
+		if !c.is(connHijacked) && !c.is(connRaw) {
+			return errors.New("an http.Server uses it: hijack it first")
+		}
+		nc = c.Conn
+	}
+	t, ok := transport(nc)
+	if !ok {
+		return fmt.Errorf("a %T is more than its descriptor", nc)
+	}
+	u := running.Load()
+	if u == nil || !u.draining.Load() {
+		return errors.New("no upgrade hands over; wait for the channel of Draining")
+	}
+	m := u.conns.mover.Load()
+	if m == nil {
+		return errNoTaker
+	}
+	what := wire.Conn{Name: name, State: state}
+	if tracked {
+		if err := m.leave(c, what); err != nil {
+			return err
+		}
+		_ = c.Close()
+		return nil
+	}
+	if err := m.offer(t, what); err != nil && !errors.Is(err, errNoAnswer) {
+		return err
+	}
+	_ = nc.Close()
+	return nil
+}
+
+// OnAdopt sets what takes over the connections that the old process passes to HandOff
+// with this name. It is called in a goroutine of its own for each, once this
+// process is current, and the connection is its to close. Set it before Ready; nil
+// removes it, and a second one for the same name replaces the first.
+func OnAdopt(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
+
+// adopters holds what was given to OnAdopt.
+var adopters adopterTable
+
+type adopterTable struct {
+	mu sync.Mutex
+	m  map[string]func(net.Conn, []byte)
+}
+
+func (t *adopterTable) set(name string, adopt func(net.Conn, []byte)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = make(map[string]func(net.Conn, []byte))
+	}
+	t.m[name] = adopt
+}
+
+func (t *adopterTable) find(name string) func(net.Conn, []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.m[name]
+}

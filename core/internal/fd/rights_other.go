@@ -1,0 +1,32 @@
+//go:build !unix
+
+package fd
+
+import (
+	"net"
+	"syscall"
+)
+
+// MaxFiles is how many descriptors one message may carry.
+const MaxFiles = 0
+
+// Send is not supported here.
+func Send(*net.UnixConn, []byte, []int) error { return ErrUnsupported }
+
+// Receiver reads from a unix socket; no descriptors come along here.
+type Receiver struct{ *net.UnixConn }
+
+// NewReceiver makes the Receiver of c.
+func NewReceiver(c *net.UnixConn) *Receiver { return &Receiver{c} }
+
+// Take returns nothing here.
+func (r *Receiver) Take() []int { return nil }
+
+// Await is not supported here.
+func Await(syscall.RawConn) (int, error) { return 0, ErrUnsupported }
+
+// AwaitEnd is not supported here.
+func AwaitEnd(syscall.RawConn) error { return ErrUnsupported }
+
+// Free is not known here.
+func Free() int { return 0 }

@@ -1,0 +1,302 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+const (
+	// maxState bounds what a program sends along with a connection of its own, so
+	// that a frame has room for it.
+	maxState = wire.MaxPayload / 2
+	// answerPoll is how often the old process looks whether the new one, which
+	// owes it an answer, lives. Its end is mostly seen at once; a wrapper script
+	// may keep the control socket open.
+	answerPoll = time.Second
+)
+
+// Why a connection stays.
+var (
+	errNoRoom    = errors.New("the new process has no descriptors left for it")
+	errNoTaker   = errors.New("the new process does not take connections over")
+	errTakerGone = errors.New("the new process is gone")
+	// errStopMoving: the drain is over.
+	errStopMoving = errors.New("the drain has ended")
+	// errNoAnswer: it may have moved. Nobody reads from it here any more.
+	errNoAnswer = errors.New("the new process has not answered")
+)
+
+// mover is rung 1 of the drain: it hands the connections of this generation to the
+// next one. A connection offers itself, by the goroutine that reads from it, and
+// nobody reads from it until there is an answer.
+type mover struct {
+	next   *successor
+	ctl    *net.UnixConn
+	table  *connTable
+	log    *slog.Logger
+	offers chan *offer
+	begin  chan struct{} // closed when the new process is current
+	quit   chan struct{} // closed to give up
+	done   chan struct{} // closed when no more is moved
+	why    error         // valid once done
+
+	once sync.Once
+	room int    // how many more the new process takes
+	held *offer // did not go into the last batch
+}
+
+// offer is one connection on its way.
+type offer struct {
+	wire.Conn
+	s      int        // its descriptor, open until there is an answer
+	answer chan error // room for one; nil: it has moved
+}
+
+// newMover returns nil if next takes no connections.
+func newMover(next *successor, table *connTable, log *slog.Logger) *mover {
+	ctl, ok := next.ctl.(*net.UnixConn)
+	if !ok || next.plain || next.room <= 0 {
+		return nil
+	}
+	m := &mover{
+		next: next, ctl: ctl, table: table, log: log, room: next.room,
+		offers: make(chan *offer), begin: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	go m.run()
+	return m
+}
+
+// start lets the connections move. Until then those that offer themselves wait.
+func (m *mover) start() {
+	close(m.begin)
+	for _, c := range m.table.all() {
+		c.wake()
+	}
+}
+
+// leave moves c to the next generation. On an error c stays, with nothing read
+// from it.
+func (m *mover) leave(c *conn, what wire.Conn) error {
+	err := m.offer(c, what)
+	if err != nil && !errors.Is(err, errNoAnswer) {
+		return err
+	}
+	c.farewell.Store(uint32(farewellMoved))
+	return nil
+}
+
+// offer offers a connection and returns the answer. Control keeps the descriptor
+// open, and its number from being another one's, whoever closes the connection.
+func (m *mover) offer(c syscall.Conn, what wire.Conn) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var answer error
+	err = rc.Control(func(s uintptr) {
+		o := &offer{Conn: what, s: int(s), answer: make(chan error, 1)}
+		select {
+		case m.offers <- o:
+			answer = <-o.answer
+		case <-m.done:
+			answer = m.why
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+func (m *mover) run() {
+	defer close(m.done)
+	defer m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
+	select {
+	case <-m.begin:
+	case <-m.quit:
+		m.why = errStopMoving
+	}
+	for m.why == nil {
+		o := m.held
+		if o == nil {
+			select {
+			case o = <-m.offers:
+			case <-m.quit:
+				m.why = errStopMoving
+				return
+			}
+		}
+		m.held = nil
+		m.why = m.hand(m.collect(o))
+	}
+	if m.held != nil {
+		m.held.answer <- m.why
+	}
+	if !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errNoAnswer) {
+		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
+	}
+}
+
+// collect adds the offers that wait to the first one, as many as go into a frame.
+func (m *mover) collect(first *offer) []*offer {
+	batch, state := []*offer{first}, len(first.State)
+	for len(batch) < min(fd.MaxFiles, m.room) {
+		select {
+		case o := <-m.offers:
+			if state += len(o.State); state > maxState {
+				m.held = o
+				return batch
+			}
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// hand sends a batch and answers each of it. An error is the end of moving.
+func (m *mover) hand(batch []*offer) error {
+	answers := make([]error, len(batch))
+	var end error
+	switch {
+	case m.room <= 0:
+		fill(answers, errNoRoom)
+	default:
+		taken, err := m.exchange(batch)
+		if err != nil {
+			fill(answers, err)
+			end = err
+			break
+		}
+		m.room = taken.Room
+		for _, r := range taken.Refused {
+			if r.Conn >= 0 && r.Conn < len(answers) {
+				answers[r.Conn] = errors.New(r.Reason)
+			}
+		}
+	}
+	m.count(answers)
+	for i, o := range batch {
+		o.answer <- answers[i]
+	}
+	return end
+}
+
+func (m *mover) count(answers []error) {
+	m.table.mu.Lock()
+	defer m.table.mu.Unlock()
+	for _, err := range answers {
+		switch {
+		case err == nil:
+			m.table.ledger.Moved++
+		case !errors.Is(err, errNoAnswer):
+			m.table.ledger.Refused++
+		}
+	}
+}
+
+func fill(answers []error, err error) {
+	for i := range answers {
+		answers[i] = err
+	}
+}
+
+// exchange sends a batch and waits for the answer.
+func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
+	msg := wire.OfferMsg{Conns: make([]wire.Conn, 0, len(batch))}
+	files := make([]int, 0, len(batch))
+	for _, o := range batch {
+		msg.Conns = append(msg.Conns, o.Conn)
+		files = append(files, o.s)
+	}
+	b, err := wire.Append(nil, wire.Offer, msg)
+	if err != nil {
+		return taken, err
+	}
+	if err := fd.Send(m.ctl, b, files); err != nil {
+		return taken, m.failed(err)
+	}
+	if err := m.awaitAnswer(); err != nil {
+		return taken, err
+	}
+	f, err := wire.Read(m.ctl)
+	if err != nil {
+		return taken, m.failed(err)
+	}
+	if f.Type != wire.Taken {
+		return taken, fmt.Errorf("the new process sent a %v frame instead of taken", f.Type)
+	}
+	return taken, f.Decode(&taken)
+}
+
+// awaitAnswer returns when there is an answer to read. As long as the new process
+// lives it may still take what it was offered: there is no other limit than the
+// drain's.
+func (m *mover) awaitAnswer() error {
+	rc, err := m.ctl.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		_ = m.ctl.SetReadDeadline(time.Now().Add(answerPoll))
+		if isClosed(m.quit) {
+			return errNoAnswer
+		}
+		n, err := fd.Await(rc)
+		switch {
+		case n > 0:
+			_ = m.ctl.SetReadDeadline(time.Time{})
+			return nil
+		case err == nil:
+			return errTakerGone
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return m.failed(err)
+		case !m.next.lives():
+			return errTakerGone
+		}
+	}
+}
+
+// failed says what a failure of the control socket means.
+func (m *mover) failed(err error) error {
+	if isClosed(m.quit) {
+		return errNoAnswer
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return errTakerGone
+	}
+	return fmt.Errorf("control socket: %w", err)
+}
+
+// stop ends it. An offer that has no answer then may have been taken or not.
+func (m *mover) stop() {
+	m.once.Do(func() {
+		close(m.quit)
+		_ = m.ctl.SetDeadline(longAgo)
+	})
+	<-m.done
+}
+
+// settle is the end of a drain: the new process hears how many have moved.
+func (m *mover) settle() {
+	m.stop()
+	if m.why != errStopMoving {
+		return
+	}
+	m.table.mu.Lock()
+	moved := m.table.ledger.Moved
+	m.table.mu.Unlock()
+	_ = m.ctl.SetDeadline(time.Now().Add(answerPoll))
+	_ = wire.Write(m.ctl, wire.Moved, wire.MovedMsg{Moved: moved})
+}
