@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
+	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -36,31 +38,45 @@ func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) {
 	if err := f.Decode(&msg); err != nil {
 		u.log.Error("the old process offers connections in a way that this one does not understand", "error", err)
 	}
-	var taken wire.TakenMsg
-	var starts []func()
-	for i, what := range msg.Conns {
-		start, err := func() {}, errNoRoom
-		if len(files) > 0 {
-			start, err = u.adoptConn(what, files[0])
-			files = files[1:]
-		}
-		if err != nil {
-			taken.Refused = append(taken.Refused, wire.Refusal{Conn: i, Reason: err.Error()})
-			continue
-		}
-		starts = append(starts, start)
-	}
-	for _, s := range files {
-		_ = fd.Close(s)
-	}
+	starts, refused := u.adoptConns(msg.Conns, files)
 	p.adopted += uint64(len(starts))
-	taken.Room = int(max(u.room.Add(-int64(len(starts))), 0))
+	taken := wire.TakenMsg{Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0))}
 	if err := p.say(wire.Taken, taken); err != nil {
 		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.pid(), "error", err)
 	}
 	for _, start := range starts {
 		go start()
 	}
+}
+
+// adoptConns takes over what it can, on all processors: the old process waits. Files
+// that the kernel had no room for are missing at the end.
+func (u *Upgrader) adoptConns(conns []wire.Conn, files []int) (starts []func(), refused []wire.Refusal) {
+	n := min(len(conns), len(files))
+	for _, s := range files[n:] {
+		_ = fd.Close(s)
+	}
+	all := make([]func(), len(conns))
+	errs := make([]error, len(conns))
+	fill(errs[n:], errNoRoom)
+	var wg sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), n)
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				all[i], errs[i] = u.adoptConn(conns[i], files[i])
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			refused = append(refused, wire.Refusal{Conn: i, Reason: err.Error()})
+			continue
+		}
+		starts = append(starts, all[i])
+	}
+	return starts, refused
 }
 
 // adoptConn takes one connection over, and returns what begins to look after it.

@@ -18,8 +18,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 func init() { programs["app"] = playApp }
@@ -42,6 +45,7 @@ func playApp() {
 	descriptor := flag.Int("fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	handoff := flag.Bool("handoff", true, "let connections move")
+	wrap := flag.Bool("wrap", false, "hide the descriptors of connections")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
 	if *graceful {
@@ -60,6 +64,14 @@ func playApp() {
 		listen = listFlag{"tcp,127.0.0.1:0"}
 	}
 	misbehave(mode())
+	switch mode() {
+	case "nohandoff":
+		*handoff = false
+	case "oldgo": // one whose net/http reads in another way
+		selfTest = func() error { return errors.New("net/http has changed") }
+	case "fewfiles":
+		lowerLimit(minReserve + 20)
+	}
 	dir, _ := os.Getwd()
 	if *chdir != "" {
 		if err := os.Chdir(*chdir); err != nil {
@@ -108,9 +120,15 @@ func playApp() {
 				return err
 			}
 			addrs = append(addrs, ln.Addr().String())
-			if err := u.Attach(&http.Server{Handler: appHandler(u)}, ln); err != nil {
+			if *wrap {
+				ln = hiding{ln}
+			}
+			if err := u.Attach(appServer(u), ln); err != nil {
 				return err
 			}
+		}
+		if mode() == "dieadopting" {
+			go dieAdopting(u)
 		}
 		go func() {
 			if u.Ready() == nil {
@@ -173,11 +191,69 @@ func misbehave(mode string) {
 	}
 }
 
-func appHandler(u *Upgrader) http.Handler {
+// lowerLimit leaves room for n more descriptors.
+func lowerLimit(n int) {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		panic(err)
+	}
+	for free := fd.Free(); free > n; free-- {
+		lim.Cur-- // whose type is not the same on all systems
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		panic(err)
+	}
+}
+
+// dieAdopting kills this process while it takes connections over.
+func dieAdopting(u *Upgrader) {
+	for u.Stats().Adopted < fd.MaxFiles+50 {
+		runtime.Gosched()
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+// connInfo is what a server knows of the connection that a request came on.
+type connInfo struct {
+	Remote  string // as the request says
+	Context string // as ConnContext was told
+	Local   string
+	States  map[string]int // how often ConnState was told what, on all connections
+}
+
+// appServer is a server with hooks of its own.
+func appServer(u *Upgrader) *http.Server {
+	type key struct{}
+	var mu sync.Mutex
+	states := map[string]int{}
+	mux := appHandler(u)
+	mux.HandleFunc("/conn", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		remote, _ := r.Context().Value(key{}).(string)
+		local := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
+		_ = json.NewEncoder(w).Encode(connInfo{Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
+	})
+	return &http.Server{
+		Handler: mux,
+		ConnState: func(_ net.Conn, st http.ConnState) {
+			mu.Lock()
+			defer mu.Unlock()
+			states[st.String()]++
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, key{}, c.RemoteAddr().String())
+		},
+	}
+}
+
+func appHandler(u *Upgrader) *http.ServeMux {
+	OnAdopt("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), Draining(context.Background())) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 		w.Header().Set("X-Generation", strconv.Itoa(Generation()))
+		w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
@@ -189,6 +265,10 @@ func appHandler(u *Upgrader) http.Handler {
 			case <-r.Context().Done():
 				emit(event{Event: "cancelled", Gen: Generation()})
 			}
+		}
+		if status, err := strconv.Atoi(r.FormValue("status")); err == nil {
+			w.WriteHeader(status)
+			return
 		}
 		_, _ = w.Write(body)
 	})
@@ -223,6 +303,10 @@ func appHandler(u *Upgrader) http.Handler {
 			return
 		}
 		fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\n")
+		if name := r.FormValue("handoff"); name != "" {
+			appEcho(c, name, draining)
+			return
+		}
 		<-draining
 		fmt.Fprint(c, "goodbye\n")
 		if r.FormValue("stay") != "" {
@@ -231,6 +315,40 @@ func appHandler(u *Upgrader) http.Handler {
 		_ = c.Close()
 	})
 	return mux
+}
+
+// appEcho echoes lines and moves with its connection, to the OnAdopt of that name.
+func appEcho(c net.Conn, name string, draining <-chan struct{}) {
+	defer c.Close()
+	stop := context.AfterFunc(contextOf(draining), func() { _ = c.SetReadDeadline(longAgo) })
+	defer stop()
+	for {
+		var b [1]byte
+		_, err := c.Read(b[:])
+		switch {
+		case err == nil:
+			if b[0] == '\n' {
+				fmt.Fprintf(c, "generation %d\n", Generation())
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if err := HandOff(c, name, []byte(name)); err != nil {
+				fmt.Fprintf(c, "%v\n", err)
+			}
+			return
+		default:
+			return
+		}
+	}
+}
+
+// contextOf ends when the channel is closed.
+func contextOf(ch <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-ch
+		cancel()
+	}()
+	return ctx
 }
 
 // census is what a process holds.

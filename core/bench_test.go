@@ -26,25 +26,7 @@ const (
 func BenchmarkAgainstNetHTTP(b *testing.B) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 
-	inProcess.Lock()
-	defer inProcess.Unlock()
-	u, err := New(WithSignals(Signals{}))
-	must(b, err)
-	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
-	must(b, err)
-	must(b, u.Attach(&http.Server{Handler: handler}, ln))
-	must(b, u.Ready())
-	defer func() { <-u.Done() }()
-	defer u.cutShort()
-	defer u.requestStop(nil)
-
-	bareLn, err := net.Listen("tcp", "127.0.0.1:0")
-	must(b, err)
-	bare := &http.Server{Handler: handler}
-	go func() { _ = bare.Serve(bareLn) }()
-	defer bare.Close()
-
-	ours, theirs := newAskers(b, ln.Addr()), newAskers(b, bareLn.Addr())
+	ours, theirs := newAskers(b, serveInProcess(b, handler)), newAskers(b, serveBare(b, handler))
 	defer ours.close()
 	defer theirs.close()
 	ours.round(b)
@@ -67,6 +49,36 @@ func BenchmarkAgainstNetHTTP(b *testing.B) {
 	b.ReportMetric(median(ratio), "ratio")
 	b.ReportMetric(median(allocs), "allocs/req")
 	b.ReportMetric(median(bareAllocs), "bare-allocs/req")
+}
+
+// serveInProcess serves by gracex until the benchmark ends.
+func serveInProcess(b *testing.B, handler http.Handler) net.Addr {
+	b.Helper()
+	inProcess.Lock()
+	b.Cleanup(inProcess.Unlock)
+	u, err := New(WithSignals(Signals{}))
+	must(b, err)
+	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
+	must(b, err)
+	must(b, u.Attach(&http.Server{Handler: handler}, ln))
+	must(b, u.Ready())
+	b.Cleanup(func() {
+		u.requestStop(nil)
+		u.cutShort()
+		<-u.Done()
+	})
+	return ln.Addr()
+}
+
+// serveBare serves by net/http alone.
+func serveBare(b *testing.B, handler http.Handler) net.Addr {
+	b.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	srv := &http.Server{Handler: handler}
+	go func() { _ = srv.Serve(ln) }()
+	b.Cleanup(func() { _ = srv.Close() })
+	return ln.Addr()
 }
 
 type measure struct{ rate, allocs float64 }

@@ -99,8 +99,14 @@ func (t *connTable) remove(c *conn) {
 	case farewellIdle:
 		t.ledger.ClosedIdle++
 	}
-	t.nudge()
+	if len(t.conns) < fewConns { // looking for the rest takes time
+		t.nudge()
+	}
 }
+
+// fewConns is how few open connections make a drain look at each that goes. Before,
+// it looks from time to time.
+const fewConns = 64
 
 // nudge makes a drain look again.
 func (t *connTable) nudge() {

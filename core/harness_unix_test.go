@@ -34,7 +34,7 @@ func resetHangup() {
 
 // app is a program under test with all its generations.
 type app struct {
-	t   *testing.T
+	t   testing.TB
 	dir string // holds the program file "app" and whatever the test puts there
 	cmd *exec.Cmd
 
@@ -54,7 +54,7 @@ type app struct {
 }
 
 // install puts this test binary at path.
-func install(t *testing.T, path string) {
+func install(t testing.TB, path string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -77,7 +77,7 @@ func install(t *testing.T, path string) {
 
 // start starts a program of this test binary in a directory of its own, as
 // "./app args...".
-func start(t *testing.T, program string, args ...string) *app {
+func start(t testing.TB, program string, args ...string) *app {
 	t.Helper()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
@@ -85,7 +85,7 @@ func start(t *testing.T, program string, args ...string) *app {
 	return a
 }
 
-func prepare(t *testing.T) *app {
+func prepare(t testing.TB) *app {
 	t.Helper()
 	// Short: a unix socket's path has room for about 100 bytes.
 	dir, err := os.MkdirTemp("", "gx")
@@ -313,7 +313,7 @@ func get(addr, path string) (string, error) {
 }
 
 // getJSON decodes what path answers.
-func getJSON[T any](t *testing.T, addr, path string) (v T) {
+func getJSON[T any](t testing.TB, addr, path string) (v T) {
 	t.Helper()
 	body, err := get(addr, path)
 	if err == nil {
@@ -336,4 +336,10 @@ func occupied(t *testing.T) string {
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln.Addr().String()
+}
+
+// setMode makes the next generation misbehave.
+func (a *app) setMode(mode string) {
+	a.t.Helper()
+	must(a.t, os.WriteFile(filepath.Join(a.dir, "mode"), []byte(mode), 0o644))
 }

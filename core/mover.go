@@ -40,7 +40,7 @@ var (
 // next one. A connection offers itself, by the goroutine that reads from it, and
 // nobody reads from it until there is an answer.
 type mover struct {
-	next   *successor
+	heir   *successor
 	ctl    *net.UnixConn
 	table  *connTable
 	log    *slog.Logger
@@ -69,7 +69,7 @@ func newMover(next *successor, table *connTable, log *slog.Logger) *mover {
 		return nil
 	}
 	m := &mover{
-		next: next, ctl: ctl, table: table, log: log, room: next.room,
+		heir: next, ctl: ctl, table: table, log: log, room: next.room,
 		offers: make(chan *offer), begin: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go m.run()
@@ -77,12 +77,7 @@ func newMover(next *successor, table *connTable, log *slog.Logger) *mover {
 }
 
 // start lets the connections move. Until then those that offer themselves wait.
-func (m *mover) start() {
-	close(m.begin)
-	for _, c := range m.table.all() {
-		c.wake()
-	}
-}
+func (m *mover) start() { close(m.begin) }
 
 // leave moves c to the next generation. On an error c stays, with nothing read
 // from it.
@@ -126,18 +121,16 @@ func (m *mover) run() {
 	case <-m.quit:
 		m.why = errStopMoving
 	}
-	for m.why == nil {
-		o := m.held
-		if o == nil {
-			select {
-			case o = <-m.offers:
-			case <-m.quit:
-				m.why = errStopMoving
-				return
-			}
+	for asleep := m.table.all(); m.why == nil; {
+		// Not all at once: they would keep this goroutine from its work.
+		n := min(len(asleep), fd.MaxFiles)
+		for _, c := range asleep[:n] {
+			c.wake()
 		}
-		m.held = nil
-		m.why = m.hand(m.collect(o))
+		asleep = asleep[n:]
+		if o := m.next(len(asleep) > 0); o != nil {
+			m.why = m.hand(m.collect(o))
+		}
 	}
 	if m.held != nil {
 		m.held.answer <- m.why
@@ -145,6 +138,25 @@ func (m *mover) run() {
 	if !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errNoAnswer) {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
 	}
+}
+
+// next waits for an offer, and if there are more connections to wake, not for long.
+func (m *mover) next(more bool) (o *offer) {
+	if m.held != nil {
+		o, m.held = m.held, nil
+		return o
+	}
+	var soon <-chan time.Time
+	if more {
+		soon = time.After(time.Millisecond)
+	}
+	select {
+	case o = <-m.offers:
+	case <-m.quit:
+		m.why = errStopMoving
+	case <-soon:
+	}
+	return o
 }
 
 // collect adds the offers that wait to the first one, as many as go into a frame.
@@ -262,7 +274,7 @@ func (m *mover) awaitAnswer() error {
 			return errTakerGone
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return m.failed(err)
-		case !m.next.lives():
+		case !m.heir.lives():
 			return errTakerGone
 		}
 	}
@@ -291,7 +303,7 @@ func (m *mover) stop() {
 // settle is the end of a drain: the new process hears how many have moved.
 func (m *mover) settle() {
 	m.stop()
-	if m.why != errStopMoving {
+	if !errors.Is(m.why, errStopMoving) {
 		return
 	}
 	m.table.mu.Lock()

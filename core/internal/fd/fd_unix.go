@@ -114,11 +114,7 @@ func Listener(s int) (net.Listener, error) {
 
 // Conn makes a connection of the stream socket s and closes s.
 func Conn(s int) (net.Conn, error) {
-	if err := SetNonblock(s); err != nil {
-		_ = syscall.Close(s)
-		return nil, err
-	}
-	f := os.NewFile(uintptr(s), "control")
+	f := os.NewFile(uintptr(s), "socket")
 	defer f.Close()
 	return net.FileConn(f)
 }

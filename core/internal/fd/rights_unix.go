@@ -3,6 +3,7 @@
 package fd
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -65,7 +66,7 @@ func (r *Receiver) Take() []int {
 func Await(rc syscall.RawConn) (n int, err error) {
 	rerr := rc.Read(func(s uintptr) bool {
 		n, err = peek1(s)
-		return err != syscall.EAGAIN
+		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if rerr != nil {
 		return 0, rerr
@@ -81,7 +82,7 @@ func AwaitEnd(rc syscall.RawConn) error {
 	rerr := rc.Read(func(s uintptr) bool {
 		var n int
 		n, err = peek1(s)
-		return n == 0 && err != syscall.EAGAIN
+		return n == 0 && !errors.Is(err, syscall.EAGAIN)
 	})
 	if rerr != nil {
 		return rerr
@@ -116,5 +117,5 @@ func Free() int {
 	if err != nil {
 		return 0
 	}
-	return int(min(uint64(lim.Cur), 1<<30)) - len(open)
+	return int(min(lim.Cur, 1<<30)) - len(open)
 }

@@ -1,0 +1,413 @@
+//go:build unix
+
+package core
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// TestMoveKeepsConnections: 64 clients open 64 connections and keep them across all
+// upgrades, whatever they ask for and however long they think between two requests.
+func TestMoveKeepsConnections(t *testing.T) {
+	type run struct {
+		name string
+		cfg  load.Config
+	}
+	var runs []run
+	for _, k := range load.Kinds() {
+		runs = append(runs, run{k.Name, k.Config})
+	}
+	for _, think := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond} {
+		runs = append(runs, run{"think " + think.String(), load.Config{Think: think}})
+	}
+	for _, r := range runs {
+		t.Run(r.name, func(t *testing.T) {
+			a := start(t, "app")
+			r.cfg.Addr, r.cfg.Clients = a.expect("ready", 0).Addrs[0], 64
+			load := load.Start(r.cfg)
+			upgradeTimes(a, 100)
+			res := load.Stop()
+			t.Log(res)
+			if res.Failed != 0 || res.Requests == 0 || res.Connects != 64 {
+				t.Errorf("%d of %d requests failed on %d connections", res.Failed, res.Requests, res.Connects)
+			}
+			expectAgreement(a)
+		})
+	}
+}
+
+// expectAgreement checks that two processes never counted the moved connections
+// differently.
+func expectAgreement(a *app) {
+	a.t.Helper()
+	if strings.Contains(a.log(), "differently") {
+		a.t.Error("two processes count the moved connections differently")
+	}
+}
+
+// upgrade1 upgrades the generation with this number, and waits until it is gone:
+// everything has moved.
+func upgrade1(a *app, gen int) {
+	a.t.Helper()
+	a.signal(a.expect("ready", gen).PID, syscall.SIGUSR2)
+	a.expect("ready", gen+1)
+	if end := a.expect("end", gen); end.Gen != gen || end.Err != "" {
+		a.t.Fatalf("%+v", end)
+	}
+}
+
+// TestMoveIdleAndUnused: connections that carry no request move at once, whether one
+// has been on them or not, over TCP and unix sockets, and again with each upgrade.
+func TestMoveIdleAndUnused(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	first := a.expect("ready", 0)
+	var clients []*client
+	for range 3 {
+		for _, addr := range []string{first.Addrs[0], a.dir + "/app.sock"} {
+			clients = append(clients, connect(t, addr))
+		}
+	}
+	for _, c := range clients[2:] {
+		c.ask("/")
+		c.answer()
+	}
+	for gen := range 3 {
+		upgrade1(a, gen)
+		// Two pairs ask in this generation; the third stays idle.
+		for _, c := range clients[:4] {
+			c.ask("/conn")
+			resp := c.answer()
+			var info connInfo
+			must(t, json.Unmarshal(resp.body, &info))
+			local := c.LocalAddr().String()
+			if c.LocalAddr().Network() == "unix" {
+				local = "@" // as net/http has it of a client without a path
+			}
+			if info.Remote != local || info.Context != local || info.Local != c.RemoteAddr().String() {
+				t.Errorf("generation %d has %+v of %s", gen+1, info, local)
+			}
+			if resp.Close {
+				t.Error("asked to reconnect")
+			}
+		}
+	}
+	for _, c := range clients {
+		c.ask("/")
+		if resp := c.answer(); resp.Header.Get("X-Generation") != "3" {
+			t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
+		}
+	}
+	st := getJSON[Ledger](t, first.Addrs[0], "/stats")
+	if st.Adopted != 6 {
+		t.Errorf("ledger %+v", st)
+	}
+	a.expectLog("ledger.moved=6", 3)
+	a.expectLog(`msg="connections adopted"`, 3)
+}
+
+// client is a connection and the answers on it.
+type client struct {
+	net.Conn
+	t testing.TB
+	r *bufio.Reader
+}
+
+type reply struct {
+	*http.Response
+	body []byte
+}
+
+func connect(t testing.TB, addr string) *client {
+	t.Helper()
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	c, err := net.Dial(network, addr)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	must(t, c.SetDeadline(time.Now().Add(patience)))
+	return &client{c, t, bufio.NewReader(c)}
+}
+
+func (c *client) ask(path string) {
+	c.t.Helper()
+	c.send("GET " + path + " HTTP/1.1\r\nHost: app\r\n\r\n")
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	_, err := io.WriteString(c, s)
+	must(c.t, err)
+}
+
+func (c *client) answer() reply {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.r, nil)
+	must(c.t, err)
+	body, err := io.ReadAll(resp.Body)
+	must(c.t, err)
+	return reply{resp, body}
+}
+
+// TestMoveOnlyBetweenRequests: what has been read in part is answered by the process
+// that has read it, and everything that plain net/http would answer is answered, in
+// order.
+func TestMoveOnlyBetweenRequests(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	addr := first.Addrs[0]
+
+	half := connect(t, addr)
+	half.send("GET /?d=1ms HT")
+	second := connect(t, addr) // half a request after a whole one
+	second.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\nHost: a")
+	second.answer()
+	body := connect(t, addr)
+	body.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
+	gone := connect(t, addr) // sends half a request and leaves
+	gone.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
+	head := connect(t, addr)
+	head.send("GET / HT")
+	pipeline := connect(t, addr)
+	pipeline.send("GET /?d=300ms HTTP/1.1\r\nHost: app\r\n\r\n")
+	a.expect("handling", 0)
+	pipeline.send(strings.Repeat("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\nok", 5))
+	ahead := connect(t, addr) // all at once
+	ahead.send(strings.Repeat("GET /?d=100ms HTTP/1.1\r\nHost: app\r\n\r\n", 4))
+	a.expect("handling", 1)
+	garbage := connect(t, addr)
+	garbage.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
+	garbage.answer()
+	// The half ones have been read.
+	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Requests < 8; st = getJSON[Ledger](t, addr, "/stats") {
+		time.Sleep(time.Millisecond)
+		if t.Context().Err() != nil {
+			t.Fatalf("%+v", st)
+		}
+	}
+
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.expectLog("msg=draining", 1)
+	must(t, gone.Close())
+	must(t, head.Close())
+
+	half.send("TP/1.1\r\nHost: app\r\n\r\n")
+	second.send("pp\r\n\r\n")
+	body.send("67890")
+	for name, c := range map[string]*client{"half": half, "second": second, "body": body} {
+		resp := c.answer()
+		if got := resp.Header.Get("X-Generation"); resp.StatusCode != 200 || got != "0" {
+			t.Errorf("%s: %s by generation %s", name, resp.Status, got)
+		}
+		if name == "body" && string(resp.body) != "1234567890" {
+			t.Errorf("%s: %q", name, resp.body)
+		}
+		c.ask("/")
+		if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+			t.Errorf("%s: generation %s answers the next one", name, resp.Header.Get("X-Generation"))
+		}
+	}
+	for range 6 {
+		if resp := pipeline.answer(); resp.StatusCode != 200 || resp.Close {
+			t.Errorf("pipelined: %s, close %v", resp.Status, resp.Close)
+		}
+	}
+	for range 4 {
+		if resp := ahead.answer(); resp.StatusCode != 200 || resp.Close {
+			t.Errorf("sent ahead: %s, close %v", resp.Status, resp.Close)
+		}
+	}
+	if resp := garbage.answer(); resp.StatusCode != 400 {
+		t.Errorf("garbage: %s", resp.Status)
+	}
+	rubbish := connect(t, addr)
+	rubbish.send("rubbish\r\n\r\n")
+	if resp := rubbish.answer(); resp.StatusCode != 400 {
+		t.Errorf("garbage: %s", resp.Status)
+	}
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Error(end.Err)
+	}
+	expectAgreement(a)
+}
+
+// TestMoveNotPossible: whatever keeps connections from moving, they stay with the old
+// process, which answers once more and asks the client to come back.
+func TestMoveNotPossible(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ flag, mode string }{
+		"switched off in the old process": {flag: "-handoff=false"},
+		"switched off in the new process": {mode: "nohandoff"},
+		"another net/http in the new one": {mode: "oldgo"},
+		"connections are wrapped":         {flag: "-wrap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var args []string
+			if c.flag != "" {
+				args = append(args, c.flag)
+			}
+			a := start(t, "app", args...)
+			first := a.expect("ready", 0)
+			a.setMode(c.mode)
+			cl := connect(t, first.Addrs[0])
+			cl.ask("/")
+			cl.answer()
+			a.signal(first.PID, syscall.SIGUSR2)
+			a.expect("ready", 1)
+			a.expectLog("msg=draining", 1)
+			stays(t, cl, cl.r)
+			cl.ask("/")
+			if resp := cl.answer(); resp.Header.Get("X-Generation") != "0" || !resp.Close {
+				t.Errorf("generation %s answers, close %v", resp.Header.Get("X-Generation"), resp.Close)
+			}
+			a.expect("end", 0)
+			a.expectLog("ledger.moved=0", 1)
+		})
+	}
+}
+
+// TestMoveWithFewDescriptors: the new process takes what it has room for, keeps some
+// for new connections, and the rest stays with the old one; nobody is lost.
+func TestMoveWithFewDescriptors(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	a.setMode("fewfiles")
+	var clients []*client
+	for range 100 {
+		c := connect(t, first.Addrs[0])
+		c.ask("/")
+		c.answer()
+		clients = append(clients, c)
+	}
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	by := map[string]int{}
+	for _, c := range clients {
+		c.ask("/")
+		resp := c.answer()
+		by[resp.Header.Get("X-Generation")]++
+		if stayed := resp.Header.Get("X-Generation") == "0"; stayed != resp.Close {
+			t.Errorf("generation %s answers, close %v", resp.Header.Get("X-Generation"), resp.Close)
+		}
+	}
+	if by["1"] == 0 || by["1"] > 20 || by["0"]+by["1"] != len(clients) {
+		t.Errorf("answers by generation: %v", by)
+	}
+	if _, err := get(first.Addrs[0], "/"); err != nil {
+		t.Errorf("a new connection: %v", err)
+	}
+	a.expect("end", 0)
+	a.expectLog(fmt.Sprintf("ledger.moved=%d ledger.refused=%d", by["1"], by["0"]), 1)
+	expectAgreement(a)
+}
+
+// TestMoveKilled: the new process is killed while it takes connections over. What it
+// has not acknowledged is still served by the old one.
+func TestMoveKilled(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	a.setMode("dieadopting")
+	const conns = 4 * fd.MaxFiles
+	var clients []*client
+	for range conns {
+		c := connect(t, first.Addrs[0])
+		c.ask("/")
+		c.answer()
+		clients = append(clients, c)
+	}
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("no more connections are moved", 1)
+	served := 0
+	var last Ledger
+	for _, c := range clients {
+		c.ask("/stats")
+		resp, err := http.ReadResponse(c.r, nil)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+			continue // it went down with the new process
+		}
+		must(t, err)
+		must(t, json.NewDecoder(resp.Body).Decode(&last))
+		if !resp.Close || last.Generation != 0 {
+			t.Errorf("generation %d answers, close %v", last.Generation, resp.Close)
+		}
+		served++
+	}
+	if moved := int(last.Moved); served != conns-moved || moved == 0 || moved > conns-fd.MaxFiles {
+		t.Errorf("%d of %d moved, %d are served by the old process", moved, conns, served)
+	}
+	a.expect("end", 0)
+}
+
+// TestMoveOfTheGone: a client that has gone while its connection was parked reaches
+// neither a handler nor the program's ConnState.
+func TestMoveOfTheGone(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	c, stay := connect(t, addr), connect(t, addr)
+	for _, c := range []*client{c, stay} {
+		c.ask("/")
+		c.answer()
+	}
+	upgrade1(a, 0)
+	must(t, c.Close())
+	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Connections > 2; st = getJSON[Ledger](t, addr, "/stats") {
+		time.Sleep(time.Millisecond)
+	}
+	before := getJSON[connInfo](t, addr, "/conn").States
+	stay.ask("/conn")
+	var info connInfo
+	must(t, json.Unmarshal(stay.answer().body, &info))
+	if info.States["new"] != before["new"]+1 {
+		t.Errorf("ConnState was told of %d new connections, before the one that asks of %d", info.States["new"], before["new"])
+	}
+}
+
+// TestHandOff: a hijacked connection moves by the program's own word, with what the
+// program says along, and stays when nobody takes it.
+func TestHandOff(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	moves, unknown := connect(t, addr), connect(t, addr)
+	for c, name := range map[*client]string{moves: "echo", unknown: "unheard of"} {
+		c.ask("/hijack?handoff=" + strings.ReplaceAll(name, " ", "+"))
+		if resp := c.answer(); resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatal(resp.Status)
+		}
+	}
+	for gen := range 3 {
+		moves.send("\n")
+		if line, err := moves.r.ReadString('\n'); err != nil || line != fmt.Sprintf("generation %d\n", gen) {
+			t.Errorf("%q, %v", line, err)
+		}
+		upgrade1(a, gen)
+		if gen == 0 {
+			line, err := unknown.r.ReadString('\n')
+			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, `no OnAdopt for "unheard of"`) {
+				t.Errorf("%q, %v", line, err)
+			}
+		}
+	}
+	expectAgreement(a)
+}
