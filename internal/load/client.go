@@ -2,8 +2,6 @@ package load
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"time"
 )
 
@@ -22,37 +20,12 @@ type client struct {
 	conn  *conn // nil when the next request has to dial
 	dials int   // connections established
 	count int   // requests started
-	nonce uint64
-	req   *http.Request // tells ReadResponse the method
-	head  []byte        // the request up to the body, always the same
-	fill  []byte        // what brings a body to its length
-	wire  []byte        // head and the body of this request
-	buf   []byte        // where the answer's body goes
+	req   *request
 }
 
 func newClient(cfg *Config, id int, t *tally) *client {
-	// The nonce keeps bodies apart that two runs send to one server.
-	c := &client{cfg: cfg, id: id, fresh: id >= max(cfg.Clients, 0), tally: t, nonce: rand.Uint64()}
-	c.req = &http.Request{Method: cfg.Method}
-	for size := len(c.body(nil)); size+len(c.fill) < cfg.BodySize; {
-		c.fill = append(c.fill, 'a'+byte(len(c.fill)%26))
-	}
-	size := len(c.body(nil))
-	c.buf = make([]byte, size+1)
-	c.head = fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n",
-		cfg.Method, cfg.Path, cfg.host(), size)
-	if c.fresh {
-		c.head = append(c.head, "Connection: close\r\n"...)
-	}
-	c.head = append(c.head, "\r\n"...)
-	return c
-}
-
-// body appends the body of the request that is about to be sent. The number
-// has a fixed width, so that every body is as long as the first.
-func (c *client) body(b []byte) []byte {
-	b = fmt.Appendf(b, "%016x client %06d request %012d ", c.nonce, c.id, c.count)
-	return append(b, c.fill...)
+	fresh := id >= max(cfg.Clients, 0)
+	return &client{cfg: cfg, id: id, fresh: fresh, tally: t, req: newRequest(cfg, id, fresh)}
 }
 
 // run sends requests until stop is closed. A request that has begun is always
@@ -106,8 +79,8 @@ func (c *client) once() (s Sample) {
 		return s
 	}
 
-	c.wire = c.body(append(c.wire[:0], c.head...))
-	who, closing, reason, err := c.conn.exchange(c.req, c.wire, c.wire[len(c.head):], c.buf)
+	c.req.prepare(c.count)
+	who, closing, reason, err := c.conn.exchange(c.req, deadline)
 	s.Latency, s.Server = time.Since(s.Start), who
 	switch {
 	case err != nil:

@@ -32,8 +32,8 @@ type Config struct {
 	// one for each request. If both are zero there is one that keeps it.
 	Clients, Fresh int
 
-	// Method is the request's method, empty is POST. A GET carries a body too:
-	// it is what tells one answer from another.
+	// Method is the request's method, empty is POST. A GET carries a body too,
+	// and so does a HEAD, unless NoBody is set.
 	Method string
 
 	// Path is the request target with its query, empty is "/".
@@ -42,6 +42,28 @@ type Config struct {
 	// BodySize is the length of each body in bytes, zero is DefaultBodySize. A
 	// body is never shorter than the tag that makes it unique, some 60 bytes.
 	BodySize int
+
+	// NoBody sends requests without a body, so BodySize and the fields below
+	// that are about the body mean nothing; false sends one.
+	NoBody bool
+
+	// Chunked sends the body in 8 chunks of uneven size; false sends it with a
+	// Content-Length. Trailer does so too, and sends the tag once more in a
+	// trailer section behind the chunks; false sends none.
+	Chunked, Trailer bool
+
+	// Expect sends "Expect: 100-continue", and the body not before the server
+	// has asked for it by the interim answer; false sends it right away.
+	Expect bool
+
+	// BodyPause makes an upload slow: the body is written in 8 pieces of uneven
+	// size, with Chunked each a chunk, and this long a pause between two. Zero
+	// writes it at once. Seven pauses have to fit into Timeout.
+	BodyPause time.Duration
+
+	// Status is the status that the answers have to have, zero is 200. To make
+	// the server give it is Path's business.
+	Status int
 
 	// Think is how long a client waits between an answer and its next request;
 	// zero is not at all.
@@ -82,6 +104,13 @@ func (c Config) withDefaults() Config {
 	}
 	if c.BodySize == 0 {
 		c.BodySize = DefaultBodySize
+	}
+	c.Chunked = c.Chunked || c.Trailer
+	if c.NoBody {
+		c.Chunked, c.Trailer, c.Expect, c.BodyPause = false, false, false, 0
+	}
+	if c.Status == 0 {
+		c.Status = http.StatusOK
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout

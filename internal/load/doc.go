@@ -15,10 +15,28 @@
 // because for a client that cannot repeat its request it is one. A fresh client
 // opens a connection for each request and says "Connection: close" itself.
 //
-// The server is expected to echo: each request's body is unique, and an answer
-// counts only with status 200 and exactly that body, so that an answer which
-// belongs to another request is seen. The headers X-Pid and X-Generation of the
-// answer say which process gave it.
+// What tells one answer from another is a tag that no two requests have in
+// common. A request's body begins with it, and the answer has to have exactly
+// that body. Where a request or its answer has no body, the request says it in
+// the header X-Tag, and the answer has to have exactly that header, and no body.
+// So an answer that belongs to another request is seen, and one that is cut
+// short, too long or given twice. What comes behind an answer so late that it
+// is not there yet when the answer has been read meets the next request on the
+// connection, as an answer that is not its own.
+//
+// This is what the server's handler has to do for all [Kinds]:
+//
+//   - It reads the request's body to its end before it answers. An answer that
+//     begins earlier fails the request: net/http throws away what is unread
+//     then, and sends no "100 Continue".
+//   - It answers with status 200, the body that it read and the request's X-Tag,
+//     if there is one. To a HEAD it need not do anything else than to a GET.
+//   - To a query with "status=304" it answers with that status and X-Tag, and
+//     without a body.
+//   - It sets X-Pid and X-Generation, which say what process answered.
+//
+// A trailer section comes back in no answer. That the server knows where it ends
+// shows in the next request on the connection.
 //
 //	run := load.Start(load.Config{Addr: "127.0.0.1:8080", Clients: 32, Fresh: 32})
 //	... upgrade the server ...

@@ -12,7 +12,8 @@ import (
 // Reason is the kind of a failure, short enough to be counted by.
 type Reason string
 
-// The reasons. A status other than 200 is its own reason, "status 503".
+// The reasons. A status other than the expected one is its own reason,
+// "status 503", whenever it comes.
 const (
 	Refused      Reason = "connection refused"
 	NotConnected Reason = "not connected" // any other failure to dial, TLS included
@@ -21,6 +22,8 @@ const (
 	Truncated    Reason = "answer cut short"
 	Malformed    Reason = "malformed answer" // or cut in the middle of a header line
 	WrongBody    Reason = "wrong body"
+	WrongTag     Reason = "wrong tag"
+	Early        Reason = "answer before the request's end" // also one instead of 100 Continue
 	Surplus      Reason = "bytes after the answer"
 	TimedOut     Reason = "timeout"
 	Broken       Reason = "connection broken" // an error of none of the kinds above
@@ -45,6 +48,11 @@ func (e *RequestError) Error() string {
 
 // Unwrap gives the cause.
 func (e *RequestError) Unwrap() error { return e.Err }
+
+// statusReason is the reason of an answer with a status that was not expected.
+func statusReason(status int) Reason {
+	return Reason(fmt.Sprintf("status %d", status))
+}
 
 // reasonOf sorts an error of the network. The fallback is what it means when
 // the error says nothing more precise than that the stream ended or broke.

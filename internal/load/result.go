@@ -13,7 +13,7 @@ import (
 type Result struct {
 	Elapsed    time.Duration  // since Start, up to Stop
 	Requests   int            // ended, the failed ones included
-	Failed     int            // not answered with status 200 and the request's own body
+	Failed     int            // not answered with the expected status and the request's own body or tag
 	Reasons    map[Reason]int // the failed by reason
 	Errors     []error        // the first few failures in full, each a *RequestError
 	Connects   int            // connections established
