@@ -31,12 +31,15 @@ func (u *Upgrader) makeRoom() int {
 }
 
 // receive takes over the connections of an Offer, whose descriptors are files. They
-// are looked after once the answer is on its way, whether it arrives or not: then
-// the old process is no more.
-func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) {
+// are looked after once the answer is on its way; if it does not arrive, the old
+// process is no more. An Offer that can't be read has no answer.
+func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
-		u.log.Error("the old process offers connections in a way that this one does not understand", "error", err)
+		for _, s := range files {
+			_ = fd.Close(s)
+		}
+		return err
 	}
 	starts, refused := u.adoptConns(msg.Conns, files)
 	p.adopted += uint64(len(starts))
@@ -47,6 +50,7 @@ func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) {
 	for _, start := range starts {
 		go start()
 	}
+	return nil
 }
 
 // adoptConns takes over what it can, on all processors: the old process waits. Files

@@ -24,9 +24,11 @@
 // runs. Both hold the same listening socket, so the kernel's queue of connections
 // is never without an owner. Once the next generation is ready, it says so on the
 // control socket, and accepts when the old one has answered; the old one closes its
-// listeners and drains: requests are
-// answered, the last answer on each kept connection carries Connection: close,
-// HTTP/2 connections get GOAWAY, handlers that watch [Draining] say goodbye. Any
+// listeners and drains: plaintext HTTP/1 connections move to the new process, idle
+// ones at once and others with their answer out, and their clients notice nothing;
+// requests are answered, and where a connection can't move (TLS, wrapped listeners)
+// its last answer carries Connection: close; HTTP/2 connections get GOAWAY; handlers
+// that watch [Draining] say goodbye, or move their connection with [HandOff]. Any
 // number of old generations may drain, each until its own deadline
 // ([WithDrainTimeout]); then the rest is cut, counted and logged.
 //
@@ -52,6 +54,10 @@
 //
 // # Traps
 //
+//   - A connection may be served by another process from one request to the next:
+//     what a program keeps about a connection in its memory, by its address or in
+//     the context that ConnContext makes, is not there any more. [OnAdopt] is for
+//     connections whose state matters; [WithConnectionHandoff] switches moving off.
 //   - log.Fatal(core.ListenAndServe(...)) exits with status 1 after a clean stop,
 //     because nil comes back. Test the error.
 //   - Work that main does before it serves (migrations, a lock on a file) is done

@@ -239,7 +239,7 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 		l.log.Warn("the new process was not told that it is current", "error", err)
 	}
 	if m != nil {
-		go m.start()
+		m.start()
 	}
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same.

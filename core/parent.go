@@ -77,8 +77,7 @@ func (u *Upgrader) follow(p *parent) {
 		f, err := wire.Read(in)
 		came := files()
 		if err == nil && f.Type == wire.Offer {
-			u.receive(p, f, came)
-			came = nil
+			err, came = u.receive(p, f, came), nil
 		}
 		for _, s := range came {
 			_ = fd.Close(s) // nobody asked for it
@@ -87,6 +86,10 @@ func (u *Upgrader) follow(p *parent) {
 			if isClosed(p.disowned) {
 				break
 			}
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+				u.log.Error("the old process is not understood any more", "old_pid", p.pid(), "error", err)
+			}
+			_ = p.ctl.Close() // it must not wait for an answer
 			return
 		}
 		switch f.Type {

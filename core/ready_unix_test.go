@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -26,7 +27,10 @@ type oldProcess struct {
 func newChild(t *testing.T, opts ...Option) (*Upgrader, *oldProcess) {
 	t.Helper()
 	inProcess.Lock()
-	ours, theirs := net.Pipe()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	theirs, err := fd.Conn(end)
+	must(t, err)
 	early.mu.Lock()
 	early.taken, early.inherited = false, &inheritance{generation: 1, parent: newParent(theirs)}
 	early.mu.Unlock()

@@ -46,10 +46,16 @@ func newTestLocked(t *testing.T, opts ...Option) *Upgrader {
 // serve serves srv on a free port and says Ready. It returns the address.
 func (u *Upgrader) serveTest(t *testing.T, srv *http.Server) string {
 	t.Helper()
+	addr := u.attachTest(t, srv)
+	must(t, u.Ready())
+	return addr
+}
+
+func (u *Upgrader) attachTest(t *testing.T, srv *http.Server) string {
+	t.Helper()
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, u.Attach(srv, ln))
-	must(t, u.Ready())
 	return ln.Addr().String()
 }
 

@@ -41,9 +41,10 @@ type readiness struct {
 // ahead of any middleware that asks for a password, counts or logs, it needs no
 // route, and a route such as "/:page" does not get in its way.
 //
-// A check on a connection that the old process accepted sees one 503 after an
-// upgrade, with Connection: close; the next check reaches the new process. Have
-// the load balancer act on the second failure in a row.
+// A check whose request the old process has read, or that comes on a connection
+// which can't move to the new one, may see one 503 in an upgrade; the next check
+// reaches the new process. Have the load balancer act on the second failure in a
+// row.
 func Readiness(config ...ReadinessConfig) gin.HandlerFunc {
 	var cfg ReadinessConfig
 	if len(config) > 0 {

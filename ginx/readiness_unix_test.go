@@ -26,6 +26,7 @@ func readinessProgram(log *slog.Logger, opts []core.Option, args []string) error
 	}
 	say("before")
 	err := ginx.Run(r, args[0], append(opts,
+		core.WithConnectionHandoff(false), // the connections that ask stay
 		core.WithReadyCheck(func(context.Context) error { say("check"); return nil }),
 		core.OnPreFork(func(context.Context) error { say("fork"); return nil }),
 	)...)

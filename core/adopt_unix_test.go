@@ -1,0 +1,220 @@
+//go:build unix
+
+package core
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// offers sends an Offer with the server's ends of connections.
+func (o *oldProcess) offers(what []wire.Conn, conns ...net.Conn) {
+	o.t.Helper()
+	b, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: what})
+	must(o.t, err)
+	var files []int
+	for _, c := range conns {
+		rc, err := c.(syscall.Conn).SyscallConn()
+		must(o.t, err)
+		s, err := fd.Dup(rc)
+		must(o.t, err)
+		defer fd.Close(s)
+		must(o.t, c.Close()) // as the old process does once they are taken
+		files = append(files, s)
+	}
+	must(o.t, fd.Send(o.ctl.(*net.UnixConn), b, files))
+}
+
+func (o *oldProcess) taken() (msg wire.TakenMsg) {
+	o.t.Helper()
+	f, err := wire.Read(o.ctl)
+	must(o.t, err)
+	if f.Type != wire.Taken {
+		o.t.Fatalf("the old process heard %v", f.Type)
+	}
+	must(o.t, f.Decode(&msg))
+	return msg
+}
+
+// becomesCurrent takes an upgrade to where connections move.
+func becomesCurrent(t *testing.T, u *Upgrader, o *oldProcess) {
+	t.Helper()
+	ready := make(chan error, 1)
+	go func() { ready <- u.Ready() }()
+	o.hears(wire.Ready)
+	o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000})
+	must(t, <-ready)
+}
+
+// pair makes a connection and returns both ends of it.
+func pair(t *testing.T) (c *client, server net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	c = connect(t, ln.Addr().String())
+	server, err = ln.Accept()
+	must(t, err)
+	return c, server
+}
+
+// TestAdoptGoesOnCountingIdleTime: what was idle for too long is closed, unless a request
+// came in time, and what was not is served.
+func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	u.attachTest(t, &http.Server{
+		Handler:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
+		IdleTimeout: time.Hour, ReadHeaderTimeout: 3 * time.Hour,
+	})
+	becomesCurrent(t, u, o)
+	at := &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}
+	const hour = int64(time.Hour / time.Millisecond)
+	for name, tt := range map[string]struct {
+		conn   wire.Conn
+		early  bool // the request is there before the connection
+		served bool
+	}{
+		"idle for a while":              {conn: wire.Conn{IdleMillis: hour / 2}, served: true},
+		"idle for too long":             {conn: wire.Conn{IdleMillis: 2 * hour}},
+		"idle for too long, then asked": {conn: wire.Conn{IdleMillis: 2 * hour}, early: true, served: true},
+		"unused for a while":            {conn: wire.Conn{IdleMillis: 2 * hour, Unused: true}, served: true},
+		"unused for too long":           {conn: wire.Conn{IdleMillis: 4 * hour, Unused: true}},
+	} {
+		c, server := pair(t)
+		if tt.early {
+			c.ask("/")
+		}
+		tt.conn.Listener = at
+		o.offers([]wire.Conn{tt.conn}, server)
+		if msg := o.taken(); len(msg.Refused) != 0 {
+			t.Errorf("%s: refused: %+v", name, msg)
+		}
+		if !tt.served {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if !tt.early {
+			c.ask("/")
+		}
+		if resp := c.answer(); string(resp.body) != "served" {
+			t.Errorf("%s: %q", name, resp.body)
+		}
+	}
+}
+
+// TestAdoptRefuses: what this process can't serve stays with the old one, with the
+// reason, and the rest of the batch is taken.
+func TestAdoptRefuses(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	addr := u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	certFile, keyFile, _ := certificate(t)
+	ln, err := u.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	must(t, err)
+	must(t, u.AttachTLS(&http.Server{Handler: http.NotFoundHandler()}, ln, certFile, keyFile))
+	becomesCurrent(t, u, o)
+	names := []wire.Conn{
+		{Listener: &wire.Listener{Network: "tcp", Address: addr}}, // by its address
+		{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:1"}},
+		{Listener: &wire.Listener{Network: "tcp4", Address: "127.0.0.1:0"}}, // speaks TLS
+		{Name: "nobody"},
+		{},
+		{Listener: &wire.Listener{Network: "tcp", Address: addr}}, // its descriptor did not arrive
+	}
+	var conns []net.Conn
+	var clients []*client
+	for range len(names) - 1 {
+		c, server := pair(t)
+		clients, conns = append(clients, c), append(conns, server)
+	}
+	before := u.room.Load()
+	o.offers(names, conns...)
+	msg := o.taken()
+	for i, want := range []string{"no plaintext server", "no plaintext server", `no OnAdopt for "nobody"`, "no plaintext server", "no descriptors left"} {
+		if i >= len(msg.Refused) || msg.Refused[i].Conn != i+1 || !strings.Contains(msg.Refused[i].Reason, want) {
+			t.Errorf("refused %+v, want %q for number %d", msg.Refused, want, i+1)
+		}
+	}
+	if msg.Room != int(before)-1 || u.Stats().Adopted != 1 {
+		t.Errorf("room for %d after %d, ledger %+v", msg.Room, before, u.Stats())
+	}
+	clients[0].ask("/")
+	clients[0].answer()
+
+	go func() { _ = u.Stop(t.Context()) }()
+	<-u.Draining()
+	_, server := pair(t)
+	o.offers(names[:1], server)
+	if msg := o.taken(); len(msg.Refused) != 1 || !strings.Contains(msg.Refused[0].Reason, "stopping") {
+		t.Errorf("while stopping: %+v", msg)
+	}
+}
+
+// TestOfferThatCannotBeRead has no answer: the old process must not think that its
+// connections were taken.
+func TestOfferThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	becomesCurrent(t, u, o)
+	b, err := wire.Append(nil, wire.Offer, "not an offer")
+	must(t, err)
+	c, server := pair(t)
+	rc, err := server.(*net.TCPConn).SyscallConn()
+	must(t, err)
+	must(t, rc.Control(func(s uintptr) { must(t, fd.Send(o.ctl.(*net.UnixConn), b, []int{int(s)})) }))
+	if _, err := wire.Read(o.ctl); !errors.Is(err, io.EOF) {
+		t.Errorf("the old process heard %v", err)
+	}
+	must(t, server.Close())
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection is held: %v", err)
+	}
+}
+
+// TestMismatchIsLogged: when the two processes count differently somebody must know.
+func TestMismatchIsLogged(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	u, o := newChild(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	becomesCurrent(t, u, o)
+	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
+	must(t, o.ctl.Close())
+	<-u.inherited.parent.gone
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "moved=3 adopted=0") {
+		t.Error(log.String())
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,131 @@
+//go:build unix
+
+package fd
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func control(t *testing.T) (ours, theirs *net.UnixConn) {
+	t.Helper()
+	a, end, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Conn(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a.(*net.UnixConn), b.(*net.UnixConn)
+}
+
+// TestSend: as many descriptors as a message may carry arrive with its first byte,
+// close-on-exec, and each message's are its own.
+func TestSend(t *testing.T) {
+	t.Parallel()
+	ours, theirs := control(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	files := make([]int, MaxFiles)
+	for i := range files {
+		files[i] = int(w.Fd())
+	}
+	if err := Send(ours, []byte("all"), files); err != nil {
+		t.Fatal(err)
+	}
+	if err := Send(ours, []byte("one"), files[:1]); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	in := NewReceiver(theirs)
+	for i, want := range []int{MaxFiles, 0, 0, 1, 0, 0} {
+		if _, err := io.ReadFull(in, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		got := in.Take()
+		if len(got) != want {
+			t.Errorf("%d descriptors with byte %d, want %d", len(got), i, want)
+		}
+		for _, s := range got {
+			flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(s), syscall.F_GETFD, 0)
+			if errno != 0 || flags&syscall.FD_CLOEXEC == 0 {
+				t.Fatalf("flags %x, %v", flags, errno)
+			}
+			if err := Close(s); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a descriptor is left: %v", err)
+	}
+}
+
+// TestAwait: it returns for bytes, which stay, for the end and at the deadline;
+// AwaitEnd not for bytes.
+func TestAwait(t *testing.T) {
+	t.Parallel()
+	ours, theirs := control(t)
+	rc, err := theirs.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := time.Unix(1, 0)
+	if err := theirs.SetReadDeadline(past); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Await(rc); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Await = %v", err)
+	}
+	if err := theirs.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	go ours.Write([]byte("xy"))
+	for range 2 {
+		if n, err := Await(rc); n != 1 || err != nil {
+			t.Errorf("Await = %d, %v", n, err)
+		}
+	}
+	ended := make(chan error)
+	go func() { ended <- AwaitEnd(rc) }()
+	for _, want := range []error{os.ErrDeadlineExceeded, nil} {
+		switch want {
+		case nil:
+			if _, err := io.ReadFull(theirs, make([]byte, 2)); err != nil {
+				t.Fatal(err)
+			}
+			go func() { ended <- AwaitEnd(rc) }()
+			ours.Close()
+		default:
+			if err := theirs.SetReadDeadline(past); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-ended; !errors.Is(err, want) {
+			t.Errorf("AwaitEnd = %v, want %v", err, want)
+		}
+		if err := theirs.SetReadDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := Await(rc); n != 0 || err != nil {
+		t.Errorf("Await at the end = %d, %v", n, err)
+	}
+}
+
+func TestFree(t *testing.T) {
+	t.Parallel()
+	if n := Free(); n < 10 {
+		t.Errorf("Free = %d", n)
+	}
+}
