@@ -29,7 +29,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	nc, err := a.ln.Accept()
 	if c, ok := nc.(*conn); ok && a.moves {
 		if _, ok := transport(c.Conn); ok {
-			c.srv = (*server)(a)
+			c.srv.Store((*server)(a))
 		}
 	}
 	if err != nil || tracked(nc) != nil {

@@ -2,10 +2,10 @@ package core
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -86,72 +86,107 @@ func (u *Upgrader) adoptConns(conns []wire.Conn, files []int) (starts []func(), 
 // adoptConn takes one connection over, and returns what begins to look after it.
 // The descriptor is closed or the connection's.
 func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
-	srv, handler := u.serverFor(what.Listener), adopters.find(what.Name)
-	switch {
-	case u.State() >= StateStopping:
-		err = errors.New("the new process is stopping")
-	case what.Name != "" && handler == nil:
-		err = fmt.Errorf("the new process has no OnAdopt for %q", what.Name)
-	case what.Name == "" && srv == nil:
-		err = errors.New("the new process has no plaintext server for it")
-	}
-	if err != nil {
-		_ = fd.Close(s)
-		return nil, err
-	}
+	handler := adopters.find(what.Name)
 	nc, err := fd.Conn(s)
 	if err != nil {
 		return nil, err
 	}
-	c := u.conns.adopt(nc, srv, what)
-	if c == nil {
-		_ = nc.Close()
-		return nil, errors.New("the new process has ended its drain")
+	srv := u.serverFor(what.Listener, nc.LocalAddr())
+	switch {
+	case u.State() >= StateStopping:
+		err = errors.New("the new process is stopping")
+	case what.Name != "" && handler == nil:
+		err = errors.New("the new process has no OnAdopt for it")
+	case what.Name == "" && srv == nil:
+		err = errors.New("the new process has no plaintext server for it")
 	}
-	if srv != nil {
+	var c *conn
+	if err == nil {
+		if c = u.conns.adopt(nc, srv, what); c == nil {
+			err = errors.New("the new process has ended its drain")
+		}
+	}
+	switch {
+	case err != nil:
+		_ = nc.Close()
+		return nil, err
+	case srv != nil:
 		return c.park, nil
 	}
-	return func() {
-		select {
-		case <-u.accepting:
-			handler(c, what.State)
-		case <-u.finished:
+	return func() { u.runAdopter(c, what, handler) }, nil
+}
+
+// runAdopter gives a connection of the program's own to its OnAdopt.
+func (u *Upgrader) runAdopter(c *conn, what wire.Conn, handler func(net.Conn, []byte)) {
+	select {
+	case <-u.accepting:
+	case <-u.finished:
+		_ = c.Close()
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			u.log.Error("an OnAdopt function panicked", "name", what.Name, "panic", p, "stack", string(debug.Stack()))
 			_ = c.Close()
 		}
-	}, nil
+	}()
+	handler(c, what.State)
 }
 
 // serverFor returns the server that a connection belongs to which was accepted from
-// a listener of the old process: the one on the listener with the same words, or
-// else on the same address.
-func (u *Upgrader) serverFor(at *wire.Listener) *server {
+// a listener of the old process: the one whose listener has the connection's local
+// address, or the same words.
+func (u *Upgrader) serverFor(at *wire.Listener, local net.Addr) (found *server) {
 	if at == nil {
 		return nil
 	}
 	u.serverMu.Lock()
 	defer u.serverMu.Unlock()
-	var same *server
+	best := 0
 	for _, s := range u.servers {
 		l, ok := s.ln.(*listener)
 		if !ok || !s.moves {
 			continue
 		}
+		rank := 2 * accepts(l.Addr(), local)
 		if l.network == at.Network && l.address == at.Address {
-			return s
+			rank++ // and alone where a firewall changes local addresses (TPROXY)
 		}
-		bound := inherited{Listener: l, network: l.network}
-		if same == nil && bound.boundTo(at.Network, at.Address) {
-			same = s
+		if rank > best {
+			found, best = s, rank
 		}
 	}
-	return same
+	return found
+}
+
+// accepts says how well a listener's address fits a connection's local one: 0 not at
+// all, 1 as one that is bound to all addresses, 2 as the very one.
+func accepts(listener, local net.Addr) int {
+	switch l := listener.(type) {
+	case *net.TCPAddr:
+		c, ok := local.(*net.TCPAddr)
+		switch {
+		case !ok || c.Port != l.Port:
+			return 0
+		case c.IP.Equal(l.IP):
+			return 2
+		case l.IP.IsUnspecified():
+			return 1
+		}
+	case *net.UnixAddr:
+		if c, ok := local.(*net.UnixAddr); ok && samePath(l.Name, c.Name) {
+			return 2
+		}
+	}
+	return 0
 }
 
 // park looks after an adopted connection until a request comes, and then gives it to
 // its server: so its idle time goes on, and a client that has gone is not served.
 func (c *conn) park() {
-	_ = c.SetReadDeadline(c.patience())
-	n, err := c.readNext(nil)
+	srv := c.srv.Load()
+	_ = c.Conn.SetReadDeadline(c.patience(srv))
+	n, err := c.readNext(srv, nil)
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.pending() {
 		n = 1 // it came in time, on its way here
 	}
@@ -159,12 +194,12 @@ func (c *conn) park() {
 		_ = c.Close() // moved on, gone, or idle for too long
 		return
 	}
-	_ = c.SetReadDeadline(noDeadline)
+	_ = c.Conn.SetReadDeadline(noDeadline)
 	c.unused = false
 	c.idle.Store(c.table.now())
 	select {
-	case c.srv.adopted <- c:
-	case <-c.srv.u.finished:
+	case srv.adopted <- c:
+	case <-srv.u.finished:
 		_ = c.Close()
 	}
 }

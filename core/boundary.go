@@ -13,11 +13,33 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// readBuffer is the size of the buffer that net/http reads requests through. It
-// reads more only when it has consumed what is in there, or into what is free of
-// it: so a Read between two requests that has room for all of it proves that
-// net/http holds no byte of the next request. selfTest checks that.
+// readBuffer is the size of the buffer that net/http reads requests through.
 const readBuffer = 4096
+
+// waitStep is where net/http is between two requests. It says idle, sets the deadline
+// of the wait, makes sure that four bytes of the next request are in its buffer, which
+// takes a Read if there are fewer, and sets the deadline of the request. A Read in
+// between that has room for the whole buffer proves that there is nothing in it.
+// selfTest checks all that.
+type waitStep uint8
+
+const (
+	notWaiting  waitStep = iota // a request is read or answered, or none has been
+	saidIdle                    // by ConnState
+	waitsForOne                 // the deadline of the wait is set
+)
+
+// SetReadDeadline follows net/http's steps. Our own deadlines are set on c.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	switch c.step {
+	case saidIdle:
+		c.step = waitsForOne
+	case waitsForOne:
+		c.step = notWaiting
+		c.begun.Store(true)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
 
 // waitPhase is where a connection is with the wait for its next request. The
 // goroutine that serves it goes from waitsNot to waits and back; the mover goes
@@ -42,7 +64,7 @@ func (c *conn) atBoundary(b []byte) bool {
 		return true
 	case connIdle:
 		// HTTP/2 reads in other ways, and says idle before its first request.
-		if c.http1.Load() && len(b) == readBuffer {
+		if c.http1.Load() && c.step == waitsForOne && len(b) == readBuffer {
 			return true
 		}
 		c.begun.Store(true) // the rest of it is in net/http's buffer
@@ -58,11 +80,14 @@ func (c *conn) atBoundary(b []byte) bool {
 // set before the mover is looked for; there the mover is set before the phase is
 // looked at. And once the mover has woken the connection, this side waits until
 // the deadline that it did so with is set, because net/http sets its own next.
-func (c *conn) readNext(b []byte) (int, error) {
+func (c *conn) readNext(srv *server, b []byte) (int, error) {
+	if farewell(c.farewell.Load()) == farewellMoved {
+		return 0, io.EOF // net/http may look once more, for HTTP/2
+	}
 	for {
 		c.wait.Store(uint32(waits))
 		if m := c.table.mover.Load(); m != nil && !c.stays {
-			c.stopWaiting()
+			c.stopWaiting(srv)
 			if err := m.leave(c, c.description()); err == nil {
 				return 0, io.EOF
 			}
@@ -70,13 +95,13 @@ func (c *conn) readNext(b []byte) (int, error) {
 			continue
 		}
 		n, err := c.waitOrRead(b)
-		if c.stopWaiting() && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.stays {
-			continue // to move it
+		if c.stopWaiting(srv) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue // to move it, if it has not been refused meanwhile
 		}
 		if n > 0 && b != nil {
 			c.begun.Store(true)
-			if c.is(connNew) {
-				c.preface = isPreface(b[:n])
+			if c.is(connNew) && !(srv.h2c && isPreface(b[:n])) {
+				c.http1.Store(true)
 			}
 		}
 		return n, err
@@ -96,26 +121,26 @@ func (c *conn) waitOrRead(b []byte) (int, error) {
 
 // stopWaiting ends the wait, and reports whether the mover has woken the connection.
 // If so, the deadline is set to what it was.
-func (c *conn) stopWaiting() (wasWoken bool) {
+func (c *conn) stopWaiting(srv *server) (wasWoken bool) {
 	if c.wait.CompareAndSwap(uint32(waits), uint32(waitsNot)) {
 		return false
 	}
 	c.table.waking.Lock() // the mover has set the deadline
 	c.wait.Store(uint32(waitsNot))
 	c.table.waking.Unlock()
-	_ = c.SetReadDeadline(c.patience())
+	_ = c.Conn.SetReadDeadline(c.patience(srv))
 	return true
 }
 
 // wake makes a connection that waits for a request look for the mover.
 func (c *conn) wake() {
-	if c.srv == nil || waitPhase(c.wait.Load()) != waits {
+	if waitPhase(c.wait.Load()) != waits {
 		return
 	}
 	c.table.waking.Lock()
 	defer c.table.waking.Unlock()
 	if c.wait.CompareAndSwap(uint32(waits), uint32(woken)) {
-		_ = c.SetReadDeadline(longAgo)
+		_ = c.Conn.SetReadDeadline(longAgo)
 	}
 }
 
@@ -127,8 +152,8 @@ var (
 
 // patience is when net/http ends the wait for the next request: the deadline that
 // was set before the mover set its own. The zero time is never.
-func (c *conn) patience() time.Time {
-	h := c.srv.inner
+func (c *conn) patience(srv *server) time.Time {
+	h := srv.inner
 	d := h.IdleTimeout
 	if c.unused || c.is(connNew) {
 		d = h.ReadHeaderTimeout
@@ -168,13 +193,13 @@ func transport(nc net.Conn) (syscall.Conn, bool) {
 // connections over. While a chunked body is read, one byte may also be what is
 // free in the buffer, and HTTP/2 reads as many as a frame has.
 func (c *conn) isBackgroundRead() bool {
-	return c.is(connActive) && c.table.mover.Load() != nil && !c.chunked && (!c.preface || c.http1.Load())
+	return c.is(connActive) && c.table.mover.Load() != nil && !c.chunked && c.http1.Load()
 }
 
 // noteRequest: a handler is about to run for an HTTP/1 request.
 func (c *conn) noteRequest(r *http.Request) {
 	if !c.http1.Load() {
-		c.http1.Store(true)
+		c.http1.Store(true) // its first bytes did not tell
 	}
 	if r.ContentLength < 0 {
 		c.chunked = true // until it is idle
@@ -202,7 +227,8 @@ func (c *conn) watch() (int, error) {
 }
 
 // movable reports whether the connection will move when the request that it carries
-// has been answered.
+// has been answered. In the last stretch of a drain it is not relied upon: a client
+// that always sends ahead has no boundary to move at.
 func (c *conn) movable(r *http.Request) bool {
-	return c.srv != nil && !c.stays && r.ProtoMajor == 1 && c.table.mover.Load() != nil
+	return c.srv.Load() != nil && !c.stays && r.ProtoMajor == 1 && c.table.mover.Load() != nil && !c.table.late.Load()
 }

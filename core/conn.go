@@ -42,12 +42,14 @@ type conn struct {
 	net.Conn
 	table *connTable
 	from  *listener // nil when the program brought the listener
-	srv   *server   // speaks HTTP on this very connection, so that it can move; else nil
 	outer *tls.Conn // over this one, if there is TLS; guarded by table.mu
+
+	// srv speaks HTTP on this very connection, so that it can move; else nil.
+	srv atomic.Pointer[server]
 
 	state    atomic.Int32
 	begun    atomic.Bool   // a byte of the next request has been read
-	http1    atomic.Bool   // it has carried an HTTP/1 request
+	http1    atomic.Bool   // it speaks HTTP/1 and nothing else
 	http2    atomic.Bool   // it has carried an HTTP/2 request
 	requests atomic.Int32  // handlers that run for it
 	idle     atomic.Int64  // since when nothing happens on it, in the table's clock
@@ -56,7 +58,7 @@ type conn struct {
 	closed   atomic.Bool
 
 	// Of the goroutine that serves the connection.
-	preface bool // its first bytes may be those of HTTP/2
+	step    waitStep
 	chunked bool // the body of the request being answered is chunked
 	unused  bool // came without having carried a request
 	stays   bool // the next generation has refused it
@@ -65,10 +67,10 @@ type conn struct {
 // Read notes that a request has begun: from its first byte on it must be
 // answered, or be counted as cut.
 func (c *conn) Read(b []byte) (int, error) {
-	if c.srv != nil {
+	if srv := c.srv.Load(); srv != nil {
 		switch {
 		case c.atBoundary(b):
-			return c.readNext(b)
+			return c.readNext(srv, b)
 		case len(b) == 1 && c.isBackgroundRead():
 			return c.watch()
 		}
@@ -122,8 +124,8 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 func (c *conn) setState(st connState) {
 	if st == connIdle {
 		c.begun.Store(false)
-		if c.chunked {
-			c.chunked = false
+		if c.srv.Load() != nil {
+			c.step, c.chunked = saidIdle, false
 		}
 		c.idle.Store(c.table.now())
 	}
@@ -162,7 +164,7 @@ func (c *conn) answered() {
 
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
-	if c.srv != nil && !c.http2.Load() {
+	if c.srv.Load() != nil && !c.http2.Load() {
 		return waitPhase(c.wait.Load()) == waits
 	}
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0

@@ -20,9 +20,10 @@ type connTable struct {
 
 	mover  atomic.Pointer[mover] // nil unless connections move to the next generation
 	waking sync.Mutex            // held while the mover wakes a connection
+	late   atomic.Bool           // the last stretch of the drain
 
 	mu      sync.Mutex
-	cut     bool // everything was closed: no more is adopted
+	closed  bool // no more is adopted
 	conns   map[*conn]struct{}
 	ledger  Ledger        // the counts of connections; see Stats
 	changed chan struct{} // a nudge when a connection leaves; room for one
@@ -54,7 +55,8 @@ func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 // adopt takes in a connection that the old process has handed over. It returns nil
 // if it is too late.
 func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
-	c := &conn{Conn: nc, table: t, srv: s, unused: what.Unused}
+	c := &conn{Conn: nc, table: t, unused: what.Unused}
+	c.srv.Store(s)
 	st := connHijacked
 	if s != nil {
 		st = connParked
@@ -64,7 +66,7 @@ func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
 	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cut {
+	if t.closed {
 		return nil
 	}
 	t.conns[c] = struct{}{}
@@ -162,11 +164,18 @@ func (t *connTable) remaining() Remaining {
 	return r
 }
 
+// close ends the adopting of connections.
+func (t *connTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
 // cutAll closes everything that is left, and counts it as cut.
 func (t *connTable) cutAll() Remaining {
 	left := t.remaining()
 	t.mu.Lock()
-	t.ledger.Cut, t.cut = left, true
+	t.ledger.Cut = left
 	t.mu.Unlock()
 	if m := t.mover.Load(); m != nil {
 		m.stop() // it holds the descriptors of those that have no answer

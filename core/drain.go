@@ -162,6 +162,7 @@ func (d *drainer) closeIdle() {
 	if left > window {
 		return
 	}
+	d.conns.late.Store(true)
 	quiet := d.conns.quiet()
 	ticks := int(max(left-2*idleTick, 0)/idleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
@@ -179,6 +180,7 @@ func dismiss(quiet []*conn) {
 
 // cutRest: rung 6.
 func (d *drainer) cutRest(why string) error {
+	d.conns.close()
 	dismiss(d.conns.quiet())
 	left := d.conns.remaining()
 	if left.none() {

@@ -19,8 +19,10 @@ import (
 // HandOff returns when the next generation has the connection: c is then closed in
 // this process only, and the client notices nothing. With an error, which is
 // ErrNotMoved, c is the caller's as before: say goodbye on it. That is so on a
-// stop, under TLS (the keys stay here), without room in the new process, and if that
-// has no OnAdopt for the name. Any goroutine may call it.
+// stop, under TLS (the keys stay here) and for any other wrapper around the
+// connection (pass the one that Hijack returned), without room in the new process,
+// and if that has no OnAdopt for the name. If the new process does not answer until
+// this one's drain has to end, c is closed. Any goroutine may call it.
 func HandOff(c net.Conn, name string, state []byte) error {
 	err := handOff(c, name, state)
 	if err != nil {
@@ -30,8 +32,8 @@ func HandOff(c net.Conn, name string, state []byte) error {
 }
 
 func handOff(nc net.Conn, name string, state []byte) error {
-	if name == "" {
-		return errors.New("a name is needed, the one that OnAdopt is given")
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", maxName)
 	}
 	if len(state) > maxState {
 		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), maxState)
@@ -53,7 +55,10 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	}
 	m := u.conns.mover.Load()
 	if m == nil {
-		return errNoTaker
+		if u.State() == StateDraining {
+			return errNoTaker
+		}
+		return errNoNext
 	}
 	what := wire.Conn{Name: name, State: state}
 	if tracked {
@@ -72,8 +77,10 @@ func handOff(nc net.Conn, name string, state []byte) error {
 
 // OnAdopt sets what takes over the connections that the old process passes to HandOff
 // with this name. It is called in a goroutine of its own for each, once this
-// process is current, and the connection is its to close. Set it before Ready; nil
-// removes it, and a second one for the same name replaces the first.
+// process is current, and the connection is its to close. The socket itself, a
+// *net.TCPConn or *net.UnixConn, is behind c's NetConn method. If it panics, that is
+// logged and the connection closed. Set it before Ready; nil removes it, and a second
+// one for the same name replaces the first.
 func OnAdopt(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
 
 // adopters holds what was given to OnAdopt.

@@ -23,22 +23,24 @@ import (
 // upgrades, whatever they ask for and however long they think between two requests.
 func TestMoveKeepsConnections(t *testing.T) {
 	type run struct {
-		name string
-		cfg  load.Config
+		name     string
+		cfg      load.Config
+		upgrades int
 	}
 	var runs []run
 	for _, k := range load.Kinds() {
-		runs = append(runs, run{k.Name, k.Config})
+		runs = append(runs, run{k.Name, k.Config, 20})
 	}
+	runs[0].upgrades = 100
 	for _, think := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond} {
-		runs = append(runs, run{"think " + think.String(), load.Config{Think: think}})
+		runs = append(runs, run{"think " + think.String(), load.Config{Think: think}, 50})
 	}
 	for _, r := range runs {
 		t.Run(r.name, func(t *testing.T) {
 			a := start(t, "app")
 			r.cfg.Addr, r.cfg.Clients = a.expect("ready", 0).Addrs[0], 64
 			load := load.Start(r.cfg)
-			upgradeTimes(a, 100)
+			upgradeTimes(a, r.upgrades)
 			res := load.Stop()
 			t.Log(res)
 			if res.Failed != 0 || res.Requests == 0 || res.Connects != 64 {

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// maxState bounds what a program sends along with a connection of its own, so
-	// that a frame has room for it.
+	// maxState and maxName bound what a program sends along with a connection of its
+	// own, so that a frame has room for it.
 	maxState = wire.MaxPayload / 2
+	maxName  = 255
 	// answerPoll is how often the old process looks whether the new one, which
 	// owes it an answer, lives. Its end is mostly seen at once; a wrapper script
 	// may keep the control socket open.
@@ -29,11 +30,12 @@ const (
 var (
 	errNoRoom    = errors.New("the new process has no descriptors left for it")
 	errNoTaker   = errors.New("the new process does not take connections over")
+	errNoNext    = errors.New("this process stops, and there is no new one")
 	errTakerGone = errors.New("the new process is gone")
 	// errStopMoving: the drain is over.
 	errStopMoving = errors.New("the drain has ended")
-	// errNoAnswer: it may have moved. Nobody reads from it here any more.
-	errNoAnswer = errors.New("the new process has not answered")
+	// errNoAnswer: it may have moved, so nobody reads from it here any more.
+	errNoAnswer = errors.New("it is not known whether the new process has it")
 )
 
 // mover is rung 1 of the drain: it hands the connections of this generation to the
@@ -50,9 +52,11 @@ type mover struct {
 	done   chan struct{} // closed when no more is moved
 	why    error         // valid once done
 
-	once sync.Once
-	room int    // how many more the new process takes
-	held *offer // did not go into the last batch
+	once   sync.Once
+	room   int    // how many more the new process takes
+	held   *offer // did not go into the last batch
+	full   bool   // that there is no room was logged
+	unsure bool   // an offer had no answer
 }
 
 // offer is one connection on its way.
@@ -60,6 +64,19 @@ type offer struct {
 	wire.Conn
 	s      int        // its descriptor, open until there is an answer
 	answer chan error // room for one; nil: it has moved
+}
+
+// maxBatch bounds the encoded size of a batch, in bytes.
+const maxBatch = wire.MaxPayload - 1<<10
+
+// size is an upper bound of what the offer takes in a frame: base64, and JSON that
+// escapes every byte.
+func (o *offer) size() int {
+	n := 200 + 6*len(o.Name) + len(o.State)*4/3
+	if o.Listener != nil {
+		n += 6 * (len(o.Listener.Network) + len(o.Listener.Address))
+	}
+	return n
 }
 
 // newMover returns nil if next takes no connections.
@@ -77,7 +94,10 @@ func newMover(next *successor, table *connTable, log *slog.Logger) *mover {
 }
 
 // start lets the connections move. Until then those that offer themselves wait.
-func (m *mover) start() { close(m.begin) }
+func (m *mover) start() {
+	_ = m.ctl.SetDeadline(noDeadline) // commit had one
+	close(m.begin)
+}
 
 // leave moves c to the next generation. On an error c stays, with nothing read
 // from it.
@@ -135,7 +155,7 @@ func (m *mover) run() {
 	if m.held != nil {
 		m.held.answer <- m.why
 	}
-	if !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errNoAnswer) {
+	if !errors.Is(m.why, errStopMoving) {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
 	}
 }
@@ -161,11 +181,11 @@ func (m *mover) next(more bool) (o *offer) {
 
 // collect adds the offers that wait to the first one, as many as go into a frame.
 func (m *mover) collect(first *offer) []*offer {
-	batch, state := []*offer{first}, len(first.State)
+	batch, size := []*offer{first}, first.size()
 	for len(batch) < min(fd.MaxFiles, m.room) {
 		select {
 		case o := <-m.offers:
-			if state += len(o.State); state > maxState {
+			if size += o.size(); size > maxBatch {
 				m.held = o
 				return batch
 			}
@@ -181,16 +201,15 @@ func (m *mover) collect(first *offer) []*offer {
 func (m *mover) hand(batch []*offer) error {
 	answers := make([]error, len(batch))
 	var end error
-	switch {
-	case m.room <= 0:
+	if m.room <= 0 {
 		fill(answers, errNoRoom)
-	default:
-		taken, err := m.exchange(batch)
-		if err != nil {
-			fill(answers, err)
-			end = err
-			break
+		m.noteFull()
+	} else if taken, err := m.exchange(batch); err != nil {
+		fill(answers, err)
+		if end = err; errors.Is(err, errNoAnswer) {
+			end, m.unsure = errStopMoving, true
 		}
+	} else {
 		m.room = taken.Room
 		for _, r := range taken.Refused {
 			if r.Conn >= 0 && r.Conn < len(answers) {
@@ -203,6 +222,13 @@ func (m *mover) hand(batch []*offer) error {
 		o.answer <- answers[i]
 	}
 	return end
+}
+
+func (m *mover) noteFull() {
+	if !m.full {
+		m.full = true
+		m.log.Warn("the new process has no descriptors left for more connections; the rest stays and is asked to reconnect")
+	}
 }
 
 func (m *mover) count(answers []error) {
@@ -247,9 +273,15 @@ func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 		return taken, m.failed(err)
 	}
 	if f.Type != wire.Taken {
-		return taken, fmt.Errorf("the new process sent a %v frame instead of taken", f.Type)
+		err = fmt.Errorf("a %v frame instead of taken", f.Type)
+	} else {
+		err = f.Decode(&taken)
 	}
-	return taken, f.Decode(&taken)
+	if err != nil {
+		m.log.Error("the new process is not understood any more; what it was offered last is given up", "error", err)
+		return taken, errNoAnswer
+	}
+	return taken, nil
 }
 
 // awaitAnswer returns when there is an answer to read. As long as the new process
@@ -303,7 +335,7 @@ func (m *mover) stop() {
 // settle is the end of a drain: the new process hears how many have moved.
 func (m *mover) settle() {
 	m.stop()
-	if !errors.Is(m.why, errStopMoving) {
+	if m.unsure || !errors.Is(m.why, errStopMoving) {
 		return
 	}
 	m.table.mu.Lock()

@@ -116,6 +116,11 @@ func WithReadyCheck(check func(context.Context) error) Option {
 // process and the others of an upgrade: idle plaintext HTTP/1 connections, and those
 // that the program passes to HandOff. Left out: true. Both processes must agree, or
 // the connections stay with the old one, which asks their clients to reconnect.
+//
+// For a connection that has moved, the new process calls ConnContext and ConnState
+// anew, with its next request; in the old one ConnState hears that it is closed.
+// Switch it off for a program whose requests depend on what an earlier one has left
+// with the connection (NTLM, a limit for each connection).
 func WithConnectionHandoff(on bool) Option {
 	return func(c *config) { c.handoff = on }
 }

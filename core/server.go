@@ -35,6 +35,7 @@ type server struct {
 	connCtx   func(context.Context, net.Conn) context.Context
 
 	moves   bool       // its connections can move: nothing is between them and net/http
+	h2c     bool       // they may speak HTTP/2
 	adopted chan *conn // moved here, with a request to read
 
 	foreign foreignConns
@@ -60,6 +61,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		return err
 	}
 	s.inner = s.newInner()
+	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
 	if useTLS {
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
@@ -189,7 +191,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ProtoMajor >= 2 {
 		c.http2.Store(true)
-	} else if c.srv != nil {
+	} else if c.srv.Load() != nil {
 		c.noteRequest(r)
 	}
 	c.requests.Add(1)
@@ -219,7 +221,9 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {
-		ctx = s.connCtx(ctx, exposed(nc))
+		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
+			c.srv.Store(nil) // its requests can't be followed
+		}
 	}
 	return ctx
 }
