@@ -122,19 +122,19 @@ func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 func TestAdoptRefuses(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
-	addr := u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	certFile, keyFile, _ := certificate(t)
 	ln, err := u.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	must(t, err)
 	must(t, u.AttachTLS(&http.Server{Handler: http.NotFoundHandler()}, ln, certFile, keyFile))
 	becomesCurrent(t, u, o)
 	names := []wire.Conn{
-		{Listener: &wire.Listener{Network: "tcp", Address: addr}}, // by its address
+		{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}},
 		{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:1"}},
 		{Listener: &wire.Listener{Network: "tcp4", Address: "127.0.0.1:0"}}, // speaks TLS
 		{Name: "nobody"},
 		{},
-		{Listener: &wire.Listener{Network: "tcp", Address: addr}}, // its descriptor did not arrive
+		{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}}, // its descriptor did not arrive
 	}
 	var conns []net.Conn
 	var clients []*client
@@ -145,7 +145,7 @@ func TestAdoptRefuses(t *testing.T) {
 	before := u.room.Load()
 	o.offers(names, conns...)
 	msg := o.taken()
-	for i, want := range []string{"no plaintext server", "no plaintext server", `no OnAdopt for "nobody"`, "no plaintext server", "no descriptors left"} {
+	for i, want := range []string{"no plaintext server", "no plaintext server", "no OnAdopt", "no plaintext server", "no descriptors left"} {
 		if i >= len(msg.Refused) || msg.Refused[i].Conn != i+1 || !strings.Contains(msg.Refused[i].Reason, want) {
 			t.Errorf("refused %+v, want %q for number %d", msg.Refused, want, i+1)
 		}
@@ -155,6 +155,11 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 	clients[0].ask("/")
 	clients[0].answer()
+	for _, c := range clients[1:] {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("a refused connection is held: %v", err)
+		}
+	}
 
 	go func() { _ = u.Stop(t.Context()) }()
 	<-u.Draining()
@@ -162,6 +167,35 @@ func TestAdoptRefuses(t *testing.T) {
 	o.offers(names[:1], server)
 	if msg := o.taken(); len(msg.Refused) != 1 || !strings.Contains(msg.Refused[0].Reason, "stopping") {
 		t.Errorf("while stopping: %+v", msg)
+	}
+}
+
+// TestAccepts: a connection's local address says which listener it came from.
+func TestAccepts(t *testing.T) {
+	t.Parallel()
+	tcp := func(s string) net.Addr {
+		a, err := net.ResolveTCPAddr("tcp", s)
+		must(t, err)
+		return a
+	}
+	unix := func(s string) net.Addr { return &net.UnixAddr{Net: "unix", Name: s} }
+	for _, tt := range []struct {
+		listener, local net.Addr
+		want            int
+	}{
+		{tcp("127.0.0.1:80"), tcp("127.0.0.1:80"), 2},
+		{tcp("[::]:80"), tcp("127.0.0.1:80"), 1},
+		{tcp("0.0.0.0:80"), tcp("127.0.0.1:80"), 1},
+		{tcp("127.0.0.1:80"), tcp("127.0.0.2:80"), 0},
+		{tcp("[::]:80"), tcp("127.0.0.1:81"), 0},
+		{unix("a.sock"), unix("./a.sock"), 2},
+		{unix("a.sock"), unix("b.sock"), 0},
+		{unix("a.sock"), tcp("127.0.0.1:80"), 0},
+		{tcp("[::]:80"), nil, 0},
+	} {
+		if got := accepts(tt.listener, tt.local); got != tt.want {
+			t.Errorf("accepts(%v, %v) = %d, want %d", tt.listener, tt.local, got, tt.want)
+		}
 	}
 }
 
@@ -184,6 +218,43 @@ func TestOfferThatCannotBeRead(t *testing.T) {
 	must(t, server.Close())
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection is held: %v", err)
+	}
+}
+
+// TestOnAdopt is called once the process is current, and a panic of it ends its
+// connection alone.
+func TestOnAdopt(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	called := make(chan State, 1)
+	OnAdopt("panics", func(_ net.Conn, state []byte) {
+		called <- u.State()
+		panic(string(state))
+	})
+	defer OnAdopt("panics", nil)
+	ready := make(chan error, 1)
+	go func() { ready <- u.Ready() }()
+	o.hears(wire.Ready)
+	c, server := pair(t)
+	o.offers([]wire.Conn{{Name: "panics", State: []byte("at once")}}, server)
+	o.taken()
+	o.says(wire.Commit, wire.CommitMsg{})
+	must(t, <-ready)
+	if st := <-called; st != StateCurrent {
+		t.Errorf("called while %v", st)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection is held: %v", err)
+	}
+}
+
+// TestNothingIsAdoptedAfterTheDrain: nobody would look after it.
+func TestNothingIsAdoptedAfterTheDrain(t *testing.T) {
+	t.Parallel()
+	table := newConnTable(nil)
+	table.close()
+	if c := table.adopt(nil, nil, wire.Conn{}); c != nil {
+		t.Error("adopted")
 	}
 }
 

@@ -34,7 +34,8 @@ func (l *listFlag) String() string     { return strings.Join(*l, " ") }
 func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
 
 // playApp is an ordinary program on gracex. A file "mode" beside it makes the
-// generation that finds it misbehave; a file "listen" replaces its addresses.
+// generation that finds it misbehave; a file "listen" replaces its addresses, a file
+// "drain" its drain timeout.
 func playApp() {
 	var listen listFlag
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
@@ -46,6 +47,8 @@ func playApp() {
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	handoff := flag.Bool("handoff", true, "let connections move")
 	wrap := flag.Bool("wrap", false, "hide the descriptors of connections")
+	h2c := flag.Bool("h2c", false, "HTTP/2 without TLS, too")
+	forget := flag.Bool("forget", false, "a ConnContext that drops what it is given")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
 	if *graceful {
@@ -53,6 +56,11 @@ func playApp() {
 	}
 	if b, err := os.ReadFile("listen"); err == nil {
 		listen = strings.Fields(string(b))
+	}
+	if b, err := os.ReadFile("drain"); err == nil {
+		if *drain, err = time.ParseDuration(string(b)); err != nil {
+			panic(err)
+		}
 	}
 	if *addr != "" {
 		listen = append(listen, "tcp,"+*addr)
@@ -109,7 +117,7 @@ func playApp() {
 	}
 	var addrs []string
 	err := Run(func(u *Upgrader) error {
-		for _, l := range listen {
+		for i, l := range listen {
 			network, address, _ := strings.Cut(l, ",")
 			open := func() (net.Listener, error) { return u.Listen(context.Background(), network, address) }
 			if network == networkFD {
@@ -123,7 +131,16 @@ func playApp() {
 			if *wrap {
 				ln = hiding{ln}
 			}
-			if err := u.Attach(appServer(u), ln); err != nil {
+			srv := appServer(u, i)
+			if *h2c {
+				srv.Protocols = new(http.Protocols)
+				srv.Protocols.SetHTTP1(true)
+				srv.Protocols.SetUnencryptedHTTP2(true)
+			}
+			if *forget {
+				srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
+			}
+			if err := u.Attach(srv, ln); err != nil {
 				return err
 			}
 		}
@@ -215,14 +232,15 @@ func dieAdopting(u *Upgrader) {
 
 // connInfo is what a server knows of the connection that a request came on.
 type connInfo struct {
+	Server  int    // which of the program's
 	Remote  string // as the request says
 	Context string // as ConnContext was told
 	Local   string
 	States  map[string]int // how often ConnState was told what, on all connections
 }
 
-// appServer is a server with hooks of its own.
-func appServer(u *Upgrader) *http.Server {
+// appServer is the n-th server, with hooks of its own.
+func appServer(u *Upgrader, n int) *http.Server {
 	type key struct{}
 	var mu sync.Mutex
 	states := map[string]int{}
@@ -232,7 +250,7 @@ func appServer(u *Upgrader) *http.Server {
 		defer mu.Unlock()
 		remote, _ := r.Context().Value(key{}).(string)
 		local := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
-		_ = json.NewEncoder(w).Encode(connInfo{Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
+		_ = json.NewEncoder(w).Encode(connInfo{Server: n, Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
 	})
 	return &http.Server{
 		Handler: mux,

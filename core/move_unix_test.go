@@ -180,6 +180,9 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	second := connect(t, addr) // half a request after a whole one
 	second.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\nHost: a")
 	second.answer()
+	line := connect(t, addr) // the same, and net/http has nothing in its buffer
+	line.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\n")
+	line.answer()
 	body := connect(t, addr)
 	body.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
 	gone := connect(t, addr) // sends half a request and leaves
@@ -197,7 +200,7 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	garbage.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
 	garbage.answer()
 	// The half ones have been read.
-	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Requests < 8; st = getJSON[Ledger](t, addr, "/stats") {
+	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Requests < 9; st = getJSON[Ledger](t, addr, "/stats") {
 		time.Sleep(time.Millisecond)
 		if t.Context().Err() != nil {
 			t.Fatalf("%+v", st)
@@ -212,8 +215,9 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 
 	half.send("TP/1.1\r\nHost: app\r\n\r\n")
 	second.send("pp\r\n\r\n")
+	line.send("Host: app\r\n\r\n")
 	body.send("67890")
-	for name, c := range map[string]*client{"half": half, "second": second, "body": body} {
+	for name, c := range map[string]*client{"half": half, "second": second, "line": line, "body": body} {
 		resp := c.answer()
 		if got := resp.Header.Get("X-Generation"); resp.StatusCode != 200 || got != "0" {
 			t.Errorf("%s: %s by generation %s", name, resp.Status, got)
@@ -306,6 +310,10 @@ func TestMoveWithFewDescriptors(t *testing.T) {
 	for _, c := range clients {
 		c.ask("/")
 		resp := c.answer()
+		if resp.Header.Get("X-Generation") == "0" && !resp.Close { // before it could offer itself
+			c.ask("/")
+			resp = c.answer()
+		}
 		by[resp.Header.Get("X-Generation")]++
 		if stayed := resp.Header.Get("X-Generation") == "0"; stayed != resp.Close {
 			t.Errorf("generation %s answers, close %v", resp.Header.Get("X-Generation"), resp.Close)
@@ -406,7 +414,7 @@ func TestHandOff(t *testing.T) {
 		upgrade1(a, gen)
 		if gen == 0 {
 			line, err := unknown.r.ReadString('\n')
-			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, `no OnAdopt for "unheard of"`) {
+			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, "no OnAdopt") {
 				t.Errorf("%q, %v", line, err)
 			}
 		}

@@ -1,0 +1,147 @@
+//go:build unix
+
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMoveBesideHTTP2: a server that speaks HTTP/2 without TLS, too. Its unused
+// connections move, once; those that speak HTTP/1 move; HTTP/2 goes on to its end,
+// whatever the size of its frames.
+func TestMoveBesideHTTP2(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-h2c")
+	first := a.expect("ready", 0)
+	addr := first.Addrs[0]
+	unused, used := connect(t, addr), connect(t, addr)
+	used.ask("/")
+	used.answer()
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	body, w := io.Pipe()
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := (&http.Client{Transport: tr}).Post("http://"+addr+"/", "text/plain", body)
+		if err == nil {
+			b, rerr := io.ReadAll(resp.Body)
+			if err = rerr; string(b) != "123456789" || resp.ProtoMajor != 2 {
+				err = fmt.Errorf("%s, %q, %v", resp.Proto, b, rerr)
+			}
+		}
+		answered <- err
+	}()
+	_, err := io.WriteString(w, "123")
+	must(t, err)
+	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Connections < 4; st = getJSON[Ledger](t, addr, "/stats") {
+		time.Sleep(time.Millisecond)
+	}
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	for _, c := range "456789" { // a frame each
+		_, err := io.WriteString(w, string(c))
+		must(t, err)
+	}
+	must(t, w.Close())
+	must(t, <-answered)
+	tr.CloseIdleConnections()
+	a.expect("end", 0)
+	for _, c := range []*client{unused, used} {
+		c.ask("/")
+		if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+			t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
+		}
+	}
+	if st := getJSON[Ledger](t, addr, "/stats"); st.Adopted != 2 {
+		t.Errorf("ledger %+v", st)
+	}
+}
+
+// TestMoveUnseenRequests: a request that the program's handler does not see, or that
+// can't be followed to its connection, does not count as one for ever.
+func TestMoveUnseenRequests(t *testing.T) {
+	t.Parallel()
+	for flag, request := range map[string]string{
+		"-forget=false": "OPTIONS * HTTP/1.1\r\nHost: app\r\n\r\n", // net/http answers
+		"-forget":       "GET / HTTP/1.1\r\nHost: app\r\n\r\n",
+	} {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, "app", "-drain", "2s", flag)
+			first := a.expect("ready", 0)
+			c := connect(t, first.Addrs[0])
+			c.send(request)
+			c.answer()
+			a.signal(first.PID, syscall.SIGUSR2)
+			a.expect("ready", 1)
+			if end := a.expect("end", 0); end.Err != "" {
+				t.Error(end.Err)
+			}
+		})
+	}
+}
+
+// TestMoveToTheSameServer: two listeners that were opened with the same words.
+func TestMoveToTheSameServer(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0")
+	first := a.expect("ready", 0)
+	clients := []*client{connect(t, first.Addrs[0]), connect(t, first.Addrs[1])}
+	upgrade1(a, 0)
+	for i, c := range clients {
+		c.ask("/conn")
+		var info connInfo
+		must(t, json.Unmarshal(c.answer().body, &info))
+		if info.Server != i {
+			t.Errorf("server %d answers, not %d", info.Server, i)
+		}
+	}
+}
+
+// TestMoveOfAnEndlessPipeline: a client that has always more on the way than net/http's
+// buffer holds seldom comes to where it could move. Near the deadline it is asked
+// to leave; it is never cut.
+func TestMoveOfAnEndlessPipeline(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-drain", "1s")
+	first := a.expect("ready", 0)
+	c := connect(t, first.Addrs[0])
+	request := "GET /?d=1ms HTTP/1.1\r\nHost: app\r\nX-Pad: " + strings.Repeat("x", 1000) + "\r\n\r\n"
+	c.send(strings.Repeat(request, 20))
+	a.signal(first.PID, syscall.SIGUSR2)
+	for resp := c.answer(); !resp.Close && resp.Header.Get("X-Generation") == "0"; resp = c.answer() {
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMovePastADeadline: a generation whose own drain is over takes no more
+// connections from the one before it; they are served there.
+func TestMovePastADeadline(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	must(t, os.WriteFile(filepath.Join(a.dir, "drain"), []byte("100ms"), 0o644))
+	c := connect(t, first.Addrs[0])
+	c.ask("/?d=1s")
+	a.expect("handling", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.signal(a.expect("ready", 1).PID, syscall.SIGUSR2)
+	a.expect("ready", 2)
+	c.answer()
+	c.ask("/")
+	if resp := c.answer(); resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
+	}
+}

@@ -1,0 +1,326 @@
+//go:build unix
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// heir is a new process that a test plays for a mover in this one.
+type heir struct {
+	*oldProcess // the same kind of end of a control socket
+	in          *fd.Receiver
+}
+
+// newHeir makes a mover, started, and the other end of its control socket.
+func newHeir(t *testing.T, room int) (*mover, *heir) {
+	t.Helper()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	theirs, err := fd.Conn(end)
+	must(t, err)
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	draining := make(chan struct{})
+	close(draining)
+	table := newConnTable(draining)
+	next := &successor{ctl: ours, room: room, exited: make(chan struct{})}
+	must(t, ours.SetDeadline(longAgo)) // as the commit of ten seconds ago has left it
+	m := newMover(next, table, slog.New(slog.DiscardHandler))
+	table.mover.Store(m)
+	m.start()
+	t.Cleanup(m.stop)
+	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}
+}
+
+// gets reads an Offer, keeps no descriptor of it, and returns what it describes.
+func (h *heir) gets() []wire.Conn {
+	h.t.Helper()
+	must(h.t, h.in.SetReadDeadline(time.Now().Add(patience)))
+	f, err := wire.Read(h.in)
+	must(h.t, err)
+	files := h.in.Take()
+	for _, s := range files {
+		must(h.t, fd.Close(s))
+	}
+	var msg wire.OfferMsg
+	must(h.t, f.Decode(&msg))
+	if f.Type != wire.Offer || len(files) != len(msg.Conns) {
+		h.t.Fatalf("%v with %d descriptors for %d connections", f.Type, len(files), len(msg.Conns))
+	}
+	return msg.Conns
+}
+
+// waiting is a connection in whose first Read, or the one after a request, a goroutine
+// waits. What that returns is sent.
+func (m *mover) waiting(t *testing.T, used bool, srv *http.Server) (*conn, *client, chan error) {
+	t.Helper()
+	cl, nc := pair(t)
+	l := &listener{network: "tcp", address: "here"}
+	c := m.table.track(nc, l, connNew)
+	c.srv.Store(&server{inner: srv})
+	if used {
+		c.http1.Store(true)
+		c.setState(connIdle)
+		must(t, c.SetReadDeadline(noDeadline))
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, readBuffer))
+		ended <- err
+	}()
+	return c, cl, ended
+}
+
+// TestMoverAnswers: taken is an end of the stream for net/http, refused is nothing, and
+// a connection that is woken after that is not closed.
+func TestMoverAnswers(t *testing.T) {
+	t.Parallel()
+	m, h := newHeir(t, 10)
+	_, _, taken := m.waiting(t, true, &http.Server{})
+	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused {
+		t.Errorf("offered %+v", got)
+	}
+	h.says(wire.Taken, wire.TakenMsg{Room: 9})
+	if err := <-taken; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	c, cl, refused := m.waiting(t, false, &http.Server{})
+	if got := h.gets(); len(got) != 1 || !got[0].Unused {
+		t.Errorf("offered %+v", got)
+	}
+	h.says(wire.Taken, wire.TakenMsg{Room: 9, Refused: []wire.Refusal{{Conn: 0, Reason: "no"}}})
+	for waitPhase(c.wait.Load()) != waits {
+		time.Sleep(time.Millisecond)
+	}
+	c.wake()
+	for waitPhase(c.wait.Load()) != waits {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case err := <-refused:
+		t.Fatalf("Read = %v: net/http would close the connection", err)
+	default:
+	}
+	cl.send("x")
+	must(t, <-refused)
+	m.settle()
+	if l := m.table.ledger; l.Moved != 1 || l.Refused != 1 {
+		t.Errorf("ledger %+v", l)
+	}
+	f, err := wire.Read(h.in)
+	must(t, err)
+	if f.Type != wire.Moved || string(f.Payload) != `{"moved":1}` {
+		t.Errorf("%v %s", f.Type, f.Payload)
+	}
+}
+
+// TestMoverPutsTheDeadlineBack: who was woken and refused waits as long as net/http
+// would have waited.
+func TestMoverPutsTheDeadlineBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		used bool
+		srv  *http.Server
+		ends bool
+	}{
+		"idle, with an IdleTimeout":        {true, &http.Server{IdleTimeout: 1}, true},
+		"idle, with a ReadTimeout":         {true, &http.Server{ReadTimeout: 1}, true},
+		"idle, with a ReadHeaderTimeout":   {true, &http.Server{ReadHeaderTimeout: 1}, false},
+		"unused, with a ReadHeaderTimeout": {false, &http.Server{ReadHeaderTimeout: 1}, true},
+		"unused, with an IdleTimeout":      {false, &http.Server{IdleTimeout: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, _ := newHeir(t, 1)
+			m.stop() // nothing is taken
+			c, cl, ended := m.waiting(t, tt.used, tt.srv)
+			for waitPhase(c.wait.Load()) != waits {
+				time.Sleep(time.Millisecond)
+			}
+			c.wake()
+			if tt.ends {
+				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("Read = %v", err)
+				}
+				return
+			}
+			for waitPhase(c.wait.Load()) != waits {
+				time.Sleep(time.Millisecond)
+			}
+			cl.send("x")
+			must(t, <-ended)
+		})
+	}
+}
+
+// TestMoverWithoutAnswer: at the end of a drain, what was offered and not answered is
+// closed, because the new process may have it; what was not offered stays.
+func TestMoverWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	m, h := newHeir(t, 10)
+	_, _, offered := m.waiting(t, true, &http.Server{})
+	h.gets()
+	second := make(chan error, 1)
+	_, server := pair(t)
+	go func() { second <- m.offer(server.(*net.TCPConn), wire.Conn{Name: "x"}) }()
+	m.table.cutAll() // waits for nobody
+	if err := <-offered; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	if err := <-second; !errors.Is(err, errStopMoving) {
+		t.Errorf("offer = %v", err)
+	}
+	if l := m.table.ledger; l.Moved != 0 || l.Cut.Connections != 1 {
+		t.Errorf("ledger %+v", l)
+	}
+}
+
+// TestMoverDoesNotUnderstand: after an answer that is none the connections are closed,
+// and nothing is offered any more.
+func TestMoverDoesNotUnderstand(t *testing.T) {
+	t.Parallel()
+	m, h := newHeir(t, 10)
+	_, _, offered := m.waiting(t, true, &http.Server{})
+	h.gets()
+	h.says(wire.Taken, "what?")
+	if err := <-offered; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	<-m.done
+	if m.table.mover.Load() != nil {
+		t.Error("the mover is still there")
+	}
+}
+
+// TestMoverBatches: a frame holds what it can, and everything arrives.
+func TestMoverBatches(t *testing.T) {
+	t.Parallel()
+	m, h := newHeir(t, 1000)
+	_, server := pair(t)
+	const offers = 20
+	var wg sync.WaitGroup
+	for i := range offers {
+		wg.Go(func() {
+			what := wire.Conn{Name: strings.Repeat("\x00", maxName), State: make([]byte, maxState-i)}
+			if err := m.offer(server.(*net.TCPConn), what); err != nil {
+				t.Errorf("offer = %v", err)
+			}
+		})
+	}
+	got := map[int]bool{}
+	for len(got) < offers {
+		for _, c := range h.gets() {
+			got[len(c.State)] = true
+		}
+		h.says(wire.Taken, wire.TakenMsg{Room: 1000})
+	}
+	wg.Wait()
+}
+
+// TestWakeOnlyWhoWaits: a connection that does anything else gets no deadline.
+func TestWakeOnlyWhoWaits(t *testing.T) {
+	t.Parallel()
+	cl, server := pair(t)
+	c := newConnTable(nil).track(server, nil, connActive)
+	c.wake()
+	cl.send("x")
+	if _, err := c.Conn.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSuccessorLives: behind a wrapper script it is the process that said hello that
+// counts.
+func TestSuccessorLives(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("true")
+	must(t, cmd.Run())
+	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
+		n := &successor{says: pid, exited: make(chan struct{})}
+		if n.lives() != want {
+			t.Errorf("process %d lives: %v", pid, !want)
+		}
+	}
+}
+
+// TestHandOffRefuses says why a connection stays.
+func TestHandOffRefuses(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	_, server := pair(t)
+	defer server.Close()
+	used := u.conns.track(server, nil, connActive)
+	refused := func(want string, c net.Conn, name string, state []byte) {
+		t.Helper()
+		if err := HandOff(c, name, state); !errors.Is(err, ErrNotMoved) || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("HandOff = %v, want %q", err, want)
+		}
+	}
+	refused("hijack it first", used, "x", nil)
+	refused("1 to 255", server, "", nil)
+	refused("1 to 255", server, strings.Repeat("x", 256), nil)
+	refused("131073", server, "x", make([]byte, maxState+1))
+	refused("more than its descriptor", hiddenConn{server}, "x", nil)
+	refused("no upgrade hands over", server, "x", nil)
+	go func() { _ = u.Stop(context.Background()) }()
+	<-u.Draining()
+	refused("there is no new one", server, "x", nil)
+	must(t, used.Close())
+}
+
+type hiddenConn struct{ net.Conn }
+
+// TestTransport: a listener of the program's that makes connections of its own kind has
+// them stay.
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	for name, ln := range map[string]net.Listener{"plain": tcp, "special": special{tcp.(*net.TCPListener)}} {
+		l, err := newListener(ln, -1, "tcp", ln.Addr().String())
+		must(t, err)
+		u2 := &Upgrader{conns: u.conns, accepting: make(chan struct{})}
+		close(u2.accepting)
+		l.bind(u2)
+		c, err := net.Dial("tcp", tcp.Addr().String())
+		must(t, err)
+		nc, err := (*acceptor)(&server{u: u2, ln: l, moves: true}).Accept()
+		must(t, err)
+		if moves := nc.(*conn).srv.Load() != nil; moves != (name == "plain") {
+			t.Errorf("%s: moves %v", name, moves)
+		}
+		must(t, nc.Close())
+		must(t, c.Close())
+		must(t, fd.Close(l.dup))
+	}
+	must(t, tcp.Close())
+}
+
+type special struct{ *net.TCPListener }
+
+func (s special) Accept() (net.Conn, error) {
+	c, err := s.TCPListener.Accept()
+	return specialConn{c.(*net.TCPConn)}, err
+}
+
+type specialConn struct{ *net.TCPConn }
+
+var _ syscall.Conn = specialConn{}
