@@ -9,20 +9,28 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
+// MaxHandOffState is the most that HandOff takes as state, in bytes.
+const MaxHandOffState = wire.MaxPayload / 2
+
 // HandOff moves a connection of the program's own, one that a handler hijacked or an
 // accept loop took, to the next generation: to the function that it gave to OnAdopt
 // for this name. Call it once the channel of Draining is closed, at a point where
-// nothing is half read or half written, with no other goroutine using c. state says
-// what the next generation has to know, at most 128 KiB; bytes that were read ahead
-// (Hijack's bufio.Reader may have some) belong into it.
+// nothing is half written, with no other goroutine using c. state says what the next
+// generation has to know; bytes that were read already and not dealt with (Hijack's
+// bufio.Reader may have some) belong into it.
+//
+// Where connections have to do with each other, as in a chat, the old process has to
+// stop reading from all of them before it hands the first one off: from then on the
+// new process may act on what its clients say. examples/websocket shows how.
 //
 // HandOff returns when the next generation has the connection: c is then closed in
 // this process only, and the client notices nothing. With an error, which is
 // ErrNotMoved, c is the caller's as before: say goodbye on it. That is so on a
-// stop, under TLS (the keys stay here) and for any other wrapper around the
-// connection (pass the one that Hijack returned), without room in the new process,
-// and if that has no OnAdopt for the name. If the new process does not answer until
-// this one's drain has to end, c is closed. Any goroutine may call it.
+// stop, which is ErrStopped too, under TLS (the keys stay here) and for any other
+// wrapper around the connection (pass the one that Hijack returned), without room in
+// the new process, and if that has no OnAdopt for the name. If the new process does
+// not answer until this one's drain has to end, c is closed. Any goroutine may call
+// it.
 func HandOff(c net.Conn, name string, state []byte) error {
 	err := handOff(c, name, state)
 	if err != nil {
@@ -35,8 +43,8 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", maxName)
 	}
-	if len(state) > maxState {
-		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), maxState)
+	if len(state) > MaxHandOffState {
+		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandOffState)
 	}
 	c, tracked := nc.(*conn)
 	if tracked {
@@ -77,8 +85,9 @@ func handOff(nc net.Conn, name string, state []byte) error {
 
 // OnAdopt sets what takes over the connections that the old process passes to HandOff
 // with this name. It is called in a goroutine of its own for each, once this
-// process is current, and the connection is its to close. The socket itself, a
-// *net.TCPConn or *net.UnixConn, is behind c's NetConn method. If it panics, that is
+// process is current; it may drain already, and then c can go on to its successor at
+// once. The connection is the function's to close. The socket itself, a *net.TCPConn
+// or *net.UnixConn, is behind c's NetConn method. If the function panics, that is
 // logged and the connection closed. Set it before Ready; nil removes it, and a second
 // one for the same name replaces the first.
 func OnAdopt(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }

@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	// maxState and maxName bound what a program sends along with a connection of its
-	// own, so that a frame has room for it.
-	maxState = wire.MaxPayload / 2
-	maxName  = 255
+	// maxName bounds the name of OnAdopt, so that a frame has room for it.
+	maxName = 255
 	// answerPoll is how often the old process looks whether the new one, which
 	// owes it an answer, lives. Its end is mostly seen at once; a wrapper script
 	// may keep the control socket open.
@@ -30,7 +28,7 @@ const (
 var (
 	errNoRoom    = errors.New("the new process has no descriptors left for it")
 	errNoTaker   = errors.New("the new process does not take connections over")
-	errNoNext    = errors.New("this process stops, and there is no new one")
+	errNoNext    = because(ErrStopped, errors.New("there is no new process"))
 	errTakerGone = errors.New("the new process is gone")
 	// errStopMoving: the drain is over.
 	errStopMoving = errors.New("the drain has ended")

@@ -217,7 +217,7 @@ func TestMoverBatches(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range offers {
 		wg.Go(func() {
-			what := wire.Conn{Name: strings.Repeat("\x00", maxName), State: make([]byte, maxState-i)}
+			what := wire.Conn{Name: strings.Repeat("\x00", maxName), State: make([]byte, MaxHandOffState-i)}
 			if err := m.offer(server.(*net.TCPConn), what); err != nil {
 				t.Errorf("offer = %v", err)
 			}
@@ -276,12 +276,15 @@ func TestHandOffRefuses(t *testing.T) {
 	refused("hijack it first", used, "x", nil)
 	refused("1 to 255", server, "", nil)
 	refused("1 to 255", server, strings.Repeat("x", 256), nil)
-	refused("131073", server, "x", make([]byte, maxState+1))
+	refused("131073", server, "x", make([]byte, MaxHandOffState+1))
 	refused("more than its descriptor", hiddenConn{server}, "x", nil)
 	refused("no upgrade hands over", server, "x", nil)
 	go func() { _ = u.Stop(context.Background()) }()
 	<-u.Draining()
-	refused("there is no new one", server, "x", nil)
+	refused("there is no new process", server, "x", nil)
+	if err := HandOff(server, "x", nil); !errors.Is(err, ErrStopped) {
+		t.Errorf("HandOff = %v, want ErrStopped", err)
+	}
 	must(t, used.Close())
 }
 

@@ -1,0 +1,104 @@
+// Command websocket is a chat server whose clients stay connected while it is
+// upgraded: replace its binary, send it SIGUSR2 or SIGHUP, and every WebSocket goes
+// on in the new process, over the same TCP connection, with no message lost or
+// doubled.
+//
+//	go build -o chat ./examples/websocket
+//	./chat -addr 127.0.0.1:8080 -pidfile chat.pid &
+//	websocat 'ws://127.0.0.1:8080/?nick=ann'
+//	kill -USR2 "$(cat chat.pid)"
+//
+// What one member writes all members read, in the same order. A newcomer is greeted
+// with the process that it has reached.
+//
+// When an upgrade begins to drain the old process, it
+//
+//  1. stops reading from every member, be it in the middle of a message;
+//  2. writes to each member what it has read before from any of them;
+//  3. passes the member's connection to core.HandOff, with what it has read of
+//     messages that were not complete.
+//
+// No member is at step 3 before all have done step 1. So what is said in the old
+// process reaches its members there; what is said in the new one is kept in a log,
+// and who arrives from the old process reads this from its beginning.
+//
+// Connections under TLS can't move: put a proxy in front that ends it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+const (
+	maxNick       = 32 // bytes
+	headerTimeout = 10 * time.Second
+)
+
+func main() {
+	addr := flag.String("addr", ":8080", "`address` to listen on")
+	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
+	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to move its clients")
+	flag.Parse()
+
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	slog.SetDefault(log.With("pid", os.Getpid()))
+
+	room := newHub()
+	core.OnAdopt(handOffName, room.adopt) // before the old process can pass anything on
+	err := core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "tcp", *addr)
+		if err != nil {
+			return err
+		}
+		go func() {
+			<-u.Draining()
+			room.drain()
+		}()
+		return u.Attach(&http.Server{Handler: http.HandlerFunc(room.serve), ReadHeaderTimeout: headerTimeout}, ln)
+	},
+		core.WithPIDFile(*pidfile),
+		core.WithDrainTimeout(*drain),
+		core.WithLogger(log),
+	)
+	// nil comes back after a clean stop and after a handover.
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "websocket:", err)
+		os.Exit(1)
+	}
+}
+
+// serve lets a new client in.
+func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+	nick := r.URL.Query().Get("nick")
+	if nick == "" {
+		nick = r.RemoteAddr
+	}
+	if len(nick) > maxNick || !utf8.ValidString(nick) {
+		http.Error(w, fmt.Sprintf("nick: at most %d bytes of UTF-8", maxNick), http.StatusBadRequest)
+		return
+	}
+	conn, rw, _, err := ws.UpgradeHTTP(r, w)
+	if err != nil {
+		slog.Info("no WebSocket", "client", r.RemoteAddr, "error", err)
+		if conn != nil {
+			conn.Close() // hijacked before anything was checked; the client has its answer
+		}
+		return
+	}
+	// What the client sent right behind its request has been read already.
+	unread, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	m := newMember(h, conn, nick, unread)
+	h.join(m, false)
+	m.run(fmt.Appendf(nil, "* welcome, %s: process %d, generation %d", nick, os.Getpid(), core.Generation()))
+}
