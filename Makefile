@@ -8,6 +8,9 @@ TIMEOUT ?= 10m
 
 BENCH ?= .
 
+# How long a soak takes.
+SOAK ?= 30m
+
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.
 CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
@@ -38,6 +41,10 @@ race: ## run them under the race detector, without cached results
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem work
+
+.PHONY: soak
+soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how long
+	$(GO) run ./internal/tools/soak -for $(SOAK)
 
 .PHONY: fmt-check
 fmt-check: ## list the files that gofmt would change, and fail if there are any

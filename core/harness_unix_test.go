@@ -343,3 +343,20 @@ func (a *app) setMode(mode string) {
 	a.t.Helper()
 	must(a.t, os.WriteFile(filepath.Join(a.dir, "mode"), []byte(mode), 0o644))
 }
+
+// expectStats waits until the ledger of the process that accepts at addr is as cond
+// wants it.
+func expectStats(t testing.TB, addr string, cond func(Ledger) bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		l := getJSON[Ledger](t, addr, "/stats")
+		if cond(l) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("ledger %+v", l)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

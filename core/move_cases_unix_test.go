@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestMoveBesideHTTP2: a server that speaks HTTP/2 without TLS, too. Its unused
@@ -43,9 +42,7 @@ func TestMoveBesideHTTP2(t *testing.T) {
 	}()
 	_, err := io.WriteString(w, "123")
 	must(t, err)
-	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Connections < 4; st = getJSON[Ledger](t, addr, "/stats") {
-		time.Sleep(time.Millisecond)
-	}
+	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections >= 4 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	for _, c := range "456789" { // a frame each

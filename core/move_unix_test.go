@@ -183,6 +183,9 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	line := connect(t, addr) // the same, and net/http has nothing in its buffer
 	line.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\n")
 	line.answer()
+	few := connect(t, addr) // the same, so little that net/http reads on
+	few.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGE")
+	few.answer()
 	body := connect(t, addr)
 	body.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
 	gone := connect(t, addr) // sends half a request and leaves
@@ -200,12 +203,7 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	garbage.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
 	garbage.answer()
 	// The half ones have been read.
-	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Requests < 9; st = getJSON[Ledger](t, addr, "/stats") {
-		time.Sleep(time.Millisecond)
-		if t.Context().Err() != nil {
-			t.Fatalf("%+v", st)
-		}
-	}
+	expectStats(t, addr, func(l Ledger) bool { return l.Open.Requests == 10 })
 
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
@@ -216,8 +214,9 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	half.send("TP/1.1\r\nHost: app\r\n\r\n")
 	second.send("pp\r\n\r\n")
 	line.send("Host: app\r\n\r\n")
+	few.send("T / HTTP/1.1\r\nHost: app\r\n\r\n")
 	body.send("67890")
-	for name, c := range map[string]*client{"half": half, "second": second, "line": line, "body": body} {
+	for name, c := range map[string]*client{"half": half, "second": second, "line": line, "few": few, "body": body} {
 		resp := c.answer()
 		if got := resp.Header.Get("X-Generation"); resp.StatusCode != 200 || got != "0" {
 			t.Errorf("%s: %s by generation %s", name, resp.Status, got)
@@ -381,9 +380,7 @@ func TestMoveOfTheGone(t *testing.T) {
 	}
 	upgrade1(a, 0)
 	must(t, c.Close())
-	for st := getJSON[Ledger](t, addr, "/stats"); st.Open.Connections > 2; st = getJSON[Ledger](t, addr, "/stats") {
-		time.Sleep(time.Millisecond)
-	}
+	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections <= 2 })
 	before := getJSON[connInfo](t, addr, "/conn").States
 	stay.ask("/conn")
 	var info connInfo
