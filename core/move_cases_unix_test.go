@@ -14,6 +14,28 @@ import (
 	"testing"
 )
 
+// TestMoveLeavesTheNextByte: what a client sends while its request is answered in a
+// generation that drains is for the next one, which answers it. Only what net/http
+// was about to read already when the drain began stays.
+func TestMoveLeavesTheNextByte(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	c := connect(t, first.Addrs[0])
+	c.ask("/?d=200ms")
+	a.expect("handling", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.expectLog("msg=draining", 1)
+	c.ask("/?d=300ms")
+	c.answer()
+	c.ask("/")
+	c.answer()
+	if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+		t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
+	}
+}
+
 // TestMoveBesideHTTP2: a server that speaks HTTP/2 without TLS, too. Its unused
 // connections move, once; those that speak HTTP/1 move; HTTP/2 goes on to its end,
 // whatever the size of its frames.

@@ -79,6 +79,7 @@ func (m *mover) waiting(t *testing.T, used bool, srv *http.Server) (*conn, *clie
 		c.setState(connIdle)
 		must(t, c.SetReadDeadline(noDeadline))
 	}
+	c.idle.Add(-int64(time.Hour))
 	ended := make(chan error, 1)
 	go func() {
 		_, err := c.Read(make([]byte, readBuffer))
@@ -93,7 +94,8 @@ func TestMoverAnswers(t *testing.T) {
 	t.Parallel()
 	m, h := newHeir(t, 10)
 	_, _, taken := m.waiting(t, true, &http.Server{})
-	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused {
+	hour := time.Hour.Milliseconds()
+	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused || got[0].IdleMillis < hour {
 		t.Errorf("offered %+v", got)
 	}
 	h.says(wire.Taken, wire.TakenMsg{Room: 9})
