@@ -29,6 +29,7 @@ func TestMoveLeavesTheNextByte(t *testing.T) {
 	a.expectLog("msg=draining", 1)
 	c.ask("/?d=300ms")
 	c.answer()
+	a.expect("handling", 1)
 	c.ask("/")
 	c.answer()
 	if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
