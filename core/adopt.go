@@ -195,7 +195,6 @@ func (c *conn) park() {
 		return
 	}
 	_ = c.Conn.SetReadDeadline(noDeadline)
-	c.unused = false
 	c.idle.Store(c.table.now())
 	select {
 	case srv.adopted <- c:

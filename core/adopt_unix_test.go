@@ -117,6 +117,21 @@ func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 	}
 }
 
+// TestAdoptedHasNoOldDeadline: net/http sets none where the server has no timeout for a
+// request, so that of the wait has to go.
+func TestAdoptedHasNoOldDeadline(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler(), IdleTimeout: time.Hour})
+	becomesCurrent(t, u, o)
+	c, server := pair(t)
+	c.ask("/") // in time, and the wait is over when it is found
+	at := &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}
+	o.offers([]wire.Conn{{Listener: at, IdleMillis: 2 * time.Hour.Milliseconds()}}, server)
+	o.taken()
+	c.answer()
+}
+
 // TestAdoptRefuses: what this process can't serve stays with the old one, with the
 // reason, and the rest of the batch is taken.
 func TestAdoptRefuses(t *testing.T) {

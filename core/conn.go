@@ -125,7 +125,7 @@ func (c *conn) setState(st connState) {
 	if st == connIdle {
 		c.begun.Store(false)
 		if c.srv.Load() != nil {
-			c.step, c.chunked = saidIdle, false
+			c.step, c.chunked, c.unused = saidIdle, false, false
 		}
 		c.idle.Store(c.table.now())
 	}

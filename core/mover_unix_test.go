@@ -290,6 +290,36 @@ func TestHandOffRefuses(t *testing.T) {
 	must(t, used.Close())
 }
 
+// TestHandOffCloses: a connection that was handed off is not this process's any more,
+// whoever took it out of the accept queue.
+func TestHandOffCloses(t *testing.T) {
+	t.Parallel()
+	u := newTest(t)
+	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	m, h := newHeir(t, 10)
+	u.conns.mover.Store(m)
+	u.draining.Store(true)
+	defer u.draining.Store(false)
+	_, own := pair(t)
+	_, server := pair(t)
+	tracked := u.conns.track(server, nil, connHijacked)
+	for _, c := range []net.Conn{own, tracked} {
+		handed := make(chan error, 1)
+		go func() { handed <- HandOff(c, "x", []byte("state")) }()
+		if got := h.gets(); len(got) != 1 || got[0].Name != "x" || string(got[0].State) != "state" {
+			t.Errorf("offered %+v", got)
+		}
+		h.says(wire.Taken, wire.TakenMsg{Room: 9})
+		must(t, <-handed)
+		if _, err := c.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write = %v", err)
+		}
+	}
+	if !u.conns.empty() {
+		t.Error("a connection is still in the table")
+	}
+}
+
 type hiddenConn struct{ net.Conn }
 
 // TestTransport: a listener of the program's that makes connections of its own kind has
