@@ -176,9 +176,18 @@ func TestAdoptRefuses(t *testing.T) {
 		}
 	}
 
+	c, server := pair(t)
+	o.offers(nil, server) // a descriptor that nobody speaks of
+	if msg := o.taken(); len(msg.Refused) != 0 {
+		t.Errorf("%+v", msg)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("it is held: %v", err)
+	}
+
 	go func() { _ = u.Stop(t.Context()) }()
 	<-u.Draining()
-	_, server := pair(t)
+	_, server = pair(t)
 	o.offers(names[:1], server)
 	if msg := o.taken(); len(msg.Refused) != 1 || !strings.Contains(msg.Refused[0].Reason, "stopping") {
 		t.Errorf("while stopping: %+v", msg)
