@@ -38,7 +38,7 @@ func TestMoveKeepsConnections(t *testing.T) {
 	for _, r := range runs {
 		t.Run(r.name, func(t *testing.T) {
 			a := start(t, "app")
-			r.cfg.Addr, r.cfg.Clients = a.expect("ready", 0).Addrs[0], 64
+			r.cfg.Addr, r.cfg.Clients, r.cfg.Timeout = a.expect("ready", 0).Addrs[0], 64, patience
 			load := load.Start(r.cfg)
 			upgradeTimes(a, r.upgrades)
 			res := load.Stop()
