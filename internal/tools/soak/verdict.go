@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// check is something that has to hold.
+type check string
+
+// The checks.
+const (
+	checkRequests    check = "requests"    // one was not answered, or wrongly
+	checkOrder       check = "order"       // an older generation has answered after a newer one
+	checkConnections check = "connections" // a client had to connect anew
+	checkLog         check = "log"         // a server logged what it should not
+	checkUpgrades    check = "upgrades"    // a signal was without effect
+	checkLedgers     check = "ledgers"     // the accounts do not agree
+	checkMemory      check = "memory"      // it grows
+	checkDescriptors check = "descriptors" // they grow
+	checkGoroutines  check = "goroutines"  // some are left
+	checkGenerations check = "generations" // too many are alive, or one is too long
+	checkZombies     check = "zombies"     // a process has ended and nobody cares
+	checkEnd         check = "end"         // a process did not end, or badly
+)
+
+// shownEach is how many failures of each check are printed; all are counted.
+const shownEach = 10
+
+// verdict is what was found wrong. It prints it when it is found, to the same
+// place as everything else that goes to the user.
+type verdict struct {
+	mu    sync.Mutex
+	out   io.Writer
+	began time.Time
+	found map[check]int
+}
+
+func newVerdict(out io.Writer) *verdict {
+	return &verdict{out: out, began: time.Now(), found: map[check]int{}}
+}
+
+// fail notes that a check has failed.
+func (v *verdict) fail(c check, format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.found[c]++; v.found[c] <= shownEach {
+		// With the time of day, to find it in the log.
+		fmt.Fprintf(v.out, "FAIL %s %s: %s\n", time.Now().Format("15:04:05.000"), c, fmt.Sprintf(format, args...))
+	}
+}
+
+// say prints something else.
+func (v *verdict) say(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fmt.Fprintf(v.out, format+"\n", args...)
+}
+
+// failures counts those of one check.
+func (v *verdict) failures(c check) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.found[c]
+}
+
+// err is nil if every check has held.
+func (v *verdict) err() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.found) == 0 {
+		return nil
+	}
+	var what []string
+	for _, c := range slices.Sorted(maps.Keys(v.found)) {
+		what = append(what, fmt.Sprintf("%s (%d)", c, v.found[c]))
+	}
+	return errors.New("failed: " + strings.Join(what, ", "))
+}
