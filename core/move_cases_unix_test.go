@@ -58,7 +58,7 @@ func TestMoveBesideHTTP2(t *testing.T) {
 		if err == nil {
 			b, rerr := io.ReadAll(resp.Body)
 			if err = rerr; string(b) != "123456789" || resp.ProtoMajor != 2 {
-				err = fmt.Errorf("%s, %q, %v", resp.Proto, b, rerr)
+				err = fmt.Errorf("%s, %q, %w", resp.Proto, b, rerr)
 			}
 		}
 		answered <- err
