@@ -87,7 +87,7 @@ func (u *Upgrader) adoptConns(conns []wire.Conn, files []int) (starts []func(), 
 // The descriptor is closed or the connection's.
 func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	handler := adopters.find(what.Name)
-	nc, err := fd.Conn(s)
+	nc, err := fd.Adopt(s)
 	if err != nil {
 		return nil, err
 	}

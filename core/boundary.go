@@ -21,7 +21,7 @@ const readBuffer = 4096
 // takes a Read if there are fewer, and sets the deadline of the request. A Read in
 // between that has room for the whole buffer proves that there is nothing in it.
 // selfTest checks all that.
-type waitStep uint8
+type waitStep uint32
 
 const (
 	notWaiting  waitStep = iota // a request is read or answered, or none has been
@@ -31,11 +31,11 @@ const (
 
 // SetReadDeadline follows net/http's steps. Our own deadlines are set on c.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	switch c.step {
+	switch waitStep(c.step.Load()) {
 	case saidIdle:
-		c.step = waitsForOne
+		c.step.Store(uint32(waitsForOne))
 	case waitsForOne:
-		c.step = notWaiting
+		c.step.Store(uint32(notWaiting))
 		c.begun.Store(true)
 	}
 	return c.Conn.SetReadDeadline(t)
@@ -64,7 +64,7 @@ func (c *conn) atBoundary(b []byte) bool {
 		return true
 	case connIdle:
 		// HTTP/2 reads in other ways, and says idle before its first request.
-		if c.http1.Load() && c.step == waitsForOne && len(b) == readBuffer {
+		if c.http1.Load() && waitStep(c.step.Load()) == waitsForOne && len(b) == readBuffer {
 			return true
 		}
 		c.begun.Store(true) // the rest of it is in net/http's buffer
@@ -100,8 +100,8 @@ func (c *conn) readNext(srv *server, b []byte) (int, error) {
 		}
 		if n > 0 && b != nil {
 			c.begun.Store(true)
-			if c.is(connNew) && !(srv.h2c && isPreface(b[:n])) {
-				c.http1.Store(true)
+			if c.is(connNew) {
+				c.noteFirst(srv, b[:n])
 			}
 		}
 		return n, err
@@ -206,11 +206,17 @@ func (c *conn) noteRequest(r *http.Request) {
 	}
 }
 
-// isPreface reports whether b may begin an HTTP/2 connection (RFC 9113, section 3.4).
-func isPreface(b []byte) bool {
+// noteFirst looks at the first bytes of a connection: are they HTTP/2's (RFC 9113,
+// section 3.4)? Too few of them do not tell; noteRequest may.
+func (c *conn) noteFirst(srv *server, b []byte) {
 	const preface = "PRI * HTTP/2.0"
 	n := min(len(b), len(preface))
-	return string(b[:n]) == preface[:n]
+	switch {
+	case !srv.h2c || string(b[:n]) != preface[:n]:
+		c.http1.Store(true)
+	case n == len(preface):
+		c.http2.Store(true)
+	}
 }
 
 // watch is that Read without taking the byte: it may be the first of the next

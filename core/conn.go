@@ -54,11 +54,11 @@ type conn struct {
 	requests atomic.Int32  // handlers that run for it
 	idle     atomic.Int64  // since when nothing happens on it, in the table's clock
 	wait     atomic.Uint32 // a waitPhase
+	step     atomic.Uint32 // a waitStep
 	farewell atomic.Uint32
 	closed   atomic.Bool
 
 	// Of the goroutine that serves the connection.
-	step    waitStep
 	chunked bool // the body of the request being answered is chunked
 	unused  bool // came without having carried a request
 	stays   bool // the next generation has refused it
@@ -125,7 +125,8 @@ func (c *conn) setState(st connState) {
 	if st == connIdle {
 		c.begun.Store(false)
 		if c.srv.Load() != nil {
-			c.step, c.chunked, c.unused = saidIdle, false, false
+			c.step.Store(uint32(saidIdle))
+			c.chunked, c.unused = false, false
 		}
 		c.idle.Store(c.table.now())
 	}

@@ -154,6 +154,9 @@ func (t *connTable) quiet() []*conn {
 func (t *connTable) remaining() Remaining {
 	var r Remaining
 	for _, c := range t.all() {
+		if farewell(c.farewell.Load()) == farewellMoved {
+			continue // on its way out of the table
+		}
 		if c.is(connHijacked) {
 			r.Hijacked++
 			continue
@@ -177,9 +180,6 @@ func (t *connTable) cutAll() Remaining {
 	t.mu.Lock()
 	t.ledger.Cut = left
 	t.mu.Unlock()
-	if m := t.mover.Load(); m != nil {
-		m.stop() // it holds the descriptors of those that have no answer
-	}
 	for _, c := range t.all() {
 		c.dismiss(farewellCut)
 	}

@@ -181,6 +181,9 @@ func dismiss(quiet []*conn) {
 // cutRest: rung 6.
 func (d *drainer) cutRest(why string) error {
 	d.conns.close()
+	if m := d.conns.mover.Load(); m != nil {
+		m.settle() // it holds the descriptors of those that have no answer
+	}
 	dismiss(d.conns.quiet())
 	left := d.conns.remaining()
 	if left.none() {

@@ -29,8 +29,8 @@ const MaxHandOffState = wire.MaxPayload / 2
 // stop, which is ErrStopped too, under TLS (the keys stay here) and for any other
 // wrapper around the connection (pass the one that Hijack returned), without room in
 // the new process, and if that has no OnAdopt for the name. If the new process does
-// not answer until this one's drain has to end, c is closed. Any goroutine may call
-// it.
+// not answer until this one's drain has to end, it is not known who has it: c is
+// closed here, and HandOff returns nil. Any goroutine may call it.
 func HandOff(c net.Conn, name string, state []byte) error {
 	err := handOff(c, name, state)
 	if err != nil {

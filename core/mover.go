@@ -134,11 +134,7 @@ func (m *mover) offer(c syscall.Conn, what wire.Conn) error {
 func (m *mover) run() {
 	defer close(m.done)
 	defer m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
-	select {
-	case <-m.begin:
-	case <-m.quit:
-		m.why = errStopMoving
-	}
+	<-m.begin
 	for asleep := m.table.all(); m.why == nil; {
 		// Not all at once: they would keep this goroutine from its work.
 		n := min(len(asleep), fd.MaxFiles)
@@ -206,6 +202,7 @@ func (m *mover) hand(batch []*offer) error {
 		fill(answers, err)
 		if end = err; errors.Is(err, errNoAnswer) {
 			end, m.unsure = errStopMoving, true
+			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
 		}
 	} else {
 		m.room = taken.Room
@@ -292,13 +289,13 @@ func (m *mover) awaitAnswer() error {
 	}
 	for {
 		_ = m.ctl.SetReadDeadline(time.Now().Add(answerPoll))
-		if isClosed(m.quit) {
+		if isClosed(m.quit) && !fd.Pending(rc) {
 			return errNoAnswer
 		}
 		n, err := fd.Await(rc)
 		switch {
 		case n > 0:
-			_ = m.ctl.SetReadDeadline(time.Time{})
+			_ = m.ctl.SetReadDeadline(time.Now().Add(parentWait)) // it comes in one piece
 			return nil
 		case err == nil:
 			return errTakerGone
@@ -321,8 +318,10 @@ func (m *mover) failed(err error) error {
 	return fmt.Errorf("control socket: %w", err)
 }
 
-// stop ends it. An offer that has no answer then may have been taken or not.
+// stop ends it. An offer that has no answer then may have been taken or not. Until
+// the moving begins the control socket is for commit alone.
 func (m *mover) stop() {
+	<-m.begin
 	m.once.Do(func() {
 		close(m.quit)
 		_ = m.ctl.SetDeadline(longAgo)

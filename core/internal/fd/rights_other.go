@@ -22,6 +22,9 @@ func NewReceiver(c *net.UnixConn) *Receiver { return &Receiver{c} }
 // Take returns nothing here.
 func (r *Receiver) Take() []int { return nil }
 
+// Adopt is not supported here.
+func Adopt(int) (net.Conn, error) { return nil, ErrUnsupported }
+
 // Await is not supported here.
 func Await(syscall.RawConn) (int, error) { return 0, ErrUnsupported }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -124,5 +125,53 @@ func TestFree(t *testing.T) {
 	t.Parallel()
 	if n := Free(); n < 10 {
 		t.Errorf("Free = %d", n)
+	}
+}
+
+// TestAdoptKeepsOptions: what the program has set on its socket stays.
+func TestAdoptKeepsOptions(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tcp := c.(*net.TCPConn)
+	if err := errors.Join(tcp.SetNoDelay(false), tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 99 * time.Second})); err != nil {
+		t.Fatal(err)
+	}
+	rc, err := tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := func() (v []int) {
+		_ = rc.Control(func(s uintptr) {
+			for _, o := range options {
+				n, err := syscall.GetsockoptInt(int(s), o.level, o.name)
+				if err != nil {
+					t.Error(err)
+				}
+				v = append(v, n)
+			}
+		})
+		return v
+	}
+	before := values()
+	s, err := Dup(rc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := Adopt(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer adopted.Close()
+	if after := values(); !slices.Equal(before, after) {
+		t.Errorf("options %v, before %v", after, before)
 	}
 }

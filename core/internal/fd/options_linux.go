@@ -1,0 +1,10 @@
+package fd
+
+import "syscall"
+
+// keepAliveOptions are the times of TCP keep-alive probes.
+var keepAliveOptions = []option{
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE},
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL},
+	{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT},
+}
