@@ -76,7 +76,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 		_ = c.Close()
 		return nil
 	}
-	if err := m.offer(t, what); err != nil && !errors.Is(err, errNoAnswer) {
+	if err := m.offer(t, &offer{Conn: what}); err != nil {
 		return err
 	}
 	_ = nc.Close()

@@ -60,8 +60,20 @@ type mover struct {
 // offer is one connection on its way.
 type offer struct {
 	wire.Conn
+	left   func()     // called before the answer if it has moved, or may have; nil for nothing
 	s      int        // its descriptor, open until there is an answer
-	answer chan error // room for one; nil: it has moved
+	answer chan error // room for one; nil: it has moved, or may have
+}
+
+// settle answers the offer.
+func (o *offer) settle(err error) {
+	if errors.Is(err, errNoAnswer) {
+		err = nil
+	}
+	if err == nil && o.left != nil {
+		o.left()
+	}
+	o.answer <- err
 }
 
 // maxBatch bounds the encoded size of a batch, in bytes.
@@ -100,24 +112,19 @@ func (m *mover) start() {
 // leave moves c to the next generation. On an error c stays, with nothing read
 // from it.
 func (m *mover) leave(c *conn, what wire.Conn) error {
-	err := m.offer(c, what)
-	if err != nil && !errors.Is(err, errNoAnswer) {
-		return err
-	}
-	c.farewell.Store(uint32(farewellMoved))
-	return nil
+	return m.offer(c, &offer{Conn: what, left: func() { c.farewell.Store(uint32(farewellMoved)) }})
 }
 
 // offer offers a connection and returns the answer. Control keeps the descriptor
 // open, and its number from being another one's, whoever closes the connection.
-func (m *mover) offer(c syscall.Conn, what wire.Conn) error {
+func (m *mover) offer(c syscall.Conn, o *offer) error {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var answer error
 	err = rc.Control(func(s uintptr) {
-		o := &offer{Conn: what, s: int(s), answer: make(chan error, 1)}
+		o.s, o.answer = int(s), make(chan error, 1)
 		select {
 		case m.offers <- o:
 			answer = <-o.answer
@@ -147,7 +154,7 @@ func (m *mover) run() {
 		}
 	}
 	if m.held != nil {
-		m.held.answer <- m.why
+		m.held.settle(m.why)
 	}
 	if !errors.Is(m.why, errStopMoving) {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
@@ -214,7 +221,7 @@ func (m *mover) hand(batch []*offer) error {
 	}
 	m.count(answers)
 	for i, o := range batch {
-		o.answer <- answers[i]
+		o.settle(answers[i])
 	}
 	return end
 }

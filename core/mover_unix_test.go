@@ -180,7 +180,7 @@ func TestMoverWithoutAnswer(t *testing.T) {
 	h.gets()
 	second := make(chan error, 1)
 	_, server := pair(t)
-	go func() { second <- m.offer(server.(*net.TCPConn), wire.Conn{Name: "x"}) }()
+	go func() { second <- m.offer(server.(*net.TCPConn), &offer{Conn: wire.Conn{Name: "x"}}) }()
 	d := &drainer{Upgrader: &Upgrader{conns: m.table, log: m.log}}
 	must(t, d.cutRest("test")) // waits for nobody, and nothing is left
 	if err := <-offered; !errors.Is(err, io.EOF) {
@@ -221,7 +221,7 @@ func TestMoverBatches(t *testing.T) {
 	for i := range offers {
 		wg.Go(func() {
 			what := wire.Conn{Name: strings.Repeat("\x00", maxName), State: make([]byte, MaxHandOffState-i)}
-			if err := m.offer(server.(*net.TCPConn), what); err != nil {
+			if err := m.offer(server.(*net.TCPConn), &offer{Conn: what}); err != nil {
 				t.Errorf("offer = %v", err)
 			}
 		})
