@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -34,6 +35,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	switch waitStep(c.step.Load()) {
 	case saidIdle:
 		c.step.Store(uint32(waitsForOne))
+		if srv := c.srv.Load(); srv != nil && !t.IsZero() {
+			c.idle.Store(int64(t.Sub(c.table.base) - srv.idleTimeout()))
+		}
 	case waitsForOne:
 		c.step.Store(uint32(notWaiting))
 		c.begun.Store(true)
@@ -153,25 +157,35 @@ var (
 // patience is when net/http ends the wait for the next request: the deadline that
 // was set before the mover set its own. The zero time is never.
 func (c *conn) patience(srv *server) time.Time {
-	h := srv.inner
-	d := h.IdleTimeout
+	d := srv.idleTimeout()
 	if c.unused || c.is(connNew) {
-		d = h.ReadHeaderTimeout
-	}
-	if d == 0 {
-		d = h.ReadTimeout // as the two say
+		d = cmp.Or(srv.inner.ReadHeaderTimeout, srv.inner.ReadTimeout)
 	}
 	if d <= 0 {
 		return noDeadline
 	}
-	return time.Now().Add(d - time.Duration(c.table.now()-c.idle.Load()))
+	return time.Now().Add(d - c.idleFor())
+}
+
+// idleTimeout is net/http's rule.
+func (s *server) idleTimeout() time.Duration {
+	return cmp.Or(s.inner.IdleTimeout, s.inner.ReadTimeout)
+}
+
+// idleFor is how long nothing has happened on the connection, 0 if it is not known.
+func (c *conn) idleFor() time.Duration {
+	since := c.idle.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Duration(c.table.now() - since)
 }
 
 // description is what the next generation needs to know.
 func (c *conn) description() wire.Conn {
 	return wire.Conn{
 		Listener:   &wire.Listener{Network: c.from.network, Address: c.from.address},
-		IdleMillis: (c.table.now() - c.idle.Load()) / int64(time.Millisecond),
+		IdleMillis: c.idleFor().Milliseconds(),
 		Unused:     c.unused || c.is(connNew),
 	}
 }

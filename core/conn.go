@@ -40,9 +40,10 @@ const (
 // request, and leaves the connection table when it is closed.
 type conn struct {
 	net.Conn
-	table *connTable
-	from  *listener // nil when the program brought the listener
-	outer *tls.Conn // over this one, if there is TLS; guarded by table.mu
+	table  *connTable
+	served *atomic.Uint64 // where its requests are counted
+	from   *listener      // nil when the program brought the listener
+	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
 
 	// srv speaks HTTP on this very connection, so that it can move; else nil.
 	srv atomic.Pointer[server]
@@ -52,7 +53,7 @@ type conn struct {
 	http1    atomic.Bool   // it speaks HTTP/1 and nothing else
 	http2    atomic.Bool   // it has carried an HTTP/2 request
 	requests atomic.Int32  // handlers that run for it
-	idle     atomic.Int64  // since when nothing happens on it, in the table's clock
+	idle     atomic.Int64  // since when nothing happens on it, in the table's clock; 0: since before the drain
 	wait     atomic.Uint32 // a waitPhase
 	step     atomic.Uint32 // a waitStep
 	farewell atomic.Uint32
@@ -128,9 +129,20 @@ func (c *conn) setState(st connState) {
 			c.step.Store(uint32(saidIdle))
 			c.chunked, c.unused = false, false
 		}
-		c.idle.Store(c.table.now())
+		c.noteIdle()
 	}
 	c.state.Store(int32(st))
+}
+
+// noteIdle notes since when the connection is idle. Where net/http sets a deadline for
+// it that tells, and the clock is not asked for each request; where it sets none it
+// does not matter before the drain.
+func (c *conn) noteIdle() {
+	if c.srv.Load() == nil || c.table.drains.Load() {
+		c.idle.Store(c.table.now())
+	} else if c.idle.Load() != 0 {
+		c.idle.Store(0)
+	}
 }
 
 func (c *conn) is(st connState) bool { return connState(c.state.Load()) == st }
@@ -160,7 +172,7 @@ func (c *conn) unanswered() int {
 // answered is the end of a request's handler, a panic included.
 func (c *conn) answered() {
 	c.requests.Add(-1)
-	c.table.served.Add(1)
+	c.served.Add(1)
 }
 
 // quiet reports whether the connection waits for a request that has not begun.

@@ -16,14 +16,16 @@ type connTable struct {
 	clock
 	draining <-chan struct{} // the generation's: what Draining returns
 
-	served atomic.Uint64 // requests whose handler has returned
-
 	mover  atomic.Pointer[mover] // nil unless connections move to the next generation
 	waking sync.Mutex            // held while the mover wakes a connection
+	drains atomic.Bool           // the drain has begun
 	late   atomic.Bool           // the last stretch of the drain
 
+	served counter // requests whose handler has returned
+
 	mu      sync.Mutex
-	closed  bool // no more is adopted
+	tracked uint64 // how many connections there have been
+	closed  bool   // no more is adopted
 	conns   map[*conn]struct{}
 	ledger  Ledger        // the counts of connections; see Stats
 	changed chan struct{} // a nudge when a connection leaves; room for one
@@ -44,7 +46,7 @@ func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 	c.idle.Store(t.now())
 	c.setState(st)
 	t.mu.Lock()
-	t.conns[c] = struct{}{}
+	t.addLocked(c)
 	if !c.shadow() {
 		t.ledger.Accepted++
 	}
@@ -69,9 +71,15 @@ func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
 	if t.closed {
 		return nil
 	}
-	t.conns[c] = struct{}{}
+	t.addLocked(c)
 	t.ledger.Adopted++
 	return c
+}
+
+func (t *connTable) addLocked(c *conn) {
+	t.tracked++
+	c.served = t.served.part(t.tracked)
+	t.conns[c] = struct{}{}
 }
 
 // serve notes that a server has taken the connection.

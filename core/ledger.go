@@ -89,7 +89,7 @@ func (u *Upgrader) Stats() Ledger {
 	l := u.conns.ledger
 	u.conns.mu.Unlock()
 	l.Generation, l.PID, l.State = u.generation, os.Getpid(), u.State()
-	l.Served = u.conns.served.Load()
+	l.Served = u.conns.served.sum()
 	l.Open = u.conns.remaining()
 	return l
 }

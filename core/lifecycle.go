@@ -285,6 +285,7 @@ func (l *lifecycle) upgradeFailed(err error) {
 func (l *lifecycle) beginDrain(s State) {
 	l.setState(s)
 	l.serverMu.Lock() // no server is added from here on
+	l.conns.drains.Store(true)
 	l.draining.Store(true)
 	l.serverMu.Unlock()
 	l.endLife()

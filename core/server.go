@@ -183,16 +183,20 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if c == nil { // the program's ConnContext threw ours away
 		s.handler.ServeHTTP(w, r)
-		s.u.conns.served.Add(1)
+		s.u.conns.served.part(0).Add(1)
 		return
 	}
 	if farewell {
 		c.farewell.Store(uint32(farewellPolite))
 	}
+	if c.srv.Load() != nil && r.ProtoMajor == 1 {
+		c.noteRequest(r) // ConnState says when it is answered
+		defer c.served.Add(1)
+		s.handler.ServeHTTP(w, r)
+		return
+	}
 	if r.ProtoMajor >= 2 {
 		c.http2.Store(true)
-	} else if c.srv.Load() != nil {
-		c.noteRequest(r)
 	}
 	c.requests.Add(1)
 	defer c.answered()

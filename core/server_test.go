@@ -422,7 +422,7 @@ func TestFarewell(t *testing.T) {
 						r.Header.Set("Upgrade", upgrade)
 					}
 					if known {
-						r = r.WithContext(context.WithValue(r.Context(), connKey{}, &conn{table: u.conns}))
+						r = r.WithContext(context.WithValue(r.Context(), connKey{}, &conn{table: u.conns, served: u.conns.served.part(0)}))
 					}
 					w := httptest.NewRecorder()
 					s.ServeHTTP(w, r)
