@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 		}()
 		main()
 		return
+	}
+	if signal.Ignored(syscall.SIGHUP) {
+		// Under nohup. What is caught here has its default action in the example.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	os.Exit(m.Run())
 }
