@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,10 @@ type program struct {
 func TestMain(m *testing.M) {
 	if name := os.Getenv(programEnv); name != "" {
 		os.Exit(play(name))
+	}
+	if signal.Ignored(syscall.SIGHUP) {
+		// Under nohup. What is caught here has its default action in the programs.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	code := m.Run()
 	for name, p := range programs {
