@@ -40,7 +40,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 		}
 	case waitsForOne:
 		c.step.Store(uint32(notWaiting))
-		c.begun.Store(true)
+		if !c.begun.Load() {
+			c.begun.Store(true)
+		}
 	}
 	return c.Conn.SetReadDeadline(t)
 }
