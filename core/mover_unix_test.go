@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -31,6 +32,16 @@ type heir struct {
 // newHeir makes a mover, started, and the other end of its control socket.
 func newHeir(t *testing.T, room int) (*mover, *heir) {
 	t.Helper()
+	m, h := newHeirToBe(t, room)
+	must(t, m.ctl.SetDeadline(longAgo)) // as the commit of ten seconds ago has left it
+	m.start()
+	t.Cleanup(m.stop)
+	return m, h
+}
+
+// newHeirToBe is newHeir before commit: the mover is not started.
+func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
+	t.Helper()
 	ours, end, err := fd.Pair()
 	must(t, err)
 	theirs, err := fd.Conn(end)
@@ -40,11 +51,8 @@ func newHeir(t *testing.T, room int) (*mover, *heir) {
 	close(draining)
 	table := newConnTable(draining)
 	next := &successor{ctl: ours, room: room, exited: make(chan struct{})}
-	must(t, ours.SetDeadline(longAgo)) // as the commit of ten seconds ago has left it
 	m := newMover(next, table, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
-	m.start()
-	t.Cleanup(m.stop)
 	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}
 }
 
@@ -192,6 +200,36 @@ func TestMoverWithoutAnswer(t *testing.T) {
 	if l := m.table.ledger; l.Moved != 0 || !l.Cut.none() {
 		t.Errorf("ledger %+v", l)
 	}
+}
+
+// TestMoverLeavesCommitAlone: a drain that has nothing to wait for is over before the
+// new process has been told that it is current. Its last word waits for that.
+func TestMoverLeavesCommitAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, h := newHeirToBe(t, 10)
+		m.heir.ctl = beforeWrite{m.ctl, func() {
+			go m.settle()
+			synctest.Wait()
+		}}
+		if err := m.heir.commit(time.Minute, false); err != nil {
+			t.Errorf("commit = %v", err)
+		}
+		m.start()
+		h.hears(wire.Commit)
+		h.hears(wire.Moved)
+	})
+}
+
+// beforeWrite is a control socket that something happens on before each Write.
+type beforeWrite struct {
+	net.Conn
+	happens func()
+}
+
+func (c beforeWrite) Write(b []byte) (int, error) {
+	c.happens()
+	return c.Conn.Write(b)
 }
 
 // TestMoverDoesNotUnderstand: after an answer that is none the connections are closed,
