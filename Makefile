@@ -77,10 +77,14 @@ cross/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO) build -o /dev/null work
 	GOOS=$(*D) GOARCH=$(*F) $(GO) vet work
 
+# Each module by itself, as its users get it.
+TIDY := $(GO) list -m -f '{{.Dir}}' | while read -r dir; do (cd "$$dir" && GOWORK=off $(GO) mod tidy) || exit; done
+
 .PHONY: tidy
 tidy: ## tidy every module and bring them in step with go.work
-	$(GO) list -m -f '{{.Dir}}' | while read -r dir; do (cd "$$dir" && GOWORK=off $(GO) mod tidy) || exit; done
+	$(TIDY)
 	$(GO) work sync
+	$(TIDY) # what the sync has raised
 
 .PHONY: tidy-check
 tidy-check: ## fail if "make tidy" would change something

@@ -40,6 +40,7 @@ func playApp() {
 	var listen listFlag
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
 	drain := flag.Duration("drain", DefaultDrainTimeout, "")
+	prestop := flag.Duration("prestop", 0, "")
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
@@ -88,6 +89,7 @@ func playApp() {
 	}
 	opts := []Option{
 		WithConnectionHandoff(*handoff), WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
+		WithPreStopDelay(*prestop),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		OnPreFork(func(context.Context) error {
 			if mode() == "veto" {
@@ -253,7 +255,7 @@ func appServer(u *Upgrader, n int) *http.Server {
 		_ = json.NewEncoder(w).Encode(connInfo{Server: n, Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
 	})
 	return &http.Server{
-		Handler: mux,
+		Handler: Readiness(ReadinessConfig[*http.Request]{Checks: []Check{{Name: "file", Run: noneSaysDown}}})(mux),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -295,6 +297,9 @@ func appHandler(u *Upgrader) *http.ServeMux {
 			fmt.Fprint(w, err)
 		}
 	})
+	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
+		u.requestStop(errors.New("broken by the test")) // as a failing listener does
+	})
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())
 	})
@@ -333,6 +338,14 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		_ = c.Close()
 	})
 	return mux
+}
+
+// noneSaysDown is a check: a file "down" holds the error.
+func noneSaysDown(context.Context) error {
+	if b, err := os.ReadFile("down"); err == nil {
+		return errors.New(string(b))
+	}
+	return nil
 }
 
 // appEcho echoes lines and moves with its connection, to the OnAdopt of that name.

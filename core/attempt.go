@@ -184,7 +184,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 				return err
 			}
 			if settled != nil && a.spoke.Load() {
-				return errTermWasAStop
+				return a.whoseTerm(next)
 			}
 		case <-next.exited:
 			return a.ended(next, frames, settled != nil)
@@ -196,11 +196,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			defer t.Stop()
 			settled = t.C
 		case <-settled:
-			if a.spoke.Load() {
-				return errTermWasAStop
-			}
-			next.plain = true
-			return nil
+			return a.whoseTerm(next)
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errNotReadyInTime) {
 				// This process may have been stopped, or in a hook: a word that
@@ -213,6 +209,17 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// whoseTerm judges a SIGTERM that came before a word on the control socket: a program
+// that speaks only the plain protocol says nothing at all, or it is its own next
+// generation that speaks, which has inherited the socket.
+func (a *attempt) whoseTerm(next *successor) error {
+	if a.spoke.Load() && next.says == next.pid() {
+		return errTermWasAStop
+	}
+	next.plain = true
+	return nil
 }
 
 // ended says why a process that has ended did, and whose a SIGTERM was.

@@ -46,6 +46,13 @@
 // [Run] and [Upgrader] serve any number of servers on any number of listeners.
 // There is one Upgrader in a process.
 //
+// # Behind a load balancer
+//
+// [Readiness] is middleware that answers /livez and /readyz, with the program's own
+// checks. [WithPreStopDelay] has a process that is asked to stop go on accepting while
+// /readyz already says 503, so that the load balancer has time to see it. An upgrade
+// needs no such time: the service stays ready.
+//
 // # Under a supervisor
 //
 // The process number changes with an upgrade; [WithPIDFile] keeps a file that

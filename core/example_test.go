@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,32 @@ func ExampleListenAndServe() {
 func ExampleListenAndServeTLS() {
 	err := core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello))
 	if err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+func ExampleListenAndServeUnix() {
+	if err := core.ListenAndServeUnix("/run/app/http.sock", http.HandlerFunc(hello)); err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+func ExampleServeTLS() {
+	srv := &http.Server{Addr: ":8443", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
+	if err := core.ServeTLS(srv, "cert.pem", "key.pem"); err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// A listener that is wrapped, as programs do to limit or log connections.
+func ExampleServeListener() {
+	ln, err := core.Listen(context.Background(), "tcp", ":8080") // not net.Listen
+	if err != nil {
+		slog.Error("listen", "error", err)
+		return
+	}
+	wrapped := struct{ net.Listener }{ln} // netutil.LimitListener(ln, 1000), say
+	if err := core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, wrapped); err != nil {
 		slog.Error("serve", "error", err)
 	}
 }
@@ -164,10 +191,42 @@ func ExampleOnPreFork() {
 	}))
 }
 
+// Health checks, with one of the program's own.
+func ExampleReadiness() {
+	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
+	healthy := core.Readiness(core.ReadinessConfig[*http.Request]{
+		Checks: []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+	})
+	_ = core.ListenAndServe(":8080", healthy(http.HandlerFunc(hello)))
+}
+
+// An adapter for a framework, whose context is C, in a few lines.
+func ExampleReadinessFor() {
+	type C struct {
+		Response http.ResponseWriter
+		Request  *http.Request
+	}
+	readiness := func(config ...core.ReadinessConfig[C]) func(C, func(C)) {
+		answer := core.ReadinessFor(config...)
+		return func(c C, next func(C)) {
+			if !answer(c, c.Response, c.Request) {
+				next(c)
+			}
+		}
+	}
+	_ = readiness()
+}
+
+// A load balancer that asks every 2 s and acts on the third failure in a row needs 6 s.
+func ExampleWithPreStopDelay() {
+	healthy := core.Readiness()
+	_ = core.ListenAndServe(":8080", healthy(http.HandlerFunc(hello)), core.WithPreStopDelay(8*time.Second))
+}
+
 func ExampleCurrentState() {
-	http.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+	http.HandleFunc("/leader", func(w http.ResponseWriter, _ *http.Request) {
 		if !core.CurrentState().Serving() {
-			w.WriteHeader(http.StatusServiceUnavailable)
+			w.WriteHeader(http.StatusServiceUnavailable) // the next generation does the work now
 		}
 	})
 }

@@ -18,7 +18,15 @@ func (r Remaining) none() bool { return r == Remaining{} }
 
 // String says what is left in words.
 func (r Remaining) String() string {
-	return fmt.Sprintf("%d requests on %d connections, %d hijacked connections", r.Requests, r.Connections, r.Hijacked)
+	return fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
+}
+
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // Ledger is the account of one generation: what came in and what became of it.

@@ -37,10 +37,11 @@ type lifecycle struct {
 	asker   chan upgradeReply // who waits for it; nil for a signal
 	pending bool              // a signal came meanwhile: one more afterwards
 
-	next     *successor // the generation that took over
-	stopping bool       // a stop signal was seen: the next one cuts
-	cause    error      // why the process stops; nil for a clean stop
-	drained  chan error // the drain's result; nil before it begins
+	next     *successor       // the generation that took over
+	preStop  <-chan time.Time // the end of the pre-stop delay; nil without one
+	stopping bool             // a stop signal was seen: the next one cuts
+	cause    error            // why the process stops; nil for a clean stop
+	drained  chan error       // the drain's result; nil before it begins
 	drainErr error
 	ended    bool // the drain has ended
 }
@@ -54,6 +55,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		if l.attempt != nil {
 			attempted = l.attempt.result
 		}
+		var impatient chan struct{}
+		if l.preStop != nil {
+			impatient = l.cut
+		}
 		select {
 		case req := <-u.advances:
 			req.reply <- l.advance(req)
@@ -65,6 +70,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.signal(sig)
 		case res := <-attempted:
 			l.attemptEnded(res)
+		case <-l.preStop:
+			l.beginDrain(StateStopping)
+		case <-impatient:
+			l.beginDrain(StateStopping)
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -104,7 +113,11 @@ func (l *lifecycle) advance(req advanceRequest) error {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	l.log.Info("current", "addresses", l.listeners.addresses())
+	args := []any{"addresses", l.listeners.addresses()}
+	if p := l.inherited.parent; p != nil {
+		args = append(args, "old_pid", p.pid(), "plain", p.plain())
+	}
+	l.log.Info("current", args...)
 	if req.again {
 		l.log.Info("an upgrade was asked for during the last one")
 		l.upgrade(upgradeRequest{ctx: context.Background()})
@@ -174,11 +187,12 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	l.stop(nil)
 }
 
-// stop begins the drain of a process that has no successor. An upgrade in
-// progress is given up.
+// stop begins the drain of a process that has no successor, after the pre-stop
+// delay. An upgrade in progress is given up.
 func (l *lifecycle) stop(cause error) {
 	before := l.State()
-	if before >= StateDraining {
+	waiting := l.preStop != nil && cause != nil // what is waited with does not work any more
+	if before >= StateDraining && !waiting {
 		return
 	}
 	l.cause = cause
@@ -190,6 +204,12 @@ func (l *lifecycle) stop(cause error) {
 			cause = errors.New("it was stopped before it was ready")
 		}
 		l.tellFailed(cause)
+	}
+	if d := l.cfg.preStopDelay; d > 0 && cause == nil && before >= StateCurrent {
+		l.setState(StateStopping)
+		l.log.Info("not ready any more; still accepting", "pre_stop_delay", d)
+		l.preStop = time.After(d)
+		return
 	}
 	l.beginDrain(StateStopping)
 }
@@ -235,17 +255,18 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 	l.next = next
 	m := l.prepareMove(next) // before anybody is told to reconnect
 	l.beginDrain(StateDraining)
+	if next.plain && l.cfg.pidFile != "" {
+		// It does not know the file; a supervisor reads it all the same. Before the
+		// next word: a generation after it, which waits for that, may know the file.
+		if err := pidfile.Write(l.cfg.pidFile, next.pid()); err != nil {
+			l.log.Error("the pid file still names this process", "error", err)
+		}
+	}
 	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err)
 	}
 	if m != nil {
 		m.start()
-	}
-	if next.plain && l.cfg.pidFile != "" {
-		// It does not know the file; a supervisor reads it all the same.
-		if err := pidfile.Write(l.cfg.pidFile, next.pid()); err != nil {
-			l.log.Error("the pid file still names this process", "error", err)
-		}
 	}
 	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: took, Plain: next.plain}
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
@@ -283,6 +304,7 @@ func (l *lifecycle) upgradeFailed(err error) {
 
 // beginDrain stops accepting and starts the drain.
 func (l *lifecycle) beginDrain(s State) {
+	l.preStop = nil
 	l.setState(s)
 	l.serverMu.Lock() // no server is added from here on
 	l.conns.drains.Store(true)

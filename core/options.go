@@ -23,6 +23,7 @@ type Option func(*config)
 type config struct {
 	preFork      []func(context.Context) error
 	postFork     []func(context.Context, int)
+	preStopDelay time.Duration
 	drainTimeout time.Duration
 	onDrainLimit []func(Remaining)
 	readyTimeout time.Duration
@@ -70,6 +71,16 @@ func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 			c.postFork = append(c.postFork, hook)
 		}
 	}
+}
+
+// WithPreStopDelay sets how long a process that is asked to stop goes on accepting
+// and serving, while Readiness already answers 503: the time for a load balancer to
+// see that, which is its interval of checks times the failures it waits for, and to
+// send nothing more. Then the drain begins, whose timeout comes on top. A second stop
+// ends the delay and the drain. An upgrade has no such delay: the next generation is
+// there. Left out, zero or less: none.
+func WithPreStopDelay(d time.Duration) Option {
+	return func(c *config) { c.preStopDelay = d }
 }
 
 // WithDrainTimeout sets how long a process that stops or has handed over may

@@ -156,3 +156,32 @@ func TestStopDuringUpgrade(t *testing.T) {
 	}
 	a.expectGone()
 }
+
+// TestPlainProgramIsReplacedAtOnce: a plain program has taken over and is upgraded
+// before the old process has made sure of it. Its next generation speaks on a socket
+// that was not meant for it; somebody serves all the time.
+func TestPlainProgramIsReplacedAtOnce(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
+	first := a.expect("ready", 0)
+	deployPlain(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	plain := pidIn(t, a, first.PID)
+	a.strays = append(a.strays, plain)
+
+	deploy(t, a, func(path string) { install(t, path) })
+	a.signal(plain, syscall.SIGHUP)
+	last := a.expect("ready", 1)
+	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
+		t.Errorf("pid %d ended with %q, want the first", end.PID, end.Err)
+	}
+	a.expectLog("the old process is gone", 1)
+	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID || st.State != StateCurrent {
+		t.Errorf("pid %d serves in state %v", st.PID, st.State)
+	}
+	if pid := pidIn(t, a, plain); pid != last.PID {
+		t.Errorf("the pid file names %d, want %d", pid, last.PID)
+	}
+}

@@ -2,7 +2,7 @@ package core
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -136,7 +136,7 @@ func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) 
 	case isClosed(p.committed):
 		return time.Duration(p.commit.DrainMillis) * time.Millisecond, p.commit.Again, nil
 	case isClosed(p.aborted):
-		return 0, false, fmt.Errorf("%w: %s", ErrAborted, p.reason)
+		return 0, false, because(ErrAborted, errors.New(p.reason))
 	case isClosed(p.disowned):
 		return u.cfg.drainTimeout, false, nil
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 )
 
@@ -25,11 +26,41 @@ func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler, opt
 	return serve(&http.Server{Addr: addr, Handler: handler}, true, certFile, keyFile, opts)
 }
 
+// ListenAndServeUnix is ListenAndServe on the unix socket file. The path stays while
+// generations change and is removed after a stop. A socket that a crashed process
+// left behind is replaced; one that somebody listens on is an error.
+func ListenAndServeUnix(file string, handler http.Handler, opts ...Option) error {
+	return Run(func(u *Upgrader) error {
+		ln, err := u.Listen(context.Background(), "unix", file)
+		if err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: handler}, ln)
+	}, opts...)
+}
+
 // Serve is ListenAndServe for a server with settings of its own. It speaks TLS
 // if srv.TLSConfig has certificates or a way to get them. See Upgrader.Serve for
 // what becomes of srv.
 func Serve(srv *http.Server, opts ...Option) error {
 	return serve(srv, hasCertificates(srv.TLSConfig), "", "", opts)
+}
+
+// ServeTLS is Serve for HTTPS with a certificate from files, which are read anew by
+// each generation. They may be empty if srv.TLSConfig has the certificates.
+func ServeTLS(srv *http.Server, certFile, keyFile string, opts ...Option) error {
+	return serve(srv, true, certFile, keyFile, opts)
+}
+
+// ServeListener is Serve on a listener that was made before: with Listen, as it is
+// or wrapped. srv.Addr is not used. It speaks TLS if the listener does:
+// tls.NewListener. One from net.Listen serves too, but can't be upgraded: the next
+// generation's net.Listen fails because the address is in use, and this one serves
+// on.
+func ServeListener(srv *http.Server, ln net.Listener, opts ...Option) error {
+	err := Run(func(u *Upgrader) error { return u.Attach(srv, ln) }, opts...)
+	_ = ln.Close() // if it did not come to serving
+	return err
 }
 
 func serve(srv *http.Server, useTLS bool, certFile, keyFile string, opts []Option) error {

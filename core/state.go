@@ -20,7 +20,8 @@ const (
 	// StateDraining: the next generation serves; this one finishes what is left.
 	// Next: StateStopped.
 	StateDraining
-	// StateStopping: as StateDraining, with no next generation.
+	// StateStopping: as StateDraining, with no next generation. In the pre-stop
+	// delay, which comes first, it still accepts.
 	// Next: StateStopped.
 	StateStopping
 	// StateStopped: the drain has ended; main should return.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -63,7 +64,7 @@ func (ev frameEvent) reason() string {
 	if err := ev.Decode(&msg); err != nil || msg.Reason == "" {
 		return "it failed and did not say why"
 	}
-	return msg.Reason
+	return strings.TrimPrefix(msg.Reason, prefix)
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.

@@ -58,7 +58,8 @@
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz. Put it first:
+// Readiness is middleware that answers /livez and /readyz, the same in every
+// adapter. Put it first:
 //
 //	r.Use(ginx.Readiness())
 package ginx

@@ -2,6 +2,7 @@ package ginx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -47,6 +48,13 @@ func ExampleRunTLS() {
 	}
 }
 
+func ExampleRunUnix() {
+	r := gin.Default()
+	if err := ginx.RunUnix(r, "/run/app/http.sock"); err != nil {
+		log.Fatal(err)
+	}
+}
+
 func ExampleRunFd() {
 	// A socket that systemd made (ListenStream= in the socket unit) is
 	// descriptor 3.
@@ -68,8 +76,12 @@ func ExampleRunListener() {
 }
 
 func ExampleReadiness() {
+	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
 	r := gin.New()
-	r.Use(ginx.Readiness(ginx.ReadinessConfig{ReadyPath: "/up"})) // before what asks for a password
+	r.Use(ginx.Readiness(ginx.ReadinessConfig{ // before what asks for a password
+		ReadyPath: "/up",
+		Checks:    []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+	}))
 	r.Use(gin.BasicAuth(gin.Accounts{"admin": "secret"}))
 	r.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "hello") })
 

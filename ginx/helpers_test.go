@@ -3,8 +3,6 @@ package ginx_test
 import (
 	"bytes"
 	"encoding/json"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -12,17 +10,6 @@ import (
 )
 
 func init() { gin.SetMode(gin.TestMode) }
-
-// drain reads a body to its end and closes it.
-func drain(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	return string(body)
-}
 
 // ask asks r without a connection, and returns the state if that is what the
 // answer holds.

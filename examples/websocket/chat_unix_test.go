@@ -19,6 +19,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/gracex-go/gracex/examples/internal/exampletest"
 )
 
 const (
@@ -30,8 +32,8 @@ const (
 // with, through all upgrades; also those who come and go meanwhile.
 func TestClientsStayConnected(t *testing.T) {
 	t.Parallel()
-	e := start(t)
-	clients := gather(t, e)
+	p := exampletest.Start(t)
+	clients := gather(t, p)
 	quit := make(chan struct{})
 	stopTalking := sync.OnceFunc(func() { close(quit) })
 	defer stopTalking()
@@ -53,23 +55,23 @@ func TestClientsStayConnected(t *testing.T) {
 				return
 			default:
 			}
-			if err := visit(e, visitors+1); err != nil {
+			if err := visit(t, p, visitors+1); err != nil {
 				t.Errorf("visitor %d: %v", visitors+1, err)
 				failed.Store(true)
 			}
 		}
 	})
 
-	pids := map[int]bool{e.pid(): true}
+	pids := map[int]bool{p.PID(): true}
 	for i := range upgrades {
-		e.upgrade([]syscall.Signal{syscall.SIGUSR2, syscall.SIGHUP}[i%2])
-		pids[e.pid()] = true
+		p.Upgrade([]syscall.Signal{syscall.SIGUSR2, syscall.SIGHUP}[i%2])
+		pids[p.PID()] = true
 		if i%2 == 0 {
 			continue // the next one comes while the clients move
 		}
 		for _, c := range clients {
 			goal := c.count.Load() + 2*talkers
-			if !e.poll(func() bool { return c.count.Load() >= goal || failed.Load() }) {
+			if !p.Poll(func() bool { return c.count.Load() >= goal || failed.Load() }) {
 				t.Fatal("it has ended")
 			}
 		}
@@ -80,11 +82,11 @@ func TestClientsStayConnected(t *testing.T) {
 	if len(pids) != upgrades+1 {
 		t.Errorf("%d processes after %d upgrades", len(pids), upgrades)
 	}
-	if c, err := dial(e, "late"); err != nil {
+	if c, err := dial(t, p, "late"); err != nil {
 		t.Error(err)
 	} else {
 		c.conn.Close()
-		if want := greeting("late", e.pid(), upgrades); c.greeting != want {
+		if want := greeting("late", p.PID(), upgrades); c.greeting != want {
 			t.Errorf("%q, want %q", c.greeting, want)
 		}
 	}
@@ -92,29 +94,29 @@ func TestClientsStayConnected(t *testing.T) {
 		return
 	}
 
-	terminate(t, e, clients)
+	terminate(t, p, clients)
 	for _, c := range clients {
 		if c.heard["visitor"] != visitors {
 			t.Errorf("%s heard %d visitors of %d", c.nick, c.heard["visitor"], visitors)
 		}
 	}
-	if log := e.wrote(); strings.Contains(log, "dropped") || strings.Contains(log, "level=ERROR") {
+	if log := p.Log(); strings.Contains(log, "dropped") || strings.Contains(log, "level=ERROR") {
 		t.Error("the log has complaints")
 	}
 	t.Logf("each client heard %d messages, %d of them from visitors", clients[0].count.Load(), visitors)
 }
 
 // gather fills the room. All have joined before the first one talks.
-func gather(t *testing.T, e *example) []*client {
+func gather(t *testing.T, p *exampletest.Program) []*client {
 	t.Helper()
 	var clients []*client
 	for i := range talkers {
-		c, err := dial(e, "talker"+strconv.Itoa(i))
+		c, err := dial(t, p, "talker"+strconv.Itoa(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.conn.Close() })
-		if want := greeting(c.nick, e.pid(), 0); c.greeting != want {
+		if want := greeting(c.nick, p.PID(), 0); c.greeting != want {
 			t.Fatalf("%q, want %q", c.greeting, want)
 		}
 		clients = append(clients, c)
@@ -123,8 +125,8 @@ func gather(t *testing.T, e *example) []*client {
 }
 
 // visit says a number and leaves politely.
-func visit(e *example, n int) error {
-	c, err := dial(e, "visitor")
+func visit(t *testing.T, p *exampletest.Program, n int) error {
+	c, err := dial(t, p, "visitor")
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func visit(e *example, n int) error {
 
 // terminate stops the service; all clients hear the same to the end, and then get a
 // close frame.
-func terminate(t *testing.T, e *example, clients []*client) {
+func terminate(t *testing.T, p *exampletest.Program, clients []*client) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for _, c := range clients {
@@ -167,7 +169,7 @@ func terminate(t *testing.T, e *example, clients []*client) {
 			farewell(t, c, err)
 		})
 	}
-	e.stop()
+	p.Stop()
 	wg.Wait()
 	agree(t, clients)
 }
@@ -193,18 +195,18 @@ func agree(t *testing.T, clients []*client) {
 // and a close frame.
 func TestStopSaysGoodbye(t *testing.T) {
 	t.Parallel()
-	e := start(t)
-	clients := gather(t, e)
+	p := exampletest.Start(t)
+	clients := gather(t, p)
 	var talk sync.WaitGroup
 	for _, c := range clients {
 		talk.Go(func() { farewell(t, c, c.chat(nil, talkers)) })
 	}
 	for _, c := range clients {
-		if !e.poll(func() bool { return c.count.Load() > talkers }) {
+		if !p.Poll(func() bool { return c.count.Load() > talkers }) {
 			t.Fatal("it has ended")
 		}
 	}
-	e.stop()
+	p.Stop()
 	talk.Wait()
 	agree(t, clients)
 }
@@ -214,8 +216,8 @@ func TestStopSaysGoodbye(t *testing.T) {
 func TestSlowClientMovesLater(t *testing.T) {
 	t.Parallel()
 	const flood = 2000 // messages: 6 MB, more than the kernel keeps of them (tcp_wmem, tcp(7))
-	e := start(t)
-	slow, err := dial(e, "slow")
+	p := exampletest.Start(t)
+	slow, err := dial(t, p, "slow")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +225,7 @@ func TestSlowClientMovesLater(t *testing.T) {
 	if err := slow.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
-	fast, err := dial(e, "fast")
+	fast, err := dial(t, p, "fast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,20 +241,20 @@ func TestSlowClientMovesLater(t *testing.T) {
 			}
 		}
 	}
-	old := fmt.Sprintf("msg=\"generation ended\" generation=0 pid=%d", e.pid())
+	old := fmt.Sprintf("msg=\"generation ended\" generation=0 pid=%d", p.PID())
 	talk(flood)
-	e.upgrade(syscall.SIGUSR2)
+	p.Upgrade(syscall.SIGUSR2)
 	talk(batch) // with the new process, or it would get no answer
-	waited := !strings.Contains(e.wrote(), old)
+	waited := !strings.Contains(p.Log(), old)
 	for slow.heard["fast"] < flood+batch {
 		if _, _, err := slow.hear(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !e.poll(func() bool { return strings.Contains(e.wrote(), old) }) {
+	if !p.Poll(func() bool { return strings.Contains(p.Log(), old) }) {
 		t.Fatal("it has ended")
 	}
-	terminate(t, e, []*client{slow, fast})
+	terminate(t, p, []*client{slow, fast})
 	if !waited {
 		t.Skip("the old process did not have to wait: the buffers of this system hold more")
 	}
@@ -262,19 +264,19 @@ func TestSlowClientMovesLater(t *testing.T) {
 // on, with an upgrade between each two parts.
 func TestHalfMessagesMove(t *testing.T) {
 	t.Parallel()
-	e := start(t)
-	bob, err := dial(e, "bob")
+	p := exampletest.Start(t)
+	bob, err := dial(t, p, "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer bob.conn.Close()
 
-	conn, err := net.Dial("tcp", e.addr)
+	conn, err := net.Dial("tcp", p.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	stream := []byte("GET /?nick=ann HTTP/1.1\r\nHost: " + e.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	stream := []byte("GET /?nick=ann HTTP/1.1\r\nHost: " + p.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	stream = append(stream, masked(ws.NewTextFrame([]byte("1")))...)
 	stream = append(stream, masked(ws.NewTextFrame([]byte("2")))...)
@@ -299,9 +301,9 @@ func TestHalfMessagesMove(t *testing.T) {
 			}
 		}
 		if i < len(cuts) {
-			e.upgrade(syscall.SIGUSR2)
-			moved := fmt.Sprintf("generation=%d pid=%d old_pid=", i+1, e.pid())
-			if !e.poll(func() bool { return adopted(e.wrote(), moved) == 2 }) {
+			p.Upgrade(syscall.SIGUSR2)
+			moved := fmt.Sprintf("generation=%d pid=%d old_pid=", i+1, p.PID())
+			if !p.Poll(func() bool { return adopted(p.Log(), moved) == 2 }) {
 				t.Fatal("it has ended")
 			}
 		}
@@ -320,7 +322,7 @@ func TestHalfMessagesMove(t *testing.T) {
 	ann, pongs := newClient("ann", conn, in), 0
 	frames := wsutil.NewClientSideReader(in)
 	conn.SetReadDeadline(time.Now().Add(patience))
-	for want := []string{greeting("ann", e.cmd.Process.Pid, 0), "ann: 1", "ann: 2", "ann: 3 last"}; len(want) > 0; {
+	for want := []string{greeting("ann", p.FirstPID(), 0), "ann: 1", "ann: 2", "ann: 3 last"}; len(want) > 0; {
 		head, err := frames.NextFrame()
 		if err != nil {
 			t.Fatal(err)
@@ -340,7 +342,7 @@ func TestHalfMessagesMove(t *testing.T) {
 	if pongs == 0 {
 		t.Error("the ping was not answered")
 	}
-	terminate(t, e, []*client{bob, ann})
+	terminate(t, p, []*client{bob, ann})
 }
 
 // adopted finds the line that says how many connections a process has taken over.
@@ -358,13 +360,13 @@ func adopted(log, process string) int {
 // What is no WebSocket, or not allowed, is told so and closed.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	e := start(t)
+	p := exampletest.Start(t)
 	for target, status := range map[string]int{
 		"/":                                 http.StatusBadRequest,
 		"/?nick=" + strings.Repeat("n", 33): http.StatusBadRequest,
 		"/?nick=%ff":                        http.StatusBadRequest,
 	} {
-		resp, err := http.Get("http://" + e.addr + target)
+		resp, err := http.Get("http://" + p.Addr + target)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,7 +386,7 @@ func TestRefusals(t *testing.T) {
 		{"unmasked", ws.MustCompileFrame(ws.NewTextFrame([]byte("x"))), ws.StatusProtocolError},
 		{"bad status", masked(ws.NewCloseFrame(ws.NewCloseFrameBody(999, ""))), ws.StatusProtocolError},
 	} {
-		c, err := dial(e, "somebody")
+		c, err := dial(t, p, "somebody")
 		if err != nil {
 			t.Fatal(err)
 		}

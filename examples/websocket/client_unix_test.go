@@ -13,10 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/gracex-go/gracex/examples/internal/exampletest"
 )
 
 const (
@@ -40,10 +43,10 @@ type client struct {
 	talked int            // how many have said their last
 }
 
-func dial(e *example, nick string) (*client, error) {
-	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
+func dial(t *testing.T, p *exampletest.Program, nick string) (*client, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, in, _, err := ws.Dial(ctx, "ws://"+e.addr+"/?nick="+nick)
+	conn, in, _, err := ws.Dial(ctx, "ws://"+p.Addr+"/?nick="+nick)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,10 @@ func (c *consumer) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if internal(c.module.Path) {
+		c.done = append(c.done, "internal: nobody gets it")
+		return nil
+	}
 	if len(libraries)+len(commands) == 0 {
 		return errors.New("it has no public package")
 	}
@@ -100,14 +104,15 @@ func (c *consumer) check(ctx context.Context) error {
 
 // packages lists the module's packages that anybody may use.
 func (c *consumer) packages(ctx context.Context) (libraries, commands []string, err error) {
-	out, err := workspace.Go(ctx, c.module.Dir, nil, "list", "-f", "{{.Name}} {{.ImportPath}}", "./...")
+	out, err := workspace.Go(ctx, c.module.Dir, nil, "list", "-f", "{{if .GoFiles}}{{.Name}} {{.ImportPath}}{{end}}", "./...")
 	if err != nil {
 		return nil, nil, err
 	}
 	for line := range strings.Lines(string(out)) {
 		name, path, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch {
-		case slices.Contains(strings.Split(path, "/"), "internal"):
+		case path == "": // only tests
+		case internal(path):
 		case name == "main":
 			commands = append(commands, path)
 		default:
@@ -116,6 +121,9 @@ func (c *consumer) packages(ctx context.Context) (libraries, commands []string, 
 	}
 	return libraries, commands, nil
 }
+
+// internal reports whether a path is nobody else's to import.
+func internal(path string) bool { return slices.Contains(strings.Split(path, "/"), "internal") }
 
 // importAll builds a program that imports the module's libraries, and looks at
 // what its go.mod lists after "go mod tidy".
@@ -163,7 +171,7 @@ func (c *consumer) thirdParty(ctx context.Context, dir string) (string, error) {
 }
 
 // judge fails when the root module made its user list anything at all but
-// golang.org/x/sys, or an adapter more than one framework.
+// golang.org/x/sys, or an adapter a framework that is not its own.
 func judge(ws *workspace.Workspace, m workspace.Module, requires []workspace.Requirement) (string, error) {
 	var foreign, found []string
 	for _, r := range requires {
@@ -171,9 +179,10 @@ func judge(ws *workspace.Workspace, m workspace.Module, requires []workspace.Req
 			continue
 		}
 		foreign = append(foreign, r.Path)
-		for _, f := range frameworks {
-			if (r.Path == f || strings.HasPrefix(r.Path, f+"/") || strings.HasPrefix(r.Path, f+".")) && !slices.Contains(found, f) {
-				found = append(found, f)
+		if isFramework(r.Path) {
+			found = append(found, r.Path)
+			if !slices.ContainsFunc(m.Require, func(own workspace.Requirement) bool { return own.Path == r.Path }) {
+				return "", fmt.Errorf("its user has to require %s, which it does not require itself", r.Path)
 			}
 		}
 	}
@@ -190,6 +199,13 @@ func judge(ws *workspace.Workspace, m workspace.Module, requires []workspace.Req
 		return "", fmt.Errorf("its user has to require %s", strings.Join(found, " and "))
 	}
 	return fmt.Sprintf("%d other modules (%s)", len(foreign), strings.Join(found, "")), nil
+}
+
+// isFramework reports whether path is a framework, of whatever major version.
+func isFramework(path string) bool {
+	return slices.ContainsFunc(frameworks, func(f string) bool {
+		return path == f || strings.HasPrefix(path, f+"/") || strings.HasPrefix(path, f+".")
+	})
 }
 
 // buildAll builds the module's commands from another module. It is the nearest

@@ -1,0 +1,216 @@
+//go:build unix
+
+package core
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// envHAProxy makes the test fail where there is no HAProxy. Without it, it is
+// skipped there.
+const envHAProxy = "GRACEX_TEST_HAPROXY"
+
+// TestHAProxy: two instances behind a real HAProxy that does not retry, upgraded again
+// and again and restarted one after the other. Its clients lose nothing; HAProxy
+// takes an instance out for a restart, and does not notice an upgrade.
+func TestHAProxy(t *testing.T) {
+	t.Parallel()
+	p := startHAProxy(t, "127.0.0.2:0", "127.0.0.3:0")
+	run := load.Start(load.Config{Addr: p.addr, Clients: 16, Fresh: 8, Think: 5 * time.Millisecond, Timeout: patience})
+	defer run.Stop()
+	for round := range 2 {
+		for _, s := range p.servers {
+			p.served(run, s)
+			for range 5 {
+				s.upgrade()
+				p.served(run, s)
+			}
+		}
+		for _, s := range p.servers {
+			p.restart(s)
+			p.served(run, s)
+			if got, want := p.stat(s, "chkdown"), fmt.Sprint(round+1); got != want {
+				t.Errorf("HAProxy has taken %s out %s times, want %s: for its restarts", s.name, got, want)
+			}
+		}
+	}
+	res := run.Stop()
+	t.Log(res)
+	if res.Failed != 0 || res.Requests == 0 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+}
+
+// backend is an instance behind HAProxy.
+type backend struct {
+	*app
+	name, addr string
+	current    event // the ready of its current generation
+}
+
+// run starts the instance.
+func (b *backend) run(t *testing.T) {
+	t.Helper()
+	b.app = start(t, "app", "-prestop", "2s", "-listen", "tcp,"+b.addr)
+	b.current = b.expect("ready", 0)
+	b.addr = b.current.Addrs[0]
+}
+
+func (b *backend) upgrade() {
+	b.t.Helper()
+	b.signal(b.current.PID, syscall.SIGUSR2)
+	b.current = b.expect("ready", b.current.Gen+1)
+}
+
+// haproxy is a running HAProxy.
+type haproxy struct {
+	t       *testing.T
+	addr    string // of its clients
+	stats   string // its socket's path
+	servers []*backend
+}
+
+const haproxyConfig = `
+global
+  stats socket %s mode 600
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+  retries 0
+listen web
+  bind fd@3
+  balance roundrobin
+  option httpchk GET /readyz
+  default-server check inter 50ms fall 2 rise 1
+`
+
+// startHAProxy starts an instance on each address and HAProxy in front of them.
+func startHAProxy(t *testing.T, addrs ...string) *haproxy {
+	t.Helper()
+	path, err := exec.LookPath("haproxy")
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/haproxy") // which may not be in a user's PATH
+	}
+	switch {
+	case err == nil:
+	case os.Getenv(envHAProxy) != "":
+		t.Fatal(err)
+	default:
+		t.Skipf("%v; on Debian, apt-get install haproxy", err)
+	}
+	dir, err := os.MkdirTemp("", "gx")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := &haproxy{t: t, stats: filepath.Join(dir, "stats")}
+	config := fmt.Sprintf(haproxyConfig, p.stats)
+	for i, addr := range addrs {
+		b := &backend{name: fmt.Sprint("s", i), addr: addr}
+		b.run(t)
+		config += fmt.Sprintf("  server %s %s\n", b.name, b.addr)
+		p.servers = append(p.servers, b)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "haproxy.cfg"), []byte(config), 0o600))
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	must(t, err)
+	defer f.Close()
+	p.addr = ln.Addr().String()
+	out := new(strings.Builder)
+	cmd := exec.Command(path, "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{f}, out, out
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("HAProxy:\n%s", out)
+		}
+	})
+	for _, s := range p.servers {
+		p.await(s, "UP")
+	}
+	return p
+}
+
+// stat is what HAProxy says of the server in a column of its statistics (management
+// guide, section 9.1), empty before it runs.
+func (p *haproxy) stat(s *backend, column string) string {
+	p.t.Helper()
+	c, err := net.Dial("unix", p.stats)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	must(p.t, c.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(c, "show stat\n")
+	must(p.t, err)
+	text, err := io.ReadAll(c)
+	must(p.t, err)
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimSpace(string(text)))).ReadAll()
+	must(p.t, err)
+	for _, row := range rows[1:] {
+		if row[1] != s.name {
+			continue
+		}
+		for i, name := range rows[0] {
+			if name == column {
+				return row[i]
+			}
+		}
+	}
+	p.t.Fatalf("no %s of %s in\n%s", column, s.name, text)
+	return ""
+}
+
+// await waits until HAProxy has the server for up or down.
+func (p *haproxy) await(s *backend, status string) {
+	p.t.Helper()
+	late := time.Now().Add(patience)
+	for p.stat(s, "check_status") == "" || p.stat(s, "status") != status {
+		if time.Now().After(late) {
+			p.t.Fatalf("HAProxy says that %s is %s, want %s", s.name, p.stat(s, "status"), status)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// served waits until clients were served by the server's current generation.
+func (p *haproxy) served(run *load.Run, s *backend) {
+	p.t.Helper()
+	late := time.Now().Add(patience)
+	from := load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)}
+	for run.Snapshot().Served[from] < 20 {
+		if time.Now().After(late) {
+			p.t.Fatalf("no load for %v: %v", from, run.Snapshot())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// restart stops the instance and starts it again.
+func (p *haproxy) restart(s *backend) {
+	p.t.Helper()
+	s.signal(s.current.PID, syscall.SIGTERM)
+	p.await(s, "DOWN")
+	s.expect("end", s.current.Gen)
+	s.expectGone()
+	s.run(p.t)
+	p.await(s, "UP")
+}

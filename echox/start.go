@@ -1,0 +1,158 @@
+package echox
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/net/http2"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// Start is e.Start: it serves HTTP with e.Server on the address addr of
+// e.ListenerNetwork, or on e.Listener if it is set. Make that with core.Listen,
+// wrapped or as it is: one from net.Listen serves too, but can't be upgraded. Other
+// than in Echo the network may be "unix", and addr a path then.
+//
+// Like every function here that takes options it blocks, and returns nil after a
+// clean stop, by e.Shutdown too, and, once the drain has ended, after a handover to
+// the next generation; core.ErrCut if a drain was cut short; any other error if
+// the process did not get to serve, or if its listener broke. There is one such call
+// in a process at a time (core.ErrRunning).
+func Start(e *echo.Echo, addr string, opts ...core.Option) error {
+	e.Server.Addr = addr
+	return StartServer(e, e.Server, opts...)
+}
+
+// StartTLS is e.StartTLS: it serves HTTPS with e.TLSServer, HTTP/2 included unless
+// e.DisableHTTP2 is set, on the address addr. certFile and keyFile are paths (string)
+// or the PEM text itself ([]byte); paths are read anew by each generation, so an
+// upgrade takes a renewed certificate in.
+func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Option) error {
+	cert, err := pathOrContent(certFile)
+	if err != nil {
+		return fmt.Errorf("echox: the certificate: %w", err)
+	}
+	key, err := pathOrContent(keyFile)
+	if err != nil {
+		return fmt.Errorf("echox: the certificate's key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("echox: the certificate: %w", err)
+	}
+	return startTLS(e, addr, &tls.Config{Certificates: []tls.Certificate{pair}}, opts)
+}
+
+// StartAutoTLS is e.StartAutoTLS: StartTLS with certificates that e.AutoTLSManager
+// gets. Give it a Cache that outlives the process (autocert.DirCache): without one
+// every generation asks for new certificates, of which there are only a few a week.
+func StartAutoTLS(e *echo.Echo, addr string, opts ...core.Option) error {
+	return startTLS(e, addr, &tls.Config{
+		GetCertificate: e.AutoTLSManager.GetCertificate,
+		NextProtos:     []string{acme.ALPNProto},
+	}, opts)
+}
+
+// StartH2CServer is e.StartH2CServer: Start with HTTP/2 without TLS, for clients that
+// know beforehand that the server speaks it. A nil h2s means the defaults.
+//
+// It is net/http's own HTTP/2, which can be drained, not that of h2s: the settings of
+// h2s are taken over that net/http has too. A request with "Upgrade: h2c" is answered
+// in HTTP/1.1.
+func StartH2CServer(e *echo.Echo, addr string, h2s *http2.Server, opts ...core.Option) error {
+	configureH2C(e.Server, h2s)
+	return Start(e, addr, opts...)
+}
+
+// StartServer is e.StartServer: it serves with srv on srv.Addr, in HTTPS if
+// srv.TLSConfig is set, or on e.Listener or e.TLSListener. As in Echo, e.Shutdown does
+// not know a server that is not its own: srv.Shutdown stops gracefully.
+func StartServer(e *echo.Echo, srv *http.Server, opts ...core.Option) error {
+	srv.Handler, srv.ErrorLog = e, e.StdLogger
+	return core.Run(func(u *core.Upgrader) error {
+		if srv.TLSConfig == nil {
+			ln, err := listen(u, e, e.Listener, srv.Addr)
+			if err != nil {
+				return err
+			}
+			e.Listener = unclosed{ln}
+			announce(e, srv)
+			e.Listener = ln
+			return u.Attach(srv, ln)
+		}
+		preset := e.TLSListener != nil
+		ln, err := listen(u, e, e.TLSListener, srv.Addr)
+		if err != nil {
+			return err
+		}
+		e.TLSListener = unclosed{ln}
+		announce(e, srv)
+		e.TLSListener = ln
+		if preset { // it speaks TLS itself
+			return u.Attach(srv, ln)
+		}
+		restrict(srv)
+		return u.AttachTLS(srv, ln, "", "")
+	}, opts...)
+}
+
+// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does;
+// net/http adds it otherwise.
+func restrict(srv *http.Server) {
+	if srv.Protocols == nil && !slices.Contains(srv.TLSConfig.NextProtos, "h2") {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+	}
+}
+
+func startTLS(e *echo.Echo, addr string, cfg *tls.Config, opts []core.Option) error {
+	if !e.DisableHTTP2 {
+		cfg.NextProtos = append(cfg.NextProtos, "h2")
+	}
+	e.TLSServer.Addr, e.TLSServer.TLSConfig = addr, cfg
+	return StartServer(e, e.TLSServer, opts...)
+}
+
+// listen opens the listener if it is not preset.
+func listen(u *core.Upgrader, e *echo.Echo, preset net.Listener, addr string) (net.Listener, error) {
+	if preset != nil {
+		return preset, nil
+	}
+	if n := e.ListenerNetwork; !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, n) {
+		return nil, fmt.Errorf("echox: e.ListenerNetwork %q: %w", n, echo.ErrInvalidListenerNetwork)
+	}
+	return u.Listen(context.Background(), e.ListenerNetwork, addr)
+}
+
+// announce has Echo print its banner and where it listens, and set its logger up. It
+// does that when it starts a server, so it gets one that is closed already.
+func announce(e *echo.Echo, srv *http.Server) {
+	closed := &http.Server{TLSConfig: srv.TLSConfig}
+	_ = closed.Close()
+	_ = e.StartServer(closed)
+}
+
+// unclosed is a listener that stays open.
+type unclosed struct{ net.Listener }
+
+func (unclosed) Close() error { return nil }
+
+// pathOrContent is what Echo makes of such an argument.
+func pathOrContent(v any) ([]byte, error) {
+	switch v := v.(type) {
+	case string:
+		return os.ReadFile(v)
+	case []byte:
+		return v, nil
+	default:
+		return nil, echo.ErrInvalidCertOrKeyType
+	}
+}

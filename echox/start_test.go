@@ -1,0 +1,146 @@
+package echox
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http2"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// The tests that start something are not parallel: a process has one Upgrader.
+
+// broken is a listener on which every server fails at once.
+func broken(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	return ln
+}
+
+// What is printed is what Echo prints, once, and its logger is set up.
+func TestPrintsWhatEchoPrints(t *testing.T) {
+	ln := broken(t)
+	secure := &http.Server{TLSConfig: &tls.Config{Certificates: make([]tls.Certificate, 1)}}
+	for name, start := range map[string]struct{ echos, echoxs func(*echo.Echo) error }{
+		"Start": {
+			func(e *echo.Echo) error { return e.Start("") },
+			func(e *echo.Echo) error { return Start(e, "") },
+		},
+		"StartAutoTLS": {
+			func(e *echo.Echo) error { return e.StartAutoTLS("") },
+			func(e *echo.Echo) error { return StartAutoTLS(e, "") },
+		},
+		"StartH2CServer": {
+			func(e *echo.Echo) error { return e.StartH2CServer("", &http2.Server{}) },
+			func(e *echo.Echo) error { return StartH2CServer(e, "", nil) },
+		},
+		"StartServer": {
+			func(e *echo.Echo) error { return e.StartServer(&http.Server{}) },
+			func(e *echo.Echo) error { return StartServer(e, &http.Server{}) },
+		},
+		"StartServer, TLS": {
+			func(e *echo.Echo) error { return e.StartServer(secure) },
+			func(e *echo.Echo) error { return StartServer(e, secure) },
+		},
+	} {
+		for _, configure := range []func(*echo.Echo){
+			func(*echo.Echo) {},
+			func(e *echo.Echo) { e.HideBanner = true },
+			func(e *echo.Echo) { e.HidePort = true },
+			func(e *echo.Echo) { e.HideBanner, e.HidePort, e.Debug = true, true, true },
+		} {
+			printed := func(start func(*echo.Echo) error) string {
+				var out bytes.Buffer
+				e := echo.New()
+				e.Logger.SetOutput(&out)
+				e.Listener, e.TLSListener = ln, ln
+				configure(e)
+				if err := start(e); err == nil {
+					t.Fatalf("%s served", name)
+				}
+				if e.Listener != ln || e.TLSListener != ln {
+					t.Errorf("%s left another listener", name)
+				}
+				return fmt.Sprintf("%s(log level %d)", &out, e.Logger.Level())
+			}
+			want, got := printed(start.echos), printed(start.echoxs)
+			if got != want {
+				t.Errorf("%s prints\n%s, Echo\n%s", name, got, want)
+			}
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	dir := t.TempDir()
+	garbage := filepath.Join(dir, "garbage")
+	if err := os.WriteFile(garbage, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onNetwork := func(network string) error {
+		e := echo.New()
+		e.ListenerNetwork = network
+		return Start(e, "127.0.0.1:0")
+	}
+	for _, tt := range []struct {
+		err  error
+		text string
+		is   error
+	}{
+		{Start(echo.New(), "127.0.0.1:nonsense"), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
+		{StartH2CServer(echo.New(), "127.0.0.1:nonsense", nil), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
+		{StartAutoTLS(echo.New(), "127.0.0.1:nonsense"), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
+		{StartServer(echo.New(), &http.Server{Addr: "127.0.0.1:nonsense"}), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
+		{onNetwork("udp"), `echox: e.ListenerNetwork "udp": `, echo.ErrInvalidListenerNetwork},
+		{StartTLS(echo.New(), "", dir+"/crt", garbage), "echox: the certificate: open " + dir + "/crt", fs.ErrNotExist},
+		{StartTLS(echo.New(), "", garbage, dir+"/key"), "echox: the certificate's key: open " + dir + "/key", fs.ErrNotExist},
+		{StartTLS(echo.New(), "", garbage, garbage), "echox: the certificate: tls: failed to find any PEM data", nil},
+		{StartTLS(echo.New(), "", 1, garbage), "echox: the certificate: ", echo.ErrInvalidCertOrKeyType},
+		{StartTLS(echo.New(), "", garbage, nil), "echox: the certificate's key: ", echo.ErrInvalidCertOrKeyType},
+	} {
+		if tt.err == nil || !strings.HasPrefix(tt.err.Error(), tt.text) || tt.is != nil && !errors.Is(tt.err, tt.is) {
+			t.Errorf("error %v, want %s...", tt.err, tt.text)
+		}
+	}
+	u, err := core.New(core.WithSignals(core.Signals{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Start(echo.New(), "127.0.0.1:0"); !errors.Is(err, core.ErrRunning) {
+		t.Errorf("a second server gets %v, want ErrRunning", err)
+	}
+	if err := u.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestH2CSettings(t *testing.T) {
+	t.Parallel()
+	srv := new(http.Server)
+	configureH2C(srv, &http2.Server{MaxConcurrentStreams: 7, IdleTimeout: time.Hour, PingTimeout: time.Second})
+	if srv.HTTP2.MaxConcurrentStreams != 7 || srv.HTTP2.PingTimeout != time.Second || srv.IdleTimeout != time.Hour {
+		t.Errorf("%+v, idle timeout %v", srv.HTTP2, srv.IdleTimeout)
+	}
+	own := &http.HTTP2Config{MaxConcurrentStreams: 9}
+	srv = &http.Server{IdleTimeout: time.Minute, HTTP2: own}
+	configureH2C(srv, &http2.Server{MaxConcurrentStreams: 7, IdleTimeout: time.Hour})
+	if srv.HTTP2 != own || own.MaxConcurrentStreams != 9 || srv.IdleTimeout != time.Minute {
+		t.Errorf("%+v, idle timeout %v: e.Server's own settings go first", srv.HTTP2, srv.IdleTimeout)
+	}
+}

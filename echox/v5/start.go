@@ -1,0 +1,156 @@
+package echox
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// Start is e.Start: it serves HTTP on the TCP address addr.
+//
+// Like every function here that takes options it blocks, and returns nil after a
+// clean stop and, once the drain has ended, after a handover to the next
+// generation; core.ErrCut if a drain was cut short; any other error if the
+// process did not get to serve, or if its listener broke. There is one such call
+// in a process at a time (core.ErrRunning).
+func Start(e *echo.Echo, addr string, opts ...core.Option) error {
+	return StartWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, opts...)
+}
+
+// StartTLS serves HTTPS, HTTP/2 included, on the TCP address addr. certFile and keyFile
+// are paths (string) or the PEM text itself ([]byte); paths are read anew by each
+// generation, so an upgrade takes a renewed certificate in.
+func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Option) error {
+	return StartTLSWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, certFile, keyFile, opts...)
+}
+
+// StartWithConfig is sc.Start(ctx, h): it serves HTTP, or HTTPS with certificates in
+// sc.TLSConfig, and stops gracefully when ctx ends, as it does by a signal. h is an
+// *echo.Echo or any other handler.
+//
+// All of sc is honoured. GracefulTimeout is core.WithDrainTimeout; left at zero it is
+// the core's default, and a negative one makes the end of ctx mean nothing, as in Echo.
+// OnShutdownError gets core.ErrCut if the drain was cut, which is returned too.
+// Make a Listener with core.Listen, wrapped or as it is: one from net.Listen serves
+// too, but can't be upgraded. ListenerNetwork may be "unix", and Address a path then.
+func StartWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, opts ...core.Option) error {
+	return start(ctx, h, sc, func(sc echo.StartConfig) error { return sc.Start(ctx, h) }, opts)
+}
+
+// StartTLSWithConfig is sc.StartTLS(ctx, h, certFile, keyFile). Paths are those of
+// sc.CertFilesystem if that is set, and otherwise any, absolute ones included, which Echo
+// does not take. It refuses sc.Listener, on which Echo would serve without TLS:
+// StartWithConfig takes one from tls.NewListener.
+func StartTLSWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, certFile, keyFile any, opts ...core.Option) error {
+	if sc.Listener != nil {
+		return errors.New("echox: StartTLS with StartConfig.Listener would serve without TLS: leave Listener out, or pass tls.NewListener to StartWithConfig")
+	}
+	if sc.TLSConfig == nil { // Echo's default, here to get the certificate that Echo puts in
+		sc.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
+	}
+	begin := func(sc echo.StartConfig) error {
+		cert, err := content(sc, certFile)
+		if err != nil {
+			return err
+		}
+		key, err := content(sc, keyFile)
+		if err != nil {
+			return err
+		}
+		return sc.StartTLS(ctx, h, cert, key)
+	}
+	return start(ctx, h, sc, begin, opts)
+}
+
+// content reads the file that v names, where Echo would look for it in the current
+// directory and take no path that leads out of it.
+func content(sc echo.StartConfig, v any) (any, error) {
+	if path, ok := v.(string); ok && sc.CertFilesystem == nil {
+		return os.ReadFile(path)
+	}
+	return v, nil
+}
+
+// errSetUp ends Echo's own start when the server is set up.
+var errSetUp = errors.New("echox: set up")
+
+// start has Echo set its server up, by begin, and serves it. Echo shows its server to
+// BeforeServeFunc and nowhere else.
+func start(ctx context.Context, h http.Handler, sc echo.StartConfig, begin func(echo.StartConfig) error, opts []core.Option) error {
+	if sc.GracefulTimeout > 0 {
+		opts = append([]core.Option{core.WithDrainTimeout(sc.GracefulTimeout)}, opts...)
+	}
+	forget := func() bool { return false }
+	err := core.Run(func(u *core.Upgrader) error {
+		preset := sc.Listener != nil
+		ln := sc.Listener
+		if !preset {
+			var err error
+			if ln, err = u.Listen(ctx, cmp.Or(sc.ListenerNetwork, "tcp"), sc.Address); err != nil {
+				return err
+			}
+		}
+		var srv *http.Server
+		asked := sc
+		asked.Listener = unclosed{ln}
+		asked.BeforeServeFunc = func(s *http.Server) error {
+			srv = s
+			if sc.BeforeServeFunc != nil {
+				if err := sc.BeforeServeFunc(s); err != nil {
+					return err
+				}
+			}
+			return errSetUp
+		}
+		if err := begin(asked); !errors.Is(err, errSetUp) {
+			return fmt.Errorf("echox: %w", err)
+		}
+		announce(ctx, h, asked)
+		if sc.GracefulTimeout >= 0 {
+			forget = context.AfterFunc(ctx, func() { _ = u.Stop(context.Background()) })
+		}
+		if sc.TLSConfig == nil || preset {
+			return u.Attach(srv, ln)
+		}
+		srv.TLSConfig = sc.TLSConfig
+		restrict(srv)
+		return u.AttachTLS(srv, ln, "", "")
+	}, opts...)
+	forget()
+	if errors.Is(err, core.ErrCut) && sc.OnShutdownError != nil {
+		sc.OnShutdownError(err)
+	}
+	return err
+}
+
+// announce has Echo log its banner and where it listens. It does that right before it
+// serves, so it gets a server that is closed already.
+func announce(ctx context.Context, h http.Handler, sc echo.StartConfig) {
+	sc.ListenerAddrFunc = nil
+	sc.BeforeServeFunc = (*http.Server).Close
+	_ = sc.Start(ctx, h)
+}
+
+// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does;
+// net/http adds it otherwise.
+func restrict(srv *http.Server) {
+	if srv.Protocols == nil && !slices.Contains(srv.TLSConfig.NextProtos, "h2") {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+	}
+}
+
+// unclosed is a listener that stays open.
+type unclosed struct{ net.Listener }
+
+func (unclosed) Close() error { return nil }

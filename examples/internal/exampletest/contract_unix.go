@@ -1,0 +1,171 @@
+//go:build unix
+
+package exampletest
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// Contract checks that the example that the test binary plays, whose name is name,
+// keeps the contract.
+func Contract(t *testing.T, name string) {
+	for what, check := range map[string]func(t *testing.T, name string){
+		"answers":          answers,
+		"upgrades":         upgrades,
+		"pre-stop delay":   preStopDelay,
+		"drain timeout":    drainTimeout,
+		"error's status 1": ErrorEndsWithStatus1,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			check(t, name)
+		})
+	}
+}
+
+func answers(t *testing.T, _ string) {
+	p := Start(t)
+	for _, tt := range []struct {
+		method, target, body string
+		status               int
+		answer               string
+	}{
+		{"POST", "/", "hello", 200, "hello"},
+		{"GET", "/", "hello", 200, "hello"},
+		{"GET", "/", "", 200, ""},
+		{"POST", "/?d=50ms", "later", 200, "later"},
+		{"POST", "/?d=soon", "never", 400, "d: time: invalid duration \"soon\"; 2s and 150ms are durations\n"},
+		{"GET", "/livez", "", 200, `{"state":"current"}`},
+		{"GET", "/readyz", "", 200, `{"state":"current"}`},
+	} {
+		begin := time.Now()
+		a := p.Ask(tt.method, tt.target, tt.body)
+		if a.Status != tt.status || a.Body != tt.answer {
+			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.target, a.Status, a.Body, tt.status, tt.answer)
+		}
+		if took := time.Since(begin); tt.target == "/?d=50ms" && took < 50*time.Millisecond {
+			t.Errorf("%s took %v", tt.target, took)
+		}
+		if strings.HasPrefix(tt.target, "/?") || tt.target == "/" {
+			p.isFrom(a, 0)
+		}
+	}
+	p.Stop()
+}
+
+// isFrom checks that the current generation gave the answer, and that it is the n-th.
+func (p *Program) isFrom(a Answer, n int) {
+	p.t.Helper()
+	if pid := strconv.Itoa(p.PID()); a.PID != pid {
+		p.t.Errorf("X-Pid is %s, the pid file says %s", a.PID, pid)
+	}
+	if generation := strconv.Itoa(n); a.Generation != generation {
+		p.t.Errorf("generation %s answers after %d upgrades", a.Generation, n)
+	}
+}
+
+// upgrades has clients whose connections are idle most of the time, and others that
+// wait for an answer most of the time.
+func upgrades(t *testing.T, name string) {
+	p := Start(t)
+	idle := load.Config{Addr: p.Addr, Clients: 8, Fresh: 4, Think: 2 * time.Millisecond, Timeout: Patience}
+	busy := idle
+	busy.Path = "/?d=20ms"
+	runs := []*load.Run{load.Start(idle), load.Start(busy)}
+	for _, run := range runs {
+		defer run.Stop()
+	}
+	p.AwaitLoad(runs...)
+	for i, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGHUP, syscall.SIGUSR2} {
+		p.Upgrade(sig)
+		p.AwaitLoad(runs...)
+		p.isFrom(p.Ask("POST", "/", ""), i+1)
+	}
+	for _, run := range runs {
+		if r := run.Stop(); r.Failed != 0 || r.Reconnects != 0 {
+			t.Errorf("want none failed and no reconnect: %v", r)
+		}
+	}
+
+	// A stop answers what has begun.
+	answer := p.Hold("/?d=300ms", "held")
+	p.Signal(syscall.SIGTERM)
+	a, err := answer()
+	if err != nil || a.Status != 200 || a.Body != "held" {
+		t.Errorf("the answer that was under way when the stop came: %+v, %v", a, err)
+	}
+	p.End()
+	if log := "\n" + p.Log(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+name+": ") {
+		t.Error("a generation has ended with an error")
+	}
+}
+
+// preStopDelay stops with a delay that would outlast the test, and ends it by a second
+// signal. The upgrade before must not wait for it.
+func preStopDelay(t *testing.T, _ string) {
+	p := Start(t, "-prestop", "1h")
+	p.Upgrade(syscall.SIGUSR2)
+	if a := p.Ask("GET", "/readyz", ""); a.Status != 200 {
+		t.Errorf("/readyz before the stop: %+v", a)
+	}
+	pid := p.PID()
+	p.Signal(syscall.SIGTERM)
+	var a Answer
+	if !p.Poll(func() bool { a = p.Ask("GET", "/readyz", ""); return a.Status != 200 }) {
+		t.Fatal("it has ended")
+	}
+	if a.Status != 503 || a.Body != `{"state":"stopping"}` {
+		t.Errorf("/readyz after the stop signal: %+v", a)
+	}
+	if a := p.Ask("GET", "/livez", ""); a.Status != 200 {
+		t.Errorf("/livez after the stop signal: %+v", a)
+	}
+	// The first takes much longer than any stop goes on accepting, so the second shows
+	// the delay.
+	for _, target := range []string{"/?d=200ms", "/"} {
+		if a := p.Ask("POST", target, "late"); a.Status != 200 || a.Body != "late" || a.PID != strconv.Itoa(pid) {
+			t.Errorf("%s after the stop signal: %+v, want process %d", target, a, pid)
+		}
+	}
+	p.Stop()
+}
+
+// drainTimeout stops while a request is under way that takes longer.
+func drainTimeout(t *testing.T, name string) {
+	p := Start(t, "-drain", "100ms")
+	answer := p.Hold("/?d=1h", "held")
+	p.Signal(syscall.SIGTERM)
+	if a, err := answer(); err == nil {
+		t.Errorf("the answer that was cut: %+v", a)
+	}
+	p.wait(1)
+	p.hasMessage(name + ": gracex: drain cut short: ")
+}
+
+// ErrorEndsWithStatus1 checks what an address that is none leads to.
+func ErrorEndsWithStatus1(t *testing.T, name string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const addr = "127.0.0.1:nonsense"
+	p := run(t, exe, func(pidfile string) []string { return flags(addr, pidfile) })
+	p.wait(1)
+	p.hasMessage(name + ": gracex: listen tcp " + addr + ": ")
+}
+
+// hasMessage checks that a line of standard error begins as wanted.
+func (p *Program) hasMessage(begin string) {
+	p.t.Helper()
+	if !strings.Contains("\n"+p.Log(), "\n"+begin) {
+		p.t.Errorf("no message on standard error that begins %q", begin)
+	}
+}

@@ -1,0 +1,145 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// What the apps have in common: every framework's has this surface, in its own ways.
+//
+//	GET, POST /         the body
+//	POST /held          the body, once the generation drains
+//	GET /users/:id      the id
+//	POST /users         a user, bound and validated
+//	GET /admin/         behind basic authentication
+//	GET /panic          a handler that panics
+//	POST /upload        what was uploaded as "file"
+//	GET /stream?pace=   what comes from the address pace, as it comes
+//	GET /static/        the site's files
+//	POST /shutdown?how= stops the program by its own means
+//
+// Middleware says who answers and in which protocol it was asked.
+
+// identify is what that middleware does.
+func identify(h http.Header, r *http.Request) {
+	h.Set("X-Pid", strconv.Itoa(os.Getpid()))
+	h.Set("X-Generation", strconv.Itoa(core.Generation()))
+	h.Set("X-Proto", r.Proto)
+}
+
+// skips is the Skipper of every app's Readiness.
+func skips(r *http.Request) bool { return r.Header.Get("X-Skip") != "" }
+
+// admin and password are who may see /admin/.
+const admin, password = "admin", "secret"
+
+// user is what POST /users takes and returns.
+type user struct {
+	Name string `json:"name" binding:"required"`
+	Age  int    `json:"age" binding:"gte=0,lte=150"`
+}
+
+// valid is for a framework that has no validation of its own.
+func (u *user) valid() error {
+	if u.Name == "" || u.Age < 0 || u.Age > 150 {
+		return errors.New("no such user")
+	}
+	return nil
+}
+
+// found is what GET /users/:id returns.
+type found struct {
+	ID string `json:"id"`
+}
+
+// upload is what POST /upload returns.
+type upload struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+func receive(header *multipart.FileHeader) (upload, error) {
+	f, err := header.Open()
+	if err != nil {
+		return upload{}, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	return upload{header.Filename, n, hex.EncodeToString(sum.Sum(nil))}, err
+}
+
+// stream sends what comes from the client's other connection, as it comes, until
+// that ends.
+func stream(r *http.Request, send func([]byte) error) error {
+	conn, err := new(net.Dialer).DialContext(r.Context(), "tcp", r.URL.Query().Get("pace"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	b := make([]byte, 512)
+	for {
+		n, err := conn.Read(b)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = send(b[:n])
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sendTo flushes what is sent.
+func sendTo(w http.ResponseWriter) func([]byte) error {
+	return func(b []byte) error {
+		_, err := w.Write(b)
+		if f, ok := w.(http.Flusher); ok && err == nil {
+			f.Flush()
+		}
+		return err
+	}
+}
+
+// hold is a request that is in flight when the upgrade comes.
+func (p *process) hold(ctx context.Context) {
+	p.say("held")
+	<-core.Draining(ctx)
+}
+
+// shutDown stops the program as a handler of its own would, and says when that has
+// returned.
+func (p *process) shutDown(how string) (status int) {
+	stop := p.stops[how]
+	if stop == nil {
+		return http.StatusNotFound
+	}
+	go func() {
+		if err := stop(); err != nil {
+			p.say("shut down", "error", err)
+			return
+		}
+		p.say("shut down")
+	}()
+	return http.StatusAccepted
+}
+
+func (p *process) static() string { return filepath.Join(p.site, "static") }
+func (p *process) cert() string   { return filepath.Join(p.site, "server.crt") }
+func (p *process) key() string    { return filepath.Join(p.site, "server.key") }

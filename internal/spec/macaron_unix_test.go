@@ -1,0 +1,173 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"gopkg.in/macaron.v1"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/macaronx"
+)
+
+var macaronFramework = framework{name: "macaron", methods: []method{
+	{name: "Run(host, port)", kind: plain, serve: func(p *process) error {
+		host, port, err := p.hostPort()
+		if err != nil {
+			return err
+		}
+		return macaronx.Run(macaronApp(p), p.args(host, port)...)
+	}},
+	{name: "Run(port)", kind: plain, serve: func(p *process) error {
+		_, port, err := p.hostPort()
+		if err != nil {
+			return err
+		}
+		return macaronx.Run(macaronApp(p), p.args(port)...)
+	}},
+	{name: "Run(host)", kind: plain, env: []string{"PORT=" + freePort}, serve: func(p *process) error {
+		host, _, err := p.hostPort()
+		if err != nil {
+			return err
+		}
+		return macaronx.Run(macaronApp(p), p.args(host)...)
+	}},
+	{name: "Run(:port)", kind: plain, serve: func(p *process) error {
+		_, port, err := p.hostPort()
+		if err != nil {
+			return err
+		}
+		return macaronx.Run(macaronApp(p), p.args(":"+strconv.Itoa(port))...)
+	}},
+	{name: "Run()", kind: plain, env: []string{"HOST=127.0.0.1", "PORT=" + freePort}, serve: func(p *process) error {
+		return macaronx.Run(macaronApp(p), p.args()...)
+	}},
+	{name: "RunAddr", kind: plain, serve: func(p *process) error {
+		return macaronx.RunAddr(macaronApp(p), p.address, p.opts...)
+	}},
+	{name: "RunTLS", kind: secure, serve: func(p *process) error {
+		return macaronx.RunTLS(macaronApp(p), p.address, p.cert(), p.key(), p.opts...)
+	}},
+	{name: "RunUnix", kind: socket, serve: func(p *process) error {
+		return macaronx.RunUnix(macaronApp(p), p.address, p.opts...)
+	}},
+	{name: "RunListener", kind: wrapped, serve: func(p *process) error {
+		ln, err := p.listen("tcp")
+		if err != nil {
+			return err
+		}
+		return macaronx.RunListener(macaronApp(p), struct{ net.Listener }{ln}, p.opts...)
+	}},
+	{name: "RunListener with net.Listen", kind: plain, foreign: true, serve: func(p *process) error {
+		ln, err := p.ownListener()
+		if err != nil {
+			return err
+		}
+		return macaronx.RunListener(macaronApp(p), ln, p.opts...)
+	}},
+	{name: "SelfMacaron.Run", kind: plain, serve: func(p *process) error {
+		host, port, err := p.hostPort()
+		if err != nil {
+			return err
+		}
+		return p.selfMacaron().Run(host, port)
+	}},
+	{name: "SelfMacaron.RunTLS", kind: secure, serve: func(p *process) error {
+		return p.selfMacaron().RunTLS(p.address, p.cert(), p.key())
+	}},
+	{name: "http.Server", kind: plain, slow: true, stops: serverStops, serve: func(p *process) error {
+		return core.Serve(p.server(macaronApp(p)), p.opts...)
+	}},
+}}
+
+func (p *process) selfMacaron() *macaronx.SelfMacaron {
+	return &macaronx.SelfMacaron{Macaron: macaronApp(p), RunOptions: p.opts}
+}
+
+func (p *process) hostPort() (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(p.address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	return host, port, err
+}
+
+// args are Run's, options among them.
+func (p *process) args(args ...any) []any {
+	for _, o := range p.opts {
+		args = append(args, o)
+	}
+	return args
+}
+
+// macaronApp is the app in Macaron, whose binding and basic authentication are
+// modules of their own: here both are by hand.
+func macaronApp(p *process) *macaron.Macaron {
+	macaron.Env = macaron.PROD
+	m := macaron.NewWithLogger(io.Discard)
+	m.Use(macaronx.Readiness(macaronx.ReadinessConfig{
+		Skipper: func(c *macaron.Context) bool { return skips(c.Req.Request) },
+		Checks:  p.checks,
+	}))
+	m.Use(func(c *macaron.Context) { identify(c.Resp.Header(), c.Req.Request) })
+	m.Use(macaron.Recovery())
+	m.Use(macaron.Static(p.static(), macaron.StaticOptions{Prefix: "static", SkipLogging: true}))
+	m.Use(macaron.Renderer())
+	echo := func(c *macaron.Context) (int, string) {
+		body, err := c.Req.Body().String()
+		if err != nil {
+			return http.StatusBadRequest, err.Error()
+		}
+		return http.StatusOK, body
+	}
+	m.Get("/", echo)
+	m.Post("/", echo)
+	m.Post("/held", func(c *macaron.Context) (int, string) {
+		p.hold(c.Req.Context())
+		return echo(c)
+	})
+	m.Get("/users/:id", func(c *macaron.Context) { c.JSON(http.StatusOK, found{c.Params("id")}) })
+	m.Post("/users", func(c *macaron.Context) {
+		var u user
+		err := json.NewDecoder(c.Req.Body().ReadCloser()).Decode(&u)
+		if err == nil {
+			err = u.valid()
+		}
+		if err != nil {
+			c.Error(http.StatusBadRequest, err.Error())
+			return
+		}
+		c.JSON(http.StatusCreated, u)
+	})
+	m.Group("/admin", func() {
+		m.Get("/", func() string { return admin })
+	}, func(c *macaron.Context) {
+		if name, pass, ok := c.Req.BasicAuth(); !ok || name != admin || pass != password {
+			c.Resp.Header().Set("WWW-Authenticate", "Basic")
+			c.Status(http.StatusUnauthorized)
+		}
+	})
+	m.Get("/panic", func() { panic("as asked") })
+	m.Post("/upload", func(c *macaron.Context) {
+		_, header, err := c.GetFile("file")
+		if err != nil {
+			c.Error(http.StatusBadRequest, err.Error())
+			return
+		}
+		got, err := receive(header)
+		if err != nil {
+			c.Error(http.StatusInternalServerError, err.Error())
+			return
+		}
+		c.JSON(http.StatusOK, got)
+	})
+	m.Get("/stream", func(c *macaron.Context) { _ = stream(c.Req.Request, sendTo(c.Resp)) })
+	m.Post("/shutdown", func(c *macaron.Context) { c.Status(p.shutDown(c.Query("how"))) })
+	p.built(m)
+	return m
+}

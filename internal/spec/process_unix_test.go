@@ -1,0 +1,129 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// What the test binary plays, as its environment says. A process has one Upgrader,
+// so each server under test is a process, and its next generations are too: they
+// start with the same environment.
+const (
+	programEnv = "SPEC_PROGRAM" // framework/method
+	variantEnv = "SPEC_VARIANT" // empty, or one of the variants
+	siteEnv    = "SPEC_SITE"    // theSite().dir
+	stateEnv   = "SPEC_STATE"   // a directory of the server's own
+)
+
+// process is what a program under test has. It logs to standard error, one JSON
+// object a line, and the test reads along: nothing waits by the clock.
+type process struct {
+	log     *slog.Logger
+	opts    []core.Option
+	address string // "127.0.0.1:0", or a unix socket's path
+	site    string
+	state   string
+
+	checks        []core.Check
+	headerTimeout time.Duration
+
+	// stops are the program's own ways to stop gracefully, by name.
+	stops map[string]func() error
+	// built is told of the app before it is served.
+	built func(app http.Handler)
+	// returned is told that it is not served any more.
+	returned func()
+}
+
+func play(name string) int {
+	go func() {
+		// Its end is the end of the test, however that came about.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p := &process{
+		log:      log,
+		opts:     []core.Option{core.WithLogger(log), core.WithDrainTimeout(20 * time.Second)},
+		address:  os.Args[1],
+		site:     os.Getenv(siteEnv),
+		state:    os.Getenv(stateEnv),
+		stops:    map[string]func() error{},
+		built:    func(http.Handler) {},
+		returned: func() {},
+	}
+	if v := os.Getenv(variantEnv); v != "" {
+		variants[v](p)
+	}
+	_, m, _ := lookUp(name)
+	err := m.serve(p)
+	p.returned()
+	if err != nil {
+		p.say("returned", "error", err)
+		return 1
+	}
+	p.say("returned")
+	return 0
+}
+
+// say logs who says it too, as the core does.
+func (p *process) say(msg string, args ...any) {
+	p.log.Info(msg, append(args, "generation", core.Generation(), "pid", os.Getpid())...)
+}
+
+// variants are what differs from one program to another besides the run method.
+var variants = map[string]func(p *process){
+	"cut": func(p *process) {
+		p.opts = append(p.opts, core.WithDrainTimeout(100*time.Millisecond), core.OnDrainTimeout(func(left core.Remaining) {
+			p.say("drain timeout", "left", left.Requests)
+		}))
+	},
+	"hooks": func(p *process) {
+		var tries atomic.Int32
+		p.opts = append(p.opts,
+			core.OnPreFork(func(context.Context) error {
+				if tries.Add(1) == 1 {
+					return os.ErrPermission
+				}
+				return nil
+			}),
+			core.OnPostFork(func(_ context.Context, pid int) { p.say("forked", "new", pid) }))
+	},
+	"pre-stop": func(p *process) { p.opts = append(p.opts, core.WithPreStopDelay(time.Hour)) },
+	"short pre-stop": func(p *process) {
+		p.opts = append(p.opts, core.WithPreStopDelay(100*time.Millisecond))
+	},
+	"slow header": func(p *process) { p.headerTimeout = 100 * time.Millisecond },
+	"states":      logStates,
+	"checks": func(p *process) {
+		there := func(name string) bool {
+			_, err := os.Stat(filepath.Join(p.state, name))
+			return err == nil
+		}
+		p.checks = []core.Check{{
+			Name: "disk", Run: func(context.Context) error {
+				if there("full") {
+					return os.ErrPermission
+				}
+				return nil
+			},
+		}, {
+			Name: "database", Timeout: 50 * time.Millisecond, Run: func(context.Context) error {
+				for there("hangs") { // whatever the context says
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			},
+		}}
+	},
+}

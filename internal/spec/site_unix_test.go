@@ -1,0 +1,90 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// serverName is what the certificate is for, besides the loopback address.
+const serverName = "spec.test"
+
+// hello is the site's static file.
+const hello = "hello, static world\n"
+
+// site is the files that the programs serve and serve with.
+type site struct {
+	dir  string // static/hello.txt, server.crt, server.key, autocert/
+	pool *x509.CertPool
+}
+
+// theSite is made once for all tests.
+var theSite = sync.OnceValue(func() *site {
+	// t.TempDir can be longer than a unix socket's path may be.
+	dir, err := os.MkdirTemp("", "spec")
+	if err == nil {
+		var s *site
+		if s, err = newSite(dir); err == nil {
+			return s
+		}
+	}
+	panic(err)
+})
+
+func removeSite() { os.RemoveAll(theSite().dir) }
+
+func newSite(dir string) (*site, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	// Far from its end, or autocert would ask for another at once.
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().AddDate(1, 0, 0),
+		DNSNames:     []string{serverName},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	pkey := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	for name, content := range map[string][]byte{
+		"static/hello.txt":       []byte(hello),
+		"server.crt":             crt,
+		"server.key":             pkey,
+		"autocert/" + serverName: append(pkey, crt...), // as autocert.DirCache keeps it
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	s := &site{dir: dir, pool: x509.NewCertPool()}
+	s.pool.AddCert(cert)
+	return s, nil
+}

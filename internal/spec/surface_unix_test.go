@@ -1,0 +1,216 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// visitor asks an app for what it has. It reports errors instead of failing its
+// test, because some visit in a goroutine of their own.
+type visitor struct {
+	client *http.Client
+	url    string
+}
+
+// request is one of a visitor's, and what must come back.
+type request struct {
+	name         string
+	method, path string
+	header       http.Header
+	body         string
+	status       int
+	want         string // the answer's body; empty: anything
+}
+
+// requests are the app's surface but for streams and held requests.
+func requests() []request {
+	json := http.Header{"Content-Type": {"application/json"}}
+	basic := func(pass string) http.Header {
+		r := http.Request{Header: http.Header{}}
+		r.SetBasicAuth(admin, pass)
+		return r.Header
+	}
+	form, kind := uploadForm()
+	sum := sha256.Sum256([]byte(uploaded))
+	return []request{
+		{name: "echo nothing", method: "GET", path: "/", status: 200},
+		{name: "echo", method: "POST", path: "/", body: "as it is", status: 200, want: "as it is"},
+		{name: "path parameter", method: "GET", path: "/users/4711", status: 200, want: `{"id":"4711"}`},
+		{name: "bind", method: "POST", path: "/users", header: json, body: `{"age":30,"name":"ann"}`, status: 201, want: `{"name":"ann","age":30}`},
+		{name: "bind what is malformed", method: "POST", path: "/users", header: json, body: `{"name":`, status: 400},
+		{name: "bind what is invalid", method: "POST", path: "/users", header: json, body: `{"name":"ann","age":-1}`, status: 400},
+		{name: "group without password", method: "GET", path: "/admin/", status: 401},
+		{name: "group with a wrong password", method: "GET", path: "/admin/", header: basic("guess"), status: 401},
+		{name: "group with password", method: "GET", path: "/admin/", header: basic(password), status: 200, want: admin},
+		{name: "panic", method: "GET", path: "/panic", status: 500},
+		{
+			name: "upload", method: "POST", path: "/upload", header: http.Header{"Content-Type": {kind}}, body: form, status: 200,
+			want: fmt.Sprintf(`{"name":"file.txt","size":%d,"sha256":"%s"}`, len(uploaded), hex.EncodeToString(sum[:])),
+		},
+		{name: "static", method: "GET", path: "/static/hello.txt", status: 200, want: hello},
+		{name: "static that is not there", method: "GET", path: "/static/bye.txt", status: 404},
+		{name: "unknown path", method: "GET", path: "/nowhere", status: 404},
+	}
+}
+
+// uploaded is long enough that a handler sees it in parts.
+var uploaded = strings.Repeat("a line of a file\n", 10000)
+
+func uploadForm() (body, contentType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	part, _ := w.CreateFormFile("file", "file.txt") // a bytes.Buffer takes everything
+	_, _ = io.WriteString(part, uploaded)
+	_ = w.Close()
+	return b.String(), w.FormDataContentType()
+}
+
+// all asks for everything, and checks that one of the generations from oldest on
+// has answered.
+func (v visitor) all(oldest int) error {
+	var errs []error
+	for _, r := range requests() {
+		if err := v.ask(r, oldest); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.name, err))
+		}
+	}
+	s, err := v.openStream()
+	if err == nil {
+		err = s.finish()
+	}
+	if err != nil {
+		errs = append(errs, fmt.Errorf("stream: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+func (v visitor) ask(r request, oldest int) error {
+	req, err := http.NewRequest(r.method, v.url+r.path, strings.NewReader(r.body))
+	if err != nil {
+		return err
+	}
+	req.GetBody = nil // so that http.Transport can't send it twice
+	if r.header != nil {
+		req.Header = r.header
+	}
+	resp, err := v.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != r.status || r.want != "" && strings.TrimSpace(string(body)) != strings.TrimSpace(r.want) {
+		return fmt.Errorf("answer %s %q, want %d %q", resp.Status, body, r.status, r.want)
+	}
+	gen, err := strconv.Atoi(resp.Header.Get("X-Generation"))
+	if err != nil || gen < oldest {
+		return fmt.Errorf("generation %q answered; want %d or later", resp.Header.Get("X-Generation"), oldest)
+	}
+	return nil
+}
+
+// openedStream is an answer that comes in pieces, each when the test says so.
+type openedStream struct {
+	resp *http.Response
+	pace net.Conn
+	sent int
+}
+
+// openStream returns when the first piece has come.
+func (v visitor) openStream() (*openedStream, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	type paced struct {
+		conn net.Conn
+		err  error
+	}
+	accepted := make(chan paced, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			_, err = conn.Write(piece(0))
+		}
+		accepted <- paced{conn, err}
+	}()
+	resp, err := v.client.Get(v.url + "/stream?pace=" + ln.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, errors.New(resp.Status)
+	}
+	p := <-accepted
+	if p.err != nil {
+		return nil, p.err
+	}
+	s := &openedStream{resp: resp, pace: p.conn, sent: 1}
+	return s, s.expect(piece(0))
+}
+
+// piece is the n-th piece of a stream.
+func piece(n int) []byte { return fmt.Appendf(nil, "piece %d\n", n) }
+
+// expect reads one piece: were it not flushed, it would not come.
+func (s *openedStream) expect(want []byte) error {
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(s.resp.Body, got); err != nil {
+		return fmt.Errorf("%q, then %w; want %q", got, err, want)
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("piece %q, want %q", got, want)
+	}
+	return nil
+}
+
+// finish has some more pieces sent, one by one, and ends the stream.
+func (s *openedStream) finish() error {
+	defer s.close()
+	for end := s.sent + 3; s.sent < end; s.sent++ {
+		if _, err := s.pace.Write(piece(s.sent)); err != nil {
+			return err
+		}
+		if err := s.expect(piece(s.sent)); err != nil {
+			return err
+		}
+	}
+	s.pace.Close()
+	if rest, err := io.ReadAll(s.resp.Body); err != nil || len(rest) > 0 {
+		return fmt.Errorf("behind the last piece: %q, %w", rest, err)
+	}
+	return nil
+}
+
+func (s *openedStream) close() {
+	s.pace.Close()
+	s.resp.Body.Close()
+}
+
+// drain reads a body to its end and closes it.
+func drain(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(body)
+}

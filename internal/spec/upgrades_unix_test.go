@@ -1,0 +1,149 @@
+//go:build unix
+
+package spec_test
+
+import (
+	"net/http"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// The whole app is asked for before, during and after upgrades, under mixed load,
+// by clients that never retry: nothing fails. What is in flight at an upgrade ends
+// where it began.
+func TestAppUnderUpgrades(t *testing.T) {
+	t.Parallel()
+	upgrades := 2
+	if testing.Short() {
+		upgrades = 1
+	}
+	eachFramework(t, func(t *testing.T, f framework, m method) {
+		s := start(t, f, m, "")
+		url := m.kind.url(s)
+		own := newWire(m.kind, s, false)
+		defer own.CloseIdleConnections()
+		ask := func(when string) {
+			t.Helper()
+			if err := (visitor{own, url}).all(s.gen); err != nil {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		ask("before any load")
+		loads := startMix(s, m.kind)
+		defer stopAll(t, loads)
+		tours := []*tour{startTour(t, newWire(m.kind, s, false), url), startTour(t, newWire(m.kind, s, true), url)}
+		defer func() {
+			for _, tour := range tours {
+				tour.stop()
+			}
+		}()
+		round := func() {
+			for _, l := range loads {
+				l.await(s, 3)
+			}
+			for _, tour := range tours {
+				tour.await(t, s)
+			}
+		}
+		round()
+		for range upgrades {
+			ask("before the upgrade") // which has to find its connection idle
+			streaming, held := newWire(m.kind, s, false), newWire(m.kind, s, false)
+			stream, err := (visitor{streaming, url}).openStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := s.copy()
+			answer := s.hold(held, url)
+			s.upgrade(syscall.SIGUSR2)
+			expect(t, before, <-answer, m.kind.proto, "held")
+			if err := stream.finish(); err != nil {
+				t.Errorf("a stream over the upgrade: %v", err)
+			}
+			round()
+			ask("after the upgrade")
+			if n := own.Transport.(*wire).dials; n != 1 {
+				t.Errorf("%d connections: an idle one does not move", n)
+			}
+			streaming.CloseIdleConnections()
+			held.CloseIdleConnections()
+		}
+		for _, tour := range tours {
+			tour.stop()
+		}
+		stopAll(t, loads)
+		own.CloseIdleConnections()
+		s.stop()
+	})
+}
+
+// startMix starts one client that keeps its connection and one that does not for
+// each kind of request that the app's echo understands.
+func startMix(s *server, k kind) []*loadRun {
+	var runs []*loadRun
+	for _, kind := range load.Kinds() {
+		if cfg := kind.Config; !cfg.NoBody {
+			cfg.Clients, cfg.Fresh, cfg.Think = 1, 1, 20*time.Millisecond
+			runs = append(runs, startLoad(s, k, cfg))
+		}
+	}
+	return runs
+}
+
+func stopAll(t *testing.T, runs []*loadRun) {
+	t.Helper()
+	for _, l := range runs {
+		if r := l.Stop(); r.Failed != 0 {
+			t.Error(r)
+		}
+	}
+}
+
+// tour is a visitor that asks for everything again and again.
+type tour struct {
+	quit   chan struct{}
+	once   sync.Once
+	done   sync.WaitGroup
+	rounds chan struct{} // one is sent for each round, if somebody wants to know
+}
+
+func startTour(t *testing.T, c *http.Client, url string) *tour {
+	r := &tour{quit: make(chan struct{}), rounds: make(chan struct{})}
+	r.done.Go(func() {
+		defer c.CloseIdleConnections()
+		for {
+			if err := (visitor{c, url}).all(0); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-r.quit:
+				return
+			case r.rounds <- struct{}{}:
+			default:
+			}
+		}
+	})
+	return r
+}
+
+// await waits for a round that began after it was called.
+func (r *tour) await(t *testing.T, s *server) {
+	t.Helper()
+	late := time.After(patience)
+	for range 2 {
+		select {
+		case <-r.rounds:
+		case <-late:
+			t.Fatalf("generation %d has not answered a round", s.gen)
+		}
+	}
+}
+
+func (r *tour) stop() {
+	r.once.Do(func() { close(r.quit) })
+	r.done.Wait()
+}

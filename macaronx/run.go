@@ -1,0 +1,105 @@
+package macaronx
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"gopkg.in/macaron.v1"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// Run is m.Run, with its arguments: host (a string), port (an int), both in this
+// order, or none, and the environment's HOST and PORT, 0.0.0.0 and 4000 for what is
+// left out. The one string may also be an address, such as ":8080", which m.Run does
+// not understand. A core.Option may stand anywhere. What else it is given is an
+// error, where m.Run would ignore it.
+//
+// Like every function and method here that takes options it blocks, and returns nil
+// after a clean stop and, once the drain has ended, after a handover to the next
+// generation; core.ErrCut if a drain was cut short; any other error if the
+// process did not get to serve, or if its listener broke, where Macaron ends the
+// process. There is one such call in a process at a time (core.ErrRunning).
+func Run(m *macaron.Macaron, args ...any) error {
+	addr, opts, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return RunAddr(m, addr, opts...)
+}
+
+// RunAddr is http.ListenAndServe(addr, m): it serves HTTP on the TCP address addr,
+// ":http" if it is empty.
+func RunAddr(m *macaron.Macaron, addr string, opts ...core.Option) error {
+	announce(m, addr)
+	return core.ListenAndServe(addr, m, opts...)
+}
+
+// RunTLS is http.ListenAndServeTLS(addr, certFile, keyFile, m): it serves HTTPS,
+// HTTP/2 included, on the TCP address addr, ":https" if it is empty. Each generation
+// reads the files anew, so an upgrade takes a renewed certificate in.
+func RunTLS(m *macaron.Macaron, addr, certFile, keyFile string, opts ...core.Option) error {
+	announce(m, addr)
+	return core.ListenAndServeTLS(addr, certFile, keyFile, m, opts...)
+}
+
+// RunUnix serves HTTP on the unix socket file. The path stays while generations
+// change and is removed after a stop. A socket that a crashed process left behind is
+// replaced; one that somebody listens on is an error.
+func RunUnix(m *macaron.Macaron, file string, opts ...core.Option) error {
+	announce(m, file)
+	return core.ListenAndServeUnix(file, m, opts...)
+}
+
+// RunListener serves HTTP on a listener that was made before, and closes it. Make it
+// with core.Listen, wrapped or as it is. One from net.Listen serves too, but can't
+// be upgraded.
+func RunListener(m *macaron.Macaron, ln net.Listener, opts ...core.Option) error {
+	announce(m, ln.Addr().String())
+	return core.ServeListener(&http.Server{Handler: m}, ln, opts...)
+}
+
+// announce logs what m.Run logs, to the same logger.
+//
+//nolint:forbidigo // which is a *log.Logger
+func announce(m *macaron.Macaron, addr string) {
+	logger := m.GetVal(reflect.TypeFor[*log.Logger]())
+	if l, ok := logger.Interface().(*log.Logger); ok {
+		l.Printf("listening on %s (%s)\n", addr, macaron.Env)
+	}
+}
+
+// parse takes Run's arguments apart.
+func parse(args []any) (addr string, opts []core.Option, err error) {
+	host, port := macaron.GetDefaultListenInfo()
+	hosts, ports := 0, 0
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case core.Option:
+			opts = append(opts, arg)
+			continue
+		case string:
+			if hosts++; hosts == 1 && ports == 0 {
+				host = arg
+				continue
+			}
+		case int:
+			if ports++; ports == 1 {
+				port = arg
+				continue
+			}
+		}
+		return "", nil, fmt.Errorf("macaronx: Run takes a host (string), then a port (int), and core.Options, and can't use %T %[1]v", arg)
+	}
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		if ports > 0 {
+			return "", nil, fmt.Errorf("macaronx: Run got the address %q and the port %d: leave one port out", host, port)
+		}
+		return host, opts, nil
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), opts, nil
+}

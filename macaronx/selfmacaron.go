@@ -1,0 +1,39 @@
+package macaronx
+
+import (
+	"net"
+	"strconv"
+
+	"gopkg.in/macaron.v1"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// SelfMacaron is a Macaron with a Run method that upgrades itself. It takes the
+// place of the type of that name in a program that has its own, with a "-graceful"
+// flag and a signal handler: delete those and the program keeps the rest.
+//
+//	m := &macaronx.SelfMacaron{Macaron: macaron.Classic()}
+type SelfMacaron struct {
+	*macaron.Macaron
+
+	// RunOptions are what every run method passes on. They are not called Options
+	// because that is Macaron's method for a route.
+	RunOptions []core.Option
+}
+
+// Run serves HTTP on the TCP address host:port, an empty host meaning all
+// interfaces. See the function Run for what it returns.
+func (m *SelfMacaron) Run(host string, port int) error {
+	return m.RunAddr(net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// RunAddr is the function RunAddr.
+func (m *SelfMacaron) RunAddr(addr string) error {
+	return RunAddr(m.Macaron, addr, m.RunOptions...)
+}
+
+// RunTLS is the function RunTLS.
+func (m *SelfMacaron) RunTLS(addr, certFile, keyFile string) error {
+	return RunTLS(m.Macaron, addr, certFile, keyFile, m.RunOptions...)
+}
