@@ -110,6 +110,10 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	case err != nil:
 		_ = nc.Close()
 		return nil, err
+	case srv != nil && nc.RemoteAddr() == nil:
+		// Reset on its way here. A ConnContext or ConnState need not know that such
+		// a connection has no address.
+		return func() { _ = c.Close() }, nil
 	case srv != nil:
 		return c.park, nil
 	}

@@ -4,6 +4,7 @@ package core
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -130,6 +131,56 @@ func TestAdoptedHasNoOldDeadline(t *testing.T) {
 	o.offers([]wire.Conn{{Listener: at, IdleMillis: 2 * time.Hour.Milliseconds()}}, server)
 	o.taken()
 	c.answer()
+}
+
+// TestAdoptAfterReset: a client that has reset its connection is not served, whatever it
+// asked before; the program need not expect a connection without an address.
+func TestAdoptAfterReset(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	asksForIt := func(ctx context.Context, c net.Conn) context.Context {
+		t.Errorf("ConnContext gets a connection from %s", c.RemoteAddr().String())
+		return ctx
+	}
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler(), ConnContext: asksForIt})
+	adopted := make(chan net.Conn, 1)
+	OnAdopt("reset", func(c net.Conn, _ []byte) { adopted <- c })
+	becomesCurrent(t, u, o)
+	names := []wire.Conn{{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}}, {Name: "reset"}}
+	var conns []net.Conn
+	for range names {
+		c, server := pair(t)
+		c.ask("/")
+		must(t, c.Conn.(*net.TCPConn).SetLinger(0))
+		must(t, c.Close())
+		rc, err := server.(syscall.Conn).SyscallConn()
+		must(t, err)
+		must(t, rc.Control(awaitReset))
+		conns = append(conns, server)
+	}
+	o.offers(names, conns...)
+	if msg := o.taken(); len(msg.Refused) != 0 || u.Stats().Adopted != 2 {
+		t.Errorf("%+v, adopted %d: the counts must agree with the old process's", msg, u.Stats().Adopted)
+	}
+	c := <-adopted
+	defer c.Close()
+	if addr := c.RemoteAddr().String(); addr != ":0" {
+		t.Errorf("from %s", addr)
+	}
+	for end := time.Now().Add(patience); u.conns.remaining().Connections != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it is held: %v", u.conns.remaining())
+		}
+	}
+}
+
+// awaitReset returns when the kernel knows that the connection is no more.
+func awaitReset(s uintptr) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if _, err := syscall.Getpeername(int(s)); err != nil {
+			return
+		}
+	}
 }
 
 // TestAdoptRefuses: what this process can't serve stays with the old one, with the

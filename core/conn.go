@@ -65,6 +65,16 @@ type conn struct {
 	stays   bool // the next generation has refused it
 }
 
+// RemoteAddr returns the client's address. The kernel does not know it any more of a
+// connection that was reset on its way here from the old process; nobody who has got a
+// connection expects nil.
+func (c *conn) RemoteAddr() net.Addr {
+	if addr := c.Conn.RemoteAddr(); addr != nil {
+		return addr
+	}
+	return &net.TCPAddr{}
+}
+
 // Read notes that a request has begun: from its first byte on it must be
 // answered, or be counted as cut.
 func (c *conn) Read(b []byte) (int, error) {

@@ -90,6 +90,7 @@ defaults
   timeout connect 5s
   timeout client 1m
   timeout server 1m
+  timeout check 1m
   retries 0
 listen web
   bind fd@3
