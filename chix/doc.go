@@ -40,9 +40,18 @@
 // still serves: a second listener, a lock or a migration must bear that. What
 // main does after it runs at the end of each.
 //
+// Call it in main, or have main wait for its return. One that serves in a goroutine
+// and waits for a signal only does not end after an upgrade; the new process then ends
+// it by SIGTERM, 5 s after the drain timeout.
+//
+// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
+// with core.WithSignals.
+//
 // SIGTERM, SIGINT and SIGQUIT stop gracefully, so a handler of the program's own
 // for them, with its srv.Shutdown, can go. srv.Shutdown and srv.Close still mean a
-// graceful stop, and return when the drain has ended.
+// graceful stop. They return when the drain has ended, whatever context Shutdown is
+// given, so a handler must not wait for them. SetKeepAlivesEnabled is not seen: net/http
+// can't be asked.
 //
 // # Health checks
 //

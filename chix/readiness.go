@@ -14,12 +14,13 @@ const (
 
 // ReadinessConfig configures Readiness: other paths, checks of the program's own,
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfig[*http.Request]
+type ReadinessConfig = core.ReadinessConfig
 
 // Readiness returns middleware that answers health checks on /livez and /readyz; it
 // is core.Readiness. Put it first, r.Use(chix.Readiness()), and before the routes:
 // it then answers ahead of any middleware that asks for a password, counts or logs,
-// it needs no route, and a route such as "/{page}" does not get in its way.
+// it needs no route of its own (chi runs middleware once a router has any), and a route
+// such as "/{page}" does not get in its way.
 func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	return core.Readiness(config...)
 }

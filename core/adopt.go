@@ -93,7 +93,7 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	}
 	srv := u.serverFor(what.Listener, nc.LocalAddr())
 	switch {
-	case u.State() >= StateStopping:
+	case u.State() >= StateStopping && u.draining.Load():
 		err = errors.New("the new process is stopping")
 	case what.Name != "" && handler == nil:
 		err = errors.New("the new process has no OnAdopt for it")

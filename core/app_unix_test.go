@@ -14,8 +14,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,7 @@ func playApp() {
 	handoff := flag.Bool("handoff", true, "let connections move")
 	wrap := flag.Bool("wrap", false, "hide the descriptors of connections")
 	h2c := flag.Bool("h2c", false, "HTTP/2 without TLS, too")
+	linger := flag.Bool("linger", false, "wait for SIGTERM in main, and serve in a goroutine")
 	forget := flag.Bool("forget", false, "a ConnContext that drops what it is given")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
@@ -97,12 +100,17 @@ func playApp() {
 			}
 			return nil
 		}),
-		OnPostFork(func(_ context.Context, pid int) { emit(event{Event: "postfork", Err: strconv.Itoa(pid)}) }),
+		OnPostFork(func(_ context.Context, pid int) {
+			emit(event{Event: "postfork", Err: strconv.Itoa(pid)})
+			for mode() == "holdpost" {
+				time.Sleep(time.Millisecond)
+			}
+		}),
 		OnDrainTimeout(func(r Remaining) { emit(event{Event: "draintimeout", Err: r.String()}) }),
 		OnReopen(func() { emit(event{Event: "reopen"}) }),
 		WithReadyCheck(func(ctx context.Context) error {
 			switch mode() {
-			case "check":
+			case "check", "again":
 				return errors.New("no database")
 			case "wait":
 				emit(event{Event: "checking"})
@@ -117,8 +125,19 @@ func playApp() {
 			return nil
 		}),
 	}
+	quit := make(chan os.Signal, 1)
+	own := os.Getenv("APP_OWN") != "" // SIGTERM is handled, as in programs that know no gracex
+	if own || *linger {
+		signal.Notify(quit, syscall.SIGTERM)
+	}
 	var addrs []string
 	err := Run(func(u *Upgrader) error {
+		if own {
+			go func() {
+				<-quit
+				_ = u.Stop(context.Background())
+			}()
+		}
 		for i, l := range listen {
 			network, address, _ := strings.Cut(l, ",")
 			open := func() (net.Listener, error) { return u.Listen(context.Background(), network, address) }
@@ -157,6 +176,13 @@ func playApp() {
 		}()
 		return nil
 	}, opts...)
+	if mode() == "again" && Generation() > 0 {
+		err = errors.Join(err, ListenAndServe("127.0.0.1:0", nil))
+	}
+	if *linger {
+		emit(event{Event: "lingers", Gen: Generation()})
+		<-quit
+	}
 	end := event{Event: "end", Gen: Generation()}
 	if err != nil {
 		end.Err = err.Error()
@@ -255,7 +281,7 @@ func appServer(u *Upgrader, n int) *http.Server {
 		_ = json.NewEncoder(w).Encode(connInfo{Server: n, Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
 	})
 	return &http.Server{
-		Handler: Readiness(ReadinessConfig[*http.Request]{Checks: []Check{{Name: "file", Run: noneSaysDown}}})(mux),
+		Handler: Readiness(ReadinessConfig{Checks: []Check{{Name: "file", Run: noneSaysDown}}})(mux),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -297,8 +323,17 @@ func appHandler(u *Upgrader) *http.ServeMux {
 			fmt.Fprint(w, err)
 		}
 	})
+	mux.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() })
+	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) {
+		u.listeners.mu.Lock()
+		list := slices.Clone(u.listeners.list)
+		u.listeners.mu.Unlock()
+		for _, l := range list {
+			_ = l.Close()
+		}
+	})
 	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
-		u.requestStop(errors.New("broken by the test")) // as a failing listener does
+		u.requestStop(stopRequest{err: errors.New("broken by the test"), now: true}) // as a failing listener does
 	})
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())

@@ -100,7 +100,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if err = a.await(readyCtx, next); err != nil {
 		a.started.Store(false) // a SIGTERM from here on is meant for the service
 		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
-			next.abort(err.Error(), a.cfg.drainTimeout)
+			next.abort(err.Error(), a.cfg.stopTime())
 		}
 		next.release()
 		a.listeners.restore()
@@ -180,6 +180,9 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			if errors.Is(err, errHungUp) && next.endsWithin(exitGrace) {
 				err = errEnded
 			}
+			if ready && len(a.term) > 0 {
+				return a.whoseTerm(next)
+			}
 			if ready || err != nil {
 				return err
 			}
@@ -188,9 +191,9 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			}
 		case <-next.exited:
 			return a.ended(next, frames, settled != nil)
-		case <-a.term:
+		case <-a.term: // noted before a word on the control socket
 			if a.spoke.Load() {
-				return errTermWasAStop
+				return a.whoseTerm(next)
 			}
 			t := time.NewTimer(plainSettle)
 			defer t.Stop()
@@ -202,7 +205,10 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 				// This process may have been stopped, or in a hook: a word that
 				// came in time holds, because the new process relies on it.
 				if last, ok := next.lastWords(frames); ok {
-					_, err := a.heard(last)
+					ready, err := a.heard(last)
+					if ready && len(a.term) > 0 {
+						return a.whoseTerm(next)
+					}
 					return err
 				}
 			}
@@ -261,9 +267,6 @@ func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	case wire.Hello:
 		return false, nil
 	case wire.Ready:
-		if len(a.term) > 0 {
-			return false, errTermWasAStop
-		}
 		return true, nil
 	case wire.Failed:
 		return false, fmt.Errorf("%w: %s", errSaidFailed, ev.reason())

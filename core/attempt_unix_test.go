@@ -73,7 +73,7 @@ func newFake(t *testing.T, play func(f *fake), opts ...Option) *Upgrader {
 	u, err := newUpgrader(fakeStart(t, play), append([]Option{WithSignals(Signals{})}, opts...))
 	must(t, err)
 	t.Cleanup(func() {
-		u.requestStop(nil)
+		u.requestStop(stopRequest{})
 		u.cutShort()
 		<-u.Done()
 		inProcess.Unlock()

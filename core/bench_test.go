@@ -63,7 +63,7 @@ func serveInProcess(b *testing.B, handler http.Handler) net.Addr {
 	must(b, u.Attach(&http.Server{Handler: handler}, ln))
 	must(b, u.Ready())
 	b.Cleanup(func() {
-		u.requestStop(nil)
+		u.requestStop(stopRequest{})
 		u.cutShort()
 		<-u.Done()
 	})

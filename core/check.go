@@ -2,27 +2,29 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
 
-// DefaultCheckTimeout is how long a Check may take that says nothing else: less
-// than the load balancers wait by default.
-const DefaultCheckTimeout = time.Second
+// DefaultCheckTimeout is how long a Check may take that says nothing else: less than
+// the second that Kubernetes waits for an answer by default.
+const DefaultCheckTimeout = 800 * time.Millisecond
 
 // Check is something that a process can't serve without: a database that answers.
 // See ReadinessConfig.
 type Check struct {
 	Name string // as the answer calls it
 
-	// Run returns nil if all is well. Its context ends after Timeout. It runs
-	// once at a time, whoever asks: who asks meanwhile gets the same result. It may
-	// be called by any goroutine; a panic is a failure.
+	// Run returns nil if all is well. It runs once at a time, whoever asks: who asks
+	// meanwhile gets the same result. It may be called by any goroutine; a panic is
+	// a failure.
 	Run func(context.Context) error
 
-	Timeout time.Duration // zero or less: DefaultCheckTimeout
+	// Timeout ends Run's context; a result that comes later is a failure. Zero or
+	// less: DefaultCheckTimeout.
+	Timeout time.Duration
 }
 
 // checkers are the checks of one Readiness.
@@ -33,12 +35,13 @@ type checker struct {
 	Check
 	mu      sync.Mutex
 	running *checkRun // nil: none
+	failing bool      // what the log was told last
 }
 
 // checkRun is one run of a check.
 type checkRun struct {
-	done chan struct{} // closed at its end
-	err  error         // valid then
+	done   chan struct{} // closed at its end
+	failed string        // why it did not pass, empty if it did; valid then
 }
 
 func newCheckers(checks []Check) checkers {
@@ -62,8 +65,12 @@ func (cs checkers) run(ctx context.Context) []failure {
 	}
 	var failed []failure
 	for i, c := range cs {
-		if err := c.wait(ctx, runs[i], began); err != nil {
-			failed = append(failed, failure{Check: c.Name, Error: err.Error()})
+		why := c.wait(ctx, runs[i], began)
+		if ctx.Err() == nil { // else nobody knows
+			c.report(why)
+		}
+		if why != "" {
+			failed = append(failed, failure{Check: c.Name, Error: why})
 		}
 	}
 	return failed
@@ -77,52 +84,83 @@ func (c *checker) start() *checkRun {
 	if c.running != nil {
 		return c.running
 	}
-	r := &checkRun{done: make(chan struct{})}
+	r := &checkRun{done: make(chan struct{}), failed: "it has ended its goroutine"}
 	c.running = r
 	go func() {
+		defer func() {
+			c.mu.Lock()
+			c.running = nil
+			c.mu.Unlock()
+			close(r.done)
+		}()
 		// Not the request's context: others may wait for this run too.
 		ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 		defer cancel()
-		r.err = c.call(ctx)
-		c.mu.Lock()
-		c.running = nil
-		c.mu.Unlock()
-		close(r.done)
+		r.failed = c.call(ctx)
 	}()
 	return r
 }
 
-func (c *checker) call(ctx context.Context) (err error) {
-	if c.Run == nil {
-		return errors.New("the check has no Run function")
-	}
+// call runs the check and says why it failed. That may panic, too: an error that is
+// a nil pointer.
+func (c *checker) call(ctx context.Context) (failed string) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			failed = fmt.Sprintf("panic: %v", p)
+			c.log("a readiness check panicked", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	err = c.Run(ctx)
-	if err != nil && errors.Is(err, ctx.Err()) {
-		return c.late()
+	if c.Run == nil {
+		return "the check has no Run function"
 	}
-	return err
+	err := c.Run(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return c.late()
+	case err != nil && err.Error() == "":
+		return "it failed and did not say why"
+	case err != nil:
+		return err.Error()
+	}
+	return ""
 }
 
 // wait returns the result of a run, which had its whole time from began on.
-func (c *checker) wait(ctx context.Context, r *checkRun, began time.Time) error {
+func (c *checker) wait(ctx context.Context, r *checkRun, began time.Time) string {
 	if isClosed(r.done) { // while another check was waited for
-		return r.err
+		return r.failed
 	}
 	limit := time.NewTimer(time.Until(began.Add(c.Timeout)))
 	defer limit.Stop()
 	select {
 	case <-r.done:
-		return r.err
+		return r.failed
 	case <-limit.C:
 		return c.late()
 	case <-ctx.Done():
-		return ctx.Err()
+		return "the client has gone"
 	}
 }
 
-func (c *checker) late() error { return fmt.Errorf("no answer in %v", c.Timeout) }
+func (c *checker) late() string { return fmt.Sprintf("no answer in %v", c.Timeout) }
+
+// report tells the log of what has changed.
+func (c *checker) report(failed string) {
+	c.mu.Lock()
+	was := c.failing
+	c.failing = failed != ""
+	c.mu.Unlock()
+	switch {
+	case failed != "" && !was:
+		c.log("a readiness check fails", "error", failed)
+	case failed == "" && was:
+		c.log("a readiness check passes again")
+	}
+}
+
+// log tells the logger of this process's Upgrader.
+func (c *checker) log(msg string, args ...any) {
+	if u := running.Load(); u != nil {
+		u.log.Warn(msg, append([]any{"check", c.Name}, args...)...)
+	}
+}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,11 @@ import (
 
 func ok(context.Context) error { return nil }
 
+// checkError panics if it is nil, as the usual error type does.
+type checkError struct{ text string }
+
+func (e *checkError) Error() string { return e.text }
+
 func TestChecksNameWhatFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -22,8 +28,12 @@ func TestChecksNameWhatFailed(t *testing.T) {
 			{Name: "fine", Run: ok},
 			{Name: "database", Run: func(context.Context) error { return errors.New("no such host") }},
 			{Name: "heeds", Timeout: 2 * time.Second, Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			{Name: "late", Run: func(context.Context) error { time.Sleep(time.Second); return nil }}, // known before "heeds" is
 			{Name: "hangs", Timeout: -1, Run: func(context.Context) error { <-hung; return nil }},
 			{Name: "panics", Run: func(context.Context) error { panic("a bug") }},
+			{Name: "panics later", Run: func(context.Context) error { return (*checkError)(nil) }},
+			{Name: "leaves", Run: func(context.Context) error { runtime.Goexit(); return nil }},
+			{Name: "mute", Run: func(context.Context) error { return errors.New("") }},
 			{Name: "empty"},
 		})
 		began := time.Now()
@@ -31,16 +41,25 @@ func TestChecksNameWhatFailed(t *testing.T) {
 		want := []failure{
 			{"database", "no such host"},
 			{"heeds", "no answer in 2s"},
-			{"hangs", "no answer in 1s"},
+			{"late", "no answer in 800ms"},
+			{"hangs", "no answer in 800ms"},
 			{"panics", "panic: a bug"},
+			{"panics later", "panic: runtime error: invalid memory address or nil pointer dereference"},
+			{"leaves", "it has ended its goroutine"},
+			{"mute", "it failed and did not say why"},
 			{"empty", "the check has no Run function"},
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("failed: %v, want %v", got, want)
 		}
-		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("took %v: they run at once, and the longest may take 2 s", took)
+		synctest.Wait()
+		if again := cs.run(t.Context()); !slices.Equal(again, want) {
+			t.Errorf("failed the second time: %v, want %v", again, want)
 		}
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("took %v: they run at once, and the longest may take 2 s each time", took)
+		}
+		time.Sleep(time.Second) // until what was late has ended
 	})
 }
 
@@ -60,16 +79,16 @@ func TestCheckRunsOnceAtATime(t *testing.T) {
 		for range 3 {
 			for range 4 {
 				asking.Go(func() {
-					if got := cs.run(t.Context()); !slices.Equal(got, []failure{{"slow", "no answer in 1s"}}) {
+					if got := cs.run(t.Context()); !slices.Equal(got, []failure{{"slow", "no answer in 800ms"}}) {
 						t.Errorf("%v", got)
 					}
 				})
 			}
 			asking.Wait()
 		}
-		// Who asks shortly before the end gets the result.
+		// Its result comes too late for everybody, however recently one has asked.
 		asking.Go(func() {
-			if got := cs.run(t.Context()); !slices.Equal(got, []failure{{"slow", "down"}}) {
+			if got := cs.run(t.Context()); !slices.Equal(got, []failure{{"slow", "no answer in 800ms"}}) {
 				t.Errorf("%v", got)
 			}
 		})
@@ -79,7 +98,9 @@ func TestCheckRunsOnceAtATime(t *testing.T) {
 		if n := calls.Load(); n != 1 {
 			t.Errorf("%d runs, want 1", n)
 		}
-		cs.run(t.Context())
+		if got := cs.run(t.Context()); !slices.Equal(got, []failure{{"slow", "down"}}) {
+			t.Errorf("%v", got)
+		}
 		if n := calls.Load(); n != 2 {
 			t.Errorf("%d runs after the first has ended, want 2", n)
 		}

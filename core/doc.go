@@ -67,6 +67,10 @@
 //     connections whose state matters; [WithConnectionHandoff] switches moving off.
 //   - log.Fatal(core.ListenAndServe(...)) exits with status 1 after a clean stop,
 //     because nil comes back. Test the error.
+//   - Main must return when ListenAndServe or Serve does. One that serves in a goroutine
+//     and waits for a signal only does not end after an upgrade; the new process then
+//     ends it by SIGTERM, 5 s after the drain timeout.
+//   - A hijacked connection is not a *net.TCPConn: that is behind its NetConn method.
 //   - Work that main does before it serves (migrations, a lock on a file) is done
 //     while the old process still serves. The old process must not hold what the
 //     new one needs.

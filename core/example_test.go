@@ -194,7 +194,7 @@ func ExampleOnPreFork() {
 // Health checks, with one of the program's own.
 func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
-	healthy := core.Readiness(core.ReadinessConfig[*http.Request]{
+	healthy := core.Readiness(core.ReadinessConfig{
 		Checks: []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	})
 	_ = core.ListenAndServe(":8080", healthy(http.HandlerFunc(hello)))
@@ -206,7 +206,7 @@ func ExampleReadinessFor() {
 		Response http.ResponseWriter
 		Request  *http.Request
 	}
-	readiness := func(config ...core.ReadinessConfig[C]) func(C, func(C)) {
+	readiness := func(config ...core.ReadinessConfigFor[C]) func(C, func(C)) {
 		answer := core.ReadinessFor(config...)
 		return func(c C, next func(C)) {
 			if !answer(c, c.Response, c.Request) {

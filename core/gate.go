@@ -31,10 +31,13 @@ func (g *gate) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-// Close is called by the program's Shutdown and Close.
+// Close is called by the program's Shutdown and Close, and by net/http for a server
+// that can't be served, before it has entered.
 func (g *gate) Close() error {
 	g.closed.Store(true)
-	g.close.Do(g.onClose)
+	if isClosed(g.entered) {
+		g.close.Do(g.onClose)
+	}
 	return nil
 }
 

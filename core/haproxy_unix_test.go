@@ -195,14 +195,7 @@ func (p *haproxy) await(s *backend, status string) {
 // served waits until clients were served by the server's current generation.
 func (p *haproxy) served(run *load.Run, s *backend) {
 	p.t.Helper()
-	late := time.Now().Add(patience)
-	from := load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)}
-	for run.Snapshot().Served[from] < 20 {
-		if time.Now().After(late) {
-			p.t.Fatalf("no load for %v: %v", from, run.Snapshot())
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	awaitServed(p.t, run, load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)})
 }
 
 // restart stops the instance and starts it again.

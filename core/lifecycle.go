@@ -27,7 +27,10 @@ type (
 		result Result
 		err    error
 	}
-	stopRequest struct{ err error }
+	stopRequest struct {
+		err error // why; nil for a clean stop
+		now bool  // there is nothing that could go on for the pre-stop delay
+	}
 )
 
 // lifecycle is what only the owning goroutine touches.
@@ -37,9 +40,10 @@ type lifecycle struct {
 	asker   chan upgradeReply // who waits for it; nil for a signal
 	pending bool              // a signal came meanwhile: one more afterwards
 
-	next     *successor       // the generation that took over
 	preStop  <-chan time.Time // the end of the pre-stop delay; nil without one
-	stopping bool             // a stop signal was seen: the next one cuts
+	stopping bool             // a stop signal was seen: the next one is impatient
+	heldStop bool             // see holdStop
+	doubt    <-chan time.Time // the end of the wait for a SIGTERM; nil without one
 	cause    error            // why the process stops; nil for a clean stop
 	drained  chan error       // the drain's result; nil before it begins
 	drainErr error
@@ -65,7 +69,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		case req := <-u.upgrades:
 			l.upgrade(req)
 		case req := <-u.stops:
-			l.stop(req.err)
+			l.stop(req)
 		case sig := <-signals:
 			l.signal(sig)
 		case res := <-attempted:
@@ -74,6 +78,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.beginDrain(StateStopping)
 		case <-impatient:
 			l.beginDrain(StateStopping)
+		case <-l.doubt:
+			l.doubtEnds()
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -83,10 +89,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 
 func (u *Upgrader) setState(s State) { u.state.Store(uint32(s)) }
 
-// requestStop asks for a stop, cause being why: nil for a clean one.
-func (u *Upgrader) requestStop(cause error) {
+// requestStop asks for a stop.
+func (u *Upgrader) requestStop(req stopRequest) {
 	select {
-	case u.stops <- stopRequest{cause}:
+	case u.stops <- req:
 	case <-u.done:
 	}
 }
@@ -175,8 +181,13 @@ func (l *lifecycle) signal(sig os.Signal) {
 }
 
 // stopSignal: the first one stops or, when this generation drains already, is
-// only noted; the second one cuts the drain short.
+// only noted; the second one ends the pre-stop delay, or else cuts the drain short.
 func (l *lifecycle) stopSignal(sig os.Signal) {
+	if l.stopping && l.preStop != nil {
+		l.log.Warn("second stop signal: the pre-stop delay ends", "signal", sig.String())
+		l.beginDrain(StateStopping)
+		return
+	}
 	if l.stopping {
 		l.log.Warn("second stop signal: the drain is cut short", "signal", sig.String())
 		l.cutShort()
@@ -184,17 +195,48 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	}
 	l.stopping = true
 	l.log.Info("signal: stop", "signal", sig.String(), "state", l.State().String())
-	l.stop(nil)
+	l.stopNow(stopRequest{})
 }
 
-// stop begins the drain of a process that has no successor, after the pre-stop
-// delay. An upgrade in progress is given up.
-func (l *lifecycle) stop(cause error) {
-	before := l.State()
-	waiting := l.preStop != nil && cause != nil // what is waited with does not work any more
-	if before >= StateDraining && !waiting {
+// stop is asked for by the program, or by what is broken.
+func (l *lifecycle) stop(req stopRequest) {
+	if !req.now && l.holdStop() {
 		return
 	}
+	l.stopNow(req)
+}
+
+// holdStop reports whether a stop has to wait. A plain new process says that it is
+// ready by a SIGTERM, and a program that handles that signal itself answers it with a
+// call of Shutdown or Stop; the two come in any order.
+func (l *lifecycle) holdStop() bool {
+	switch {
+	case l.attempt == nil || !l.attempt.termed && !l.attempt.mayBePlain():
+		return false
+	case !l.attempt.termed && l.doubt == nil:
+		l.doubt = time.After(exitGrace)
+	}
+	l.heldStop = true
+	return true
+}
+
+// doubtEnds: no SIGTERM came, so the stop is one.
+func (l *lifecycle) doubtEnds() {
+	l.doubt = nil
+	if l.heldStop && (l.attempt == nil || !l.attempt.termed) {
+		l.heldStop = false
+		l.stopNow(stopRequest{})
+	}
+}
+
+// stopNow begins the drain of a process that has no successor, after the pre-stop
+// delay. An upgrade in progress is given up.
+func (l *lifecycle) stopNow(req stopRequest) {
+	before := l.State()
+	if before >= StateDraining && (l.preStop == nil || !req.now) {
+		return
+	}
+	cause := req.err
 	l.cause = cause
 	if l.attempt != nil {
 		l.attempt.cancel(ErrStopped)
@@ -205,7 +247,7 @@ func (l *lifecycle) stop(cause error) {
 		}
 		l.tellFailed(cause)
 	}
-	if d := l.cfg.preStopDelay; d > 0 && cause == nil && before >= StateCurrent {
+	if d := l.cfg.preStopDelay; d > 0 && !req.now && before >= StateCurrent {
 		l.setState(StateStopping)
 		l.log.Info("not ready any more; still accepting", "pre_stop_delay", d)
 		l.preStop = time.After(d)
@@ -226,7 +268,11 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 		reply.result = l.handOver(res.next, time.Since(a.began))
 	} else {
 		l.upgradeFailed(reply.err)
+		if l.heldStop {
+			l.stopNow(stopRequest{})
+		}
 	}
+	l.heldStop, l.doubt = false, nil
 	if asker != nil {
 		asker <- reply // last: who asked finds the new state
 	}
@@ -243,7 +289,7 @@ func (l *lifecycle) admit(next *successor) error {
 		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 	}
 	go func() {
-		next.abort(err.Error(), l.cfg.drainTimeout)
+		next.abort(err.Error(), l.cfg.stopTime())
 		next.release()
 	}()
 	return err
@@ -302,7 +348,9 @@ func (l *lifecycle) upgradeFailed(err error) {
 	}
 }
 
-// beginDrain stops accepting and starts the drain.
+// beginDrain stops accepting and starts the drain. Nobody is told to leave before the
+// listeners are closed: a client that comes back at once would find itself in the
+// queue of a listener that is about to be.
 func (l *lifecycle) beginDrain(s State) {
 	l.preStop = nil
 	l.setState(s)
@@ -311,11 +359,11 @@ func (l *lifecycle) beginDrain(s State) {
 	l.draining.Store(true)
 	l.serverMu.Unlock()
 	l.endLife()
-	close(l.drain)
 	handover := s == StateDraining
 	listeners := l.listeners.finish()
 	if handover {
 		closeAll(listeners, false)
+		l.bidFarewell()
 	}
 	drained := make(chan error, 1)
 	l.drained = drained
@@ -323,16 +371,21 @@ func (l *lifecycle) beginDrain(s State) {
 		if !handover {
 			sweep(listeners)
 			closeAll(listeners, true)
+			l.bidFarewell()
 		}
 		drained <- l.runDrain(handover)
 	}()
 }
 
+// bidFarewell asks clients and streams to leave from here on.
+func (u *Upgrader) bidFarewell() {
+	u.farewell.Store(true)
+	close(u.drain)
+}
+
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
-	if l.next != nil {
-		l.next.release()
-	} else if l.cfg.pidFile != "" {
+	if l.next == nil && l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}

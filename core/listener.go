@@ -170,9 +170,10 @@ func newListener(ln net.Listener, dup int, network, address string) (*listener, 
 
 // open opens a listener, and says in the error what to do about it.
 func open(ctx context.Context, network, address string) (net.Listener, error) {
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-	default:
+	switch {
+	case network == "unix" && address == "":
+		return nil, errors.New("a unix socket needs a path")
+	case network != "tcp" && network != "tcp4" && network != "tcp6" && network != "unix":
 		return nil, errors.New("the network must be tcp, tcp4, tcp6 or unix")
 	}
 	var lc net.ListenConfig

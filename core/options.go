@@ -35,6 +35,9 @@ type config struct {
 	signals      Signals
 }
 
+// stopTime is how long a stop takes at the most.
+func (c *config) stopTime() time.Duration { return c.preStopDelay + c.drainTimeout }
+
 func newConfig(opts []Option) config {
 	c := config{
 		drainTimeout: DefaultDrainTimeout,
@@ -77,10 +80,11 @@ func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 // and serving, while Readiness already answers 503: the time for a load balancer to
 // see that, which is its interval of checks times the failures it waits for, and to
 // send nothing more. Then the drain begins, whose timeout comes on top. A second stop
-// ends the delay and the drain. An upgrade has no such delay: the next generation is
-// there. Left out, zero or less: none.
+// signal ends the delay, a third one the drain. The delay is for every clean stop, also
+// by Upgrader.Stop and http.Server.Shutdown, and not for an upgrade: there the next
+// generation accepts. Left out, zero or less: none.
 func WithPreStopDelay(d time.Duration) Option {
-	return func(c *config) { c.preStopDelay = d }
+	return func(c *config) { c.preStopDelay = max(d, 0) }
 }
 
 // WithDrainTimeout sets how long a process that stops or has handed over may

@@ -84,11 +84,7 @@ func TestPlainProtocol(t *testing.T) {
 	plain := pidIn(t, a, first.PID)
 	a.strays = append(a.strays, plain)
 	server := load.Server{PID: itoa(plain), Generation: "0"}
-	for end := time.Now().Add(patience); run.Snapshot().Served[server] == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the plain process serves nobody: %v", run.Stop())
-		}
-	}
+	awaitServed(t, run, server)
 	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
 		t.Errorf("gracex to plain: %v", res)
 	}
@@ -121,6 +117,16 @@ func TestPlainProtocol(t *testing.T) {
 	}
 	a.signal(third.PID, syscall.SIGTERM)
 	a.expect("end", 2)
+}
+
+// awaitServed waits until the server has answered.
+func awaitServed(t *testing.T, run *load.Run, server load.Server) {
+	t.Helper()
+	for end := time.Now().Add(patience); run.Snapshot().Served[server] == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%v serves nobody: %v", server, run.Stop())
+		}
+	}
 }
 
 // TestPlainProgramDies: one that says "ready" and dies has not taken over.
@@ -162,17 +168,37 @@ func TestStopDuringUpgrade(t *testing.T) {
 // that was not meant for it; somebody serves all the time.
 func TestPlainProgramIsReplacedAtOnce(t *testing.T) {
 	t.Parallel()
+	for name, during := range map[string]func(t *testing.T, a *app){
+		"at once": func(*testing.T, *app) {},
+		// The old process hears of all that only when its hook returns.
+		"during a hook": func(t *testing.T, a *app) {
+			a.setMode("holdpost")
+			t.Cleanup(func() { a.setMode("") })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			replacePlainAtOnce(t, during)
+		})
+	}
+}
+
+func replacePlainAtOnce(t *testing.T, during func(t *testing.T, a *app)) {
+	t.Helper()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
 	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
 	first := a.expect("ready", 0)
 	deployPlain(t, a)
+	during(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	plain := pidIn(t, a, first.PID)
 	a.strays = append(a.strays, plain)
 
 	deploy(t, a, func(path string) { install(t, path) })
 	a.signal(plain, syscall.SIGHUP)
+	a.expectLog("inherited=true", 1) // it has said hello
+	a.setMode("")
 	last := a.expect("ready", 1)
 	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
 		t.Errorf("pid %d ended with %q, want the first", end.PID, end.Err)
@@ -184,4 +210,53 @@ func TestPlainProgramIsReplacedAtOnce(t *testing.T) {
 	if pid := pidIn(t, a, plain); pid != last.PID {
 		t.Errorf("the pid file names %d, want %d", pid, last.PID)
 	}
+}
+
+// TestPlainReadyAndOwnHandler: a program that handles SIGTERM itself, by a graceful
+// stop, takes a plain program's "ready" for one. The service goes on all the same, and
+// a SIGTERM that is one stops it.
+func TestPlainReadyAndOwnHandler(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.env = []string{"APP_OWN=1"}
+	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
+	first := a.expect("ready", 0)
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 4, Fresh: 4})
+	defer run.Stop()
+	deployPlain(t, a)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("plain=true", 1)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Errorf("it ended with %s", end.Err)
+	}
+	plain := pidIn(t, a, first.PID)
+	a.strays = append(a.strays, plain)
+	awaitServed(t, run, load.Server{PID: itoa(plain), Generation: "0"})
+	if res := run.Stop(); res.Failed != 0 {
+		t.Errorf("%v", res)
+	}
+}
+
+// TestStopByOwnHandler: such a program stops by a SIGTERM, also while a new process that
+// has not spoken yet starts.
+func TestStopByOwnHandler(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	a.env = []string{"APP_OWN=1"}
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755))
+	})
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("postfork", 0)
+	if err := a.call(first.Addrs[0], "/stop"); err != nil {
+		t.Error(err)
+	}
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Errorf("the stop ended with %s", end.Err)
+	}
+	a.expectGone()
 }

@@ -12,10 +12,12 @@ const (
 	DefaultReadyPath = "/readyz"
 )
 
-// ReadinessConfig configures Readiness, here and in every adapter; C is what the
-// framework calls its context, *http.Request in net/http. The zero value works.
-// Name the fields in a literal: more may come.
-type ReadinessConfig[C any] struct {
+// ReadinessConfig configures Readiness.
+type ReadinessConfig = ReadinessConfigFor[*http.Request]
+
+// ReadinessConfigFor configures the Readiness of an adapter, whose framework calls its
+// context C. The zero value works. Name the fields in a literal: more may come.
+type ReadinessConfigFor[C any] struct {
 	// Skipper leaves a request to the program when it returns true. Nil skips none.
 	Skipper func(C) bool
 
@@ -49,8 +51,9 @@ type failure struct {
 //
 // The body is a JSON object: "state" is the State in words, "failed" lists the
 // checks that did not pass, with their errors. Whoever may ask reads them: a check
-// should return an error that says no more than that. Without a config the zero
-// ReadinessConfig holds.
+// should return an error that says no more than all may know. WithLogger's logger is
+// told when a check begins to fail and when it passes again. Without a config the zero
+// ReadinessConfig holds; more than one make no sense.
 //
 // Put it outermost: it then answers ahead of what asks for a password, counts or
 // logs, and a route such as "/{page}" does not get in its way.
@@ -60,7 +63,7 @@ type failure struct {
 // the old process had read, or that comes on a connection which can't move to the
 // new one, may see one 503. Have the load balancer act on the second failure in a
 // row, as HAProxy (fall 3) and Kubernetes (failureThreshold 3) do by default.
-func Readiness(config ...ReadinessConfig[*http.Request]) func(http.Handler) http.Handler {
+func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	answer := ReadinessFor(config...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,8 +77,8 @@ func Readiness(config ...ReadinessConfig[*http.Request]) func(http.Handler) http
 // ReadinessFor is for the adapter of a framework: it returns what Readiness does
 // with a request, whose context in the framework is c, and which reports whether it
 // has answered.
-func ReadinessFor[C any](config ...ReadinessConfig[C]) func(c C, w http.ResponseWriter, r *http.Request) bool {
-	var cfg ReadinessConfig[C]
+func ReadinessFor[C any](config ...ReadinessConfigFor[C]) func(c C, w http.ResponseWriter, r *http.Request) bool {
+	var cfg ReadinessConfigFor[C]
 	if len(config) > 0 {
 		cfg = config[0]
 	}
@@ -87,16 +90,16 @@ func ReadinessFor[C any](config ...ReadinessConfig[C]) func(c C, w http.Response
 			cfg.Skipper != nil && cfg.Skipper(c) {
 			return false
 		}
+		var body readiness
 		state, status := CurrentState(), http.StatusOK
-		body := readiness{State: state.String()}
-		if at == ready {
-			if state.Serving() {
-				body.Failed = checks.run(r.Context())
-			}
-			if !state.Serving() || len(body.Failed) > 0 {
-				status = http.StatusServiceUnavailable
-			}
+		if at == ready && state.Serving() {
+			body.Failed = checks.run(r.Context())
+			state = CurrentState() // a stop does not wait for the checks
 		}
+		if at == ready && (!state.Serving() || len(body.Failed) > 0) {
+			status = http.StatusServiceUnavailable
+		}
+		body.State = state.String()
 		text, _ := json.Marshal(body) // strings: it can't fail
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")

@@ -9,7 +9,7 @@ import (
 // What needs a server that serves is tested with each framework in internal/spec.
 func TestReadinessLeavesTheRest(t *testing.T) {
 	t.Parallel()
-	h := Readiness(ReadinessConfig[*http.Request]{
+	h := Readiness(ReadinessConfig{
 		Skipper:   func(r *http.Request) bool { return r.Header.Get("X-Skip") != "" },
 		LivePath:  "alive",
 		ReadyPath: "/health/ready",

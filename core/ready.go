@@ -23,7 +23,7 @@ import (
 func (u *Upgrader) Ready() error {
 	u.readyOnce.Do(func() {
 		if u.readyErr = u.ready(); u.readyErr != nil {
-			u.requestStop(u.readyErr)
+			u.requestStop(stopRequest{err: u.readyErr, now: true})
 		}
 	})
 	return u.readyErr

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 )
@@ -59,7 +60,9 @@ func ServeTLS(srv *http.Server, certFile, keyFile string, opts ...Option) error 
 // on.
 func ServeListener(srv *http.Server, ln net.Listener, opts ...Option) error {
 	err := Run(func(u *Upgrader) error { return u.Attach(srv, ln) }, opts...)
-	_ = ln.Close() // if it did not come to serving
+	if !errors.Is(err, ErrRunning) { // then it may be the other's
+		_ = ln.Close()
+	}
 	return err
 }
 
@@ -96,7 +99,7 @@ func Run(setup func(u *Upgrader) error, opts ...Option) error {
 		return err
 	}
 	if err := setup(u); err != nil {
-		u.requestStop(err)
+		u.requestStop(stopRequest{err: err, now: true})
 	} else {
 		_ = u.Ready() // wait returns its error
 	}

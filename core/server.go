@@ -47,6 +47,9 @@ type connKey struct{}
 
 // attach starts serving srv on ln. The accept loop waits for Ready.
 func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFile, keyFile string) error {
+	if useTLS && certFile == "" && keyFile == "" && !hasCertificates(srv.TLSConfig) {
+		return errors.New("no certificate: name the files, or set Certificates, GetCertificate or GetConfigForClient in the server's TLSConfig")
+	}
 	ln, err := u.adopt(ln)
 	if err != nil {
 		return err
@@ -56,7 +59,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		u: u, user: srv, ln: ln, ended: make(chan struct{}),
 		moves: own && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
 	}
-	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(nil) })
+	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(stopRequest{}) })
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
 		return err
 	}
@@ -79,9 +82,9 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		switch {
 		case u.draining.Load():
 		case !errors.Is(err, net.ErrClosed):
-			u.requestStop(fmt.Errorf("gracex: serving %s: %w", ln.Addr(), err))
+			u.requestStop(stopRequest{err: fmt.Errorf("gracex: serving %s: %w", ln.Addr(), err), now: true})
 		case !u.accepts():
-			u.requestStop(nil) // the program closed its last listener
+			u.requestStop(stopRequest{now: true}) // the program closed its last listener
 		}
 	}()
 	return nil
@@ -99,7 +102,7 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 		return ln, nil
 	}
 	if _, ok := ln.(syscall.Conn); !ok {
-		u.log.Warn("the listener has no descriptor: the next generation will not have it",
+		u.log.Warn("the listener shows no descriptor: unless it wraps one from Listen, the next generation will not have it",
 			"address", ln.Addr().String(), "type", fmt.Sprintf("%T", ln))
 		return ln, nil
 	}
@@ -177,7 +180,7 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	farewell := s.u.draining.Load() && mayClose(r) && (c == nil || !c.movable(r))
+	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r))
 	if farewell {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -412,7 +414,7 @@ func TestFarewell(t *testing.T) {
 	u := &Upgrader{conns: newConnTable(nil)}
 	s := &server{u: u, handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	for _, draining := range []bool{false, true} {
-		u.draining.Store(draining)
+		u.farewell.Store(draining)
 		for upgrade, want := range map[string]bool{"": true, "h2c": true, "websocket": false} {
 			for _, major := range []int{1, 2} {
 				for _, known := range []bool{true, false} { // false: the program's ConnContext threw the value away
@@ -467,3 +469,48 @@ func TestUpgradeHeader(t *testing.T) {
 	}
 	must(t, <-stopped)
 }
+
+// TestFarewellComesLast: as long as a listener is open nobody is asked to come back,
+// neither by an answer nor by the channel of Draining.
+func TestFarewellComesLast(t *testing.T) {
+	t.Parallel()
+	for _, state := range []State{StateStopping, StateDraining} {
+		synctest.Test(t, func(t *testing.T) {
+			u := &Upgrader{
+				log: slog.New(slog.DiscardHandler), accepting: make(chan struct{}), drain: make(chan struct{}), finished: make(chan struct{}),
+			}
+			u.conns = newConnTable(u.drain)
+			_, u.endLife = context.WithCancel(t.Context())
+			ln := slowToClose{release: make(chan struct{})}
+			l, err := newListener(ln, -1, "tcp", "here")
+			must(t, err)
+			l.bind(u)
+			lc := &lifecycle{Upgrader: u}
+			go lc.beginDrain(state)
+			synctest.Wait()
+			time.Sleep(closeGrace / 2) // past the sweep
+			if u.farewell.Load() || isClosed(u.drain) {
+				t.Errorf("%v: told to leave while the listener is open", state)
+			}
+			close(ln.release)
+			synctest.Wait()
+			if !u.farewell.Load() || !isClosed(u.drain) {
+				t.Errorf("%v: not told to leave once the listener is closed", state)
+			}
+			<-lc.drained
+		})
+	}
+}
+
+// slowToClose is a listener whose Close waits.
+type slowToClose struct {
+	net.Listener
+	release chan struct{}
+}
+
+func (l slowToClose) Close() error {
+	<-l.release
+	return nil
+}
+
+func (l slowToClose) Addr() net.Addr { return &net.TCPAddr{} }

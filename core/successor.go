@@ -46,6 +46,7 @@ type successor struct {
 	plain  bool            // it speaks only the plain protocol
 	says   int             // its pid in its own words; valid once it said hello
 	room   int             // how many connections it takes; valid once it said ready
+	ready  atomic.Bool     // it said ready
 	began  time.Time
 	exited chan struct{} // closed when it has ended and was reaped
 	exit   exit          // valid once exited
@@ -112,6 +113,7 @@ func (n *successor) note(f wire.Frame) {
 			n.says = msg.PID
 		}
 	case wire.Ready:
+		n.ready.Store(true)
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room = msg.Room
@@ -183,28 +185,17 @@ func (n *successor) commit(drain time.Duration, again bool) error {
 }
 
 // abort gives the new process up, and returns when it has ended and was reaped.
-// One that has said ready unheard, while this process was stopped, may have taken
-// over and has the time of a drain to finish what it accepted.
-func (n *successor) abort(reason string, drain time.Duration) {
+// One that has said ready, while this process was stopped, may have taken over and has
+// the time of a stop to finish what it accepted.
+func (n *successor) abort(reason string, stop time.Duration) {
 	_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
 	_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})
 	_ = n.signal(syscall.SIGTERM)
-	limit := time.NewTimer(killGrace)
-	defer limit.Stop()
-	for frames := n.frames; ; {
-		select {
-		case <-n.exited:
-			return
-		case ev, more := <-frames:
-			if !more {
-				frames = nil
-			} else if ev.err == nil && ev.Type == wire.Ready {
-				limit.Reset(killGrace + drain)
-			}
-		case <-limit.C:
-			_ = n.signal(os.Kill)
-		}
+	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(stop) {
+		return
 	}
+	_ = n.signal(os.Kill)
+	<-n.exited
 }
 
 // explain makes the error of an attempt whose process has ended.

@@ -343,3 +343,40 @@ func expectCensus(t *testing.T, addr string, want census) {
 	}
 	t.Errorf("a generation holds %+v\nat the beginning one held %+v", c, want)
 }
+
+// TestMainDoesNotReturn: a program that serves in a goroutine and waits for a signal in
+// main does not end by itself after a handover. The new process ends it at its
+// deadline, by the signal that it waits for.
+func TestMainDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-linger", "-drain", "100ms")
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	if ev := a.expect("lingers", 0); ev.PID != first.PID {
+		t.Fatalf("%+v", ev)
+	}
+	if ev := a.expect("end", 0); ev.PID != first.PID || ev.Err != "" {
+		t.Errorf("%+v", ev)
+	}
+	a.expectLog("did not go by its deadline; signal sent", 1)
+	a.signal(second.PID, syscall.SIGTERM)
+	a.expect("lingers", 1)
+	a.signal(second.PID, syscall.SIGTERM)
+	a.expect("end", 1)
+}
+
+// TestFailsOnce: a new process that could not get ready does not serve by trying
+// again, on another address, say: the old one serves.
+func TestFailsOnce(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	a.setMode("again")
+	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("upgrade = %v", err)
+	}
+	if ev := a.expect("end", 0); ev.Gen != 1 || !strings.Contains(ev.Err, ErrAborted.Error()+": this process has failed") {
+		t.Errorf("the new process ended with %q", ev.Err)
+	}
+}

@@ -48,6 +48,7 @@ type Upgrader struct {
 	room      atomic.Int64 // how many more connections this process takes over
 	state     atomic.Uint32
 	draining  atomic.Bool
+	farewell  atomic.Bool   // clients are asked to come back on a new connection
 	accepting chan struct{} // closed by Ready: connections may be accepted
 	drain     chan struct{} // closed when the drain begins
 	finished  chan struct{} // closed when the drain has ended
@@ -65,6 +66,10 @@ type Upgrader struct {
 	cut      chan struct{} // closed by a second stop: end the drain now
 	cutOnce  sync.Once
 	seenOff  chan struct{} // closed when the old process is gone; nil without one
+
+	// The generation that took over; the lifecycle's. Its control socket stays open
+	// as long as this process lives, which tells it that main has not returned yet.
+	next *successor
 }
 
 // Result describes an upgrade that worked.
@@ -76,16 +81,20 @@ type Result struct {
 }
 
 // New makes the Upgrader of this process and takes over what an old process
-// handed to it. It returns ErrRunning if there is one already, and ErrNotInherited
-// if the process claims to be an upgrade's new process and is not. Signals are
-// handled from here on.
+// handed to it. It returns ErrRunning if there is one already, ErrNotInherited if the
+// process claims to be an upgrade's new process and is not, and ErrAborted if it is
+// one and has failed before. Signals are handled from here on.
 func New(opts ...Option) (*Upgrader, error) { return newUpgrader(realSystem, opts) }
 
 func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	making.Lock()
 	defer making.Unlock()
-	if old := running.Load(); old != nil && !isClosed(old.done) {
+	switch old := running.Load(); {
+	case old == nil:
+	case !isClosed(old.done):
 		return nil, ErrRunning
+	case old.inherited.parent != nil && !old.committed.Load():
+		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	h, waiting, err := early.take()
 	if err != nil {
@@ -179,7 +188,8 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 //
 // srv's settings are read once, here. Its Shutdown and Close mean a graceful
 // stop of the process and return when the drain has ended, however soon Shutdown's
-// context does; its RegisterOnShutdown hooks run when a drain begins.
+// context does, so a handler must not wait for them; its RegisterOnShutdown hooks run
+// when a drain begins, or with the program's own Shutdown.
 func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 	if err := u.Attach(srv, ln); err != nil {
 		return err
@@ -260,12 +270,12 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 	return r.result, r.err
 }
 
-// Stop stops gracefully: no more connections are accepted, and what is left is
-// finished until the drain timeout. It returns when that is done: nil, or ErrCut
-// if work was cut, by the timeout or because ctx ended. A second Stop waits for
-// the first.
+// Stop stops gracefully: after the pre-stop delay no more connections are accepted,
+// and what is left is finished until the drain timeout. It returns when that is done:
+// nil, or ErrCut if work was cut, by the timeout or because ctx, which must last for
+// both, ended. A second Stop waits for the first.
 func (u *Upgrader) Stop(ctx context.Context) error {
-	u.requestStop(nil)
+	u.requestStop(stopRequest{})
 	select {
 	case <-u.done:
 	case <-ctx.Done():

@@ -29,13 +29,14 @@ func newTest(t *testing.T, opts ...Option) *Upgrader {
 // newTestLocked is newTest for who holds inProcess already.
 func newTestLocked(t *testing.T, opts ...Option) *Upgrader {
 	t.Helper()
+	running.Store(nil) // a child of another test that has failed does not count here
 	u, err := New(append([]Option{WithSignals(Signals{})}, opts...)...)
 	if err != nil {
 		inProcess.Unlock()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		u.requestStop(nil)
+		u.requestStop(stopRequest{})
 		u.cutShort()
 		<-u.Done()
 		inProcess.Unlock()

@@ -39,13 +39,23 @@
 // still serves: a second listener, a lock or a migration must bear that. What
 // main does after it runs at the end of each.
 //
+// Call it in main, or have main wait for its return. One that serves in a goroutine
+// and waits for a signal only does not end after an upgrade; the new process then ends
+// it by SIGTERM, 5 s after the drain timeout.
+//
+// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
+// with core.WithSignals.
+//
 // SIGTERM, SIGINT and SIGQUIT stop gracefully, so a handler of the program's own
 // for them, with its e.Shutdown, can go. e.Shutdown and e.Close still mean a graceful
-// stop, and return when the drain has ended.
+// stop. They return when the drain has ended, whatever context Shutdown is given, so a
+// handler must not wait for them: go e.Shutdown(ctx).
 //
 // The listener is in e.Listener (or e.TLSListener) before the server is, but set
-// without Echo's private lock: e.ListenerAddr is for handlers, and for what runs
-// after the call, not for a goroutine that polls it.
+// without Echo's private lock, which e.Shutdown holds meanwhile. So handlers ask
+// e.Listener.Addr(), not e.ListenerAddr(), and a goroutine that polls it is a data race.
+//
+// e.Server.SetKeepAlivesEnabled is not seen: net/http can't be asked.
 //
 // There is one such call in a process. For HTTP and HTTPS at once, core.Run attaches
 // two servers.

@@ -1,6 +1,7 @@
 package echox
 
 import (
+	"cmp"
 	"net/http"
 
 	"golang.org/x/net/http2"
@@ -21,20 +22,25 @@ func configureH2C(srv *http.Server, h2s *http2.Server) {
 	if srv.IdleTimeout == 0 {
 		srv.IdleTimeout = h2s.IdleTimeout
 	}
-	if srv.HTTP2 != nil {
-		return // as for golang.org/x/net/http2, what is set there comes first
+	own := srv.HTTP2
+	if own == nil {
+		own = new(http.HTTP2Config)
 	}
-	srv.HTTP2 = &http.HTTP2Config{
-		MaxConcurrentStreams:          int(h2s.MaxConcurrentStreams),
-		MaxDecoderHeaderTableSize:     int(h2s.MaxDecoderHeaderTableSize),
-		MaxEncoderHeaderTableSize:     int(h2s.MaxEncoderHeaderTableSize),
-		MaxReadFrameSize:              int(h2s.MaxReadFrameSize),
-		MaxReceiveBufferPerConnection: int(h2s.MaxUploadBufferPerConnection),
-		MaxReceiveBufferPerStream:     int(h2s.MaxUploadBufferPerStream),
-		SendPingTimeout:               h2s.ReadIdleTimeout,
-		PingTimeout:                   h2s.PingTimeout,
-		WriteByteTimeout:              h2s.WriteByteTimeout,
-		PermitProhibitedCipherSuites:  h2s.PermitProhibitedCipherSuites,
-		CountError:                    h2s.CountError,
+	count := own.CountError
+	if count == nil {
+		count = h2s.CountError
+	}
+	srv.HTTP2 = &http.HTTP2Config{ // as in golang.org/x/net/http2, what is set there comes first
+		MaxConcurrentStreams:          cmp.Or(own.MaxConcurrentStreams, int(h2s.MaxConcurrentStreams)),
+		MaxDecoderHeaderTableSize:     cmp.Or(own.MaxDecoderHeaderTableSize, int(h2s.MaxDecoderHeaderTableSize)),
+		MaxEncoderHeaderTableSize:     cmp.Or(own.MaxEncoderHeaderTableSize, int(h2s.MaxEncoderHeaderTableSize)),
+		MaxReadFrameSize:              cmp.Or(own.MaxReadFrameSize, int(h2s.MaxReadFrameSize)),
+		MaxReceiveBufferPerConnection: cmp.Or(own.MaxReceiveBufferPerConnection, int(h2s.MaxUploadBufferPerConnection)),
+		MaxReceiveBufferPerStream:     cmp.Or(own.MaxReceiveBufferPerStream, int(h2s.MaxUploadBufferPerStream)),
+		SendPingTimeout:               cmp.Or(own.SendPingTimeout, h2s.ReadIdleTimeout),
+		PingTimeout:                   cmp.Or(own.PingTimeout, h2s.PingTimeout),
+		WriteByteTimeout:              cmp.Or(own.WriteByteTimeout, h2s.WriteByteTimeout),
+		PermitProhibitedCipherSuites:  own.PermitProhibitedCipherSuites || h2s.PermitProhibitedCipherSuites,
+		CountError:                    count,
 	}
 }

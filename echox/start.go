@@ -28,7 +28,7 @@ import (
 // in a process at a time (core.ErrRunning).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	e.Server.Addr = addr
-	return StartServer(e, e.Server, opts...)
+	return serve(e, e.Server, opts)
 }
 
 // StartTLS is e.StartTLS: it serves HTTPS with e.TLSServer, HTTP/2 included unless
@@ -64,9 +64,10 @@ func StartAutoTLS(e *echo.Echo, addr string, opts ...core.Option) error {
 // StartH2CServer is e.StartH2CServer: Start with HTTP/2 without TLS, for clients that
 // know beforehand that the server speaks it. A nil h2s means the defaults.
 //
-// It is net/http's own HTTP/2, which can be drained, not that of h2s: the settings of
-// h2s are taken over that net/http has too. A request with "Upgrade: h2c" is answered
-// in HTTP/1.1.
+// It is net/http's own HTTP/2, which can be drained, with the settings of h2s, where
+// e.Server.HTTP2 has none. Its timeouts are e.Server's, for HTTP/1 and HTTP/2 alike:
+// h2s.IdleTimeout is e.Server.IdleTimeout unless that is set. A request with
+// "Upgrade: h2c" is answered in HTTP/1.1.
 func StartH2CServer(e *echo.Echo, addr string, h2s *http2.Server, opts ...core.Option) error {
 	configureH2C(e.Server, h2s)
 	return Start(e, addr, opts...)
@@ -76,29 +77,43 @@ func StartH2CServer(e *echo.Echo, addr string, h2s *http2.Server, opts ...core.O
 // srv.TLSConfig is set, or on e.Listener or e.TLSListener. As in Echo, e.Shutdown does
 // not know a server that is not its own: srv.Shutdown stops gracefully.
 func StartServer(e *echo.Echo, srv *http.Server, opts ...core.Option) error {
+	if srv.TLSConfig != nil {
+		return serveTLS(e, srv, opts)
+	}
+	return serve(e, srv, opts)
+}
+
+// serve serves HTTP. srv may have a TLSConfig all the same: net/http sets one.
+func serve(e *echo.Echo, srv *http.Server, opts []core.Option) error {
 	srv.Handler, srv.ErrorLog = e, e.StdLogger
+	if ln := e.Listener; ln != nil {
+		announce(e, nil)
+		return core.ServeListener(srv, ln, opts...)
+	}
 	return core.Run(func(u *core.Upgrader) error {
-		if srv.TLSConfig == nil {
-			ln, err := listen(u, e, e.Listener, srv.Addr)
-			if err != nil {
-				return err
-			}
-			e.Listener = unclosed{ln}
-			announce(e, srv)
-			e.Listener = ln
-			return u.Attach(srv, ln)
-		}
-		preset := e.TLSListener != nil
-		ln, err := listen(u, e, e.TLSListener, srv.Addr)
+		ln, err := listen(u, e, srv.Addr)
 		if err != nil {
 			return err
 		}
-		e.TLSListener = unclosed{ln}
-		announce(e, srv)
-		e.TLSListener = ln
-		if preset { // it speaks TLS itself
-			return u.Attach(srv, ln)
+		e.Listener = ln
+		announce(e, nil)
+		return u.Attach(srv, ln)
+	}, opts...)
+}
+
+func serveTLS(e *echo.Echo, srv *http.Server, opts []core.Option) error {
+	srv.Handler, srv.ErrorLog = e, e.StdLogger
+	if ln := e.TLSListener; ln != nil { // it speaks TLS itself
+		announce(e, srv.TLSConfig)
+		return core.ServeListener(srv, ln, opts...)
+	}
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := listen(u, e, srv.Addr)
+		if err != nil {
+			return err
 		}
+		e.TLSListener = ln
+		announce(e, srv.TLSConfig)
 		restrict(srv)
 		return u.AttachTLS(srv, ln, "", "")
 	}, opts...)
@@ -118,14 +133,10 @@ func startTLS(e *echo.Echo, addr string, cfg *tls.Config, opts []core.Option) er
 		cfg.NextProtos = append(cfg.NextProtos, "h2")
 	}
 	e.TLSServer.Addr, e.TLSServer.TLSConfig = addr, cfg
-	return StartServer(e, e.TLSServer, opts...)
+	return serveTLS(e, e.TLSServer, opts)
 }
 
-// listen opens the listener if it is not preset.
-func listen(u *core.Upgrader, e *echo.Echo, preset net.Listener, addr string) (net.Listener, error) {
-	if preset != nil {
-		return preset, nil
-	}
+func listen(u *core.Upgrader, e *echo.Echo, addr string) (net.Listener, error) {
 	if n := e.ListenerNetwork; !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, n) {
 		return nil, fmt.Errorf("echox: e.ListenerNetwork %q: %w", n, echo.ErrInvalidListenerNetwork)
 	}
@@ -134,10 +145,13 @@ func listen(u *core.Upgrader, e *echo.Echo, preset net.Listener, addr string) (n
 
 // announce has Echo print its banner and where it listens, and set its logger up. It
 // does that when it starts a server, so it gets one that is closed already.
-func announce(e *echo.Echo, srv *http.Server) {
-	closed := &http.Server{TLSConfig: srv.TLSConfig}
+func announce(e *echo.Echo, secure *tls.Config) {
+	plain, tls := e.Listener, e.TLSListener
+	e.Listener, e.TLSListener = unclosed{plain}, unclosed{tls}
+	closed := &http.Server{TLSConfig: secure}
 	_ = closed.Close()
 	_ = e.StartServer(closed)
+	e.Listener, e.TLSListener = plain, tls
 }
 
 // unclosed is a listener that stays open.

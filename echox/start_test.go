@@ -2,6 +2,7 @@ package echox
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -87,6 +88,25 @@ func TestPrintsWhatEchoPrints(t *testing.T) {
 	}
 }
 
+// A TLSConfig does not make HTTPS of Start: http2.ConfigureServer sets one, too.
+func TestStartStaysPlain(t *testing.T) {
+	fails := core.WithReadyCheck(func(context.Context) error { return errors.New("no database") })
+	for name, start := range map[string]func(e *echo.Echo) error{
+		"Start":          func(e *echo.Echo) error { return Start(e, "127.0.0.1:0", fails) },
+		"StartH2CServer": func(e *echo.Echo) error { return StartH2CServer(e, "127.0.0.1:0", nil, fails) },
+	} {
+		e := echo.New()
+		e.HideBanner, e.HidePort = true, true
+		e.Server.TLSConfig = &tls.Config{}
+		if err := start(e); err == nil || !strings.Contains(err.Error(), "no database") {
+			t.Errorf("%s: error %v, want the ready check's", name, err)
+		}
+		if e.Listener == nil || e.TLSListener != nil {
+			t.Errorf("%s: Listener %v, TLSListener %v", name, e.Listener, e.TLSListener)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	garbage := filepath.Join(dir, "garbage")
@@ -107,6 +127,7 @@ func TestErrors(t *testing.T) {
 		{StartH2CServer(echo.New(), "127.0.0.1:nonsense", nil), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
 		{StartAutoTLS(echo.New(), "127.0.0.1:nonsense"), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
 		{StartServer(echo.New(), &http.Server{Addr: "127.0.0.1:nonsense"}), "gracex: listen tcp 127.0.0.1:nonsense: ", nil},
+		{StartServer(echo.New(), &http.Server{Addr: "127.0.0.1:0", TLSConfig: &tls.Config{}}), "gracex: serve 127.0.0.1:", nil},
 		{onNetwork("udp"), `echox: e.ListenerNetwork "udp": `, echo.ErrInvalidListenerNetwork},
 		{StartTLS(echo.New(), "", dir+"/crt", garbage), "echox: the certificate: open " + dir + "/crt", fs.ErrNotExist},
 		{StartTLS(echo.New(), "", garbage, dir+"/key"), "echox: the certificate's key: open " + dir + "/key", fs.ErrNotExist},
@@ -137,10 +158,9 @@ func TestH2CSettings(t *testing.T) {
 	if srv.HTTP2.MaxConcurrentStreams != 7 || srv.HTTP2.PingTimeout != time.Second || srv.IdleTimeout != time.Hour {
 		t.Errorf("%+v, idle timeout %v", srv.HTTP2, srv.IdleTimeout)
 	}
-	own := &http.HTTP2Config{MaxConcurrentStreams: 9}
-	srv = &http.Server{IdleTimeout: time.Minute, HTTP2: own}
-	configureH2C(srv, &http2.Server{MaxConcurrentStreams: 7, IdleTimeout: time.Hour})
-	if srv.HTTP2 != own || own.MaxConcurrentStreams != 9 || srv.IdleTimeout != time.Minute {
+	srv = &http.Server{IdleTimeout: time.Minute, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 9}}
+	configureH2C(srv, &http2.Server{MaxConcurrentStreams: 7, PingTimeout: time.Second, IdleTimeout: time.Hour})
+	if srv.HTTP2.MaxConcurrentStreams != 9 || srv.HTTP2.PingTimeout != time.Second || srv.IdleTimeout != time.Minute {
 		t.Errorf("%+v, idle timeout %v: e.Server's own settings go first", srv.HTTP2, srv.IdleTimeout)
 	}
 }

@@ -14,7 +14,7 @@ const (
 
 // ReadinessConfig configures Readiness: other paths, checks of the program's own,
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfig[*gin.Context]
+type ReadinessConfig = core.ReadinessConfigFor[*gin.Context]
 
 // Readiness returns middleware that answers health checks on /livez and /readyz, as
 // core.Readiness does. Put it first, r.Use(ginx.Readiness()), and before the routes:

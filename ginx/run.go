@@ -74,8 +74,10 @@ func RunFd(r *gin.Engine, fd int, opts ...core.Option) error {
 // manager made there is RunFd.
 func RunListener(r *gin.Engine, ln net.Listener, opts ...core.Option) error {
 	debugf("Listening and serving HTTP on listener what's bind with address@%s", ln.Addr())
-	open := func(*core.Upgrader) (net.Listener, error) { return ln, nil }
-	return run(r, open, (*core.Upgrader).Attach, opts)
+	warnTrustedProxies(r)
+	err := core.ServeListener(newServer(r), ln, opts...)
+	debugError(err)
+	return err
 }
 
 func listen(network, addr string) func(*core.Upgrader) (net.Listener, error) {

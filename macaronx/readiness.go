@@ -14,7 +14,7 @@ const (
 
 // ReadinessConfig configures Readiness: other paths, checks of the program's own,
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfig[*macaron.Context]
+type ReadinessConfig = core.ReadinessConfigFor[*macaron.Context]
 
 // Readiness returns a handler that answers health checks on /livez and /readyz, as
 // core.Readiness does. Put it first, m.Use(macaronx.Readiness()), which with

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"gopkg.in/macaron.v1"
 
@@ -16,7 +17,7 @@ import (
 // Run is m.Run, with its arguments: host (a string), port (an int), both in this
 // order, or none, and the environment's HOST and PORT, 0.0.0.0 and 4000 for what is
 // left out. The one string may also be an address, such as ":8080", which m.Run does
-// not understand. A core.Option may stand anywhere. What else it is given is an
+// not understand. A core.Option, or a slice of them, may stand anywhere. What else it is given is an
 // error, where m.Run would ignore it.
 //
 // Like every function and method here that takes options it blocks, and returns nil
@@ -82,6 +83,9 @@ func parse(args []any) (addr string, opts []core.Option, err error) {
 		case core.Option:
 			opts = append(opts, arg)
 			continue
+		case []core.Option:
+			opts = append(opts, arg...)
+			continue
 		case string:
 			if hosts++; hosts == 1 && ports == 0 {
 				host = arg
@@ -101,5 +105,13 @@ func parse(args []any) (addr string, opts []core.Option, err error) {
 		}
 		return host, opts, nil
 	}
-	return net.JoinHostPort(host, strconv.Itoa(port)), opts, nil
+	return address(host, port), opts, nil
+}
+
+// address takes an IPv6 host with brackets too: Macaron puts the port right behind it.
+func address(host string, port int) string {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }

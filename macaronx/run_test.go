@@ -32,6 +32,8 @@ func TestArguments(t *testing.T) {
 		{"", "3000", []any{":8080"}, ":8080", ""},
 		{"", "3000", []any{"[::1]:8080"}, "[::1]:8080", ""},
 		{"", "3000", []any{"::1"}, "[::1]:3000", ""},
+		{"", "3000", []any{"[::1]"}, "[::1]:3000", ""},
+		{"[::1]", "3000", []any{[]core.Option{opt, opt}}, "[::1]:3000", ""},
 		{"", "", []any{":8080", 8080}, "", `got the address ":8080" and the port 8080`},
 		{"", "", []any{8080, "127.0.0.1"}, "", `can't use string 127.0.0.1`},
 		{"", "", []any{"a", "b"}, "", `can't use string b`},
@@ -53,8 +55,11 @@ func TestArguments(t *testing.T) {
 		}
 		given := 0
 		for _, arg := range tt.args {
-			if _, ok := arg.(core.Option); ok {
+			switch arg := arg.(type) {
+			case core.Option:
 				given++
+			case []core.Option:
+				given += len(arg)
 			}
 		}
 		if err == nil && len(opts) != given {
@@ -87,8 +92,8 @@ func TestErrorsNameTheAddress(t *testing.T) {
 		{address, func(m *SelfMacaron) error { return m.Run("127.0.0.1", taken.Addr().(*net.TCPAddr).Port) }},
 		{"127.0.0.1:nonsense", func(m *SelfMacaron) error { return m.RunAddr("127.0.0.1:nonsense") }},
 		{dir + "/crt", func(m *SelfMacaron) error { return m.RunTLS("127.0.0.1:0", dir+"/crt", dir+"/key") }},
-		{dir + "/none/sock", func(m *SelfMacaron) error { return RunUnix(m.Macaron, dir+"/none/sock") }},
-		{closed.Addr().String(), func(m *SelfMacaron) error { return RunListener(m.Macaron, closed) }},
+		{dir + "/none/sock", func(m *SelfMacaron) error { return m.RunUnix(dir + "/none/sock") }},
+		{closed.Addr().String(), func(m *SelfMacaron) error { return m.RunListener(closed) }},
 	} {
 		var log bytes.Buffer
 		err := tt.run(&SelfMacaron{Macaron: macaron.NewWithLogger(&log)})

@@ -2,7 +2,6 @@ package macaronx
 
 import (
 	"net"
-	"strconv"
 
 	"gopkg.in/macaron.v1"
 
@@ -25,7 +24,7 @@ type SelfMacaron struct {
 // Run serves HTTP on the TCP address host:port, an empty host meaning all
 // interfaces. See the function Run for what it returns.
 func (m *SelfMacaron) Run(host string, port int) error {
-	return m.RunAddr(net.JoinHostPort(host, strconv.Itoa(port)))
+	return m.RunAddr(address(host, port))
 }
 
 // RunAddr is the function RunAddr.
@@ -36,4 +35,14 @@ func (m *SelfMacaron) RunAddr(addr string) error {
 // RunTLS is the function RunTLS.
 func (m *SelfMacaron) RunTLS(addr, certFile, keyFile string) error {
 	return RunTLS(m.Macaron, addr, certFile, keyFile, m.RunOptions...)
+}
+
+// RunUnix is the function RunUnix.
+func (m *SelfMacaron) RunUnix(file string) error {
+	return RunUnix(m.Macaron, file, m.RunOptions...)
+}
+
+// RunListener is the function RunListener.
+func (m *SelfMacaron) RunListener(ln net.Listener) error {
+	return RunListener(m.Macaron, ln, m.RunOptions...)
 }

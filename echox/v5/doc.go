@@ -20,7 +20,8 @@
 //	sc.StartTLS(ctx, e, cert, key)       StartTLSWithConfig(ctx, e, sc, cert, key, opts...)
 //	http.Server{Handler: e, ...}         core.Serve(srv, opts...)
 //
-// sc is an echo.StartConfig, of which every field means what it means in Echo. Its
+// sc is an echo.StartConfig, of which every field means what it means in Echo but for
+// what is said below. Its
 // BeforeServeFunc is the place to set the server's timeouts.
 //
 // # What differs from Echo
@@ -36,8 +37,18 @@
 // still serves: a second listener, a lock or a migration must bear that. What
 // main does after it runs at the end of each.
 //
+// Call it in main, or have main wait for its return. One that serves in a goroutine
+// and waits for a signal only does not end after an upgrade; the new process then ends
+// it by SIGTERM, 5 s after the drain timeout.
+//
+// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
+// with core.WithSignals.
+//
 // SIGTERM, SIGINT and SIGQUIT stop gracefully; signal.NotifyContext for them can go.
-// The drain then has 30 s (core.WithDrainTimeout or sc.GracefulTimeout), not 10.
+// The drain then has 30 s (core.WithDrainTimeout or sc.GracefulTimeout), not 10. It has
+// the same after an upgrade, where Echo's timeout has no counterpart.
+//
+// SetKeepAlivesEnabled in BeforeServeFunc is not seen: net/http can't be asked.
 //
 // Echo serves without TLS if StartTLS is given a Listener; this package refuses.
 //

@@ -15,13 +15,13 @@ const (
 // ReadinessConfig configures Readiness: other paths, checks of the program's own,
 // requests to leave alone (Skipper, as in Echo's own middleware). The zero value
 // works.
-type ReadinessConfig = core.ReadinessConfig[*echo.Context]
+type ReadinessConfig = core.ReadinessConfigFor[*echo.Context]
 
 // Readiness returns middleware that answers health checks on /livez and /readyz, as
 // core.Readiness does. Put it first, e.Use(echox.Readiness()): it then answers
 // ahead of any middleware that asks for a password, counts or logs, it needs no
-// route, and a route such as "/:page" does not get in its way. With e.Pre it is ahead
-// of the router too.
+// route, and a route such as "/:page" does not get in its way. Where there is middleware
+// that redirects or rewrites ahead of the router, it goes first there: e.Pre.
 func Readiness(config ...ReadinessConfig) echo.MiddlewareFunc {
 	answer := core.ReadinessFor(config...)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -84,42 +84,28 @@ func content(sc echo.StartConfig, v any) (any, error) {
 // errSetUp ends Echo's own start when the server is set up.
 var errSetUp = errors.New("echox: set up")
 
-// start has Echo set its server up, by begin, and serves it. Echo shows its server to
-// BeforeServeFunc and nowhere else.
+// start serves h with the server that Echo makes, by begin.
 func start(ctx context.Context, h http.Handler, sc echo.StartConfig, begin func(echo.StartConfig) error, opts []core.Option) error {
 	if sc.GracefulTimeout > 0 {
 		opts = append([]core.Option{core.WithDrainTimeout(sc.GracefulTimeout)}, opts...)
 	}
 	forget := func() bool { return false }
 	err := core.Run(func(u *core.Upgrader) error {
-		preset := sc.Listener != nil
 		ln := sc.Listener
-		if !preset {
+		if ln == nil {
 			var err error
 			if ln, err = u.Listen(ctx, cmp.Or(sc.ListenerNetwork, "tcp"), sc.Address); err != nil {
 				return err
 			}
 		}
-		var srv *http.Server
-		asked := sc
-		asked.Listener = unclosed{ln}
-		asked.BeforeServeFunc = func(s *http.Server) error {
-			srv = s
-			if sc.BeforeServeFunc != nil {
-				if err := sc.BeforeServeFunc(s); err != nil {
-					return err
-				}
-			}
-			return errSetUp
+		srv, err := server(ctx, h, sc, ln, begin)
+		if err != nil {
+			return err
 		}
-		if err := begin(asked); !errors.Is(err, errSetUp) {
-			return fmt.Errorf("echox: %w", err)
-		}
-		announce(ctx, h, asked)
 		if sc.GracefulTimeout >= 0 {
 			forget = context.AfterFunc(ctx, func() { _ = u.Stop(context.Background()) })
 		}
-		if sc.TLSConfig == nil || preset {
+		if sc.TLSConfig == nil || sc.Listener != nil { // which speaks TLS itself or not at all
 			return u.Attach(srv, ln)
 		}
 		srv.TLSConfig = sc.TLSConfig
@@ -127,10 +113,34 @@ func start(ctx context.Context, h http.Handler, sc echo.StartConfig, begin func(
 		return u.AttachTLS(srv, ln, "", "")
 	}, opts...)
 	forget()
+	if sc.Listener != nil && !errors.Is(err, core.ErrRunning) { // then it may be the other's
+		_ = sc.Listener.Close()
+	}
 	if errors.Is(err, core.ErrCut) && sc.OnShutdownError != nil {
 		sc.OnShutdownError(err)
 	}
 	return err
+}
+
+// server has Echo make its server, by begin, and log that it starts. Echo shows its
+// server to BeforeServeFunc and nowhere else.
+func server(ctx context.Context, h http.Handler, sc echo.StartConfig, ln net.Listener, begin func(echo.StartConfig) error) (srv *http.Server, err error) {
+	before := sc.BeforeServeFunc
+	sc.Listener = unclosed{ln}
+	sc.BeforeServeFunc = func(s *http.Server) error {
+		srv = s
+		if before != nil {
+			if err := before(s); err != nil {
+				return err
+			}
+		}
+		return errSetUp
+	}
+	if err := begin(sc); !errors.Is(err, errSetUp) {
+		return nil, fmt.Errorf("echox: %w", err)
+	}
+	announce(ctx, h, sc)
+	return srv, nil
 }
 
 // announce has Echo log its banner and where it listens. It does that right before it
@@ -144,7 +154,7 @@ func announce(ctx context.Context, h http.Handler, sc echo.StartConfig) {
 // restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does;
 // net/http adds it otherwise.
 func restrict(srv *http.Server) {
-	if srv.Protocols == nil && !slices.Contains(srv.TLSConfig.NextProtos, "h2") {
+	if c := srv.TLSConfig; srv.Protocols == nil && c.GetConfigForClient == nil && !slices.Contains(c.NextProtos, "h2") {
 		srv.Protocols = new(http.Protocols)
 		srv.Protocols.SetHTTP1(true)
 	}

@@ -50,7 +50,7 @@ func nethttpApp(p *process) http.Handler {
 		w.WriteHeader(p.shutDown(r.URL.Query().Get("how")))
 	})
 
-	ready := core.Readiness(core.ReadinessConfig[*http.Request]{Skipper: skips, Checks: p.checks})
+	ready := core.Readiness(core.ReadinessConfig{Skipper: skips, Checks: p.checks})
 	app := ready(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		identify(w.Header(), r)
 		defer func() {
