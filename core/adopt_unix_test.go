@@ -364,3 +364,24 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// TestAdoptInPreStopDelay: a process that still accepts takes connections over, too.
+func TestAdoptInPreStopDelay(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t, WithPreStopDelay(time.Hour))
+	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	becomesCurrent(t, u, o)
+	u.requestStop(stopRequest{})
+	for end := time.Now().Add(patience); u.State() != StateStopping; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(u.State())
+		}
+	}
+	c, server := pair(t)
+	o.offers([]wire.Conn{{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}}}, server)
+	if msg := o.taken(); len(msg.Refused) != 0 {
+		t.Errorf("%+v", msg)
+	}
+	c.ask("/")
+	c.answer()
+}

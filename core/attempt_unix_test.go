@@ -5,10 +5,14 @@ package core
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -219,6 +223,33 @@ func TestBrokenHandshake(t *testing.T) {
 			if u.State() != StateCurrent {
 				t.Errorf("state %v", u.State())
 			}
+		})
+	}
+}
+
+// TestAbortGivesTime: a new process that is given up gets SIGTERM, and SIGKILL when its
+// time is over: the time of a whole stop if it may have taken over.
+func TestAbortGivesTime(t *testing.T) {
+	t.Parallel()
+	cfg := newConfig([]Option{WithPreStopDelay(time.Minute), WithDrainTimeout(time.Hour)})
+	for ready, want := range map[bool]time.Duration{false: killGrace, true: killGrace + time.Minute + time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{signals: make(chan os.Signal, 8), ended: make(chan string, 1)}
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			n := newSuccessor("app", f, ours, new(atomic.Bool))
+			n.ready.Store(ready)
+			began := time.Now()
+			go n.abort("given up", cfg.stopTime())
+			if sig := <-f.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {
+				t.Errorf("%v after %v", sig, time.Since(began))
+			}
+			if sig := <-f.signals; sig != os.Kill || time.Since(began) != want {
+				t.Errorf("ready %v: %v after %v, want SIGKILL after %v", ready, sig, time.Since(began), want)
+			}
+			f.ended <- "killed"
+			n.release()
 		})
 	}
 }

@@ -260,3 +260,23 @@ func TestStopByOwnHandler(t *testing.T) {
 	}
 	a.expectGone()
 }
+
+// TestPlainProgramDiesAndOwnHandler: the program has asked for a stop, and nobody has
+// taken over.
+func TestPlainProgramDiesAndOwnHandler(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	a.env = []string{"APP_OWN=1"}
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nkill -TERM $PPID\nexit 4\n"), 0o755))
+	})
+	a.signal(first.PID, syscall.SIGUSR2)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Errorf("it ended with %s", end.Err)
+	}
+	a.expectLog("exit status 4", 1)
+	a.expectGone()
+}
