@@ -119,8 +119,8 @@ func TestCheckOutlivesItsClient(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var asking sync.WaitGroup
 		asking.Go(func() {
-			if got := cs.run(ctx); len(got) != 1 {
-				t.Errorf("gone, and yet %v", got)
+			if got := cs.run(ctx); len(got) != 1 || cs[0].failing {
+				t.Errorf("gone, and yet %v, failing %v", got, cs[0].failing)
 			}
 		})
 		synctest.Wait()
