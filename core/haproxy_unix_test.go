@@ -20,7 +20,7 @@ import (
 
 // envHAProxy makes the test fail where there is no HAProxy. Without it, it is
 // skipped there.
-const envHAProxy = "GRACEX_TEST_HAPROXY"
+const envHAProxy = "CORE_TEST_HAPROXY"
 
 // TestHAProxy: two instances behind a real HAProxy that does not retry, upgraded again
 // and again and restarted one after the other. Its clients lose nothing; HAProxy
