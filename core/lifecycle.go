@@ -385,7 +385,9 @@ func (u *Upgrader) bidFarewell() {
 
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
-	if l.next == nil && l.cfg.pidFile != "" {
+	if l.next != nil {
+		l.next.drained()
+	} else if l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}

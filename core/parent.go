@@ -20,6 +20,7 @@ type parent struct {
 	committed chan struct{} // closed when it handed over
 	aborted   chan struct{} // closed when it gave this process up
 	disowned  chan struct{} // closed when ctl turned out to be another process's
+	drained   chan struct{} // closed when its drain has ended
 	gone      chan struct{} // closed when it is no more, or hung up
 
 	oldPID int            // who holds the other end of ctl
@@ -35,6 +36,7 @@ func newParent(ctl net.Conn) *parent {
 		committed: make(chan struct{}),
 		aborted:   make(chan struct{}),
 		disowned:  make(chan struct{}),
+		drained:   make(chan struct{}),
 		gone:      make(chan struct{}),
 	}
 }
@@ -109,6 +111,10 @@ func (u *Upgrader) follow(p *parent) {
 			}
 		case wire.Moved:
 			u.reconcile(p, f)
+		case wire.Drained:
+			if !isClosed(p.drained) {
+				close(p.drained)
+			}
 		}
 	}
 	p.waitGone(u.done)

@@ -152,8 +152,12 @@ func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
 			u.log.Warn("the old process was gone already", "old_pid", p.pid(), "error", err)
 		}
 	}
+	go u.seeOff(p, limit)
 	go func() {
 		defer close(u.seenOff)
-		u.seeOff(p, limit)
+		select {
+		case <-p.drained: // what is left of it is its main
+		case <-p.gone:
+		}
 	}()
 }

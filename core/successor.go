@@ -207,6 +207,14 @@ func (n *successor) explain(err error) error {
 	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.exit.text, Ran: n.ran, Err: err}
 }
 
-// release closes this process's end of the control socket: the new one then
-// knows that this generation has ended, even if the process lives on.
+// drained tells the new process that this one's drain has ended.
+func (n *successor) drained() {
+	if !n.plain {
+		_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = wire.Write(n.ctl, wire.Drained, nil) // it may be gone
+	}
+}
+
+// release closes this process's end of the control socket: to the new one, this one
+// is gone.
 func (n *successor) release() { _ = n.ctl.Close() }

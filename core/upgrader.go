@@ -65,7 +65,7 @@ type Upgrader struct {
 	stops    chan stopRequest
 	cut      chan struct{} // closed by a second stop: end the drain now
 	cutOnce  sync.Once
-	seenOff  chan struct{} // closed when the old process is gone; nil without one
+	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its control socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.

@@ -55,9 +55,11 @@ const (
 	// Taken answers an Offer. What it does not refuse is the new process's from
 	// here on; what has no answer is the old one's. Payload: TakenMsg.
 	Taken Type = 9
-	// Moved is the old process's last word, the count of what it handed over.
-	// Payload: MovedMsg.
+	// Moved is the old process's last word on connections, the count of what it
+	// handed over. Payload: MovedMsg.
 	Moved Type = 10
+	// Drained is the old process's last word: its drain has ended. No payload.
+	Drained Type = 11
 )
 
 // String names the frame type as docs/protocol.md does.
@@ -81,6 +83,8 @@ func (t Type) String() string {
 		return "offer"
 	case Taken:
 		return "taken"
+	case Drained:
+		return "drained"
 	case Moved:
 		return "moved"
 	}
