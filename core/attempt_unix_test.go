@@ -74,15 +74,8 @@ func fakeStart(t *testing.T, play func(f *fake)) system {
 func newFake(t *testing.T, play func(f *fake), opts ...Option) *Upgrader {
 	t.Helper()
 	inProcess.Lock()
-	u, err := newUpgrader(fakeStart(t, play), append([]Option{WithSignals(Signals{})}, opts...))
-	must(t, err)
-	t.Cleanup(func() {
-		u.requestStop(stopRequest{})
-		u.cutShort()
-		<-u.Done()
-		inProcess.Unlock()
-	})
-	_, err = u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	u := newTestLocked(t, fakeStart(t, play), opts)
+	_, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, u.Ready())
 	return u

@@ -34,7 +34,7 @@ func newChild(t *testing.T, opts ...Option) (*Upgrader, *oldProcess) {
 	early.mu.Lock()
 	early.taken, early.inherited = false, &inheritance{generation: 1, parent: newParent(theirs)}
 	early.mu.Unlock()
-	u := newTestLocked(t, opts...)
+	u := newTestLocked(t, realSystem, opts)
 	t.Cleanup(func() { ours.Close() })
 	return u, &oldProcess{t, ours}
 }

@@ -23,14 +23,14 @@ var inProcess sync.Mutex
 func newTest(t *testing.T, opts ...Option) *Upgrader {
 	t.Helper()
 	inProcess.Lock()
-	return newTestLocked(t, opts...)
+	return newTestLocked(t, realSystem, opts)
 }
 
 // newTestLocked is newTest for who holds inProcess already.
-func newTestLocked(t *testing.T, opts ...Option) *Upgrader {
+func newTestLocked(t *testing.T, sys system, opts []Option) *Upgrader {
 	t.Helper()
 	running.Store(nil) // a child of another test that has failed does not count here
-	u, err := New(append([]Option{WithSignals(Signals{})}, opts...)...)
+	u, err := newUpgrader(sys, append([]Option{WithSignals(Signals{})}, opts...))
 	if err != nil {
 		inProcess.Unlock()
 		t.Fatal(err)
