@@ -265,7 +265,7 @@ func TestListenEarly(t *testing.T) {
 	if _, err := closed.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept on a closed one: %v", err)
 	}
-	u := newTestLocked(t)
+	u := newTestLocked(t, realSystem, nil)
 	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
 	must(t, u.Ready())
 	if names, dups, err := u.listeners.passOn(); err != nil || len(names) != 1 || names[0].Address != "127.0.0.1:0" {
