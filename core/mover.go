@@ -140,7 +140,6 @@ func (m *mover) offer(c syscall.Conn, o *offer) error {
 
 func (m *mover) run() {
 	defer close(m.done)
-	defer m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
 	<-m.begin
 	for asleep := m.table.all(); m.why == nil; {
 		// Not all at once: they would keep this goroutine from its work.
@@ -153,6 +152,7 @@ func (m *mover) run() {
 			m.why = m.hand(m.collect(o))
 		}
 	}
+	m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
 	if m.held != nil {
 		m.held.settle(m.why)
 	}
