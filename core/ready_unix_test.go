@@ -132,3 +132,23 @@ func TestReadyAfterStop(t *testing.T) {
 		t.Errorf("state %v", u.State())
 	}
 }
+
+// TestServeListenerAfterAFailure: a new process that has failed serves no more, and
+// does not keep the listener that it was given.
+func TestServeListenerAfterAFailure(t *testing.T) {
+	t.Parallel()
+	u, o := newChild(t)
+	o.says(wire.Abort, wire.ReasonMsg{Reason: "too late"})
+	if err := u.Ready(); !errors.Is(err, ErrAborted) {
+		t.Fatalf("Ready = %v", err)
+	}
+	<-u.Done()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	if err := ServeListener(&http.Server{}, ln); !errors.Is(err, ErrAborted) {
+		t.Errorf("ServeListener = %v", err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is open: %v", err)
+	}
+}

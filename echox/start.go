@@ -101,6 +101,7 @@ func serve(e *echo.Echo, srv *http.Server, opts []core.Option) error {
 	}, opts...)
 }
 
+// serveTLS serves HTTPS with the certificates of srv.TLSConfig.
 func serveTLS(e *echo.Echo, srv *http.Server, opts []core.Option) error {
 	srv.Handler, srv.ErrorLog = e, e.StdLogger
 	if ln := e.TLSListener; ln != nil { // it speaks TLS itself
@@ -136,6 +137,7 @@ func startTLS(e *echo.Echo, addr string, cfg *tls.Config, opts []core.Option) er
 	return serveTLS(e, e.TLSServer, opts)
 }
 
+// listen opens what Echo would open.
 func listen(u *core.Upgrader, e *echo.Echo, addr string) (net.Listener, error) {
 	if n := e.ListenerNetwork; !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix"}, n) {
 		return nil, fmt.Errorf("echox: e.ListenerNetwork %q: %w", n, echo.ErrInvalidListenerNetwork)
@@ -146,12 +148,12 @@ func listen(u *core.Upgrader, e *echo.Echo, addr string) (net.Listener, error) {
 // announce has Echo print its banner and where it listens, and set its logger up. It
 // does that when it starts a server, so it gets one that is closed already.
 func announce(e *echo.Echo, secure *tls.Config) {
-	plain, tls := e.Listener, e.TLSListener
-	e.Listener, e.TLSListener = unclosed{plain}, unclosed{tls}
+	plain, overTLS := e.Listener, e.TLSListener
+	e.Listener, e.TLSListener = unclosed{plain}, unclosed{overTLS}
 	closed := &http.Server{TLSConfig: secure}
 	_ = closed.Close()
 	_ = e.StartServer(closed)
-	e.Listener, e.TLSListener = plain, tls
+	e.Listener, e.TLSListener = plain, overTLS
 }
 
 // unclosed is a listener that stays open.

@@ -17,8 +17,8 @@ import (
 // Run is m.Run, with its arguments: host (a string), port (an int), both in this
 // order, or none, and the environment's HOST and PORT, 0.0.0.0 and 4000 for what is
 // left out. The one string may also be an address, such as ":8080", which m.Run does
-// not understand. A core.Option, or a slice of them, may stand anywhere. What else it is given is an
-// error, where m.Run would ignore it.
+// not understand. A core.Option, or a slice of them, may stand anywhere. What else it
+// is given is an error, where m.Run would ignore it.
 //
 // Like every function and method here that takes options it blocks, and returns nil
 // after a clean stop and, once the drain has ended, after a handover to the next
