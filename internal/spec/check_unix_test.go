@@ -17,7 +17,7 @@ func TestReadinessChecks(t *testing.T) {
 	t.Parallel()
 	eachFramework(t, func(t *testing.T, f framework, m method) {
 		s := start(t, f, m, "checks")
-		c, _ := m.kind.client(s)
+		c := m.kind.client(s)
 		url := m.kind.url(s)
 		defer c.CloseIdleConnections()
 		ask := func(status int, failed ...string) {

@@ -18,7 +18,7 @@ func TestDrainTimeout(t *testing.T) {
 	t.Parallel()
 	eachFramework(t, func(t *testing.T, f framework, m method) {
 		s := start(t, f, m, "cut")
-		c, _ := m.kind.client(s)
+		c := m.kind.client(s)
 		stream, err := (visitor{c, m.kind.url(s)}).openStream() // whose end nobody asks for
 		if err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestForkHooks(t *testing.T) {
 	t.Parallel()
 	eachFramework(t, func(t *testing.T, f framework, m method) {
 		s := start(t, f, m, "hooks")
-		c, _ := m.kind.client(s)
+		c := m.kind.client(s)
 		url := m.kind.url(s) + "/"
 		s.signal(syscall.SIGUSR2)
 		failed := s.await("to veto", upgradeFailed)

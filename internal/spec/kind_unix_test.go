@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"sync/atomic"
 )
 
 // kind is how a client reaches a server.
@@ -35,28 +34,26 @@ func (k kind) url(s *server) string {
 	return k.scheme + "://" + s.address
 }
 
-// client makes a client that keeps its connections, and counts them.
-func (k kind) client(s *server) (*http.Client, *atomic.Int32) {
-	dials := new(atomic.Int32)
+// client makes a client that keeps its connection. That of HTTP/1.1 is a wire:
+// http.Transport drops a connection of which it does not know within 50 ms that the
+// request has gone out, which on a busy machine it does not.
+func (k kind) client(s *server) *http.Client {
+	if k.proto == "HTTP/1.1" {
+		return newWire(k, s, false)
+	}
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, k.network, s.address)
 		},
 		Protocols: new(http.Protocols),
 	}
-	switch {
-	case k.scheme == "https":
+	if k.scheme == "https" {
 		tr.TLSClientConfig = clientTLS()
-		// A server that does not want HTTP/2 must not get it.
-		tr.Protocols.SetHTTP1(true)
 		tr.Protocols.SetHTTP2(true)
-	case k.proto == "HTTP/2.0":
+	} else {
 		tr.Protocols.SetUnencryptedHTTP2(true)
-	default:
-		tr.Protocols.SetHTTP1(true)
 	}
-	return &http.Client{Transport: tr, Timeout: patience}, dials
+	return &http.Client{Transport: tr, Timeout: patience}
 }
 
 // clientTLS trusts the site's certificate and asks for its name.

@@ -52,8 +52,8 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 		}
 		// Two connections to generation 0: one is kept busy over the upgrade, the
 		// other asks before and after it.
-		busy, _ := m.kind.client(s)
-		probe, _ := m.kind.client(s)
+		busy := m.kind.client(s)
+		probe := m.kind.client(s)
 		url := m.kind.url(s)
 		probed := func(path string, status int, state string, closes bool) {
 			t.Helper()

@@ -17,8 +17,8 @@ func TestOwnStops(t *testing.T) {
 				t.Parallel()
 				s := start(t, f, m, "")
 				url := m.kind.url(s)
-				c, _ := m.kind.client(s)
-				other, _ := m.kind.client(s)
+				c := m.kind.client(s)
+				other := m.kind.client(s)
 				held := s.hold(c, url)
 				resp := post(t, other, url+"/shutdown?how="+how, http.NoBody)
 				if resp == nil {

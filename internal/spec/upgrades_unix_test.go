@@ -24,7 +24,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 	eachFramework(t, func(t *testing.T, f framework, m method) {
 		s := start(t, f, m, "")
 		url := m.kind.url(s)
-		own := newWire(m.kind, s, false)
+		own := m.kind.client(s)
 		defer own.CloseIdleConnections()
 		ask := func(when string) {
 			t.Helper()
@@ -35,7 +35,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		ask("before any load")
 		loads := startMix(s, m.kind)
 		defer stopAll(t, loads)
-		tours := []*tour{startTour(t, newWire(m.kind, s, false), url), startTour(t, newWire(m.kind, s, true), url)}
+		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, newWire(m.kind, s, true), url)}
 		defer func() {
 			for _, tour := range tours {
 				tour.stop()
@@ -52,7 +52,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		round()
 		for range upgrades {
 			ask("before the upgrade") // which has to find its connection idle
-			streaming, held := newWire(m.kind, s, false), newWire(m.kind, s, false)
+			streaming, held := m.kind.client(s), m.kind.client(s)
 			stream, err := (visitor{streaming, url}).openStream()
 			if err != nil {
 				t.Fatal(err)

@@ -5,6 +5,8 @@ package spec_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -31,7 +33,7 @@ func newWire(k kind, s *server, fresh bool) *http.Client {
 
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if w.conn == nil {
-		conn, err := new(net.Dialer).DialContext(req.Context(), w.kind.network, w.s.address)
+		conn, err := w.dial(req.Context())
 		if err != nil {
 			return nil, err
 		}
@@ -53,6 +55,26 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &wireBody{resp.Body, w, resp.Close}
 	return resp, nil
+}
+
+func (w *wire) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, w.kind.network, w.s.address)
+	if err != nil || w.kind.scheme != "https" {
+		return conn, err
+	}
+	config := clientTLS()
+	// A server that does not want HTTP/2 must not get it.
+	config.NextProtos = []string{"h2", "http/1.1"}
+	secure := tls.Client(conn, config)
+	err = secure.HandshakeContext(ctx)
+	if proto := secure.ConnectionState().NegotiatedProtocol; err == nil && proto == "h2" {
+		err = errors.New("the server wants HTTP/2")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // CloseIdleConnections closes the connection; http.Client calls it by this name.
