@@ -60,33 +60,56 @@ const (
 	Moved Type = 10
 	// Drained is the old process's last word: its drain has ended. No payload.
 	Drained Type = 11
+	// Ping asks a new process on probation for a sign of life. No payload.
+	Ping Type = 12
+	// Pong answers Ping. No payload.
+	Pong Type = 13
+	// Reject: the new process is on probation and found itself bad; the old one is to
+	// serve again, and answers with Abort. Payload: ReasonMsg.
+	Reject Type = 14
+	// Confirm ends the probation: the old process drains, and there is no way back.
+	// Payload: CommitMsg.
+	Confirm Type = 15
+	// Settled ends the probation from the new process's side: the old one is to drain,
+	// whatever becomes of the new one. No payload.
+	Settled Type = 16
+	// Again: the new process was asked for an upgrade while on probation; one more is
+	// to follow. No payload.
+	Again Type = 17
+	// Elders says how many generations older than the new process are left. Payload:
+	// EldersMsg.
+	Elders Type = 18
+	// Cut: too many generations drain, the oldest is to end now. It is passed on to the
+	// oldest. No payload.
+	Cut Type = 19
 )
+
+var names = [...]string{
+	Hello:   "hello",
+	Welcome: "welcome",
+	Ready:   "ready",
+	Commit:  "commit",
+	Failed:  "failed",
+	Abort:   "abort",
+	Disown:  "disown",
+	Offer:   "offer",
+	Taken:   "taken",
+	Moved:   "moved",
+	Drained: "drained",
+	Ping:    "ping",
+	Pong:    "pong",
+	Reject:  "reject",
+	Confirm: "confirm",
+	Settled: "settled",
+	Again:   "again",
+	Elders:  "elders",
+	Cut:     "cut",
+}
 
 // String names the frame type as docs/protocol.md does.
 func (t Type) String() string {
-	switch t {
-	case Hello:
-		return "hello"
-	case Welcome:
-		return "welcome"
-	case Ready:
-		return "ready"
-	case Commit:
-		return "commit"
-	case Failed:
-		return "failed"
-	case Abort:
-		return "abort"
-	case Disown:
-		return "disown"
-	case Offer:
-		return "offer"
-	case Taken:
-		return "taken"
-	case Drained:
-		return "drained"
-	case Moved:
-		return "moved"
+	if int(t) < len(names) && names[t] != "" {
+		return names[t]
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
@@ -111,7 +134,8 @@ type Listener struct {
 
 // ReadyMsg says what the new process is ready for.
 type ReadyMsg struct {
-	Room int `json:"room"` // how many established connections it can take; absent: none
+	Room      int  `json:"room"`      // how many established connections it can take; absent: none
+	Probation bool `json:"probation"` // it answers Ping; absent: the handover is final at once
 }
 
 // OfferMsg describes the connections whose descriptors come with it.
@@ -148,10 +172,16 @@ type MovedMsg struct {
 	Moved uint64 `json:"moved"`
 }
 
-// CommitMsg hands the service over.
+// CommitMsg hands the service over, for good unless ProbationMillis is set.
 type CommitMsg struct {
-	DrainMillis int64 `json:"drain_ms"` // the old process cuts what is left after this long
-	Again       bool  `json:"again"`    // an upgrade was asked for meanwhile: do one more
+	ProbationMillis int64 `json:"probation_ms,omitempty"` // how long the old process can go back; Confirm follows
+	DrainMillis     int64 `json:"drain_ms"`               // the old process cuts what is left after this long
+	Again           bool  `json:"again"`                  // an upgrade was asked for meanwhile: do one more
+}
+
+// EldersMsg counts the processes that drain.
+type EldersMsg struct {
+	Elders int `json:"elders"` // the old process among them
 }
 
 // ReasonMsg says why, in words for a log.
