@@ -365,6 +365,14 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		<-Draining(r.Context())
 		fmt.Fprintln(w, "goodbye")
 	})
+	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) {
+		for {
+			if _, err := fmt.Fprintln(w, "more"); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
 		draining := Draining(r.Context())
 		c, _, err := http.NewResponseController(w).Hijack()

@@ -172,6 +172,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", req.probation)
 	}
 	l.log.Info("current", args...)
+	l.aged()
 	l.pending = req.again
 	if l.probation == nil {
 		l.upgradeAgain()
