@@ -100,9 +100,9 @@ func TestRollBackAfterDeath(t *testing.T) {
 		kept  int // how many connections move at the least
 		why   string
 	}{
-		"killed":           {syscall.SIGKILL, "0.1", 2, "it ended on probation (signal: killed after "},
+		"killed":           {syscall.SIGKILL, "0.1", 1, "it ended on probation (signal: killed after "},
 		"killed, no share": {syscall.SIGKILL, "0", 0, "it ended on probation"},
-		"stopped":          {syscall.SIGSTOP, "0.1", 2, "it did not answer for 2s on probation"},
+		"stopped":          {syscall.SIGSTOP, "0.1", 1, "it did not answer for 2s on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
