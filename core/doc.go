@@ -4,7 +4,8 @@
 // SIGUSR2: it starts the program that is on disk now, passes its listening
 // sockets on, and goes on serving until the new process has said that it is
 // ready. Then it stops accepting, finishes what it has begun, and ends. If the
-// new process does not become ready, nothing changes but a line in the log.
+// new process does not become ready, nothing changes but a line in the log; if it
+// turns out to be bad within [WithProbation], the old one accepts again.
 //
 //	func main() {
 //		http.HandleFunc("/", hello)
@@ -23,13 +24,15 @@
 // as its first argument, which this package takes out of os.Args before main
 // runs. Both hold the same listening socket, so the kernel's queue of connections
 // is never without an owner. Once the next generation is ready, it says so on the
-// control socket, and accepts when the old one has answered; the old one closes its
+// control socket, and accepts when the old one has answered. For the time of a
+// probation the old one keeps its listeners, paused, and most of its connections, and
+// takes the service back if the new one ends, hangs, or calls [Reject]. Then it closes its
 // listeners and drains: plaintext HTTP/1 connections move to the new process, idle
 // ones at once and others with their answer out, and their clients notice nothing;
 // requests are answered, and where a connection can't move (TLS, wrapped listeners)
 // its last answer carries Connection: close; HTTP/2 connections get GOAWAY; handlers
 // that watch [Draining] say goodbye, or move their connection with [HandOff]. Any
-// number of old generations may drain, each until its own deadline
+// number of old generations up to [WithMaxDraining] may drain, each until its own deadline
 // ([WithDrainTimeout]); then the rest is cut, counted and logged.
 //
 // net/http's Shutdown is never called on a server with connections: it drops
@@ -65,6 +68,8 @@
 //     what a program keeps about a connection in its memory, by its address or in
 //     the context that ConnContext makes, is not there any more. [OnAdopt] is for
 //     connections whose state matters; [WithConnectionHandoff] switches moving off.
+//   - On probation two processes serve, each its own connections. A program whose clients
+//     meet in its memory (a chat) wants WithProbation(0).
 //   - log.Fatal(core.ListenAndServe(...)) exits with status 1 after a clean stop,
 //     because nil comes back. Test the error.
 //   - Main must return when ListenAndServe or Serve does. One that serves in a goroutine
