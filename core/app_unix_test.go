@@ -175,9 +175,12 @@ func playApp() {
 			if u.Ready() == nil {
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
 					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
-				if mode() == "crashlater" {
+				switch mode() {
+				case "crashlater":
 					time.Sleep(time.Second)
 					panic("a bug that shows late")
+				case "rejects":
+					_ = Reject(errors.New("at once"))
 				}
 			}
 		}()

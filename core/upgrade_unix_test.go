@@ -291,28 +291,38 @@ func TestOldProcessStops(t *testing.T) {
 	a.expectLog("new_pid="+itoa(second.PID), 2)
 }
 
-// TestNothingIsLeft: no goroutine, descriptor or zombie after 200 upgrades, and
-// none after failed ones.
+// TestNothingIsLeft: no goroutine, descriptor or zombie after 500 upgrades, of which some
+// fail before they are ready and some on probation.
 func TestNothingIsLeft(t *testing.T) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("descriptors and children are counted in /proc, which this system has not")
 	}
-	a := start(t, "app")
+	a := start(t, "app", "-probation", "1ms")
 	addr := a.expect("ready", 0).Addrs[0]
 	upgradeTimes(a, 2)
 	a.expect("end", 1)
 	before := quietCensus(t, addr)
-	upgradeFrom(a, 2, 200)
-	a.expect("end", 199)
+	upgradeFrom(a, 2, 400)
+	a.expect("end", 399)
 	expectCensus(t, addr, before)
 	// Failed ones, from one process.
-	if err := os.WriteFile(filepath.Join(a.dir, "mode"), []byte("exit7"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for range 20 {
+	a.setMode("exit7")
+	for range 60 {
 		if err := a.upgrade(addr); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 			t.Fatalf("upgrade = %v", err)
 		}
+	}
+	expectCensus(t, addr, before)
+
+	a = start(t, "app", "-probation", "4m")
+	addr = a.expect("ready", 0).Addrs[0]
+	before = quietCensus(t, addr)
+	a.setMode("rejects")
+	for i := range 40 {
+		if err := a.upgrade(addr); err == nil || !strings.Contains(err.Error(), "rejected itself: at once") {
+			t.Fatalf("upgrade = %v", err)
+		}
+		a.expect("end", i)
 	}
 	expectCensus(t, addr, before)
 }
