@@ -308,6 +308,9 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}
+	if next.plain {
+		next.stderr.relay()
+	}
 	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err)
 	}
@@ -340,7 +343,7 @@ func (l *lifecycle) upgradeFailed(err error) {
 		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
-	l.log.Error("upgrade failed; this process serves on", "error", err)
+	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	l.setState(StateCurrent)
 	if l.pending {
 		l.pending = false
@@ -387,6 +390,7 @@ func (u *Upgrader) bidFarewell() {
 func (l *lifecycle) end() {
 	if l.next != nil {
 		l.next.drained()
+		l.next.stderr.wait()
 	} else if l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)

@@ -74,6 +74,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
 	defer close(p.gone)
+	defer boot.stderr.orphan()
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)

@@ -106,6 +106,7 @@ func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
 // in the queue of the sockets that both have, and a process that is given up now
 // has nothing to lose.
 func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) {
+	boot.stderr.giveBack()
 	p := u.inherited.parent
 	if p == nil || p.plain() {
 		return u.cfg.drainTimeout, false, nil

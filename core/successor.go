@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -33,15 +34,18 @@ type system struct {
 	// start starts path as the next generation, which inherits files from
 	// descriptor 3 up. The files stay the caller's.
 	start func(path string, l launch, control string, files []int) (process, error)
+	// capture makes the pipe for its stderr; it and what it returns may be nil.
+	capture func(path string, log *slog.Logger) *capture
 }
 
-var realSystem = system{start: startProcess}
+var realSystem = system{start: startProcess, capture: newCapture}
 
 // successor is the next generation as the old process sees it.
 type successor struct {
 	process
 	path   string
 	ctl    net.Conn
+	stderr *capture        // nil: it has this process's
 	frames chan frameEvent // what it says until it is ready
 	plain  bool            // it speaks only the plain protocol
 	says   int             // its pid in its own words; valid once it said hello
@@ -204,7 +208,7 @@ func (n *successor) explain(err error) error {
 		return err
 	}
 	file, _ := explain(n.path, boot.launch.dir)
-	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.exit.text, Ran: n.ran, Err: err}
+	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.exit.text, Ran: n.ran, Stderr: n.stderr.lines(), Err: err}
 }
 
 // drained tells the new process that this one's drain has ended.
@@ -217,4 +221,7 @@ func (n *successor) drained() {
 
 // release closes this process's end of the control socket: to the new one, this one
 // is gone.
-func (n *successor) release() { _ = n.ctl.Close() }
+func (n *successor) release() {
+	_ = n.ctl.Close()
+	n.stderr.end()
+}
