@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -32,7 +33,6 @@ type capture struct {
 	writeID           uint64
 
 	ended   atomic.Bool   // the process has; see end
-	busy    atomic.Bool   // something was read and is being written
 	relayed atomic.Bool   // see relay
 	copied  chan struct{} // closed at the end of copy
 }
@@ -50,7 +50,7 @@ func newCapture(path string, log *slog.Logger) *capture {
 }
 
 func openCapture(path string) (c *capture, err error) {
-	if err := fd.CheckOutput(syscall.Stderr); err != nil {
+	if err := fd.CheckOutput(fd.Stderr); err != nil {
 		return nil, err
 	}
 	if err := givesBack(path); err != nil {
@@ -61,7 +61,7 @@ func openCapture(path string) (c *capture, err error) {
 		return nil, err
 	}
 	if c.writeID, err = fd.PipeID(c.write); err == nil {
-		c.real, err = fd.DupOf(syscall.Stderr)
+		c.real, err = fd.DupOf(fd.Stderr)
 	}
 	if err == nil {
 		var rc syscall.RawConn
@@ -147,20 +147,24 @@ func (c *capture) abandon() {
 func (c *capture) copy() {
 	defer close(c.copied)
 	defer c.reader.Close()
-	var out io.Writer = descriptor(syscall.Stderr)
-	b := make([]byte, 64<<10)
+	var out io.Writer = descriptor(fd.Stderr)
+	b := make([]byte, captureChunk)
+	held := 0 // the begin of a line, at the begin of b
 	for room := captureRest; room > 0; {
 		ended := c.ended.Load()
 		if ended {
 			_ = c.reader.SetReadDeadline(time.Now().Add(exitGrace))
 		}
-		n, err := c.reader.Read(b)
-		c.busy.Store(true)
-		_, _ = c.Write(b[:n])
-		if _, werr := out.Write(b[:n]); werr != nil {
+		n, err := c.reader.Read(b[held:])
+		_, _ = c.Write(b[held : held+n])
+		whole := held + n
+		if i := bytes.LastIndexByte(b, '\n'); whole == len(b) && i >= 0 {
+			whole = i + 1 // there is more: this process writes nothing of its own into a line
+		}
+		if _, werr := out.Write(b[:whole]); werr != nil {
 			out = io.Discard // nobody takes it, and nobody is held up
 		}
-		c.busy.Store(false)
+		held = copy(b, b[whole:held+n])
 		if ended {
 			room -= n // what the process itself has left is at most what the pipe holds
 		}
@@ -179,15 +183,31 @@ func (c *capture) copy() {
 	}
 }
 
+// captureChunk is what is copied at once: it arrives in one piece (PIPE_BUF, pipe(7)),
+// and no more than that is lost if this process is killed in the middle of it.
+const captureChunk = 4096
+
 // captureRest is as much as the pipe holds, at the most (pipe-max-size, pipe(7)).
 const captureRest = 1 << 20
 
-// end is for a process that has ended and was reaped. Another one that it has
-// started may have the pipe as its stderr, and is not waited for.
+// end is for when the process has ended and was reaped, or has put its real stderr
+// back: what there is of it is copied. Another process that it has started may have
+// the pipe as its stderr, and is not waited for.
 func (c *capture) end() {
 	if c != nil {
 		c.ended.Store(true)
 		_ = c.reader.SetReadDeadline(time.Now().Add(exitGrace))
+	}
+}
+
+// wait waits until it is copied, after end.
+func (c *capture) wait() {
+	if c == nil {
+		return
+	}
+	select {
+	case <-c.copied:
+	case <-time.After(captureWait):
 	}
 }
 
@@ -196,10 +216,7 @@ func (c *capture) lines() []string {
 	if c == nil {
 		return nil
 	}
-	select {
-	case <-c.copied:
-	case <-time.After(captureWait):
-	}
+	c.wait()
 	return c.get()
 }
 
@@ -207,32 +224,12 @@ func (c *capture) lines() []string {
 // slowly, or not at all.
 const captureWait = 2 * time.Second
 
-// fullPause is how often a stderr that takes nothing is looked at again.
-const fullPause = 10 * time.Millisecond
-
 // relay is for a process that has taken over and does not know how to put its stderr
 // back: another one copies for it from here on, however long it lives.
 func (c *capture) relay() {
 	if c != nil {
 		c.relayed.Store(true)
 		_ = c.reader.SetReadDeadline(time.Now())
-	}
-}
-
-// wait waits until everything that the new process wrote before it put its stderr
-// back is copied. If another process holds the pipe, or this one's stderr takes
-// nothing, the new process copies when this one is gone.
-func (c *capture) wait() {
-	if c == nil {
-		return
-	}
-	select {
-	case <-c.copied:
-		return
-	case <-time.After(exitGrace):
-	}
-	for end := time.Now().Add(captureWait); c.busy.Load() && time.Now().Before(end); {
-		time.Sleep(fullPause)
 	}
 }
 

@@ -37,17 +37,17 @@ func explain(path, dir string) (file, remedy string) {
 	switch {
 	case fi.IsDir():
 		return file, "it is a directory; put the program in its place"
+	case !fi.Mode().IsRegular():
+		return file, "it is no regular file; put the program in its place"
 	case fi.Mode()&0o111 == 0:
 		return file, "it is not executable; chmod +x it"
 	case fi.Size() == 0:
 		return file, "it is empty; was the copy complete?"
-	case !fi.Mode().IsRegular():
-		return file, "it is no regular file; put the program in its place"
 	}
 	if name := interpreter(path); name != "" {
-		file += ", a script for " + name
+		file += ", a script for " + printable([]byte(name))
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			remedy = "its first line names " + name + ", which does not exist; install it or change the line"
+			remedy = fmt.Sprintf("its first line names %s, which does not exist; install it or change the line", printable([]byte(name)))
 		}
 		return file, remedy
 	}

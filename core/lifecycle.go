@@ -390,6 +390,7 @@ func (u *Upgrader) bidFarewell() {
 func (l *lifecycle) end() {
 	if l.next != nil {
 		l.next.drained()
+		l.next.stderr.end()
 		l.next.stderr.wait()
 	} else if l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {

@@ -143,6 +143,10 @@ func interpreter(path string) string {
 		return ""
 	}
 	line, _ := r.ReadString('\n')
-	name, _, _ := strings.Cut(strings.TrimSpace(line[2:]), " ")
-	return name
+	// Not TrimSpace: a line that ends as on Windows names a file that does not exist.
+	line = strings.Trim(line[2:], " \t\n")
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		line = line[:i]
+	}
+	return line
 }

@@ -19,7 +19,7 @@ func startRelay(rc syscall.RawConn, argv []string) error {
 		pid, err = syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{
 			Dir:   "/", // it holds no file system
 			Env:   os.Environ(),
-			Files: []uintptr{uintptr(s), 2, 2},
+			Files: []uintptr{uintptr(s), fd.Stderr, fd.Stderr},
 			Sys:   &syscall.SysProcAttr{Setsid: true},
 		})
 	}); berr != nil {

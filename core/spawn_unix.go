@@ -18,7 +18,7 @@ func startProcess(path string, l launch, control string, files []int) (process, 
 		Files: []uintptr{0, 1, 2},
 	}
 	if l.stderr != 0 {
-		attr.Files[syscall.Stderr] = uintptr(l.stderr)
+		attr.Files[fd.Stderr] = uintptr(l.stderr)
 	}
 	for _, s := range files {
 		attr.Files = append(attr.Files, uintptr(s))

@@ -62,8 +62,8 @@ func (s *startStderr) giveBack() {
 		return
 	}
 	s.once.Do(func() {
-		if id, err := fd.PipeID(syscall.Stderr); err == nil && id == s.pipeID {
-			_ = fd.Replace(s.real, syscall.Stderr)
+		if id, err := fd.PipeID(fd.Stderr); err == nil && id == s.pipeID {
+			_ = fd.Replace(s.real, fd.Stderr)
 		}
 		close(s.given)
 	})

@@ -12,9 +12,13 @@ import (
 // this process opened has it already; this is for what it was given unasked by
 // whoever started it.
 func CloseOnExecFrom(first int) {
-	if closeRange(first) == nil {
-		return
+	if closeRange(first) != nil {
+		closeOnExecWalk(first)
 	}
+}
+
+// closeOnExecWalk does it for what the system lists.
+func closeOnExecWalk(first int) {
 	dir, err := os.Open("/dev/fd")
 	if err != nil {
 		return

@@ -1,0 +1,130 @@
+//go:build unix
+
+package core
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// surroundings are what a process has from whoever started it.
+type surroundings struct {
+	Umask, Dir, Limits, Nice string
+	Signals                  []string // ignored and blocked
+	Env                      []string
+	Files                    []string // what it has open, but sockets and the runtime's
+}
+
+// describe is a shell script that says what it has itself, or its parent.
+const describe = `umask; pwd -P; echo $(ulimit -Sn) $(ulimit -Hn); nice
+grep -E '^Sig(Ign|Blk)' /proc/self/status
+ls -l /proc/$WHOSE/fd | sed -n 's/.* -> //p' | grep -Ev '^(socket|anon_inode):|/proc/'`
+
+// The parent has pipes of its own to the script; what is left of others is seen elsewhere.
+const (
+	ofParent = "WHOSE=$PPID\n" + describe + " | grep -v '^pipe:' | sort; echo; env | sort"
+	ofChild  = "WHOSE=$$\n" + describe + " | sed 's/^pipe:.*/pipe/' | sort; echo; env | sort"
+)
+
+// atStart is this process's, before main.
+var atStart = func() (s surroundings) {
+	if os.Getenv(envProgram) != "" && slices.Contains(os.Args, "-change") {
+		s = describeSurroundings(ofParent)
+	}
+	return s
+}
+
+func describeSurroundings(script string) surroundings {
+	out, err := exec.Command("/bin/sh", "-c", script).CombinedOutput()
+	if err != nil {
+		panic(string(out))
+	}
+	head, env, _ := strings.Cut(string(out), "\n\n")
+	lines := strings.Split(head, "\n")
+	s := surroundings{Umask: lines[0], Dir: lines[1], Limits: lines[2], Nice: lines[3], Signals: lines[4:6], Files: lines[6:]}
+	for line := range strings.Lines(env) {
+		if key, _, _ := strings.Cut(line, "="); key != "_" && key != "OLDPWD" && key != "SHLVL" {
+			s.Env = append(s.Env, strings.TrimSpace(line))
+		}
+	}
+	return s
+}
+
+var whenStarted surroundings
+
+// changeSurroundings is what a program may do to them for itself.
+func changeSurroundings() {
+	whenStarted = atStart()
+	syscall.Umask(0o077)
+	os.Setenv("APP_COLOR", "changed")
+	if err := os.Chdir("/"); err != nil {
+		panic(err)
+	}
+}
+
+// bothSurroundings are a process's when it was started, and those of its children.
+func bothSurroundings() [2]surroundings {
+	return [2]surroundings{whenStarted, describeSurroundings(ofChild)}
+}
+
+// TestSurroundings: what the first generation was started with holds for all of them,
+// and for what they start; but for a descriptor that nobody has named.
+func TestSurroundings(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("what a process has is read from /proc, which this system has not")
+	}
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "real"))
+	must(t, os.WriteFile(filepath.Join(a.dir, "stray"), nil, 0o644))
+	must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte(
+		"#!/bin/sh\nulimit -Sn 512\numask 027\nexec 7<stray\nexec nohup nice -n 5 ./real -change\n"), 0o755))
+	a.env = []string{"APP_COLOR=green"}
+	a.start("app", "./app")
+	var all [3][2]surroundings
+	for gen := range all {
+		ev := a.expect("ready", gen)
+		all[gen] = getJSON[[2]surroundings](t, ev.Addrs[0], "/surroundings")
+		if gen > 0 {
+			a.expect("end", gen-1)
+		}
+		if gen < 2 {
+			a.signal(ev.PID, syscall.SIGUSR2)
+		}
+	}
+	for i, who := range []string{"the program", "its child"} {
+		first, second := all[0][i], all[1][i]
+		isStray := func(f string) bool { return filepath.Base(f) == "stray" }
+		if !slices.ContainsFunc(first.Files, isStray) {
+			t.Errorf("%s of generation 0 has %q: no stray file", who, first.Files)
+		}
+		// Who runs the tests may have left strays, too.
+		for _, f := range second.Files {
+			if isStray(f) || !slices.Contains(first.Files, f) {
+				t.Errorf("%s of generation 1 has %s", who, f)
+			}
+		}
+		first.Files = second.Files
+		for gen := 1; gen < 3; gen++ {
+			if got := all[gen][i]; fmt.Sprint(got) != fmt.Sprint(first) {
+				t.Errorf("%s of generation %d:\n%v\nof generation 0:\n%v", who, gen, got, first)
+			}
+		}
+	}
+	s, child := all[2][0], all[2][1]
+	if s.Umask != "0027" || !strings.HasPrefix(s.Limits, "512 ") || s.Nice != "5" || !slices.Contains(s.Env, "APP_COLOR=green") {
+		t.Errorf("generation 2: %+v", s)
+	}
+	if want := []string{"SigBlk:\t0000000000000000", "SigIgn:\t0000000000000001"}; !slices.Equal(s.Signals, want) {
+		t.Errorf("generation 2: signals %q, want %q", s.Signals, want)
+	}
+	if child.Umask != "0077" || child.Dir != "/" || strings.Contains(fmt.Sprint(all), "GRACEX_") {
+		t.Errorf("its child: %+v", child)
+	}
+}
