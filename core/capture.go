@@ -157,28 +157,32 @@ func (c *capture) copy() {
 		}
 		n, err := c.reader.Read(b[held:])
 		_, _ = c.Write(b[held : held+n])
+		relayed := c.relayed.Load()
 		whole := held + n
-		if i := bytes.LastIndexByte(b, '\n'); whole == len(b) && i >= 0 {
+		if i := bytes.LastIndexByte(b, '\n'); whole == len(b) && i >= 0 && !relayed {
 			whole = i + 1 // there is more: this process writes nothing of its own into a line
 		}
 		if _, werr := out.Write(b[:whole]); werr != nil {
 			out = io.Discard // nobody takes it, and nobody is held up
 		}
 		held = copy(b, b[whole:held+n])
-		if ended {
-			room -= n // what the process itself has left is at most what the pipe holds
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && c.relayed.Load():
-			if err = c.startRelay(); err == nil {
+		if relayed {
+			rerr := c.startRelay()
+			if rerr == nil {
 				return
 			}
-			c.log.Warn("the new process's stderr ends with this process", "error", err)
+			c.log.Warn("the new process's stderr ends with this process", "error", rerr)
 			c.relayed.Store(false)
 			_ = c.reader.SetReadDeadline(time.Time{})
-		default:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
+			}
+		}
+		if err != nil {
 			return
+		}
+		if ended {
+			room -= n // what the process itself has left is at most what the pipe holds
 		}
 	}
 }

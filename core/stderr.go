@@ -95,12 +95,26 @@ func (s *startStderr) watch() {
 		}
 	}
 	t.Stop()
+	s.catchUp()
 	s.giveBack()
 	_, _ = io.Copy(descriptor(s.real), s.pipe)
 	_, _ = io.Copy(io.Discard, s.pipe) // nobody takes it, and nobody is held up
 	_ = s.pipe.Close()
 	_ = fd.Close(s.real)
 }
+
+// catchUp copies what waits in the pipe, so that it comes before what this process
+// writes to its real stderr. One that writes all the time can't hold that up.
+func (s *startStderr) catchUp() {
+	if s.pipe.SetReadDeadline(time.Now().Add(catchUpWait)) != nil {
+		return // another process has made it blocking
+	}
+	_, _ = io.Copy(descriptor(s.real), io.LimitReader(s.pipe, captureRest))
+	_ = s.pipe.SetReadDeadline(time.Time{})
+}
+
+// catchUpWait is enough for a pipe's content, and does not hold up what comes after.
+const catchUpWait = 20 * time.Millisecond
 
 // alive reports whether the old process is there. One whose child this process is
 // may have ended and not been waited for.

@@ -21,15 +21,17 @@ type surroundings struct {
 	Files                    []string // what it has open, but sockets and the runtime's
 }
 
-// describe is a shell script that says what it has itself, or its parent.
+// describe is a shell script that says what a process has.
 const describe = `umask; pwd -P; echo $(ulimit -Sn) $(ulimit -Hn); nice
 grep -E '^Sig(Ign|Blk)' /proc/self/status
-ls -l /proc/$WHOSE/fd | sed -n 's/.* -> //p' | grep -Ev '^(socket|anon_inode):|/proc/'`
+echo "$FILES" | sed -n 's/.* -> //p' | grep -Ev '^(socket|anon_inode):|/proc/' | sort
+echo; env | sort`
 
-// The parent has pipes of its own to the script; what is left of others is seen elsewhere.
+// The parent of the script has pipes of its own to it; what is left of others is seen
+// elsewhere.
 const (
-	ofParent = "WHOSE=$PPID\n" + describe + " | grep -v '^pipe:' | sort; echo; env | sort"
-	ofChild  = "WHOSE=$$\n" + describe + " | sed 's/^pipe:.*/pipe/' | sort; echo; env | sort"
+	ofParent = "FILES=$(ls -l /proc/$PPID/fd | grep -v pipe:)\n" + describe
+	ofChild  = "FILES=$(ls -l /proc/self/fd | sed 's/pipe:.*/pipe/')\n" + describe
 )
 
 // atStart is this process's, before main.
@@ -41,7 +43,9 @@ var atStart = func() (s surroundings) {
 }
 
 func describeSurroundings(script string) surroundings {
-	out, err := exec.Command("/bin/sh", "-c", script).CombinedOutput()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.Stdin = os.Stdin // or this process opens another one for it
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		panic(string(out))
 	}
@@ -112,8 +116,19 @@ func TestSurroundings(t *testing.T) {
 		}
 		first.Files = second.Files
 		for gen := 1; gen < 3; gen++ {
-			if got := all[gen][i]; fmt.Sprint(got) != fmt.Sprint(first) {
-				t.Errorf("%s of generation %d:\n%v\nof generation 0:\n%v", who, gen, got, first)
+			got := all[gen][i]
+			for _, has := range []struct{ what, got, want string }{
+				{"umask", got.Umask, first.Umask},
+				{"directory", got.Dir, first.Dir},
+				{"limits", got.Limits, first.Limits},
+				{"nice", got.Nice, first.Nice},
+				{"signals", fmt.Sprint(got.Signals), fmt.Sprint(first.Signals)},
+				{"environment", fmt.Sprint(got.Env), fmt.Sprint(first.Env)},
+				{"files", fmt.Sprint(got.Files), fmt.Sprint(first.Files)},
+			} {
+				if has.got != has.want {
+					t.Errorf("%s of generation %d has %s %s, and of the first one %s", who, gen, has.what, has.got, has.want)
+				}
 			}
 		}
 	}
