@@ -53,12 +53,13 @@ func explain(path, dir string) (file, remedy string) {
 	}
 	here := runtime.GOOS + "/" + runtime.GOARCH
 	built := machine(path)
-	switch {
-	case built == "":
-	case built == here:
+	switch built {
+	case "":
+		return file, ""
+	case here:
 		file += ", built for " + built
 	default:
-		file += ", built for " + built + ", this machine is " + here
+		return file + ", built for " + built + ", this machine is " + here, ""
 	}
 	if name := loader(path); name != "" {
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
