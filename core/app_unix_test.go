@@ -345,7 +345,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		_ = json.NewEncoder(w).Encode(takeCensus())
 	})
 	mux.HandleFunc("/surroundings", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(bothSurroundings())
+		_ = json.NewEncoder(w).Encode(allSurroundings())
 	})
 	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, ListenAndServe("127.0.0.1:0", nil))

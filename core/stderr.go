@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -116,8 +117,8 @@ func (s *startStderr) catchUp() {
 // catchUpWait is enough for a pipe's content, and does not hold up what comes after.
 const catchUpWait = 20 * time.Millisecond
 
-// alive reports whether the old process is there. One whose child this process is
-// may have ended and not been waited for.
+// alive reports whether the old process is there. One that has ended may not have been
+// waited for, which the system would call alive.
 func alive(oldPID int) bool {
 	if startedBy == oldPID {
 		return os.Getppid() == oldPID
@@ -127,7 +128,15 @@ func alive(oldPID int) bool {
 		return false
 	}
 	defer func() { _ = p.Release() }()
-	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
+	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) && !isZombie(oldPID)
+}
+
+// isZombie looks where Linux says so: the state is the field after the name, which is
+// in parentheses and may hold some itself (proc_pid_stat(5)).
+func isZombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	i := bytes.LastIndexByte(b, ')')
+	return err == nil && bytes.HasPrefix(b[i+1:], []byte(" Z"))
 }
 
 // descriptor is a writer to what may be shared with other processes, and whose flags

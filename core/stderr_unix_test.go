@@ -187,6 +187,30 @@ func TestStderrWhenOldDies(t *testing.T) {
 	}
 }
 
+// TestStderrWhenOldDiesAtOnce: what the new process writes before it has an Upgrader is
+// more than the pipe takes.
+func TestStderrWhenOldDiesAtOnce(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	install(t, filepath.Join(a.dir, "real"))
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nkill -9 $PPID\nexec ./real \"$@\"\n"), 0o755))
+	})
+	a.setMode("flood")
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	// All is there, but where the new process took its real stderr a line may be in
+	// pieces, with others in between.
+	const bytes = floodLines * 87
+	if !a.wait(func() bool { return strings.Count(a.stderr.String(), "x") >= bytes }) {
+		t.Errorf("%d of %d bytes arrived", strings.Count(a.log(), "x"), bytes)
+	}
+	if n := strings.Count(a.log(), "flood "); n < floodLines-4 {
+		t.Errorf("%d of %d lines arrived", n, floodLines)
+	}
+}
+
 // stderrOf names the file that is a process's stderr, "" where the system does not say.
 func stderrOf(t *testing.T, pid int) string {
 	t.Helper()

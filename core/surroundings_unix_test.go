@@ -34,13 +34,13 @@ const (
 	ofChild  = "FILES=$(ls -l /proc/self/fd | sed 's/pipe:.*/pipe/')\n" + describe
 )
 
-// atStart is this process's, before main.
-var atStart = func() (s surroundings) {
+// atStart are this process's, and a child's, before main.
+var atStart = func() (s [2]surroundings) {
 	if os.Getenv(envProgram) != "" && slices.Contains(os.Args, "-change") {
-		s = describeSurroundings(ofParent)
+		s = [2]surroundings{describeSurroundings(ofParent), describeSurroundings(ofChild)}
 	}
 	return s
-}
+}()
 
 func describeSurroundings(script string) surroundings {
 	cmd := exec.Command("/bin/sh", "-c", script)
@@ -60,11 +60,8 @@ func describeSurroundings(script string) surroundings {
 	return s
 }
 
-var whenStarted surroundings
-
 // changeSurroundings is what a program may do to them for itself.
 func changeSurroundings() {
-	whenStarted = atStart()
 	syscall.Umask(0o077)
 	os.Setenv("APP_COLOR", "changed")
 	if err := os.Chdir("/"); err != nil {
@@ -72,9 +69,10 @@ func changeSurroundings() {
 	}
 }
 
-// bothSurroundings are a process's when it was started, and those of its children.
-func bothSurroundings() [2]surroundings {
-	return [2]surroundings{whenStarted, describeSurroundings(ofChild)}
+// allSurroundings are a process's when it was started, and those of its children, then
+// and now.
+func allSurroundings() [3]surroundings {
+	return [3]surroundings{atStart[0], atStart[1], describeSurroundings(ofChild)}
 }
 
 // TestSurroundings: what the first generation was started with holds for all of them,
@@ -91,10 +89,10 @@ func TestSurroundings(t *testing.T) {
 		"#!/bin/sh\nulimit -Sn 512\numask 027\nexec 7<stray\nexec nohup nice -n 5 ./real -change\n"), 0o755))
 	a.env = []string{"APP_COLOR=green"}
 	a.start("app", "./app")
-	var all [3][2]surroundings
+	var all [3][3]surroundings
 	for gen := range all {
 		ev := a.expect("ready", gen)
-		all[gen] = getJSON[[2]surroundings](t, ev.Addrs[0], "/surroundings")
+		all[gen] = getJSON[[3]surroundings](t, ev.Addrs[0], "/surroundings")
 		if gen > 0 {
 			a.expect("end", gen-1)
 		}
@@ -102,7 +100,7 @@ func TestSurroundings(t *testing.T) {
 			a.signal(ev.PID, syscall.SIGUSR2)
 		}
 	}
-	for i, who := range []string{"the program", "its child"} {
+	for i, who := range []string{"the program", "its first child", "its child"} {
 		first, second := all[0][i], all[1][i]
 		isStray := func(f string) bool { return filepath.Base(f) == "stray" }
 		if !slices.ContainsFunc(first.Files, isStray) {
@@ -132,7 +130,7 @@ func TestSurroundings(t *testing.T) {
 			}
 		}
 	}
-	s, child := all[2][0], all[2][1]
+	s, child := all[2][0], all[2][2]
 	if s.Umask != "0027" || !strings.HasPrefix(s.Limits, "512 ") || s.Nice != "5" || !slices.Contains(s.Env, "APP_COLOR=green") {
 		t.Errorf("generation 2: %+v", s)
 	}
