@@ -32,7 +32,7 @@ type capture struct {
 	write, real, read int
 	writeID           uint64
 
-	ended   atomic.Bool   // the process has; see end
+	ended   atomic.Bool   // see end
 	relayed atomic.Bool   // see relay
 	copied  chan struct{} // closed at the end of copy
 }

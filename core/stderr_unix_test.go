@@ -292,22 +292,30 @@ func TestStderrOfASidecar(t *testing.T) {
 	}
 }
 
-// TestStderrElsewhere: a wrapper script sends the program's stderr to a file, which
-// stays so.
+// TestStderrElsewhere: a wrapper script sends the program's stderr to a file or to
+// another program, which stays so.
 func TestStderrElsewhere(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("descriptors are looked up in /proc, which this system has not")
 	}
-	a := start(t, "app")
-	first := a.expect("ready", 0)
-	install(t, filepath.Join(a.dir, "real"))
-	deploy(t, a, func(path string) {
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nexec ./real \"$@\" 2>>own.log\n"), 0o755))
-	})
-	must(t, a.upgrade(first.Addrs[0]))
-	if got := stderrOf(t, a.expect("ready", 1).PID); filepath.Base(got) != "own.log" {
-		t.Errorf("stderr is %s", got)
+	for name, before := range map[string]string{
+		"file": ">own",
+		"pipe": "mkfifo own; cat <own >/dev/null &",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, "app")
+			first := a.expect("ready", 0)
+			install(t, filepath.Join(a.dir, "real"))
+			deploy(t, a, func(path string) {
+				must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+before+"\nexec ./real \"$@\" 2>own\n"), 0o755))
+			})
+			must(t, a.upgrade(first.Addrs[0]))
+			if got := stderrOf(t, a.expect("ready", 1).PID); filepath.Base(got) != "own" {
+				t.Errorf("stderr is %s", got)
+			}
+		})
 	}
 }
 

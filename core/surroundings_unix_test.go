@@ -112,6 +112,10 @@ func TestSurroundings(t *testing.T) {
 				t.Errorf("%s of generation 1 has %s", who, f)
 			}
 		}
+		pipes := strings.Count(strings.Join(second.Files, "\n"), "pipe")
+		if want := 3; i > 0 && pipes != want { // stdin, and the test's for the output
+			t.Errorf("%s of generation 1 has %d pipes, want %d", who, pipes, want)
+		}
 		first.Files = second.Files
 		for gen := 1; gen < 3; gen++ {
 			got := all[gen][i]
