@@ -56,8 +56,12 @@ func playApp() {
 	h2c := flag.Bool("h2c", false, "HTTP/2 without TLS, too")
 	linger := flag.Bool("linger", false, "wait for SIGTERM in main, and serve in a goroutine")
 	forget := flag.Bool("forget", false, "a ConnContext that drops what it is given")
+	change := flag.Bool("change", false, "leave the surroundings that it was started in")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
+	if *change {
+		changeSurroundings()
+	}
 	if *graceful {
 		panic("the flag package saw -graceful")
 	}
@@ -115,9 +119,9 @@ func playApp() {
 			switch mode() {
 			case "check", "again":
 				return errors.New("no database")
-			case "wait":
+			case "wait", "chatter":
 				emit(event{Event: "checking"})
-				for mode() == "wait" {
+				for m := mode(); mode() == m; {
 					time.Sleep(time.Millisecond)
 				}
 			case "slowcheck":
@@ -233,6 +237,8 @@ func misbehave(mode string) {
 		os.Exit(7)
 	case "hang":
 		select {}
+	case "writes", "flood", "halfflood", "chatter", "huge", "grandchild", "sidecar":
+		misbehaveOnStderr(mode)
 	case "deaf": // hangs, and SIGTERM does not end it
 		sigs := Signals{Upgrade: []os.Signal{syscall.SIGTERM}}
 		_, _ = sigs.notify()
@@ -351,6 +357,9 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	})
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())
+	})
+	mux.HandleFunc("/surroundings", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(allSurroundings())
 	})
 	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, ListenAndServe("127.0.0.1:0", nil))

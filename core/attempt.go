@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -142,17 +141,23 @@ func (a *attempt) start() (*successor, error) {
 		return nil, wrap("upgrade: control socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid()}
-	proc, err := a.sys.start(path, boot.launch, control.String(), files)
+	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid(), umask: boot.launch.umask}
+	var stderr *capture
+	if a.sys.capture != nil {
+		stderr = a.sys.capture(path, a.log)
+	}
+	l, passed := stderr.handOut(boot.launch, &control, files)
+	proc, err := a.sys.start(path, l, control.String(), passed)
+	stderr.handedOut()
 	if err != nil {
 		_ = ctl.Close()
-		file, remedy := explain(path, boot.launch.dir)
-		if remedy == "" && errors.Is(err, syscall.ENOEXEC) {
-			remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
-		}
-		return nil, &StartError{Path: path, File: file, Reason: remedy, Err: err}
+		stderr.abandon()
+		return nil, notStarted(path, err)
 	}
-	return newSuccessor(path, proc, ctl, &a.spoke), nil
+	stderr.begin()
+	next := newSuccessor(path, proc, ctl, &a.spoke)
+	next.stderr = stderr
+	return next, nil
 }
 
 // Why a new process did not become ready.

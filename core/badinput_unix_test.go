@@ -4,6 +4,7 @@ package core
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -27,7 +28,15 @@ func TestFailedUpgrade(t *testing.T) {
 		"not executable": {func(t *testing.T, a *app) {
 			chmod(t, a, 0o644)
 		}, []string{"/app", "permission denied", "not executable; chmod +x", "mode -rw-r--r--", "owner"}},
-		"other architecture": {foreign, []string{"/app", "exec format error", "this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
+		"other architecture": {foreign, []string{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
+		"missing loader":     {loaderless, []string{"/app", "it needs the loader /none/ld.so, which does not exist here"}},
+		"missing interpreter": {func(t *testing.T, a *app) {
+			deploy(t, a, func(path string) { must(t, os.WriteFile(path, []byte("#! /none/sh -e\n"), 0o755)) })
+		}, []string{"/app", "a script for /none/sh", "its first line names /none/sh, which does not exist"}},
+		"a pipe": {func(t *testing.T, a *app) {
+			remove(t, a)
+			must(t, syscall.Mkfifo(filepath.Join(a.dir, "app"), 0o755))
+		}, []string{"/app", "it is no regular file"}},
 		"directory": {func(t *testing.T, a *app) {
 			remove(t, a)
 			must(t, os.Mkdir(filepath.Join(a.dir, "app"), 0o755))
@@ -130,6 +139,29 @@ func foreign(t *testing.T, a *app) {
 	binary.NativeEndian.PutUint16(b[18:], 83)
 	must(t, os.Remove(path))
 	must(t, os.WriteFile(path, b, 0o755))
+}
+
+// loaderless puts a program in place that needs a loader which is not there: an ELF
+// header, and one program header with its name.
+func loaderless(t *testing.T, a *app) {
+	t.Helper()
+	if _, err := elf.Open(filepath.Join(a.dir, "app")); err != nil || runtime.GOARCH != "amd64" {
+		t.Skip("the test has a program for ELF and amd64 only")
+	}
+	var b bytes.Buffer
+	name := "/none/ld.so\x00"
+	hdr := elf.Header64{
+		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Phoff: 64,
+		Ehsize: 64, Phentsize: 56, Phnum: 1,
+	}
+	copy(hdr.Ident[:], "\x7fELF\x02\x01\x01")
+	must(t, binary.Write(&b, binary.LittleEndian, hdr))
+	must(t, binary.Write(&b, binary.LittleEndian, elf.Prog64{
+		Type: uint32(elf.PT_INTERP), Flags: uint32(elf.PF_R), Off: 64 + 56,
+		Filesz: uint64(len(name)), Memsz: uint64(len(name)), Align: 1,
+	}))
+	b.WriteString(name)
+	deploy(t, a, func(path string) { must(t, os.WriteFile(path, b.Bytes(), 0o755)) })
 }
 
 func behave(mode string) func(*testing.T, *app) {

@@ -41,8 +41,12 @@
 // call of Shutdown, and its RegisterOnShutdown hooks, work all the same.
 //
 // What runs after an upgrade is what was deployed: the path of the first start,
-// with symlinks followed anew, in the directory and with the arguments and the
-// environment of the first start.
+// with symlinks followed anew, in the directory and with the arguments, the
+// environment and the umask of the first start. It inherits no descriptor that
+// nobody has named.
+//
+// Until it is ready, what the new process writes to its stderr comes through the
+// old one, which says the last lines in the error ([StartError]) if the start fails.
 //
 // # Several servers, unix sockets, own accept loops
 //

@@ -2,9 +2,7 @@ package core
 
 import (
 	"errors"
-	"fmt"
 	"strings"
-	"time"
 )
 
 // The refusals and failures that a caller can act on. Compare with errors.Is;
@@ -42,45 +40,6 @@ var (
 	// back.
 	ErrNotOnProbation = errors.New("gracex: not on probation")
 )
-
-// StartError says why the new process did not become current, or with ErrRolledBack
-// why it did not stay so. The old one serves.
-type StartError struct {
-	Path   string        // what was started, symlinks unresolved
-	File   string        // mode, owner and kind of the file, as far as they could be read
-	PID    int           // 0 when it was not started at all
-	Exit   string        // how it ended, such as "exit status 1"; empty while it had not
-	Ran    time.Duration // from its start to its end
-	Reason string        // what it said, or what was wrong with what it did
-	Err    error         // the cause, for errors.Is; may be nil
-}
-
-// Error names the path and everything else that is known.
-func (e *StartError) Error() string {
-	var b strings.Builder
-	b.WriteString("gracex: the new process " + e.Path)
-	if e.PID != 0 {
-		fmt.Fprintf(&b, " (pid %d)", e.PID)
-	} else {
-		b.WriteString(" could not be started")
-	}
-	if e.Reason != "" {
-		b.WriteString(": " + e.Reason)
-	}
-	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
-		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), prefix))
-	}
-	if e.Exit != "" {
-		fmt.Fprintf(&b, " (%s after %v)", e.Exit, e.Ran.Round(time.Millisecond))
-	}
-	if e.File != "" {
-		b.WriteString(" [" + e.File + "]")
-	}
-	return b.String()
-}
-
-// Unwrap returns the cause.
-func (e *StartError) Unwrap() error { return e.Err }
 
 // because gives a refusal its cause; errors.Is finds both.
 func because(kind, cause error) error { return &refusal{kind, cause} }

@@ -1,9 +1,6 @@
 package core
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +9,11 @@ import (
 
 // launch is how this process was started, and so how the next generation is.
 type launch struct {
-	dir  string   // the working directory at the start, as $PWD names it: symlinks unresolved
-	argv []string // without the -graceful flag
-	env  []string // at the start, without the private variables
+	dir    string   // the working directory at the start, as $PWD names it: symlinks unresolved
+	argv   []string // without the -graceful flag
+	env    []string // at the start, without the private variables
+	umask  int      // at the start of the first generation; -1: not known
+	stderr int      // what descriptor 2 is for the next generation; 0: the same as here
 }
 
 // path returns what to start: the startup directory and argv[0], symlinks
@@ -78,34 +77,4 @@ func (l launch) args() []string {
 // control where its control socket is.
 func (l launch) environ(control string) []string {
 	return append(l.env[:len(l.env):len(l.env)], EnvControl+"="+control)
-}
-
-// explain says what is at path: the usual reasons why it can't be started.
-func explain(path, dir string) (file, remedy string) {
-	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Sprintf("the startup directory %s is gone; put it back", dir)
-	}
-	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if target, lerr := os.Readlink(path); lerr == nil {
-			return "symlink", fmt.Sprintf("it is a dangling symlink to %s; put the program there or point the link to one", target)
-		}
-		return "", "there is no such file; put the new version there"
-	}
-	if err != nil {
-		return "", err.Error()
-	}
-	file = fmt.Sprintf("mode %v%s", fi.Mode(), owner(fi))
-	switch {
-	case fi.IsDir():
-		return file, "it is a directory; put the program in its place"
-	case fi.Mode()&0o111 == 0:
-		return file, "it is not executable; chmod +x it"
-	case fi.Size() == 0:
-		return file, "it is empty; was the copy complete?"
-	}
-	if kind := machine(path); kind != "" {
-		file += ", " + kind
-	}
-	return file, ""
 }

@@ -378,6 +378,9 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}
+	if next.plain {
+		next.stderr.relay()
+	}
 	l.tell(next, m, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending})
 	l.upgraded(r, asker)
 }
@@ -425,7 +428,7 @@ func (l *lifecycle) upgradeFailed(err error) {
 		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
-	l.log.Error("upgrade failed; this process serves on", "error", err)
+	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	l.setState(StateCurrent)
 	l.upgradeAgain()
 }
@@ -479,6 +482,8 @@ func (l *lifecycle) end() {
 	if l.next != nil {
 		l.next.talk.mute()
 		l.next.drained()
+		l.next.stderr.end()
+		l.next.stderr.wait()
 	} else if l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)

@@ -82,6 +82,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 func (u *Upgrader) follow(p *parent) {
 	defer u.noteElders()
 	defer close(p.gone)
+	defer boot.stderr.orphan()
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)

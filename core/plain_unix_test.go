@@ -23,7 +23,14 @@ var plainProgram = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "plain")
-	out, err := exec.Command("go", "build", "-o", path, "./testdata/plain").CombinedOutput()
+	source, err := filepath.Abs("testdata/plain/main.go")
+	if err != nil {
+		return "", err
+	}
+	// In no module, and so not of this one: it knows nothing of gracex.
+	cmd := exec.Command("go", "build", "-o", path, source)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
 	}

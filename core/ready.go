@@ -110,6 +110,7 @@ func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
 // has nothing to lose.
 func (u *Upgrader) awaitHandover() (wire.CommitMsg, error) {
 	alone := wire.CommitMsg{DrainMillis: u.cfg.drainTimeout.Milliseconds()} // by our own decision
+	boot.stderr.giveBack()
 	p := u.inherited.parent
 	if p == nil || p.plain() {
 		return alone, nil

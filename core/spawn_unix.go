@@ -5,6 +5,8 @@ package core
 import (
 	"os"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 // startProcess starts the next generation with syscall.ForkExec: exec.Cmd would
@@ -15,9 +17,14 @@ func startProcess(path string, l launch, control string, files []int) (process, 
 		Env:   l.environ(control),
 		Files: []uintptr{0, 1, 2},
 	}
+	if l.stderr != 0 {
+		attr.Files[fd.Stderr] = uintptr(l.stderr)
+	}
 	for _, s := range files {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
+	// What this process was given unasked by whoever started it goes no further.
+	fd.CloseOnExecFrom(fd.First)
 	pid, err := syscall.ForkExec(path, l.args(), attr)
 	if err != nil {
 		return nil, os.NewSyscallError("exec", err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -14,19 +12,13 @@ import (
 // gracefulFlag is the first argument of a process that an upgrade started.
 const gracefulFlag = "-graceful"
 
-// EnvControl is the environment variable that tells a new process where its
-// control socket is: "<protocol version>:<descriptor>:<process number of the
-// old process>". The listeners are the descriptors from 3 up to it. It is removed
-// before main runs, so that nothing this process starts sees it. A program that
-// does not know it passes it on, descriptor and all.
-const EnvControl = "GRACEX_CONTROL"
-
 // startup is what this process was started with.
 type startup struct {
 	launch   launch
-	graceful bool // an upgrade started this process, or somebody gave the flag by hand
-	control  int  // the control socket's descriptor; -1 for the plain protocol
-	last     int  // one past the last listener's descriptor
+	graceful bool         // an upgrade started this process, or somebody gave the flag by hand
+	control  int          // the control socket's descriptor; -1 for the plain protocol
+	last     int          // one past the last listener's descriptor
+	stderr   *startStderr // nil: descriptor 2 is what it was in the old process
 	err      error
 }
 
@@ -50,7 +42,7 @@ func takeStartup() startup {
 	control, given := os.LookupEnv(EnvControl)
 	_ = os.Unsetenv(EnvControl)
 	st := startup{
-		launch:   launch{dir: dir, argv: slices.Clone(argv), env: os.Environ()},
+		launch:   launch{dir: dir, argv: slices.Clone(argv), env: os.Environ(), umask: readUmask()},
 		graceful: graceful,
 		control:  -1,
 		last:     fd.First + 1,
@@ -88,6 +80,14 @@ func takeStartup() startup {
 		return st
 	}
 	st.control = s
+	if c.umask >= 0 {
+		setUmask(c.umask)
+		st.launch.umask = c.umask
+	}
+	if st.stderr, err = takeStderr(c); err != nil {
+		st.err = err
+		return st
+	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
 		_ = fd.Write(s, hello)
@@ -113,30 +113,4 @@ func cutGraceful(args []string) ([]string, bool) {
 		return args, false
 	}
 	return slices.Concat(args[:1], args[2:]), true
-}
-
-// controlInfo is what EnvControl says.
-type controlInfo struct{ version, s, pid int }
-
-func (c controlInfo) String() string { return fmt.Sprintf("%d:%d:%d", c.version, c.s, c.pid) }
-
-// maxControl is far above any real number of listeners, and keeps the loop over
-// them short.
-const maxControl = 1 << 16
-
-// parseControl reads the value of EnvControl.
-func parseControl(v string) (controlInfo, error) {
-	var n [3]int
-	parts := strings.Split(v, ":")
-	ok := len(parts) == len(n)
-	for i := 0; ok && i < len(n); i++ {
-		var err error
-		n[i], err = strconv.Atoi(parts[i])
-		ok = err == nil && n[i] > 0
-	}
-	c := controlInfo{version: n[0], s: n[1], pid: n[2]}
-	if !ok || c.s < fd.First || c.s > maxControl {
-		return controlInfo{}, fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>", EnvControl, v)
-	}
-	return c, nil
 }

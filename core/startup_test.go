@@ -36,12 +36,26 @@ func TestCutGraceful(t *testing.T) {
 
 func TestParseControl(t *testing.T) {
 	t.Parallel()
-	if c, err := parseControl("1:5:4711"); err != nil || c != (controlInfo{1, 5, 4711}) || c.String() != "1:5:4711" {
-		t.Errorf("parseControl = %v, %v", c, err)
+	for v, want := range map[string]controlInfo{
+		"1:5:4711":                                         {version: 1, s: 5, pid: 4711, umask: -1},
+		"1:5:4711:umask=18":                                {version: 1, s: 5, pid: 4711, umask: 18},
+		"1:5:4711:stderr=6:pipe=7:id=9:umask=0":            {version: 1, s: 5, pid: 4711, stderr: 6, pipe: 7, pipeID: 9},
+		"2:5:4711:stderr=6:pipe=7:id=0":                    {version: 2, s: 5, pid: 4711, stderr: 6, pipe: 7, umask: -1},
+		"1:5:4711:stderr=6:pipe=7:id=18446744073709551615": {version: 1, s: 5, pid: 4711, stderr: 6, pipe: 7, pipeID: 1<<64 - 1, umask: -1},
+	} {
+		if c, err := parseControl(v); err != nil || c != want || c.String() != v {
+			t.Errorf("parseControl(%q) = %+v, %v", v, c, err)
+		}
+	}
+	if c, err := parseControl("1:5:4711:later=x=y:umask=18:other="); err != nil || c.String() != "1:5:4711:umask=18" {
+		t.Errorf("with fields of a later version: %v, %v", c, err)
 	}
 	for _, v := range []string{
-		"", ":", "::", "1:5", "1:5:", "1:2:3", "1:-5:3", "0:5:3", "1:5:0", "1:5:-3", "x:5:3", "1:5:3:4",
+		"", ":", "::", "1:5", "1:5:", "1:2:3", "1:-5:3", "0:5:3", "1:5:0", "1:5:-3", "x:5:3", "1:5:3:4", "1:5:3:",
 		"1:99999:3", "1:99999999999999999999:3", " 1:5:3",
+		"1:5:3:umask=512", "1:5:3:umask=-1", "1:5:3:umask=", "1:5:3:umask=99999999999999999999",
+		"1:5:3:stderr=6", "1:5:3:pipe=6", "1:5:3:stderr=6:pipe=6", "1:5:3:stderr=2:pipe=6", "1:5:3:stderr=6:pipe=5",
+		"1:5:3:stderr=6:pipe=99999", "1:5:3:stderr=x:pipe=7", "1:5:3:stderr=6:pipe=7:id=x",
 	} {
 		if c, err := parseControl(v); err == nil || !strings.Contains(err.Error(), EnvControl) {
 			t.Errorf("parseControl(%q) = %v, %v; want an error that names %s", v, c, err, EnvControl)
@@ -51,7 +65,10 @@ func TestParseControl(t *testing.T) {
 
 // FuzzParseControl: what is accepted is in bounds and reads back the same.
 func FuzzParseControl(f *testing.F) {
-	for _, s := range []string{"1:5:4711", "2:3:1", "", "1:5", "::", "1:-1:1", "1:65537:1"} {
+	for _, s := range []string{
+		"1:5:4711", "2:3:1", "", "1:5", "::", "1:-1:1", "1:65537:1",
+		"1:5:4711:stderr=6:pipe=7:id=9:umask=18", "1:5:4711:x=1:stderr=0:pipe=0", "1:5:3:umask=777",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
@@ -59,8 +76,14 @@ func FuzzParseControl(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if c.version < 1 || c.s < 3 || c.s > maxControl || c.pid < 1 {
+		if c.version < 1 || c.s < 3 || c.s > maxControl || c.pid < 1 || c.umask < -1 || c.umask > 0o777 {
 			t.Fatalf("%q gave %+v", v, c)
+		}
+		if c.stderr != 0 && (c.stderr <= c.s || c.pipe <= c.s || max(c.stderr, c.pipe) > maxControl+2) {
+			t.Fatalf("%q gave %+v", v, c)
+		}
+		if c.stderr == 0 {
+			c.pipeID = 0 // of no pipe
 		}
 		if again, err := parseControl(c.String()); err != nil || again != c {
 			t.Fatalf("%q gave %v, which gives %v, %v", v, c, again, err)

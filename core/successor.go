@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -33,9 +34,11 @@ type system struct {
 	// start starts path as the next generation, which inherits files from
 	// descriptor 3 up. The files stay the caller's.
 	start func(path string, l launch, control string, files []int) (process, error)
+	// capture makes the pipe for its stderr; it and what it returns may be nil.
+	capture func(path string, log *slog.Logger) *capture
 }
 
-var realSystem = system{start: startProcess}
+var realSystem = system{start: startProcess, capture: newCapture}
 
 // successor is the next generation as the old process sees it.
 type successor struct {
@@ -43,6 +46,7 @@ type successor struct {
 	path   string
 	ctl    net.Conn
 	own    *os.Process     // that said hello, if a wrapper was started; valid once it did
+	stderr *capture        // nil: it has this process's
 	frames chan frameEvent // what it says until it is ready
 	talk   *talk           // what it says afterwards
 	plain  bool            // it speaks only the plain protocol
@@ -50,6 +54,7 @@ type successor struct {
 	room   int             // how many connections it takes; valid once it said ready
 	tries  bool            // it can be on probation; valid once it said ready
 	ready  atomic.Bool     // it said ready
+	served bool            // it was current: what it wrote when it started explains nothing any more
 	began  time.Time
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
@@ -238,6 +243,9 @@ func (n *successor) explain(err error) error {
 	}
 	file, _ := explain(n.path, boot.launch.dir)
 	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
+	if !n.served {
+		start.Stderr = n.stderr.lines()
+	}
 	if isClosed(n.exited) {
 		start.Exit, start.Ran = n.exit.text, n.ran
 	}
@@ -258,6 +266,7 @@ const sayWait = time.Second
 // is gone.
 func (n *successor) release() {
 	_ = n.ctl.Close()
+	n.stderr.end()
 	if n.own != nil {
 		_ = n.own.Release()
 	}

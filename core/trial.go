@@ -83,7 +83,7 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}
-	l.next, l.trial = next, t
+	l.next, l.trial, next.served = next, t, true
 	l.setState(StateProbation)
 	pauseAll(l.listeners.all())
 	t.mover = l.prepareMove(next, l.cfg.share)

@@ -11,5 +11,8 @@ import "errors"
 // stderr.
 const First = 3
 
+// Stderr is the descriptor of stderr, whatever os.Stderr is.
+const Stderr = 2
+
 // ErrUnsupported is returned on systems where descriptors can't be passed on.
 var ErrUnsupported = errors.New("passing descriptors on is not supported on this system")

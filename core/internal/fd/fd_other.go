@@ -4,6 +4,7 @@ package fd
 
 import (
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -45,3 +46,24 @@ func Peek(int, int) []byte { return nil }
 
 // Pending can't tell here: nothing is pending.
 func Pending(syscall.RawConn) bool { return false }
+
+// Pipe is not supported here.
+func Pipe() (*os.File, int, error) { return nil, -1, ErrUnsupported }
+
+// PipeID is not supported here.
+func PipeID(int) (uint64, error) { return 0, ErrUnsupported }
+
+// CheckOpen is not supported here.
+func CheckOpen(int) error { return ErrUnsupported }
+
+// CheckOutput is not supported here.
+func CheckOutput(int) error { return ErrUnsupported }
+
+// WriteAll is not supported here.
+func WriteAll(int, []byte) error { return ErrUnsupported }
+
+// Blocking is not supported here.
+func Blocking(syscall.RawConn, func(int)) error { return ErrUnsupported }
+
+// Replace is not supported here.
+func Replace(int, int) error { return ErrUnsupported }

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package fd
+
+func closeRange(int) error { return ErrUnsupported }

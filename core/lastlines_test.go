@@ -1,0 +1,45 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestLastLines: the same whatever the pieces are that they come in.
+func TestLastLines(t *testing.T) {
+	t.Parallel()
+	var many, last []string
+	for i := range 50 {
+		many = append(many, fmt.Sprint("line ", i))
+	}
+	last = many[30:]
+	for _, tt := range []struct {
+		in   string
+		want []string
+	}{
+		{"", nil},
+		{"\n", []string{""}},
+		{"a", []string{"a"}},
+		{"a\nb", []string{"a", "b"}},
+		{"a\r\n\nb\n", []string{"a", "", "b"}},
+		{strings.Join(many, "\n"), last},
+		{strings.Join(many, "\n") + "\n", last},
+		{strings.Repeat("x", 400) + "\n", []string{strings.Repeat("x", 400)}},
+		{strings.Repeat("x", 401) + "\nb", []string{strings.Repeat("x", 400) + "... (1 bytes more)", "b"}},
+		{"b\n" + strings.Repeat("x", 5000), []string{"b", strings.Repeat("x", 400) + "... (4600 bytes more)"}},
+		{"\x00\t\x1b[0m\"\\ ü\xff\u202e\n", []string{`\x00` + "\t" + `\x1b[0m"\ ü\xff\u202e`}},
+	} {
+		for _, piece := range []int{1, 3, 400, 1 << 20} {
+			var l lastLines
+			for c := range slices.Chunk([]byte(tt.in), piece) {
+				_, _ = l.Write(c)
+				_ = l.get() // changes nothing
+			}
+			if got := l.get(); !slices.Equal(got, tt.want) {
+				t.Errorf("of %.40q in pieces of %d: %q, want %q", tt.in, piece, got, tt.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// StartError says why the new process did not become current, or with ErrRolledBack
+// why it did not stay so. The old one serves.
+type StartError struct {
+	Path   string        // what was started, symlinks unresolved
+	File   string        // mode, owner and architecture of the file, as far as they could be read
+	PID    int           // 0 when it was not started at all
+	Exit   string        // how it ended, such as "exit status 1"; empty while it had not
+	Ran    time.Duration // from its start to its end
+	Reason string        // what it said, or what was wrong with what it did
+	Err    error         // the cause, for errors.Is; may be nil
+
+	// Stderr is what it wrote last to its stderr: at most 20 lines, oldest first, cut
+	// after 400 bytes, and without what would not show. All that it wrote has also
+	// gone to this process's stderr. It is nil for a program that does not use this
+	// package, when stderr is a terminal, and after a rollback: such a one has this
+	// process's stderr.
+	Stderr []string
+}
+
+// Error names the path and everything else that is known, and ends in the lines of
+// Stderr, if there are any, each on a line of its own.
+func (e *StartError) Error() string {
+	var b strings.Builder
+	b.WriteString("gracex: the new process " + e.Path)
+	if e.PID != 0 {
+		fmt.Fprintf(&b, " (pid %d)", e.PID)
+	} else {
+		b.WriteString(" could not be started")
+	}
+	if e.Reason != "" {
+		b.WriteString(": " + e.Reason)
+	}
+	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
+		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), prefix))
+	}
+	if e.Exit != "" {
+		fmt.Fprintf(&b, " (%s after %v)", e.Exit, e.Ran.Round(time.Millisecond))
+	}
+	if e.File != "" {
+		b.WriteString(" [" + e.File + "]")
+	}
+	b.WriteString(e.wrote())
+	return b.String()
+}
+
+// wrote is the end of the error's text.
+func (e *StartError) wrote() string {
+	const each = "\n\t| "
+	if len(e.Stderr) == 0 {
+		return ""
+	}
+	return "; the last that it wrote to stderr:" + each + strings.Join(e.Stderr, each)
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// logFailed is a failed upgrade for the log: the lines are an attribute of their own.
+func logFailed(err error) []any {
+	var start *StartError
+	if !errors.As(err, &start) || len(start.Stderr) == 0 {
+		return []any{"error", err}
+	}
+	return []any{"error", strings.Replace(err.Error(), start.wrote(), "", 1), "stderr", wrote(start.Stderr)}
+}
+
+// wrote are lines for the log: a list in JSON, and one text elsewhere, where a list
+// would not show where a line ends.
+type wrote []string
+
+// MarshalText is what slog.TextHandler takes.
+func (w wrote) MarshalText() ([]byte, error) { return []byte(strings.Join(w, "\n")), nil }
+
+// MarshalJSON is what slog.JSONHandler takes.
+func (w wrote) MarshalJSON() ([]byte, error) { return json.Marshal([]string(w)) }
