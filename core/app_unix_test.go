@@ -116,12 +116,12 @@ func playApp() {
 		OnDrainTimeout(func(r Remaining) { emit(event{Event: "draintimeout", Err: r.String()}) }),
 		OnReopen(func() { emit(event{Event: "reopen"}) }),
 		WithReadyCheck(func(ctx context.Context) error {
-			switch mode() {
+			switch m := mode(); m {
 			case "check", "again":
 				return errors.New("no database")
 			case "wait", "chatter":
 				emit(event{Event: "checking"})
-				for m := mode(); mode() == m; {
+				for mode() == m {
 					time.Sleep(time.Millisecond)
 				}
 			case "slowcheck":

@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -35,7 +36,7 @@ func TestFailedUpgrade(t *testing.T) {
 		}, []string{"/app", "a script for /none/sh", "its first line names /none/sh, which does not exist"}},
 		"a pipe": {func(t *testing.T, a *app) {
 			remove(t, a)
-			must(t, syscall.Mkfifo(filepath.Join(a.dir, "app"), 0o755))
+			must(t, exec.Command("mkfifo", "-m", "755", filepath.Join(a.dir, "app")).Run())
 		}, []string{"/app", "it is no regular file"}},
 		"directory": {func(t *testing.T, a *app) {
 			remove(t, a)
