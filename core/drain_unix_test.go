@@ -173,7 +173,7 @@ func TestStuckOldProcessIsSeenOff(t *testing.T) {
 	must(t, err)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
-	a.signal(first.PID, syscall.SIGSTOP)
+	a.freeze(first.PID)
 	a.expectLog("the old process did not go by its deadline", 2)
 	a.expectLog("the old process is gone", 1)
 	a.waited = true

@@ -272,6 +272,19 @@ func (a *app) signal(pid int, sig syscall.Signal) {
 	}
 }
 
+// freeze stops a process and returns when it stands still, where the system says so.
+func (a *app) freeze(pid int) {
+	a.t.Helper()
+	a.signal(pid, syscall.SIGSTOP)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(filepath.Join("/proc", itoa(pid), "stat"))
+		if err != nil || bytes.Contains(b, []byte(") T ")) {
+			return
+		}
+	}
+	a.t.Fatalf("process %d does not stop", pid)
+}
+
 // upgrade asks the app at addr to upgrade itself and returns what Upgrade said.
 func (a *app) upgrade(addr string) error {
 	a.t.Helper()

@@ -111,7 +111,11 @@ func TestRollBackAfterDeath(t *testing.T) {
 			if tt.kept == 0 && moved > 0 {
 				t.Errorf("%d connections moved", moved)
 			}
-			a.signal(second.PID, tt.sig)
+			if tt.sig == syscall.SIGSTOP {
+				a.freeze(second.PID)
+			} else {
+				a.signal(second.PID, tt.sig)
+			}
 			rolledBack(t, a, first, second, tt.why)
 			res := run.Stop()
 			t.Log(res)
@@ -328,7 +332,7 @@ func TestOldStopsOnProbation(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	adopted(t, first.Addrs[0], 8)
-	a.signal(first.PID, syscall.SIGSTOP)
+	a.freeze(first.PID)
 	time.Sleep(silenceLimit + maxBeat) // that is what it is about
 	a.signal(first.PID, syscall.SIGCONT)
 	a.expectLog("msg=upgraded", 1)

@@ -276,7 +276,7 @@ func TestOldProcessStops(t *testing.T) {
 	behave("wait")(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("checking", 0)
-	a.signal(first.PID, syscall.SIGSTOP)
+	a.freeze(first.PID)
 	mend(t, a)
 	second := a.expect("ready", 1) // after parentWait
 	a.expectLog("it does not answer", 1)
