@@ -64,6 +64,7 @@ const (
 
 // link is a shim's end of its connection with the kit.
 type link struct {
+	c   net.Conn
 	mu  sync.Mutex
 	out *json.Encoder
 	in  *json.Decoder
@@ -74,7 +75,7 @@ func dialLink(path string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &link{out: json.NewEncoder(c), in: json.NewDecoder(c)}, nil
+	return &link{c: c, out: json.NewEncoder(c), in: json.NewDecoder(c)}, nil
 }
 
 // ask reports and returns the answer. Meanwhile nobody else can: the whole

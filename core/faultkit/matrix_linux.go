@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,20 +24,20 @@ type result struct {
 
 // skipped reports whether the cell could not be tried.
 func (r result) skipped() bool {
-	var np notPossible
-	return errors.As(r.err, &np)
+	var impossible notPossibleError
+	return errors.As(r.err, &impossible)
 }
 
 // String is a line about it.
 func (r result) String() string {
-	words := fmt.Sprintf("%-24v %-11s %d requests, %d lost", r.cell, r.outcome, r.requests, len(r.lost))
+	words := fmt.Sprintf("%-20v %-11s %d requests, %d lost", r.cell, cmp.Or(r.outcome, "?"), r.requests, len(r.lost))
 	if r.died > 0 {
 		words += fmt.Sprintf(", %d died with the killed process", r.died)
 	}
 	words += fmt.Sprintf(" (%.1f s)", r.took.Seconds())
 	switch {
 	case r.skipped():
-		return fmt.Sprintf("%-24v %v", r.cell, r.err)
+		return fmt.Sprintf("%-20v %v", r.cell, r.err)
 	case r.err != nil:
 		return "WRONG " + words + ": " + r.err.Error()
 	}
@@ -48,7 +49,7 @@ func (r result) short() string {
 	if r.skipped() {
 		return "not possible"
 	}
-	words := fmt.Sprintf("%s %d", r.outcome, len(r.lost))
+	words := fmt.Sprintf("%s %d", cmp.Or(r.outcome, "?"), len(r.lost))
 	if r.died > 0 {
 		words += fmt.Sprintf("+%d", r.died)
 	}
@@ -75,15 +76,15 @@ func (m *matrix) grid() [][]string {
 	}
 	rows := [][]string{heading}
 	for _, f := range faults {
-		row, any := []string{string(f)}, false
+		row, tried := []string{string(f)}, false
 		for _, s := range at {
 			words := ""
 			if i := slices.IndexFunc(m.results, func(r result) bool { return r.cell.fault == f && r.cell.step == s }); i >= 0 {
-				words, any = m.results[i].short(), true
+				words, tried = m.results[i].short(), true
 			}
 			row = append(row, words)
 		}
-		if any {
+		if tried {
 			rows = append(rows, row)
 		}
 	}
@@ -96,7 +97,7 @@ func (m *matrix) text(w io.Writer) {
 	for _, row := range m.grid() {
 		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
 	}
-	tw.Flush()
+	_ = tw.Flush() // as Fprintln
 	fmt.Fprintln(w, m.sum())
 }
 

@@ -21,7 +21,7 @@ func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err erro
 // relay passes on what comes from one side, until it hangs up or is not understood.
 // The other side is left with a closed socket then.
 func (s *shim) relay(from side, src, dst *net.UnixConn) {
-	defer dst.Close()
+	defer func() { _ = dst.Close() }()
 	in := fd.NewReceiver(src)
 	for {
 		f, raw, files, err := readFrame(in)
@@ -58,8 +58,10 @@ func (s *shim) pass(r report, dst *net.UnixConn, raw []byte, files []int) error 
 			return err
 		}
 		r.At = atPassed
-		_, err = s.link.ask(r)
-		return err
+		if do, err = s.link.ask(r); err != nil || do.Do != doCut {
+			return err
+		}
+		s.cut()
 	}
 	return net.ErrClosed
 }

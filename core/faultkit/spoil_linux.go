@@ -19,10 +19,10 @@ const (
 	noFiles = 3
 )
 
-// notPossible is why a cell can't be tried on this machine.
-type notPossible string
+// notPossibleError is why a cell can't be tried on this machine.
+type notPossibleError string
 
-func (e notPossible) Error() string { return "not possible here: " + string(e) }
+func (e notPossibleError) Error() string { return "not possible here: " + string(e) }
 
 // deployed is the path that an upgrade starts.
 func (t *trial) deployed() string { return filepath.Join(t.dir, progName) }
@@ -97,7 +97,7 @@ func prlimit(pid int, set, get *syscall.Rlimit) error {
 func (t *trial) ownDisk(attr *os.ProcAttr) (path string, err error) {
 	dir := filepath.Dir(t.pidFile)
 	if rel, err := filepath.Rel(filepath.Join(t.dir, runDir), dir); err != nil || strings.HasPrefix(rel, "..") {
-		return "", notPossible("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
+		return "", notPossibleError("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
 	}
 	if path, err = os.Executable(); err != nil {
 		return "", err

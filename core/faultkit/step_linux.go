@@ -50,8 +50,3 @@ var frameSteps = map[wire.Type]step{
 	wire.Taken:   stepTaken,
 	wire.Confirm: stepConfirm,
 }
-
-// hasFrame reports whether a frame is in the shim's hands at the step.
-func (s step) hasFrame() bool {
-	return s != stepBegin && s != stepStart && s != stepDrain
-}

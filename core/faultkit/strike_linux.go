@@ -57,8 +57,8 @@ func (t *trial) strikeBefore() error {
 // started waits until an upgrade has begun. That it has not is not an error here.
 func (t *trial) started() error {
 	for limit := time.Now().Add(askTime); time.Now().Before(limit); time.Sleep(poll) {
-		if t.desk.newest() != nil {
-			return nil
+		if t.desk.newest() != nil || !t.group.lives(t.first) {
+			break
 		}
 	}
 	return t.ctx.Err()
@@ -73,7 +73,7 @@ func (t *trial) inject(h *hold) error {
 	}
 	switch t.cell.fault {
 	case faultKillOld:
-		return t.killOld(h, shim, child)
+		return t.killOld(shim, child)
 	case faultKillNew:
 		return t.killNew(h, shim, victim)
 	case faultStopOld:
@@ -83,9 +83,8 @@ func (t *trial) inject(h *hold) error {
 	case faultStopNew:
 		return t.stop(h, victim, stopTime)
 	case faultSuspend:
-		return t.suspend(h)
+		return t.suspend()
 	case faultCut:
-		// At the end of the handover there is no frame to come: the next one finds it.
 		h.let(order{Do: doCut})
 	case faultTruncate:
 		h.let(order{Do: doTruncate})
@@ -117,7 +116,7 @@ func (h *hold) let(o order) {
 
 // killOld kills the old process. What it had alone dies with it; what is in the hands
 // of the others, too, has to live.
-func (t *trial) killOld(h *hold, shim, child int) error {
+func (t *trial) killOld(shim, child int) error {
 	clients, err := t.frozenClients(t.first)
 	if err != nil {
 		return err
@@ -178,7 +177,7 @@ func (t *trial) stop(h *hold, pid int, d time.Duration) error {
 // suspend stops everything for a while and lets it go on together: what a machine
 // that slept is to programs that look at the monotonic clock only. The session goes
 // on with them.
-func (t *trial) suspend(h *hold) error {
+func (t *trial) suspend() error {
 	var asleep []int
 	for _, p := range t.group.members() {
 		if p.zombie() {

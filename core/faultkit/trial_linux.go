@@ -119,8 +119,8 @@ func (t *trial) play(r *result) error {
 		return err
 	}
 	_, _, probation := r.session.look()
-	if t.cell.fault == faultNone && r.outcome == oldServes {
-		return t.unable()
+	if t.cell.fault == faultNone && r.outcome != newServes {
+		return t.unable(r.outcome)
 	}
 	if want := t.cell.want(probation); len(want) > 0 && !slices.Contains(want, r.outcome) {
 		return fmt.Errorf("the outcome is %q, not %q; %v", r.outcome, want, t.began)
@@ -165,7 +165,7 @@ func (t *trial) start() error {
 	p, err := os.StartProcess(path, append([]string{t.deployed()}, t.args...), attr)
 	if err != nil {
 		if t.cell.fault == faultDisk && errors.Is(err, syscall.EPERM) {
-			return notPossible("a file system of its own is not permitted here: " + err.Error())
+			return notPossibleError("a file system of its own is not permitted here: " + err.Error())
 		}
 		return fmt.Errorf("the program: %w", err)
 	}
@@ -181,7 +181,7 @@ func (t *trial) start() error {
 	})
 	switch {
 	case gone != "" && t.cell.fault == faultDisk:
-		return notPossible("the program did not start on a file system of its own: " + lastLine(t.output()))
+		return notPossibleError("the program did not start on a file system of its own: " + lastLine(t.output()))
 	case gone != "":
 		return fmt.Errorf("the program has ended at once (%s); its last words: %s", gone, lastLine(t.output()))
 	case err != nil:
@@ -191,13 +191,17 @@ func (t *trial) start() error {
 }
 
 // unable says why an upgrade without a fault has not happened.
-func (t *trial) unable() error {
+func (t *trial) unable(o outcome) error {
+	if o == ended && t.began == nil {
+		return fmt.Errorf("%v has ended the program; is it one on gracex, and is it the signal for an upgrade (-signal)? Its last words: %s",
+			t.signal, lastLine(t.output()))
+	}
 	if t.began == nil {
 		return fmt.Errorf("%v has started no new process; is this a program on gracex, and is it the signal for an upgrade (-signal)? Its last words: %s",
 			t.signal, lastLine(t.output()))
 	}
 	if seen, _, _ := t.began.look(); !slices.Contains(seen, stepHello) {
-		return errors.New("it does not speak the protocol: no hello; is it a program on gracex, of a version that gives its own arguments on?")
+		return errors.New("it does not speak the protocol: no hello; is it a program on gracex?")
 	}
 	return fmt.Errorf("the upgrade has failed without a fault: %v; the program's last words: %s", t.began, lastLine(t.output()))
 }

@@ -16,11 +16,11 @@ var errNothing = errors.New("no cell to try: -run and -short leave none, for thi
 // and then each cell that there is for it. What it finds is said as it goes.
 func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, error) {
 	first := o.try(ctx, begin)
-	fmt.Fprintln(progress, first)
 	if first.err != nil {
 		o.show(progress, first)
 		return nil, fmt.Errorf("an upgrade without a fault: %w", first.err)
 	}
+	fmt.Fprintln(progress, first)
 	cells := o.choose(first.session)
 	if len(cells) == 0 {
 		return nil, errNothing

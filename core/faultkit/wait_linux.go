@@ -29,15 +29,15 @@ func (t *trial) wait(what string, cond func() bool) error {
 	return nil
 }
 
-// settle waits until one program is left, which is not the one that is given, and
-// serves. It returns 0 if none is left.
+// settle waits until one program is left, and serves. A pid other than 0 is of one that
+// it must not be any more. It returns 0 if none is left.
 func (t *trial) settle(but int) (pid int, err error) {
 	since := time.Now()
 	what := "one process that serves"
 	err = t.wait(what, func() bool {
 		t.group.reap(0)
 		now := t.alone()
-		if now != pid || now < 0 || now == but {
+		if now != pid || now < 0 || but != 0 && now == but {
 			pid, since = now, time.Now()
 			return false
 		}
