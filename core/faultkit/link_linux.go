@@ -64,24 +64,46 @@ const (
 
 // link is a shim's end of its connection with the kit.
 type link struct {
-	c   net.Conn
-	mu  sync.Mutex
-	out *json.Encoder
-	in  *json.Decoder
+	c       net.Conn
+	mu      sync.Mutex
+	out     *json.Encoder
+	answers chan order // closed when the kit is gone
 }
 
-func dialLink(path string) (*link, error) {
+// dialLink connects with the kit. Once that is gone, gone is called.
+func dialLink(path string, gone func()) (*link, error) {
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		return nil, err
 	}
-	return &link{c: c, out: json.NewEncoder(c), in: json.NewDecoder(c)}, nil
+	l := &link{c: c, out: json.NewEncoder(c), answers: make(chan order, 1)}
+	go func() {
+		defer gone()
+		defer close(l.answers)
+		for in := json.NewDecoder(c); ; {
+			var o order
+			if in.Decode(&o) != nil {
+				return
+			}
+			l.answers <- o
+		}
+	}()
+	return l, nil
 }
 
 // ask reports and returns the answer. Meanwhile nobody else can: the whole
 // conversation stands still.
-func (l *link) ask(r report) (o order, err error) {
+func (l *link) ask(r report) (order, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return o, errors.Join(l.out.Encode(r), l.in.Decode(&o))
+	if err := l.out.Encode(r); err != nil {
+		return order{}, err
+	}
+	o, ok := <-l.answers
+	if !ok {
+		return o, errKitGone
+	}
+	return o, nil
 }
+
+var errKitGone = errors.New("the kit is gone")

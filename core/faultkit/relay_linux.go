@@ -42,8 +42,7 @@ func (s *shim) relay(from side, src, dst *net.UnixConn) {
 func (s *shim) pass(r report, dst *net.UnixConn, raw []byte, files []int) error {
 	do, err := s.link.ask(r)
 	if err != nil {
-		// The kit is gone. The program is to go, too: it dies with this process.
-		os.Exit(1)
+		return err
 	}
 	switch do.Do {
 	case doGarbage:

@@ -50,7 +50,7 @@ func TestRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.arm(stepOffer, 0)
-			l, err := dialLink(d.ln.Addr().String())
+			l, err := dialLink(d.ln.Addr().String(), func() {})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -70,7 +70,8 @@ func playShim(dir string) (status int) {
 
 // open finds the control socket, and makes the one for the program.
 func (s *shim) open(dir string) (err error) {
-	if s.link, err = dialLink(filepath.Join(dir, linkName)); err != nil {
+	// Without the kit nobody stops the program: it dies with this process.
+	if s.link, err = dialLink(filepath.Join(dir, linkName), func() { os.Exit(1) }); err != nil {
 		return err
 	}
 	value := os.Getenv(envControl)

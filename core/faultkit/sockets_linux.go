@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,10 @@ import (
 // tcpListen is the state of a listening socket in /proc/net/tcp (TCP_LISTEN of
 // include/net/tcp_states.h).
 const tcpListen = 0x0A
+
+// timeWait is what the state TCP_TIME_WAIT looks like: the only column of two digits.
+// Tens of thousands of sockets may be in it, which nobody has any more.
+const timeWait = " 06 "
 
 // tcpSocket is a line of /proc/net/tcp, see proc_net_tcp.txt of the kernel.
 type tcpSocket struct {
@@ -47,11 +52,14 @@ func tcpSockets() ([]tcpSocket, error) {
 	return all, nil
 }
 
-// parseTCP reads one table.
+// parseTCP reads one table, but for what has been closed.
 func parseTCP(r io.Reader) (all []tcpSocket, err error) {
 	sc := bufio.NewScanner(r)
 	sc.Scan() // the heading
 	for sc.Scan() {
+		if bytes.Contains(sc.Bytes(), []byte(timeWait)) {
+			continue
+		}
 		f := strings.Fields(sc.Text())
 		if len(f) < 10 {
 			return nil, fmt.Errorf("a line of %d fields: %q", len(f), sc.Text())

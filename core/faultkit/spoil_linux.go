@@ -103,10 +103,11 @@ func (t *trial) ownDisk(attr *os.ProcAttr) (path string, err error) {
 		return "", err
 	}
 	attr.Sys.Cloneflags = syscall.CLONE_NEWNS
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
+	if uid := os.Getuid(); uid != 0 {
+		// Root in a user namespace may mount; anybody else there may not, after exec.
 		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	attr.Env, err = launchPlan{Program: t.path, Mount: dir}.environ(attr.Env)
 	return path, err

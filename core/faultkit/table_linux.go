@@ -53,9 +53,9 @@ var begin = cell{stepBegin, faultNone, fresh, fresh, "", true}
 // end of the service, as that of any process is: it is not in the table.
 var table = []cell{
 	begin,
-	{stepBegin, faultFilesOld, old, old, "nothing can be started", true},
+	{stepBegin, faultFilesOld, old, old, "nothing can be started", false},
 	{stepBegin, faultDisk, old, old, "the new process prepares its pid file before it says ready", true},
-	{stepBegin, faultDeleted, old, old, "", true},
+	{stepBegin, faultDeleted, old, old, "", false},
 	{stepBegin, faultNoProgram, old, old, "", false},
 	{stepBegin, faultScript, old, old, "", false},
 
@@ -69,7 +69,7 @@ var table = []cell{
 	{stepStart, faultSlow, fresh, fresh, "", false},
 
 	{stepHello, faultKillOld, fresh, fresh, whyTakeover, false},
-	{stepHello, faultKillNew, old, old, "", true},
+	{stepHello, faultKillNew, old, old, "", false},
 	{stepHello, faultStopOld, fresh, fresh, whyFound, false},
 	{stepHello, faultStopNew, either, either, whyReadyTime, false},
 	{stepHello, faultSuspend, either, either, whyReadyTime, false},
@@ -92,12 +92,12 @@ var table = []cell{
 	{stepCommit, faultKillNew, noCell, back, whyTrial, true},
 	{stepCommit, faultStopOld, fresh, fresh, "what was said holds", false},
 	{stepCommit, faultStopNew, fresh, back, whyTrial, false},
-	{stepCommit, faultSuspend, fresh, unsure, whyWoke, true},
+	{stepCommit, faultSuspend, fresh, unsure, whyWoke, false},
 	{stepCommit, faultCut, fresh, back, "the new process takes the old one for dead, and the old one the new one", false},
 	{stepCommit, faultTruncate, fresh, back, "the same", false},
 	{stepCommit, faultGarbage, fresh, back, "the new process closes what it does not understand", false},
 
-	{stepProbation, faultKillOld, noCell, fresh, "", true},
+	{stepProbation, faultKillOld, noCell, fresh, "", false},
 	{stepProbation, faultKillNew, noCell, back, whyTrial, true},
 	{stepProbation, faultStopOld, noCell, unsure, whyWoke, false},
 	{stepProbation, faultStopNew, noCell, back, whyTrial, true},
@@ -111,7 +111,7 @@ var table = []cell{
 	{stepOffer, faultStopOld, fresh, unsure, whyWoke, false},
 	{stepOffer, faultStopNew, fresh, back, whyTrial, false},
 	{stepOffer, faultSuspend, fresh, unsure, whyWoke, false},
-	{stepOffer, faultCut, fresh, back, whyOwner, true},
+	{stepOffer, faultCut, fresh, back, whyOwner, false},
 	{stepOffer, faultTruncate, fresh, back, whyOwner, false},
 	{stepOffer, faultGarbage, fresh, back, "the new process closes the control socket, and takes nothing", false},
 	{stepOffer, faultFilesNew, fresh, fresh, "the kernel drops the descriptors; " + whyOwner, false},

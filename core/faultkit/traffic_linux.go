@@ -13,10 +13,12 @@ import (
 const (
 	// requestTime is longer than the longest stop, with all that follows.
 	requestTime = 40 * time.Second
-	// thinking is how long most clients pause: there is to be load, and time for the
-	// processes; idling is how long those do whose connections are mostly idle.
-	thinking = 2 * time.Millisecond
-	idling   = 60 * time.Millisecond
+	// How long clients pause: there is to be load, and time for the processes. Those
+	// that connect anew leave a socket behind for each time, which /proc lists. Some
+	// have connections that are mostly idle.
+	thinking   = 2 * time.Millisecond
+	connecting = 15 * time.Millisecond
+	idling     = 60 * time.Millisecond
 	// uploadPause and headPause make requests that take half a second.
 	uploadPause = 70 * time.Millisecond
 	headPause   = 500 * time.Millisecond
@@ -54,15 +56,18 @@ func startTraffic(t *target, own bool) *traffic {
 
 // crews lists who asks, and how.
 func crews(own bool, get, slow load.Config) []load.Config {
-	busy, idle := get, get
-	busy.Clients, busy.Fresh, busy.Think = 3, 2, thinking
+	busy, anew, idle := get, get, get
+	busy.Clients, busy.Think = 2, thinking
+	anew.Fresh, anew.Think = 3, connecting
 	idle.Clients, idle.Think = 6, idling
 	slow.Clients, slow.Fresh = 1, 1
-	all := []load.Config{busy, idle, slow}
+	all := []load.Config{busy, anew, idle, slow}
 	if own {
-		post, quiet, upload := load.Config{Think: thinking}, load.Config{Think: idling}, load.Config{BodyPause: uploadPause}
-		post.Clients, post.Fresh, quiet.Clients, upload.Clients, upload.Fresh = 3, 2, 4, 1, 1
-		all = append(all, post, quiet, upload)
+		all = append(all,
+			load.Config{Clients: 2, Think: thinking},
+			load.Config{Fresh: 3, Think: connecting},
+			load.Config{Clients: 4, Think: idling},
+			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
 	}
 	return all
 }
