@@ -18,7 +18,7 @@ func TestShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
-	args := []string{"-short", "-v"}
+	args := []string{"-short", "-v", "-parallel", "3"}
 	if raceEnabled {
 		args = append(args, "-race")
 	}

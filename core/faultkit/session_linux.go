@@ -21,6 +21,7 @@ type session struct {
 	seen      []step   // the steps that were reached
 	committed bool     // the old process has said commit
 	onTrial   bool     // and can take it back
+	confirmed bool     // and then it said confirm, and can't any more
 	trace     []string // the conversation
 	closed    bool     // the shim is gone
 }
@@ -156,6 +157,7 @@ func (s *session) note(r report) bool {
 		if r.Frame == wire.Commit {
 			s.committed, s.onTrial = true, r.Probation
 		}
+		s.confirmed = s.confirmed || r.Frame == wire.Confirm
 	case atEnd:
 		s.trace = append(s.trace, fmt.Sprintf("%s: %s", r.From, r.Why))
 	}
@@ -196,6 +198,13 @@ func (s *session) look() (seen []step, committed, onTrial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.seen), s.committed, s.onTrial
+}
+
+// canGoBack reports whether the old process can still take its commit back.
+func (s *session) canGoBack() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.onTrial && !s.confirmed
 }
 
 // keptTrace is how much of a conversation is worth a line.

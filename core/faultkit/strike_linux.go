@@ -34,6 +34,13 @@ func (t *trial) strike() error {
 	}
 	defer h.let(order{Do: doGo}) // whatever goes wrong
 	t.desk.arm("", limit)
+	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !h.canGoBack() {
+		// Not one connection has moved while the new process was on probation.
+		t.probation = false
+		if t.cell.want(t.probation) == nil {
+			return notPossibleError("connections move after the probation only")
+		}
+	}
 	return t.inject(h)
 }
 

@@ -59,14 +59,14 @@ func crews(own bool, get, slow load.Config) []load.Config {
 	busy, anew, idle := get, get, get
 	busy.Clients, busy.Think = 2, thinking
 	anew.Fresh, anew.Think = 3, connecting
-	idle.Clients, idle.Think = 6, idling
+	idle.Clients, idle.Think = 12, idling // a share of them moves in a probation
 	slow.Clients, slow.Fresh = 1, 1
 	all := []load.Config{busy, anew, idle, slow}
 	if own {
 		all = append(all,
 			load.Config{Clients: 2, Think: thinking},
 			load.Config{Fresh: 3, Think: connecting},
-			load.Config{Clients: 4, Think: idling},
+			load.Config{Clients: 8, Think: idling},
 			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
 	}
 	return all

@@ -23,13 +23,14 @@ const (
 // trial is one cell on its way.
 type trial struct {
 	*options
-	cell    cell
-	ctx     context.Context
-	dir     string
-	path    string // of the program
-	args    []string
-	target  *target
-	pidFile string
+	cell      cell
+	probation bool // what was said can be taken back at the cell's step, or later
+	ctx       context.Context
+	dir       string
+	path      string // of the program
+	args      []string
+	target    *target
+	pidFile   string
 
 	out     *os.File
 	desk    *desk
@@ -40,7 +41,7 @@ type trial struct {
 }
 
 // newTrial prepares a directory and what differs from cell to cell.
-func (o *options) newTrial(ctx context.Context, c cell) (*trial, error) {
+func (o *options) newTrial(ctx context.Context, c cell, probation bool) (*trial, error) {
 	dir, err := os.MkdirTemp("", "gxf")
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (o *options) newTrial(ctx context.Context, c cell) (*trial, error) {
 		return nil, err
 	}
 	fill := strings.NewReplacer(portWord, strconv.Itoa(port), dirWord, dir).Replace
-	t := &trial{options: o, cell: c, ctx: ctx, dir: dir, path: o.program[0], pidFile: fill(o.pidFile)}
+	t := &trial{options: o, cell: c, probation: probation, ctx: ctx, dir: dir, path: o.program[0], pidFile: fill(o.pidFile)}
 	for _, arg := range o.program[1:] {
 		t.args = append(t.args, fill(arg))
 	}
@@ -118,11 +119,10 @@ func (t *trial) play(r *result) error {
 	if err != nil {
 		return err
 	}
-	_, _, probation := r.session.look()
 	if t.cell.fault == faultNone && r.outcome != newServes {
 		return t.unable(r.outcome)
 	}
-	if want := t.cell.want(probation); len(want) > 0 && !slices.Contains(want, r.outcome) {
+	if want := t.cell.want(t.probation); !slices.Contains(want, r.outcome) {
 		return fmt.Errorf("the outcome is %q, not %q; %v", r.outcome, want, t.began)
 	}
 	if err := t.named(pid); err != nil {

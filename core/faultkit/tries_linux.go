@@ -15,12 +15,13 @@ var errNothing = errors.New("no cell to try: -run and -short leave none, for thi
 // tryAll tries the upgrade without a fault first, which shows what the program can,
 // and then each cell that there is for it. What it finds is said as it goes.
 func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, error) {
-	first := o.try(ctx, begin)
+	first := o.try(ctx, begin, false)
 	if first.err != nil {
 		o.show(progress, first)
 		return nil, fmt.Errorf("an upgrade without a fault: %w", first.err)
 	}
 	fmt.Fprintln(progress, first)
+	_, _, probation := first.session.look()
 	cells := o.choose(first.session)
 	if len(cells) == 0 {
 		return nil, errNothing
@@ -36,7 +37,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, erro
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			r := o.try(ctx, c)
+			r := o.try(ctx, c, probation)
 			mu.Lock()
 			defer mu.Unlock()
 			m.results = append(m.results, r)
@@ -49,8 +50,8 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, erro
 }
 
 // try tries one cell.
-func (o *options) try(ctx context.Context, c cell) result {
-	t, err := o.newTrial(ctx, c)
+func (o *options) try(ctx context.Context, c cell, probation bool) result {
+	t, err := o.newTrial(ctx, c, probation)
 	if err != nil {
 		return result{cell: c, err: err}
 	}
