@@ -43,6 +43,9 @@ func playApp() {
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
 	drain := flag.Duration("drain", DefaultDrainTimeout, "")
 	prestop := flag.Duration("prestop", 0, "")
+	probation := flag.Duration("probation", 0, "")
+	share := flag.Float64("share", DefaultProbationShare, "")
+	draining := flag.Int("maxdraining", 0, "")
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
@@ -92,7 +95,7 @@ func playApp() {
 	}
 	opts := []Option{
 		WithConnectionHandoff(*handoff), WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
-		WithPreStopDelay(*prestop),
+		WithPreStopDelay(*prestop), WithProbation(*probation), WithProbationShare(*share), WithMaxDraining(*draining),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		OnPreFork(func(context.Context) error {
 			if mode() == "veto" {
@@ -172,6 +175,10 @@ func playApp() {
 			if u.Ready() == nil {
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
 					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
+				if mode() == "crashlater" {
+					time.Sleep(time.Second)
+					panic("a bug that shows late")
+				}
 			}
 		}()
 		return nil
@@ -332,6 +339,10 @@ func appHandler(u *Upgrader) *http.ServeMux {
 			_ = l.Close()
 		}
 	})
+	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, Reject(errors.New(r.FormValue("why"))))
+	})
+	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { _ = u.inherited.parent.ctl.Close() })
 	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
 		u.requestStop(stopRequest{err: errors.New("broken by the test"), now: true}) // as a failing listener does
 	})
@@ -353,6 +364,14 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		_ = http.NewResponseController(w).Flush()
 		<-Draining(r.Context())
 		fmt.Fprintln(w, "goodbye")
+	})
+	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) {
+		for {
+			if _, err := fmt.Fprintln(w, "more"); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 	})
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
 		draining := Draining(r.Context())

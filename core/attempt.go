@@ -26,6 +26,7 @@ var errTermWasAStop = because(ErrStopped, errors.New("a SIGTERM came during the 
 // attempt is one try at starting the next generation.
 type attempt struct {
 	*Upgrader
+	asked  context.Context // the request's
 	began  time.Time
 	cancel context.CancelCauseFunc
 	result chan attemptResult // room for one
@@ -45,6 +46,7 @@ type attemptResult struct {
 func (u *Upgrader) begin(ctx context.Context) *attempt {
 	a := &attempt{
 		Upgrader: u,
+		asked:    ctx,
 		began:    time.Now(),
 		result:   make(chan attemptResult, 1),
 		term:     make(chan struct{}, 1),

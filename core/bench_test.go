@@ -64,7 +64,7 @@ func serveInProcess(b *testing.B, handler http.Handler) net.Addr {
 	must(b, u.Ready())
 	b.Cleanup(func() {
 		u.requestStop(stopRequest{})
-		u.cutShort()
+		u.cutShort("test")
 		<-u.Done()
 	})
 	return ln.Addr()

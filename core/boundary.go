@@ -92,12 +92,12 @@ func (c *conn) readNext(srv *server, b []byte) (int, error) {
 	}
 	for {
 		c.wait.Store(uint32(waits))
-		if m := c.table.mover.Load(); m != nil && !c.stays {
+		if m := c.mover(); m != nil {
 			c.stopWaiting(srv)
 			if err := m.leave(c, c.description()); err == nil {
 				return 0, io.EOF
 			}
-			c.stays = true
+			c.refused = m
 			continue
 		}
 		n, err := c.waitOrRead(b)
@@ -112,6 +112,14 @@ func (c *conn) readNext(srv *server, b []byte) (int, error) {
 		}
 		return n, err
 	}
+}
+
+// mover returns what moves the connection to the next generation, or nil if it stays.
+func (c *conn) mover() *mover {
+	if m := c.table.moves(c); m != c.refused {
+		return m
+	}
+	return nil
 }
 
 func (c *conn) waitOrRead(b []byte) (int, error) {
@@ -209,7 +217,7 @@ func transport(nc net.Conn) (syscall.Conn, bool) {
 // connections over. While a chunked body is read, one byte may also be what is
 // free in the buffer, and HTTP/2 reads as many as a frame has.
 func (c *conn) isBackgroundRead() bool {
-	return c.is(connActive) && c.table.mover.Load() != nil && !c.chunked && c.http1.Load()
+	return c.is(connActive) && c.table.moves(c) != nil && !c.chunked && c.http1.Load()
 }
 
 // noteRequest: a handler is about to run for an HTTP/1 request.
@@ -252,5 +260,5 @@ func (c *conn) watch() (int, error) {
 // has been answered. In the last stretch of a drain it is not relied upon: a client
 // that always sends ahead has no boundary to move at.
 func (c *conn) movable(r *http.Request) bool {
-	return c.srv.Load() != nil && !c.stays && r.ProtoMajor == 1 && c.table.mover.Load() != nil && !c.table.late.Load()
+	return c.srv.Load() != nil && r.ProtoMajor == 1 && c.mover() != nil && !c.table.late.Load()
 }

@@ -48,6 +48,8 @@ type conn struct {
 	// srv speaks HTTP on this very connection, so that it can move; else nil.
 	srv atomic.Pointer[server]
 
+	chosen atomic.Pointer[mover] // that moves it while the rest stays; see mover.choose
+
 	state    atomic.Int32
 	begun    atomic.Bool   // a byte of the next request has been read
 	http1    atomic.Bool   // it speaks HTTP/1 and nothing else
@@ -60,9 +62,9 @@ type conn struct {
 	closed   atomic.Bool
 
 	// Of the goroutine that serves the connection.
-	chunked bool // the body of the request being answered is chunked
-	unused  bool // came without having carried a request
-	stays   bool // the next generation has refused it
+	chunked bool   // the body of the request being answered is chunked
+	unused  bool   // came without having carried a request
+	refused *mover // that could not move it
 }
 
 // RemoteAddr returns the client's address. The kernel does not know it any more of a

@@ -16,7 +16,7 @@ type connTable struct {
 	clock
 	draining <-chan struct{} // the generation's: what Draining returns
 
-	mover  atomic.Pointer[mover] // nil unless connections move to the next generation
+	mover  atomic.Pointer[mover] // nil unless connections move to the next generation; see moves
 	waking sync.Mutex            // held while the mover wakes a connection
 	drains atomic.Bool           // the drain has begun
 	late   atomic.Bool           // the last stretch of the drain
@@ -173,6 +173,15 @@ func (t *connTable) remaining() Remaining {
 		r.Requests += c.unanswered()
 	}
 	return r
+}
+
+// moves returns the mover that c is to move by, or nil.
+func (t *connTable) moves(c *conn) *mover {
+	m := t.mover.Load()
+	if m != nil && !m.all.Load() && c.chosen.Load() != m {
+		return nil
+	}
+	return m
 }
 
 // close ends the adopting of connections.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"time"
 )
@@ -23,33 +24,55 @@ const (
 	idleTick = 20 * time.Millisecond
 	// hookGrace bounds the OnDrainTimeout hooks.
 	hookGrace = 5 * time.Second
-	// closeGrace bounds closing a listener. It blocks only if another process
-	// has made the socket blocking.
+	// closeGrace bounds closing or pausing the listeners. It blocks only if another
+	// process has made a socket blocking.
 	closeGrace = time.Second
 )
 
 // sweep lets the accept loops take what is queued, and no more.
 func sweep(listeners []*listener) {
 	for _, l := range listeners {
-		if d, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
-			_ = d.SetDeadline(time.Now().Add(sweepTime))
-		}
+		l.sweep(sweepTime)
 	}
 	time.Sleep(sweepTime)
 }
 
 // closeAll closes the listeners.
 func closeAll(listeners []*listener, unlink bool) {
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
+	inTime(func() {
 		for _, l := range listeners {
 			_ = l.close(unlink)
 			l.settle()
 		}
+	})
+}
+
+// pauseAll has the listeners accept nothing until resumeAll.
+func pauseAll(listeners []*listener) {
+	paused := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool { return !l.pause() })
+	inTime(func() {
+		for _, l := range paused {
+			l.settle()
+		}
+	})
+}
+
+// resumeAll undoes pauseAll.
+func resumeAll(listeners []*listener) {
+	for _, l := range listeners {
+		l.resume()
+	}
+}
+
+// inTime runs f, and leaves it behind after closeGrace.
+func inTime(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
 	}()
 	select {
-	case <-closed:
+	case <-done:
 	case <-time.After(closeGrace):
 	}
 }
@@ -58,18 +81,18 @@ func closeAll(listeners []*listener, unlink bool) {
 // below refer to, are in docs/drain.md.
 type drainer struct {
 	*Upgrader
-	handover bool
+	replaced bool // another generation serves
 	began    time.Time
 	deadline time.Time
 }
 
 // runDrain returns when everything that was accepted has been answered, closed
 // or cut.
-func (u *Upgrader) runDrain(handover bool) error {
-	d := &drainer{Upgrader: u, handover: handover, began: time.Now()}
+func (u *Upgrader) runDrain(replaced bool) error {
+	d := &drainer{Upgrader: u, replaced: replaced, began: time.Now()}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
 	if isClosed(u.accepting) { // else nothing was accepted
-		d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", handover, "open", u.conns.remaining().String())
+		d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", replaced, "open", u.conns.remaining().String())
 	}
 	d.tell()
 	err := d.finish()
@@ -80,13 +103,22 @@ func (u *Upgrader) runDrain(handover bool) error {
 	for _, s := range u.servers { // no more are added while draining
 		_ = s.inner.Close()
 	}
-	if handover && u.seenOff != nil {
+	if before := u.before(); replaced && before != nil {
 		select {
-		case <-u.seenOff: // this generation's duty to the one before
+		case <-before: // this generation's duty to the one before
 		case <-u.cut:
 		}
 	}
 	return err
+}
+
+// before is closed when the generation before has drained or is gone. It is nil if there
+// is none, or it serves again.
+func (u *Upgrader) before() <-chan struct{} {
+	if u.seenOff == nil || isClosed(u.inherited.parent.aborted) {
+		return nil
+	}
+	return u.seenOff
 }
 
 // tell: rungs 3 and 4. Shutdown of the program's own servers runs their
@@ -114,8 +146,8 @@ func (d *drainer) finish() error {
 	tick := time.NewTicker(idleTick)
 	defer tick.Stop()
 	var before <-chan struct{} // closed when the generation before has moved its last connection here
-	if d.handover {
-		before = d.seenOff
+	if d.replaced {
+		before = d.before()
 	}
 	for !d.over() || before != nil {
 		select {
@@ -127,7 +159,7 @@ func (d *drainer) finish() error {
 		case <-deadline.C:
 			return d.cutRest("the deadline has come")
 		case <-d.cut:
-			return d.cutRest("a second stop was asked for")
+			return d.cutRest(d.cutWhy)
 		}
 	}
 	return nil
@@ -148,7 +180,7 @@ func (d *drainer) over() bool {
 // clients have until shortly before the deadline to ask, learn from the answer
 // and leave; the rest is spread over that last stretch.
 func (d *drainer) closeIdle() {
-	if !d.handover {
+	if !d.replaced {
 		linger := min(stopLinger, d.cfg.drainTimeout/2)
 		if time.Since(d.began) < linger {
 			return

@@ -33,12 +33,18 @@ var (
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")
 	// ErrNotMoved: HandOff left the connection with its caller.
 	ErrNotMoved = errors.New("gracex: the connection stays in this process")
-	// ErrAborted: the old process gave this one up and serves on.
+	// ErrAborted: the old process gave this one up and serves on, or serves again.
 	ErrAborted = errors.New("gracex: the old process aborted the upgrade")
+	// ErrRolledBack: the new process was current, on probation, and was found bad. This
+	// one serves again.
+	ErrRolledBack = errors.New("gracex: upgrade rolled back")
+	// ErrNotOnProbation: there is no old process any more that could take the service
+	// back.
+	ErrNotOnProbation = errors.New("gracex: not on probation")
 )
 
-// StartError says why the new process did not become current. The old one
-// serves on.
+// StartError says why the new process did not become current, or with ErrRolledBack
+// why it did not stay so. The old one serves.
 type StartError struct {
 	Path   string        // what was started, symlinks unresolved
 	File   string        // mode, owner and kind of the file, as far as they could be read

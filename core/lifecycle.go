@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // The requests to the goroutine that owns the lifecycle.
 type (
 	advanceRequest struct {
-		pidFile *pidfile.File // nil without one
-		paths   []func()      // remove the paths of unix sockets that are not used any more
-		again   bool          // the old process was asked for one more upgrade
-		reply   chan error
+		pidFile   *pidfile.File // nil without one
+		paths     []func()      // remove the paths of unix sockets that are not used any more
+		again     bool          // the old process was asked for one more upgrade
+		probation time.Duration // how long the old process can take the service back
+		reply     chan error
 	}
 	upgradeRequest struct {
 		ctx   context.Context
@@ -39,6 +41,11 @@ type lifecycle struct {
 	attempt *attempt          // the upgrade in progress; nil without one
 	asker   chan upgradeReply // who waits for it; nil for a signal
 	pending bool              // a signal came meanwhile: one more afterwards
+	trial   *trial            // the next generation is on probation
+
+	probation *probation      // this generation is
+	aborted   <-chan struct{} // closed when the old process takes the service back; nil without one
+	cuts      int             // how many of the older generations were asked to end
 
 	preStop  <-chan time.Time // the end of the pre-stop delay; nil without one
 	stopping bool             // a stop signal was seen: the next one is impatient
@@ -70,6 +77,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.upgrade(req)
 		case req := <-u.stops:
 			l.stop(req)
+		case req := <-u.rejects:
+			req.reply <- l.reject(req.err)
 		case sig := <-signals:
 			l.signal(sig)
 		case res := <-attempted:
@@ -80,6 +89,24 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.beginDrain(StateStopping)
 		case <-l.doubt:
 			l.doubtEnds()
+		case f := <-l.words():
+			l.heard(f)
+		case <-l.silence():
+			l.lost()
+		case <-l.trial.beats():
+			l.beatTrial()
+		case <-l.trial.ends():
+			l.trialDue()
+		case <-l.trial.givenUp():
+			l.rollBack(context.Cause(l.trial.asked))
+		case v := <-u.verdicts:
+			l.passed(v)
+		case <-l.aborted:
+			l.recalled()
+		case <-l.probation.givesUp():
+			l.settle()
+		case <-u.aging:
+			l.aged()
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -98,7 +125,28 @@ func (u *Upgrader) requestStop(req stopRequest) {
 }
 
 // cutShort ends the drain now.
-func (u *Upgrader) cutShort() { u.cutOnce.Do(func() { close(u.cut) }) }
+func (u *Upgrader) cutShort(why string) {
+	u.cutOnce.Do(func() {
+		u.cutWhy = why
+		close(u.cut)
+	})
+}
+
+// words is what the next generation says.
+func (l *lifecycle) words() <-chan wire.Frame {
+	if l.next == nil {
+		return nil
+	}
+	return l.next.talk.words
+}
+
+// silence is closed when the next generation can't be heard any more, if that matters.
+func (l *lifecycle) silence() <-chan struct{} {
+	if l.trial == nil {
+		return nil
+	}
+	return l.next.talk.silent
+}
 
 // advance makes this process the current generation.
 func (l *lifecycle) advance(req advanceRequest) error {
@@ -106,14 +154,14 @@ func (l *lifecycle) advance(req advanceRequest) error {
 		return ErrStopped
 	}
 	l.setState(StateCurrent)
-	l.committed.Store(true)
-	if l.inherited.parent != nil {
-		l.seenOff = make(chan struct{})
+	if p := l.inherited.parent; p != nil {
+		l.seenOff, l.aborted = make(chan struct{}), p.aborted
+	}
+	l.probation = &probation{paths: req.paths}
+	if req.probation == 0 {
+		l.settle()
 	}
 	close(l.accepting)
-	for _, remove := range req.paths {
-		remove()
-	}
 	if req.pidFile != nil {
 		if err := req.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
@@ -121,12 +169,13 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	}
 	args := []any{"addresses", l.listeners.addresses()}
 	if p := l.inherited.parent; p != nil {
-		args = append(args, "old_pid", p.pid(), "plain", p.plain())
+		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", req.probation)
 	}
 	l.log.Info("current", args...)
-	if req.again {
-		l.log.Info("an upgrade was asked for during the last one")
-		l.upgrade(upgradeRequest{ctx: context.Background()})
+	l.aged()
+	l.pending = req.again
+	if l.probation == nil {
+		l.upgradeAgain()
 	}
 	return nil
 }
@@ -137,11 +186,20 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	var err error
 	switch l.State() {
 	case StateCurrent:
-		l.setState(StateUpgrading)
-		l.asker = req.reply
-		l.attempt = l.begin(req.ctx)
-		return
-	case StateUpgrading:
+		if l.probation == nil {
+			l.setState(StateUpgrading)
+			l.asker = req.reply
+			l.attempt = l.begin(req.ctx)
+			return
+		}
+		if req.reply == nil {
+			// After a rollback it is the old process that has to do it.
+			_ = l.inherited.parent.say(wire.Again, nil)
+			l.pending = true
+			return
+		}
+		err = ErrInProgress
+	case StateUpgrading, StateProbation:
 		if req.reply == nil {
 			l.pending = true
 			return
@@ -190,7 +248,7 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	}
 	if l.stopping {
 		l.log.Warn("second stop signal: the drain is cut short", "signal", sig.String())
-		l.cutShort()
+		l.cutShort("a second stop was asked for")
 		return
 	}
 	l.stopping = true
@@ -236,8 +294,15 @@ func (l *lifecycle) stopNow(req stopRequest) {
 	if before >= StateDraining && (l.preStop == nil || !req.now) {
 		return
 	}
+	if l.probation != nil && l.stopOnProbation(req) {
+		return
+	}
 	cause := req.err
 	l.cause = cause
+	if l.trial != nil {
+		l.confirm() // the service is the next generation's
+		return
+	}
 	if l.attempt != nil {
 		l.attempt.cancel(ErrStopped)
 	}
@@ -260,22 +325,22 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	a, asker := l.attempt, l.asker
 	l.attempt, l.asker = nil, nil
 	a.cancel(nil)
-	reply := upgradeReply{err: res.err}
-	if reply.err == nil {
-		reply.err = l.admit(res.next)
+	err := res.err
+	if err == nil {
+		err = l.admit(res.next)
 	}
-	if reply.err == nil {
-		reply.result = l.handOver(res.next, time.Since(a.began))
+	if err == nil {
+		l.handOver(a, res.next, asker)
 	} else {
-		l.upgradeFailed(reply.err)
+		l.upgradeFailed(err)
 		if l.heldStop {
 			l.stopNow(stopRequest{})
 		}
+		if asker != nil {
+			asker <- upgradeReply{err: err} // last: who asked finds the new state
+		}
 	}
 	l.heldStop, l.doubt = false, nil
-	if asker != nil {
-		asker <- reply // last: who asked finds the new state
-	}
 }
 
 // admit reports why a new process that said ready can't take over after all: a stop
@@ -283,7 +348,7 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 func (l *lifecycle) admit(next *successor) error {
 	err := ErrStopped
 	if l.State() == StateUpgrading {
-		if !next.hungUp() {
+		if !next.vanished() {
 			return nil
 		}
 		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
@@ -295,11 +360,16 @@ func (l *lifecycle) admit(next *successor) error {
 	return err
 }
 
-// handOver leaves the service to next. The listeners are closed before it is told:
-// once it says that it is current, it alone accepts.
-func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
+// handOver leaves the service to next, on probation or for good. The listeners are
+// closed before it is told: once it says that it is current, it alone accepts.
+func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeReply) {
+	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: time.Since(a.began), Plain: next.plain}
+	if l.cfg.probation > 0 && next.tries {
+		l.beginTrial(a, next, asker, r)
+		return
+	}
 	l.next = next
-	m := l.prepareMove(next) // before anybody is told to reconnect
+	m := l.prepareMove(next, 1) // before anybody is told to reconnect
 	l.beginDrain(StateDraining)
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same. Before the
@@ -308,23 +378,38 @@ func (l *lifecycle) handOver(next *successor, took time.Duration) Result {
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}
-	if err := next.commit(l.cfg.drainTimeout, l.pending); err != nil {
+	l.tell(next, m, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending})
+	l.upgraded(r, asker)
+}
+
+// tell tells next that it is current, and lets connections move to it.
+func (l *lifecycle) tell(next *successor, m *mover, msg wire.CommitMsg) {
+	if err := next.commit(msg); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err)
+	}
+	if !next.plain {
+		go next.talk.listen(next.ctl)
 	}
 	if m != nil {
 		m.start()
 	}
-	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: took, Plain: next.plain}
+}
+
+// upgraded is the good end of an upgrade.
+func (l *lifecycle) upgraded(r Result, asker chan upgradeReply) {
+	l.aged()
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
-	return r
+	if asker != nil {
+		asker <- upgradeReply{result: r}
+	}
 }
 
 // prepareMove makes the mover, if connections can move to next.
-func (l *lifecycle) prepareMove(next *successor) *mover {
+func (l *lifecycle) prepareMove(next *successor, share float64) *mover {
 	if !l.cfg.handoff {
 		return nil
 	}
-	m := newMover(next, l.conns, l.log)
+	m := newMover(next, l.conns, share, l.log)
 	if m != nil {
 		l.conns.mover.Store(m)
 	}
@@ -342,8 +427,14 @@ func (l *lifecycle) upgradeFailed(err error) {
 	}
 	l.log.Error("upgrade failed; this process serves on", "error", err)
 	l.setState(StateCurrent)
+	l.upgradeAgain()
+}
+
+// upgradeAgain does the one upgrade more that was asked for during another one.
+func (l *lifecycle) upgradeAgain() {
 	if l.pending {
 		l.pending = false
+		l.log.Info("an upgrade was asked for during the last one")
 		l.upgrade(upgradeRequest{ctx: context.Background()})
 	}
 }
@@ -359,21 +450,21 @@ func (l *lifecycle) beginDrain(s State) {
 	l.draining.Store(true)
 	l.serverMu.Unlock()
 	l.endLife()
-	handover := s == StateDraining
+	replaced := s == StateDraining
 	listeners := l.listeners.finish()
-	if handover {
-		closeAll(listeners, false)
+	if replaced {
+		closeAll(listeners, l.next == nil)
 		l.bidFarewell()
 	}
 	drained := make(chan error, 1)
 	l.drained = drained
 	go func() {
-		if !handover {
+		if !replaced {
 			sweep(listeners)
 			closeAll(listeners, true)
 			l.bidFarewell()
 		}
-		drained <- l.runDrain(handover)
+		drained <- l.runDrain(replaced)
 	}()
 }
 
@@ -386,6 +477,7 @@ func (u *Upgrader) bidFarewell() {
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
 	if l.next != nil {
+		l.next.talk.mute()
 		l.next.drained()
 	} else if l.cfg.pidFile != "" {
 		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ type heir struct {
 func newHeir(t *testing.T, room int) (*mover, *heir) {
 	t.Helper()
 	m, h := newHeirToBe(t, room)
-	must(t, m.ctl.SetDeadline(longAgo)) // as the commit of ten seconds ago has left it
+	must(t, m.ctl.SetWriteDeadline(longAgo)) // as the commit of ten seconds ago has left it
+	go m.heir.talk.listen(m.ctl)
 	m.start()
 	t.Cleanup(m.stop)
 	return m, h
@@ -50,8 +52,8 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	draining := make(chan struct{})
 	close(draining)
 	table := newConnTable(draining)
-	next := &successor{ctl: ours, room: room, exited: make(chan struct{})}
-	m := newMover(next, table, slog.New(slog.DiscardHandler))
+	next := &successor{ctl: ours, room: room, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
+	m := newMover(next, table, 1, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
 	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}
 }
@@ -208,11 +210,11 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, h := newHeirToBe(t, 10)
-		m.heir.ctl = beforeWrite{m.ctl, func() {
+		m.heir.ctl = beforeWrite{m.ctl, sync.OnceFunc(func() { // the commit
 			go m.settle()
 			synctest.Wait()
-		}}
-		if err := m.heir.commit(time.Minute, false); err != nil {
+		})}
+		if err := m.heir.commit(wire.CommitMsg{}); err != nil {
 			t.Errorf("commit = %v", err)
 		}
 		m.start()
@@ -221,7 +223,7 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 	})
 }
 
-// beforeWrite is a control socket that something happens on before each Write.
+// beforeWrite is a control socket with something that happens before each Write.
 type beforeWrite struct {
 	net.Conn
 	happens func()
@@ -293,7 +295,12 @@ func TestSuccessorLives(t *testing.T) {
 	cmd := exec.Command("true")
 	must(t, cmd.Run())
 	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
-		n := &successor{says: pid, exited: make(chan struct{})}
+		n := &successor{process: &fake{}, exited: make(chan struct{})}
+		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
+		must(t, err)
+		f, err := wire.Read(bytes.NewReader(b))
+		must(t, err)
+		n.note(f)
 		if n.lives() != want {
 			t.Errorf("process %d lives: %v", pid, !want)
 		}

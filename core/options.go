@@ -14,6 +14,15 @@ const (
 	// DefaultReadyTimeout is how long a new process may take to become ready
 	// when WithReadyTimeout is not given.
 	DefaultReadyTimeout = 60 * time.Second
+	// DefaultProbation is how long a new process is on probation when WithProbation is
+	// not given.
+	DefaultProbation = 3 * time.Second
+	// DefaultProbationShare is the share of the kept connections that moves to a new
+	// process on probation when WithProbationShare is not given.
+	DefaultProbationShare = 0.1
+	// DefaultMaxDraining is how many generations may drain at a time when
+	// WithMaxDraining is not given.
+	DefaultMaxDraining = 3
 )
 
 // Option changes how a server is run. Every adapter takes the same ones. An
@@ -29,6 +38,9 @@ type config struct {
 	readyTimeout time.Duration
 	readyChecks  []func(context.Context) error
 	reopen       []func()
+	probation    time.Duration
+	share        float64
+	maxDraining  int
 	handoff      bool
 	pidFile      string
 	log          *slog.Logger
@@ -42,6 +54,9 @@ func newConfig(opts []Option) config {
 	c := config{
 		drainTimeout: DefaultDrainTimeout,
 		readyTimeout: DefaultReadyTimeout,
+		probation:    DefaultProbation,
+		share:        DefaultProbationShare,
+		maxDraining:  DefaultMaxDraining,
 		handoff:      true,
 		log:          slog.New(slog.DiscardHandler),
 		signals:      DefaultSignals(),
@@ -125,6 +140,41 @@ func WithReadyCheck(check func(context.Context) error) Option {
 			c.readyChecks = append(c.readyChecks, check)
 		}
 	}
+}
+
+// WithProbation sets how long this process can take the service back from the new one
+// that replaces it. In that time the new one accepts, and is current; this one keeps
+// its listeners, without accepting, and the connections that it has, but for a share
+// (WithProbationShare). If the new process ends, fails its ready checks, which are run
+// again and again, does not answer for 2 s, or rejects itself (Reject), this process
+// accepts again and Upgrade returns ErrRolledBack. What is lost then is what ran
+// inside a process that has died, and nothing otherwise. When the time is over
+// this process drains. Upgrades that are asked for meanwhile come after it.
+// Left out: DefaultProbation. Zero or less: none; the handover is final at once, as
+// it always is to a program that speaks only the plain protocol.
+func WithProbation(d time.Duration) Option {
+	return func(c *config) { c.probation = max(d, 0) }
+}
+
+// WithProbationShare sets which share of the kept plaintext HTTP/1 connections, 0 to 1,
+// moves to a new process on probation at once; the rest follows when that is over. It
+// is what gives the new process traffic where a proxy holds all connections, and what
+// a crash can hit. A share above 0 is at least one connection. Left out:
+// DefaultProbationShare.
+func WithProbationShare(share float64) Option {
+	return func(c *config) {
+		c.share = 0
+		if share > 0 { // and a number
+			c.share = min(share, 1)
+		}
+	}
+}
+
+// WithMaxDraining sets how many old generations, each a process, there may be beside
+// this one when it is current. Beyond that the oldest is cut, counted and logged, as at
+// its deadline. Left out: DefaultMaxDraining. Less than 1: any number.
+func WithMaxDraining(n int) Option {
+	return func(c *config) { c.maxDraining = n }
 }
 
 // WithConnectionHandoff says whether established connections move between this

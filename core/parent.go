@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,14 +20,18 @@ type parent struct {
 	ctl net.Conn // nil: it speaks only the plain protocol
 
 	committed chan struct{} // closed when it handed over
+	confirmed chan struct{} // closed when it can't take the service back any more
 	aborted   chan struct{} // closed when it gave this process up
 	disowned  chan struct{} // closed when ctl turned out to be another process's
 	drained   chan struct{} // closed when its drain has ended
 	gone      chan struct{} // closed when it is no more, or hung up
 
-	oldPID int            // who holds the other end of ctl
-	commit wire.CommitMsg // valid once committed
-	reason string         // valid once aborted
+	oldPID  int            // who holds the other end of ctl
+	commit  wire.CommitMsg // valid once committed
+	confirm wire.CommitMsg // valid once confirmed
+	reason  string         // valid once aborted
+
+	elders atomic.Int32 // how many generations before this one there are, by its word
 
 	adopted uint64 // connections taken over from it; of the goroutine that listens
 }
@@ -34,6 +40,7 @@ func newParent(ctl net.Conn) *parent {
 	return &parent{
 		ctl:       ctl,
 		committed: make(chan struct{}),
+		confirmed: make(chan struct{}),
 		aborted:   make(chan struct{}),
 		disowned:  make(chan struct{}),
 		drained:   make(chan struct{}),
@@ -73,6 +80,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // follow listens to what the old process says until it is gone. It runs in a
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
+	defer u.noteElders()
 	defer close(p.gone)
 	in, files := p.receiver()
 	for p.ctl != nil {
@@ -84,40 +92,74 @@ func (u *Upgrader) follow(p *parent) {
 		for _, s := range came {
 			_ = fd.Close(s) // nobody asked for it
 		}
+		if err == nil {
+			err = u.hear(p, f)
+		}
 		if err != nil {
 			if isClosed(p.disowned) {
 				break
 			}
-			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+			if !hungUp(err) {
 				u.log.Error("the old process is not understood any more", "old_pid", p.pid(), "error", err)
 			}
 			_ = p.ctl.Close() // it must not wait for an answer
 			return
 		}
-		switch f.Type {
-		case wire.Commit:
-			if !isClosed(p.committed) && f.Decode(&p.commit) == nil {
-				close(p.committed)
-			}
-		case wire.Abort:
-			var msg wire.ReasonMsg
-			if !isClosed(p.aborted) && f.Decode(&msg) == nil {
-				p.reason = msg.Reason
-				close(p.aborted)
-			}
-		case wire.Disown:
-			if !isClosed(p.disowned) {
-				close(p.disowned)
-			}
-		case wire.Moved:
-			u.reconcile(p, f)
-		case wire.Drained:
-			if !isClosed(p.drained) {
-				close(p.drained)
-			}
-		}
 	}
 	p.waitGone(u.done)
+}
+
+// hear is a word of the old process. One of a type that this version does not know is
+// nothing.
+func (u *Upgrader) hear(p *parent, f wire.Frame) error {
+	switch f.Type {
+	case wire.Commit:
+		return once(p.committed, f, &p.commit)
+	case wire.Confirm:
+		return once(p.confirmed, f, &p.confirm)
+	case wire.Abort:
+		var msg wire.ReasonMsg
+		if isClosed(p.aborted) {
+			return nil
+		}
+		if err := f.Decode(&msg); err != nil {
+			return err
+		}
+		p.reason = msg.Reason
+		close(p.aborted)
+	case wire.Disown:
+		if !isClosed(p.disowned) {
+			close(p.disowned)
+		}
+	case wire.Ping:
+		return p.say(wire.Pong, nil)
+	case wire.Elders:
+		var msg wire.EldersMsg
+		if err := f.Decode(&msg); err != nil {
+			return err
+		}
+		p.elders.Store(int32(min(max(msg.Elders, 0), math.MaxInt32)))
+		u.noteElders()
+	case wire.Moved:
+		u.reconcile(p, f)
+	case wire.Drained:
+		if !isClosed(p.drained) {
+			close(p.drained)
+		}
+	}
+	return nil
+}
+
+// once keeps a message that counts the first time, and says that it is there.
+func once(there chan struct{}, f wire.Frame, msg *wire.CommitMsg) error {
+	if isClosed(there) {
+		return nil
+	}
+	if err := f.Decode(msg); err != nil {
+		return err
+	}
+	close(there)
+	return nil
 }
 
 // receiver reads from the control socket, and returns the descriptors that came.
@@ -208,6 +250,9 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 			u.log.Debug("the old process is gone", "old_pid", p.pid())
 			return
 		case <-u.done:
+			t.Stop()
+			return
+		case <-p.aborted: // it serves again
 			t.Stop()
 			return
 		case <-t.C:

@@ -48,11 +48,11 @@ func (u *Upgrader) ready() error {
 		defer req.pidFile.Discard() // nothing is left of it after Commit
 	}
 	req.paths = u.closeUnclaimed()
-	limit, again, err := u.awaitHandover()
+	handed, err := u.awaitHandover()
 	if err != nil {
 		return err
 	}
-	req.again = again
+	req.again, req.probation = handed.Again, handed.Probation()
 	select {
 	case u.advances <- req:
 		err = <-req.reply
@@ -62,8 +62,12 @@ func (u *Upgrader) ready() error {
 	if err != nil {
 		return err
 	}
-	if p := u.inherited.parent; p != nil {
-		u.dismissParent(p, limit)
+	switch p := u.inherited.parent; {
+	case p == nil:
+	case req.probation > 0:
+		go u.standProbation(p, req.probation)
+	default:
+		u.dismissParent(p, handed.Drain())
 	}
 	return nil
 }
@@ -101,16 +105,16 @@ func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
 }
 
 // awaitHandover tells the old process that this one is ready, and waits until it
-// hands over. It returns how long the old one will drain, and whether an upgrade was
-// asked for meanwhile. Until then this process accepts nothing: what arrives waits
+// hands over, and returns how. Until then this process accepts nothing: what arrives waits
 // in the queue of the sockets that both have, and a process that is given up now
 // has nothing to lose.
-func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) {
+func (u *Upgrader) awaitHandover() (wire.CommitMsg, error) {
+	alone := wire.CommitMsg{DrainMillis: u.cfg.drainTimeout.Milliseconds()} // by our own decision
 	p := u.inherited.parent
 	if p == nil || p.plain() {
-		return u.cfg.drainTimeout, false, nil
+		return alone, nil
 	}
-	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom()}); err != nil {
+	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
 	}
 	t := time.NewTimer(parentWait)
@@ -132,16 +136,17 @@ func (u *Upgrader) awaitHandover() (limit time.Duration, again bool, err error) 
 	// after its word.
 	switch {
 	case u.life.Err() != nil:
-		return 0, false, ErrStopped
+		return alone, ErrStopped
 	case isClosed(p.committed):
-		return time.Duration(p.commit.DrainMillis) * time.Millisecond, p.commit.Again, nil
+		return p.commit, nil
 	case isClosed(p.aborted):
-		return 0, false, because(ErrAborted, errors.New(p.reason))
+		return alone, because(ErrAborted, errors.New(p.reason))
 	case isClosed(p.disowned):
-		return u.cfg.drainTimeout, false, nil
+		return alone, nil
 	}
 	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid(), "why", why)
-	return u.cfg.drainTimeout, false, nil
+	_ = p.say(wire.Settled, nil) // for when it goes on
+	return alone, nil
 }
 
 // dismissParent sees to it that the old process goes. One that speaks only the
@@ -158,6 +163,7 @@ func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
 		select {
 		case <-p.drained: // what is left of it is its main
 		case <-p.gone:
+		case <-p.aborted: // it serves again
 		}
 	}()
 }

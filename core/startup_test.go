@@ -117,7 +117,7 @@ func TestStateNames(t *testing.T) {
 		if s.String() == "unknown" {
 			t.Errorf("state %d has no name", s)
 		}
-		if want := s == StateCurrent || s == StateUpgrading; s.Serving() != want {
+		if want := s == StateCurrent || s == StateUpgrading || s == StateProbation; s.Serving() != want {
 			t.Errorf("%v.Serving() = %v", s, !want)
 		}
 	}

@@ -14,10 +14,15 @@ const (
 	// Next: StateUpgrading, StateStopping.
 	StateCurrent
 	// StateUpgrading: this process serves while the next generation starts.
-	// Next: StateDraining when that one is ready, StateCurrent when it failed,
-	// StateStopping when a stop comes first.
+	// Next: StateProbation when that one is ready, or StateDraining without a
+	// probation, StateCurrent when it failed, StateStopping when a stop comes first.
 	StateUpgrading
-	// StateDraining: the next generation serves; this one finishes what is left.
+	// StateProbation: the next generation accepts; this one serves the connections that
+	// it has, and accepts again if the next one turns out to be bad.
+	// Next: StateDraining when the probation is over, StateCurrent after a rollback.
+	StateProbation
+	// StateDraining: another generation serves, the next one or after a rollback the
+	// one before; this one finishes what is left.
 	// Next: StateStopped.
 	StateDraining
 	// StateStopping: as StateDraining, with no next generation. In the pre-stop
@@ -28,7 +33,7 @@ const (
 	StateStopped
 )
 
-var stateNames = [...]string{"none", "starting", "current", "upgrading", "draining", "stopping", "stopped"}
+var stateNames = [...]string{"none", "starting", "current", "upgrading", "probation", "draining", "stopping", "stopped"}
 
 // String returns the state as one lower-case word.
 func (s State) String() string {
@@ -38,6 +43,6 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Serving reports whether a process in this state is the one that new
-// connections should reach: what a readiness endpoint answers.
-func (s State) Serving() bool { return s == StateCurrent || s == StateUpgrading }
+// Serving reports whether a process in this state is one that a load balancer should
+// send requests to: what a readiness endpoint answers.
+func (s State) Serving() bool { return s >= StateCurrent && s <= StateProbation }

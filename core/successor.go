@@ -42,12 +42,18 @@ type successor struct {
 	process
 	path   string
 	ctl    net.Conn
+	own    *os.Process     // that said hello, if a wrapper was started; valid once it did
 	frames chan frameEvent // what it says until it is ready
+	talk   *talk           // what it says afterwards
 	plain  bool            // it speaks only the plain protocol
 	says   int             // its pid in its own words; valid once it said hello
 	room   int             // how many connections it takes; valid once it said ready
+	tries  bool            // it can be on probation; valid once it said ready
 	ready  atomic.Bool     // it said ready
 	began  time.Time
+
+	writing chan struct{} // full while a frame is written to ctl; room for one
+
 	exited chan struct{} // closed when it has ended and was reaped
 	exit   exit          // valid once exited
 	ran    time.Duration // valid once exited
@@ -74,8 +80,10 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 		process: proc, path: path, ctl: ctl, began: time.Now(),
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
-		frames: make(chan frameEvent, 8),
-		exited: make(chan struct{}),
+		frames:  make(chan frameEvent, 8),
+		talk:    newTalk(),
+		writing: make(chan struct{}, 1),
+		exited:  make(chan struct{}),
 	}
 	go n.read(spoke)
 	go func() {
@@ -109,14 +117,18 @@ func (n *successor) note(f wire.Frame) {
 	switch f.Type {
 	case wire.Hello:
 		var msg wire.HelloMsg
-		if f.Decode(&msg) == nil {
-			n.says = msg.PID
+		if f.Decode(&msg) != nil || n.own != nil {
+			return
+		}
+		n.says = msg.PID
+		if n.says > 1 && n.says != n.pid() {
+			n.own, _ = os.FindProcess(n.says) // while it is sure to be that one
 		}
 	case wire.Ready:
 		n.ready.Store(true)
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
-			n.room = msg.Room
+			n.room, n.tries = msg.Room, msg.Probation
 		}
 	}
 }
@@ -124,12 +136,18 @@ func (n *successor) note(f wire.Frame) {
 // lives reports whether the process that said hello is still there: the one that was
 // started may be a wrapper around it.
 func (n *successor) lives() bool {
-	proc, err := os.FindProcess(n.says)
-	if err != nil || n.says <= 1 {
+	if n.own == nil {
 		return !isClosed(n.exited)
 	}
-	defer func() { _ = proc.Release() }()
-	return !errors.Is(proc.Signal(syscall.Signal(0)), os.ErrProcessDone)
+	return n.own.Signal(syscall.Signal(0)) == nil
+}
+
+// send sends a signal to the new process, and to the wrapper around it if there is one.
+func (n *successor) send(sig syscall.Signal) {
+	if n.own != nil {
+		_ = n.own.Signal(sig)
+	}
+	_ = n.signal(sig)
 }
 
 func (n *successor) endsWithin(d time.Duration) bool {
@@ -163,38 +181,53 @@ func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok boo
 // another one may hold its end of the socket open, so that no end comes.
 const lastWordsWait = 100 * time.Millisecond
 
-// hungUp reports whether a process that has said ready is no more. It says nothing
-// after that, so anything that can be read from it is the end.
-func (n *successor) hungUp() bool {
+// vanished reports whether a process that has said ready is no more.
+func (n *successor) vanished() bool {
 	if n.plain {
 		return isClosed(n.exited) // it may have closed what it does not know
 	}
 	rc, err := n.ctl.(syscall.Conn).SyscallConn()
-	return isClosed(n.exited) || err != nil || fd.Pending(rc)
+	return isClosed(n.exited) || err != nil || fd.Ended(rc)
+}
+
+// say writes a frame to the new process, which may be stopped or gone. The limit is
+// for one that reads nothing, until the socket is full.
+func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	select {
+	case n.writing <- struct{}{}:
+	case <-time.After(limit):
+		return os.ErrDeadlineExceeded
+	}
+	defer func() { <-n.writing }()
+	_ = n.ctl.SetWriteDeadline(time.Now().Add(limit))
+	_, err = n.ctl.Write(b)
+	return err
 }
 
 // commit tells the new process that it is current.
-func (n *successor) commit(drain time.Duration, again bool) error {
-	_ = n.ctl.SetWriteDeadline(time.Now().Add(parentWait))
+func (n *successor) commit(msg wire.CommitMsg) error {
 	if n.plain {
 		// For whoever the program passes the control socket on to.
-		_ = wire.Write(n.ctl, wire.Disown, nil)
+		_ = n.say(wire.Disown, nil, parentWait)
 		return nil
 	}
-	return wire.Write(n.ctl, wire.Commit, wire.CommitMsg{DrainMillis: drain.Milliseconds(), Again: again})
+	return n.say(wire.Commit, msg, parentWait)
 }
 
 // abort gives the new process up, and returns when it has ended and was reaped.
 // One that has said ready, while this process was stopped, may have taken over and has
 // the time of a stop to finish what it accepted.
 func (n *successor) abort(reason string, stop time.Duration) {
-	_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
-	_ = wire.Write(n.ctl, wire.Abort, wire.ReasonMsg{Reason: reason})
-	_ = n.signal(syscall.SIGTERM)
+	_ = n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
+	n.send(syscall.SIGTERM)
 	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(stop) {
 		return
 	}
-	_ = n.signal(os.Kill)
+	n.send(syscall.SIGKILL)
 	<-n.exited
 }
 
@@ -204,17 +237,28 @@ func (n *successor) explain(err error) error {
 		return err
 	}
 	file, _ := explain(n.path, boot.launch.dir)
-	return &StartError{Path: n.path, File: file, PID: n.pid(), Exit: n.exit.text, Ran: n.ran, Err: err}
+	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
+	if isClosed(n.exited) {
+		start.Exit, start.Ran = n.exit.text, n.ran
+	}
+	return start
 }
 
 // drained tells the new process that this one's drain has ended.
 func (n *successor) drained() {
 	if !n.plain {
-		_ = n.ctl.SetWriteDeadline(time.Now().Add(time.Second))
-		_ = wire.Write(n.ctl, wire.Drained, nil) // it may be gone
+		_ = n.say(wire.Drained, nil, sayWait) // it may be gone
 	}
 }
 
+// sayWait bounds saying what is worth no wait.
+const sayWait = time.Second
+
 // release closes this process's end of the control socket: to the new one, this one
 // is gone.
-func (n *successor) release() { _ = n.ctl.Close() }
+func (n *successor) release() {
+	_ = n.ctl.Close()
+	if n.own != nil {
+		_ = n.own.Release()
+	}
+}

@@ -63,8 +63,12 @@ type Upgrader struct {
 	advances chan advanceRequest
 	upgrades chan upgradeRequest
 	stops    chan stopRequest
-	cut      chan struct{} // closed by a second stop: end the drain now
+	rejects  chan rejectRequest
+	verdicts chan verdict
+	aging    chan struct{} // a nudge when the count of older generations changes; room for one
+	cut      chan struct{} // closed to end the drain now
 	cutOnce  sync.Once
+	cutWhy   string        // valid once cut is closed
 	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its control socket stays open
@@ -112,6 +116,9 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		advances:   make(chan advanceRequest),
 		upgrades:   make(chan upgradeRequest),
 		stops:      make(chan stopRequest),
+		rejects:    make(chan rejectRequest),
+		verdicts:   make(chan verdict),
+		aging:      make(chan struct{}, 1),
 		cut:        make(chan struct{}),
 	}
 	u.conns = newConnTable(u.drain)
@@ -163,7 +170,7 @@ func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 }
 
 func (u *Upgrader) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
-	if u.State() > StateUpgrading {
+	if u.State() > StateProbation {
 		return nil, ErrStopped
 	}
 	u.inheritMu.Lock()
@@ -254,9 +261,11 @@ func (u *Upgrader) accepts() bool {
 }
 
 // Upgrade starts the program anew and hands over to it. It returns when the new
-// process is current and this one drains, or with the reason why this one serves
-// on: ErrVetoed, ErrTimeout, a *StartError, the context's error. It is refused
-// with ErrNotReady, ErrInProgress, ErrStopped or ErrUnsupported.
+// process has passed its probation and this one drains, or with the reason why this
+// one serves on: ErrVetoed, ErrTimeout, a *StartError, ErrRolledBack, the context's
+// error. The end of ctx gives the upgrade up, and on probation rolls it back. It is
+// refused with ErrNotReady, ErrInProgress (also by a process that is on probation
+// itself), ErrStopped or ErrUnsupported.
 func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 	req := upgradeRequest{ctx: ctx, reply: make(chan upgradeReply, 1)}
 	select {
@@ -279,7 +288,7 @@ func (u *Upgrader) Stop(ctx context.Context) error {
 	select {
 	case <-u.done:
 	case <-ctx.Done():
-		u.cutShort()
+		u.cutShort("the context of Stop has ended")
 		<-u.done
 	}
 	return u.err

@@ -37,7 +37,7 @@ func newTestLocked(t *testing.T, sys system, opts []Option) *Upgrader {
 	}
 	t.Cleanup(func() {
 		u.requestStop(stopRequest{})
-		u.cutShort()
+		u.cutShort("test")
 		<-u.Done()
 		inProcess.Unlock()
 	})

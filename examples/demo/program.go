@@ -13,13 +13,14 @@ import (
 // program is a server that can be upgraded. All of them have the flags -addr,
 // -pidfile and -drain, echo the request's body and say in X-Pid who answered.
 type program struct {
-	name string // in the ledger
-	pkg  string // what go build gets
-	path string // the file, once it is built
+	name string   // in the ledger
+	pkg  string   // what go build gets
+	args []string // beside the flags that all have
+	path string   // the file, once it is built
 }
 
 var (
-	ginExample  = program{name: "gracex", pkg: "github.com/gracex-go/gracex/examples/gin"}
+	ginExample  = program{name: "gracex", pkg: "github.com/gracex-go/gracex/examples/gin", args: []string{"-probation", probation.String()}}
 	usualRecipe = program{name: "usual recipe", pkg: "github.com/gracex-go/gracex/core/testdata/plain"}
 )
 

@@ -17,7 +17,9 @@ import (
 const (
 	startTimeout = 15 * time.Second
 	drainTimeout = 10 * time.Second // -drain of the programs
-	poll         = 20 * time.Millisecond
+	// Each upgrade's, shorter than the default: the demo upgrades each second.
+	probation = 300 * time.Millisecond
+	poll      = 20 * time.Millisecond
 )
 
 // service is a program that runs, in all its generations. They share a process
@@ -45,7 +47,7 @@ func start(ctx context.Context, p program) (*service, error) {
 		return nil, err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(p.path, "-addr", addr, "-pidfile", p.path+".pid", "-drain", drainTimeout.String())
+	s.cmd = exec.Command(p.path, append([]string{"-addr", addr, "-pidfile", p.path + ".pid", "-drain", drainTimeout.String()}, p.args...)...)
 	s.cmd.Env = append(os.Environ(), "GIN_MODE=release")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	ownGroup(s.cmd)

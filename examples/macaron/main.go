@@ -29,6 +29,7 @@ func main() {
 	addr := flag.String("addr", ":8080", "`address` to listen on")
 	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
 	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to finish its requests")
+	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
 	prestop := flag.Duration("prestop", 0, "how long to go on accepting after a stop signal, with /readyz at 503 already")
 	flag.Parse()
 
@@ -41,6 +42,7 @@ func main() {
 	err := macaronx.RunAddr(m, *addr,
 		core.WithPIDFile(*pidfile),
 		core.WithDrainTimeout(*drain),
+		core.WithProbation(*probation),
 		core.WithPreStopDelay(*prestop),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)

@@ -49,6 +49,8 @@ func main() {
 	addr := flag.String("addr", ":8080", "`address` to listen on")
 	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
 	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to move its clients")
+	// Without one: on probation two processes would let clients into two rooms.
+	probation := flag.Duration("probation", 0, "how long the old process can take the service back from a new one; 0 is not at all")
 	flag.Parse()
 
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -69,6 +71,7 @@ func main() {
 	},
 		core.WithPIDFile(*pidfile),
 		core.WithDrainTimeout(*drain),
+		core.WithProbation(*probation),
 		core.WithLogger(log),
 	)
 	// nil comes back after a clean stop and after a handover.

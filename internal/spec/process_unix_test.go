@@ -54,7 +54,7 @@ func play(name string) int {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := &process{
 		log:      log,
-		opts:     []core.Option{core.WithLogger(log), core.WithDrainTimeout(20 * time.Second)},
+		opts:     []core.Option{core.WithLogger(log), core.WithDrainTimeout(20 * time.Second), core.WithProbation(0)},
 		address:  os.Args[1],
 		site:     os.Getenv(siteEnv),
 		state:    os.Getenv(stateEnv),
@@ -83,6 +83,7 @@ func (p *process) say(msg string, args ...any) {
 
 // variants are what differs from one program to another besides the run method.
 var variants = map[string]func(p *process){
+	"bad": rejectsItself,
 	"cut": func(p *process) {
 		p.opts = append(p.opts, core.WithDrainTimeout(100*time.Millisecond), core.OnDrainTimeout(func(left core.Remaining) {
 			p.say("drain timeout", "left", left.Requests)

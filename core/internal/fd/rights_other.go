@@ -31,5 +31,8 @@ func Await(syscall.RawConn) (int, error) { return 0, ErrUnsupported }
 // AwaitEnd is not supported here.
 func AwaitEnd(syscall.RawConn) error { return ErrUnsupported }
 
+// Ended can't tell here.
+func Ended(syscall.RawConn) bool { return false }
+
 // Free is not known here.
 func Free() int { return 0 }

@@ -127,6 +127,17 @@ func AwaitEnd(rc syscall.RawConn) error {
 	return os.NewSyscallError("recvfrom", err)
 }
 
+// Ended reports whether the peer has closed or the connection has failed, with nothing
+// left to read.
+func Ended(rc syscall.RawConn) bool {
+	ended := false
+	err := rc.Control(func(s uintptr) {
+		n, err := peek1(s)
+		ended = n == 0 && !errors.Is(err, syscall.EAGAIN)
+	})
+	return ended || err != nil
+}
+
 // peek1 looks for a byte without taking it: 0 and no error is the end.
 func peek1(s uintptr) (int, error) {
 	var b [1]byte

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Version is the major version of the protocol. A peer that speaks another one
@@ -108,11 +109,14 @@ var names = [...]string{
 
 // String names the frame type as docs/protocol.md does.
 func (t Type) String() string {
-	if int(t) < len(names) && names[t] != "" {
+	if t.Known() {
 		return names[t]
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
+
+// Known reports whether this version of the protocol has the type.
+func (t Type) Known() bool { return int(t) < len(names) && names[t] != "" }
 
 // HelloMsg introduces the new process.
 type HelloMsg struct {
@@ -177,6 +181,14 @@ type CommitMsg struct {
 	ProbationMillis int64 `json:"probation_ms,omitempty"` // how long the old process can go back; Confirm follows
 	DrainMillis     int64 `json:"drain_ms"`               // the old process cuts what is left after this long
 	Again           bool  `json:"again"`                  // an upgrade was asked for meanwhile: do one more
+}
+
+// Drain is DrainMillis as a Duration.
+func (m CommitMsg) Drain() time.Duration { return time.Duration(m.DrainMillis) * time.Millisecond }
+
+// Probation is ProbationMillis as a Duration.
+func (m CommitMsg) Probation() time.Duration {
+	return time.Duration(m.ProbationMillis) * time.Millisecond
 }
 
 // EldersMsg counts the processes that drain.

@@ -19,6 +19,7 @@ func Contract(t *testing.T, name string) {
 	for what, check := range map[string]func(t *testing.T, name string){
 		"answers":          answers,
 		"upgrades":         upgrades,
+		"probation":        probation,
 		"pre-stop delay":   preStopDelay,
 		"drain timeout":    drainTimeout,
 		"error's status 1": ErrorEndsWithStatus1,
@@ -105,6 +106,26 @@ func upgrades(t *testing.T, name string) {
 	if log := "\n" + p.Log(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+name+": ") {
 		t.Error("a generation has ended with an error")
 	}
+}
+
+// probation kills a new process that is current and on probation. The old one serves
+// again, and what it had kept has not noticed.
+func probation(t *testing.T, _ string) {
+	p := Start(t, "-probation", "1h")
+	old := p.PID()
+	answer := p.Hold("/?d=300ms", "held")
+	p.Upgrade(syscall.SIGUSR2)
+	bad := p.PID()
+	p.isFrom(p.Ask("POST", "/", ""), 1)
+	p.Signal(syscall.SIGKILL)
+	if !p.Poll(func() bool { return p.PID() != bad }) {
+		t.Fatal("it has ended")
+	}
+	p.isFrom(p.Ask("POST", "/", ""), 0)
+	if a, err := answer(); err != nil || a.PID != strconv.Itoa(old) || p.PID() != old {
+		t.Errorf("process %d serves after %d; the held answer: %+v, %v", p.PID(), old, a, err)
+	}
+	p.Stop()
 }
 
 // preStopDelay stops with a delay that would outlast the test, and ends it by a second

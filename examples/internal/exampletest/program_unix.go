@@ -73,7 +73,7 @@ func StartFile(t *testing.T, file string, args func(addr, pidfile string) []stri
 // flags are what every example is started with. The drain takes longer than
 // anything that is under way in a test, and less than Patience.
 func flags(addr, pidfile string) []string {
-	return []string{"-addr", addr, "-pidfile", pidfile, "-drain", "40s"}
+	return []string{"-addr", addr, "-pidfile", pidfile, "-drain", "40s", "-probation", "0"}
 }
 
 // run does not wait for anything.

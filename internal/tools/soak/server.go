@@ -35,6 +35,9 @@ const (
 // drainTimeout is far longer than anything that a client asks for.
 const drainTimeout = 30 * time.Second
 
+// probation is short, so that most upgrades are not asked for during one.
+const probation = 50 * time.Millisecond
+
 var errOnPurpose = errors.New("on purpose")
 
 // server is one generation.
@@ -61,7 +64,7 @@ func serve(o options) error {
 	}
 	err := core.Run(func(u *core.Upgrader) error { return s.setUp(u, handler) },
 		core.WithLogger(slog.New(handler)), core.WithPIDFile(pidFileName),
-		core.WithReadyTimeout(o.ready), core.WithDrainTimeout(drainTimeout),
+		core.WithReadyTimeout(o.ready), core.WithDrainTimeout(drainTimeout), core.WithProbation(probation), core.WithMaxDraining(0),
 		core.WithConnectionHandoff(!s.has("reconnect")),
 		core.OnPreFork(s.preFork), core.WithReadyCheck(s.readyCheck))
 	if err != nil && s.how == "" {

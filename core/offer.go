@@ -1,0 +1,211 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// offer is one connection on its way.
+type offer struct {
+	wire.Conn
+	left   func()     // called before the answer if it has moved, or may have; nil for nothing
+	s      int        // its descriptor, open until there is an answer
+	answer chan error // room for one; nil: it has moved, or may have
+}
+
+// settle answers the offer.
+func (o *offer) settle(err error) {
+	if errors.Is(err, errNoAnswer) {
+		err = nil
+	}
+	if err == nil && o.left != nil {
+		o.left()
+	}
+	o.answer <- err
+}
+
+// maxBatch bounds the encoded size of a batch, in bytes.
+const maxBatch = wire.MaxPayload - 1<<10
+
+// size is an upper bound of what the offer takes in a frame: base64, and JSON that
+// escapes every byte.
+func (o *offer) size() int {
+	n := 200 + 6*len(o.Name) + len(o.State)*4/3
+	if o.Listener != nil {
+		n += 6 * (len(o.Listener.Network) + len(o.Listener.Address))
+	}
+	return n
+}
+
+// leave moves c to the next generation. On an error c stays, with nothing read
+// from it.
+func (m *mover) leave(c *conn, what wire.Conn) error {
+	return m.offer(c, &offer{Conn: what, left: func() { c.farewell.Store(uint32(farewellMoved)) }})
+}
+
+// offer offers a connection and returns the answer. Control keeps the descriptor
+// open, and its number from being another one's, whoever closes the connection.
+func (m *mover) offer(c syscall.Conn, o *offer) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var answer error
+	err = rc.Control(func(s uintptr) {
+		o.s, o.answer = int(s), make(chan error, 1)
+		select {
+		case m.offers <- o:
+			answer = <-o.answer
+		case <-m.done:
+			answer = m.why
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// hand sends a batch and answers each of it. An error is the end of moving.
+func (m *mover) hand(batch []*offer) error {
+	answers := make([]error, len(batch))
+	var end error
+	if m.room <= 0 {
+		fill(answers, errNoRoom)
+		m.noteFull()
+	} else if taken, err := m.exchange(batch); err != nil {
+		fill(answers, err)
+		if end = err; errors.Is(err, errNoAnswer) {
+			end, m.unsure = errStopMoving, true
+			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
+		}
+	} else {
+		m.room = taken.Room
+		for _, r := range taken.Refused {
+			if r.Conn >= 0 && r.Conn < len(answers) {
+				answers[r.Conn] = errors.New(r.Reason)
+			}
+		}
+	}
+	m.count(answers)
+	for i, o := range batch {
+		o.settle(answers[i])
+	}
+	return end
+}
+
+func (m *mover) noteFull() {
+	if !m.full {
+		m.full = true
+		m.log.Warn("the new process has no descriptors left for more connections; the rest stays and is asked to reconnect")
+	}
+}
+
+func (m *mover) count(answers []error) {
+	m.table.mu.Lock()
+	defer m.table.mu.Unlock()
+	for _, err := range answers {
+		switch {
+		case err == nil:
+			m.moved++
+			m.table.ledger.Moved++
+		case !errors.Is(err, errNoAnswer):
+			m.table.ledger.Refused++
+		}
+	}
+}
+
+func fill(answers []error, err error) {
+	for i := range answers {
+		answers[i] = err
+	}
+}
+
+// exchange sends a batch and waits for the answer.
+func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
+	msg := wire.OfferMsg{Conns: make([]wire.Conn, 0, len(batch))}
+	files := make([]int, 0, len(batch))
+	for _, o := range batch {
+		msg.Conns = append(msg.Conns, o.Conn)
+		files = append(files, o.s)
+	}
+	b, err := wire.Append(nil, wire.Offer, msg)
+	if err != nil {
+		return taken, err
+	}
+	m.heir.talk.asked.Store(true)
+	if err := m.send(b, files); err != nil {
+		return taken, m.failed(err)
+	}
+	f, err := m.awaitAnswer()
+	if err == nil {
+		err = f.Decode(&taken)
+	}
+	if errors.Is(err, wire.ErrGarbage) {
+		m.log.Error("the new process is not understood any more; what it was offered last is given up", "error", err)
+		err = errNoAnswer
+	}
+	return taken, err
+}
+
+// send writes an offer. There is no limit but stop: see awaitAnswer.
+func (m *mover) send(b []byte, files []int) error {
+	m.heir.writing <- struct{}{}
+	defer func() { <-m.heir.writing }()
+	_ = m.ctl.SetWriteDeadline(noDeadline)
+	if isClosed(m.quit) {
+		return errStopMoving
+	}
+	return fd.Send(m.ctl, b, files)
+}
+
+// awaitAnswer returns the answer to an offer. As long as the new process lives it may
+// still take what it was offered: there is no other limit than the drain's. One that
+// is not understood while the upgrade can be rolled back is about to be ended.
+func (m *mover) awaitAnswer() (wire.Frame, error) {
+	talk, silent, quit := m.heir.talk, m.heir.talk.silent, m.quit
+	poll := time.NewTicker(answerPoll)
+	defer poll.Stop()
+	var last <-chan time.Time
+	for {
+		select {
+		case f := <-talk.taken:
+			return f, nil
+		case <-silent:
+			silent = nil
+			switch {
+			case len(talk.taken) > 0:
+			case hungUp(talk.why):
+				return wire.Frame{}, errTakerGone
+			case m.all.Load():
+				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
+			}
+		case <-quit: // an answer may be on its way
+			quit, last = nil, time.After(lastWordsWait)
+		case <-last:
+			return wire.Frame{}, errNoAnswer
+		case <-poll.C:
+			if !m.heir.lives() {
+				return wire.Frame{}, errTakerGone
+			}
+		}
+	}
+}
+
+// failed says what it means that an offer could not be sent.
+func (m *mover) failed(err error) error {
+	switch {
+	case errors.Is(err, errStopMoving):
+		return err
+	case isClosed(m.quit):
+		return errNoAnswer
+	case hungUp(err):
+		return errTakerGone
+	}
+	return fmt.Errorf("control socket: %w", err)
+}

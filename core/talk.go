@@ -1,0 +1,83 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// talk is what a new process says after ready. One goroutine reads it, for whoever
+// waits for it.
+type talk struct {
+	words  chan wire.Frame // for the lifecycle
+	taken  chan wire.Frame // answers to offers, for the mover; room for the one
+	silent chan struct{}   // closed when nothing more will be heard
+	why    error           // valid once silent
+
+	ignored chan struct{} // closed when nobody takes words any more
+	ignore  sync.Once
+	asked   atomic.Bool   // an offer waits for its answer
+	pongs   atomic.Uint32 // answers to Ping
+}
+
+func newTalk() *talk {
+	return &talk{
+		words: make(chan wire.Frame), taken: make(chan wire.Frame, 1),
+		silent: make(chan struct{}), ignored: make(chan struct{}),
+	}
+}
+
+// listen hears the new process out. It runs in a goroutine of its own from the
+// handover on.
+func (t *talk) listen(ctl io.Reader) {
+	defer close(t.silent)
+	for t.why == nil {
+		f, err := wire.Read(ctl)
+		if err != nil {
+			t.why = err
+			return
+		}
+		t.why = t.heard(f)
+	}
+}
+
+// heard passes a frame on. One of a type that this version does not know is nothing.
+func (t *talk) heard(f wire.Frame) error {
+	switch f.Type {
+	case wire.Taken:
+		if !t.asked.Swap(false) {
+			return fmt.Errorf("%w: a taken frame that answers nothing", wire.ErrGarbage)
+		}
+		t.taken <- f
+		return nil
+	case wire.Pong:
+		t.pongs.Add(1)
+	case wire.Reject, wire.Settled, wire.Again, wire.Cut:
+	default:
+		if f.Type.Known() {
+			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)
+		}
+		return nil
+	}
+	select {
+	case t.words <- f:
+	case <-t.ignored:
+	}
+	return nil
+}
+
+// mute has the words that are not for the mover go nowhere.
+func (t *talk) mute() { t.ignore.Do(func() { close(t.ignored) }) }
+
+// hungUp reports whether an error of the control socket means no more than that the
+// peer is gone.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -1,0 +1,228 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+const (
+	// silenceLimit is how long a new process on probation may say nothing. It is far
+	// above what a busy machine takes to run a goroutine.
+	silenceLimit = 2 * time.Second
+	// maxBeat is the longest time between two pings.
+	maxBeat = 250 * time.Millisecond
+	// reapWait is how long after a process's last word its end may be noticed.
+	reapWait = time.Second
+)
+
+// Why a new process did not pass its probation.
+var (
+	errEndedOnProbation  = errors.New("it ended on probation")
+	errHungUpOnProbation = errors.New("it closed the control socket on probation")
+	errSilent            = fmt.Errorf("%w: it did not answer for %v on probation", ErrTimeout, silenceLimit)
+	errRejectedItself    = errors.New("it rejected itself")
+)
+
+// trial is a probation as the old process sees it: the time in which it can take the
+// service back. It is the lifecycle's.
+type trial struct {
+	asked   context.Context // the upgrade's
+	asker   chan upgradeReply
+	result  Result
+	mover   *mover        // nil if connections do not move
+	pidFile *pidfile.File // names this process again; nil without one
+
+	beat   *time.Ticker
+	most   int    // beats without an answer
+	missed int    // of them in a row. Beats are counted, not time: this process may stand still too
+	pongs  uint32 // as of the last beat
+
+	over <-chan time.Time // nil when that was
+	due  bool             // the time is over: the next answer is the last one
+}
+
+// beats, ends and givenUp are channels for the lifecycle, nil without a trial.
+
+func (t *trial) beats() <-chan time.Time {
+	if t == nil {
+		return nil
+	}
+	return t.beat.C
+}
+
+func (t *trial) ends() <-chan time.Time {
+	if t == nil {
+		return nil
+	}
+	return t.over
+}
+
+func (t *trial) givenUp() <-chan struct{} {
+	if t == nil {
+		return nil
+	}
+	return t.asked.Done()
+}
+
+// beginTrial lets next accept and keeps everything else: the listeners, which are
+// paused before next is told, and the connections but for the share.
+func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeReply, result Result) {
+	d := l.cfg.probation
+	t := &trial{asked: a.asked, asker: asker, result: result}
+	if l.cfg.pidFile != "" {
+		// Now: a disk that is full later must not be in the way back.
+		var err error
+		if t.pidFile, err = pidfile.Prepare(l.cfg.pidFile, os.Getpid()); err != nil {
+			l.log.Error("the pid file could not be restored after a rollback", "error", err)
+		}
+	}
+	l.next, l.trial = next, t
+	l.setState(StateProbation)
+	pauseAll(l.listeners.all())
+	t.mover = l.prepareMove(next, l.cfg.share)
+	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
+	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
+	every := min(maxBeat, max(d/4, time.Millisecond))
+	t.beat, t.most = time.NewTicker(every), int(silenceLimit/every)
+	t.over = time.After(d)
+}
+
+// beatTrial counts what was not answered, and asks anew.
+func (l *lifecycle) beatTrial() {
+	t := l.trial
+	if n := l.next.talk.pongs.Load(); n != t.pongs {
+		t.pongs, t.missed = n, 0
+	} else if t.missed++; t.missed > t.most {
+		l.rollBack(errSilent)
+		return
+	}
+	_ = l.next.say(wire.Ping, nil, sayWait) // its end is heard otherwise
+}
+
+// trialDue: one more answer, and the new process has passed.
+func (l *lifecycle) trialDue() {
+	l.trial.over, l.trial.due = nil, true
+	_ = l.next.say(wire.Ping, nil, sayWait)
+}
+
+// heard is a word of the new process.
+func (l *lifecycle) heard(f wire.Frame) {
+	switch {
+	case f.Type == wire.Cut:
+		l.cutOldest()
+	case l.trial == nil:
+	case f.Type == wire.Reject:
+		l.rollBack(fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason()))
+	case f.Type == wire.Settled:
+		l.log.Info("the new process ends its probation", "new_pid", l.next.pid())
+		l.confirm()
+	case f.Type == wire.Again:
+		l.pending = true
+	case f.Type == wire.Pong && l.trial.due:
+		l.confirm()
+	}
+}
+
+// lost: the new process can't be heard any more.
+func (l *lifecycle) lost() {
+	if err := l.next.talk.why; !hungUp(err) {
+		l.rollBack(fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, err))
+		return
+	}
+	l.rollBack(errEndedOnProbation)
+}
+
+func (l *lifecycle) endTrial() *trial {
+	t := l.trial
+	l.trial = nil
+	t.beat.Stop()
+	return t
+}
+
+// confirm ends the trial: there is no way back any more, and this process drains.
+func (l *lifecycle) confirm() {
+	t := l.endTrial()
+	if t.pidFile != nil {
+		t.pidFile.Discard()
+	}
+	if t.mover != nil {
+		t.mover.widen() // before anybody is told to reconnect
+	}
+	l.beginDrain(StateDraining)
+	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending}
+	if err := l.next.say(wire.Confirm, msg, parentWait); err != nil {
+		l.log.Warn("the new process was not told that its probation is over", "error", err)
+	}
+	l.upgraded(t.result, t.asker)
+}
+
+// rollBack takes the service back.
+func (l *lifecycle) rollBack(why error) {
+	t, next := l.endTrial(), l.next
+	l.next = nil
+	l.setState(StateCurrent)
+	resumeAll(l.listeners.all())
+	if t.mover != nil {
+		t.mover.retire()
+	}
+	next.talk.mute()
+	if t.pidFile != nil {
+		if err := t.pidFile.Commit(); err != nil {
+			l.log.Error("the pid file does not name this process", "error", err)
+		}
+	}
+	go func() {
+		if errors.Is(why, errEndedOnProbation) && !next.endsWithin(reapWait) {
+			why = errHungUpOnProbation
+		}
+		err := because(ErrRolledBack, next.explain(why))
+		l.log.Error("upgrade rolled back; this process serves again", "error", err)
+		if t.asker != nil {
+			t.asker <- upgradeReply{err: err}
+		}
+		next.recall(why.Error(), l.cfg.stopTime())
+		l.log.Debug("the new process is gone", "new_pid", next.pid())
+	}()
+	l.upgradeAgain()
+}
+
+// recall gives up a new process that was current, and returns when it has ended and was
+// reaped. As long as it answers it has the time of a stop to finish what it accepted.
+func (n *successor) recall(reason string, stop time.Duration) {
+	defer n.release()
+	err := n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
+	told := err == nil && !isClosed(n.talk.silent)
+	if !told {
+		n.send(syscall.SIGTERM)
+	}
+	limit := time.NewTimer(stop + killGrace)
+	defer limit.Stop()
+	beat := time.NewTicker(sayWait)
+	defer beat.Stop()
+	for missed, pongs := time.Duration(0), n.talk.pongs.Load(); missed < killGrace; {
+		select {
+		case <-n.exited:
+			return
+		case <-limit.C:
+			missed = killGrace
+		case <-beat.C:
+			switch now := n.talk.pongs.Load(); {
+			case isClosed(n.talk.silent): // nothing but the limit tells
+			case now == pongs:
+				missed += sayWait
+			default:
+				pongs, missed = now, 0
+			}
+			_ = n.say(wire.Ping, nil, sayWait)
+		}
+	}
+	n.send(syscall.SIGKILL)
+	<-n.exited
+}

@@ -1,0 +1,255 @@
+//go:build unix
+
+package core
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// onTrial says what a new process says until it is on probation.
+func (f *fake) onTrial(t *testing.T) {
+	t.Helper()
+	f.say(t, wire.Hello, nil)
+	f.say(t, wire.Ready, wire.ReadyMsg{Probation: true})
+	var msg wire.CommitMsg
+	fr := f.hear(t)
+	must(t, fr.Decode(&msg))
+	if fr.Type != wire.Commit || msg.ProbationMillis == 0 || msg.Again {
+		t.Errorf("%v %+v instead of a commit with a probation", fr.Type, msg)
+	}
+}
+
+// await reads until a frame of the type comes.
+func (f *fake) await(t *testing.T, want wire.Type) wire.Frame {
+	t.Helper()
+	for {
+		if fr := f.hear(t); fr.Type == want {
+			return fr
+		}
+	}
+}
+
+// TestTrialUnderAttack: whatever a new process on probation says wrong, or does not say,
+// the old one accepts again and ends it.
+func TestTrialUnderAttack(t *testing.T) {
+	t.Parallel()
+	raw := func(b string) func(f *fake) {
+		return func(f *fake) {
+			_, err := f.ctl.Write([]byte(b))
+			must(t, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		play func(f *fake)
+		want string
+		told bool // it hears that it is given up
+	}{
+		"truncated":           {func(f *fake) { raw("GX\x01\x0d\x00")(f); f.ctl.Close() }, "it closed the control socket", false},
+		"hung up":             {func(f *fake) { f.ctl.Close() }, "it closed the control socket", false},
+		"oversized":           {raw("GX\x01\x0d\xff\xff\xff\xff"), "a payload of 4294967295 bytes", false},
+		"garbage":             {raw("GET / HTTP/1.1\r\n\r\n"), "not a gracex frame", false},
+		"future version":      {raw("GX\x02\x0d\x00\x00\x00\x00"), "protocol version 2", false},
+		"out of order":        {func(f *fake) { f.say(t, wire.Ready, nil) }, "an unexpected ready frame", false},
+		"answer to nothing":   {func(f *fake) { f.say(t, wire.Taken, wire.TakenMsg{}) }, "a taken frame that answers nothing", false},
+		"its own role":        {func(f *fake) { f.say(t, wire.Ping, nil) }, "an unexpected ping frame", false},
+		"rejects itself":      {func(f *fake) { f.say(t, wire.Reject, wire.ReasonMsg{Reason: "bad cache"}) }, "it rejected itself: bad cache", true},
+		"rejects with no why": {func(f *fake) { f.say(t, wire.Reject, nil) }, "did not say why", true},
+		"silent":              {func(*fake) {}, "it did not answer for 2s", true},
+		"ends":                {func(f *fake) { f.ended <- "exit status 7"; f.ctl.Close() }, "it ended on probation (exit status 7", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newFake(t, func(f *fake) {
+				f.onTrial(t)
+				tt.play(f)
+				if tt.told {
+					f.await(t, wire.Abort)
+					f.ended <- "exit status 0"
+					return
+				}
+				if name != "ends" {
+					f.ended <- "signal: " + (<-f.signals).String()
+				}
+			}, WithProbation(time.Minute))
+			_, err := u.Upgrade(t.Context())
+			if !errors.Is(err, ErrRolledBack) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Upgrade = %v, want %q", err, tt.want)
+			}
+			if u.State() != StateCurrent {
+				t.Errorf("state %v", u.State())
+			}
+			u.acceptsAgain(t)
+		})
+	}
+}
+
+// acceptsAgain checks that the Upgrader's first listener accepts.
+func (u *Upgrader) acceptsAgain(t *testing.T) {
+	t.Helper()
+	l := u.listeners.all()[0]
+	c, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer c.Close()
+	nc, err := l.Accept()
+	must(t, err)
+	must(t, nc.Close())
+}
+
+// TestTrialPasses: an answer after its time is what a probation is passed by, or the
+// new process's own word. What this version does not know is nothing.
+func TestTrialPasses(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(f *fake){
+		"answers": func(f *fake) {
+			f.say(t, 200, nil)
+			for {
+				switch fr := f.hear(t); fr.Type {
+				case wire.Ping:
+					f.say(t, wire.Pong, nil)
+				case wire.Confirm:
+					return
+				default:
+					t.Errorf("it heard %v", fr.Type)
+				}
+			}
+		},
+		"settled": func(f *fake) { f.say(t, wire.Settled, nil); f.await(t, wire.Confirm) },
+		"asked again": func(f *fake) {
+			f.say(t, wire.Again, nil)
+			f.say(t, wire.Settled, nil)
+			var msg wire.CommitMsg
+			must(t, f.await(t, wire.Confirm).Decode(&msg))
+			if !msg.Again || msg.DrainMillis != 1500 {
+				t.Errorf("%+v", msg)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newFake(t, func(f *fake) {
+				f.onTrial(t)
+				if u := running.Load(); u.State() != StateProbation {
+					t.Errorf("state %v", u.State())
+				}
+				play(f)
+				must(t, f.await(t, wire.Elders).Decode(&wire.EldersMsg{}))
+				f.await(t, wire.Drained)
+				f.ended <- "fine"
+			}, WithProbation(50*time.Millisecond), WithDrainTimeout(1500*time.Millisecond))
+			if _, err := u.Upgrade(t.Context()); err != nil {
+				t.Error(err)
+			}
+			<-u.Done()
+			must(t, u.Err())
+		})
+	}
+}
+
+// TestRecall: a new process that is given up has the time of a stop, as long as it
+// answers; else it is killed.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		f.say(t, wire.Reject, nil)
+		f.await(t, wire.Abort)
+		for range 3 { // and no signal
+			f.await(t, wire.Ping)
+			f.say(t, wire.Pong, nil)
+		}
+		select {
+		case sig := <-f.signals:
+			t.Errorf("%v for a process that answers", sig)
+		default:
+		}
+		if sig := <-f.signals; sig != syscall.SIGKILL {
+			t.Errorf("%v", sig)
+		}
+		f.ended <- "signal: killed"
+	}, WithProbation(time.Minute))
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("Upgrade = %v", err)
+	}
+}
+
+// TestOldProcessAttacks: whatever the old process says wrong, the new one serves, or
+// goes when it is told.
+func TestOldProcessAttacks(t *testing.T) {
+	t.Parallel()
+	commit := func(o *oldProcess) { o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}) }
+	for name, tt := range map[string]struct {
+		play    func(o *oldProcess)
+		recalls bool
+	}{
+		"commit that is none":  {func(o *oldProcess) { o.says(wire.Commit, "what?") }, false},
+		"confirm before all":   {func(o *oldProcess) { o.says(wire.Confirm, wire.CommitMsg{}); commit(o) }, false},
+		"confirm that is none": {func(o *oldProcess) { commit(o); o.says(wire.Confirm, "what?") }, false},
+		"confirm twice": {func(o *oldProcess) {
+			commit(o)
+			for range 2 {
+				o.says(wire.Confirm, wire.CommitMsg{DrainMillis: 1000})
+			}
+		}, false},
+		"elders that are none": {func(o *oldProcess) { commit(o); o.says(wire.Elders, "what?") }, false},
+		"elders below zero":    {func(o *oldProcess) { commit(o); o.says(wire.Elders, wire.EldersMsg{Elders: -1 << 40}) }, false},
+		"its own role":         {func(o *oldProcess) { commit(o); o.says(wire.Pong, nil); o.says(wire.Taken, nil); o.says(200, nil) }, false},
+		"oversized":            {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01\x0c\xff\xff\xff\xff")) }, false},
+		"future version":       {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x02\x0c\x00\x00\x00\x00")) }, false},
+		"truncated":            {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01")); o.ctl.Close() }, false},
+		"abort":                {func(o *oldProcess) { commit(o); o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"}) }, true},
+		"abort twice": {func(o *oldProcess) {
+			commit(o)
+			for range 2 {
+				o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"})
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, old := newChild(t, WithDrainTimeout(time.Second))
+			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			must(t, err)
+			must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
+			go func() {
+				old.hears(wire.Ready)
+				tt.play(old)
+				_, _ = io.Copy(io.Discard, old.ctl)
+			}()
+			must(t, u.Ready())
+			if tt.recalls {
+				<-u.Done()
+				if err := u.Err(); !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), "bad") {
+					t.Errorf("Err = %v", err)
+				}
+				return
+			}
+			resp, err := http.Get("http://" + ln.Addr().String())
+			must(t, err)
+			must(t, resp.Body.Close())
+			if u.State() != StateCurrent {
+				t.Errorf("state %v", u.State())
+			}
+		})
+	}
+}
+
+// TestPong: the new process answers as long as it lives.
+func TestPong(t *testing.T) {
+	t.Parallel()
+	u, old := newChild(t)
+	go func() { _ = u.Ready() }()
+	old.hears(wire.Ready)
+	old.says(wire.Commit, wire.CommitMsg{ProbationMillis: 60000})
+	for range 100 {
+		old.says(wire.Ping, nil)
+		old.hears(wire.Pong)
+	}
+	old.says(wire.Abort, wire.ReasonMsg{Reason: "bad"})
+	<-u.Done()
+}

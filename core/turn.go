@@ -1,0 +1,71 @@
+package core
+
+import (
+	"sync"
+	"time"
+)
+
+// deadliner is a listener whose Accept can be ended.
+type deadliner interface{ SetDeadline(time.Time) error }
+
+// sweep ends Accept for good after d: it takes what is queued, and no more.
+func (l *listener) sweep(d time.Duration) {
+	if dl, ok := l.Listener.(deadliner); ok {
+		l.swept.Store(true)
+		_ = dl.SetDeadline(time.Now().Add(d))
+	}
+}
+
+// pause has Accept wait until resume, and reports whether it can.
+func (l *listener) pause() bool {
+	dl, ok := l.Listener.(deadliner)
+	if ok {
+		l.turn.pass()
+		_ = dl.SetDeadline(longAgo)
+	}
+	return ok
+}
+
+// resume undoes pause.
+func (l *listener) resume() {
+	if dl, ok := l.Listener.(deadliner); ok {
+		_ = dl.SetDeadline(noDeadline)
+		l.turn.take()
+	}
+}
+
+// turn says whether it is this process's turn to accept. The zero turn is.
+type turn struct {
+	mu   sync.Mutex
+	next chan struct{} // closed when it comes; nil if it is now
+}
+
+// comes returns a channel that is closed when it is this process's turn.
+func (t *turn) comes() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		return always
+	}
+	return t.next
+}
+
+func (t *turn) pass() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		t.next = make(chan struct{})
+	}
+}
+
+func (t *turn) take() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next != nil {
+		close(t.next)
+		t.next = nil
+	}
+}
+
+// always is closed.
+var always = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
