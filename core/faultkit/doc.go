@@ -17,8 +17,9 @@
 // program it starts, and passes each frame of the handover on, descriptors
 // included. Before a frame goes on, the kit is asked. So the fault comes while the
 // frame is in the shim's hands: said by the one, and not yet heard by the other.
-// The program under test is not changed and knows nothing of it; a wrapper between
-// the two processes is something that the protocol allows.
+// The program under test is not changed and knows nothing of it: to the old process
+// the shim is the new one, and to the new one the protocol allows for a wrapper between
+// the two.
 //
 // # Roles
 //

@@ -19,12 +19,16 @@ func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err erro
 }
 
 // relay passes on what comes from one side, until it hangs up or is not understood.
-// The other side is left with a closed socket then.
+// The other side is left with a closed socket then. To the old process this one is the
+// new process: it gets what signals there are, and passes each of them on once.
 func (s *shim) relay(from side, src, dst *net.UnixConn) {
 	defer func() { _ = dst.Close() }()
 	in := fd.NewReceiver(src)
 	for {
 		f, raw, files, err := readFrame(in)
+		if err == nil && f.Type == wire.Hello {
+			raw, err = wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
+		}
 		if err == nil {
 			err = s.pass(report{At: atRead, Shim: os.Getpid(), Child: s.child, From: from, Frame: f.Type, Probation: onTrial(f)}, dst, raw, files)
 		}

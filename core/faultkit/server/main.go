@@ -19,6 +19,7 @@ import (
 const (
 	readyTimeout = 3 * time.Second
 	drainTimeout = 10 * time.Second
+	probation    = 1500 * time.Millisecond
 )
 
 func main() {
@@ -28,7 +29,7 @@ func main() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	err := core.ListenAndServe(*addr, http.HandlerFunc(echo),
 		core.WithLogger(log), core.WithPIDFile(*pidFile),
-		core.WithReadyTimeout(readyTimeout), core.WithDrainTimeout(drainTimeout))
+		core.WithReadyTimeout(readyTimeout), core.WithDrainTimeout(drainTimeout), core.WithProbation(probation))
 	if err != nil {
 		log.Error("the server has failed", "error", err)
 		os.Exit(1)
