@@ -11,6 +11,9 @@ BENCH ?= .
 # How long a soak takes.
 SOAK ?= 30m
 
+# Which cells of the fault matrix, as "step/fault".
+FAULTS ?= .
+
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.
 CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
@@ -45,6 +48,10 @@ bench: ## run the benchmarks; BENCH=regexp chooses
 .PHONY: soak
 soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how long
 	$(GO) run ./internal/tools/soak -for $(SOAK)
+
+.PHONY: faults
+faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
+	$(GO) run ./core/faultkit -race -v -run '$(FAULTS)'
 
 .PHONY: fmt-check
 fmt-check: ## list the files that gofmt would change, and fail if there are any

@@ -73,7 +73,7 @@ func (c *client) once() (s Sample) {
 		c.conn, s.Dialed = conn, true
 		c.dials++
 	}
-	s.Reused, c.conn.used = c.conn.used, true
+	s.Reused, c.conn.used, s.Local = c.conn.used, true, c.conn.LocalAddr()
 	if err := c.conn.SetDeadline(deadline); err != nil {
 		fail(Broken, err)
 		return s

@@ -39,6 +39,12 @@ type Config struct {
 	// Path is the request target with its query, empty is "/".
 	Path string
 
+	// Any takes every complete answer with a status below 500 for a good one: for a
+	// server that does not do what the package comment asks of a handler. No body
+	// and no tag is sent, whatever the other fields say, so an answer that belongs
+	// to another request is not seen. False wants the request's own answer.
+	Any bool
+
 	// BodySize is the length of each body in bytes, zero is DefaultBodySize. A
 	// body is never shorter than the tag that makes it unique, some 60 bytes.
 	BodySize int
@@ -60,6 +66,10 @@ type Config struct {
 	// size, with Chunked each a chunk, and this long a pause between two. Zero
 	// writes it at once. Seven pauses have to fit into Timeout.
 	BodyPause time.Duration
+
+	// HeadPause makes a slow client: the header is written in two pieces, and this
+	// long a pause between them. Zero writes it at once.
+	HeadPause time.Duration
 
 	// Status is the status that the answers have to have, zero is 200. To make
 	// the server give it is Path's business.
@@ -86,6 +96,7 @@ type Sample struct {
 	Client  int           // counted from 0, those that keep their connection first
 	Dialed  bool          // a connection was established for this request
 	Reused  bool          // the connection had carried a request before
+	Local   net.Addr      // the client's end of the connection; nil if none was established
 	Server  Server        // who answered; empty for a failure before the header
 	Err     error         // a *RequestError, or nil
 }
@@ -105,6 +116,7 @@ func (c Config) withDefaults() Config {
 	if c.BodySize == 0 {
 		c.BodySize = DefaultBodySize
 	}
+	c.NoBody = c.NoBody || c.Any
 	c.Chunked = c.Chunked || c.Trailer
 	if c.NoBody {
 		c.Chunked, c.Trailer, c.Expect, c.BodyPause = false, false, false, 0

@@ -68,6 +68,9 @@ func (c *conn) exchange(q *request, deadline time.Time) (who Server, closing boo
 	if err != nil {
 		return who, true, reason, err
 	}
+	if q.lenient {
+		return c.skip(a)
+	}
 	want, n := q.wanted(), 0
 	for err == nil && n < len(q.buf) {
 		end := len(q.buf)
@@ -94,15 +97,36 @@ func (c *conn) exchange(q *request, deadline time.Time) (who Server, closing boo
 	return a.who, a.closes, "", nil
 }
 
+// skip reads the rest of an answer that may say what it will.
+func (c *conn) skip(a answer) (who Server, closing bool, reason Reason, err error) {
+	n, err := io.Copy(io.Discard, a.body)
+	switch {
+	case err != nil:
+		return a.who, true, reasonOf(err, Truncated), fmt.Errorf("read the body, %d bytes so far: %w", n, cause(err))
+	case a.status >= http.StatusInternalServerError:
+		return a.who, true, statusReason(a.status), errors.New("the server has failed")
+	case c.r.Buffered() > 0:
+		return a.who, true, Surplus, fmt.Errorf("%d bytes", c.r.Buffered())
+	}
+	return a.who, a.closes, "", nil
+}
+
 // send writes one request. That is one write, unless the body has to wait for
 // the server or to be slow. A server that is named has answered too early.
 func (c *conn) send(q *request, deadline time.Time) (Server, Reason, error) {
 	from := 0
-	if q.expect {
-		from = q.bodyAt
+	if q.headPause > 0 {
+		from = q.bodyAt / 2
 		if _, err := c.Write(q.wire[:from]); err != nil {
 			return c.unsent(q, err)
 		}
+		time.Sleep(min(q.headPause, time.Until(deadline)))
+	}
+	if q.expect {
+		if _, err := c.Write(q.wire[from:q.bodyAt]); err != nil {
+			return c.unsent(q, err)
+		}
+		from = q.bodyAt
 		a, reason, err := c.header(q)
 		switch {
 		case err != nil:

@@ -174,3 +174,45 @@ func TestTimeoutEndsAPause(t *testing.T) {
 		}
 	})
 }
+
+// TestAny: with Any what the answer says does not matter, and whether it is whole does.
+func TestAny(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answer string
+		want   Reason
+	}{
+		"page":      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", ""},
+		"not found": {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ""},
+		"error":     {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "status 503"},
+		"cut":       {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", Truncated},
+		"twice":     {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello", Surplus},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := runFor(t, Config{Addr: serve(t, hijacked(tt.answer)), Any: true, Method: http.MethodGet, Fresh: 1}, 4)
+			if tt.want != "" {
+				wantFailures(t, r, tt.want)
+			} else if r.Failed > 0 {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// TestHeadPause: the server has half of a header for as long as that.
+func TestHeadPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const pause = time.Second
+		began := time.Now()
+		far, sample := piped(t, Config{Any: true, Method: http.MethodGet, HeadPause: pause})
+		if _, err := http.ReadRequest(bufio.NewReader(far)); err != nil || time.Since(began) != pause {
+			t.Errorf("the header came after %v: %v", time.Since(began), err)
+		}
+		io.WriteString(far, "HTTP/1.1 204 No Content\r\n\r\n")
+		if s := <-sample; s.Err != nil || s.Local == nil {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -24,17 +24,19 @@ const (
 // request is what one client puts on the wire, again and again, with a tag that
 // is another each time.
 type request struct {
-	client int
-	nonce  uint64        // keeps tags apart that two runs send to one server
-	asked  *http.Request // tells http.ReadResponse the method
-	status int           // of the answer
-	echoed bool          // the answer has the request's body, otherwise none
-	tagged bool          // the tag is in the header, and in the answer's
+	client  int
+	nonce   uint64        // keeps tags apart that two runs send to one server
+	asked   *http.Request // tells http.ReadResponse the method
+	status  int           // of the answer
+	echoed  bool          // the answer has the request's body, otherwise none
+	tagged  bool          // the tag is in the header, and in the answer's
+	lenient bool          // every complete answer will do that is no error of the server
 
 	pieces           int // that the body is cut into
 	chunked, trailer bool
 	expect           bool
 	pause            time.Duration // between two pieces
+	headPause        time.Duration // between the two pieces of the header; zero: it is in one
 
 	head []byte // the request line and the fields that never change
 	body []byte // the tag, and what brings it to its length; empty without a body
@@ -51,8 +53,9 @@ func newRequest(cfg *Config, client int, fresh bool) *request {
 		client: client, nonce: rand.Uint64(), asked: &http.Request{Method: cfg.Method},
 		status: cfg.Status, echoed: answerHasBody(cfg.Method, cfg.Status),
 		pieces: 1, chunked: cfg.Chunked, trailer: cfg.Trailer, expect: cfg.Expect, pause: cfg.BodyPause,
+		lenient: cfg.Any, headPause: cfg.HeadPause,
 	}
-	q.tagged = cfg.NoBody || !q.echoed
+	q.tagged = (cfg.NoBody || !q.echoed) && !q.lenient
 	if q.chunked || q.pause > 0 {
 		q.pieces = bodyPieces
 	}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestShort is the short form, on the kit's own server: built with the race detector if
+// this test is. Every fault at every step is "make faults".
+func TestShort(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	args := []string{"-short", "-v", "-parallel", "3"}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	var out, progress bytes.Buffer
+	if err := run(t.Context(), args, &out, &progress); err != nil {
+		t.Errorf("%v\n%s", err, &progress)
+	}
+	for _, want := range []string{"begin/none", "0 lost, "} {
+		if !strings.Contains(progress.String(), want) {
+			t.Errorf("no %q in\n%s", want, &progress)
+		}
+	}
+	t.Logf("\n%s", &out)
+}
+
+// TestBadPrograms: what is wrong is said, with what to do about it.
+func TestBadPrograms(t *testing.T) {
+	t.Parallel()
+	plain := filepath.Join(t.TempDir(), "plain")
+	if out, err := exec.Command("go", "build", "-o", plain, "../testdata/plain").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const at = "http://127.0.0.1:" + portWord + "/"
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"exits":    {[]string{"-url", at, "sh", "-c", "echo no database >&2; exit 7"}, "ended at once (exit status 7); its last words: no database"},
+		"is deaf":  {[]string{"-bound", "1s", "-url", at, "sleep", "60"}, "does the program listen there?"},
+		"is plain": {[]string{"-url", at, plain, "-addr", "127.0.0.1:" + portWord}, "it does not speak the protocol: no hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if err := run(t.Context(), tt.args, &out, &out); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v\n%s", err, &out)
+			}
+		})
+	}
+}
+
+// TestInterrupted: a kit that is interrupted says so, and no cell is left.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(time.Second, cancel)
+	var out bytes.Buffer
+	args := []string{"-url", "http://127.0.0.1:" + portWord + "/", "sleep", "60"}
+	if err := run(ctx, args, &out, &out); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}

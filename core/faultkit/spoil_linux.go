@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+const (
+	sigKill = syscall.SIGKILL
+	// startFiles is a limit that lets a process have what it inherits and nothing else.
+	startFiles = 3
+	// noFiles is a limit below every descriptor that a program opens. Those that it
+	// has stay open.
+	noFiles = 3
+)
+
+// notPossibleError is why a cell can't be tried on this machine.
+type notPossibleError string
+
+func (e notPossibleError) Error() string { return "not possible here: " + string(e) }
+
+// deployed is the path that an upgrade starts.
+func (t *trial) deployed() string { return filepath.Join(t.dir, progName) }
+
+// deploy puts the shim there. By rename, so that there always is something.
+func (t *trial) deploy() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	next := t.deployed() + ".next"
+	return errors.Join(os.Symlink(self, next), os.Rename(next, t.deployed()))
+}
+
+// replace puts something else there.
+func (t *trial) replace(content string) error {
+	next := t.deployed() + ".next"
+	return errors.Join(os.WriteFile(next, []byte(content), 0o755), os.Rename(next, t.deployed()))
+}
+
+// spoil does what is wrong from the beginning, and returns what puts it right.
+func (t *trial) spoil() (undo func() error, err error) {
+	switch t.cell.fault {
+	case faultNone:
+		return nil, nil
+	case faultDeleted:
+		return t.deploy, os.Remove(t.deployed())
+	case faultNoProgram:
+		return t.deploy, t.replace(strings.Repeat("no program ", 100))
+	case faultScript:
+		return t.deploy, t.replace("#!/bin/sh\necho 'the configuration is wrong' >&2\nexit 3\n")
+	case faultDisk:
+		return t.fillDisk()
+	case faultFilesOld:
+		return limitFiles(t.first)
+	}
+	return nil, fmt.Errorf("there is no way to begin with %s", t.cell.fault)
+}
+
+// starve takes the descriptors from a process for a while, in which the session goes on.
+func (t *trial) starve(h *hold, pid int) error {
+	undo, err := limitFiles(pid)
+	if err != nil {
+		return err
+	}
+	h.let(order{Do: doGo})
+	return errors.Join(t.pause(shortageTime), undo())
+}
+
+// limitFiles lets a process open nothing more, until undo.
+func limitFiles(pid int) (undo func() error, err error) {
+	var was syscall.Rlimit
+	if err := prlimit(pid, nil, &was); err != nil {
+		return nil, err
+	}
+	now := syscall.Rlimit{Cur: noFiles, Max: was.Max}
+	return func() error { return prlimit(pid, &was, nil) }, prlimit(pid, &now, nil)
+}
+
+// prlimit is prlimit(2) on RLIMIT_NOFILE, which package syscall has no function for.
+func prlimit(pid int, set, get *syscall.Rlimit) error {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_NOFILE,
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("prlimit of process %d: %w", pid, errno)
+	}
+	return nil
+}
+
+// ownDisk has the first generation started by the launcher, with a small file system
+// of its own where its pid file is. It returns what to start.
+func (t *trial) ownDisk(attr *os.ProcAttr) (path string, err error) {
+	dir := filepath.Dir(t.pidFile)
+	if rel, err := filepath.Rel(filepath.Join(t.dir, runDir), dir); err != nil || strings.HasPrefix(rel, "..") {
+		return "", notPossibleError("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
+	}
+	if path, err = os.Executable(); err != nil {
+		return "", err
+	}
+	attr.Sys.Cloneflags = syscall.CLONE_NEWNS
+	if uid := os.Getuid(); uid != 0 {
+		// Root in a user namespace may mount; anybody else there may not, after exec.
+		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	attr.Env, err = launchPlan{Program: t.path, Mount: dir}.environ(attr.Env)
+	return path, err
+}
+
+// fillDisk fills the file system of the pid file.
+func (t *trial) fillDisk() (undo func() error, err error) {
+	path := fmt.Sprintf("/proc/%d/root%s/fill", t.first, filepath.Dir(t.pidFile))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_SYNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	block := make([]byte, 512)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return func() error { return os.Remove(path) }, nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import "slices"
+
+// cell is one upgrade to try: a fault at a step.
+type cell struct {
+	step  step
+	fault fault
+	// final is what has to come of it where a commit is the last word, trial where
+	// the new process is on probation then. Without any there is no such cell.
+	final, trial verdicts
+	why          string // where it does not speak for itself
+	short        bool   // it is of the short form
+}
+
+func (c cell) String() string { return string(c.step) + "/" + string(c.fault) }
+
+// want is what has to come of it.
+func (c cell) want(probation bool) verdicts {
+	if probation {
+		return c.trial
+	}
+	return c.final
+}
+
+var (
+	old      = verdicts{oldServes}
+	fresh    = verdicts{newServes}
+	back     = verdicts{rolledBack}
+	either   = verdicts{oldServes, newServes}
+	unsure   = verdicts{newServes, rolledBack}
+	whatever = verdicts{oldServes, newServes, rolledBack}
+	noCell   verdicts
+)
+
+// Why an outcome is right.
+const (
+	whyTakeover  = "the new process becomes current when it is ready"
+	whyReadyTime = "by the ready timeout, whose end either comes while it stands still or does not"
+	whyFound     = "the old process finds ready when it goes on, and hands over, even after its own timeout"
+	whyGaveUp    = "the new process waits 10 s for commit and then takes over; the old one finds ready when it goes on, and drains"
+	whyHungUp    = "to the old process the new one has ended, and to the new one the old one; the old one ends what it has started"
+	whyTrial     = "a new process on probation that does not answer has failed"
+	whyFinal     = "there is no way back: the old process drains, with or without a word from the other"
+	whyWoke      = "none of them has hung; who looks at the clock first may think so"
+	whyOwner     = "what is not answered for stays with the old process"
+)
+
+// begin is the upgrade without a fault, which has to go well before anything else is
+// tried.
+var begin = cell{stepBegin, faultNone, fresh, fresh, "", true}
+
+// table lists the cells. The end of the new process after there is no way back is the
+// end of the service, as that of any process is: it is not in the table.
+var table = []cell{
+	begin,
+	{stepBegin, faultFilesOld, old, old, "nothing can be started", false},
+	{stepBegin, faultDisk, old, old, "the new process prepares its pid file before it says ready", true},
+	{stepBegin, faultDeleted, old, old, "", false},
+	{stepBegin, faultNoProgram, old, old, "", false},
+	{stepBegin, faultScript, old, old, "", false},
+
+	{stepStart, faultKillOld, fresh, fresh, whyTakeover, false},
+	{stepStart, faultKillNew, old, old, "", false},
+	{stepStart, faultStopOld, fresh, fresh, whyFound, false},
+	{stepStart, faultLongStopOld, fresh, fresh, whyGaveUp, false},
+	{stepStart, faultStopNew, either, either, whyReadyTime, false},
+	{stepStart, faultSuspend, either, either, whyReadyTime, false},
+	{stepStart, faultFilesNew, old, old, "the program can't even start", false},
+	{stepStart, faultSlow, fresh, fresh, "", false},
+
+	{stepHello, faultKillOld, fresh, fresh, whyTakeover, false},
+	{stepHello, faultKillNew, old, old, "", false},
+	{stepHello, faultStopOld, fresh, fresh, whyFound, false},
+	{stepHello, faultStopNew, either, whatever, "it may have said ready before it stood still; else " + whyReadyTime, false},
+	{stepHello, faultSuspend, either, either, whyReadyTime, false},
+	{stepHello, faultCut, old, old, whyHungUp, false},
+	{stepHello, faultTruncate, old, old, whyHungUp, false},
+	{stepHello, faultGarbage, old, old, "", true},
+
+	{stepReady, faultKillOld, fresh, fresh, whyTakeover, true},
+	{stepReady, faultKillNew, old, old, "ready has come, and its sender is not there any more: the old process looks once more", true},
+	{stepReady, faultStopOld, fresh, fresh, whyFound, false},
+	{stepReady, faultLongStopOld, fresh, fresh, whyGaveUp, false},
+	{stepReady, faultStopNew, fresh, back, whyTrial, false},
+	{stepReady, faultSuspend, either, either, whyReadyTime, false},
+	{stepReady, faultCut, old, old, whyHungUp, false},
+	{stepReady, faultTruncate, old, old, whyHungUp, false},
+	{stepReady, faultGarbage, old, old, "", false},
+	{stepReady, faultFilesOld, fresh, fresh, "a handover opens nothing", false},
+
+	{stepCommit, faultKillOld, fresh, fresh, "", true},
+	{stepCommit, faultKillNew, noCell, back, whyTrial, true},
+	{stepCommit, faultStopOld, fresh, fresh, "what was said holds", false},
+	{stepCommit, faultStopNew, fresh, back, whyTrial, false},
+	{stepCommit, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepCommit, faultCut, fresh, back, "the new process takes the old one for dead, and the old one the new one", false},
+	{stepCommit, faultTruncate, fresh, back, "the same", false},
+	{stepCommit, faultGarbage, fresh, back, "the new process closes what it does not understand", false},
+
+	{stepProbation, faultKillOld, noCell, fresh, "", false},
+	{stepProbation, faultKillNew, noCell, back, whyTrial, true},
+	{stepProbation, faultStopOld, noCell, unsure, whyWoke, false},
+	{stepProbation, faultStopNew, noCell, back, whyTrial, true},
+	{stepProbation, faultSuspend, noCell, unsure, whyWoke, false},
+	{stepProbation, faultCut, noCell, back, whyTrial, false},
+	{stepProbation, faultTruncate, noCell, back, whyTrial, false},
+	{stepProbation, faultGarbage, noCell, back, whyTrial, false},
+
+	{stepOffer, faultKillOld, fresh, fresh, "what was on its way is the new process's", true},
+	{stepOffer, faultKillNew, noCell, back, whyTrial, false},
+	{stepOffer, faultStopOld, fresh, unsure, whyWoke, false},
+	{stepOffer, faultStopNew, fresh, back, whyTrial, false},
+	{stepOffer, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepOffer, faultCut, fresh, back, whyOwner, false},
+	{stepOffer, faultTruncate, fresh, back, whyOwner, false},
+	{stepOffer, faultGarbage, fresh, back, "the new process closes the control socket, and takes nothing", false},
+	{stepOffer, faultFilesNew, fresh, fresh, "the kernel drops the descriptors; " + whyOwner, false},
+
+	{stepTaken, faultKillOld, fresh, fresh, "", false},
+	{stepTaken, faultKillNew, noCell, back, "what it had taken dies with it", false},
+	{stepTaken, faultStopOld, fresh, unsure, whyWoke, false},
+	{stepTaken, faultStopNew, fresh, back, whyTrial, false},
+	{stepTaken, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepTaken, faultCut, fresh, back, "the new process has taken what the old one has no answer for", false},
+	{stepTaken, faultTruncate, fresh, back, "the same", false},
+	{stepTaken, faultGarbage, fresh, unsure, "the old process gives up what it has offered last", false},
+
+	{stepConfirm, faultKillOld, noCell, fresh, whyFinal, false},
+	{stepConfirm, faultStopOld, noCell, fresh, whyFinal, false},
+	{stepConfirm, faultStopNew, noCell, fresh, whyFinal, false},
+	{stepConfirm, faultSuspend, noCell, fresh, whyFinal, false},
+	{stepConfirm, faultCut, noCell, fresh, whyFinal, true},
+	{stepConfirm, faultTruncate, noCell, fresh, whyFinal, false},
+	{stepConfirm, faultGarbage, noCell, fresh, whyFinal, false},
+
+	{stepDrain, faultKillOld, fresh, fresh, "", true},
+	{stepDrain, faultStopOld, fresh, fresh, "", false},
+	{stepDrain, faultStopNew, fresh, fresh, whyFinal, false},
+	{stepDrain, faultSuspend, fresh, fresh, "", false},
+	{stepDrain, faultCut, fresh, fresh, whyFinal, false},
+}
+
+// choose lists the cells that the options name, for a program that has a probation or
+// not, and moves connections or not.
+func (o *options) choose(seen *session) (cells []cell) {
+	reached, _, probation := seen.look()
+	moves := slices.Contains(reached, stepOffer)
+	for _, c := range table {
+		switch {
+		case c.fault == faultNone, c.want(probation) == nil:
+		case !moves && (c.step == stepOffer || c.step == stepTaken):
+		case o.short && !c.short:
+		case o.cells != nil && !o.cells.MatchString(c.String()):
+		default:
+			cells = append(cells, c)
+		}
+	}
+	return cells
+}

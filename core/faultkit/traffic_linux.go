@@ -1,0 +1,122 @@
+package main
+
+import (
+	"maps"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+const (
+	// requestTime is longer than the longest stop, with all that follows.
+	requestTime = 40 * time.Second
+	// How long clients pause: there is to be load, and time for the processes. Those
+	// that connect anew leave a socket behind for each time, which /proc lists. Some
+	// have connections that are mostly idle.
+	thinking   = 2 * time.Millisecond
+	connecting = 15 * time.Millisecond
+	idling     = 60 * time.Millisecond
+	// uploadPause and headPause make requests that take half a second.
+	uploadPause = 70 * time.Millisecond
+	headPause   = 500 * time.Millisecond
+)
+
+// traffic is the load on one program, by clients that repeat nothing.
+type traffic struct {
+	runs []*load.Run
+
+	mu     sync.Mutex
+	failed []load.Sample
+	died   map[netip.AddrPort]bool // clients' ends of connections that a killed process had
+}
+
+// counts is what became of the requests.
+type counts struct {
+	requests int
+	died     int // of those that failed, on connections of a killed process
+	lost     []error
+}
+
+// startTraffic sets clients going. Those of the kit's own server post, and check that
+// each answer is their own.
+func startTraffic(t *target, own bool) *traffic {
+	tr := &traffic{died: map[netip.AddrPort]bool{}}
+	get := load.Config{Any: true, Method: http.MethodGet}
+	slow := load.Config{Any: true, Method: http.MethodGet, HeadPause: headPause}
+	for _, cfg := range crews(own, get, slow) {
+		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
+		cfg.Timeout, cfg.Observe = requestTime, tr.observe
+		tr.runs = append(tr.runs, load.Start(cfg))
+	}
+	return tr
+}
+
+// crews lists who asks, and how.
+func crews(own bool, get, slow load.Config) []load.Config {
+	busy, anew, idle := get, get, get
+	busy.Clients, busy.Think = 2, thinking
+	anew.Fresh, anew.Think = 3, connecting
+	idle.Clients, idle.Think = 12, idling // a share of them moves in a probation
+	slow.Clients, slow.Fresh = 1, 1
+	all := []load.Config{busy, anew, idle, slow}
+	if own {
+		all = append(all,
+			load.Config{Clients: 2, Think: thinking},
+			load.Config{Fresh: 3, Think: connecting},
+			load.Config{Clients: 8, Think: idling},
+			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
+	}
+	return all
+}
+
+func (tr *traffic) observe(s load.Sample) {
+	if s.Err == nil {
+		return
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.failed = append(tr.failed, s)
+}
+
+// excuse names connections that a process had which was killed.
+func (tr *traffic) excuse(clients map[netip.AddrPort]bool) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	maps.Copy(tr.died, clients)
+}
+
+// flowing reports whether every kind of client has had an answer.
+func (tr *traffic) flowing() bool {
+	for _, run := range tr.runs {
+		if r := run.Snapshot(); r.Requests == r.Failed {
+			return false
+		}
+	}
+	return true
+}
+
+// stop lets the clients end and counts.
+func (tr *traffic) stop() (c counts) {
+	var wg sync.WaitGroup
+	for _, run := range tr.runs {
+		wg.Go(func() { run.Stop() })
+	}
+	wg.Wait()
+	for _, run := range tr.runs {
+		c.requests += run.Stop().Requests
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, s := range tr.failed {
+		if client := endOf(s.Local); tr.died[client] {
+			delete(tr.died, client) // the next connection from this port is another one
+			c.died++
+			continue
+		}
+		c.lost = append(c.lost, s.Err)
+	}
+	return c
+}
