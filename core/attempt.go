@@ -37,7 +37,7 @@ type attempt struct {
 }
 
 type attemptResult struct {
-	next *successor // nil with an error
+	next *successor // with an error one that has ended, nil if none was started
 	err  error
 }
 
@@ -105,7 +105,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 		next.release()
 		a.listeners.restore()
-		return nil, next.explain(err)
+		return next, next.explain(err)
 	}
 	return next, nil
 }

@@ -99,6 +99,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.trialDue()
 		case <-l.trial.givenUp():
 			l.rollBack(context.Cause(l.trial.asked))
+		case gone := <-u.sentBack:
+			l.restorePIDFile(gone)
 		case v := <-u.verdicts:
 			l.passed(v)
 		case <-l.aborted:
@@ -325,14 +327,14 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	a, asker := l.attempt, l.asker
 	l.attempt, l.asker = nil, nil
 	a.cancel(nil)
-	err := res.err
+	err, gone := res.err, res.next
 	if err == nil {
-		err = l.admit(res.next)
+		err, gone = l.admit(res.next), nil
 	}
 	if err == nil {
 		l.handOver(a, res.next, asker)
 	} else {
-		l.upgradeFailed(err)
+		l.upgradeFailed(err, gone)
 		if l.heldStop {
 			l.stopNow(stopRequest{})
 		}
@@ -356,6 +358,7 @@ func (l *lifecycle) admit(next *successor) error {
 	go func() {
 		next.abort(err.Error(), l.cfg.stopTime())
 		next.release()
+		l.sendBack(next)
 	}()
 	return err
 }
@@ -419,8 +422,9 @@ func (l *lifecycle) prepareMove(next *successor, share float64) *mover {
 	return m
 }
 
-// upgradeFailed goes back to serving, as if nothing had been tried.
-func (l *lifecycle) upgradeFailed(err error) {
+// upgradeFailed goes back to serving, as if nothing had been tried. The new process, if
+// there was one that has ended, is gone.
+func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
 	}
@@ -428,8 +432,11 @@ func (l *lifecycle) upgradeFailed(err error) {
 		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
-	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	l.setState(StateCurrent)
+	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
+	if gone != nil {
+		l.restorePIDFile(gone)
+	}
 	l.upgradeAgain()
 }
 

@@ -147,12 +147,15 @@ func (n *successor) lives() bool {
 	return n.own.Signal(syscall.Signal(0)) == nil
 }
 
-// send sends a signal to the new process, and to the wrapper around it if there is one.
+// send sends a signal to the new process. A wrapper around it is killed with it, and gets
+// no other signal: many pass on what they get, and a second SIGTERM cuts a drain short.
 func (n *successor) send(sig syscall.Signal) {
 	if n.own != nil {
 		_ = n.own.Signal(sig)
 	}
-	_ = n.signal(sig)
+	if n.own == nil || sig == syscall.SIGKILL {
+		_ = n.signal(sig)
+	}
 }
 
 func (n *successor) endsWithin(d time.Duration) bool {
@@ -167,10 +170,11 @@ func (n *successor) endsWithin(d time.Duration) bool {
 // lastWords returns the frame that decides, if the process has sent one: it may
 // still be in the socket.
 func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok bool) {
-	_ = n.ctl.SetReadDeadline(time.Now().Add(lastWordsWait))
 	if frames == nil {
 		return frameEvent{}, false
 	}
+	_ = n.ctl.SetReadDeadline(time.Now().Add(lastWordsWait))
+	defer func() { _ = n.ctl.SetReadDeadline(noDeadline) }() // it may be on probation after that
 	for ev := range frames {
 		if ev.err != nil {
 			break

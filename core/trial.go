@@ -189,8 +189,32 @@ func (l *lifecycle) rollBack(why error) {
 		}
 		next.recall(why.Error(), l.cfg.stopTime())
 		l.log.Debug("the new process is gone", "new_pid", next.pid())
+		l.sendBack(next)
 	}()
 	l.upgradeAgain()
+}
+
+// sendBack tells the lifecycle that a new process which may have been current has ended.
+func (u *Upgrader) sendBack(gone *successor) {
+	select {
+	case u.sentBack <- gone:
+	case <-u.done:
+	}
+}
+
+// restorePIDFile names this process in the pid file again, after a new one that is gone,
+// which had written its own number there or removed the file with its end: it may have
+// stood still when it was given up.
+func (l *lifecycle) restorePIDFile(gone *successor) {
+	if l.cfg.pidFile == "" || l.next != nil || l.State() > StateUpgrading {
+		return
+	}
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != gone.says && pid != gone.pid() {
+		return // it is in order, or somebody else's
+	}
+	if err := pidfile.Write(l.cfg.pidFile, os.Getpid()); err != nil {
+		l.log.Error("the pid file does not name this process", "error", err)
+	}
 }
 
 // recall gives up a new process that was current, and returns when it has ended and was

@@ -64,6 +64,7 @@ type Upgrader struct {
 	upgrades chan upgradeRequest
 	stops    chan stopRequest
 	rejects  chan rejectRequest
+	sentBack chan *successor // a new process that was current, and has ended
 	verdicts chan verdict
 	aging    chan struct{} // a nudge when the count of older generations changes; room for one
 	cut      chan struct{} // closed to end the drain now
@@ -117,6 +118,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		upgrades:   make(chan upgradeRequest),
 		stops:      make(chan stopRequest),
 		rejects:    make(chan rejectRequest),
+		sentBack:   make(chan *successor),
 		verdicts:   make(chan verdict),
 		aging:      make(chan struct{}, 1),
 		cut:        make(chan struct{}),

@@ -84,7 +84,7 @@ var table = []cell{
 	{stepReady, faultLongStopOld, fresh, fresh, whyGaveUp, false},
 	{stepReady, faultStopNew, fresh, back, whyTrial, false},
 	{stepReady, faultSuspend, either, either, whyReadyTime, false},
-	{stepReady, faultCut, old, old, whyHungUp, false},
+	{stepReady, faultCut, old, old, whyHungUp, true},
 	{stepReady, faultTruncate, old, old, whyHungUp, false},
 	{stepReady, faultGarbage, old, old, "", false},
 	{stepReady, faultFilesOld, fresh, fresh, "a handover opens nothing", false},
