@@ -23,7 +23,7 @@ const (
 func (u *Upgrader) makeRoom() int {
 	free := 0
 	if u.cfg.handoff && selfTest() == nil {
-		free = fd.Free()
+		free, _, _ = fd.Free()
 		free = max(free-max(minReserve, free/reservePart), 0)
 	}
 	u.room.Store(int64(free))

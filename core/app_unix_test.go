@@ -258,7 +258,7 @@ func lowerLimit(n int) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		panic(err)
 	}
-	for free := fd.Free(); free > n; free-- {
+	for free, _, _ := fd.Free(); free > n; free-- {
 		lim.Cur-- // whose type is not the same on all systems
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
@@ -363,6 +363,16 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	})
 	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, ListenAndServe("127.0.0.1:0", nil))
+	})
+	mux.HandleFunc("/limit", func(w http.ResponseWriter, r *http.Request) {
+		var lim syscall.Rlimit
+		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
+		if n, err := strconv.Atoi(r.FormValue("free")); err == nil {
+			lowerLimit(n)
+		} else {
+			lim.Cur = lim.Max
+			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim)
+		}
 	})
 	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
 		out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()

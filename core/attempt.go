@@ -71,6 +71,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if os.Getpid() == 1 {
 		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; run the program under an init (docker run --init)", ErrUnsupported)
 	}
+	if err := a.enoughFiles(); err != nil {
+		return nil, err
+	}
 	hookCtx, cancel := context.WithTimeout(ctx, a.cfg.readyTimeout)
 	defer cancel()
 	for _, hook := range a.cfg.preFork {

@@ -12,6 +12,9 @@ import (
 // notStarted makes the error for a file that could not be executed.
 func notStarted(path string, err error) error {
 	file, remedy := explain(path, boot.launch.dir)
+	if remedy == "" {
+		remedy = scarce(err)
+	}
 	if remedy == "" && errors.Is(err, syscall.ENOEXEC) {
 		remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
 	}

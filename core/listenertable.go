@@ -60,6 +60,16 @@ func (t *listenerTable) passOn() (names []wire.Listener, dups []int, err error) 
 	return names, dups, nil
 }
 
+// count is how many of them the next generation can have.
+func (t *listenerTable) count() (n int) {
+	for _, l := range t.all() {
+		if l.dup >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // all returns the open listeners.
 func (t *listenerTable) all() []*listener {
 	t.mu.Lock()

@@ -35,4 +35,4 @@ func AwaitEnd(syscall.RawConn) error { return ErrUnsupported }
 func Ended(syscall.RawConn) bool { return false }
 
 // Free is not known here.
-func Free() int { return 0 }
+func Free() (free, limit int, ok bool) { return 0, 0, false }

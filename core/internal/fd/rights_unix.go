@@ -149,21 +149,22 @@ func peek1(s uintptr) (int, error) {
 	}
 }
 
-// Free returns how many more descriptors this process may have, as far as that
-// can be seen.
-func Free() int {
+// Free returns how many more descriptors this process may have, and how many in all. It
+// reports false where that can't be seen.
+func Free() (free, limit int, ok bool) {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return 0
+		return 0, 0, false
 	}
+	limit = int(min(lim.Cur, 1<<30))
 	dir, err := os.Open("/dev/fd")
 	if err != nil {
-		return 0
+		return 0, limit, errors.Is(err, syscall.EMFILE)
 	}
 	defer dir.Close()
 	open, err := dir.Readdirnames(-1)
 	if err != nil {
-		return 0
+		return 0, limit, false
 	}
-	return int(min(lim.Cur, 1<<30)) - len(open)
+	return limit - len(open), limit, true
 }

@@ -1,0 +1,88 @@
+//go:build unix
+
+package core
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// TestFewFiles: an upgrade that this process has too few descriptors for is refused
+// before anything is tried, and serves on.
+func TestFewFiles(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("free descriptors are counted in /dev/fd, which not every system fills")
+	}
+	a := start(t, "app")
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 4})
+	must(t, a.call(addr, "/limit?free=9"))
+	err := a.upgrade(addr)
+	if err == nil || !strings.Contains(err.Error(), "descriptors are free, and it takes 11; raise LimitNOFILE=") {
+		t.Errorf("upgrade = %v", err)
+	}
+	must(t, a.call(addr, "/limit"))
+	must(t, a.upgrade(addr))
+	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
+		t.Error(res)
+	}
+}
+
+// TestTightLimits: with 1,024 descriptors, most of them taken by connections, and hardly
+// any memory an upgrade works and loses nothing.
+func TestTightLimits(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.env = []string{"GOMEMLIMIT=24MiB"}
+	must(t, os.WriteFile(filepath.Join(a.dir, "limited"), []byte("#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"), 0o755))
+	a.start("app", "./limited", "-probation", "200ms")
+	first := a.expect("ready", 0)
+	idle := make([]*client, 800)
+	for i := range idle {
+		idle[i] = connect(t, first.Addrs[0])
+		idle[i].ask("/")
+		idle[i].answer()
+	}
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 4})
+	for i := range 3 {
+		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
+		a.expect("ready", i+1)
+		a.expectLog("msg=upgraded", i+1)
+		a.expect("end", i)
+	}
+	for _, c := range idle {
+		c.ask("/")
+		if got := c.answer().Header.Get("X-Generation"); got != "3" {
+			t.Fatalf("generation %s answers", got)
+		}
+	}
+	if res := run.Stop(); res.Failed != 0 || res.Connects-res.Reconnects < 32 {
+		t.Error(res)
+	}
+	if strings.Contains(a.log(), "level=ERROR") || strings.Contains(a.log(), "too many open files") {
+		t.Error("the log has complaints")
+	}
+}
+
+// TestScarce: each error that means that there is no more of something has a remedy.
+func TestScarce(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]string{
+		syscall.EMFILE: "LimitNOFILE", syscall.ENFILE: "fs.file-max", syscall.EAGAIN: "TasksMax",
+		syscall.ENOMEM: "memory for two", syscall.ETXTBSY: "by rename", syscall.E2BIG: "too large",
+		net.ErrClosed: "",
+	} {
+		if got := scarce(errors.Join(err)); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+}
