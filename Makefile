@@ -14,6 +14,9 @@ SOAK ?= 30m
 # Which cells of the fault matrix, as "step/fault".
 FAULTS ?= .
 
+# How long each fuzzer runs.
+FUZZ ?= 10m
+
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.
 CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
@@ -52,6 +55,14 @@ soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how l
 .PHONY: faults
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
 	$(GO) run ./core/faultkit -race -v -run '$(FAULTS)'
+
+.PHONY: fuzz
+fuzz: ## run each fuzzer; FUZZ=1m says how long. What it finds belongs into testdata/fuzz
+	@for pkg in ./core ./core/internal/wire; do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+		done; \
+	done
 
 .PHONY: fmt-check
 fmt-check: ## list the files that gofmt would change, and fail if there are any
