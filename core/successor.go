@@ -53,6 +53,7 @@ type successor struct {
 	says   int             // its pid in its own words; valid once it said hello
 	room   int             // how many connections it takes; valid once it said ready
 	tries  bool            // it can be on probation; valid once it said ready
+	stop   time.Duration   // how long a stop takes it; valid once it said ready
 	ready  atomic.Bool     // it said ready
 	served bool            // it was current: what it wrote when it started explains nothing any more
 	began  time.Time
@@ -134,6 +135,7 @@ func (n *successor) note(f wire.Frame) {
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room, n.tries = msg.Room, msg.Probation
+			n.stop = time.Duration(msg.StopMillis) * time.Millisecond
 		}
 	}
 }
@@ -233,7 +235,7 @@ func (n *successor) commit(msg wire.CommitMsg) error {
 func (n *successor) abort(reason string, stop time.Duration) {
 	_ = n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
 	n.send(syscall.SIGTERM)
-	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(stop) {
+	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(max(stop, n.stop)) {
 		return
 	}
 	n.send(syscall.SIGKILL)

@@ -226,7 +226,7 @@ func (n *successor) recall(reason string, stop time.Duration) {
 	if !told {
 		n.send(syscall.SIGTERM)
 	}
-	limit := time.NewTimer(stop + killGrace)
+	limit := time.NewTimer(max(stop, n.stop) + killGrace)
 	defer limit.Stop()
 	beat := time.NewTicker(sayWait)
 	defer beat.Stop()
