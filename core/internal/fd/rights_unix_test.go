@@ -123,8 +123,8 @@ func TestAwait(t *testing.T) {
 
 func TestFree(t *testing.T) {
 	t.Parallel()
-	if n := Free(); n < 10 {
-		t.Errorf("Free = %d", n)
+	if free, limit, ok := Free(); free < 10 || free >= limit || !ok {
+		t.Errorf("Free = %d, %d, %v", free, limit, ok)
 	}
 }
 
