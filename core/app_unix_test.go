@@ -112,8 +112,16 @@ func playApp() {
 			for mode() == "holdpost" {
 				time.Sleep(time.Millisecond)
 			}
+			if mode() == "stoppost" {
+				go func() { _ = running.Load().Stop(context.Background()) }()
+			}
 		}),
-		OnDrainTimeout(func(r Remaining) { emit(event{Event: "draintimeout", Err: r.String()}) }),
+		OnDrainTimeout(func(r Remaining) {
+			emit(event{Event: "draintimeout", Err: r.String()})
+			for mode() == "slowhook" {
+				time.Sleep(time.Millisecond)
+			}
+		}),
 		OnReopen(func() { emit(event{Event: "reopen"}) }),
 		WithReadyCheck(func(ctx context.Context) error {
 			switch m := mode(); m {

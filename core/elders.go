@@ -30,26 +30,25 @@ func (l *lifecycle) aged() {
 		}
 		return
 	}
-	limit := l.cfg.maxDraining
-	if limit < 1 || l.State() == StateStarting {
-		return
+	limit, before := l.cfg.maxDraining, l.generation-l.cfg.maxDraining
+	if limit >= 1 && n > limit && before > l.cutBefore && l.State() > StateStarting {
+		l.cutBefore = before
+		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
+		_ = l.inherited.parent.say(wire.Cut, wire.CutMsg{Before: before})
 	}
-	over := max(n-limit, 0)
-	for ; l.cuts < over; l.cuts++ {
-		l.log.Warn("too many generations drain: the oldest is cut", "draining", n, "limit", limit)
-		l.cutOldest()
-	}
-	l.cuts = min(l.cuts, over)
 }
 
-// cutOldest passes the word on to the generation before, or if there is none ends this
-// one's drain.
-func (l *lifecycle) cutOldest() {
-	if l.elders() > 0 {
-		_ = l.inherited.parent.say(wire.Cut, nil)
+// cutOlder ends this generation's drain if it is among those that are named, and passes
+// the word on to the one before.
+func (l *lifecycle) cutOlder(f wire.Frame) {
+	var msg wire.CutMsg
+	if f.Decode(&msg) != nil {
 		return
 	}
-	if l.State() >= StateDraining {
+	if l.elders() > 0 {
+		_ = l.inherited.parent.say(wire.Cut, msg)
+	}
+	if l.generation < msg.Before && l.State() >= StateDraining {
 		l.cutShort("too many generations drain")
 	}
 }

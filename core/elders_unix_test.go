@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -42,6 +43,30 @@ func TestMaxDraining(t *testing.T) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, r) // it ends
+}
+
+// TestMaxDrainingAll: each generation too many is cut, not only the oldest at that time.
+func TestMaxDrainingAll(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-maxdraining", "1", "-drain", "4m")
+	a.setMode("slowhook") // which holds up the cut
+	addr := a.expect("ready", 0).Addrs[0]
+	for i := range 3 {
+		download(t, addr)
+		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
+		a.expect("ready", i+1)
+		a.expectLog("msg=upgraded", i+1)
+	}
+	a.expect("draintimeout", 1)
+	a.setMode("")
+	for i := range 2 {
+		if end := a.expect("end", i); end.Gen > 1 || !strings.Contains(end.Err, "too many generations drain") {
+			t.Errorf("%+v", end)
+		}
+	}
+	if n := len(a.alive()); n != 2 {
+		t.Errorf("%d processes, want 2", n)
+	}
 }
 
 // TestDownloadThroughUpgrades: with room for its generation, a download goes on through

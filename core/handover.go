@@ -61,6 +61,9 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 	}
 	if err == nil {
 		l.handOver(a, res.next, asker)
+		if l.heldStop && l.trial != nil {
+			l.stopNow(stopRequest{})
+		}
 	} else {
 		l.upgradeFailed(err, gone)
 		if l.heldStop {
@@ -83,6 +86,7 @@ func (l *lifecycle) admit(next *successor) error {
 		}
 		err = &StartError{Path: next.path, PID: next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 	}
+	l.recalls++
 	go func() {
 		next.abort(err.Error(), l.cfg.stopTime())
 		next.release()

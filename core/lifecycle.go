@@ -44,7 +44,8 @@ type lifecycle struct {
 
 	probation *probation      // this generation is
 	aborted   <-chan struct{} // closed when the old process takes the service back; nil without one
-	cuts      int             // how many of the older generations were asked to end
+	cutBefore int             // generations before this one were asked to end
+	recalls   int             // new processes that were given up and have not ended yet
 
 	preStop  <-chan time.Time // the end of the pre-stop delay; nil without one
 	stopping bool             // a stop signal was seen: the next one is impatient
@@ -60,7 +61,7 @@ type lifecycle struct {
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := &lifecycle{Upgrader: u}
 	defer stopSignals()
-	for !l.ended || l.attempt != nil {
+	for !l.ended || l.attempt != nil || l.recalls > 0 {
 		var attempted chan attemptResult
 		if l.attempt != nil {
 			attempted = l.attempt.result
@@ -97,8 +98,9 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		case <-l.trial.ends():
 			l.trialDue()
 		case <-l.trial.givenUp():
-			l.rollBack(context.Cause(l.trial.asked))
+			l.givenUp()
 		case gone := <-u.sentBack:
+			l.recalls--
 			l.restorePIDFile(gone)
 		case v := <-u.verdicts:
 			l.passed(v)

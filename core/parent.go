@@ -202,6 +202,24 @@ func (p *parent) alive() bool {
 	return p.oldPID > 1 && !isClosed(p.gone)
 }
 
+// hungUp reports whether an old process that can't be heard any more lives: it serves, and
+// is about to end this one.
+func (p *parent) hungUp() bool { return p.ctl != nil && isClosed(p.gone) && alive(p.oldPID) }
+
+// awaitEnd waits for the end of one that may have hung up, and not for long.
+func (p *parent) awaitEnd(stop <-chan struct{}) {
+	limit := time.After(parentWait)
+	for p.hungUp() {
+		select {
+		case <-time.After(parentPoll):
+		case <-limit:
+			return
+		case <-stop:
+			return
+		}
+	}
+}
+
 // say writes a frame to the old process, which may be stopped or gone.
 func (p *parent) say(t wire.Type, msg any) error {
 	if p.ctl == nil {

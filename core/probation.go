@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -65,18 +66,18 @@ func (p *probation) givesUp() <-chan time.Time {
 func (u *Upgrader) standProbation(p *parent, d time.Duration) {
 	ctx, cancel := context.WithCancel(u.life)
 	if len(u.cfg.readyChecks) > 0 {
-		go u.checkAgain(ctx, max(d/4, time.Millisecond))
+		go u.checkAgain(ctx, max(d/4, minBeat))
 	}
-	own := time.NewTimer(d + parentWait)
+	own := time.NewTimer(addTime(d, parentWait))
 	defer own.Stop()
 	select {
 	case <-p.confirmed:
 	case <-p.aborted:
 	case <-p.gone:
+		p.awaitEnd(u.done)
 	case <-u.done:
 	case <-own.C:
-		u.log.Warn("the old process does not end the probation; this one does", "old_pid", p.pid())
-		_ = p.say(wire.Settled, nil)
+		u.goOnAlone(p)
 	}
 	cancel()
 	v := verdict{limit: u.cfg.drainTimeout}
@@ -93,6 +94,27 @@ func (u *Upgrader) standProbation(p *parent, d time.Duration) {
 		u.dismissParent(p, v.limit)
 	case <-u.done:
 	}
+}
+
+// goOnAlone ends the probation of a process whose old one does not. It may be this one
+// that has stood still, with the word in its socket.
+func (u *Upgrader) goOnAlone(p *parent) {
+	select {
+	case <-p.confirmed:
+	case <-p.aborted:
+	case <-p.gone:
+	case <-time.After(time.Second):
+		u.log.Warn("the old process does not end the probation; this one does", "old_pid", p.pid())
+		_ = p.say(wire.Settled, nil)
+	}
+}
+
+// addTime is a+b, or the longest time that there is.
+func addTime(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // checkAgain runs the ready checks again and again.
@@ -156,14 +178,16 @@ func (l *lifecycle) stopOnProbation(req stopRequest) (wait bool) {
 }
 
 // settle is the end of the probation, whoever ended it: the old process will not need
-// again what was kept for it.
+// again what was kept for it, unless it has hung up and lives.
 func (l *lifecycle) settle() {
 	if l.probation == nil {
 		return
 	}
-	l.committed.Store(true)
-	for _, remove := range l.probation.paths {
-		remove()
+	if p := l.inherited.parent; p == nil || !p.hungUp() {
+		l.committed.Store(true)
+		for _, remove := range l.probation.paths {
+			remove()
+		}
 	}
 	broken := l.probation.broken
 	l.probation = nil

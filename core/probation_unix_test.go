@@ -98,17 +98,18 @@ func TestRollBackAfterDeath(t *testing.T) {
 		sig   syscall.Signal
 		share string
 		kept  int // how many connections move at the least
+		most  int // and at the most: the share, rounded up, of 20, 8 and one of the test's
 		why   string
 	}{
-		"killed":           {syscall.SIGKILL, "0.1", 1, "it ended on probation (signal: killed after "},
-		"killed, no share": {syscall.SIGKILL, "0", 0, "it ended on probation"},
-		"stopped":          {syscall.SIGSTOP, "0.1", 1, "it did not answer for 2s on probation"},
+		"killed":           {syscall.SIGKILL, "0.1", 1, 3, "it ended on probation (signal: killed after "},
+		"killed, no share": {syscall.SIGKILL, "0", 0, 0, "it ended on probation"},
+		"stopped":          {syscall.SIGSTOP, "0.1", 1, 3, "it did not answer for 2s on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, run, first, second := onProbation(t, "-share", tt.share)
 			moved := adopted(t, first.Addrs[0], tt.kept)
-			if tt.kept == 0 && moved > 0 {
+			if moved > tt.most {
 				t.Errorf("%d connections moved", moved)
 			}
 			if tt.sig == syscall.SIGSTOP {
@@ -128,7 +129,7 @@ func TestRollBackAfterDeath(t *testing.T) {
 					fresh++
 				}
 			}
-			if kept > moved || fresh > 8 {
+			if kept > tt.most || fresh > 8 {
 				t.Errorf("%d on kept connections and %d on fresh ones failed", kept, fresh)
 			}
 			a.strays = append(a.strays, second.PID) // has written no end

@@ -18,6 +18,8 @@ const (
 	silenceLimit = 2 * time.Second
 	// maxBeat is the longest time between two pings.
 	maxBeat = 250 * time.Millisecond
+	// minBeat is the shortest.
+	minBeat = 50 * time.Millisecond
 	// reapWait is how long after a process's last word its end may be noticed.
 	reapWait = time.Second
 )
@@ -33,6 +35,7 @@ var (
 // trial is a probation as the old process sees it: the time in which it can take the
 // service back. It is the lifecycle's.
 type trial struct {
+	began   time.Time
 	asked   context.Context // the upgrade's
 	asker   chan upgradeReply
 	result  Result
@@ -89,7 +92,8 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	t.mover = l.prepareMove(next, l.cfg.share)
 	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
 	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
-	every := min(maxBeat, max(d/4, time.Millisecond))
+	every := min(maxBeat, max(d/4, minBeat))
+	t.began = time.Now()
 	t.beat, t.most = time.NewTicker(every), int(silenceLimit/every)
 	t.over = time.After(d)
 }
@@ -100,8 +104,11 @@ func (l *lifecycle) beatTrial() {
 	if n := l.next.talk.pongs.Load(); n != t.pongs {
 		t.pongs, t.missed = n, 0
 	} else if t.missed++; t.missed > t.most {
-		l.rollBack(errSilent)
-		return
+		if !l.tooLate() {
+			l.rollBack(errSilent)
+			return
+		}
+		l.next.send(syscall.SIGKILL) // its end is heard
 	}
 	_ = l.next.say(wire.Ping, nil, sayWait) // its end is heard otherwise
 }
@@ -112,14 +119,42 @@ func (l *lifecycle) trialDue() {
 	_ = l.next.say(wire.Ping, nil, sayWait)
 }
 
+// tooLate reports whether the new process, which lives, may have decided to go on alone,
+// because this one has stood still: the two must not both serve. One that has ended
+// without a word of that has not.
+func (l *lifecycle) tooLate() bool {
+	return time.Since(l.trial.began) > addTime(l.cfg.probation, parentWait/2)
+}
+
+// givenUp: who asked for the upgrade does not want it any more.
+func (l *lifecycle) givenUp() {
+	why := context.Cause(l.trial.asked)
+	if l.tooLate() {
+		l.log.Warn("the upgrade was given up too late", "error", why)
+		l.trial.asked = context.Background()
+		return
+	}
+	l.rollBack(why)
+}
+
+// rejected: the new process does not want to be the current one.
+func (l *lifecycle) rejected(f wire.Frame) {
+	why := fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
+	if l.tooLate() {
+		l.log.Warn("the new process has rejected itself, and goes on alone", "error", why)
+		return
+	}
+	l.rollBack(why)
+}
+
 // heard is a word of the new process.
 func (l *lifecycle) heard(f wire.Frame) {
 	switch {
 	case f.Type == wire.Cut:
-		l.cutOldest()
+		l.cutOlder(f)
 	case l.trial == nil:
 	case f.Type == wire.Reject:
-		l.rollBack(fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason()))
+		l.rejected(f)
 	case f.Type == wire.Settled:
 		l.log.Info("the new process ends its probation", "new_pid", l.next.pid())
 		l.confirm()
@@ -173,6 +208,7 @@ func (l *lifecycle) rollBack(why error) {
 		t.mover.retire()
 	}
 	next.talk.mute()
+	l.recalls++
 	if t.pidFile != nil {
 		if err := t.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
@@ -187,20 +223,16 @@ func (l *lifecycle) rollBack(why error) {
 		if t.asker != nil {
 			t.asker <- upgradeReply{err: err}
 		}
-		next.recall(why.Error(), l.cfg.stopTime())
+		next.recall(why.Error(), l.cfg.stopTime(), l.finished)
 		l.log.Debug("the new process is gone", "new_pid", next.pid())
 		l.sendBack(next)
 	}()
 	l.upgradeAgain()
 }
 
-// sendBack tells the lifecycle that a new process which may have been current has ended.
-func (u *Upgrader) sendBack(gone *successor) {
-	select {
-	case u.sentBack <- gone:
-	case <-u.done:
-	}
-}
+// sendBack tells the lifecycle, which waits for that, that a new process which may have
+// been current has ended.
+func (u *Upgrader) sendBack(gone *successor) { u.sentBack <- gone }
 
 // restorePIDFile names this process in the pid file again, after a new one that is gone,
 // which had written its own number there or removed the file with its end: it may have
@@ -218,8 +250,9 @@ func (l *lifecycle) restorePIDFile(gone *successor) {
 }
 
 // recall gives up a new process that was current, and returns when it has ended and was
-// reaped. As long as it answers it has the time of a stop to finish what it accepted.
-func (n *successor) recall(reason string, stop time.Duration) {
+// reaped. As long as it answers it has the time of a stop to finish what it accepted; this
+// process does not wait for that when it has finished itself.
+func (n *successor) recall(reason string, stop time.Duration, finished <-chan struct{}) {
 	defer n.release()
 	err := n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
 	told := err == nil && !isClosed(n.talk.silent)
@@ -241,6 +274,8 @@ func (n *successor) recall(reason string, stop time.Duration) {
 			case isClosed(n.talk.silent): // nothing but the limit tells
 			case now == pongs:
 				missed += sayWait
+			case isClosed(finished):
+				return
 			default:
 				pongs, missed = now, 0
 			}

@@ -156,7 +156,9 @@ func TestTrialPasses(t *testing.T) {
 // answers; else it is killed.
 func TestRecall(t *testing.T) {
 	t.Parallel()
+	killed := make(chan struct{})
 	u := newFake(t, func(f *fake) {
+		defer close(killed)
 		f.onTrial(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
@@ -177,6 +179,7 @@ func TestRecall(t *testing.T) {
 	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
 		t.Errorf("Upgrade = %v", err)
 	}
+	<-killed
 }
 
 // TestOldProcessAttacks: whatever the old process says wrong, the new one serves, or

@@ -80,8 +80,8 @@ const (
 	// Elders says how many generations older than the new process are left. Payload:
 	// EldersMsg.
 	Elders Type = 18
-	// Cut: too many generations drain, the oldest is to end now. It is passed on to the
-	// oldest. No payload.
+	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
+	// oldest. Payload: CutMsg.
 	Cut Type = 19
 )
 
@@ -195,6 +195,11 @@ func (m CommitMsg) Probation() time.Duration {
 // EldersMsg counts the processes that drain.
 type EldersMsg struct {
 	Elders int `json:"elders"` // the old process among them
+}
+
+// CutMsg names generations.
+type CutMsg struct {
+	Before int `json:"before"` // those with a lower number are to end now
 }
 
 // ReasonMsg says why, in words for a log.

@@ -1,0 +1,125 @@
+//go:build unix
+
+package core
+
+import (
+	"math"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRejectTooLate: an old process that stood still for longer than the new one waits
+// finds its rejection, and does not take the service back: the new one has gone on, and
+// both would serve.
+func TestRejectTooLate(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-probation", "1s", "-pidfile", "app.pid")
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.freeze(first.PID)
+	if err := a.call(first.Addrs[0], "/reject?why=bad"); err == nil || err.Error() != "<nil>" {
+		t.Errorf("Reject = %v", err)
+	}
+	a.signal(second.PID, syscall.SIGUSR2)
+	a.expectLog("the old process does not end the probation", 1)
+	third := a.expect("ready", 2)
+	a.signal(first.PID, syscall.SIGCONT)
+	a.expectLog("goes on alone", 1)
+	if end := a.expect("end", 0); end.Gen > 1 || end.Err != "" {
+		t.Errorf("%+v", end)
+	}
+	for range 50 {
+		if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID {
+			t.Fatalf("process %d serves too", st.PID)
+		}
+	}
+	if pid := pidIn(t, a, second.PID); pid != third.PID {
+		t.Errorf("the pid file names %d, want %d", pid, third.PID)
+	}
+}
+
+// TestRollBackKeepsPaths: a new process that is sent back leaves the unix sockets that it
+// was given, also if it takes the old one for dead, and removes those of its own.
+func TestRollBackKeepsPaths(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"/hangup", "/reject?why=bad"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, "app", "-probation", "4m", "-listen", "unix,app.sock", "-listen", "unix,old.sock")
+			first := a.expect("ready", 0)
+			sock := filepath.Join(a.dir, "app.sock")
+			listen(t, a, "unix,app.sock unix,own.sock")
+			a.signal(first.PID, syscall.SIGUSR2)
+			a.expect("ready", 1)
+			_ = a.call(sock, how)
+			a.expectLog("this process serves again", 1)
+			a.expect("end", 0)
+			for name, want := range map[string]bool{"app.sock": true, "old.sock": true, "own.sock": false} {
+				if _, err := get(filepath.Join(a.dir, name), "/stats"); (err == nil) != want {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// TestStopAfterRollback: a new process that stands still is ended, also if the old one is
+// asked to stop right after it has taken the service back.
+func TestStopAfterRollback(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-probation", "4m")
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.freeze(second.PID)
+	a.expectLog("upgrade rolled back", 1)
+	a.signal(first.PID, syscall.SIGTERM)
+	a.expect("end", 0)
+	a.expectGone()
+	ln, err := net.Listen("tcp", first.Addrs[0])
+	must(t, err)
+	must(t, ln.Close())
+}
+
+// TestStopHeldOverHandover: a program that asks for its stop in the moment in which the
+// new process gets ready hands over for good.
+func TestStopHeldOverHandover(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-probation", "4m")
+	first := a.expect("ready", 0)
+	a.setMode("stoppost")
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
+		t.Errorf("%+v", end)
+	}
+}
+
+// TestShortAndLongProbation: neither floods the new process nor ends at once.
+func TestShortAndLongProbation(t *testing.T) {
+	t.Parallel()
+	t.Run("short", func(t *testing.T) {
+		u := newFake(t, func(f *fake) {
+			f.onTrial(t)
+			f.ended <- "signal: " + (<-f.signals).String()
+		}, WithProbation(1))
+		if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 2s") {
+			t.Errorf("Upgrade = %v", err)
+		}
+	})
+	t.Run("long", func(t *testing.T) {
+		a := start(t, "app", "-probation", time.Duration(math.MaxInt64).String())
+		first := a.expect("ready", 0)
+		a.signal(first.PID, syscall.SIGUSR2)
+		second := a.expect("ready", 1)
+		a.signal(second.PID, syscall.SIGHUP) // its answer is behind whatever ends the probation
+		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), ErrInProgress.Error()) {
+			t.Errorf("upgrade = %v", err)
+		}
+	})
+}
