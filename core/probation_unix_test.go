@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,20 @@ func onProbation(t *testing.T, args ...string) (a *app, run *load.Run, first, se
 	t.Helper()
 	a = start(t, "app", append([]string{"-pidfile", "app.pid", "-probation", "4m"}, args...)...)
 	first = a.expect("ready", 0)
-	run = load.Start(load.Config{Addr: first.Addrs[0], Clients: 20, Fresh: 8})
+	var mu sync.Mutex
+	kept := map[int]bool{} // the clients whose connection is the old process's
+	run = load.Start(load.Config{Addr: first.Addrs[0], Clients: 20, Fresh: 8, Observe: func(s load.Sample) {
+		mu.Lock()
+		defer mu.Unlock()
+		if s.Client < 20 {
+			kept[s.Client] = true
+		}
+	}})
+	for n := 0; n < 20; time.Sleep(time.Millisecond) {
+		mu.Lock()
+		n = len(kept)
+		mu.Unlock()
+	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	second = a.expect("ready", 1)
 	if pid := pidIn(t, a, first.PID); pid != second.PID {
