@@ -50,6 +50,15 @@ func TestFailedUpgrade(t *testing.T) {
 			remove(t, a)
 			must(t, os.WriteFile(filepath.Join(a.dir, "app"), nil, 0o755))
 		}, []string{"/app", "it is empty"}},
+		"text": {func(t *testing.T, a *app) {
+			remove(t, a)
+			must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("<html>not found</html>"), 0o755))
+		}, []string{"/app", "exec format error", "neither a whole program nor a script"}},
+		"script that drops its arguments": {func(t *testing.T, a *app) {
+			install(t, filepath.Join(a.dir, "real"))
+			remove(t, a)
+			must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("#!/bin/sh\nexec ./real\n"), 0o755))
+		}, []string{"without its arguments", `exec ./app "$@"`, "exit status 1"}},
 		"crashes":             {behave("crash"), []string{"/app", "ended before it was ready", "exit status 2", "after"}},
 		"exits 0 early":       {behave("exit0"), []string{"ended before it was ready", "exit status 0"}},
 		"hangs":               {behave("hang"), []string{"timed out", "not ready in time"}},

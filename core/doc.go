@@ -83,6 +83,11 @@
 //   - Work that main does before it serves (migrations, a lock on a file) is done
 //     while the old process still serves. The old process must not hold what the
 //     new one needs.
+//   - A wrapper script around the program passes its arguments on, and should exec it:
+//     exec ./app "$@".
+//   - A helper process that main starts before it is ready, with this process's stderr, has
+//     for that a pipe that ends with its generation; one that is to outlive it should
+//     have a log of its own.
 //   - Nothing is accepted before [Upgrader.Ready]; a ready check that asks the
 //     server itself over its listener would be answered by the old generation.
 //   - As pid 1 of a container an upgrade is refused: the container would end with

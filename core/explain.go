@@ -16,7 +16,11 @@ func notStarted(path string, err error) error {
 		remedy = scarce(err)
 	}
 	if remedy == "" && errors.Is(err, syscall.ENOEXEC) {
-		remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
+		if machine(path) == "" {
+			remedy = "it is neither a whole program nor a script that begins with #!; was the copy complete?"
+		} else {
+			remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
+		}
 	}
 	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }

@@ -25,13 +25,13 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 		if req.reply == nil {
 			// After a rollback it is the old process that has to do it.
 			_ = l.inherited.parent.say(wire.Again, nil)
-			l.pending = true
+			l.remember()
 			return
 		}
 		err = ErrInProgress
 	case StateUpgrading, StateProbation:
 		if req.reply == nil {
-			l.pending = true
+			l.remember()
 			return
 		}
 		err = ErrInProgress
@@ -170,6 +170,14 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 		l.restorePIDFile(gone)
 	}
 	l.upgradeAgain()
+}
+
+// remember notes that one upgrade more is to follow the one that is in progress.
+func (l *lifecycle) remember() {
+	if !l.pending {
+		l.pending = true
+		l.log.Info("an upgrade is in progress: one more follows it")
+	}
 }
 
 // upgradeAgain does the one upgrade more that was asked for during another one.

@@ -32,6 +32,9 @@ func inherit(st startup) (*inheritance, error) {
 	if !st.graceful {
 		return h, nil
 	}
+	if errors.Is(st.err, errNoFlag) {
+		return nil, because(ErrNotInherited, st.err)
+	}
 	if st.err != nil {
 		return nil, notInherited(st.err)
 	}

@@ -20,7 +20,8 @@ type lastLines struct {
 	mu     sync.Mutex
 	lines  [][]byte // at most keepLines, the newest last; unterminated if open
 	open   bool
-	missed int // bytes of the last line that were not kept
+	missed int    // bytes of the last line that were not kept
+	crash  []byte // what a Go program says before the stacks, if it is not among lines any more
 }
 
 // Write never fails.
@@ -31,6 +32,9 @@ func (l *lastLines) Write(b []byte) (int, error) {
 		text, ended := bytes.CutSuffix(line, []byte("\n"))
 		if !l.open {
 			if len(l.lines) == keepLines {
+				if saysWhy(l.lines[0]) {
+					l.crash = l.lines[0]
+				}
 				l.lines = append(l.lines[:0], l.lines[1:]...)
 			}
 			l.lines = append(l.lines, nil)
@@ -48,11 +52,15 @@ func (l *lastLines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// get returns the lines, printable, oldest first.
+// get returns the lines, printable, oldest first, and before them the one that a crash
+// began with.
 func (l *lastLines) get() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var lines []string
+	if l.crash != nil {
+		lines = append(lines, printable(l.crash), "...")
+	}
 	for i, line := range l.lines {
 		text := printable(bytes.TrimSuffix(line, []byte("\r")))
 		if l.open && i == len(l.lines)-1 && l.missed > 0 {
@@ -61,6 +69,11 @@ func (l *lastLines) get() []string {
 		lines = append(lines, text)
 	}
 	return lines
+}
+
+// saysWhy reports whether a line begins a Go program's last words.
+func saysWhy(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: "))
 }
 
 // printable escapes what would not show, or would do something to a terminal.

@@ -29,6 +29,8 @@ func TestLastLines(t *testing.T) {
 		{strings.Repeat("x", 400) + "\n", []string{strings.Repeat("x", 400)}},
 		{strings.Repeat("x", 401) + "\nb", []string{strings.Repeat("x", 400) + "... (1 bytes more)", "b"}},
 		{"b\n" + strings.Repeat("x", 5000), []string{"b", strings.Repeat("x", 400) + "... (4600 bytes more)"}},
+		{"panic: old\n\npanic: why\n" + strings.Join(many, "\n"), append([]string{"panic: why", "..."}, last...)},
+		{"fatal error: why\n" + strings.Join(many[:19], "\n"), append([]string{"fatal error: why"}, many[:19]...)},
 		{"\x00\t\x1b[0m\"\\ ü\xff\u202e\n", []string{`\x00` + "\t" + `\x1b[0m"\ ü\xff\u202e`}},
 	} {
 		for _, piece := range []int{1, 3, 400, 1 << 20} {

@@ -20,7 +20,8 @@ type StartError struct {
 	Err    error         // the cause, for errors.Is; may be nil
 
 	// Stderr is what it wrote last to its stderr: at most 20 lines, oldest first, cut
-	// after 400 bytes, and without what would not show. All that it wrote has also
+	// after 400 bytes, and without what would not show. Before them stands, with "..."
+	// after it, the line that a Go program's panic began with, if that was earlier. All that it wrote has also
 	// gone to this process's stderr. It is nil for a program that does not use this
 	// package, when stderr is a terminal, and after a rollback: such a one has this
 	// process's stderr.

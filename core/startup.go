@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -48,6 +49,10 @@ func takeStartup() startup {
 		last:     fd.First + 1,
 	}
 	if !graceful {
+		if given {
+			st.err = refuseWithoutFlag(control)
+			st.graceful = st.err != nil
+		}
 		return st
 	}
 	if !given {
@@ -93,6 +98,24 @@ func takeStartup() startup {
 		_ = fd.Write(s, hello)
 	}
 	return st
+}
+
+// errNoFlag: an upgrade started this process, and a wrapper has lost the arguments.
+var errNoFlag = errors.New(`started by an upgrade, but without its arguments; a wrapper script has to pass them on: exec ./app "$@"`)
+
+// refuseWithoutFlag tells the old process, if it is the one that has started this one,
+// that the flag is missing: this one would not take over, and might serve beside it.
+func refuseWithoutFlag(control string) error {
+	c, err := parseControl(control)
+	if err != nil || c.pid != startedBy || c.version != wire.Version || fd.CheckStream(c.s) != nil {
+		return nil
+	}
+	closeOnExec(fd.First, c.s)
+	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
+	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
+	_ = fd.Write(c.s, words)
+	_ = fd.Close(c.s)
+	return errNoFlag
 }
 
 // closeOnExec keeps the inherited listeners from every other program that this
