@@ -120,7 +120,7 @@ func (a *attempt) start() (*successor, error) {
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
-	names, files, err := a.listeners.passOn()
+	listeners, files, err := a.listeners.passOn()
 	if err != nil {
 		return nil, wrap("upgrade: duplicating the listeners", err)
 	}
@@ -138,7 +138,7 @@ func (a *attempt) start() (*successor, error) {
 	}
 	files = append(files, end)
 	_ = ctl.SetDeadline(time.Now().Add(parentWait))
-	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: names})
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: names(listeners)})
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade: control socket", err)
@@ -159,7 +159,7 @@ func (a *attempt) start() (*successor, error) {
 	}
 	stderr.begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
-	next.stderr = stderr
+	next.stderr, next.passed = stderr, listeners
 	return next, nil
 }
 

@@ -104,7 +104,7 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 		return
 	}
 	l.next = next
-	m := l.prepareMove(next, 1) // before anybody is told to reconnect
+	m := l.prepareMove(next, 1, true) // before anybody is told to reconnect
 	l.beginDrain(StateDraining)
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same. Before the
@@ -143,11 +143,11 @@ func (l *lifecycle) upgraded(r Result, asker chan upgradeReply) {
 }
 
 // prepareMove makes the mover, if connections can move to next.
-func (l *lifecycle) prepareMove(next *successor, share float64) *mover {
+func (l *lifecycle) prepareMove(next *successor, share float64, final bool) *mover {
 	if !l.cfg.handoff {
 		return nil
 	}
-	m := newMover(next, l.conns, share, l.log)
+	m := newMover(next, l.conns, share, final, l.log)
 	if m != nil {
 		l.conns.mover.Store(m)
 	}

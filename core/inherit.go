@@ -15,6 +15,7 @@ import (
 type inherited struct {
 	net.Listener
 	s       int    // the descriptor it was made of, close-on-exec
+	index   int    // in Welcome
 	network string // as the old process's Listen was called; "" when it did not say
 	address string
 }
@@ -58,7 +59,7 @@ func inherit(st startup) (*inheritance, error) {
 		h.generation = 1
 	}
 	for s := fd.First; s < st.last; s++ {
-		in := &inherited{s: s}
+		in := &inherited{s: s, index: s - fd.First}
 		if welcome.Listeners != nil {
 			l := welcome.Listeners[s-fd.First]
 			in.network, in.address = l.Network, l.Address

@@ -107,7 +107,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		case <-l.aborted:
 			l.recalled()
 		case <-l.probation.givesUp():
-			l.settle()
+			l.settle(false)
 		case <-u.aging:
 			l.aged()
 		case l.drainErr = <-l.drained:
@@ -146,7 +146,8 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	}
 	l.probation = &probation{paths: req.paths}
 	if req.probation == 0 {
-		l.settle()
+		p := l.inherited.parent
+		l.settle(p == nil || !p.hungUp())
 	}
 	close(l.accepting)
 	if req.pidFile != nil {

@@ -78,10 +78,13 @@ func (l *listener) accept() (net.Conn, error) {
 
 // Close closes the listener for good: the next generation does not get it.
 func (l *listener) Close() error {
+	unlink := true
 	if isClosed(l.bound) {
 		l.u.listeners.remove(l)
+		st := l.u.State()
+		unlink = st != StateProbation && st != StateDraining // else it is the next generation's
 	}
-	return l.close(true)
+	return l.close(unlink)
 }
 
 // close closes both descriptors, and removes a unix socket's path if unlink says

@@ -40,7 +40,7 @@ func (t *listenerTable) remove(l *listener) {
 
 // passOn returns the listeners that the next generation can have and a fresh
 // duplicate of each, which is the caller's: a listener may be closed meanwhile.
-func (t *listenerTable) passOn() (names []wire.Listener, dups []int, err error) {
+func (t *listenerTable) passOn() (passed []*listener, dups []int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.list {
@@ -54,10 +54,18 @@ func (t *listenerTable) passOn() (names []wire.Listener, dups []int, err error) 
 			}
 			return nil, nil, err
 		}
-		names = append(names, wire.Listener{Network: l.network, Address: l.address})
+		passed = append(passed, l)
 		dups = append(dups, d)
 	}
-	return names, dups, nil
+	return passed, dups, nil
+}
+
+// names are the words that the next generation knows the listeners by.
+func names(passed []*listener) (names []wire.Listener) {
+	for _, l := range passed {
+		names = append(names, wire.Listener{Network: l.network, Address: l.address})
+	}
+	return names
 }
 
 // count is how many of them the next generation can have.

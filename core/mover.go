@@ -47,6 +47,7 @@ type mover struct {
 	log     *slog.Logger
 	offers  chan *offer
 	all     atomic.Bool   // every connection is to move, not only the chosen ones
+	final   atomic.Bool   // there is no way back
 	begin   chan struct{} // closed when the new process is current
 	widened chan struct{} // closed when all is set later than that
 	retired chan struct{} // closed when the upgrade is rolled back
@@ -65,7 +66,7 @@ type mover struct {
 
 // newMover returns nil if next takes no connections. A share of 1 is all of them, less
 // leaves the rest for widen.
-func newMover(next *successor, table *connTable, share float64, log *slog.Logger) *mover {
+func newMover(next *successor, table *connTable, share float64, final bool, log *slog.Logger) *mover {
 	ctl, ok := next.ctl.(*net.UnixConn)
 	if !ok || next.plain || next.room <= 0 {
 		return nil
@@ -76,6 +77,7 @@ func newMover(next *successor, table *connTable, share float64, log *slog.Logger
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.all.Store(share >= 1)
+	m.final.Store(final)
 	go m.run()
 	return m
 }
@@ -83,8 +85,9 @@ func newMover(next *successor, table *connTable, share float64, log *slog.Logger
 // start lets the connections move. Until then those that offer themselves wait.
 func (m *mover) start() { close(m.begin) }
 
-// widen has all the others move too.
+// widen has all the others move too: there is no way back any more.
 func (m *mover) widen() {
+	m.final.Store(true)
 	if !m.all.Swap(true) {
 		close(m.widened)
 	}
@@ -120,7 +123,7 @@ func (m *mover) run() {
 	if m.held != nil {
 		m.held.settle(m.why)
 	}
-	if !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errWentBack) {
+	if m.final.Load() && !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errWentBack) {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
 	}
 }
@@ -132,7 +135,7 @@ func (m *mover) choose() []*conn {
 	if m.all.Load() {
 		return conns
 	}
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.srv.Load() == nil || c.http2.Load() })
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.srv.Load() == nil || c.http2.Load() || c.is(connHijacked) })
 	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // all is in no order
 	for _, c := range conns {
 		c.chosen.Store(m)

@@ -53,7 +53,7 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	close(draining)
 	table := newConnTable(draining)
 	next := &successor{ctl: ours, room: room, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
-	m := newMover(next, table, 1, slog.New(slog.DiscardHandler))
+	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
 	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}
 }

@@ -182,7 +182,7 @@ func (m *mover) awaitAnswer() (wire.Frame, error) {
 			case len(talk.taken) > 0:
 			case hungUp(talk.why):
 				return wire.Frame{}, errTakerGone
-			case m.all.Load():
+			case m.final.Load():
 				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
 			}
 		case <-quit: // an answer may be on its way

@@ -146,7 +146,7 @@ func WithReadyCheck(check func(context.Context) error) Option {
 // that replaces it. In that time the new one accepts, and is current; this one keeps
 // its listeners, without accepting, and the connections that it has, but for a share
 // (WithProbationShare). If the new process ends, fails its ready checks, which are run
-// again and again, does not answer for 2 s, or rejects itself (Reject), this process
+// again and again, does not answer for 5 s, or rejects itself (Reject), this process
 // accepts again and Upgrade returns ErrRolledBack. What is lost then is what ran
 // inside a process that has died, and nothing otherwise. When the time is over
 // this process drains. Upgrades that are asked for meanwhile come after it.

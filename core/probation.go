@@ -50,8 +50,8 @@ type verdict struct {
 // probation is a probation as the new process sees it. It is the lifecycle's.
 type probation struct {
 	paths  []func()         // what was to be removed once there is no way back
-	broken stopRequest      // what makes this process stop if the old one does not answer
-	giveUp <-chan time.Time // when it does not; nil while nothing is broken
+	stop   *stopRequest     // what follows the old process's answer; nil for nothing
+	giveUp <-chan time.Time // when there is none
 }
 
 func (p *probation) givesUp() <-chan time.Time {
@@ -68,7 +68,7 @@ func (u *Upgrader) standProbation(p *parent, d time.Duration) {
 	if len(u.cfg.readyChecks) > 0 {
 		go u.checkAgain(ctx, max(d/4, minBeat))
 	}
-	own := time.NewTimer(addTime(d, parentWait))
+	own := time.NewTimer(addTime(d, aloneAfter))
 	defer own.Stop()
 	select {
 	case <-p.confirmed:
@@ -150,7 +150,8 @@ func (l *lifecycle) reject(err error) error {
 
 // passed: this process goes on alone.
 func (l *lifecycle) passed(v verdict) {
-	l.settle()
+	p := l.inherited.parent
+	l.settle(isClosed(p.confirmed) || !p.hungUp())
 	if v.again {
 		l.pending = true
 	}
@@ -159,40 +160,39 @@ func (l *lifecycle) passed(v verdict) {
 	}
 }
 
-// stopOnProbation is a stop of a process on probation, and reports whether it has to
-// wait. One that is broken asks the old process first; one that was asked to stop ends
-// the service, so the old one is to drain too.
-func (l *lifecycle) stopOnProbation(req stopRequest) (wait bool) {
+// stopOnProbation is a stop of a process on probation. One that is broken asks the old
+// process to serve; one that was asked to stop ends the service, so the old one is to
+// drain. The old one's answer comes first: it may just have decided to serve.
+func (l *lifecycle) stopOnProbation(req stopRequest) {
 	p := l.probation
-	if req.err == nil {
-		p.broken = stopRequest{}
-		_ = l.inherited.parent.say(wire.Settled, nil)
-		l.settle()
-		return false
+	broken := req.err != nil
+	if p.stop != nil && (broken || p.stop.err == nil) {
+		return
 	}
-	if p.giveUp == nil {
-		p.broken, p.giveUp = req, time.After(parentWait)
+	p.stop, p.giveUp = &req, time.After(parentWait)
+	if broken {
 		_ = l.reject(req.err) // if that fails, the old process is gone
+	} else {
+		_ = l.inherited.parent.say(wire.Settled, nil)
 	}
-	return true
 }
 
-// settle is the end of the probation, whoever ended it: the old process will not need
-// again what was kept for it, unless it has hung up and lives.
-func (l *lifecycle) settle() {
+// settle is the end of the probation. If it is final, whoever ended it, the old process
+// will not need again what was kept for it.
+func (l *lifecycle) settle(final bool) {
 	if l.probation == nil {
 		return
 	}
-	if p := l.inherited.parent; p == nil || !p.hungUp() {
+	if final {
 		l.committed.Store(true)
 		for _, remove := range l.probation.paths {
 			remove()
 		}
 	}
-	broken := l.probation.broken
+	stop := l.probation.stop
 	l.probation = nil
-	if broken.err != nil {
-		l.stopNow(broken)
+	if stop != nil {
+		l.stopNow(*stop)
 	}
 }
 
@@ -209,6 +209,7 @@ func (l *lifecycle) recalled() {
 	l.cause = because(ErrAborted, errors.New(l.inherited.parent.reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.cause)
 	l.probation = nil
+	l.committed.Store(false)
 	if l.attempt != nil {
 		l.attempt.cancel(ErrStopped)
 	}

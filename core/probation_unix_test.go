@@ -117,7 +117,7 @@ func TestRollBackAfterDeath(t *testing.T) {
 	}{
 		"killed":           {syscall.SIGKILL, "0.1", 1, 3, "it ended on probation (signal: killed after "},
 		"killed, no share": {syscall.SIGKILL, "0", 0, 0, "it ended on probation"},
-		"stopped":          {syscall.SIGSTOP, "0.1", 1, 3, "it did not answer for 2s on probation"},
+		"stopped":          {syscall.SIGSTOP, "0.1", 1, 3, "it did not answer for 5s on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,6 +207,30 @@ func TestProbationPasses(t *testing.T) {
 	t.Log(res)
 	if res.Failed != 0 || res.Connects != 16 {
 		t.Errorf("%v", res)
+	}
+}
+
+// TestShareIsOfKept: the share is of the connections that can move.
+func TestShareIsOfKept(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-probation", "4m", "-share", "0.1")
+	first := a.expect("ready", 0)
+	for range 50 {
+		c := connect(t, first.Addrs[0])
+		c.send("GET /hijack HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
+		if _, err := http.ReadResponse(c.r, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		c := connect(t, first.Addrs[0])
+		c.ask("/")
+		c.answer()
+	}
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	if n := adopted(t, first.Addrs[0], 1); n != 1 {
+		t.Errorf("%d connections moved, want 1", n)
 	}
 }
 

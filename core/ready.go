@@ -47,8 +47,9 @@ func (u *Upgrader) ready() error {
 		}
 		defer req.pidFile.Discard() // nothing is left of it after Commit
 	}
-	req.paths = u.closeUnclaimed()
-	handed, err := u.awaitHandover()
+	unclaimed, paths := u.closeUnclaimed()
+	req.paths = paths
+	handed, err := u.awaitHandover(unclaimed)
 	if err != nil {
 		return err
 	}
@@ -88,34 +89,35 @@ func (u *Upgrader) check() error {
 }
 
 // closeUnclaimed closes the inherited listeners that this version of the program
-// does not use, and returns what removes the paths of unix sockets among them,
+// does not use, and returns their places in Welcome, and what removes the paths of unix sockets among them,
 // for when the old process is out of the way.
-func (u *Upgrader) closeUnclaimed() (removePaths []func()) {
+func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 	u.inheritMu.Lock()
 	defer u.inheritMu.Unlock()
 	for _, in := range u.inherited.listeners {
 		u.log.Info("inherited listener not used any more: closed",
 			"network", in.network, "address", in.Addr().String())
+		unclaimed = append(unclaimed, in.index)
 		if _, ok := in.Addr().(*net.UnixAddr); ok && in.network != networkFD {
 			removePaths = append(removePaths, pathRemover(in.Addr().String()))
 		}
 	}
 	u.inherited.closeUnclaimed()
-	return removePaths
+	return unclaimed, removePaths
 }
 
 // awaitHandover tells the old process that this one is ready, and waits until it
 // hands over, and returns how. Until then this process accepts nothing: what arrives waits
 // in the queue of the sockets that both have, and a process that is given up now
 // has nothing to lose.
-func (u *Upgrader) awaitHandover() (wire.CommitMsg, error) {
+func (u *Upgrader) awaitHandover(unclaimed []int) (wire.CommitMsg, error) {
 	alone := wire.CommitMsg{DrainMillis: u.cfg.drainTimeout.Milliseconds()} // by our own decision
 	boot.stderr.giveBack()
 	p := u.inherited.parent
 	if p == nil || p.plain() {
 		return alone, nil
 	}
-	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds()}); err != nil {
+	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
 	}
 	t := time.NewTimer(parentWait)

@@ -68,6 +68,53 @@ func TestRollBackKeepsPaths(t *testing.T) {
 	}
 }
 
+// TestStopCrossesRollback: a new process that stood still finds a stop signal and the old
+// one's word that it serves again, in any order, and leaves the old one's socket alone.
+func TestStopCrossesRollback(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		a := start(t, "app", "-probation", "4m", "-listen", "unix,app.sock")
+		first := a.expect("ready", 0)
+		a.signal(first.PID, syscall.SIGUSR2)
+		second := a.expect("ready", 1)
+		a.freeze(second.PID)
+		a.expectLog("upgrade rolled back", 1)
+		a.signal(second.PID, syscall.SIGTERM)
+		a.signal(second.PID, syscall.SIGCONT)
+		a.expect("end", 0)
+		if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUnclaimedOnProbation: what the new version does not listen on any more is the old
+// one's until there is no way back; and a unix socket that the old one closes meanwhile
+// is the new one's.
+func TestUnclaimedOnProbation(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-probation", "4m", "-listen", "unix,app.sock", "-listen", "tcp,127.0.0.1:0")
+	first := a.expect("ready", 0)
+	sock := filepath.Join(a.dir, "app.sock")
+	listen(t, a, "unix,app.sock")
+	kept := connect(t, sock)
+	kept.ask("/")
+	kept.answer()
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	for addr, want := range map[string]int{first.Addrs[1]: first.PID, sock: second.PID} {
+		if st := getJSON[Ledger](t, addr, "/stats"); st.PID != want {
+			t.Errorf("process %d answers at %s, want %d", st.PID, addr, want)
+		}
+	}
+	if _, err := get(first.Addrs[1], "/close"); err != nil { // the old one's listeners
+		t.Error(err)
+	}
+	if st := getJSON[Ledger](t, sock, "/stats"); st.PID != second.PID {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestStopAfterRollback: a new process that stands still is ended, also if the old one is
 // asked to stop right after it has taken the service back.
 func TestStopAfterRollback(t *testing.T) {
@@ -108,7 +155,7 @@ func TestShortAndLongProbation(t *testing.T) {
 			f.onTrial(t)
 			f.ended <- "signal: " + (<-f.signals).String()
 		}, WithProbation(1))
-		if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 2s") {
+		if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 5s") {
 			t.Errorf("Upgrade = %v", err)
 		}
 	})

@@ -78,7 +78,8 @@ func (l *lifecycle) stopNow(req stopRequest) {
 	if before >= StateDraining && (l.preStop == nil || !req.now) {
 		return
 	}
-	if l.probation != nil && l.stopOnProbation(req) {
+	if l.probation != nil {
+		l.stopOnProbation(req)
 		return
 	}
 	cause := req.err

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -46,6 +47,8 @@ type successor struct {
 	path   string
 	ctl    net.Conn
 	own    *os.Process     // that said hello, if a wrapper was started; valid once it did
+	passed []*listener     // that it got
+	spared []int           // of them, those that it does not use; valid once it said ready
 	stderr *capture        // nil: it has this process's
 	frames chan frameEvent // what it says until it is ready
 	talk   *talk           // what it says afterwards
@@ -134,10 +137,20 @@ func (n *successor) note(f wire.Frame) {
 		n.ready.Store(true)
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
-			n.room, n.tries = msg.Room, msg.Probation
+			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
 			n.stop = time.Duration(msg.StopMillis) * time.Millisecond
 		}
 	}
+}
+
+// claimed returns the listeners that the new process accepts from.
+func (n *successor) claimed() (claimed []*listener) {
+	for i, l := range n.passed {
+		if !slices.Contains(n.spared, i) {
+			claimed = append(claimed, l)
+		}
+	}
+	return claimed
 }
 
 // lives reports whether the process that said hello is still there: the one that was

@@ -58,7 +58,7 @@ func (t *talk) heard(f wire.Frame) error {
 		return nil
 	case wire.Pong:
 		t.pongs.Add(1)
-	case wire.Reject, wire.Settled, wire.Again, wire.Cut:
+	case wire.Reject, wire.Failed, wire.Settled, wire.Again, wire.Cut:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

@@ -15,11 +15,16 @@ import (
 const (
 	// silenceLimit is how long a new process on probation may say nothing. It is far
 	// above what a busy machine takes to run a goroutine.
-	silenceLimit = 2 * time.Second
+	silenceLimit = 5 * time.Second
 	// maxBeat is the longest time between two pings.
 	maxBeat = 250 * time.Millisecond
 	// minBeat is the shortest.
 	minBeat = 50 * time.Millisecond
+	// tooLateAfter is how long after a probation the old process can take the service
+	// back, and aloneAfter when the new one goes on alone. The time in between keeps the
+	// two from deciding differently.
+	tooLateAfter = 10 * time.Second
+	aloneAfter   = 15 * time.Second
 	// reapWait is how long after a process's last word its end may be noticed.
 	reapWait = time.Second
 )
@@ -39,6 +44,7 @@ type trial struct {
 	asked   context.Context // the upgrade's
 	asker   chan upgradeReply
 	result  Result
+	paused  []*listener
 	mover   *mover        // nil if connections do not move
 	pidFile *pidfile.File // names this process again; nil without one
 
@@ -88,8 +94,9 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	}
 	l.next, l.trial, next.served = next, t, true
 	l.setState(StateProbation)
-	pauseAll(l.listeners.all())
-	t.mover = l.prepareMove(next, l.cfg.share)
+	t.paused = next.claimed()
+	pauseAll(t.paused)
+	t.mover = l.prepareMove(next, l.cfg.share, false)
 	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
 	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
 	every := min(maxBeat, max(d/4, minBeat))
@@ -123,7 +130,7 @@ func (l *lifecycle) trialDue() {
 // because this one has stood still: the two must not both serve. One that has ended
 // without a word of that has not.
 func (l *lifecycle) tooLate() bool {
-	return time.Since(l.trial.began) > addTime(l.cfg.probation, parentWait/2)
+	return time.Since(l.trial.began) > addTime(l.cfg.probation, tooLateAfter)
 }
 
 // givenUp: who asked for the upgrade does not want it any more.
@@ -153,7 +160,7 @@ func (l *lifecycle) heard(f wire.Frame) {
 	case f.Type == wire.Cut:
 		l.cutOlder(f)
 	case l.trial == nil:
-	case f.Type == wire.Reject:
+	case f.Type == wire.Reject, f.Type == wire.Failed: // which it says if it has not heard commit yet
 		l.rejected(f)
 	case f.Type == wire.Settled:
 		l.log.Info("the new process ends its probation", "new_pid", l.next.pid())
@@ -203,7 +210,7 @@ func (l *lifecycle) rollBack(why error) {
 	t, next := l.endTrial(), l.next
 	l.next = nil
 	l.setState(StateCurrent)
-	resumeAll(l.listeners.all())
+	resumeAll(t.paused)
 	if t.mover != nil {
 		t.mover.retire()
 	}

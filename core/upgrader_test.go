@@ -268,8 +268,8 @@ func TestListenEarly(t *testing.T) {
 	u := newTestLocked(t, realSystem, nil)
 	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
 	must(t, u.Ready())
-	if names, dups, err := u.listeners.passOn(); err != nil || len(names) != 1 || names[0].Address != "127.0.0.1:0" {
-		t.Errorf("the next generation would get %v, %v", names, err)
+	if passed, dups, err := u.listeners.passOn(); err != nil || len(passed) != 1 || names(passed)[0].Address != "127.0.0.1:0" {
+		t.Errorf("the next generation would get %v, %v", names(passed), err)
 	} else {
 		_ = fd.Close(dups[0])
 	}

@@ -40,7 +40,7 @@ var faults = []fault{
 const (
 	// stopTime is longer than every time after which one process finds the other one
 	// hung, but for the next, and than the ready timeout of the kit's own server.
-	stopTime = 4 * time.Second
+	stopTime = 7 * time.Second
 	// longStopTime is longer than a new process waits for an answer to "ready".
 	longStopTime = 12 * time.Second
 	// shortageTime is how long descriptors or disk are short: time for an upgrade to

@@ -138,9 +138,10 @@ type Listener struct {
 
 // ReadyMsg says what the new process is ready for.
 type ReadyMsg struct {
-	Room       int   `json:"room"`      // how many established connections it can take; absent: none
-	Probation  bool  `json:"probation"` // it answers Ping; absent: the handover is final at once
-	StopMillis int64 `json:"stop_ms"`   // how long a stop takes it at the most
+	Room       int   `json:"room"`                // how many established connections it can take; absent: none
+	Probation  bool  `json:"probation"`           // it answers Ping; absent: the handover is final at once
+	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
+	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
 }
 
 // OfferMsg describes the connections whose descriptors come with it.
