@@ -102,6 +102,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 	}
 	if err = a.await(readyCtx, next); err != nil {
+		if errors.Is(err, errNotReadyInTime) {
+			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.cfg.readyTimeout)
+		}
 		a.started.Store(false) // a SIGTERM from here on is meant for the service
 		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
 			next.abort(err.Error(), a.cfg.stopTime())

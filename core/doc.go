@@ -85,6 +85,9 @@
 //     new one needs.
 //   - A wrapper script around the program passes its arguments on, and should exec it:
 //     exec ./app "$@".
+//   - A descriptor that the first start got from outside, and that is not stdin, stdout,
+//     stderr or a listener, is not passed on: the lock of flock(1) around the program, say,
+//     is free after an upgrade.
 //   - A helper process that main starts before it is ready, with this process's stderr, has
 //     for that a pipe that ends with its generation; one that is to outlive it should
 //     have a log of its own.

@@ -15,6 +15,9 @@ func notStarted(path string, err error) error {
 	if remedy == "" {
 		remedy = scarce(err)
 	}
+	if remedy == "" && errors.Is(err, fs.ErrPermission) {
+		remedy = "this user may not execute it there; look at the directories above it, and whether the file system is mounted noexec"
+	}
 	if remedy == "" && errors.Is(err, syscall.ENOEXEC) {
 		if machine(path) == "" {
 			remedy = "it is neither a whole program nor a script that begins with #!; was the copy complete?"

@@ -73,7 +73,12 @@ func (l *lastLines) get() []string {
 
 // saysWhy reports whether a line begins a Go program's last words.
 func saysWhy(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: "))
+	for _, begin := range []string{"panic: ", "fatal error: ", "runtime: ", "runtime/cgo: "} {
+		if bytes.HasPrefix(line, []byte(begin)) {
+			return true
+		}
+	}
+	return false
 }
 
 // printable escapes what would not show, or would do something to a terminal.

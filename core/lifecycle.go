@@ -99,6 +99,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.trialDue()
 		case <-l.trial.givenUp():
 			l.givenUp()
+		case <-u.explained:
+			if l.State() == StateCurrent {
+				l.upgradeAgain()
+			}
 		case gone := <-u.sentBack:
 			l.recalls--
 			l.restorePIDFile(gone)

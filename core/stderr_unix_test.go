@@ -402,3 +402,30 @@ func TestStderrNotGiven(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptIsGivenUp: what a script has started without exec, and that says nothing, ends
+// with it: it would serve beside this process.
+func TestScriptIsGivenUp(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip("descendants are looked up in /proc, which this system has not")
+	}
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.start("app", "./app", "-ready", "1s")
+	first := a.expect("ready", 0)
+	deploy(t, a, func(path string) {
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nsh -c 'sleep 100 & echo $! >inner; wait' &\nwait\n"), 0o755))
+	})
+	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "WithReadyTimeout is 1s") {
+		t.Errorf("upgrade = %v", err)
+	}
+	b, err := os.ReadFile(filepath.Join(a.dir, "inner"))
+	must(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	must(t, err)
+	if err := syscall.Kill(pid, 0); err == nil && !isZombie(pid) {
+		t.Errorf("process %d is left", pid)
+		a.strays = append(a.strays, pid)
+	}
+}

@@ -247,6 +247,9 @@ func (n *successor) commit(msg wire.CommitMsg) error {
 // the time of a stop to finish what it accepted.
 func (n *successor) abort(reason string, stop time.Duration) {
 	_ = n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
+	others := kinOf(n)
+	others.signal(syscall.SIGTERM)
+	defer others.end(killGrace)
 	n.send(syscall.SIGTERM)
 	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(max(stop, n.stop)) {
 		return

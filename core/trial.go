@@ -227,6 +227,7 @@ func (l *lifecycle) rollBack(why error) {
 		}
 		err := because(ErrRolledBack, next.explain(why))
 		l.log.Error("upgrade rolled back; this process serves again", "error", err)
+		l.explained <- struct{}{}
 		if t.asker != nil {
 			t.asker <- upgradeReply{err: err}
 		}
@@ -234,7 +235,6 @@ func (l *lifecycle) rollBack(why error) {
 		l.log.Debug("the new process is gone", "new_pid", next.pid())
 		l.sendBack(next)
 	}()
-	l.upgradeAgain()
 }
 
 // sendBack tells the lifecycle, which waits for that, that a new process which may have

@@ -60,17 +60,18 @@ type Upgrader struct {
 	life      context.Context // ends when the process stops or hands over
 	endLife   context.CancelFunc
 
-	advances chan advanceRequest
-	upgrades chan upgradeRequest
-	stops    chan stopRequest
-	rejects  chan rejectRequest
-	sentBack chan *successor // a new process that was current, and has ended
-	verdicts chan verdict
-	aging    chan struct{} // a nudge when the count of older generations changes; room for one
-	cut      chan struct{} // closed to end the drain now
-	cutOnce  sync.Once
-	cutWhy   string        // valid once cut is closed
-	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
+	advances  chan advanceRequest
+	upgrades  chan upgradeRequest
+	stops     chan stopRequest
+	rejects   chan rejectRequest
+	explained chan struct{}   // why an upgrade was rolled back is in the log
+	sentBack  chan *successor // a new process that was current, and has ended
+	verdicts  chan verdict
+	aging     chan struct{} // a nudge when the count of older generations changes; room for one
+	cut       chan struct{} // closed to end the drain now
+	cutOnce   sync.Once
+	cutWhy    string        // valid once cut is closed
+	seenOff   chan struct{} // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its control socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
@@ -118,6 +119,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		upgrades:   make(chan upgradeRequest),
 		stops:      make(chan stopRequest),
 		rejects:    make(chan rejectRequest),
+		explained:  make(chan struct{}),
 		sentBack:   make(chan *successor),
 		verdicts:   make(chan verdict),
 		aging:      make(chan struct{}, 1),
