@@ -3,15 +3,19 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -180,6 +184,66 @@ func TestRecall(t *testing.T) {
 		t.Errorf("Upgrade = %v", err)
 	}
 	<-killed
+}
+
+// TestPIDFileAfterRecall: a new process that stood still writes the pid file after it was
+// given up. When it is gone, the file names the old one again.
+func TestPIDFileAfterRecall(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app.pid")
+	written := make(chan struct{})
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		f.say(t, wire.Reject, nil)
+		f.await(t, wire.Abort)
+		must(t, pidfile.Write(path, f.pid()))
+		close(written)
+		f.ended <- "exit status 1"
+	}, WithProbation(time.Minute), WithPIDFile(path))
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	<-written
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if pid, err := pidfile.Read(path); err == nil && pid == os.Getpid() {
+			return
+		} else if time.Now().After(end) {
+			t.Fatalf("the pid file names %d: %v", pid, err)
+		}
+	}
+}
+
+// TestStopDoesNotWaitForTheRecalled: a new process that finishes what it has, and lives,
+// does not hold up a stop.
+func TestStopDoesNotWaitForTheRecalled(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		f.say(t, wire.Reject, nil)
+		f.await(t, wire.Abort)
+		for { // until it is let go
+			must(t, f.ctl.SetReadDeadline(time.Now().Add(patience)))
+			fr, err := wire.Read(f.ctl)
+			if err != nil {
+				break
+			}
+			if fr.Type == wire.Ping {
+				_ = wire.Write(f.ctl, wire.Pong, nil)
+			}
+		}
+		f.ended <- "exit status 1"
+	}, WithProbation(time.Minute), WithDrainTimeout(time.Hour))
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- u.Stop(context.Background()) }()
+	select {
+	case err := <-stopped:
+		must(t, err)
+	case <-time.After(patience):
+		t.Fatal("the stop waits")
+	}
 }
 
 // TestOldProcessAttacks: whatever the old process says wrong, the new one serves, or
