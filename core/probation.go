@@ -14,7 +14,7 @@ import (
 // ends. Serve and Upgrader.Err then return ErrAborted with err. Before Ready, Reject
 // makes the start fail. It returns nil when the old process has been told, and
 // ErrNotOnProbation if there is none that could serve (WithProbation says how long
-// there is): then nothing changes. Any goroutine may call it, and again.
+// there is), or ErrStopped: then nothing changes. Any goroutine may call it, and again.
 func Reject(err error) error {
 	if u := running.Load(); u != nil {
 		return u.Reject(err)
@@ -145,7 +145,10 @@ func (l *lifecycle) reject(err error) error {
 		return ErrNotOnProbation
 	}
 	l.log.Error("this version is rejected; the old process is asked to serve again", "error", err)
-	return l.inherited.parent.say(wire.Reject, wire.ReasonMsg{Reason: err.Error()})
+	if err := l.inherited.parent.say(wire.Reject, wire.ReasonMsg{Reason: err.Error()}); err != nil {
+		return because(ErrNotOnProbation, err)
+	}
+	return nil
 }
 
 // passed: this process goes on alone.

@@ -138,7 +138,7 @@ func (n *successor) note(f wire.Frame) {
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
-			n.stop = time.Duration(msg.StopMillis) * time.Millisecond
+			n.stop = msg.Stop()
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 )
 
@@ -144,6 +145,9 @@ type ReadyMsg struct {
 	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
 }
 
+// Stop is StopMillis as a Duration.
+func (m ReadyMsg) Stop() time.Duration { return millis(m.StopMillis) }
+
 // OfferMsg describes the connections whose descriptors come with it.
 type OfferMsg struct {
 	Conns []Conn `json:"conns"` // in the order of the descriptors
@@ -186,11 +190,14 @@ type CommitMsg struct {
 }
 
 // Drain is DrainMillis as a Duration.
-func (m CommitMsg) Drain() time.Duration { return time.Duration(m.DrainMillis) * time.Millisecond }
+func (m CommitMsg) Drain() time.Duration { return millis(m.DrainMillis) }
 
 // Probation is ProbationMillis as a Duration.
-func (m CommitMsg) Probation() time.Duration {
-	return time.Duration(m.ProbationMillis) * time.Millisecond
+func (m CommitMsg) Probation() time.Duration { return millis(m.ProbationMillis) }
+
+// millis keeps what a peer says in range.
+func millis(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
 // EldersMsg counts the processes that drain.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"reflect"
 	"testing"
+	"time"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -93,4 +95,17 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = fr.Decode(&WelcomeMsg{})
 	})
+}
+
+// TestMillis: whatever a peer says is a time.
+func TestMillis(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[int64]time.Duration{
+		-1: 0, 0: 0, 1500: 1500 * time.Millisecond, math.MaxInt64: math.MaxInt64 / time.Millisecond * time.Millisecond, math.MinInt64: 0,
+	} {
+		m := CommitMsg{DrainMillis: in, ProbationMillis: in}
+		if m.Drain() != want || m.Probation() != want || (ReadyMsg{StopMillis: in}).Stop() != want {
+			t.Errorf("%d ms is %v", in, m.Drain())
+		}
+	}
 }
