@@ -126,6 +126,23 @@ func TestReadyInTimeHolds(t *testing.T) {
 	}
 }
 
+// TestReadyInTimePasses: the same on probation, in which the new process is listened to as
+// ever.
+func TestReadyInTimePasses(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		for fr := f.hear(t); fr.Type != wire.Confirm; fr = f.hear(t) {
+			f.say(t, wire.Pong, nil)
+		}
+		f.ended <- "fine"
+	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*lastWordsWait),
+		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+	if _, err := u.Upgrade(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGoneAfterReady: a new process that ends in the moment between is no
 // successor.
 func TestGoneAfterReady(t *testing.T) {
