@@ -132,10 +132,18 @@ func TestReadyInTimePasses(t *testing.T) {
 	t.Parallel()
 	u := newFake(t, func(f *fake) {
 		f.onTrial(t)
-		for fr := f.hear(t); fr.Type != wire.Confirm; fr = f.hear(t) {
-			f.say(t, wire.Pong, nil)
+		defer func() { f.ended <- "fine" }()
+		for {
+			switch fr := f.hear(t); fr.Type {
+			case wire.Ping:
+				f.say(t, wire.Pong, nil)
+			case wire.Confirm:
+				return
+			default:
+				t.Errorf("%v instead of confirm", fr.Type)
+				return
+			}
 		}
-		f.ended <- "fine"
 	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*lastWordsWait),
 		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
