@@ -204,7 +204,9 @@ func (p *parent) alive() bool {
 
 // hungUp reports whether an old process that can't be heard any more lives: it serves, and
 // is about to end this one.
-func (p *parent) hungUp() bool { return p.ctl != nil && isClosed(p.gone) && alive(p.oldPID) }
+func (p *parent) hungUp() bool {
+	return p.ctl != nil && isClosed(p.gone) && p.oldPID > 1 && alive(p.oldPID)
+}
 
 // awaitEnd waits for the end of one that may have hung up, and not for long.
 func (p *parent) awaitEnd(stop <-chan struct{}) {

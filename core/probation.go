@@ -173,10 +173,14 @@ func (l *lifecycle) stopOnProbation(req stopRequest) {
 		return
 	}
 	p.stop, p.giveUp = &req, time.After(parentWait)
+	var err error
 	if broken {
-		_ = l.reject(req.err) // if that fails, the old process is gone
+		err = l.reject(req.err)
 	} else {
-		_ = l.inherited.parent.say(wire.Settled, nil)
+		err = l.inherited.parent.say(wire.Settled, nil)
+	}
+	if err != nil { // there is nobody who could answer
+		l.settle(!l.inherited.parent.hungUp())
 	}
 }
 

@@ -5,7 +5,6 @@ package core
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -166,7 +165,7 @@ func TestRecall(t *testing.T) {
 		f.onTrial(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
-		for range 3 { // and no signal
+		for range 2 { // and no signal
 			f.await(t, wire.Ping)
 			f.say(t, wire.Pong, nil)
 		}
@@ -286,7 +285,7 @@ func TestOldProcessAttacks(t *testing.T) {
 			go func() {
 				old.hears(wire.Ready)
 				tt.play(old)
-				_, _ = io.Copy(io.Discard, old.ctl)
+				old.confirmsStop()
 			}()
 			must(t, u.Ready())
 			if tt.recalls {
@@ -303,6 +302,19 @@ func TestOldProcessAttacks(t *testing.T) {
 				t.Errorf("state %v", u.State())
 			}
 		})
+	}
+}
+
+// confirmsStop reads until the new process ends, and answers its stop.
+func (o *oldProcess) confirmsStop() {
+	_ = o.ctl.SetReadDeadline(noDeadline)
+	for {
+		switch f, err := wire.Read(o.ctl); {
+		case err != nil:
+			return
+		case f.Type == wire.Settled:
+			_ = wire.Write(o.ctl, wire.Confirm, wire.CommitMsg{})
+		}
 	}
 }
 
