@@ -56,7 +56,7 @@ func takeStartup() startup {
 		return st
 	}
 	if !given {
-		closeOnExec(fd.First, st.last)
+		closeOnExec(st.last)
 		return st
 	}
 	c, err := parseControl(control)
@@ -69,10 +69,10 @@ func takeStartup() startup {
 	if c.pid != startedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
 		// It came through a program that knows nothing of it, and the descriptor
 		// is not what it was.
-		closeOnExec(fd.First, st.last)
+		closeOnExec(st.last)
 		return st
 	}
-	closeOnExec(fd.First, s)
+	closeOnExec(s)
 	st.last = s
 	if err != nil {
 		st.err = fmt.Errorf("%s=%q: %w", EnvControl, control, err)
@@ -106,11 +106,11 @@ var errNoFlag = errors.New(`started by an upgrade, but without its arguments; a 
 // refuseWithoutFlag tells the old process, if it is the one that has started this one,
 // that the flag is missing: this one would not take over, and might serve beside it.
 func refuseWithoutFlag(control string) error {
-	c, err := parseControl(control)
-	if err != nil || c.pid != startedBy || c.version != wire.Version || fd.CheckStream(c.s) != nil {
+	c, bad := parseControl(control)
+	if bad != nil || c.pid != startedBy || c.version != wire.Version || fd.CheckStream(c.s) != nil {
 		return nil
 	}
-	closeOnExec(fd.First, c.s)
+	closeOnExec(c.s)
 	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
 	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
 	_ = fd.Write(c.s, words)
@@ -120,8 +120,8 @@ func refuseWithoutFlag(control string) error {
 
 // closeOnExec keeps the inherited listeners from every other program that this
 // process starts. A descriptor that is no listener may be the Go runtime's own.
-func closeOnExec(first, last int) {
-	for s := first; s < last; s++ {
+func closeOnExec(last int) {
+	for s := fd.First; s < last; s++ {
 		if fd.CheckListener(s) == nil {
 			fd.CloseOnExec(s)
 		}

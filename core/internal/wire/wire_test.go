@@ -101,7 +101,7 @@ func FuzzRead(f *testing.F) {
 func TestMillis(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[int64]time.Duration{
-		-1: 0, 0: 0, 1500: 1500 * time.Millisecond, math.MaxInt64: math.MaxInt64 / time.Millisecond * time.Millisecond, math.MinInt64: 0,
+		-1: 0, 0: 0, 1500: 1500 * time.Millisecond, math.MaxInt64: math.MaxInt64 - math.MaxInt64%time.Millisecond, math.MinInt64: 0,
 	} {
 		m := CommitMsg{DrainMillis: in, ProbationMillis: in}
 		if m.Drain() != want || m.Probation() != want || (ReadyMsg{StopMillis: in}).Stop() != want {
