@@ -106,8 +106,11 @@ var errNoFlag = errors.New(`started by an upgrade, but without its arguments; a 
 // refuseWithoutFlag tells the old process, if it is the one that has started this one,
 // that the flag is missing: this one would not take over, and might serve beside it.
 func refuseWithoutFlag(control string) error {
-	c, bad := parseControl(control)
-	if bad != nil || c.pid != startedBy || c.version != wire.Version || fd.CheckStream(c.s) != nil {
+	c, err := parseControl(control)
+	if err == nil {
+		err = fd.CheckStream(c.s)
+	}
+	if ours := err == nil && c.pid == startedBy && c.version == wire.Version; !ours {
 		return nil
 	}
 	closeOnExec(c.s)
