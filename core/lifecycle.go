@@ -227,6 +227,7 @@ func (u *Upgrader) bidFarewell() {
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
 	if l.next != nil {
+		l.cfg.signals.swallow()
 		l.next.talk.mute()
 		l.next.drained()
 		l.next.stderr.end()

@@ -34,3 +34,12 @@ func (s Signals) notify() (ch chan os.Signal, stop func()) {
 	signal.Notify(ch, all...)
 	return ch, func() { signal.Stop(ch) }
 }
+
+// swallow has an upgrade or reopen signal that comes late do nothing, in a process that has
+// handed over and is about to end: the system's own answer would be to kill it.
+func (s Signals) swallow() {
+	s.Stop = nil
+	if all := s.all(); len(all) > 0 {
+		signal.Notify(make(chan os.Signal, 1), all...)
+	}
+}

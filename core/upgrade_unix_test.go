@@ -366,6 +366,7 @@ func TestMainDoesNotReturn(t *testing.T) {
 	if ev := a.expect("lingers", 0); ev.PID != first.PID {
 		t.Fatalf("%+v", ev)
 	}
+	a.signal(first.PID, syscall.SIGHUP) // does not kill it
 	if ev := a.expect("end", 0); ev.PID != first.PID || ev.Err != "" {
 		t.Errorf("%+v", ev)
 	}
