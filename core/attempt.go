@@ -69,7 +69,7 @@ func (a *attempt) noteTerm() {
 
 func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if os.Getpid() == 1 {
-		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; run the program under an init (docker run --init)", ErrUnsupported)
+		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
 	}
 	if err := a.enoughFiles(); err != nil {
 		return nil, err
@@ -101,7 +101,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 			a.log.Error("a post-fork hook failed", "error", err)
 		}
 	}
-	if err = a.await(readyCtx, next); err != nil {
+	err = a.await(readyCtx, next)
+	next.introduce(a.generation + 1)
+	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {
 			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.cfg.readyTimeout)
 		}
@@ -147,22 +149,32 @@ func (a *attempt) start() (*successor, error) {
 		return nil, wrap("upgrade: control socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
+	heir, err := boot.link.heir()
+	if err != nil {
+		_ = ctl.Close()
+		return nil, wrap("upgrade", err)
+	}
 	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid(), umask: boot.launch.umask}
 	var stderr *capture
 	if a.sys.capture != nil {
 		stderr = a.sys.capture(path, a.log)
 	}
 	l, passed := stderr.handOut(boot.launch, &control, files)
+	if heir >= 0 {
+		control.link, control.supervisor = fd.First+len(passed), boot.link.pid()
+		passed = append(passed[:len(passed):len(passed)], heir)
+	}
 	proc, err := a.sys.start(path, l, control.String(), passed)
 	stderr.handedOut()
 	if err != nil {
 		_ = ctl.Close()
 		stderr.abandon()
+		closeHeir(heir)
 		return nil, notStarted(path, err)
 	}
 	stderr.begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
-	next.stderr, next.passed = stderr, listeners
+	next.stderr, next.passed, next.heir = stderr, listeners, heir
 	return next, nil
 }
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,9 @@ type controlInfo struct {
 	pipe   int    // the read end of the pipe that descriptor 2 is meanwhile
 	pipeID uint64 // the inode number of the pipe's write end
 
+	link       int // this process's end of the link to the supervisor
+	supervisor int // the supervisor's process number, given with link
+
 	umask int // -1 for none
 }
 
@@ -32,6 +36,9 @@ func (c controlInfo) String() string {
 	s := fmt.Sprintf("%d:%d:%d", c.version, c.s, c.pid)
 	if c.stderr != 0 {
 		s += fmt.Sprintf(":stderr=%d:pipe=%d:id=%d", c.stderr, c.pipe, c.pipeID)
+	}
+	if c.link != 0 {
+		s += fmt.Sprintf(":link=%d:supervisor=%d", c.link, c.supervisor)
 	}
 	if c.umask >= 0 {
 		s += fmt.Sprintf(":umask=%d", c.umask)
@@ -74,6 +81,9 @@ func parseControl(v string) (controlInfo, error) {
 	if (c.stderr == 0) != (c.pipe == 0) || c.stderr != 0 && c.stderr == c.pipe {
 		return controlInfo{}, bad
 	}
+	if (c.link == 0) != (c.supervisor == 0) || c.link != 0 && (c.link == c.stderr || c.link == c.pipe) {
+		return controlInfo{}, bad
+	}
 	return c, nil
 }
 
@@ -82,15 +92,14 @@ func parseControl(v string) (controlInfo, error) {
 func (c *controlInfo) set(key, value string) bool {
 	n, err := strconv.ParseUint(value, 10, 64)
 	switch key {
-	case "stderr", "pipe":
-		if err != nil || n <= uint64(c.s) || n > maxControl+2 {
+	case "stderr", "pipe", "link":
+		if err != nil || n <= uint64(c.s) || n > maxControl+3 {
 			return false
 		}
-		if key == "stderr" {
-			c.stderr = int(n)
-		} else {
-			c.pipe = int(n)
-		}
+		*map[string]*int{"stderr": &c.stderr, "pipe": &c.pipe, "link": &c.link}[key] = int(n)
+	case "supervisor":
+		c.supervisor = int(min(n, math.MaxInt32))
+		return err == nil && n > 0
 	case "id":
 		c.pipeID = n
 		return err == nil

@@ -109,7 +109,11 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 	if next.plain && l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same. Before the
 		// next word: a generation after it, which waits for that, may know the file.
-		if err := pidfile.Write(l.cfg.pidFile, next.pid()); err != nil {
+		pid := next.pid()
+		if boot.link != nil {
+			pid = servicePID()
+		}
+		if err := pidfile.Write(l.cfg.pidFile, pid); err != nil {
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}

@@ -31,6 +31,9 @@ type inheritance struct {
 func inherit(st startup) (*inheritance, error) {
 	h := &inheritance{}
 	if !st.graceful {
+		if st.kept || st.err != nil {
+			return h, h.takeKept(st)
+		}
 		return h, nil
 	}
 	if errors.Is(st.err, errNoFlag) {
@@ -58,19 +61,46 @@ func inherit(st startup) (*inheritance, error) {
 		h.parent = newParent(nil)
 		h.generation = 1
 	}
-	for s := fd.First; s < st.last; s++ {
+	if err := h.open(st.last, welcome.Listeners); err != nil {
+		return nil, notInherited(err)
+	}
+	return h, nil
+}
+
+// open makes listeners of the descriptors up to last. words name them; nil for none.
+func (h *inheritance) open(last int, words []wire.Listener) error {
+	for s := fd.First; s < last; s++ {
 		in := &inherited{s: s, index: s - fd.First}
-		if welcome.Listeners != nil {
-			l := welcome.Listeners[s-fd.First]
+		if words != nil {
+			l := words[s-fd.First]
 			in.network, in.address = l.Network, l.Address
 		}
 		if err := in.open(); err != nil {
 			h.closeUnclaimed()
-			return nil, notInherited(err)
+			return err
 		}
 		h.listeners = append(h.listeners, in)
 	}
-	return h, nil
+	return nil
+}
+
+// takeKept takes what a supervisor has kept from the worker before.
+func (h *inheritance) takeKept(st startup) error {
+	if st.err != nil {
+		return because(ErrNotInherited, st.err)
+	}
+	welcome, err := st.link.welcome()
+	if err == nil && st.last-fd.First != len(welcome.Listeners) {
+		err = fmt.Errorf("it names %d listeners and passed %d", len(welcome.Listeners), st.last-fd.First)
+	}
+	if err == nil {
+		h.generation = welcome.Generation
+		err = h.open(st.last, welcome.Listeners)
+	}
+	if err != nil {
+		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.pid(), err))
+	}
+	return nil
 }
 
 func notInherited(err error) error {

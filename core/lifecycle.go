@@ -121,7 +121,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l.end()
 }
 
-func (u *Upgrader) setState(s State) { u.state.Store(uint32(s)) }
+func (l *lifecycle) setState(s State) {
+	l.state.Store(uint32(s))
+	boot.link.stand(l.generation, s, l.cause == nil)
+}
 
 // words is what the next generation says.
 func (l *lifecycle) words() <-chan wire.Frame {
@@ -153,6 +156,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 		p := l.inherited.parent
 		l.settle(p == nil || !p.hungUp())
 	}
+	l.keepListeners()
 	close(l.accepting)
 	if req.pidFile != nil {
 		if err := req.pidFile.Commit(); err != nil {
@@ -210,6 +214,7 @@ func (l *lifecycle) beginDrain(s State) {
 	l.drained = drained
 	go func() {
 		if !replaced {
+			boot.link.release()
 			sweep(listeners)
 			closeAll(listeners, true)
 			l.bidFarewell()
@@ -233,7 +238,7 @@ func (l *lifecycle) end() {
 		l.next.stderr.end()
 		l.next.stderr.wait()
 	} else if l.cfg.pidFile != "" {
-		if err := pidfile.Remove(l.cfg.pidFile, os.Getpid()); err != nil {
+		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
 	}

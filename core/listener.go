@@ -81,6 +81,7 @@ func (l *listener) Close() error {
 	unlink := true
 	if isClosed(l.bound) {
 		l.u.listeners.remove(l)
+		l.u.keepListeners()
 		st := l.u.State()
 		unlink = st != StateProbation && st != StateDraining // else it is the next generation's
 	}

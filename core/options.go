@@ -45,6 +45,7 @@ type config struct {
 	pidFile      string
 	log          *slog.Logger
 	signals      Signals
+	superviseErr error
 }
 
 // stopTime is how long a stop takes at the most.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"syscall"
 	"time"
 
@@ -42,7 +41,7 @@ func (u *Upgrader) ready() error {
 	req := advanceRequest{reply: make(chan error, 1)}
 	if u.cfg.pidFile != "" {
 		var err error
-		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, os.Getpid()); err != nil {
+		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, servicePID()); err != nil {
 			return wrap("ready", err)
 		}
 		defer req.pidFile.Discard() // nothing is left of it after Commit

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"os"
 	"syscall"
 	"time"
 
@@ -23,7 +22,7 @@ func (l *lifecycle) restorePIDFile(gone *successor) {
 	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != gone.says && pid != gone.pid() {
 		return // it is in order, or somebody else's
 	}
-	if err := pidfile.Write(l.cfg.pidFile, os.Getpid()); err != nil {
+	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
 	}
 }

@@ -20,6 +20,10 @@ type startup struct {
 	control  int          // the control socket's descriptor; -1 for the plain protocol
 	last     int          // one past the last listener's descriptor
 	stderr   *startStderr // nil: descriptor 2 is what it was in the old process
+	link     *link        // to the supervisor; nil without one
+	mode     string       // EnvMode
+	modeErr  error        // ... that is none
+	kept     bool         // a supervisor started this process, with what it has kept
 	err      error
 }
 
@@ -42,6 +46,8 @@ func takeStartup() startup {
 	os.Args = argv
 	control, given := os.LookupEnv(EnvControl)
 	_ = os.Unsetenv(EnvControl)
+	supervised, worker := os.LookupEnv(wire.EnvLink)
+	_ = os.Unsetenv(wire.EnvLink)
 	st := startup{
 		launch:   launch{dir: dir, argv: slices.Clone(argv), env: os.Environ(), umask: readUmask()},
 		graceful: graceful,
@@ -52,6 +58,12 @@ func takeStartup() startup {
 		if given {
 			st.err = refuseWithoutFlag(control)
 			st.graceful = st.err != nil
+		}
+		if worker && !st.graceful {
+			st.takeLink(supervised)
+		}
+		if supervisor := st.takeMode(); supervisor && st.link == nil && !st.graceful {
+			beSupervisor()
 		}
 		return st
 	}
@@ -92,6 +104,12 @@ func takeStartup() startup {
 	if st.stderr, err = takeStderr(c); err != nil {
 		st.err = err
 		return st
+	}
+	if c.link != 0 {
+		if st.link, err = newLink(c.link, c.supervisor); err != nil {
+			st.err = fmt.Errorf("%s: link: %w", EnvControl, err)
+			return st
+		}
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.

@@ -60,6 +60,7 @@ type successor struct {
 	ready  atomic.Bool     // it said ready
 	served bool            // it was current: what it wrote when it started explains nothing any more
 	began  time.Time
+	heir   int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
@@ -86,7 +87,7 @@ func (ev frameEvent) reason() string {
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
 func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *successor {
 	n := &successor{
-		process: proc, path: path, ctl: ctl, began: time.Now(),
+		process: proc, path: path, ctl: ctl, began: time.Now(), heir: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
 		frames:  make(chan frameEvent, 8),
@@ -256,6 +257,26 @@ func (n *successor) abort(reason string, stop time.Duration) {
 	}
 	n.send(syscall.SIGKILL)
 	<-n.exited
+}
+
+// introduce closes this process's duplicate of next's link, by whose end the supervisor
+// knows the end of next. A program that speaks only the plain protocol is introduced: it
+// does not know of the link.
+func (n *successor) introduce(generation int) {
+	if n.plain && n.heir >= 0 {
+		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: uint8(StateCurrent)}
+		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
+			_ = fd.Write(n.heir, b)
+		}
+	}
+	closeHeir(n.heir)
+	n.heir = -1
+}
+
+func closeHeir(s int) {
+	if s >= 0 {
+		_ = fd.Close(s)
+	}
 }
 
 // explain makes the error of an attempt whose process has ended.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
@@ -88,7 +87,7 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	if l.cfg.pidFile != "" {
 		// Now: a disk that is full later must not be in the way back.
 		var err error
-		if t.pidFile, err = pidfile.Prepare(l.cfg.pidFile, os.Getpid()); err != nil {
+		if t.pidFile, err = pidfile.Prepare(l.cfg.pidFile, servicePID()); err != nil {
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,12 +103,16 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	case old.inherited.parent != nil && !old.committed.Load():
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
+	cfg := newConfig(opts)
+	if err := cmp.Or(boot.modeErr, cfg.superviseErr); err != nil {
+		return nil, err
+	}
 	h, waiting, err := early.take()
 	if err != nil {
 		return nil, err
 	}
 	u := &Upgrader{
-		cfg:        newConfig(opts),
+		cfg:        cfg,
 		sys:        sys,
 		generation: h.generation,
 		inherited:  h,
@@ -130,11 +135,15 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.state.Store(uint32(StateStarting))
+	boot.link.stand(u.generation, StateStarting, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}
 	if h.parent != nil {
 		go u.follow(h.parent)
+	}
+	if boot.link != nil {
+		go u.watchSupervisor()
 	}
 	signals, stopSignals := u.cfg.signals.notify()
 	running.Store(u)
@@ -159,7 +168,7 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // path of a unix socket is its owner's, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) {
-		if boot.graceful && s >= fd.First && s <= boot.last {
+		if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last {
 			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started", s)
 		}
 		if err := fd.CheckListener(s); err != nil {
@@ -187,6 +196,7 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 		_ = l.close(true)
 		return nil, ErrStopped
 	}
+	u.keepListeners()
 	u.log.Debug("listening", "network", network, "address", l.Addr().String(), "inherited", l.inherited)
 	return l, nil
 }

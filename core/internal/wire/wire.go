@@ -84,6 +84,24 @@ const (
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
 	Cut Type = 19
+
+	// The rest is said on the link between a worker and its supervisor. There Welcome
+	// is the supervisor's first frame to a worker that it has started itself.
+
+	// Stand: where the worker stands, at first before its main runs. Payload: StandMsg.
+	Stand Type = 22
+	// Keep: the worker's listeners, which come as descriptors with the frame's first
+	// byte. The supervisor keeps them in place of those that it has from this worker, for
+	// the next one if this one crashes. Payload: KeepMsg.
+	Keep Type = 23
+	// Link: the worker is about to start a new process, whose end of the link this is: one
+	// descriptor. No payload.
+	Link Type = 24
+	// Release: the worker is about to close its listeners for good, and the supervisor is
+	// to close its duplicates first. No payload.
+	Release Type = 25
+	// Released answers Release. No payload.
+	Released Type = 26
 )
 
 var names = [...]string{
@@ -106,6 +124,12 @@ var names = [...]string{
 	Again:   "again",
 	Elders:  "elders",
 	Cut:     "cut",
+
+	Stand:    "stand",
+	Keep:     "keep",
+	Link:     "link",
+	Release:  "release",
+	Released: "released",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -208,6 +232,21 @@ type EldersMsg struct {
 // CutMsg names generations.
 type CutMsg struct {
 	Before int `json:"before"` // those with a lower number are to end now
+}
+
+// StandMsg says where a worker stands.
+type StandMsg struct {
+	PID        int    `json:"pid"`
+	Generation int    `json:"generation"`
+	State      uint8  `json:"state"`           // core's State; 0 before there is an Upgrader
+	Clean      bool   `json:"clean,omitempty"` // it stops because it was asked to
+	Version    string `json:"version,omitempty"`
+}
+
+// KeepMsg names listeners.
+type KeepMsg struct {
+	Listeners []Listener `json:"listeners"`      // in the order of the descriptors
+	More      bool       `json:"more,omitempty"` // they come on top of those of the frame before
 }
 
 // ReasonMsg says why, in words for a log.

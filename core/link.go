@@ -1,0 +1,220 @@
+package core
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// link is a worker's line to the supervisor, which keeps duplicates of its listeners
+// and starts the next worker if this one crashes. Its end is the end of this process, or
+// of the supervisor. Each generation has its own. A nil one does nothing.
+type link struct {
+	conn       *net.UnixConn
+	supervisor int // its process number
+
+	writing  sync.Mutex    // held while a frame is written
+	released chan struct{} // closed by the answer to release
+	gone     chan struct{} // closed when the supervisor is
+}
+
+// newLink takes descriptor s, and introduces this process: its main has not run yet.
+func newLink(s, supervisor int) (*link, error) {
+	if err := fd.CheckStream(s); err != nil {
+		return nil, err
+	}
+	fd.CloseOnExec(s)
+	c, err := fd.Conn(s)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close()
+		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
+	}
+	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), gone: make(chan struct{})}
+	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
+	return l, nil
+}
+
+// takeLink takes what a supervisor has started this process with. A value that came
+// through a program which knows nothing of it is not for this one.
+func (st *startup) takeLink(v string) {
+	info, err := wire.ParseLink(v)
+	if err != nil {
+		st.err = err
+		return
+	}
+	if info.Version != wire.Version || fd.CheckStream(info.Descriptor) != nil || !wire.IsWelcome(fd.Peek(info.Descriptor, 64)) {
+		return
+	}
+	st.last = info.Descriptor
+	closeOnExec(st.last)
+	if st.link, err = newLink(info.Descriptor, info.PID); err != nil {
+		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
+	}
+	st.kept = true
+}
+
+// pid is the supervisor's process number, 0 without one.
+func (l *link) pid() int {
+	if l == nil {
+		return 0
+	}
+	return l.supervisor
+}
+
+// welcome reads what the supervisor has kept for a worker that it has started.
+func (l *link) welcome() (wire.WelcomeMsg, error) {
+	var msg wire.WelcomeMsg
+	_ = l.conn.SetReadDeadline(time.Now().Add(parentWait))
+	f, err := wire.Read(l.conn)
+	if err == nil && f.Type != wire.Welcome {
+		err = fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
+	}
+	_ = l.conn.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = f.Decode(&msg)
+	}
+	return msg, err
+}
+
+// listen waits for the supervisor's answers until it is gone.
+func (l *link) listen() {
+	defer close(l.gone)
+	for {
+		f, err := wire.Read(l.conn)
+		if err != nil {
+			return
+		}
+		if f.Type == wire.Released && !isClosed(l.released) {
+			close(l.released)
+		}
+	}
+}
+
+// say writes a frame to the supervisor, which may be stopped.
+func (l *link) say(t wire.Type, msg any, files []int) error {
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_ = l.conn.SetWriteDeadline(time.Now().Add(sayWait))
+	if len(files) == 0 {
+		_, err = l.conn.Write(b)
+		return err
+	}
+	return fd.Send(l.conn, b, files)
+}
+
+// stand says where this process stands.
+func (l *link) stand(generation int, s State, clean bool) {
+	if l != nil {
+		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: uint8(s), Clean: clean}, nil)
+	}
+}
+
+// keep gives the supervisor duplicates of all listeners, in place of those that it has.
+func (l *link) keep(t *listenerTable) error {
+	if l == nil {
+		return nil
+	}
+	passed, files, err := t.passOn()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range files {
+			_ = fd.Close(s)
+		}
+	}()
+	words := names(passed)
+	for from := 0; ; from += fd.MaxFiles {
+		to := min(from+fd.MaxFiles, len(words))
+		if err := l.say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
+			return err
+		}
+		if to == len(words) {
+			return nil
+		}
+	}
+}
+
+// release returns when the supervisor has closed its duplicates: what this process does
+// not accept any more is to be refused and not to wait in a queue.
+func (l *link) release() {
+	if l == nil || l.say(wire.Release, nil, nil) != nil {
+		return
+	}
+	t := time.NewTimer(sayWait)
+	defer t.Stop()
+	select {
+	case <-l.released:
+	case <-l.gone:
+	case <-t.C:
+	}
+}
+
+// heir makes the link of the next generation: the descriptor is its end, and the
+// caller's. It is -1 without a supervisor.
+func (l *link) heir() (int, error) {
+	if l == nil {
+		return -1, nil
+	}
+	ours, end, err := fd.Pair()
+	if err != nil {
+		return -1, err
+	}
+	defer ours.Close() // the supervisor has it
+	rc, err := ours.(*net.UnixConn).SyscallConn()
+	if err == nil {
+		cerr := rc.Control(func(s uintptr) { err = l.say(wire.Link, nil, []int{int(s)}) })
+		if err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		_ = fd.Close(end)
+		return -1, fmt.Errorf("the supervisor (pid %d) can't be told: %w", l.supervisor, err)
+	}
+	return end, nil
+}
+
+// watchSupervisor stops this process when the supervisor is gone: nobody would know of
+// it, and the next supervisor's worker could not listen on its addresses.
+func (u *Upgrader) watchSupervisor() {
+	go boot.link.listen()
+	select {
+	case <-boot.link.gone:
+		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())
+		u.requestStop(stopRequest{})
+	case <-u.done:
+	}
+}
+
+// keepListeners gives the supervisor the listeners of this generation if it accepts
+// from them.
+func (u *Upgrader) keepListeners() {
+	if st := u.State(); st < StateCurrent || st > StateProbation {
+		return
+	}
+	if err := boot.link.keep(&u.listeners); err != nil {
+		u.log.Error("the supervisor was not given the listeners: after a crash they would be opened anew", "error", err)
+	}
+}
+
+// servicePID is the process number that the service is known by.
+func servicePID() int {
+	if pid := boot.link.pid(); pid != 0 {
+		return pid
+	}
+	return os.Getpid()
+}

@@ -1,0 +1,41 @@
+//go:build unix
+
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/supervise"
+)
+
+// becomeSupervisor replaces this process by the supervisor of its program. It returns only
+// if that fails. The image is the same program, which finds out before its main.
+func becomeSupervisor() error {
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, commandLine(), superviseEnv())
+	}
+	return fmt.Errorf("%sthe supervisor can't be started: %w", prefix, err)
+}
+
+// commandLine is that of the first start.
+func commandLine() []string {
+	if len(boot.launch.argv) == 0 {
+		return os.Args
+	}
+	return boot.launch.argv
+}
+
+// beSupervisor supervises until the program has stopped, and does not return: this process
+// is not the program.
+func beSupervisor() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	code, err := supervise.Run(supervise.Config{Argv: os.Args, Log: log})
+	if err != nil {
+		log.Error("the supervisor ends", "error", err)
+	}
+	os.Exit(code) //nolint:forbidigo // this process is the supervisor and none of the program's
+}

@@ -1,0 +1,369 @@
+//go:build unix
+
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+const (
+	// statusWait is how long after the end of a link the exit status may come: the two
+	// are noticed in any order.
+	statusWait = 200 * time.Millisecond
+	// answerWait bounds writing to a worker, which may be stopped.
+	answerWait = time.Second
+)
+
+// master is a supervisor. Everything in it is run's alone.
+type master struct {
+	cfg Config
+	env []string
+
+	words   chan word
+	overdue chan *worker
+	quit    chan struct{} // closed at the end
+
+	workers []*worker // newest last
+	kept    *bundle   // of a worker that has crashed; nil without one
+
+	next     int              // the generation of the next worker, if this process starts it
+	served   bool             // some worker was current
+	failures int              // crashes in a row
+	restart  <-chan time.Time // the end of the back-off; nil without one
+	upgrade  bool             // an upgrade signal waits for a worker that can hear it
+	stops    int              // stop signals that have come
+	ending   bool             // no more workers are started
+	code     int
+	err      error
+}
+
+// Run supervises until the program has stopped, and returns the code to exit with: the
+// worker's, 0 after a clean stop, 128 and the signal for one that a signal has ended. err
+// says why there was no worker at all. SIGHUP and SIGUSR2 (upgrade), SIGUSR1 (reopen) and SIGTERM,
+// SIGINT, SIGQUIT (stop) are passed on to the worker that is current; a second stop signal goes to all. Run is for the
+// main of a process of its own: it waits for every child that the process has.
+func Run(cfg Config) (code int, err error) {
+	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
+		return 1, errors.New("gracex: supervise: no program is given")
+	}
+	m := &master{
+		cfg: cfg.withDefaults(), env: os.Environ(),
+		words: make(chan word), overdue: make(chan *worker), quit: make(chan struct{}),
+	}
+	becomeSubreaper()
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, handled()...)
+	defer signal.Stop(signals)
+	defer close(m.quit)
+	m.begin()
+	for !m.over() {
+		select {
+		case sig := <-signals:
+			m.signal(sig.(syscall.Signal))
+		case w := <-m.words:
+			m.heard(w)
+		case w := <-m.overdue:
+			w.overdue = true
+			m.look()
+		case <-m.restart:
+			m.begin()
+		}
+	}
+	m.kept.close()
+	return m.code, m.err
+}
+
+var (
+	upgradeSignals = []os.Signal{syscall.SIGHUP, syscall.SIGUSR2}
+	stopSignals    = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
+)
+
+// handled are the signals that the supervisor wants. A SIGHUP that it was started to
+// ignore (nohup) stays ignored, for the workers too.
+func handled() []os.Signal {
+	all := slices.Concat(upgradeSignals, stopSignals, []os.Signal{syscall.SIGUSR1, syscall.SIGCHLD})
+	return slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP && signal.Ignored(s) })
+}
+
+// over reports whether nothing is left to do.
+func (m *master) over() bool { return m.ending && len(m.workers) == 0 }
+
+// begin starts a worker.
+func (m *master) begin() {
+	m.restart = nil
+	generation := m.next
+	m.next++
+	w, err := m.start(generation)
+	if err != nil {
+		m.cfg.Log.Error("no worker could be started", "error", err)
+		m.crashed(&worker{}, err)
+		return
+	}
+	m.cfg.Log.Info("worker started", "worker", w.pid, "generation", generation)
+	m.add(w)
+}
+
+func (m *master) add(w *worker) {
+	m.workers = append(m.workers, w)
+	go w.listen(m.words, m.quit)
+}
+
+// current is the newest worker that serves, or is about to; nil if none does.
+func (m *master) current() *worker {
+	var starting *worker
+	for _, w := range slices.Backward(m.workers) {
+		switch {
+		case w.gone:
+		case w.state >= stateCurrent && w.serves():
+			return w
+		case w.state < stateCurrent && starting == nil:
+			starting = w
+		}
+	}
+	return starting
+}
+
+// heard is a worker's word, or the end of it.
+func (m *master) heard(wd word) {
+	w := wd.worker
+	if wd.err != nil {
+		closeFiles(wd.files)
+		_ = w.conn.Close()
+		w.gone = true
+		time.AfterFunc(statusWait, func() {
+			select {
+			case m.overdue <- w:
+			case <-m.quit:
+			}
+		})
+		m.look()
+		return
+	}
+	switch wd.frame.Type {
+	case wire.Stand:
+		var msg wire.StandMsg
+		if wd.frame.Decode(&msg) == nil {
+			w.stand(msg)
+			m.stands(w)
+		}
+	case wire.Keep:
+		var msg wire.KeepMsg
+		if wd.frame.Decode(&msg) == nil {
+			m.keep(w, msg, wd.files)
+			wd.files = nil
+		}
+	case wire.Release:
+		w.kept.close()
+		m.kept.close()
+		m.kept = nil
+		_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
+		_ = wire.Write(w.conn, wire.Released, nil)
+	case wire.Link:
+		if len(wd.files) == 1 {
+			m.adopt(wd.files[0])
+			wd.files = nil
+		}
+	}
+	closeFiles(wd.files)
+}
+
+// keep takes the listeners of a worker that serves.
+func (m *master) keep(w *worker, msg wire.KeepMsg, files []int) {
+	if !msg.More || w.kept == nil {
+		w.kept.close()
+		w.kept = &bundle{}
+	}
+	if !w.kept.add(msg.Listeners, files) {
+		m.cfg.Log.Error("listeners did not arrive; after a crash they would be opened anew: raise the limit of descriptors",
+			"worker", w.pid, "named", len(msg.Listeners), "arrived", len(files))
+	}
+	if m.kept != nil && w.state == stateCurrent {
+		m.kept.close() // the worker has them, or does not want them any more
+		m.kept = nil
+	}
+}
+
+// adopt takes the link of a worker that is about to be started by another one.
+func (m *master) adopt(s int) {
+	conn, err := connOf(s)
+	if err != nil {
+		m.cfg.Log.Error("a worker's link is not understood", "error", err)
+		return
+	}
+	m.add(&worker{conn: conn})
+}
+
+// stands follows a worker that says where it stands.
+func (m *master) stands(w *worker) {
+	m.next = max(m.next, w.generation+1)
+	switch {
+	case w.state == stateCurrent:
+		if !m.served {
+			m.served = true
+			m.cfg.Log.Info("serving", "worker", w.pid)
+		}
+		if m.upgrade && m.current() == w {
+			m.upgrade = false
+			_ = w.signal(syscall.SIGUSR2)
+		}
+	case w.state >= stateDraining:
+		w.kept.close()
+		w.kept = nil
+	}
+}
+
+// look settles what has become of workers that have ended.
+func (m *master) look() {
+	for _, w := range slices.Clone(m.workers) {
+		if w.ended() {
+			m.workers = slices.DeleteFunc(m.workers, func(x *worker) bool { return x == w })
+			m.ended(w)
+		}
+	}
+}
+
+// ended: a worker is no more.
+func (m *master) ended(w *worker) {
+	defer w.release()
+	m.cfg.Log.Info("worker ended", "worker", w.pid, "generation", w.generation, "exit", w.status.String())
+	serving := m.current()
+	switch {
+	case m.ending:
+		if w.state != stateDraining && w.status != nil {
+			m.code = w.status.code()
+		}
+	case w.state >= stateStopping && w.clean:
+		m.end(w.status)
+	case w.state == stateDraining || serving != nil:
+	case m.restart != nil:
+	default:
+		if w.kept != nil {
+			m.kept.close()
+			m.kept, w.kept = w.kept, nil
+		}
+		m.crashed(w, nil)
+	}
+	w.kept.close()
+}
+
+// end starts no more workers, and waits for those that there are.
+func (m *master) end(status *exitStatus) {
+	m.ending, m.restart = true, nil
+	if status != nil {
+		m.code = status.code()
+	}
+	m.kept.close()
+	m.kept = nil
+}
+
+// crashed: nobody serves. err says why no worker could be started.
+func (m *master) crashed(w *worker, err error) {
+	if !w.since.IsZero() && time.Since(w.since) >= Stable {
+		m.failures = 0
+	}
+	m.failures++
+	args := []any{"worker", w.pid, "exit", w.status.String(), "in_a_row", m.failures}
+	if err != nil {
+		args = []any{"error", err, "in_a_row", m.failures}
+	}
+	give := ""
+	switch {
+	case m.stops > 0:
+		give = "a stop was asked for"
+	case !m.served:
+		give = "it never served"
+	case m.cfg.MaxFailures > 0 && m.failures > m.cfg.MaxFailures:
+		give = fmt.Sprintf("it crashed %d times in a row", m.failures)
+	}
+	if give != "" {
+		m.cfg.Log.Error("the program is given up", append(args, "why", give)...)
+		m.end(w.status)
+		if err != nil {
+			m.code, m.err = 1, fmt.Errorf("gracex: supervise: %w", err)
+		} else if m.code == 0 && m.served && m.stops == 0 {
+			m.code = 1 // it ended without being asked to, however politely
+		}
+		return
+	}
+	d := m.cfg.backoff(m.failures)
+	m.cfg.Log.Error("the worker crashed; another one is started", append(args, "in", d, "listeners", m.kept.count())...)
+	if d == 0 {
+		m.begin()
+		return
+	}
+	m.restart = time.After(d)
+}
+
+// signal passes a signal on, or does what it means.
+func (m *master) signal(sig syscall.Signal) {
+	switch {
+	case sig == syscall.SIGCHLD:
+		m.reap()
+	case slices.Contains(stopSignals, os.Signal(sig)):
+		m.stop(sig)
+	case slices.Contains(upgradeSignals, os.Signal(sig)):
+		m.cfg.Log.Info("signal: upgrade", "signal", sig.String())
+		switch w := m.current(); {
+		case w == nil && m.restart != nil: // what is started is what is deployed now
+			m.failures = 0
+			m.begin()
+		case w == nil:
+		case w.state < stateCurrent:
+			m.upgrade = true
+		default:
+			_ = w.signal(sig)
+		}
+	default:
+		if w := m.current(); w != nil && w.hears() {
+			_ = w.signal(sig)
+		}
+	}
+}
+
+// stop: the first signal is for the worker that serves, the next ones for all of them.
+func (m *master) stop(sig syscall.Signal) {
+	m.stops++
+	m.upgrade = false
+	m.cfg.Log.Info("signal: stop", "signal", sig.String(), "workers", len(m.workers))
+	w := m.current()
+	if m.restart != nil || w == nil {
+		m.end(nil)
+	}
+	if m.stops == 1 {
+		if w != nil {
+			_ = w.signal(sig)
+		}
+		return
+	}
+	for _, w := range m.workers {
+		_ = w.signal(sig)
+	}
+}
+
+// reap waits for every child that has ended: workers, and orphans of theirs.
+func (m *master) reap() {
+	for {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			break
+		}
+		for _, w := range m.workers {
+			if (w.pid == pid || w.child == pid) && w.status == nil {
+				w.status = &exitStatus{ws}
+			}
+		}
+	}
+	m.look()
+}

@@ -1,0 +1,139 @@
+//go:build unix
+
+package supervise
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// The states are where a worker stands; the numbers are those of core.State, which this package
+// can't name.
+const (
+	stateNone uint8 = iota
+	stateStarting
+	stateCurrent
+	stateUpgrading
+	stateProbation
+	stateDraining
+	stateStopping
+	stateStopped
+)
+
+// worker is one process of the program as the supervisor sees it.
+type worker struct {
+	conn *net.UnixConn // the link
+
+	pid        int         // 0: it has not said
+	child      int         // what the supervisor has started: the worker, or a script around it
+	proc       *os.Process // nil while pid is 0
+	generation int
+	state      uint8
+	clean      bool      // it stops because it was asked to
+	since      time.Time // when it became current; zero if it did not
+
+	kept *bundle // its listeners, while it serves
+
+	gone    bool        // its end of the link is closed
+	overdue bool        // ... and its exit status should have come by now
+	status  *exitStatus // nil: not known
+}
+
+// serves reports whether the worker serves, or may yet.
+func (w *worker) serves() bool { return w.state <= stateProbation }
+
+// hears reports whether the worker has its signal handlers.
+func (w *worker) hears() bool { return w.state >= stateStarting && w.state < stateStopped }
+
+// ended reports whether all is known of its end that will be.
+func (w *worker) ended() bool { return w.gone && (w.status != nil || w.overdue) }
+
+// stand takes what the worker says of itself.
+func (w *worker) stand(msg wire.StandMsg) {
+	if w.pid == 0 && msg.PID > 1 {
+		w.identify(msg.PID)
+	} else if msg.PID > 1 && msg.PID != w.pid {
+		// A wrapper script was started: the program is behind it.
+		w.release()
+		w.identify(msg.PID)
+	}
+	w.generation, w.state, w.clean = max(w.generation, msg.Generation), msg.State, msg.Clean
+	if w.state == stateCurrent && w.since.IsZero() {
+		w.since = time.Now()
+	}
+}
+
+// identify opens a handle while the number is sure to be that process's.
+func (w *worker) identify(pid int) {
+	w.pid = pid
+	w.proc, _ = os.FindProcess(pid)
+}
+
+func (w *worker) signal(sig syscall.Signal) error {
+	if w.proc == nil {
+		return os.ErrProcessDone
+	}
+	return w.proc.Signal(sig)
+}
+
+func (w *worker) release() {
+	if w.proc != nil {
+		_ = w.proc.Release()
+		w.proc = nil
+	}
+}
+
+// word is what came over a worker's link.
+type word struct {
+	*worker
+	frame wire.Frame
+	files []int // that came with it, and are the receiver's
+	err   error // the link's end
+}
+
+// listen passes on what the worker says, until the end.
+func (w *worker) listen(words chan<- word, quit <-chan struct{}) {
+	in := fd.NewReceiver(w.conn)
+	for {
+		f, err := wire.Read(in)
+		wd := word{worker: w, frame: f, files: in.Take(), err: err}
+		select {
+		case words <- wd:
+		case <-quit:
+			closeFiles(wd.files)
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// exitStatus is how a process ended.
+type exitStatus struct{ syscall.WaitStatus }
+
+// code is the exit code that a shell would show.
+func (s *exitStatus) code() int {
+	switch {
+	case s == nil:
+		return 1
+	case s.Signaled():
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+func (s *exitStatus) String() string {
+	switch {
+	case s == nil:
+		return "not known"
+	case s.Signaled():
+		return "signal: " + s.Signal().String()
+	}
+	return "exit status " + itoa(s.ExitStatus())
+}

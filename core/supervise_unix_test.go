@@ -1,0 +1,318 @@
+//go:build unix
+
+package core
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// supervised starts a program under a supervisor, whose process number is a.cmd's.
+func supervised(t *testing.T, env []string, args ...string) *app {
+	t.Helper()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.env = append(env, EnvMode+"=supervised")
+	a.start("app", "./app", args...)
+	a.strays = append(a.strays, a.cmd.Process.Pid)
+	return a
+}
+
+// exit waits for the end of the supervisor and returns its exit status.
+func (a *app) exit() int {
+	a.t.Helper()
+	a.expectGone()
+	a.waited = true
+	_ = a.cmd.Wait()
+	a.strays = nil
+	return a.cmd.ProcessState.ExitCode()
+}
+
+// TestSupervisedUpgrades: the supervisor's process number is the service's, whatever the
+// workers do, and clients that never retry see nothing of 20 upgrades.
+func TestSupervisedUpgrades(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil, "-pidfile", "app.pid")
+	master := a.cmd.Process.Pid
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 16, Fresh: 16})
+	for i := range 20 {
+		a.signal(master, syscall.SIGHUP)
+		ev := a.expect("ready", i+1)
+		a.expectLog("msg=upgraded", i+1)
+		if got := pidIn(t, a, ev.PID); got != master || ev.Gen != i+1 {
+			t.Errorf("generation %d; the pid file names %d, want %d", ev.Gen, got, master)
+		}
+	}
+	res := run.Stop()
+	t.Log(res)
+	if res.Failed != 0 || len(res.Served) < 10 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+	a.signal(master, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); err == nil {
+		t.Error("the pid file is still there")
+	}
+}
+
+// TestSupervisedCrash: connections wait for the next worker when one is killed, and none is
+// refused; only what was inside the killed process is lost.
+func TestSupervisedCrash(t *testing.T) {
+	t.Parallel()
+	sock := "unix,app.sock"
+	a := supervised(t, nil, "-listen", "tcp,127.0.0.1:0", "-listen", sock)
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 0, Fresh: 8})
+	for i := range 3 {
+		ev := a.expect("ready", i)
+		setBusy(t, a, i > 0)
+		a.signal(ev.PID, syscall.SIGKILL)
+		next := a.expect("ready", i+1)
+		if next.Addrs[0] != addr || next.Gen != i+1 {
+			t.Errorf("generation %d at %s after a crash, want %s", next.Gen, next.Addrs[0], addr)
+		}
+		if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
+			t.Errorf("the unix socket: %v", err)
+		}
+	}
+	res := run.Stop()
+	t.Log(res)
+	// Each client has at most one request inside a process that is killed.
+	if res.Failed > 3*8 || res.Requests <= 3*8 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+	if n := res.Reasons[load.Refused]; n != 0 {
+		t.Errorf("%d connections were refused", n)
+	}
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "app.sock")); err == nil {
+		t.Error("the unix socket's path is still there")
+	}
+}
+
+// setBusy has the next worker take its time: connections that come meanwhile are in the
+// queue longer than a moment.
+func setBusy(t *testing.T, a *app, busy bool) {
+	t.Helper()
+	if !busy {
+		return
+	}
+	a.setMode("wait")
+	go func() {
+		a.expectLog("another one is started", 1)
+		must(t, os.Remove(filepath.Join(a.dir, "mode")))
+	}()
+}
+
+// TestSupervisedBrokenBinary: an upgrade to a broken program fails as it does without a
+// supervisor, and a crash with a broken program on the disk is followed by one try after
+// the other, until there is a good one; a connection that came meanwhile is served then.
+func TestSupervisedBrokenBinary(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	master, path := a.cmd.Process.Pid, filepath.Join(a.dir, "app")
+	first := a.expect("ready", 0)
+	must(t, os.Rename(path, path+".good"))
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\nexit 3\n"), 0o755))
+	a.signal(master, syscall.SIGHUP)
+	a.expectLog("upgrade failed; this process serves on", 1)
+	a.signal(first.PID, syscall.SIGKILL)
+	a.expectLog("the worker crashed", 3)
+	c, err := net.Dial("tcp", first.Addrs[0])
+	must(t, err)
+	defer c.Close()
+	must(t, os.Rename(path+".good", path))
+	_, err = fmt.Fprint(c, "GET /stats HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+	must(t, err)
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 512)
+	if n, err := c.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), "HTTP/1.1 200") {
+		t.Errorf("%q %v", b[:n], err)
+	}
+	a.signal(master, syscall.SIGINT)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestSupervisedGivesUp: a program that never serves is not tried again, and its exit
+// status is the supervisor's.
+func TestSupervisedGivesUp(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.setMode("exit7")
+	a.env = []string{EnvMode + "=supervised"}
+	a.start("app", "./app")
+	a.expectLog("it never served", 1)
+	if code := a.exit(); code != 7 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestSupervisedRollback: a worker that crashes on probation is replaced by the one before
+// and not by the supervisor.
+func TestSupervisedRollback(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil, "-probation", "4m", "-pidfile", "app.pid")
+	master := a.cmd.Process.Pid
+	first := a.expect("ready", 0)
+	a.signal(master, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.signal(second.PID, syscall.SIGKILL)
+	a.expectLog("this process serves again", 1)
+	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID {
+		t.Errorf("process %d serves", st.PID)
+	}
+	if got := pidIn(t, a, second.PID); got != master {
+		t.Errorf("the pid file names %d, want %d", got, master)
+	}
+	a.signal(master, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if n := strings.Count(a.log(), "another one is started"); n != 0 {
+		t.Errorf("the supervisor has started %d workers", n)
+	}
+}
+
+// TestSupervisorKilled: a worker whose supervisor is gone stops, so that its addresses are
+// free for the next one.
+func TestSupervisorKilled(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	a.expect("ready", 0)
+	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+	a.expectLog("the supervisor is gone", 1)
+	if end := a.expect("end", 0); end.Err != "" {
+		t.Errorf("%+v", end)
+	}
+}
+
+// TestSupervisedStops: each way to ask for a stop ends everything with status 0, and the
+// listeners are closed before the last request is answered.
+func TestSupervisedStops(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil, "-listen", "tcp,127.0.0.1:0")
+	addr := a.expect("ready", 0).Addrs[0]
+	answer := make(chan error, 1)
+	go func() {
+		_, err := get(addr, "/?d=1s")
+		answer <- err
+	}()
+	a.expect("handling", 0)
+	must(t, a.call(addr, "/stop"))
+	a.expectLog("draining", 1)
+	if c, err := net.Dial("tcp", addr); err == nil {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if n, err := c.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
+			t.Errorf("a connection waits for nobody: %d %v", n, err)
+		}
+		c.Close()
+	}
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestSupervisedToPlain: a program that speaks only the plain protocol takes over, and
+// signals reach it.
+func TestSupervisedToPlain(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil, "-addr", "127.0.0.1:0")
+	first := a.expect("ready", 0)
+	deployPlain(t, a)
+	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	a.expect("end", 0)
+	if body, err := get(first.Addrs[0], "/"); err != nil {
+		t.Errorf("%q %v", body, err)
+	}
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	a.exit()
+}
+
+func init() { programs["supervision"] = playSupervision }
+
+// playSupervision is a program with WithSupervision: its main says that it has begun.
+func playSupervision() {
+	emit(event{Event: "main"})
+	opt := WithSupervision()
+	emit(event{Event: "decided", Env: CurrentMode().String(), Args: os.Args[1:]})
+	err := Run(func(u *Upgrader) error {
+		_, err := u.Listen(context.Background(), "tcp", "127.0.0.1:0")
+		go func() {
+			if u.Ready() == nil {
+				emit(event{Event: "ready", Gen: Generation()})
+			}
+		}()
+		return err
+	}, opt)
+	if err != nil {
+		emit(event{Event: "error", Err: err.Error()})
+		os.Exit(1)
+	}
+}
+
+// TestWithSupervision: where it says so, the process becomes the supervisor, with the same
+// number and arguments; elsewhere nothing happens.
+func TestWithSupervision(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		env  []string
+		want Mode
+	}{
+		{nil, ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1"}, ModeSupervised},
+		{[]string{"SUPERVISOR_ENABLED=1", "NOTIFY_SOCKET=@gracex-test"}, ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1", EnvMode + "=self"}, ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1", EnvMode + "=auto"}, ModeSupervised},
+		{[]string{EnvMode + "=supervised"}, ModeSupervised},
+	} {
+		t.Run(strings.Join(c.env, ","), func(t *testing.T) {
+			t.Parallel()
+			a := prepare(t)
+			install(t, filepath.Join(a.dir, "app"))
+			a.env = c.env
+			a.start("supervision", "./app", "one", "-two")
+			a.strays = append(a.strays, a.cmd.Process.Pid)
+			ready := a.expect("ready", 0)
+			decided := a.expect("decided", 0)
+			if decided.Env != c.want.String() || !slices.Equal(decided.Args, []string{"one", "-two"}) {
+				t.Errorf("%+v, want %v", decided, c.want)
+			}
+			if other := ready.PID != a.cmd.Process.Pid; other != (c.want == ModeSupervised) {
+				t.Errorf("process %d serves, process %d was started", ready.PID, a.cmd.Process.Pid)
+			}
+			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+			if code := a.exit(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+		})
+	}
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	a.env = []string{EnvMode + "=supervise"}
+	a.start("supervision", "./app")
+	if ev := a.expect("error", 0); !strings.Contains(ev.Err, `GRACEX_MODE="supervise" is not one of`) {
+		t.Error(ev.Err)
+	}
+}
