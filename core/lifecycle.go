@@ -81,6 +81,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			req.reply <- l.reject(req.err)
 		case sig := <-signals:
 			l.signal(sig)
+		case msg := <-boot.link.asked():
+			l.asked(msg)
 		case res := <-attempted:
 			l.attemptEnded(res)
 		case <-l.preStop:

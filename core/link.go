@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -20,6 +22,7 @@ type link struct {
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
+	asks     chan wire.AskMsg
 	gone     chan struct{} // closed when the supervisor is
 }
 
@@ -38,7 +41,7 @@ func newLink(s, supervisor int) (*link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
-	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), gone: make(chan struct{})}
+	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), asks: make(chan wire.AskMsg), gone: make(chan struct{})}
 	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
 }
@@ -85,18 +88,58 @@ func (l *link) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// listen waits for the supervisor's answers until it is gone.
-func (l *link) listen() {
+// listen passes on what the supervisor says until it is gone. What it asks for after done
+// is not taken any more.
+func (l *link) listen(done <-chan struct{}) {
 	defer close(l.gone)
 	for {
 		f, err := wire.Read(l.conn)
 		if err != nil {
 			return
 		}
-		if f.Type == wire.Released && !isClosed(l.released) {
-			close(l.released)
+		switch f.Type {
+		case wire.Released:
+			if !isClosed(l.released) {
+				close(l.released)
+			}
+		case wire.Ask:
+			var msg wire.AskMsg
+			if f.Decode(&msg) != nil {
+				continue
+			}
+			select {
+			case l.asks <- msg:
+			case <-done:
+				_ = l.say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
+			}
 		}
 	}
+}
+
+// asked is what the supervisor asks for; nil without one.
+func (l *link) asked() <-chan wire.AskMsg {
+	if l == nil {
+		return nil
+	}
+	return l.asks
+}
+
+// asked does what a signal to the supervisor means. One that is for the service is not this
+// process's if another one has taken over: the supervisor did not know yet.
+func (l *lifecycle) asked(msg wire.AskMsg) {
+	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
+	heard := wire.HeardMsg{ID: msg.ID, Taken: l.State() != StateDraining || msg.All}
+	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
+	switch {
+	case !upgrade && !stop && !reopen:
+		heard.Unknown = true
+	case !heard.Taken:
+	case stop:
+		l.stopSignal(sig) // and never a plain program's "ready"
+	default:
+		l.signal(sig)
+	}
+	_ = boot.link.say(wire.Heard, heard, nil)
 }
 
 // say writes a frame to the supervisor, which may be stopped.
@@ -191,7 +234,7 @@ func (l *link) heir() (int, error) {
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	go boot.link.listen()
+	go boot.link.listen(u.done)
 	select {
 	case <-boot.link.gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())

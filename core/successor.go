@@ -264,7 +264,7 @@ func (n *successor) abort(reason string, stop time.Duration) {
 // does not know of the link.
 func (n *successor) introduce(generation int) {
 	if n.plain && n.heir >= 0 {
-		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: uint8(StateCurrent)}
+		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: uint8(StateCurrent), Plain: true}
 		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
 			_ = fd.Write(n.heir, b)
 		}

@@ -46,6 +46,7 @@ func TestSupervisedUpgrades(t *testing.T) {
 	master := a.cmd.Process.Pid
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 16, Fresh: 16})
+	before := descriptors(master)
 	for i := range 20 {
 		a.signal(master, syscall.SIGHUP)
 		ev := a.expect("ready", i+1)
@@ -59,12 +60,107 @@ func TestSupervisedUpgrades(t *testing.T) {
 	if res.Failed != 0 || len(res.Served) < 10 {
 		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
 	}
+	expectAlone(a, master)
+	after := descriptors(master)
+	for end := time.Now().Add(patience); !slices.Equal(before, after) && time.Now().Before(end); after = descriptors(master) {
+		time.Sleep(time.Millisecond) // the last worker that was replaced may have ended just now
+	}
+	if !slices.Equal(before, after) {
+		t.Errorf("the supervisor holds %q after 20 upgrades, %q before", after, before)
+	}
 	a.signal(master, syscall.SIGTERM)
 	if code := a.exit(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 	if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); err == nil {
 		t.Error("the pid file is still there")
+	}
+}
+
+// descriptors lists the kinds of descriptors that a process has, where the system tells.
+func descriptors(pid int) (kinds []string) {
+	dir := filepath.Join("/proc", itoa(pid), "fd")
+	ents, _ := os.ReadDir(dir)
+	for _, e := range ents {
+		kind, _ := os.Readlink(filepath.Join(dir, e.Name()))
+		kind, _, _ = strings.Cut(kind, ":[")
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// expectAlone waits until one worker is left and no zombie, where the system tells.
+func expectAlone(a *app, supervisor int) {
+	a.t.Helper()
+	left := 1
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		lists, _ := filepath.Glob(filepath.Join("/proc", itoa(supervisor), "task/*/children"))
+		if len(lists) == 0 {
+			return
+		}
+		left = 0
+		for _, list := range lists {
+			b, _ := os.ReadFile(list)
+			left += len(strings.Fields(string(b)))
+		}
+		if left == 1 {
+			return
+		}
+	}
+	a.t.Errorf("the supervisor has %d children, want 1", left)
+}
+
+// TestSupervisedDoubleCrash: whichever of the two workers of an upgrade is killed, and both
+// of them, somebody serves afterwards, and one process only.
+func TestSupervisedDoubleCrash(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		starts  bool  // the new one is not ready yet
+		victims []int // generations
+		want    int   // the one that serves in the end
+	}{
+		{"both on probation", false, []int{0, 1}, 2},
+		{"both on probation, the new one first", false, []int{1, 0}, 2},
+		{"the old one on probation", false, []int{0}, 1},
+		{"the old one in the upgrade", true, []int{0}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a := supervised(t, nil, "-probation", "4m")
+			first := a.expect("ready", 0)
+			pids := map[int]int{0: first.PID}
+			if c.starts {
+				a.setMode("wait")
+			}
+			a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+			if c.starts {
+				pids[1] = a.expect("checking", 0).PID
+			} else {
+				pids[1] = a.expect("ready", 1).PID
+			}
+			for _, gen := range c.victims {
+				a.signal(pids[gen], syscall.SIGKILL)
+			}
+			if c.starts {
+				must(t, os.Remove(filepath.Join(a.dir, "mode")))
+			}
+			last := a.expect("ready", c.want)
+			if last.Gen != c.want || last.Addrs[0] != first.Addrs[0] {
+				t.Errorf("%+v", last)
+			}
+			expectAlone(a, a.cmd.Process.Pid)
+			for range 20 {
+				if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
+					t.Fatalf("process %d serves too", st.PID)
+				}
+			}
+			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+			if code := a.exit(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+		})
 	}
 }
 
@@ -314,5 +410,49 @@ func TestWithSupervision(t *testing.T) {
 	a.start("supervision", "./app")
 	if ev := a.expect("error", 0); !strings.Contains(ev.Err, `GRACEX_MODE="supervise" is not one of`) {
 		t.Error(ev.Err)
+	}
+}
+
+// TestSupervisedStopInUpgrade: a stop that comes while a new version starts ends both, with
+// status 0, and is no crash.
+func TestSupervisedStopInUpgrade(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	a.expect("ready", 0)
+	a.setMode("wait")
+	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	a.expect("checking", 0)
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if s := a.log(); strings.Contains(s, "given up\"") || strings.Contains(s, "crashed") {
+		t.Error("the stop was taken for a crash")
+	}
+}
+
+// TestSupervisedSignalsInAHurry: signals that cross an upgrade reach the process that is
+// current, whichever that is.
+func TestSupervisedSignalsInAHurry(t *testing.T) {
+	t.Parallel()
+	for i := range 4 {
+		a := supervised(t, nil)
+		addr := a.expect("ready", 0).Addrs[0]
+		for n := range 10 {
+			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+			if n%2 == 0 {
+				a.expect("ready", n/2+1)
+			}
+		}
+		if _, err := get(addr, "/"); err != nil {
+			t.Error(err)
+		}
+		if i%2 == 0 {
+			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+		}
+		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+		if code := a.exit(); code != 0 {
+			t.Errorf("exit status %d", code)
+		}
 	}
 }

@@ -40,6 +40,7 @@ type master struct {
 	restart  <-chan time.Time // the end of the back-off; nil without one
 	upgrade  bool             // an upgrade signal waits for a worker that can hear it
 	stops    int              // stop signals that have come
+	asks     int              // signals that were passed on
 	ending   bool             // no more workers are started
 	code     int
 	err      error
@@ -166,6 +167,19 @@ func (m *master) heard(wd word) {
 		m.kept = nil
 		_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
 		_ = wire.Write(w.conn, wire.Released, nil)
+	case wire.Heard:
+		var msg wire.HeardMsg
+		if wd.frame.Decode(&msg) != nil {
+			break
+		}
+		if asked, ok := w.answered(msg.ID); ok {
+			switch {
+			case msg.Unknown:
+				_ = w.signal(syscall.Signal(asked.Signal))
+			case !msg.Taken:
+				m.pass(syscall.Signal(asked.Signal))
+			}
+		}
 	case wire.Link:
 		if len(wd.files) == 1 {
 			m.adopt(wd.files[0])
@@ -212,7 +226,7 @@ func (m *master) stands(w *worker) {
 		}
 		if m.upgrade && m.current() == w {
 			m.upgrade = false
-			_ = w.signal(syscall.SIGUSR2)
+			m.pass(syscall.SIGUSR2)
 		}
 	case w.state >= stateDraining:
 		w.kept.close()
@@ -236,14 +250,9 @@ func (m *master) ended(w *worker) {
 	m.cfg.Log.Info("worker ended", "worker", w.pid, "generation", w.generation, "exit", w.status.String())
 	serving := m.current()
 	switch {
-	case m.ending:
-		if w.state != stateDraining && w.status != nil {
-			m.code = w.status.code()
-		}
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
-	case w.state == stateDraining || serving != nil:
-	case m.restart != nil:
+	case m.ending, m.restart != nil, serving != nil, w.state == stateDraining, m.stopping():
 	default:
 		if w.kept != nil {
 			m.kept.close()
@@ -252,6 +261,15 @@ func (m *master) ended(w *worker) {
 		m.crashed(w, nil)
 	}
 	w.kept.close()
+	for _, msg := range w.asked {
+		m.pass(syscall.Signal(msg.Signal))
+	}
+}
+
+// stopping reports whether a worker stops because it was asked to: what else ends, such as
+// the new process of an upgrade that is given up for that, has not crashed.
+func (m *master) stopping() bool {
+	return slices.ContainsFunc(m.workers, func(w *worker) bool { return w.state >= stateStopping && w.clean })
 }
 
 // end starts no more workers, and waits for those that there are.
@@ -311,20 +329,28 @@ func (m *master) signal(sig syscall.Signal) {
 		m.stop(sig)
 	case slices.Contains(upgradeSignals, os.Signal(sig)):
 		m.cfg.Log.Info("signal: upgrade", "signal", sig.String())
-		switch w := m.current(); {
-		case w == nil && m.restart != nil: // what is started is what is deployed now
-			m.failures = 0
-			m.begin()
-		case w == nil:
-		case w.state < stateCurrent:
-			m.upgrade = true
-		default:
-			_ = w.signal(sig)
-		}
+		m.pass(sig)
 	default:
-		if w := m.current(); w != nil && w.hears() {
-			_ = w.signal(sig)
-		}
+		m.pass(sig)
+	}
+}
+
+// pass passes a signal on to the worker that is current. Which one that is may just be
+// changing: then it is not taken, and passed on again.
+func (m *master) pass(sig syscall.Signal) {
+	w, upgrade := m.current(), slices.Contains(upgradeSignals, os.Signal(sig))
+	switch {
+	case upgrade && m.stops > 0:
+	case w == nil && upgrade && m.restart != nil: // what is started is what is deployed now
+		m.failures = 0
+		m.begin()
+	case w == nil:
+	case upgrade && w.state < stateCurrent:
+		m.upgrade = true
+	case sig == syscall.SIGUSR1 && !w.hears(): // it would die of it
+	default:
+		m.asks++
+		w.ask(wire.AskMsg{ID: m.asks, Signal: int(sig)})
 	}
 }
 
@@ -338,13 +364,12 @@ func (m *master) stop(sig syscall.Signal) {
 		m.end(nil)
 	}
 	if m.stops == 1 {
-		if w != nil {
-			_ = w.signal(sig)
-		}
+		m.pass(sig)
 		return
 	}
 	for _, w := range m.workers {
-		_ = w.signal(sig)
+		m.asks++
+		w.ask(wire.AskMsg{ID: m.asks, Signal: int(sig), All: true})
 	}
 }
 

@@ -39,6 +39,9 @@ type worker struct {
 
 	kept *bundle // its listeners, while it serves
 
+	plain bool          // it does not read from the link
+	asked []wire.AskMsg // that it has not answered
+
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now
 	status  *exitStatus // nil: not known
@@ -62,6 +65,7 @@ func (w *worker) stand(msg wire.StandMsg) {
 		w.release()
 		w.identify(msg.PID)
 	}
+	w.plain = msg.Plain
 	w.generation, w.state, w.clean = max(w.generation, msg.Generation), msg.State, msg.Clean
 	if w.state == stateCurrent && w.since.IsZero() {
 		w.since = time.Now()
@@ -79,6 +83,28 @@ func (w *worker) signal(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	return w.proc.Signal(sig)
+}
+
+// ask passes a signal on: over the link, where it is answered, if the worker reads from that.
+func (w *worker) ask(msg wire.AskMsg) {
+	if w.plain || !w.hears() {
+		_ = w.signal(syscall.Signal(msg.Signal))
+		return
+	}
+	w.asked = append(w.asked, msg)
+	_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
+	_ = wire.Write(w.conn, wire.Ask, msg) // the link's end is noticed
+}
+
+// answered takes out what a Heard answers. It reports false for what was not asked.
+func (w *worker) answered(id int) (msg wire.AskMsg, ok bool) {
+	for i, a := range w.asked {
+		if a.ID == id {
+			w.asked = append(w.asked[:i:i], w.asked[i+1:]...)
+			return a, true
+		}
+	}
+	return msg, false
 }
 
 func (w *worker) release() {

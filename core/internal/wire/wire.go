@@ -102,6 +102,11 @@ const (
 	Release Type = 25
 	// Released answers Release. No payload.
 	Released Type = 26
+	// Ask: a signal came to the supervisor, and is for this worker. Payload: AskMsg.
+	Ask Type = 27
+	// Heard answers Ask. What has no answer when the link ends, or was not taken, goes to the worker
+	// that is current then. Payload: HeardMsg.
+	Heard Type = 28
 )
 
 var names = [...]string{
@@ -130,6 +135,8 @@ var names = [...]string{
 	Link:     "link",
 	Release:  "release",
 	Released: "released",
+	Ask:      "ask",
+	Heard:    "heard",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -236,11 +243,25 @@ type CutMsg struct {
 
 // StandMsg says where a worker stands.
 type StandMsg struct {
-	PID        int    `json:"pid"`
-	Generation int    `json:"generation"`
-	State      uint8  `json:"state"`           // core's State; 0 before there is an Upgrader
-	Clean      bool   `json:"clean,omitempty"` // it stops because it was asked to
-	Version    string `json:"version,omitempty"`
+	PID        int   `json:"pid"`
+	Generation int   `json:"generation"`
+	State      uint8 `json:"state"`           // core's State; 0 before there is an Upgrader
+	Clean      bool  `json:"clean,omitempty"` // it stops because it was asked to
+	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
+}
+
+// AskMsg passes a signal on.
+type AskMsg struct {
+	ID     int  `json:"id"`
+	Signal int  `json:"signal"`
+	All    bool `json:"all,omitempty"` // it is for all workers, also those that drain
+}
+
+// HeardMsg says what has become of it.
+type HeardMsg struct {
+	ID      int  `json:"id"`
+	Taken   bool `json:"taken"`
+	Unknown bool `json:"unknown,omitempty"` // the program handles that signal itself: it wants the real one
 }
 
 // KeepMsg names listeners.
