@@ -43,7 +43,11 @@ type Upgrader struct {
 
 	serverMu sync.Mutex
 	servers  []*server
-	failed   error // the first server that could not be started
+	socket   *controlSocket // the operator's; nil without one
+	failed   error          // the first server that could not be started
+
+	watchers      watchers     // who follows the upgrade
+	drainDeadline atomic.Int64 // when the drain is cut, in Unix milliseconds; 0: none has begun
 
 	room      atomic.Int64 // how many more connections this process takes over
 	state     atomic.Uint32
@@ -84,6 +88,7 @@ type Result struct {
 	Generation int           // of the new process
 	Took       time.Duration // from the request until the new process was ready
 	Plain      bool          // the new process speaks only the plain protocol
+	Version    string        // of the new process, as WithVersion says; empty: not known
 }
 
 // New makes the Upgrader of this process and takes over what an old process
@@ -136,8 +141,10 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	if h.parent != nil {
 		go u.follow(h.parent)
 	}
+	u.openControlSocket()
 	signals, stopSignals := u.cfg.signals.notify()
 	running.Store(u)
+	u.socket.serve()
 	go u.run(signals, stopSignals)
 	return u, nil
 }

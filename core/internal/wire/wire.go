@@ -84,6 +84,11 @@ const (
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
 	Cut Type = 19
+	// Ask: the new process wants to know how the old one and those before it are. No
+	// lifecycle depends on it. Payload: AskMsg.
+	Ask Type = 20
+	// Report answers Ask. Payload: ReportMsg.
+	Report Type = 21
 )
 
 var names = [...]string{
@@ -106,6 +111,8 @@ var names = [...]string{
 	Again:   "again",
 	Elders:  "elders",
 	Cut:     "cut",
+	Ask:     "ask",
+	Report:  "report",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -143,6 +150,8 @@ type ReadyMsg struct {
 	Probation  bool  `json:"probation"`           // it answers Ping; absent: the handover is final at once
 	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
 	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
+	// Version is the program's, in its own words; for logs and operators.
+	Version string `json:"version,omitempty"`
 }
 
 // Stop is StopMillis as a Duration.
@@ -208,6 +217,20 @@ type EldersMsg struct {
 // CutMsg names generations.
 type CutMsg struct {
 	Before int `json:"before"` // those with a lower number are to end now
+}
+
+// AskMsg asks for a Report.
+type AskMsg struct {
+	WaitMillis int64 `json:"wait_ms"` // how long the new process waits for the answer
+}
+
+// Wait is WaitMillis as a Duration.
+func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
+
+// ReportMsg describes the old process and those before it, newest first, each as the
+// control socket's status does: control.Generation.
+type ReportMsg struct {
+	Generations json.RawMessage `json:"generations"`
 }
 
 // ReasonMsg says why, in words for a log.
