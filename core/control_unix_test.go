@@ -119,8 +119,10 @@ func TestControlStatus(t *testing.T) {
 		t.Errorf("the old process on probation: %+v", older)
 	}
 	a.signal(first.PID, syscall.SIGTERM) // ends the probation
-	st = status(t, c, func(st control.Status) bool { return len(st.Generations) == 2 && st.Generations[1].State == "draining" })
-	if st.Generations[0].Probation || st.Generations[1].Deadline == nil || time.Until(*st.Generations[1].Deadline) < time.Minute {
+	st = status(t, c, func(st control.Status) bool {
+		return len(st.Generations) == 2 && st.Generations[1].State == "draining" && !st.Generations[0].Probation
+	})
+	if st.Generations[1].Deadline == nil || time.Until(*st.Generations[1].Deadline) < time.Minute {
 		t.Errorf("generations %+v", st.Generations)
 	}
 	// The third process gets to know of the first through the second.
