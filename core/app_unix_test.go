@@ -191,9 +191,10 @@ func playApp() {
 		}
 		go func() {
 			if u.Ready() == nil {
+				m := mode() // before the test knows that this one is ready, and sets it for the next
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
 					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
-				switch mode() {
+				switch m {
 				case "crashlater":
 					time.Sleep(time.Second)
 					panic("a bug that shows late")
