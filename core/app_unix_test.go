@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,8 @@ func playApp() {
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
+	ctl := flag.String("control", cmp.Or(os.Getenv("APP_CONTROL"), ControlSocketOff), "the control socket; auto: left out")
+	version := flag.String("version", "", "")
 	descriptor := flag.Int("fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	handoff := flag.Bool("handoff", true, "let connections move")
@@ -99,7 +102,7 @@ func playApp() {
 	}
 	opts := []Option{
 		WithConnectionHandoff(*handoff), WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
-		WithPreStopDelay(*prestop), WithProbation(*probation), WithProbationShare(*share), WithMaxDraining(*draining),
+		WithVersion(*version), WithPreStopDelay(*prestop), WithProbation(*probation), WithProbationShare(*share), WithMaxDraining(*draining),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		OnPreFork(func(context.Context) error {
 			if mode() == "veto" {
@@ -139,6 +142,9 @@ func playApp() {
 			}
 			return nil
 		}),
+	}
+	if *ctl != "auto" {
+		opts = append(opts, WithControlSocket(*ctl))
 	}
 	quit := make(chan os.Signal, 1)
 	own := os.Getenv("APP_OWN") != "" // SIGTERM is handled, as in programs that know no gracex
@@ -185,9 +191,10 @@ func playApp() {
 		}
 		go func() {
 			if u.Ready() == nil {
+				m := mode() // before the test knows that this one is ready, and sets it for the next
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
 					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
-				switch mode() {
+				switch m {
 				case "crashlater":
 					time.Sleep(time.Second)
 					panic("a bug that shows late")

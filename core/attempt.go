@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -93,6 +94,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		return nil, err
 	}
 	a.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
+	a.note(control.StepStarted, next.pid())
 	readyCtx, cancel := context.WithTimeoutCause(ctx, a.cfg.readyTimeout, errNotReadyInTime)
 	defer cancel()
 	for _, hook := range a.cfg.postFork {

@@ -91,6 +91,7 @@ type drainer struct {
 func (u *Upgrader) runDrain(replaced bool) error {
 	d := &drainer{Upgrader: u, replaced: replaced, began: time.Now()}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
+	u.drainDeadline.Store(d.deadline.UnixMilli())
 	if isClosed(u.accepting) { // else nothing was accepted
 		d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", replaced, "open", u.conns.remaining().String())
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -98,7 +99,8 @@ func (l *lifecycle) admit(next *successor) error {
 // handOver leaves the service to next, on probation or for good. The listeners are
 // closed before it is told: once it says that it is current, it alone accepts.
 func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeReply) {
-	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: time.Since(a.began), Plain: next.plain}
+	r := Result{PID: next.pid(), Generation: l.generation + 1, Took: time.Since(a.began), Plain: next.plain, Version: next.version}
+	l.note(control.StepReady, next.pid())
 	if l.cfg.probation > 0 && next.tries {
 		l.beginTrial(a, next, asker, r)
 		return
@@ -118,6 +120,7 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 		}
 	}
 	if next.plain {
+		l.socket.unlink() // it will not answer there
 		next.stderr.relay()
 	}
 	l.tell(next, m, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending})
@@ -130,6 +133,7 @@ func (l *lifecycle) tell(next *successor, m *mover, msg wire.CommitMsg) {
 		l.log.Warn("the new process was not told that it is current", "error", err)
 	}
 	if !next.plain {
+		next.talk.answer = func(f wire.Frame) { l.report(next, f) }
 		go next.talk.listen(next.ctl)
 	}
 	if m != nil {
@@ -180,6 +184,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 func (l *lifecycle) remember() {
 	if !l.pending {
 		l.pending = true
+		l.note(control.StepQueued, 0)
 		l.log.Info("an upgrade is in progress: one more follows it")
 	}
 }

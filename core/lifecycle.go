@@ -255,6 +255,7 @@ func (l *lifecycle) end() {
 	if isClosed(l.accepting) {
 		l.log.Info("generation ended", "ledger", l.Stats())
 	}
+	l.socket.finish()
 	close(l.done)
 }
 

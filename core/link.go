@@ -22,7 +22,7 @@ type link struct {
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
-	asks     chan wire.AskMsg
+	asks     chan wire.SignalMsg
 	gone     chan struct{} // closed when the supervisor is
 }
 
@@ -41,7 +41,7 @@ func newLink(s, supervisor int) (*link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
-	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), asks: make(chan wire.AskMsg), gone: make(chan struct{})}
+	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), asks: make(chan wire.SignalMsg), gone: make(chan struct{})}
 	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
 }
@@ -102,8 +102,8 @@ func (l *link) listen(done <-chan struct{}) {
 			if !isClosed(l.released) {
 				close(l.released)
 			}
-		case wire.Ask:
-			var msg wire.AskMsg
+		case wire.Signal:
+			var msg wire.SignalMsg
 			if f.Decode(&msg) != nil {
 				continue
 			}
@@ -117,7 +117,7 @@ func (l *link) listen(done <-chan struct{}) {
 }
 
 // asked is what the supervisor asks for; nil without one.
-func (l *link) asked() <-chan wire.AskMsg {
+func (l *link) asked() <-chan wire.SignalMsg {
 	if l == nil {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (l *link) asked() <-chan wire.AskMsg {
 
 // asked does what a signal to the supervisor means. One that is for the service is not this
 // process's if another one has taken over: the supervisor did not know yet.
-func (l *lifecycle) asked(msg wire.AskMsg) {
+func (l *lifecycle) asked(msg wire.SignalMsg) {
 	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
 	heard := wire.HeardMsg{ID: msg.ID, Taken: l.State() != StateDraining || msg.All}
 	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))

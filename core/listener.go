@@ -73,6 +73,9 @@ func (l *listener) accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.network == networkControl {
+		return c, nil // none of the program's
+	}
 	return l.u.conns.track(c, l, connRaw), nil
 }
 
@@ -196,7 +199,11 @@ func open(ctx context.Context, network, address string) (net.Listener, error) {
 	case network != "tcp" && network != "tcp4" && network != "tcp6" && network != "unix":
 		return nil, errors.New("the network must be tcp, tcp4, tcp6 or unix")
 	}
-	var lc net.ListenConfig
+	return openWith(ctx, net.ListenConfig{}, network, address)
+}
+
+// openWith is open for a network and an address that are right.
+func openWith(ctx context.Context, lc net.ListenConfig, network, address string) (net.Listener, error) {
 	ln, err := lc.Listen(ctx, network, address)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(address) {
 		ln, err = lc.Listen(ctx, network, address)

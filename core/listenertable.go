@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"sync"
@@ -43,7 +44,7 @@ func (t *listenerTable) remove(l *listener) {
 func (t *listenerTable) passOn() (passed []*listener, dups []int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, l := range t.list {
+	for _, l := range byRank(t.list) {
 		if l.dup < 0 {
 			continue
 		}
@@ -58,6 +59,23 @@ func (t *listenerTable) passOn() (passed []*listener, dups []int, err error) {
 		dups = append(dups, d)
 	}
 	return passed, dups, nil
+}
+
+// byRank puts the operator's control socket last: a program that speaks only the plain
+// protocol takes the first listener for its own.
+func byRank(list []*listener) []*listener {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b *listener) int {
+		return cmp.Compare(a.rank(), b.rank())
+	})
+	return list
+}
+
+func (l *listener) rank() int {
+	if l.network == networkControl {
+		return 1
+	}
+	return 0
 }
 
 // names are the words that the next generation knows the listeners by.
@@ -90,20 +108,22 @@ func (t *listenerTable) find(addr net.Addr) *listener {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.list {
-		if l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
+		if l.network != networkControl && l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
 			return l
 		}
 	}
 	return nil
 }
 
-// addresses lists what is listened on.
+// addresses lists what the program listens on.
 func (t *listenerTable) addresses() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []string
 	for _, l := range t.list {
-		out = append(out, l.Addr().String())
+		if l.network != networkControl {
+			out = append(out, l.Addr().String())
+		}
 	}
 	return out
 }

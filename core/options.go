@@ -43,6 +43,8 @@ type config struct {
 	maxDraining  int
 	handoff      bool
 	pidFile      string
+	control      controlConfig
+	version      string
 	log          *slog.Logger
 	signals      Signals
 	superviseErr error
@@ -66,6 +68,9 @@ func newConfig(opts []Option) config {
 		if o != nil {
 			o(&c)
 		}
+	}
+	if c.version == "" {
+		c.version = buildVersion()
 	}
 	return c
 }
@@ -196,6 +201,33 @@ func WithConnectionHandoff(on bool) Option {
 // empty: no file.
 func WithPIDFile(path string) Option {
 	return func(c *config) { c.pidFile = path }
+}
+
+// ControlSocketOff as the path of WithControlSocket means that there is no socket.
+const ControlSocketOff = "off"
+
+// WithControlSocket names the unix socket through which an operator sees how the app
+// is, starts an upgrade and watches it to its outcome, takes it back and stops the
+// service: with the gracex command, package control, or curl (docs/control.md). The
+// socket has mode 0600, and only this user and root may use it; a directory that does
+// not exist is made with mode 0700. It goes from generation to generation. One that
+// can't be opened makes Ready fail. Left out: control.DefaultPath if there is a
+// pid file, and if that can be opened; otherwise none. Empty or ControlSocketOff:
+// none.
+func WithControlSocket(path string) Option {
+	return func(c *config) {
+		if path == ControlSocketOff {
+			path = ""
+		}
+		c.control = controlConfig{path: path, given: true}
+	}
+}
+
+// WithVersion sets what this version of the program calls itself to its operators: in
+// the status of the control socket, and in Result. Left out or empty: the main module's
+// version in the build information, or the commit with "+dirty" if files were changed.
+func WithVersion(v string) Option {
+	return func(c *config) { c.version = shortVersion(v) }
 }
 
 // WithLogger sets where the life of the process is logged: upgrades, their

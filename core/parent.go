@@ -33,6 +33,8 @@ type parent struct {
 
 	elders atomic.Int32 // how many generations before this one there are, by its word
 
+	reports inquiry // what it says about itself
+
 	adopted uint64 // connections taken over from it; of the goroutine that listens
 }
 
@@ -141,6 +143,8 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 		}
 		p.elders.Store(int32(min(max(msg.Elders, 0), math.MaxInt32)))
 		u.noteElders()
+	case wire.Report:
+		return p.reports.take(f)
 	case wire.Moved:
 		u.reconcile(p, f)
 	case wire.Drained:

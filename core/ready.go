@@ -116,7 +116,7 @@ func (u *Upgrader) awaitHandover(unclaimed []int) (wire.CommitMsg, error) {
 	if p == nil || p.plain() {
 		return alone, nil
 	}
-	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed}); err != nil {
+	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
 	}
 	t := time.NewTimer(parentWait)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -30,6 +31,9 @@ type startup struct {
 // startedBy is the process that started this one, as of the first look: later
 // looks could name another process that got the number.
 var startedBy = os.Getppid()
+
+// startedAt is when this process began, nearly.
+var startedAt = time.Now()
 
 // boot is taken before main runs: the flag leaves os.Args before any flag
 // package sees it, the private variable leaves the environment before user code

@@ -44,23 +44,24 @@ var realSystem = system{start: startProcess, capture: newCapture}
 // successor is the next generation as the old process sees it.
 type successor struct {
 	process
-	path   string
-	ctl    net.Conn
-	own    *os.Process     // that said hello, if a wrapper was started; valid once it did
-	passed []*listener     // that it got
-	spared []int           // of them, those that it does not use; valid once it said ready
-	stderr *capture        // nil: it has this process's
-	frames chan frameEvent // what it says until it is ready
-	talk   *talk           // what it says afterwards
-	plain  bool            // it speaks only the plain protocol
-	says   int             // its pid in its own words; valid once it said hello
-	room   int             // how many connections it takes; valid once it said ready
-	tries  bool            // it can be on probation; valid once it said ready
-	stop   time.Duration   // how long a stop takes it; valid once it said ready
-	ready  atomic.Bool     // it said ready
-	served bool            // it was current: what it wrote when it started explains nothing any more
-	began  time.Time
-	heir   int // its end of the link to the supervisor, until it is ready or given up; -1 for none
+	path    string
+	ctl     net.Conn
+	own     *os.Process     // that said hello, if a wrapper was started; valid once it did
+	passed  []*listener     // that it got
+	spared  []int           // of them, those that it does not use; valid once it said ready
+	stderr  *capture        // nil: it has this process's
+	frames  chan frameEvent // what it says until it is ready
+	talk    *talk           // what it says afterwards
+	plain   bool            // it speaks only the plain protocol
+	says    int             // its pid in its own words; valid once it said hello
+	room    int             // how many connections it takes; valid once it said ready
+	tries   bool            // it can be on probation; valid once it said ready
+	stop    time.Duration   // how long a stop takes it; valid once it said ready
+	version string          // the program's; valid once it said ready
+	ready   atomic.Bool     // it said ready
+	served  bool            // it was current: what it wrote when it started explains nothing any more
+	began   time.Time
+	heir    int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
@@ -140,6 +141,7 @@ func (n *successor) note(f wire.Frame) {
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
 			n.stop = msg.Stop()
+			n.version = shortVersion(msg.Version)
 		}
 	}
 }

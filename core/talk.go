@@ -24,6 +24,8 @@ type talk struct {
 	ignore  sync.Once
 	asked   atomic.Bool   // an offer waits for its answer
 	pongs   atomic.Uint32 // answers to Ping
+
+	answer func(wire.Frame) // answers Ask; set before listen, nil: it is not answered
 }
 
 func newTalk() *talk {
@@ -58,6 +60,11 @@ func (t *talk) heard(f wire.Frame) error {
 		return nil
 	case wire.Pong:
 		t.pongs.Add(1)
+	case wire.Ask:
+		if t.answer != nil {
+			go t.answer(f)
+		}
+		return nil
 	case wire.Reject, wire.Failed, wire.Settled, wire.Again, wire.Cut:
 	default:
 		if f.Type.Known() {

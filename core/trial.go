@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -97,6 +98,7 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	pauseAll(t.paused)
 	t.mover = l.prepareMove(next, l.cfg.share, false)
 	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
+	l.note(control.StepProbation, result.PID)
 	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
 	every := min(maxBeat, max(d/4, minBeat))
 	t.began = time.Now()
@@ -196,6 +198,7 @@ func (l *lifecycle) confirm() {
 	if t.mover != nil {
 		t.mover.widen() // before anybody is told to reconnect
 	}
+	l.note(control.StepConfirmed, t.result.PID)
 	l.beginDrain(StateDraining)
 	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending}
 	if err := l.next.say(wire.Confirm, msg, parentWait); err != nil {

@@ -44,7 +44,11 @@ type Upgrader struct {
 
 	serverMu sync.Mutex
 	servers  []*server
-	failed   error // the first server that could not be started
+	socket   *controlSocket // the operator's; nil without one
+	failed   error          // the first server that could not be started
+
+	watchers      watchers     // who follows the upgrade
+	drainDeadline atomic.Int64 // when the drain is cut, in Unix milliseconds; 0: none has begun
 
 	room      atomic.Int64 // how many more connections this process takes over
 	state     atomic.Uint32
@@ -85,6 +89,7 @@ type Result struct {
 	Generation int           // of the new process
 	Took       time.Duration // from the request until the new process was ready
 	Plain      bool          // the new process speaks only the plain protocol
+	Version    string        // of the new process, as WithVersion says; empty: not known
 }
 
 // New makes the Upgrader of this process and takes over what an old process
@@ -145,8 +150,10 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	if boot.link != nil {
 		go u.watchSupervisor()
 	}
+	u.openControlSocket()
 	signals, stopSignals := u.cfg.signals.notify()
 	running.Store(u)
+	u.socket.serve()
 	go u.run(signals, stopSignals)
 	return u, nil
 }

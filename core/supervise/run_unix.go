@@ -350,7 +350,7 @@ func (m *master) pass(sig syscall.Signal) {
 	case sig == syscall.SIGUSR1 && !w.hears(): // it would die of it
 	default:
 		m.asks++
-		w.ask(wire.AskMsg{ID: m.asks, Signal: int(sig)})
+		w.ask(wire.SignalMsg{ID: m.asks, Signal: int(sig)})
 	}
 }
 
@@ -369,7 +369,7 @@ func (m *master) stop(sig syscall.Signal) {
 	}
 	for _, w := range m.workers {
 		m.asks++
-		w.ask(wire.AskMsg{ID: m.asks, Signal: int(sig), All: true})
+		w.ask(wire.SignalMsg{ID: m.asks, Signal: int(sig), All: true})
 	}
 }
 

@@ -39,8 +39,8 @@ type worker struct {
 
 	kept *bundle // its listeners, while it serves
 
-	plain bool          // it does not read from the link
-	asked []wire.AskMsg // that it has not answered
+	plain bool             // it does not read from the link
+	asked []wire.SignalMsg // that it has not answered
 
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now
@@ -86,18 +86,18 @@ func (w *worker) signal(sig syscall.Signal) error {
 }
 
 // ask passes a signal on: over the link, where it is answered, if the worker reads from that.
-func (w *worker) ask(msg wire.AskMsg) {
+func (w *worker) ask(msg wire.SignalMsg) {
 	if w.plain || !w.hears() {
 		_ = w.signal(syscall.Signal(msg.Signal))
 		return
 	}
 	w.asked = append(w.asked, msg)
 	_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
-	_ = wire.Write(w.conn, wire.Ask, msg) // the link's end is noticed
+	_ = wire.Write(w.conn, wire.Signal, msg) // the link's end is noticed
 }
 
 // answered takes out what a Heard answers. It reports false for what was not asked.
-func (w *worker) answered(id int) (msg wire.AskMsg, ok bool) {
+func (w *worker) answered(id int) (msg wire.SignalMsg, ok bool) {
 	for i, a := range w.asked {
 		if a.ID == id {
 			w.asked = append(w.asked[:i:i], w.asked[i+1:]...)

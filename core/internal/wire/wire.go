@@ -84,6 +84,11 @@ const (
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
 	Cut Type = 19
+	// Ask: the new process wants to know how the old one and those before it are. No
+	// lifecycle depends on it. Payload: AskMsg.
+	Ask Type = 20
+	// Report answers Ask. Payload: ReportMsg.
+	Report Type = 21
 
 	// The rest is said on the link between a worker and its supervisor. There Welcome
 	// is the supervisor's first frame to a worker that it has started itself.
@@ -102,9 +107,9 @@ const (
 	Release Type = 25
 	// Released answers Release. No payload.
 	Released Type = 26
-	// Ask: a signal came to the supervisor, and is for this worker. Payload: AskMsg.
-	Ask Type = 27
-	// Heard answers Ask. What has no answer when the link ends, or was not taken, goes to the worker
+	// Signal: a signal came to the supervisor, and is for this worker. Payload: SignalMsg.
+	Signal Type = 27
+	// Heard answers Signal. What has no answer when the link ends, or was not taken, goes to the worker
 	// that is current then. Payload: HeardMsg.
 	Heard Type = 28
 )
@@ -129,13 +134,15 @@ var names = [...]string{
 	Again:   "again",
 	Elders:  "elders",
 	Cut:     "cut",
+	Ask:     "ask",
+	Report:  "report",
 
 	Stand:    "stand",
 	Keep:     "keep",
 	Link:     "link",
 	Release:  "release",
 	Released: "released",
-	Ask:      "ask",
+	Signal:   "signal",
 	Heard:    "heard",
 }
 
@@ -174,6 +181,8 @@ type ReadyMsg struct {
 	Probation  bool  `json:"probation"`           // it answers Ping; absent: the handover is final at once
 	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
 	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
+	// Version is the program's, in its own words; for logs and operators.
+	Version string `json:"version,omitempty"`
 }
 
 // Stop is StopMillis as a Duration.
@@ -250,8 +259,8 @@ type StandMsg struct {
 	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
 }
 
-// AskMsg passes a signal on.
-type AskMsg struct {
+// SignalMsg passes a signal on.
+type SignalMsg struct {
 	ID     int  `json:"id"`
 	Signal int  `json:"signal"`
 	All    bool `json:"all,omitempty"` // it is for all workers, also those that drain
@@ -268,6 +277,20 @@ type HeardMsg struct {
 type KeepMsg struct {
 	Listeners []Listener `json:"listeners"`      // in the order of the descriptors
 	More      bool       `json:"more,omitempty"` // they come on top of those of the frame before
+}
+
+// AskMsg asks for a Report.
+type AskMsg struct {
+	WaitMillis int64 `json:"wait_ms"` // how long the new process waits for the answer
+}
+
+// Wait is WaitMillis as a Duration.
+func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
+
+// ReportMsg describes the old process and those before it, newest first, each as the
+// control socket's status does: control.Generation.
+type ReportMsg struct {
+	Generations json.RawMessage `json:"generations"`
 }
 
 // ReasonMsg says why, in words for a log.

@@ -1,0 +1,228 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxAnswer bounds an answer in bytes; a status takes about 300 for each process.
+	maxAnswer = 4 << 20
+	// maxLine bounds a line of the upgrade stream in bytes. The longest is the outcome,
+	// with the last lines that a process wrote.
+	maxLine = 1 << 20
+)
+
+// Client talks to one control socket. It connects anew for each call, so that each
+// reaches the process that is current then. Any number of goroutines may use it.
+type Client struct {
+	path string
+}
+
+// Dial returns a client for the socket at path. It does not connect: the first call
+// says what is wrong with the path.
+func Dial(path string) *Client { return &Client{path: path} }
+
+// Path is the socket's.
+func (c *Client) Path() string { return c.path }
+
+// Status asks the current process about itself and the older ones that are left. Like
+// every method it returns an error that wraps ErrNotFound if there is no socket,
+// ErrStale if nobody listens on it, ErrPermission if it is another user's, ErrForeign
+// if what answers is no gracex app, and ErrVersion if it is a later one.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+// Ledger asks for the counts of the current process: core.Ledger as JSON.
+func (c *Client) Ledger(ctx context.Context) (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := c.call(ctx, http.MethodGet, "/v1/ledger", nil, &raw)
+	return raw, err
+}
+
+// Rollback takes an upgrade back that is on probation, for the reason that is given:
+// the old process serves again. ErrRefused if there is none.
+func (c *Client) Rollback(ctx context.Context, reason string) error {
+	body := struct {
+		Reason string `json:"reason"`
+	}{reason}
+	return c.call(ctx, http.MethodPost, "/v1/rollback", body, nil)
+}
+
+// Stop stops the service. It returns once the stop has begun; what is being answered
+// is finished after that.
+func (c *Client) Stop(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
+}
+
+// Upgrade starts an upgrade, passes each step to events, which may be nil, and returns
+// the outcome once the probation is over. The error is nil whenever there is an
+// outcome, also if that is not OK: nobody has heard the outcome otherwise. The end of
+// ctx ends the watching, not the upgrade.
+func (c *Client) Upgrade(ctx context.Context, events func(Event)) (Outcome, error) {
+	return c.upgrade(ctx, "/v1/upgrade", events)
+}
+
+// UpgradeAndDrain is Upgrade that goes on until the old process has drained: events
+// gets StepDraining as long as that takes, and StepDrained. If the watching ends
+// before that, because ctx does or the connection breaks, it returns both the outcome
+// and an error.
+func (c *Client) UpgradeAndDrain(ctx context.Context, events func(Event)) (Outcome, error) {
+	return c.upgrade(ctx, "/v1/upgrade?drain=1", events)
+}
+
+func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o Outcome, err error) {
+	resp, err := c.do(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return o, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	known, last := false, ""
+	for in := newLines(resp.Body); ; {
+		line, err := in.next()
+		switch {
+		case err == io.EOF && known:
+			return o, nil
+		case ctx.Err() != nil:
+			return o, fmt.Errorf("%w: the upgrade goes on, and is not watched any more", ctx.Err())
+		case err != nil && known:
+			return o, fmt.Errorf("%s: the drain of process %d is not watched any more: %w", c.path, o.OldPID, err)
+		case err != nil:
+			return o, fmt.Errorf("%s: the outcome of the upgrade is not known, the process that did it is gone (after %q); ask for the status: %w", c.path, last, err)
+		}
+		var msg struct {
+			Outcome *Outcome `json:"outcome"`
+			Event
+		}
+		// Event has an UnmarshalJSON, which would be taken for the whole.
+		var probe struct {
+			Outcome *Outcome `json:"outcome"`
+		}
+		if err := json.Unmarshal(line, &probe); err != nil {
+			return o, c.foreign(err)
+		}
+		if probe.Outcome != nil {
+			o, known = *probe.Outcome, true
+			continue
+		}
+		if err := json.Unmarshal(line, &msg.Event); err != nil {
+			return o, c.foreign(err)
+		}
+		if last = msg.Step; events != nil {
+			events(msg.Event)
+		}
+	}
+}
+
+// call is a request with a short answer.
+func (c *Client) call(ctx context.Context, method, url string, body, answer any) error {
+	resp, err := c.do(ctx, method, url, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if answer == nil {
+		return nil
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s: the answer broke off: %w", c.path, err)
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return c.foreign(err)
+	}
+	return nil
+}
+
+// do sends a request on a connection of its own and checks who answers.
+func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Response, error) {
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gracex"+url, in)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			nc, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", c.path)
+			if err != nil {
+				return nil, &dialError{err}
+			}
+			return nc, nil
+		},
+	}
+	resp, err := tr.RoundTrip(req)
+	var dial *dialError
+	switch {
+	case errors.As(err, &dial):
+		return nil, c.explain(ctx, dial.error)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: no answer: %w", c.path, ctx.Err())
+	case err != nil:
+		return nil, c.foreign(err)
+	}
+	if err := c.check(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// dialError tells a socket that can't be reached from one that answers nonsense.
+type dialError struct{ error }
+
+func (e *dialError) Unwrap() error { return e.error }
+
+// dialTimeout bounds the wait for a process whose queue of connections is full.
+const dialTimeout = 5 * time.Second
+
+// check reports what an answer is if it is not the one that was asked for.
+func (c *Client) check(resp *http.Response) error {
+	v := resp.Header.Get(HeaderProtocol)
+	if v == "" {
+		return c.foreign(fmt.Errorf("status %d without a %s header", resp.StatusCode, HeaderProtocol))
+	}
+	if n, err := strconv.Atoi(v); err != nil || n != Protocol {
+		return fmt.Errorf("%w: %s speaks version %s, this program version %d; use the gracex command of the app's release", ErrVersion, c.path, v, Protocol)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return nil
+	}
+	var body ErrorBody
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if json.Unmarshal(b, &body) != nil || body.Error.Message == "" {
+		body.Error.Message = resp.Status
+	}
+	switch body.Error.Code {
+	case CodeRefused:
+		return fmt.Errorf("%w: %s", ErrRefused, body.Error.Message)
+	case CodePermission:
+		return fmt.Errorf("%w: %s: %s", ErrPermission, c.path, body.Error.Message)
+	}
+	return fmt.Errorf("%s: %s", c.path, body.Error.Message)
+}
+
+func (c *Client) foreign(err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrForeign, c.path, err)
+}

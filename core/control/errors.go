@@ -1,0 +1,33 @@
+package control
+
+import "errors"
+
+// What can be in the way; the errors of this package wrap one of them where errors.Is
+// can help a caller to go on.
+var (
+	ErrNotFound   = errors.New("no gracex app found")
+	ErrAmbiguous  = errors.New("more than one gracex app runs")
+	ErrRefused    = errors.New("refused")
+	ErrPermission = errors.New("permission denied")
+	ErrStale      = errors.New("left behind by a process that is gone")
+	ErrVersion    = errors.New("another version of the control protocol")
+	ErrForeign    = errors.New("not a gracex control socket")
+)
+
+// The codes of an ErrorBody.
+const (
+	CodeRefused    = "refused"     // ErrRefused; the message has the remedy
+	CodePermission = "permission"  // ErrPermission
+	CodeNotFound   = "not_found"   // there is no such path
+	CodeMethod     = "method"      // the path wants another method
+	CodeBadRequest = "bad_request" // the body is not understood, or too long
+	CodeInternal   = "internal"
+)
+
+// ErrorBody is the answer to a request that was not granted.
+type ErrorBody struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+}

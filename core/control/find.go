@@ -1,0 +1,187 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// askTimeout bounds the wait for one of many apps that are asked: one that is
+	// stopped must not hang the search.
+	askTimeout = 2 * time.Second
+	// askAtOnce is how many are asked at a time, and maxAsked how many at all.
+	askAtOnce = 16
+	maxAsked  = 512
+)
+
+// Query says which app is meant: by its socket, by its pid file, or by any of its
+// processes. The first that is set counts, in that order.
+type Query struct {
+	PID             int
+	PIDFile, Socket string
+}
+
+// Find returns a client for the app that q means, after it has answered once. With the
+// zero Query that is the only one that runs and has its socket in a default directory
+// ($XDG_RUNTIME_DIR/gracex, /run/gracex); ErrAmbiguous if there are more, and
+// ErrNotFound if there is none. An app whose socket is elsewhere is found by its pid
+// on Linux only. It takes about 2 s at the most if an app hangs.
+func Find(ctx context.Context, q Query) (*Client, error) {
+	switch {
+	case q.Socket != "":
+		c := Dial(q.Socket)
+		_, err := c.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	case q.PIDFile != "":
+		return findByFile(ctx, q.PIDFile)
+	case q.PID < 0:
+		return nil, fmt.Errorf("%w: %d is no process number", ErrNotFound, q.PID)
+	case q.PID > 0:
+		return findByPID(ctx, q.PID)
+	}
+	return findOnly(ctx)
+}
+
+// answer is what a socket said.
+type answer struct {
+	client *Client
+	status Status
+	err    error
+}
+
+// ask asks the sockets all at once, each for a short time.
+func ask(ctx context.Context, paths []string) []answer {
+	paths = paths[:min(len(paths), maxAsked)]
+	answers := make([]answer, len(paths))
+	turn := make(chan struct{}, askAtOnce)
+	var all sync.WaitGroup
+	for i, path := range paths {
+		all.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			c := Dial(path)
+			s, err := c.Status(ctx)
+			answers[i] = answer{c, s, err}
+		})
+	}
+	all.Wait()
+	return answers
+}
+
+// sockets are the paths in the default directories that may be control sockets.
+func sockets() (paths []string) {
+	for _, dir := range defaultDirs() {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.Type() == os.ModeSocket && strings.HasSuffix(e.Name(), socketExt) {
+				paths = append(paths, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return paths
+}
+
+func findOnly(ctx context.Context) (*Client, error) {
+	var found []answer
+	var troubles []string
+	for _, a := range ask(ctx, sockets()) {
+		switch {
+		case a.err == nil:
+			found = append(found, a)
+		case !errors.Is(a.err, ErrStale):
+			troubles = append(troubles, a.err.Error())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%w in %s%s; name one by its pid, its pid file or its socket", ErrNotFound,
+			strings.Join(defaultDirs(), ", "), among(troubles))
+	case 1:
+		return found[0].client, nil
+	}
+	var list []string
+	for _, a := range found {
+		list = append(list, fmt.Sprintf("pid %d (%s, socket %s)", a.status.PID, a.status.Program, a.client.path))
+	}
+	return nil, fmt.Errorf("%w: %s; name one by its pid", ErrAmbiguous, strings.Join(list, ", "))
+}
+
+func findByFile(ctx context.Context, file string) (*Client, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: there is no pid file %s; the app is not running, or has another one", ErrNotFound, file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pid file: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 0 {
+		return nil, fmt.Errorf("%w: pid file %s holds no process number", ErrNotFound, file)
+	}
+	// The pid file of an app in a container names a process of another namespace: what
+	// answers on the file's own socket counts.
+	for _, a := range ask(ctx, []string{DefaultPath(file)}) {
+		if a.err == nil && (a.status.Has(pid) || samePath(a.status.PIDFile, file)) {
+			return a.client, nil
+		}
+		if errors.Is(a.err, ErrVersion) || errors.Is(a.err, ErrPermission) {
+			return nil, a.err
+		}
+	}
+	if !alive(pid) {
+		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist: the app has crashed or was killed; start it again", ErrStale, file, pid)
+	}
+	c, err := findByPID(ctx, pid)
+	if err != nil {
+		return nil, fmt.Errorf("pid file %s: %w", file, err)
+	}
+	return c, nil
+}
+
+func samePath(a, b string) bool {
+	abs, err := filepath.Abs(b)
+	return err == nil && a != "" && filepath.Clean(a) == abs
+}
+
+func findByPID(ctx context.Context, pid int) (*Client, error) {
+	tried := sockets()
+	own, owns := socketsOf(pid)
+	var troubles []string
+	denied := errors.Is(owns, os.ErrPermission)
+	for _, a := range ask(ctx, append(own, tried...)) {
+		switch {
+		case a.err == nil && a.status.Has(pid):
+			return a.client, nil
+		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), errors.Is(a.err, context.DeadlineExceeded):
+			troubles = append(troubles, a.err.Error())
+		}
+	}
+	switch {
+	case !alive(pid):
+		return nil, fmt.Errorf("%w: there is no process %d", ErrNotFound, pid)
+	case denied:
+		return nil, fmt.Errorf("%w: process %d is another user's%s; run this as that user, or as root", ErrPermission, pid, among(troubles))
+	}
+	return nil, fmt.Errorf("%w: process %d is there, but is not a gracex app with a control socket (looked in %s, and at the sockets of that process)%s; "+
+		"start it with core.WithControlSocket or WithPIDFile, or kill -USR2 %d", ErrNotFound, pid, strings.Join(defaultDirs(), ", "), among(troubles), pid)
+}
+
+// among adds what was in the way.
+func among(troubles []string) string {
+	if len(troubles) == 0 {
+		return ""
+	}
+	return " [" + strings.Join(troubles, "; ") + "]"
+}

@@ -1,0 +1,53 @@
+package control
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// listening is the flag __SO_ACCEPTCON in /proc/net/unix: see proc_net(5).
+const listening = 0x10000
+
+// socketsOf returns the paths of the unix sockets that a process listens on: those of
+// /proc/<pid>/net/unix whose inode one of its descriptors is. The error is that it
+// can't be seen.
+func socketsOf(pid int) (paths []string, err error) {
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
+	entries, err := os.ReadDir(filepath.Join(proc, "fd"))
+	if err != nil {
+		return nil, err
+	}
+	inodes := make(map[string]bool)
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(proc, "fd", e.Name()))
+		if inode, ok := strings.CutPrefix(target, "socket:["); err == nil && ok {
+			inodes[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	f, err := os.Open(filepath.Join(proc, "net", "unix"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		// Num RefCount Protocol Flags Type St Inode Path
+		fields := strings.Fields(sc.Text())
+		if len(fields) < 8 || !inodes[fields[6]] {
+			continue
+		}
+		flags, err := strconv.ParseUint(fields[3], 16, 32)
+		path := strings.Join(fields[7:], " ")
+		if err != nil || flags&listening == 0 || strings.HasPrefix(path, "@") {
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(cwd, path)
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}

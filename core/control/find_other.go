@@ -1,0 +1,7 @@
+//go:build !linux
+
+package control
+
+// socketsOf would return the paths of the unix sockets that a process listens on; here
+// no file says so.
+func socketsOf(int) (paths []string, err error) { return nil, nil }

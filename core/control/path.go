@@ -1,0 +1,53 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// systemDir is for programs that have no runtime directory of a user, as most
+	// services have not.
+	systemDir = "/run/gracex"
+	// socketExt is what the names of sockets in a default directory end in.
+	socketExt = ".sock"
+	// maxBase keeps a default path within what sun_path holds: 104 bytes on macOS and
+	// the BSDs, 108 on Linux (unix(7)).
+	maxBase = 40
+)
+
+// DefaultDir is the directory of the sockets that an app makes without being told a
+// path: $XDG_RUNTIME_DIR/gracex, which is the user's own, or without that variable
+// /run/gracex.
+func DefaultDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "gracex")
+	}
+	return systemDir
+}
+
+// DefaultPath is the socket of an app with this pid file, in DefaultDir: the file's
+// name, and a hash of its absolute path, since many a service calls it app.pid.
+func DefaultPath(pidFile string) string {
+	if abs, err := filepath.Abs(pidFile); err == nil {
+		pidFile = abs
+	}
+	pidFile = filepath.Clean(pidFile)
+	sum := sha256.Sum256([]byte(pidFile))
+	base := strings.TrimSuffix(filepath.Base(pidFile), ".pid")
+	if len(base) > maxBase {
+		base = base[:maxBase]
+	}
+	return filepath.Join(DefaultDir(), base+"-"+hex.EncodeToString(sum[:4])+socketExt)
+}
+
+// defaultDirs are the directories where apps may have made theirs.
+func defaultDirs() []string {
+	if dir := DefaultDir(); dir != systemDir {
+		return []string{dir, systemDir}
+	}
+	return []string{systemDir}
+}

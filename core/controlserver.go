@@ -1,0 +1,157 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// ServeHTTP answers an operator.
+func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set(control.HeaderProtocol, strconv.Itoa(control.Protocol))
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeWait))
+	if err, _ := r.Context().Value(peerKey{}).(error); err != nil {
+		s.u.log.Warn("control socket: a client was refused", "error", err)
+		refuse(w, http.StatusForbidden, control.CodePermission, err.Error())
+		return
+	}
+	handle := map[string]struct {
+		method string
+		serve  func(http.ResponseWriter, *http.Request, []byte)
+	}{
+		"/v1/status":   {http.MethodGet, s.status},
+		"/v1/ledger":   {http.MethodGet, s.ledger},
+		"/v1/upgrade":  {http.MethodPost, s.upgrade},
+		"/v1/rollback": {http.MethodPost, s.rollback},
+		"/v1/stop":     {http.MethodPost, s.stop},
+	}
+	at, ok := handle[r.URL.Path]
+	switch {
+	case !ok:
+		refuse(w, http.StatusNotFound, control.CodeNotFound, fmt.Sprintf("there is no %s; there are /v1/status, ledger, upgrade, rollback and stop", r.URL.Path))
+		return
+	case r.Method != at.method:
+		h.Set("Allow", at.method)
+		refuse(w, http.StatusMethodNotAllowed, control.CodeMethod, fmt.Sprintf("%s wants %s", r.URL.Path, at.method))
+		return
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, control.CodeBadRequest, err.Error())
+		return
+	}
+	at.serve(w, r, body)
+}
+
+// readBody reads all of a small body, for which a client has a while.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	rc := http.NewResponseController(w)
+	if err := rc.SetReadDeadline(time.Now().Add(bodyWait)); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("the request's body: %w", err)
+	}
+	return body, rc.SetReadDeadline(noDeadline)
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	var body control.ErrorBody
+	body.Error.Code, body.Error.Message = code, message
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(status)
+	writeJSON(w, body)
+}
+
+func writeJSON(w io.Writer, v any) {
+	if b, err := json.Marshal(v); err == nil {
+		_, _ = w.Write(append(b, '\n')) // a client that is gone
+	}
+}
+
+func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte) {
+	u := s.u
+	st := control.Status{
+		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.pid(), Version: u.cfg.version,
+		Generations: u.generations(reportWait),
+	}
+	st.Program, _ = boot.launch.path()
+	if u.cfg.pidFile != "" {
+		st.PIDFile, _ = filepath.Abs(u.cfg.pidFile)
+	}
+	writeJSON(w, st)
+}
+
+func (s *controlSocket) ledger(w http.ResponseWriter, _ *http.Request, _ []byte) {
+	writeJSON(w, s.u.Stats())
+}
+
+// stop answers once the stop has begun.
+func (s *controlSocket) stop(w http.ResponseWriter, _ *http.Request, _ []byte) {
+	s.u.log.Info("control socket: stop")
+	s.u.requestStop(stopRequest{})
+	writeJSON(w, struct {
+		Stopping bool `json:"stopping"`
+	}{true})
+}
+
+// rollback has the old process serve again, and answers when that has decided.
+func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []byte) {
+	var req struct {
+		Reason string `json:"reason"`
+	}
+	if len(body) > 0 {
+		if err := json.Unmarshal(body, &req); err != nil {
+			refuse(w, http.StatusBadRequest, control.CodeBadRequest, fmt.Sprintf(`the body is not {"reason": "..."}: %v`, err))
+			return
+		}
+	}
+	if req.Reason == "" {
+		req.Reason = "the operator did not say why"
+	}
+	const remedy = "this version is not on probation, there is nothing to go back to; deploy the old version and upgrade"
+	if !s.u.onProbation() { // Reject before that would be a failed start
+		refuse(w, http.StatusConflict, control.CodeRefused, remedy)
+		return
+	}
+	if err := s.u.Reject(fmt.Errorf("rolled back by the operator: %s", req.Reason)); err != nil {
+		if errors.Is(err, ErrNotOnProbation) {
+			err = errors.New(remedy)
+		}
+		refuse(w, http.StatusConflict, control.CodeRefused, err.Error())
+		return
+	}
+	p := s.u.inherited.parent
+	select {
+	case <-p.aborted:
+	case <-p.confirmed:
+		refuse(w, http.StatusConflict, control.CodeRefused, "the probation was just over; deploy the old version and upgrade")
+		return
+	case <-p.gone:
+	case <-time.After(parentWait):
+		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d does not answer; this one serves on", p.pid()))
+		return
+	case <-r.Context().Done():
+		return
+	}
+	if !isClosed(p.aborted) {
+		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d is gone; this one serves on", p.pid()))
+		return
+	}
+	writeJSON(w, struct {
+		RolledBack bool `json:"rolled_back"`
+		PID        int  `json:"pid"` // that serves again
+	}{true, p.pid()})
+}

@@ -1,0 +1,197 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+const (
+	// networkControl is the network of the operator's control socket in the listener
+	// table and in Welcome. A version that does not know it claims no such listener, and
+	// closes it.
+	networkControl = "control"
+	socketMode     = 0o600
+	socketDirMode  = 0o700
+)
+
+// controlConfig is what WithControlSocket said.
+type controlConfig struct {
+	path  string // empty: none
+	given bool   // the option was used
+}
+
+// controlSocket is the operator's: an http.Server beside the program's own, which no
+// drain waits for and no ledger counts. Its methods do nothing on nil.
+type controlSocket struct {
+	u      *Upgrader
+	ln     *listener
+	server *http.Server
+
+	mu     sync.Mutex
+	active map[net.Conn]bool // that have sent something and have no answer yet
+	quiet  chan struct{}     // closed when there are none; nil unless finish waits
+}
+
+// openControlSocket opens the control socket, or claims the old process's. An explicit
+// one that can't be opened makes Ready fail, which tells an old process why.
+func (u *Upgrader) openControlSocket() {
+	path, given := u.cfg.control.path, u.cfg.control.given
+	if !given && u.cfg.pidFile != "" {
+		path = control.DefaultPath(u.cfg.pidFile)
+	}
+	if path == "" {
+		return
+	}
+	ln, err := u.listenControl(path)
+	switch {
+	case err == nil:
+		u.socket = newControlSocket(u, ln)
+	case given:
+		u.failed = fmt.Errorf("%scontrol socket: %w", prefix, err)
+	default:
+		u.log.Info("no control socket; choose its path with WithControlSocket, or switch it off", "path", path, "error", err)
+	}
+}
+
+func (u *Upgrader) listenControl(path string) (*listener, error) {
+	if path[0] == '@' {
+		return nil, fmt.Errorf("%s: an abstract name has no mode that would keep others out; choose a path", path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := u.listen(networkControl, path, func() (net.Listener, error) { return openControl(path) })
+	if err != nil {
+		return nil, err
+	}
+	return ln.(*listener), nil
+}
+
+// openControl makes the socket. In a directory that others can enter nobody connects
+// before its mode is right.
+func openControl(path string) (net.Listener, error) {
+	if err := os.Mkdir(filepath.Dir(path), socketDirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("the directory of %s can't be made; make it, or choose another path: %w", path, err)
+	}
+	ln, err := openWith(context.Background(), net.ListenConfig{Control: ownMode}, "unix", path)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, fmt.Errorf("%w; a path of %d bytes may be too long for a unix socket: about 100 are the most", err, len(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+const (
+	headerWait  = 5 * time.Second  // for a client to send its request
+	bodyWait    = 5 * time.Second  // and its body
+	writeWait   = 10 * time.Second // and to read a line of the answer
+	idleWait    = 30 * time.Second
+	maxHeader   = 16 << 10 // bytes
+	maxBody     = 64 << 10
+	goodbyeWait = time.Second // for the last answers of a process that ends
+)
+
+func newControlSocket(u *Upgrader, ln *listener) *controlSocket {
+	s := &controlSocket{u: u, ln: ln, active: make(map[net.Conn]bool)}
+	s.server = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerWait,
+		IdleTimeout:       idleWait,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(u.log.Handler(), slog.LevelDebug),
+		ConnState:         s.onConnState,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, checkPeer(c))
+		},
+	}
+	return s
+}
+
+// serve answers once this process is current.
+func (s *controlSocket) serve() {
+	if s == nil {
+		return
+	}
+	s.u.log.Debug("control socket", "path", s.ln.address)
+	go func() {
+		if err := s.server.Serve(s.ln); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			s.u.log.Error("the control socket does not answer any more", "path", s.ln.address, "error", err)
+		}
+	}()
+}
+
+// unlink removes the path, for a new process that has the socket and does not know it.
+func (s *controlSocket) unlink() {
+	if s != nil && s.ln.path != nil {
+		removePath(s.ln.address, s.ln.path)
+	}
+}
+
+// finish lets the clients that wait have their answers, the outcome of an upgrade above
+// all, and ends the server.
+func (s *controlSocket) finish() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	quiet := make(chan struct{})
+	if s.quiet = quiet; len(s.active) == 0 {
+		close(quiet)
+		s.quiet = nil
+	}
+	s.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-time.After(goodbyeWait):
+	}
+	_ = s.server.Close()
+}
+
+func (s *controlSocket) onConnState(c net.Conn, st http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st == http.StateActive {
+		s.active[c] = true
+		return
+	}
+	delete(s.active, c)
+	if s.quiet != nil && len(s.active) == 0 {
+		close(s.quiet)
+		s.quiet = nil
+	}
+}
+
+// peerKey is the context key of who a client is: nil, or why it is refused.
+type peerKey struct{}
+
+// checkPeer refuses other users, who can only be there if somebody has opened the
+// socket's mode to them.
+func checkPeer(c net.Conn) error {
+	uid, known, err := peerUID(c)
+	if err != nil {
+		return fmt.Errorf("it is not known whose process asks: %w", err)
+	}
+	if own := os.Geteuid(); known && uid != own && uid != 0 {
+		return fmt.Errorf("the app runs as user %d and takes no orders from user %d; run this as that user, or as root", own, uid)
+	}
+	return nil
+}

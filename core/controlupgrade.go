@@ -1,0 +1,177 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// drainTick is how often a client hears how far a drain is.
+const drainTick = 250 * time.Millisecond
+
+// upgrade starts an upgrade and tells the client each step. A client that goes away
+// changes nothing.
+func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte) {
+	began := time.Now()
+	steps := s.u.watchers.add()
+	defer s.u.watchers.remove(steps)
+	out := &stream{w: w, rc: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out.begin()
+	s.u.log.Info("control socket: upgrade")
+	result := make(chan upgradeReply, 1)
+	go func() {
+		res, err := s.u.Upgrade(context.WithoutCancel(r.Context()))
+		result <- upgradeReply{res, err}
+	}()
+	var newPID int
+	tell := func(e control.Event) {
+		if e.Step == control.StepStarted {
+			newPID = e.PID
+		}
+		out.line(e)
+	}
+	var reply upgradeReply
+	for waiting := true; waiting; {
+		select {
+		case e := <-steps:
+			tell(e)
+		case reply = <-result:
+			waiting = false
+		case <-r.Context().Done():
+			return
+		}
+	}
+	for len(steps) > 0 { // what came before the reply
+		tell(<-steps)
+	}
+	o := s.u.outcome(reply, newPID)
+	o.Took = time.Since(began)
+	if !o.OK {
+		out.line(control.Event{Time: time.Now(), Step: failedStep(o.Kind), PID: o.NewPID, Text: o.Reason})
+	}
+	out.line(struct {
+		Outcome control.Outcome `json:"outcome"`
+	}{o})
+	if o.OK && r.URL.Query().Get("drain") == "1" {
+		s.u.followDrain(r.Context(), out)
+	}
+}
+
+// failedStep is the step that tells of an outcome which is not good.
+func failedStep(kind string) string {
+	switch kind {
+	case control.KindRefused, control.KindRolledBack:
+		return kind
+	}
+	return control.StepFailed
+}
+
+// outcome is what Upgrade returned, for an operator.
+func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
+	o := control.Outcome{
+		OldPID: os.Getpid(), OldGeneration: u.generation, OldVersion: u.cfg.version,
+		NewPID: newPID, Generation: u.generation,
+	}
+	if r.err == nil {
+		o.OK, o.Kind = true, control.KindUpgraded
+		o.NewPID, o.Generation, o.Version = r.result.PID, r.result.Generation, r.result.Version
+		return o
+	}
+	var start *StartError
+	if errors.As(r.err, &start) {
+		o.Reason, o.Stderr, o.Exit = start.brief(), start.Stderr, start.Exit
+		if start.PID != 0 {
+			o.NewPID = start.PID
+		}
+	} else {
+		o.Reason = strings.TrimPrefix(r.err.Error(), prefix)
+	}
+	switch {
+	case errors.Is(r.err, ErrInProgress):
+		o.Kind, o.NewPID = control.KindRefused, 0
+		o.Reason = "an upgrade is in progress or still on probation; its outcome comes first"
+	case errors.Is(r.err, ErrRolledBack):
+		o.Kind = control.KindRolledBack
+	case errors.Is(r.err, ErrVetoed), start == nil && newPID == 0:
+		o.Kind = control.KindRefused
+	case errors.Is(r.err, ErrTimeout):
+		o.Kind = control.KindTimedOut
+	default:
+		o.Kind = control.KindFailed
+	}
+	return o
+}
+
+// brief is the error without what an Outcome has fields for.
+func (e *StartError) brief() string {
+	why := e.Reason
+	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
+		if why != "" {
+			why += ": "
+		}
+		why += strings.TrimPrefix(e.Err.Error(), prefix)
+	}
+	if e.PID == 0 {
+		why = e.Path + " could not be started: " + why
+	}
+	if e.File != "" {
+		why += " [" + e.File + "]"
+	}
+	return why
+}
+
+// followDrain tells what the drain has left, until it has ended.
+func (u *Upgrader) followDrain(ctx context.Context, out *stream) {
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	total, last := 0, -1
+	for {
+		r := u.conns.remaining()
+		left := r.Connections + r.Hijacked
+		total = max(total, left)
+		if left != last {
+			last = left
+			out.line(control.Event{Time: time.Now(), Step: control.StepDraining, PID: os.Getpid(), Text: r.String(), Remaining: left, Total: total})
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		case <-u.finished:
+			text := "nothing was cut"
+			if cut := u.Stats().Cut; !cut.none() {
+				text = "cut: " + cut.String()
+			}
+			out.line(control.Event{Time: time.Now(), Step: control.StepDrained, PID: os.Getpid(), Text: text, Total: total})
+			return
+		}
+	}
+}
+
+// stream writes lines of JSON, each at once.
+type stream struct {
+	w   http.ResponseWriter
+	rc  *http.ResponseController
+	err error // of a client that is gone: what follows goes nowhere
+}
+
+// begin sends the header, which says that the request is understood.
+func (s *stream) begin() { s.err = s.rc.Flush() }
+
+func (s *stream) line(v any) {
+	b, err := json.Marshal(v)
+	if err != nil || s.err != nil {
+		return
+	}
+	_ = s.rc.SetWriteDeadline(time.Now().Add(writeWait))
+	if _, s.err = s.w.Write(append(b, '\n')); s.err == nil {
+		s.err = s.rc.Flush()
+	}
+}

@@ -1,0 +1,22 @@
+package core
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// residentMemory is how much memory this process has, in bytes: the second number of
+// /proc/self/statm is in pages (proc_pid_statm(5)). 0 if it can't be read.
+func residentMemory() uint64 {
+	b, _ := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(b))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * uint64(os.Getpagesize())
+}
