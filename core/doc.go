@@ -64,7 +64,18 @@
 //
 // The process number changes with an upgrade; [WithPIDFile] keeps a file that
 // always names the current one, replaced by rename after the new process is
-// current. A supervisor that follows a pid file follows the upgrades.
+// current. A supervisor that follows a pid file follows the upgrades, and systemd
+// follows what it is told.
+//
+// For others, and as pid 1 of a container, [WithSupervision] has the program run as the
+// worker of a small process that keeps its number for life, and that starts another
+// worker, with the same listeners, when one crashes: package supervise.
+//
+// # For operators
+//
+// A signal says nothing about what becomes of it. [WithControlSocket] has the process
+// answer on a unix socket: where all generations stand, and an upgrade whose outcome is
+// the answer. The command gracex speaks to it, and package control.
 //
 // # Traps
 //
@@ -94,7 +105,7 @@
 //   - Nothing is accepted before [Upgrader.Ready]; a ready check that asks the
 //     server itself over its listener would be answered by the old generation.
 //   - As pid 1 of a container an upgrade is refused: the container would end with
-//     the old process. Run the program under an init.
+//     the old process. [WithSupervision] is for that.
 //
 // On systems without fork (Windows) everything builds and a stop is graceful;
 // an upgrade returns [ErrUnsupported].

@@ -192,6 +192,29 @@ func ExampleOnPreFork() {
 }
 
 // Health checks, with one of the program's own.
+// The process keeps its number in a container, under supervisord and in a terminal. First in
+// main, because a process that becomes the supervisor starts the program anew.
+func ExampleWithSupervision() {
+	supervised := core.WithSupervision()
+	// Open the database, build the handler.
+	err := core.ListenAndServe(":8080", nil, supervised, core.WithLogger(slog.Default()))
+	if err != nil {
+		slog.Error("serve", "error", err)
+		os.Exit(1)
+	}
+}
+
+// An upgrade whose outcome the deploy script gets to know: "gracex upgrade" asks here.
+func ExampleWithControlSocket() {
+	err := core.ListenAndServe(":8080", nil,
+		core.WithControlSocket("/run/shop/control.sock"),
+		core.WithVersion("1.4.2"))
+	if err != nil {
+		slog.Error("serve", "error", err)
+		os.Exit(1)
+	}
+}
+
 func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
 	healthy := core.Readiness(core.ReadinessConfig{

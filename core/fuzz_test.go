@@ -98,6 +98,25 @@ func (nobody) SetWriteDeadline(time.Time) error { return nil }
 
 // FuzzArguments: the flag is put in front and taken from there, and whatever else a
 // command line has stays as it is.
+// FuzzLink: any value of the link's variable is refused, or says the same again.
+func FuzzLink(f *testing.F) {
+	for _, v := range []string{"", "1:3:4711", "1:70000:1", "1:3:-1", "1:3:1:2", "::", "1:03:+1"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		l, err := wire.ParseLink(v)
+		if err != nil {
+			if l != (wire.LinkInfo{}) || !strings.Contains(err.Error(), wire.EnvLink) {
+				t.Errorf("%+v %v", l, err)
+			}
+			return
+		}
+		if again, err := wire.ParseLink(l.String()); again != l || err != nil {
+			t.Errorf("%+v became %+v, %v", l, again, err)
+		}
+	})
+}
+
 func FuzzArguments(f *testing.F) {
 	for _, s := range []string{"", "app", "app\x00-graceful", "app\x00--graceful\x00-graceful", "app\x00x\x00-graceful", "\x00"} {
 		f.Add(s)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -404,12 +405,34 @@ func TestWithSupervision(t *testing.T) {
 			}
 		})
 	}
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	a.env = []string{EnvMode + "=supervise"}
-	a.start("supervision", "./app")
-	if ev := a.expect("error", 0); !strings.Contains(ev.Err, `GRACEX_MODE="supervise" is not one of`) {
-		t.Error(ev.Err)
+}
+
+// TestSupervisionBadInput: what nobody would set by hand is an error that names it.
+func TestSupervisionBadInput(t *testing.T) {
+	t.Parallel()
+	for env, want := range map[string]string{
+		EnvMode + "=supervise":          `GRACEX_MODE="supervise" is not one of`,
+		wire.EnvLink + "=":              `GRACEX_LINK="" is not`,
+		wire.EnvLink + "=1:2:3":         `GRACEX_LINK="1:2:3" is not`,
+		wire.EnvLink + "=1:-7:4711":     `GRACEX_LINK="1:-7:4711" is not`,
+		wire.EnvLink + "=1:70000:4711":  `GRACEX_LINK="1:70000:4711" is not`,
+		wire.EnvLink + "=1:3:4711:more": `GRACEX_LINK="1:3:4711:more" is not`,
+		wire.EnvLink + "=1:9:4711":      "", // passed on by a program that knows nothing of it
+	} {
+		t.Run(env, func(t *testing.T) {
+			t.Parallel()
+			a := prepare(t)
+			install(t, filepath.Join(a.dir, "app"))
+			a.env = []string{env}
+			a.start("supervision", "./app")
+			if want == "" {
+				a.signal(a.expect("ready", 0).PID, syscall.SIGTERM)
+				return
+			}
+			if ev := a.expect("error", 0); !strings.Contains(ev.Err, want) {
+				t.Error(ev.Err)
+			}
+		})
 	}
 }
 

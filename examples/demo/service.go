@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func start(ctx context.Context, p program) (*service, error) {
 	}
 	defer log.Close()
 	s.cmd = exec.Command(p.path, append([]string{"-addr", addr, "-pidfile", p.path + ".pid", "-drain", drainTimeout.String()}, p.args...)...)
-	s.cmd.Env = append(os.Environ(), "GIN_MODE=release")
+	s.cmd.Env = append(os.Environ(), "GIN_MODE=release", "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	ownGroup(s.cmd)
 	if err := s.cmd.Start(); err != nil {

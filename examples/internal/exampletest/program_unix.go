@@ -95,7 +95,7 @@ func run(t *testing.T, file string, args func(pidfile string) []string) *Program
 		t.Fatal(err)
 	}
 	p.cmd = exec.Command(file, args(p.pidfile)...)
-	p.cmd.Env = append(os.Environ(), playEnv+"=1")
+	p.cmd.Env = append(os.Environ(), playEnv+"=1", "XDG_RUNTIME_DIR="+dir)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, w, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = p.cmd.Start()
