@@ -23,7 +23,7 @@ func supervised(t *testing.T, env []string, args ...string) *app {
 	t.Helper()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	a.env = append(env, EnvMode+"=supervised")
+	a.env = slices.Concat(env, []string{EnvMode + "=supervised"})
 	a.start("app", "./app", args...)
 	a.strays = append(a.strays, a.cmd.Process.Pid)
 	return a
@@ -441,16 +441,48 @@ func TestSupervisionBadInput(t *testing.T) {
 func TestSupervisedStopInUpgrade(t *testing.T) {
 	t.Parallel()
 	a := supervised(t, nil)
-	a.expect("ready", 0)
+	addr := a.expect("ready", 0).Addrs[0]
+	answer := make(chan error, 1)
+	go func() {
+		_, err := get(addr, "/?d=2s") // the stop takes longer than noticing the end of the new one
+		answer <- err
+	}()
+	a.expect("handling", 0)
 	a.setMode("wait")
 	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
 	a.expect("checking", 0)
 	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
 	if code := a.exit(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 	if s := a.log(); strings.Contains(s, "given up\"") || strings.Contains(s, "crashed") {
 		t.Error("the stop was taken for a crash")
+	}
+}
+
+// TestSupervisedSignalCrossesHandover: the supervisor does not know yet that the worker which
+// it passes a signal on to drains.
+func TestSupervisedSignalCrossesHandover(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	master := a.cmd.Process.Pid
+	for i := range 4 {
+		ev := a.expect("ready", 2*i)
+		go func() { _, _ = get(ev.Addrs[0], "/?d=1s") }() // keeps the worker there
+		a.expect("handling", i)
+		a.freeze(master)
+		a.signal(ev.PID, syscall.SIGHUP)
+		a.expect("ready", 2*i+1)
+		a.signal(master, syscall.SIGUSR2)
+		a.signal(master, syscall.SIGCONT)
+		a.expect("ready", 2*i+2)
+	}
+	a.signal(master, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
 	}
 }
 

@@ -92,7 +92,7 @@ func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o
 	for in := newLines(resp.Body); ; {
 		line, err := in.next()
 		switch {
-		case err == io.EOF && known:
+		case errors.Is(err, io.EOF) && known:
 			return o, nil
 		case ctx.Err() != nil:
 			return o, fmt.Errorf("%w: the upgrade goes on, and is not watched any more", ctx.Err())

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,7 @@ func (m *master) start(generation int) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer fd.Close(end)
+	defer closeFiles([]int{end})
 	var kept bundle
 	if m.kept != nil {
 		kept = *m.kept
@@ -46,11 +47,11 @@ func (m *master) start(generation int) (*worker, error) {
 		// Twice the signal would cut the drain.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	}
-	for _, s := range append(kept.files[:len(kept.files):len(kept.files)], end) {
+	for _, s := range slices.Concat(kept.files, []int{end}) {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
 	info := wire.LinkInfo{Version: wire.Version, Descriptor: len(attr.Files) - 1, PID: os.Getpid()}
-	attr.Env = append(m.env[:len(m.env):len(m.env)], wire.EnvLink+"="+info.String())
+	attr.Env = slices.Concat(m.env, []string{wire.EnvLink + "=" + info.String()})
 	fd.CloseOnExecFrom(fd.First)
 	pid, err := syscall.ForkExec(path, m.cfg.Argv, attr)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	c := Config{}.withDefaults()
-	for i, want := range []time.Duration{0, 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000} {
-		if got := c.backoff(i); got != want*time.Millisecond {
-			t.Errorf("after %d crashes in a row: %v, want %v", i, got, want*time.Millisecond)
+	for i, millis := range []int64{0, 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+		if got := c.backoff(i); got.Milliseconds() != millis {
+			t.Errorf("after %d crashes in a row: %v, want %d ms", i, got, millis)
 		}
 	}
 	if got := c.backoff(1 << 20); got != DefaultMaxBackoff {
