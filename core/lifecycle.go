@@ -125,7 +125,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 
 func (l *lifecycle) setState(s State) {
 	l.state.Store(uint32(s))
-	boot.link.stand(l.generation, s, l.cause == nil)
+	boot.link.stand(l.generation, s, l.cause == nil && isClosed(l.accepting))
 }
 
 // words is what the next generation says.

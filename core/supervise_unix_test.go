@@ -269,6 +269,30 @@ func TestSupervisedBrokenBinary(t *testing.T) {
 	}
 }
 
+// TestSupervisedAbort: a new worker that is given up while it starts stops politely, and
+// that is no stop of the service.
+func TestSupervisedAbort(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	first := a.expect("ready", 0)
+	a.setMode("wait")
+	c, err := net.Dial("tcp", first.Addrs[0])
+	must(t, err)
+	_, err = fmt.Fprint(c, "GET /upgrade HTTP/1.1\r\nHost: app\r\n\r\n")
+	must(t, err)
+	a.expect("checking", 0)
+	c.Close() // gives the upgrade up
+	a.expectLog("upgrade failed; this process serves on", 1)
+	must(t, os.Remove(filepath.Join(a.dir, "mode")))
+	expectAlone(a, a.cmd.Process.Pid)
+	a.signal(first.PID, syscall.SIGKILL)
+	a.expect("ready", 1)
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // TestSupervisedGivesUp: a program that never serves is not tried again, and its exit
 // status is the supervisor's.
 func TestSupervisedGivesUp(t *testing.T) {

@@ -252,7 +252,8 @@ func (m *master) ended(w *worker) {
 	switch {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
-	case m.ending, m.restart != nil, serving != nil, w.state == stateDraining, m.stopping():
+	case m.ending, m.restart != nil, serving != nil, m.stopping():
+	case w.state == stateDraining && len(m.workers) > 0: // it has done its part
 	default:
 		if w.kept != nil {
 			m.kept.close()

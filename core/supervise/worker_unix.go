@@ -34,7 +34,7 @@ type worker struct {
 	proc       *os.Process // nil while pid is 0
 	generation int
 	state      uint8
-	clean      bool      // it stops because it was asked to
+	clean      bool      // it has served, and stops because it was asked to
 	since      time.Time // when it became current; zero if it did not
 
 	kept *bundle // its listeners, while it serves

@@ -255,7 +255,7 @@ type StandMsg struct {
 	PID        int   `json:"pid"`
 	Generation int   `json:"generation"`
 	State      uint8 `json:"state"`           // core's State; 0 before there is an Upgrader
-	Clean      bool  `json:"clean,omitempty"` // it stops because it was asked to
+	Clean      bool  `json:"clean,omitempty"` // it has served, and stops because it was asked to
 	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
 }
 
