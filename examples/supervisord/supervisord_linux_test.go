@@ -146,6 +146,7 @@ func startService(t *testing.T) *service {
 		_, err := deploytest.Post(s.addr, "/", "")
 		return err == nil
 	})
+	deploytest.Await(t, "supervisord trusts it", func() bool { return strings.Contains(s.ctl("status", "web"), "RUNNING") })
 	s.pid = strings.TrimSpace(s.ctl("pid", "web"))
 	t.Cleanup(func() {
 		if t.Failed() {
