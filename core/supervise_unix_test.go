@@ -203,6 +203,27 @@ func TestSupervisedCrash(t *testing.T) {
 	}
 }
 
+// TestSupervisedCrashAfterUpgrade: the worker that was replaced has ended well, which is
+// not the end of the service.
+func TestSupervisedCrashAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil)
+	master := a.cmd.Process.Pid
+	addr := a.expect("ready", 0).Addrs[0]
+	a.signal(master, syscall.SIGHUP)
+	bad := a.expect("ready", 1)
+	a.expect("end", 0)
+	expectAlone(a, master)
+	a.signal(bad.PID, syscall.SIGKILL)
+	if next := a.expect("ready", 2); next.Addrs[0] != addr {
+		t.Errorf("at %s after the crash, want %s", next.Addrs[0], addr)
+	}
+	a.signal(master, syscall.SIGTERM)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // setBusy has the next worker take its time: connections that come meanwhile are in the
 // queue longer than a moment.
 func setBusy(t *testing.T, a *app, busy bool) {

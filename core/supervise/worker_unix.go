@@ -66,7 +66,11 @@ func (w *worker) stand(msg wire.StandMsg) {
 		w.identify(msg.PID)
 	}
 	w.plain = msg.Plain
-	w.generation, w.state, w.clean = max(w.generation, msg.Generation), msg.State, msg.Clean
+	w.generation = max(w.generation, msg.Generation)
+	if w.state != stateDraining {
+		// Who drains has handed over, and that its end is clean says nothing of the service.
+		w.state, w.clean = msg.State, msg.Clean
+	}
 	if w.state == stateCurrent && w.since.IsZero() {
 		w.since = time.Now()
 	}

@@ -8,6 +8,10 @@
 //
 // It echoes what it is sent, after the time that ?d= asks for, and says in the
 // headers X-Pid and X-Generation which process answered.
+//
+// With -supervise it keeps one process number for life as pid 1 of a container, under
+// supervisord and in the foreground of a terminal. examples/supervisord,
+// examples/container and examples/systemd deploy it.
 package main
 
 import (
@@ -29,19 +33,29 @@ func main() {
 	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to finish its requests")
 	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
 	prestop := flag.Duration("prestop", 0, "how long to go on accepting after a stop signal, with /readyz at 503 already")
+	control := flag.String("control", "", "`path` of the control socket; without it there is one if there is a pid file")
+	supervise := flag.Bool("supervise", false, "keep one process number for life where that matters (GRACEX_MODE overrides)")
 	flag.Parse()
 
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", echo)
-	mux.HandleFunc("POST /{$}", echo)
-
-	err := core.ListenAndServe(*addr, core.Readiness()(mux),
+	opts := []core.Option{
 		core.WithPIDFile(*pidfile),
 		core.WithDrainTimeout(*drain),
 		core.WithProbation(*probation),
 		core.WithPreStopDelay(*prestop),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
+	}
+	if *supervise {
+		opts = append(opts, core.WithSupervision()) // main starts anew in there
+	}
+	if *control != "" {
+		opts = append(opts, core.WithControlSocket(*control))
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", echo)
+	mux.HandleFunc("POST /{$}", echo)
+
+	err := core.ListenAndServe(*addr, core.Readiness()(mux), opts...)
 	// Not log.Fatal(core.ListenAndServe(...)): nil comes back after a clean stop and
 	// after a handover, and log.Fatal(nil) exits with status 1.
 	if err != nil {
