@@ -188,6 +188,38 @@ func TestNotifyWatchdog(t *testing.T) {
 	more()
 }
 
+// TestNotifySupervised: it is the supervisor that tells the service manager, and none of the
+// workers, whose environment does not name it.
+func TestNotifySupervised(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	install(t, filepath.Join(a.dir, "app"))
+	m := newManager(t, a)
+	a.env = append(a.env, EnvMode+"=supervised")
+	a.start("app", "./app")
+	a.strays = append(a.strays, a.cmd.Process.Pid)
+	first := a.expect("ready", 0)
+	supervises := func(gen, pid int) string {
+		return fmt.Sprintf("STATUS=supervising generation %d, process %d", gen, pid)
+	}
+	n := m.expect(0, "READY=1", supervises(0, first.PID))
+	if out, err := get(first.Addrs[0], "/child"); err != nil || strings.Contains(out, sdnotify.EnvSocket) {
+		t.Errorf("%s %v", out, err)
+	}
+	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+	second := a.expect("ready", 1)
+	n = m.expect(n, supervises(1, second.PID))
+	a.expect("end", 0)
+	a.signal(second.PID, syscall.SIGKILL)
+	third := a.expect("ready", 2)
+	n = m.expect(n, "STATUS=generation 1 crashed: (signal: killed|not known); the next one starts in 0s", supervises(2, third.PID))
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	m.expect(n, "STOPPING=1")
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // TestNotifyNobody: a service manager that is not there, or a name that is none, costs
 // nothing but a line in the log.
 func TestNotifyNobody(t *testing.T) {
