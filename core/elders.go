@@ -24,6 +24,9 @@ func (u *Upgrader) noteElders() {
 // know it, or if this is the current one it holds to WithMaxDraining.
 func (l *lifecycle) aged() {
 	n := l.elders()
+	if l.State() == StateCurrent && l.probation == nil {
+		l.manager.ages(l.generation, n)
+	}
 	if l.next != nil {
 		if l.trial == nil && !l.next.plain {
 			_ = l.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, sayWait)

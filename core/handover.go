@@ -19,6 +19,7 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	case StateCurrent:
 		if l.probation == nil {
 			l.setState(StateUpgrading)
+			l.manager.reloads(l.generation)
 			l.asker = req.reply
 			l.attempt = l.begin(req.ctx)
 			return
@@ -123,6 +124,7 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 		l.socket.unlink() // it will not answer there
 		next.stderr.relay()
 	}
+	l.manager.handsOver(next.serves(), r.Generation, l.elders()+1)
 	l.tell(next, m, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending})
 	l.upgraded(r, asker)
 }
@@ -173,6 +175,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 		return
 	}
 	l.setState(StateCurrent)
+	l.manager.failed(l.generation, l.elders(), "the last upgrade failed", err)
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)

@@ -55,11 +55,14 @@ type lifecycle struct {
 	drained  chan error       // the drain's result; nil before it begins
 	drainErr error
 	ended    bool // the drain has ended
+
+	manager *notifier
 }
 
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
-	l := &lifecycle{Upgrader: u}
+	l := &lifecycle{Upgrader: u, manager: newNotifier(boot, u.log)}
+	defer l.manager.end()
 	defer stopSignals()
 	for !l.ended || l.attempt != nil || l.recalls > 0 {
 		var attempted chan attemptResult
@@ -114,6 +117,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.recalled()
 		case <-l.probation.givesUp():
 			l.settle(false)
+		case <-l.manager.beats():
+			l.manager.watchdog()
+		case <-l.manager.extends():
+			l.manager.goesOn(l.conns.remaining())
 		case <-u.aging:
 			l.aged()
 		case l.drainErr = <-l.drained:
@@ -170,6 +177,9 @@ func (l *lifecycle) advance(req advanceRequest) error {
 		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", req.probation)
 	}
 	l.log.Info("current", args...)
+	if p := l.inherited.parent; p == nil || p.plain() {
+		l.manager.serves(l.generation, 0) // else the old process says it, or the end of the probation
+	}
 	l.aged()
 	l.pending = req.again
 	if l.probation == nil {
@@ -201,6 +211,9 @@ func (l *lifecycle) signal(sig os.Signal) {
 func (l *lifecycle) beginDrain(s State) {
 	l.preStop = nil
 	l.setState(s)
+	if s == StateStopping {
+		l.manager.stops(l.conns.remaining(), l.cfg.drainTimeout)
+	}
 	l.serverMu.Lock() // no server is added from here on
 	l.conns.drains.Store(true)
 	l.draining.Store(true)

@@ -191,6 +191,9 @@ func (l *lifecycle) settle(final bool) {
 		return
 	}
 	if final {
+		if p := l.inherited.parent; p != nil && !p.plain() && l.probation.stop == nil {
+			l.manager.serves(l.generation, l.elders())
+		}
 		l.committed.Store(true)
 		for _, remove := range l.probation.paths {
 			remove()

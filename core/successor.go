@@ -156,6 +156,14 @@ func (n *successor) claimed() (claimed []*listener) {
 	return claimed
 }
 
+// serves is the process number of the program: the one that was started may be a wrapper's.
+func (n *successor) serves() int {
+	if n.own != nil {
+		return n.says
+	}
+	return n.pid()
+}
+
 // lives reports whether the process that said hello is still there: the one that was
 // started may be a wrapper around it.
 func (n *successor) lives() bool {

@@ -201,6 +201,7 @@ func (l *lifecycle) confirm() {
 	l.note(control.StepConfirmed, t.result.PID)
 	l.beginDrain(StateDraining)
 	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending}
+	l.manager.handsOver(l.next.serves(), t.result.Generation, l.elders()+1)
 	if err := l.next.say(wire.Confirm, msg, parentWait); err != nil {
 		l.log.Warn("the new process was not told that its probation is over", "error", err)
 	}
@@ -213,6 +214,7 @@ func (l *lifecycle) rollBack(why error) {
 	l.next = nil
 	l.setState(StateCurrent)
 	resumeAll(t.paused)
+	l.manager.failed(l.generation, l.elders(), "the last upgrade was rolled back", why)
 	if t.mover != nil {
 		t.mover.retire()
 	}

@@ -202,6 +202,7 @@ func TestSetupFails(t *testing.T) {
 	t.Parallel()
 	inProcess.Lock()
 	defer inProcess.Unlock()
+	running.Store(nil) // see newTestLocked
 	boom := errors.New("no configuration")
 	for range 2 {
 		if err := Run(func(*Upgrader) error { return boom }, WithSignals(Signals{})); !errors.Is(err, boom) {

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -24,8 +26,9 @@ const (
 
 // master is a supervisor. Everything in it is run's alone.
 type master struct {
-	cfg Config
-	env []string
+	cfg     Config
+	env     []string
+	manager *sdnotify.Socket // the service manager; nil without one
 
 	words   chan word
 	overdue chan *worker
@@ -56,8 +59,11 @@ func Run(cfg Config) (code int, err error) {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
 	m := &master{
-		cfg: cfg.withDefaults(), env: os.Environ(),
+		cfg: cfg.withDefaults(), env: workerEnv(),
 		words: make(chan word), overdue: make(chan *worker), quit: make(chan struct{}),
+	}
+	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
+		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
 	}
 	becomeSubreaper()
 	signals := make(chan os.Signal, 64)
@@ -223,7 +229,9 @@ func (m *master) stands(w *worker) {
 		if !m.served {
 			m.served = true
 			m.cfg.Log.Info("serving", "worker", w.pid)
+			m.notify(sdnotify.Ready)
 		}
+		m.notify(sdnotify.Status(fmt.Sprintf("supervising generation %d, process %d", w.generation, w.pid)))
 		if m.upgrade && m.current() == w {
 			m.upgrade = false
 			m.pass(syscall.SIGUSR2)
@@ -313,12 +321,29 @@ func (m *master) crashed(w *worker, err error) {
 		return
 	}
 	d := m.cfg.backoff(m.failures)
+	m.notify(sdnotify.Status(fmt.Sprintf("generation %d crashed: %s; the next one starts in %v", w.generation, w.status, d)))
 	m.cfg.Log.Error("the worker crashed; another one is started", append(args, "in", d, "listeners", m.kept.count())...)
 	if d == 0 {
 		m.begin()
 		return
 	}
 	m.restart = time.After(d)
+}
+
+// notify tells the service manager, if there is one.
+func (m *master) notify(assignments ...string) {
+	if err := m.manager.Send(assignments...); err != nil {
+		m.cfg.Log.Warn("the service manager can't be told", "error", err)
+	}
+}
+
+// workerEnv is the workers' environment. What a service manager wants to know it hears
+// from the supervisor.
+func workerEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(s string) bool {
+		name, _, _ := strings.Cut(s, "=")
+		return slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
+	})
 }
 
 // signal passes a signal on, or does what it means.
@@ -359,6 +384,7 @@ func (m *master) pass(sig syscall.Signal) {
 func (m *master) stop(sig syscall.Signal) {
 	m.stops++
 	m.upgrade = false
+	m.notify(sdnotify.Stopping)
 	m.cfg.Log.Info("signal: stop", "signal", sig.String(), "workers", len(m.workers))
 	w := m.current()
 	if m.restart != nil || w == nil {

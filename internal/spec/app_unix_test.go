@@ -130,13 +130,13 @@ func (p *process) shutDown(how string) (status int) {
 	if stop == nil {
 		return http.StatusNotFound
 	}
-	go func() {
+	p.stopping.Go(func() {
 		if err := stop(); err != nil {
 			p.say("shut down", "error", err)
 			return
 		}
 		p.say("shut down")
-	}()
+	})
 	return http.StatusAccepted
 }
 

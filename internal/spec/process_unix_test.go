@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ type process struct {
 
 	checks        []core.Check
 	headerTimeout time.Duration
+
+	stopping sync.WaitGroup // stops that have not returned: net/http's notices late that all is done
 
 	// stops are the program's own ways to stop gracefully, by name.
 	stops map[string]func() error
@@ -68,6 +71,7 @@ func play(name string) int {
 	_, m, _ := lookUp(name)
 	err := m.serve(p)
 	p.returned()
+	p.stopping.Wait()
 	if err != nil {
 		p.say("returned", "error", err)
 		return 1

@@ -1,0 +1,98 @@
+// Package sdnotify tells the service manager what becomes of this process: the protocol of
+// sd_notify(3), datagrams of assignments on the unix socket that NOTIFY_SOCKET names.
+package sdnotify
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EnvSocket is the environment variable that names the socket.
+const EnvSocket = "NOTIFY_SOCKET"
+
+// Socket is where the service manager listens. A nil one has nobody to tell.
+type Socket struct{ addr *net.UnixAddr }
+
+// Open returns the socket that the environment names: nil and no error without one. The
+// datagrams are sent from a socket of their own, so that nothing is held open between them.
+func Open(getenv func(string) string) (*Socket, error) {
+	name := getenv(EnvSocket)
+	switch {
+	case name == "":
+		return nil, nil
+	case name[0] != '/' && name[0] != '@':
+		return nil, fmt.Errorf("%s=%q is neither a path nor the name of an abstract socket", EnvSocket, name)
+	}
+	return &Socket{&net.UnixAddr{Name: name, Net: "unixgram"}}, nil
+}
+
+// sendWait bounds a datagram: the service manager may not read for a while, and a process
+// that serves does not wait for it.
+const sendWait = time.Second
+
+// Send sends the assignments as one datagram.
+func (s *Socket) Send(assignments ...string) error {
+	if s == nil || len(assignments) == 0 {
+		return nil
+	}
+	c, err := net.DialUnix(s.addr.Net, nil, s.addr)
+	if err != nil {
+		return fmt.Errorf("%s=%s: %w", EnvSocket, s.addr.Name, err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetWriteDeadline(time.Now().Add(sendWait))
+	if _, err = c.Write([]byte(strings.Join(assignments, "\n"))); err != nil {
+		return fmt.Errorf("%s=%s: %w", EnvSocket, s.addr.Name, err)
+	}
+	return nil
+}
+
+// The assignments that have no value of their own. Each is described in sd_notify(3).
+const (
+	Ready    = "READY=1"
+	Stopping = "STOPPING=1"
+	Watchdog = "WATCHDOG=1"
+)
+
+// MainPID makes pid the service's main process.
+func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
+
+// Status is one line for whoever asks how the service is.
+func Status(text string) string {
+	return "STATUS=" + strings.Join(strings.Fields(text), " ")
+}
+
+// ExtendTimeout says that what is being done takes d more, counted from now, at least.
+func ExtendTimeout(d time.Duration) string {
+	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(d.Microseconds(), 10)
+}
+
+// Reloading begins a reload, which Ready ends. Both belong into one datagram: with
+// Type=notify-reload a RELOADING=1 without the time is not counted, and the reload hangs.
+func Reloading() []string {
+	const reloading = "RELOADING=1"
+	now, ok := monotonic()
+	if !ok {
+		return []string{reloading}
+	}
+	return []string{reloading, "MONOTONIC_USEC=" + strconv.FormatInt(now.Microseconds(), 10)}
+}
+
+// WatchdogInterval is how long the service manager waits for a Watchdog before it takes the
+// service for dead: WATCHDOG_USEC. It is 0 without one. inherited says that the process
+// number in WATCHDOG_PID may be that of a generation before this one.
+func WatchdogInterval(getenv func(string) string, inherited bool) (time.Duration, error) {
+	usec, pid := getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID")
+	if usec == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) && !inherited {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil || n <= 0 || n > int64(time.Duration(1<<62)/time.Microsecond) {
+		return 0, fmt.Errorf("WATCHDOG_USEC=%q is no number of microseconds", usec)
+	}
+	return time.Duration(n) * time.Microsecond, nil
+}
