@@ -128,8 +128,13 @@ func TestNotify(t *testing.T) {
 	if a := deploytest.MustPost(t, s.addr, "/", ""); s.show(s.name, "MainPID") != a.PID {
 		t.Errorf("process %s serves, and is not the main one", a.PID)
 	}
-	s.restarts()
 	s.stops()
+
+	s.must("start", s.name)
+	s.begun()
+	s.must("reload", s.name)
+	s.serves("1")
+	s.restarts()
 }
 
 // TestSocket: the first clients start the service, once. Upgrades keep the socket, and
