@@ -96,7 +96,7 @@ cross/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO) vet work
 
 # Each module by itself, as its users get it.
-TIDY := $(GO) list -m -f '{{.Dir}}' | while read -r dir; do (cd "$$dir" && GOWORK=off $(GO) mod tidy) || exit; done
+TIDY := $(GO) run ./internal/tools/tidycheck -fix
 
 .PHONY: tidy
 tidy: ## tidy every module and bring them in step with go.work

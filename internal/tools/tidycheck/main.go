@@ -6,7 +6,8 @@
 //   - no module requires a version below the one that the workspace builds
 //     with, so what "go test work" tests is what a user of the module gets.
 //
-// "make tidy" repairs the last two.
+// With -fix it tidies every module instead. "make tidy" does that and brings them in step
+// with go.work.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,13 +28,15 @@ import (
 )
 
 func main() {
-	if err := run(context.Background()); err != nil {
+	fix := flag.Bool("fix", false, "tidy every module, and check nothing")
+	flag.Parse()
+	if err := run(context.Background(), *fix); err != nil {
 		fmt.Fprintln(os.Stderr, "tidycheck:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, fix bool) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
 
@@ -46,6 +50,14 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(tmp)
 
+	if fix {
+		for _, m := range ws.Modules {
+			if err := repair(ctx, ws, m, tmp); err != nil {
+				return fmt.Errorf("%s: %w", m.Rel, err)
+			}
+		}
+		return nil
+	}
 	failed := 0
 	report := func(what string, err error) {
 		if err != nil {
@@ -66,6 +78,38 @@ func run(ctx context.Context) error {
 	return nil
 }
 
+// repair tidies a module.
+func repair(ctx context.Context, ws *workspace.Workspace, m workspace.Module, tmp string) error {
+	if !unreleased(ws, m) {
+		_, err := workspace.Go(ctx, m.Dir, []string{"GOWORK=off"}, "mod", "tidy")
+		return err
+	}
+	modfile, err := withReplacements(ctx, ws, m, tmp)
+	if err != nil {
+		return err
+	}
+	if _, err := workspace.Go(ctx, m.Dir, []string{"GOWORK=off"}, "mod", "tidy", "-modfile="+modfile); err != nil {
+		return err
+	}
+	args := []string{"mod", "edit"}
+	for _, other := range ws.Modules {
+		args = append(args, "-dropreplace="+other.Path)
+	}
+	if _, err := workspace.Go(ctx, m.Dir, nil, append(args, modfile)...); err != nil {
+		return err
+	}
+	return errors.Join(
+		copyFile(filepath.Join(m.Dir, "go.mod"), modfile),
+		copyFile(filepath.Join(m.Dir, "go.sum"), filepath.Join(filepath.Dir(modfile), "go.sum")),
+	)
+}
+
+// unreleased reports whether a module requires others of the workspace, and says nowhere
+// that they are here.
+func unreleased(ws *workspace.Workspace, m workspace.Module) bool {
+	return len(m.Replace) == 0 && slices.ContainsFunc(m.Require, func(r workspace.Requirement) bool { return ws.Own(r.Path) })
+}
+
 func forgotten(ws *workspace.Workspace) error {
 	dirs, err := ws.Forgotten()
 	if err == nil && len(dirs) > 0 {
@@ -81,7 +125,7 @@ func forgotten(ws *workspace.Workspace) error {
 // requires. It is checked with a go.mod beside it that has the replacements.
 func tidy(ctx context.Context, ws *workspace.Workspace, m workspace.Module, tmp string) error {
 	args := []string{"mod", "tidy", "-diff"}
-	if len(m.Replace) == 0 && slices.ContainsFunc(m.Require, func(r workspace.Requirement) bool { return ws.Own(r.Path) }) {
+	if unreleased(ws, m) {
 		modfile, err := withReplacements(ctx, ws, m, tmp)
 		if err != nil {
 			return err

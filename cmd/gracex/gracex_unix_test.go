@@ -1,0 +1,295 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// TestDeployed: "gracex upgrade && echo deployed" is true exactly when it is.
+func TestDeployed(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]struct {
+		code  int
+		texts []string
+	}{
+		"":           {exitOK, []string{"upgraded", "(v0)"}},
+		"crash":      {exitFailed, []string{"failed: ", "exit status 7", "| no database", "serves on"}},
+		"hang":       {exitTimedOut, []string{"timed out: ", "not ready in time", "serves on"}},
+		"crashlater": {exitRolledBack, []string{"rolled back: ", "exit status 9", "serves on"}},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.start()
+			old := s.pid()
+			s.write("mode", mode)
+			self, _ := os.Executable()
+			sh := exec.Command("/bin/sh", "-c", `"$0" upgrade --pid-file app.pid && echo deployed`, self)
+			sh.Dir, sh.Env = s.dir, s.env("gracex")
+			out, _ := sh.CombinedOutput()
+			if code := sh.ProcessState.ExitCode(); code != want.code {
+				t.Errorf("exit status %d, want %d", code, want.code)
+			}
+			deployed := mode == ""
+			if got := strings.Contains(string(out), "deployed"); got != deployed {
+				t.Errorf("deployed: %v", got)
+			}
+			for _, text := range want.texts {
+				if !strings.Contains(string(out), text) {
+					t.Errorf("nothing of %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Logf("%s", out)
+			}
+			if changed := s.pid() != old; changed != deployed {
+				t.Errorf("process %d serves, before it was %d", s.pid(), old)
+			}
+			if !deployed {
+				must(t, os.Remove(filepath.Join(s.dir, "mode")))
+				s.expect(exitOK, []string{"upgraded"}, "upgrade") // the app is unharmed
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLife: status, an upgrade with its probation and what can be done meanwhile, the drain,
+// the ledger, a stop.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write("probation", "4m")
+	s.start()
+	first := s.pid()
+	s.expect(exitOK, []string{"GEN", strconv.Itoa(first), "current", "v0"}, "status")
+	s.expect(exitRefused, []string{"not on probation"}, "rollback")
+	s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
+	s.await("new pid", func() bool { return s.pid() != first })
+	second := s.pid()
+	s.expect(exitOK, []string{strconv.Itoa(first), "probation", strconv.Itoa(second), "current, on probation"}, "status", "--pid", strconv.Itoa(first))
+	s.expect(exitRefused, []string{"refused: "}, "upgrade")
+	s.expect(exitOK, nil, "rollback", "--reason", "error rate")
+	s.await("old pid", func() bool { return s.pid() == first })
+
+	s.write("veto", "not on a Friday")
+	s.expect(exitRefused, []string{"not on a Friday"}, "upgrade")
+	must(t, os.Remove(filepath.Join(s.dir, "veto")))
+	s.expect(exitTimedOut, []string{"no outcome within", "goes on"}, "upgrade", "--timeout", "300ms")
+
+	var l struct{ PID int }
+	must(t, json.Unmarshal([]byte(s.gracex("ledger").out), &l))
+	var st control.Status
+	must(t, json.Unmarshal([]byte(s.gracex("status", "--json").out), &st))
+	if st.PID != s.pid() || l.PID != s.pid() || len(st.Generations) < 2 {
+		t.Errorf("%+v %+v, the pid file says %d", st, l, s.pid())
+	}
+	s.expect(exitOK, []string{"stopped after"}, "stop")
+	if err := s.app.Wait(); err != nil {
+		t.Error(err)
+	}
+	s.expect(exitNotFound, []string{"no gracex app found"}, "status")
+}
+
+// TestDrain: --drain returns when the old process is gone, and shows what it waits for.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write("probation", "10ms")
+	s.start()
+	s.expect(exitOK, []string{"upgraded", "drained"}, "upgrade", "--drain")
+}
+
+// TestInterrupted: Ctrl-C ends the watching, and not the upgrade.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.start()
+	first := s.pid()
+	s.write("probation", "3s")
+	c, _, errs := s.command("upgrade")
+	must(t, c.Start())
+	s.await("new pid", func() bool { return s.pid() != first })
+	must(t, c.Process.Signal(os.Interrupt))
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the upgrade goes on") {
+		t.Errorf("exit status %d: %s", code, errs)
+	}
+	second := s.pid()
+	s.await("end of the probation", func() bool { return !strings.Contains(s.gracex("status").out, "probation") })
+	if s.pid() != second {
+		t.Errorf("process %d serves, want %d", s.pid(), second)
+	}
+}
+
+// TestRun: the supervisor's number is the app's, the worker is replaced when it is killed, and
+// its exit status is the command's.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	self, _ := os.Executable()
+	// The worker plays the app.
+	s.start("gracex", "run", "--min-backoff", "1ms", "--", "/bin/sh", "-c", playEnv+`=app exec "$0" "$@"`, self)
+	if s.pid() != s.app.Process.Pid {
+		t.Errorf("the pid file says %d, want %d", s.pid(), s.app.Process.Pid)
+	}
+	worker := func() int {
+		var st control.Status
+		if json.Unmarshal([]byte(s.gracex("status", "--json", "--pid", strconv.Itoa(s.app.Process.Pid)).out), &st) != nil || st.Supervisor != s.app.Process.Pid {
+			return 0
+		}
+		return st.PID
+	}
+	first := worker()
+	s.expect(exitOK, []string{"upgraded"}, "upgrade")
+	second := worker()
+	if first == 0 || second == 0 || first == second {
+		t.Errorf("workers %d and %d", first, second)
+	}
+	must(t, syscall.Kill(second, syscall.SIGKILL))
+	s.await("next worker", func() bool { w := worker(); return w != 0 && w != second })
+	s.expect(exitOK, []string{"stopped"}, "stop")
+	_ = s.app.Wait()
+	if code := s.app.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	s.expect(5, nil, "run", "--", "/bin/sh", "-c", "exit 5")
+	s.expect(exitFailed, []string{"no/such/app", "put the program there"}, "run", "no/such/app")
+	s.expect(exitUsage, []string{"--log-format"}, "run", "--log-format", "xml", "--", "true")
+	s.expect(exitUsage, nil, "run")
+}
+
+// TestNotThere: each way in which there is no app to talk to has its message and code.
+func TestNotThere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write("stale.pid", "999999999")
+	s.write("bad.pid", "what")
+	s.write("file", "")
+	fake := func(name string, header string) string {
+		path := filepath.Join(s.dir, name)
+		ln, err := net.Listen("unix", path)
+		must(t, err)
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if header != "" {
+				w.Header().Set(control.HeaderProtocol, header)
+			}
+			fmt.Fprint(w, "{}")
+		})}
+		go func() { _ = srv.Serve(ln) }()
+		t.Cleanup(func() { srv.Close() })
+		return path
+	}
+	foreign, later := fake("foreign", ""), fake("later", "99")
+	for _, c := range []struct {
+		code  int
+		texts []string
+		args  []string
+	}{
+		{exitNotFound, []string{"no gracex app found"}, nil},
+		{exitNotFound, []string{"stale.pid", "gone"}, []string{"--pid-file", "stale.pid"}},
+		{exitNotFound, []string{"bad.pid"}, []string{"--pid-file", "bad.pid"}},
+		{exitNotFound, []string{"none.pid"}, []string{"--pid-file", "none.pid"}},
+		{exitNotFound, []string{"999999999"}, []string{"--pid", "999999999"}},
+		{exitNotFound, []string{strconv.Itoa(os.Getpid()), "WithControlSocket"}, []string{"--pid", strconv.Itoa(os.Getpid())}},
+		{exitNotFound, []string{"none.sock"}, []string{"--socket", "none.sock"}},
+		{exitNotFound, []string{"file"}, []string{"--socket", "file"}},
+		{exitNotFound, []string{"not a gracex control socket"}, []string{"--socket", foreign}},
+		{exitNotFound, []string{"another version"}, []string{"--socket", later}},
+		{exitUsage, []string{"one of --pid, --pid-file and --socket"}, []string{"--socket", "x", "--pid", "1"}},
+		{exitUsage, []string{"--pid -4"}, []string{"--pid", "-4"}},
+		{exitUsage, []string{"--socket is empty"}, []string{"--socket="}},
+		{exitUsage, []string{"unknown flag"}, []string{"--frob"}},
+	} {
+		r := s.expect(c.code, c.texts, append([]string{"status"}, c.args...)...)
+		if !strings.HasPrefix(r.err, "gracex: ") || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%q: not one line: %q", c.args, r.err)
+		}
+	}
+	s.expect(exitUsage, []string{"unknown command"}, "frob")
+	s.expect(exitUsage, []string{"positive duration"}, "upgrade", "--timeout", "0s")
+	s.expect(exitUsage, []string{"exclude each other"}, "upgrade", "--no-wait", "--drain")
+}
+
+// TestTwoApps: two that run are told apart by name.
+func TestTwoApps(t *testing.T) {
+	t.Parallel()
+	s, other := newSite(t), newSite(t)
+	s.start()
+	other.start()
+	// The other's socket where the first one's is.
+	paths, _ := filepath.Glob(filepath.Join(other.dir, "gracex", "*.sock"))
+	if len(paths) != 1 {
+		t.Fatalf("%q", paths)
+	}
+	must(t, os.Link(paths[0], filepath.Join(s.dir, "gracex", "other.sock")))
+	s.expect(exitNotFound, []string{strconv.Itoa(s.pid()), strconv.Itoa(other.pid())}, "status")
+	s.expect(exitOK, []string{strconv.Itoa(s.pid())}, "status", "--pid-file", "app.pid")
+}
+
+// TestHangs: an app that is stopped is not waited for without end, and is unharmed.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.start()
+	must(t, syscall.Kill(s.pid(), syscall.SIGSTOP))
+	s.expect(exitTimedOut, []string{"did not answer"}, "status", "--pid-file", "app.pid")
+	must(t, syscall.Kill(s.pid(), syscall.SIGCONT))
+	s.expect(exitOK, []string{"upgraded"}, "upgrade")
+}
+
+// TestAnotherUser: the socket is its user's.
+func TestAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can run the command as somebody else")
+	}
+	s := newSite(t)
+	s.start()
+	paths, _ := filepath.Glob(filepath.Join(s.dir, "gracex", "*.sock"))
+	must(t, os.Chmod(s.dir, 0o755))
+	self, err := os.ReadFile(must1(os.Executable()))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(s.dir, "gracex-command"), self, 0o755))
+	c, _, errs := s.command("status", "--socket", paths[0])
+	c.Path = filepath.Join(s.dir, "gracex-command")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	_ = c.Run()
+	if code := c.ProcessState.ExitCode(); code != exitRefused || !strings.Contains(errs.String(), "permission denied") {
+		t.Errorf("exit status %d: %s", code, errs)
+	}
+}
+
+func must1[T any](v T, _ error) T { return v }
+
+// TestClosedPipe: nobody reads the rest, and that is no failure.
+func TestClosedPipe(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.start()
+	self, _ := os.Executable()
+	sh := exec.Command("/bin/sh", "-c", `"$0" status --watch | head -n 1`, self)
+	sh.Dir, sh.Env = s.dir, s.env("gracex")
+	if out, err := sh.CombinedOutput(); err != nil || strings.Contains(string(out), "gracex:") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,201 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+)
+
+// playEnv has this test binary play the command, or an app.
+const playEnv = "GRACEX_TEST_PLAY"
+
+// patience bounds every wait. Nothing is expected to take that long.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(playEnv) {
+	case "app":
+		os.Exit(playApp())
+	case "gracex":
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// playApp is an app with a pid file in its directory. A file "mode" makes the generation
+// that finds it misbehave.
+func playApp() int {
+	b, _ := os.ReadFile("mode")
+	mode := strings.TrimSpace(string(b))
+	switch mode {
+	case "crash":
+		fmt.Fprintln(os.Stderr, "no database")
+		return 7
+	case "hang":
+		time.Sleep(patience)
+	}
+	if mode == "crashlater" {
+		go func() {
+			for core.CurrentState() != core.StateCurrent {
+				time.Sleep(time.Millisecond)
+			}
+			os.Exit(9)
+		}()
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d, err := time.ParseDuration(r.FormValue("d")); err == nil {
+			time.Sleep(d)
+		}
+		fmt.Fprint(w, os.Getpid())
+	})
+	opts := []core.Option{
+		core.WithPIDFile("app.pid"), core.WithReadyTimeout(2 * time.Second), core.WithVersion("v" + strconv.Itoa(len(b))),
+		core.OnPreFork(func(context.Context) error {
+			if v, err := os.ReadFile("veto"); err == nil {
+				return fmt.Errorf("%s", v)
+			}
+			return nil
+		}),
+	}
+	probation := time.Second
+	if s, err := os.ReadFile("probation"); err == nil {
+		probation, _ = time.ParseDuration(string(s))
+	}
+	if err := core.ListenAndServe(os.Getenv("APP_ADDR"), handler, append(opts, core.WithProbation(probation))...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// site is a directory with an app in it, and a runtime directory of its own.
+type site struct {
+	t   *testing.T
+	dir string
+	app *exec.Cmd
+}
+
+// newSite makes one without an app.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gxc") // short: a socket's path has little room
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return &site{t: t, dir: dir}
+}
+
+func (s *site) env(play string) []string {
+	return append(os.Environ(), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=")
+}
+
+// start starts the app, or a command line around it, and waits until it is in the pid file.
+func (s *site) start(argv ...string) {
+	s.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(s.dir, "app")); err != nil {
+		s.t.Fatal(err)
+	}
+	play := "gracex"
+	if len(argv) == 0 {
+		argv, play = []string{filepath.Join(s.dir, "app")}, "app"
+	}
+	s.app = &exec.Cmd{Path: self, Args: argv, Dir: s.dir, Env: s.env(play), SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+	if play == "gracex" {
+		s.app.Env = append(s.app.Env, playEnv+"=gracex")
+	}
+	var stderr bytes.Buffer
+	s.app.Stderr = &stderr
+	if err := s.app.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if s.t.Failed() {
+			defer func() { s.t.Logf("the app wrote:\n%s", &stderr) }()
+		}
+		if s.app.ProcessState == nil {
+			_ = syscall.Kill(s.pid(), syscall.SIGKILL)
+			_ = s.app.Process.Kill()
+			_ = s.app.Wait()
+		}
+	})
+	s.await("a pid file", func() bool { return s.pid() > 0 })
+}
+
+func (s *site) await(what string, cond func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// pid is what the pid file says, 0 without one.
+func (s *site) pid() int {
+	b, _ := os.ReadFile(filepath.Join(s.dir, "app.pid"))
+	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n
+}
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// result is what a run of the command came to.
+type result struct {
+	code     int
+	out, err string
+}
+
+func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
+	self, _ := os.Executable()
+	var out, errs bytes.Buffer
+	return &exec.Cmd{Path: self, Args: append([]string{"gracex"}, args...), Dir: s.dir, Env: s.env("gracex"), Stdout: &out, Stderr: &errs}, &out, &errs
+}
+
+// gracex runs the command.
+func (s *site) gracex(args ...string) result {
+	s.t.Helper()
+	c, out, errs := s.command(args...)
+	_ = c.Run()
+	return result{c.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// expect runs the command and looks at its exit status and for texts on its output.
+func (s *site) expect(code int, texts []string, args ...string) result {
+	s.t.Helper()
+	r := s.gracex(args...)
+	if r.code != code {
+		s.t.Errorf("gracex %q: exit status %d, want %d", args, r.code, code)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.out+r.err, text) {
+			s.t.Errorf("gracex %q says nothing of %q", args, text)
+		}
+	}
+	if s.t.Failed() {
+		s.t.Logf("%s%s", r.out, r.err)
+	}
+	return r
+}

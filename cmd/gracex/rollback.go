@@ -1,0 +1,30 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRollback(t *target) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   "rollback",
+		Short: "Take back the upgrade that is on probation",
+		Long: `Take back the upgrade that is on probation: the process before accepts again, in the same
+moment. Once the probation is over there is no process before any more; then deploy the old
+version and upgrade to that.`,
+		Example: `  gracex rollback --reason "error rate 4 %"`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c)
+			defer stop()
+			client, status, err := t.find(ctx)
+			if err != nil {
+				return err
+			}
+			if err := client.Rollback(ctx, reason); err != nil {
+				return err
+			}
+			return newScreen(c.OutOrStdout()).line("%s was asked to leave the service to the process before it", process(status.PID, status.Version))
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "an operator asked for it", "`words` for the log")
+	return c
+}

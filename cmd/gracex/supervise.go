@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/supervise"
+)
+
+func newRun() *cobra.Command {
+	var cfg supervise.Config
+	var format string
+	c := &cobra.Command{
+		Use:   "run [flags] -- program [arguments]",
+		Short: "Run an app under one process number for life",
+		Long: `Run an app as the worker of a supervisor that keeps its process number through upgrades and
+crashes: for a container, supervisord, or any other that must not lose the number. The app
+needs nothing for that but gracex.
+
+SIGHUP and SIGUSR2 upgrade, SIGUSR1 reopens logs, SIGTERM, SIGINT and SIGQUIT stop. A worker
+that crashes is replaced, and connections wait meanwhile. The exit status is the app's.`,
+		Example: `  gracex run -- ./shop -addr :8080
+  gracex run --max-failures -1 --log-format json -- ./shop`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			log, err := logger(format, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			cfg.Argv, cfg.Log = args, log
+			code, err := supervise.Run(cfg)
+			if code == 0 && err == nil {
+				return nil
+			}
+			if err != nil {
+				return &exitError{code: code, err: err}
+			}
+			return &exitError{code: code, err: fmt.Errorf("%s ended with exit status %d", args[0], code), silent: true}
+		},
+	}
+	f := c.Flags()
+	f.SetInterspersed(false) // what follows the program is the program's
+	f.IntVar(&cfg.MaxFailures, "max-failures", supervise.DefaultMaxFailures, "crashes in a row before the app is given up; negative: never")
+	f.DurationVar(&cfg.MinBackoff, "min-backoff", supervise.DefaultMinBackoff, "pause after the second crash in a row; it doubles with each one more")
+	f.DurationVar(&cfg.MaxBackoff, "max-backoff", supervise.DefaultMaxBackoff, "longest pause between two workers")
+	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
+	return c
+}
+
+func logger(format string, w io.Writer) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, usagef("--log-format %q is neither text nor json", format)
+}
+

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// upgradeTime is the default of --timeout: more than an app's own limits.
+const upgradeTime = 5 * time.Minute
+
+func newUpgrade(t *target) *cobra.Command {
+	var noWait, drain bool
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Upgrade the app to the binary that is on disk now, and wait for the outcome",
+		Long: `Have the app start the binary that is on disk now and hand over to it, and show the steps.
+It returns when the new version serves and its probation is over, with exit status 0, or
+with the reason why the old one serves. Ctrl-C and --timeout end the waiting and not the
+upgrade.
+
+` + exitHelp,
+		Example: `  cp shop.new shop.tmp && mv shop.tmp shop
+  gracex upgrade --pid-file /run/shop.pid && echo deployed
+  gracex upgrade --drain --timeout 10m`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if noWait && drain {
+				return usagef("--no-wait and --drain exclude each other")
+			}
+			if timeout <= 0 {
+				return usagef("--timeout %v: give a positive duration, such as 90s", timeout)
+			}
+			ctx, stop := interruptible(c)
+			defer stop()
+			client, status, err := t.find(ctx)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait}
+			return u.run(ctx, client, status, drain)
+		},
+	}
+	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, whatever becomes of it")
+	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
+	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
+	return c
+}
+
+// upgrade shows an upgrade.
+type upgrade struct {
+	out, err *screen
+	timeout  time.Duration
+	noWait   bool
+	started  int // the new process, once it runs
+}
+
+// errStarted ends the watching of one who does not want to wait.
+var errStarted = errors.New("the new process runs")
+
+func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, drain bool) error {
+	if err := u.out.line("upgrading %s", process(status.PID, status.Version)); err != nil {
+		return err
+	}
+	watching, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	show := newProgress(u.out)
+	defer show.end()
+	ask := client.Upgrade
+	if drain {
+		ask = client.UpgradeAndDrain
+	}
+	outcome, err := ask(watching, func(e control.Event) {
+		if e.Step == control.StepStarted {
+			u.started = e.PID
+		}
+		show.event(e)
+		if u.noWait && e.Step == control.StepStarted {
+			leave(errStarted)
+		}
+	})
+	show.end()
+	if outcome.Kind == "" {
+		return u.unknown(ctx, watching, client, err)
+	}
+	if cerr := u.conclude(outcome); cerr != nil {
+		return cerr
+	}
+	if err != nil { // the outcome is good, but the drain was not watched to its end
+		return u.unknown(ctx, watching, client, err)
+	}
+	return nil
+}
+
+// unknown: the watching ended before the outcome. The upgrade goes on.
+func (u *upgrade) unknown(ctx, watching context.Context, client *control.Client, err error) error {
+	goesOn := "the upgrade goes on in the app; see: gracex status --socket " + client.Path()
+	switch {
+	case errors.Is(context.Cause(watching), errStarted):
+		return u.out.line("process %d runs; the outcome is not waited for, see: gracex status --socket %s", u.started, client.Path())
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &exitError{code: exitTimedOut, err: fmt.Errorf("no outcome within %v; %s", u.timeout, goesOn)}
+	case ctx.Err() != nil:
+		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted; %s", goesOn)}
+	}
+	return err
+}
+
+// conclude shows the outcome.
+func (u *upgrade) conclude(o control.Outcome) error {
+	if o.OK {
+		return u.out.line("%s %s -> %s, generation %d, in %v", u.out.paint(green, "upgraded"),
+			process(o.OldPID, o.OldVersion), process(o.NewPID, o.Version), o.Generation, o.Took.Round(time.Millisecond))
+	}
+	code, what := outcomeCode(o.Kind)
+	_ = u.err.line("%s: %s", u.err.paint(red, what), o.Reason)
+	if o.Exit != "" {
+		_ = u.err.line("  it ended with %s", o.Exit)
+	}
+	if len(o.Stderr) > 0 {
+		_ = u.err.line("  the last that it wrote to stderr:")
+		for _, l := range o.Stderr {
+			_ = u.err.line("  | %s", l)
+		}
+	}
+	_ = u.err.line("%s serves on", process(o.OldPID, o.OldVersion))
+	return &exitError{code: code, err: errors.New(o.Reason), silent: true}
+}
+
+// outcomeCode is the exit code of an outcome that is not OK, and what it is in words.
+func outcomeCode(kind string) (code int, what string) {
+	switch kind {
+	case control.KindRefused:
+		return exitRefused, "refused"
+	case control.KindRolledBack:
+		return exitRolledBack, "rolled back"
+	case control.KindTimedOut:
+		return exitTimedOut, "timed out"
+	}
+	return exitFailed, "failed"
+}
+
+// process names a process and its version.
+func process(pid int, version string) string {
+	if version == "" {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return fmt.Sprintf("process %d (%s)", pid, version)
+}
