@@ -1,5 +1,3 @@
-// Package systemd has no code: it deploys the nethttp example under systemd, and this
-// is the test of that.
 package systemd
 
 import (
