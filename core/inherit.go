@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 
+	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -18,23 +20,29 @@ type inherited struct {
 	index   int    // in Welcome
 	network string // as the old process's Listen was called; "" when it did not say
 	address string
+	foreign bool   // a service manager has opened it, and owns its path
+	name    string // what that calls it; "" once it was claimed
 }
 
 // inheritance is what an upgrade handed to this process.
 type inheritance struct {
 	listeners  []*inherited
 	generation int
-	parent     *parent // nil when no upgrade started this process
+	parent     *parent             // nil when no upgrade started this process
+	useless    []activation.Socket // that are no listeners
 }
 
 // inherit takes what boot found. It is called once in the life of a process.
 func inherit(st startup) (*inheritance, error) {
 	h := &inheritance{}
 	if !st.graceful {
-		if st.kept || st.err != nil {
+		switch {
+		case st.err != nil:
+			return nil, because(ErrNotInherited, st.err)
+		case st.kept:
 			return h, h.takeKept(st)
 		}
-		return h, nil
+		return h, h.takeActivated(st)
 	}
 	if errors.Is(st.err, errNoFlag) {
 		return nil, because(ErrNotInherited, st.err)
@@ -73,7 +81,7 @@ func (h *inheritance) open(last int, words []wire.Listener) error {
 		in := &inherited{s: s, index: s - fd.First}
 		if words != nil {
 			l := words[s-fd.First]
-			in.network, in.address = l.Network, l.Address
+			in.network, in.address, in.foreign, in.name = l.Network, l.Address, l.Foreign, l.Name
 		}
 		if err := in.open(); err != nil {
 			h.closeUnclaimed()
@@ -86,9 +94,6 @@ func (h *inheritance) open(last int, words []wire.Listener) error {
 
 // takeKept takes what a supervisor has kept from the worker before.
 func (h *inheritance) takeKept(st startup) error {
-	if st.err != nil {
-		return because(ErrNotInherited, st.err)
-	}
 	welcome, err := st.link.welcome()
 	if err == nil && st.last-fd.First != len(welcome.Listeners) {
 		err = fmt.Errorf("it names %d listeners and passed %d", len(welcome.Listeners), st.last-fd.First)
@@ -99,6 +104,23 @@ func (h *inheritance) takeKept(st startup) error {
 	}
 	if err != nil {
 		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.pid(), err))
+	}
+	return nil
+}
+
+// takeActivated takes what a service manager has opened for this process.
+func (h *inheritance) takeActivated(st startup) error {
+	for _, a := range st.activated {
+		if !a.Listens {
+			h.useless = append(h.useless, a)
+			continue
+		}
+		in := &inherited{s: a.FD, index: len(h.listeners), foreign: true, name: a.Name}
+		if err := in.open(); err != nil {
+			h.closeUnclaimed()
+			return because(ErrNotInherited, fmt.Errorf("%s: %w", activation.EnvFDs, err))
+		}
+		h.listeners = append(h.listeners, in)
 	}
 	return nil
 }
@@ -130,6 +152,9 @@ func (h *inheritance) claimOr(open func() (net.Listener, error), network, addres
 			return nil, listenError(network, address, err)
 		}
 		l.inherited = true
+		if l.foreign = in.foreign; l.foreign {
+			l.path = nil
+		}
 		return l, nil
 	}
 	ln, err := open()
@@ -155,10 +180,16 @@ func listenError(network, address string, err error) error {
 
 // claim returns the inherited listener for (network, address) and takes it out,
 // or nil: first the one that the old process opened with the very same words
-// (":0" finds its port again), then one that is bound to the same address.
+// (":0" finds its port again), then one that a service manager calls as address says, then
+// one that is bound to the same address.
 func (h *inheritance) claim(network, address string) *inherited {
 	for i, in := range h.listeners {
 		if in.network == network && in.address == address {
+			return h.take(i)
+		}
+	}
+	for i, in := range h.listeners {
+		if in.called(network, address) {
 			return h.take(i)
 		}
 	}
@@ -189,6 +220,18 @@ func (h *inheritance) closeUnclaimed() {
 	h.listeners = nil
 }
 
+// called reports whether a service manager's name for the socket, or for ListenFD the
+// number of its descriptor, is the address.
+func (in *inherited) called(network, address string) bool {
+	switch {
+	case !in.foreign || in.network != "":
+		return false
+	case network == networkFD:
+		return strconv.Itoa(in.s) == address
+	}
+	return in.name != "" && in.name == address
+}
+
 // boundTo reports whether the listener is bound to what Listen(network, address)
 // would bind. ":8080" is every address of the machine in both families; "tcp4"
 // and "tcp6" with no host are one family each (net.Listen).
@@ -198,7 +241,7 @@ func (in *inherited) boundTo(network, address string) bool {
 		return network == "unix" && samePath(at.Name, address)
 	case *net.TCPAddr:
 		want, err := net.ResolveTCPAddr(network, address)
-		if err != nil || want.Port != at.Port && !(want.Port == 0 && in.network == "") {
+		if err != nil || want.Port != at.Port && !(want.Port == 0 && in.network == "" && !in.foreign) {
 			// The plain protocol has one listener and no words for it: for a
 			// port that the system chose it is the one.
 			return false

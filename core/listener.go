@@ -26,6 +26,7 @@ type listener struct {
 	dup     int // -1: it can't be passed on
 
 	inherited bool
+	foreign   bool        // a service manager has opened it
 	path      fs.FileInfo // of a unix socket's path when the listener was opened; nil without
 
 	wrapped atomic.Bool // a server accepts through a type that hides our connections

@@ -81,7 +81,7 @@ func (l *listener) rank() int {
 // names are the words that the next generation knows the listeners by.
 func names(passed []*listener) (names []wire.Listener) {
 	for _, l := range passed {
-		names = append(names, wire.Listener{Network: l.network, Address: l.address})
+		names = append(names, wire.Listener{Network: l.network, Address: l.address, Foreign: l.foreign})
 	}
 	return names
 }

@@ -98,5 +98,5 @@ func (st *startup) takeMode() (supervisor bool) {
 // superviseEnv is the environment of the process that is to be the supervisor.
 func superviseEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, envSupervise+"=") })
-	return append(env, envSupervise+"=1")
+	return slices.Concat(env, boot.listenEnv, []string{envSupervise + "=1"})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/supervise"
 )
 
@@ -16,6 +17,9 @@ import (
 func becomeSupervisor() error {
 	self, err := os.Executable()
 	if err == nil {
+		for _, a := range boot.activated {
+			fd.KeepOnExec(a.FD)
+		}
 		err = syscall.Exec(self, commandLine(), superviseEnv())
 	}
 	return fmt.Errorf("%sthe supervisor can't be started: %w", prefix, err)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -95,12 +96,17 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 	defer u.inheritMu.Unlock()
 	for _, in := range u.inherited.listeners {
 		u.log.Info("inherited listener not used any more: closed",
-			"network", in.network, "address", in.Addr().String())
+			"network", in.network, "address", in.Addr().String(), "name", in.name)
 		unclaimed = append(unclaimed, in.index)
-		if _, ok := in.Addr().(*net.UnixAddr); ok && in.network != networkFD {
+		if _, ok := in.Addr().(*net.UnixAddr); ok && in.network != networkFD && !in.foreign {
 			removePaths = append(removePaths, pathRemover(in.Addr().String()))
 		}
 	}
+	for _, a := range u.inherited.useless {
+		u.log.Warn("a socket of the service manager's is no listener: closed", "descriptor", a.FD, "name", a.Name)
+		_ = fd.Close(a.FD)
+	}
+	u.inherited.useless = nil
 	u.inherited.closeUnclaimed()
 	return unclaimed, removePaths
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -22,10 +23,13 @@ type startup struct {
 	last     int          // one past the last listener's descriptor
 	stderr   *startStderr // nil: descriptor 2 is what it was in the old process
 	link     *link        // to the supervisor; nil without one
+	kept     bool         // a supervisor started this process, with what it has kept
 	mode     string       // EnvMode
 	modeErr  error        // ... that is none
-	kept     bool         // a supervisor started this process, with what it has kept
 	err      error
+
+	activated []activation.Socket // that a service manager has opened for this process
+	listenEnv []string            // how it has said so
 }
 
 // startedBy is the process that started this one, as of the first look: later
@@ -53,7 +57,6 @@ func takeStartup() startup {
 	supervised, worker := os.LookupEnv(wire.EnvLink)
 	_ = os.Unsetenv(wire.EnvLink)
 	st := startup{
-		launch:   launch{dir: dir, argv: slices.Clone(argv), env: os.Environ(), umask: readUmask()},
 		graceful: graceful,
 		control:  -1,
 		last:     fd.First + 1,
@@ -66,9 +69,12 @@ func takeStartup() startup {
 		if worker && !st.graceful {
 			st.takeLink(supervised)
 		}
-		if supervisor := st.takeMode(); supervisor && st.link == nil && !st.graceful {
-			beSupervisor()
+		if !st.graceful && st.link == nil && st.err == nil {
+			st.first()
 		}
+	}
+	st.launch = launch{dir: dir, argv: slices.Clone(argv), env: os.Environ(), umask: readUmask()}
+	if !graceful {
 		return st
 	}
 	if !given {
@@ -120,6 +126,16 @@ func takeStartup() startup {
 		_ = fd.Write(s, hello)
 	}
 	return st
+}
+
+// first is for a process that is the first of its program: no upgrade and no supervisor
+// has started it.
+func (st *startup) first() {
+	// A supervisor needs what the environment says of sockets.
+	if st.takeMode() {
+		beSupervisor()
+	}
+	st.activated, st.listenEnv, st.err = activation.Take()
 }
 
 // errNoFlag: an upgrade started this process, and a wrapper has lost the arguments.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
@@ -175,8 +176,8 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // path of a unix socket is its owner's, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) {
-		if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last {
-			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started", s)
+		if n := len(boot.activated); (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || s >= activation.First && s < activation.First+n {
+			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
 		}
 		if err := fd.CheckListener(s); err != nil {
 			return nil, fmt.Errorf("%w; pass a listening socket", err)

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -37,6 +38,25 @@ func (b *bundle) close() {
 		closeFiles(b.files)
 		b.files, b.words = nil, nil
 	}
+}
+
+// takeActivated keeps what a service manager has opened for the service, for the first
+// worker.
+func (m *master) takeActivated() error {
+	sockets, _, err := activation.Take()
+	if err != nil || len(sockets) == 0 {
+		return err
+	}
+	m.kept = &bundle{}
+	for _, a := range sockets {
+		if !a.Listens {
+			m.cfg.Log.Warn("a socket of the service manager's is no listener: closed", "descriptor", a.FD, "name", a.Name)
+			_ = fd.Close(a.FD)
+			continue
+		}
+		m.kept.add([]wire.Listener{{Foreign: true, Name: a.Name}}, []int{a.FD})
+	}
+	return nil
 }
 
 func closeFiles(files []int) {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -64,6 +65,9 @@ func Run(cfg Config) (code int, err error) {
 	}
 	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
+	}
+	if err := m.takeActivated(); err != nil {
+		return 1, fmt.Errorf("gracex: supervise: %w", err)
 	}
 	becomeSubreaper()
 	signals := make(chan os.Signal, 64)
@@ -342,7 +346,7 @@ func (m *master) notify(assignments ...string) {
 func workerEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
-		return slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
+		return activation.Is(name) || slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
 	})
 }
 

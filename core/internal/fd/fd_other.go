@@ -26,6 +26,12 @@ func SetNonblock(int) error { return ErrUnsupported }
 // CheckListener is not supported here.
 func CheckListener(int) error { return ErrUnsupported }
 
+// CheckSocket is not supported here.
+func CheckSocket(int) error { return ErrUnsupported }
+
+// KeepOnExec does nothing here.
+func KeepOnExec(int) {}
+
 // CheckStream is not supported here.
 func CheckStream(int) error { return ErrUnsupported }
 

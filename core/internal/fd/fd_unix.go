@@ -38,6 +38,11 @@ func Close(s int) error { return os.NewSyscallError("close", syscall.Close(s)) }
 // CloseOnExec keeps s from every program that this process starts.
 func CloseOnExec(s int) { syscall.CloseOnExec(s) }
 
+// KeepOnExec is the opposite of CloseOnExec.
+func KeepOnExec(s int) {
+	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(s), syscall.F_SETFD, 0)
+}
+
 // SetNonblock sets O_NONBLOCK again after another process had the open file.
 func SetNonblock(s int) error { return os.NewSyscallError("fcntl", syscall.SetNonblock(s, true)) }
 
@@ -53,6 +58,16 @@ func CheckListener(s int) error {
 	}
 	if on, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || on == 0 {
 		return fmt.Errorf("descriptor %d is a socket that does not listen", s)
+	}
+	return nil
+}
+
+// CheckSocket returns nil if s is a socket, else an error that says what it is. A
+// descriptor that is none may be the Go runtime's own.
+func CheckSocket(s int) error {
+	what, ok := describe(s)
+	if !ok {
+		return fmt.Errorf("descriptor %d is %s", s, what)
 	}
 	return nil
 }

@@ -173,6 +173,9 @@ type WelcomeMsg struct {
 type Listener struct {
 	Network string `json:"network"` // as given to Listen: "tcp", "tcp4", "unix", ...
 	Address string `json:"address"` // as given to Listen, such as ":0"
+
+	Foreign bool   `json:"foreign,omitempty"` // a service manager has opened it, and owns its path
+	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it
 }
 
 // ReadyMsg says what the new process is ready for.

@@ -12,7 +12,7 @@ import (
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	want := WelcomeMsg{PID: 42, Generation: 7, Listeners: []Listener{{"tcp", ":0"}, {"unix", "/run/app.sock"}}}
+	want := WelcomeMsg{PID: 42, Generation: 7, Listeners: []Listener{{Network: "tcp", Address: ":0"}, {Network: "unix", Address: "/run/app.sock", Foreign: true, Name: "app"}}}
 	var buf bytes.Buffer
 	if err := Write(&buf, Welcome, want); err != nil {
 		t.Fatal(err)
