@@ -1,5 +1,3 @@
-// Package container has no code: it deploys the nethttp example in a container, and
-// this is the test of that.
 package container
 
 import (

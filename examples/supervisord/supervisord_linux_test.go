@@ -1,5 +1,3 @@
-// Package supervisord has no code: it deploys the nethttp example under supervisord,
-// and this is the test of that.
 package supervisord
 
 import (

@@ -233,10 +233,10 @@ func (m *manager) show(unit, property string) string {
 
 // install puts the program and the command in the place that the units name. It takes
 // the place of what is there by a rename, as a deploy does.
-func (m *manager) install(name string, make func(path string)) {
+func (m *manager) install(name string, create func(path string)) {
 	m.t.Helper()
 	path := filepath.Join(m.app, name)
-	make(path + ".new")
+	create(path + ".new")
 	if err := os.Rename(path+".new", path); err != nil {
 		m.t.Fatal(err)
 	}

@@ -1,5 +1,3 @@
-// Package systemd has no code: it deploys the nethttp example under systemd, and this
-// is the test of that.
 package systemd
 
 import (
@@ -140,7 +138,6 @@ func TestNotify(t *testing.T) {
 // TestSocket: the first clients start the service, once. Upgrades keep the socket, and
 // after a stop it is still there for the next client.
 func TestSocket(t *testing.T) {
-	t.Skip("the program does not take sockets from systemd yet")
 	t.Parallel()
 	s := startManager(t, "").deploy("gracex-example-socket")
 	s.must("start", s.name+".socket")
