@@ -57,7 +57,7 @@ func codeOf(err error) int {
 		return e.code
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, control.ErrHangs):
 		return exitTimedOut
 	case errors.Is(err, control.ErrRefused), errors.Is(err, control.ErrPermission):
 		return exitRefused
@@ -70,4 +70,3 @@ func codeOf(err error) int {
 
 // brokenPipe reports whether whoever read the output does not any more, as head does.
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
-

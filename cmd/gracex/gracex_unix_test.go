@@ -252,7 +252,9 @@ func TestHangs(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	must(t, syscall.Kill(s.pid(), syscall.SIGSTOP))
-	s.expect(exitTimedOut, []string{"did not answer"}, "status", "--pid-file", "app.pid")
+	for _, args := range [][]string{{"--pid-file", "app.pid"}, {"--pid", strconv.Itoa(s.pid())}, {}} {
+		s.expect(exitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
+	}
 	must(t, syscall.Kill(s.pid(), syscall.SIGCONT))
 	s.expect(exitOK, []string{"upgraded"}, "upgrade")
 }

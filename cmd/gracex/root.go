@@ -42,12 +42,13 @@ func (t *target) find(ctx context.Context) (*control.Client, control.Status, err
 	return client, status, hanging(ctx, err)
 }
 
-var errHangs = errors.New("it hangs, or is stopped")
+// errHangs is the cause of a context that an app has not answered in.
+var errHangs = control.ErrHangs
 
 // hanging says what it means that an app has not answered in time.
 func hanging(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), errHangs) {
-		return &exitError{code: exitTimedOut, err: fmt.Errorf("the app did not answer within %v: %w; nothing was changed (%w)", answerTime, errHangs, err)}
+		return &exitError{code: exitTimedOut, err: fmt.Errorf("%w (%v; %w)", errHangs, answerTime, err)}
 	}
 	return err
 }

@@ -59,4 +59,3 @@ func logger(format string, w io.Writer) (*slog.Logger, error) {
 	}
 	return nil, usagef("--log-format %q is neither text nor json", format)
 }
-

@@ -11,6 +11,7 @@ var (
 	ErrPermission = errors.New("permission denied")
 	ErrStale      = errors.New("left behind by a process that is gone")
 	ErrVersion    = errors.New("another version of the control protocol")
+	ErrHangs      = errors.New("the app does not answer: it hangs, or is stopped")
 	ErrForeign    = errors.New("not a gracex control socket")
 )
 

@@ -59,6 +59,18 @@ type answer struct {
 	err    error
 }
 
+// hangs reports whether somebody listens who does not answer.
+func (a answer) hangs() bool { return errors.Is(a.err, context.DeadlineExceeded) }
+
+// hanging is the error for that. pid may be 0.
+func (a answer) hanging(pid int) error {
+	who := ""
+	if pid != 0 {
+		who = fmt.Sprintf(" process %d,", pid)
+	}
+	return fmt.Errorf("%w:%s socket %s", ErrHangs, who, a.client.path)
+}
+
 // ask asks the sockets all at once, each for a short time.
 func ask(ctx context.Context, paths []string) []answer {
 	paths = paths[:min(len(paths), maxAsked)]
@@ -94,26 +106,33 @@ func sockets() (paths []string) {
 }
 
 func findOnly(ctx context.Context) (*Client, error) {
-	var found []answer
+	var found, hung []answer
 	var troubles []string
 	for _, a := range ask(ctx, sockets()) {
 		switch {
 		case a.err == nil:
 			found = append(found, a)
+		case a.hangs():
+			hung = append(hung, a)
 		case !errors.Is(a.err, ErrStale):
 			troubles = append(troubles, a.err.Error())
 		}
 	}
-	switch len(found) {
-	case 0:
+	switch {
+	case len(found) == 0 && len(hung) > 0:
+		return nil, hung[0].hanging(0)
+	case len(found) == 0:
 		return nil, fmt.Errorf("%w in %s%s; name one by its pid, its pid file or its socket", ErrNotFound,
 			strings.Join(defaultDirs(), ", "), among(troubles))
-	case 1:
+	case len(found) == 1 && len(hung) == 0:
 		return found[0].client, nil
 	}
 	var list []string
 	for _, a := range found {
 		list = append(list, fmt.Sprintf("pid %d (%s, socket %s)", a.status.PID, a.status.Program, a.client.path))
+	}
+	for _, a := range hung {
+		list = append(list, "one that does not answer (socket "+a.client.path+")")
 	}
 	return nil, fmt.Errorf("%w: %s; name one by its pid", ErrAmbiguous, strings.Join(list, ", "))
 }
@@ -136,8 +155,11 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 		if a.err == nil && (a.status.Has(pid) || samePath(a.status.PIDFile, file)) {
 			return a.client, nil
 		}
-		if errors.Is(a.err, ErrVersion) || errors.Is(a.err, ErrPermission) {
+		switch {
+		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission):
 			return nil, a.err
+		case a.hangs():
+			return nil, a.hanging(pid)
 		}
 	}
 	if !alive(pid) {
@@ -160,11 +182,13 @@ func findByPID(ctx context.Context, pid int) (*Client, error) {
 	own, owns := socketsOf(pid)
 	var troubles []string
 	denied := errors.Is(owns, os.ErrPermission)
-	for _, a := range ask(ctx, append(own, tried...)) {
+	for i, a := range ask(ctx, append(own, tried...)) {
 		switch {
+		case a.hangs() && i < len(own):
+			return nil, a.hanging(pid)
 		case a.err == nil && a.status.Has(pid):
 			return a.client, nil
-		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), errors.Is(a.err, context.DeadlineExceeded):
+		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
 			troubles = append(troubles, a.err.Error())
 		}
 	}

@@ -22,7 +22,7 @@ func (m *manager) deploy(name string) *service {
 	t.Helper()
 	s := &service{manager: m, name: name, addr: deploytest.FreeAddr(t)}
 	s.install("server", func(path string) { deploytest.Build(t, deploytest.Example, path) })
-	s.install("gracex", func(path string) { copyCommand(t, path) })
+	s.install("gracex", func(path string) { deploytest.Build(t, deploytest.Command, path) })
 	s.unit(name+".service.d/test.conf", `[Service]
 Environment="ARGS=-addr `+s.addr+` -drain 25s -probation 20ms"
 Environment=GORACE=atexit_sleep_ms=0

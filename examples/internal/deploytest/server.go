@@ -28,6 +28,9 @@ func Build(t *testing.T, pkg, path string) {
 // Example is the import path of the program that is deployed.
 const Example = "github.com/gracex-go/gracex/examples/nethttp"
 
+// Command is the import path of the operator's command.
+const Command = "github.com/gracex-go/gracex/cmd/gracex"
+
 // FreeAddr is an address on which nobody listened a moment ago.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
