@@ -37,7 +37,7 @@ GEN  PID   STATE                   VERSION  AGE    REQUESTS  CONNECTIONS        
 	}
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")[2:]
 	for _, l := range lines {
-		if strings.Index(l, "  ") < 0 || len(l) > 110 {
+		if !strings.Contains(l, "  ") || len(l) > 110 {
 			t.Errorf("not a table: %q", l)
 		}
 	}
