@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -70,7 +69,7 @@ func TestActivation(t *testing.T) {
 				t.Errorf("listens on %q, want %q by name, %q by path and %q by descriptor", got, nameAddr, path, fdAddr)
 			}
 			a.expectLog("inherited listener not used any more", 1)
-			a.expectLog("is no listener: closed", 1)
+			a.expectLog("inherited datagram socket not used any more", 1)
 			if out, err := get(nameAddr, "/child"); err != nil || strings.Contains(out, "LISTEN_") {
 				t.Errorf("a child finds the variables: %s %v", out, err)
 			}
@@ -115,7 +114,7 @@ func TestActivationBadInput(t *testing.T) {
 			a := prepare(t)
 			if want == "" {
 				install(t, filepath.Join(a.dir, "app"))
-				a.env = []string{activation.EnvPID + "=1", activation.EnvFDs + "=1"}
+				a.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1"}
 				a.start("app", "./app")
 				a.signal(a.expect("ready", 0).PID, syscall.SIGTERM)
 				return

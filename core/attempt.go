@@ -72,6 +72,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if os.Getpid() == 1 {
 		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
 	}
+	if m := boot.master(); m != nil {
+		return nil, errMastered(m)
+	}
 	if err := a.enoughFiles(); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func TestFailedUpgrade(t *testing.T) {
 		"not executable": {func(t *testing.T, a *app) {
 			chmod(t, a, 0o644)
 		}, []string{"/app", "permission denied", "not executable; chmod +x", "mode -rw-r--r--", "owner"}},
-		"other architecture": {foreign, []string{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
+		"other architecture": {otherMachine, []string{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
 		"missing loader":     {loaderless, []string{"/app", "it needs the loader /none/ld.so, which does not exist here"}},
 		"missing interpreter": {func(t *testing.T, a *app) {
 			deploy(t, a, func(path string) { must(t, os.WriteFile(path, []byte("#! /none/sh -e\n"), 0o755)) })
@@ -136,9 +136,9 @@ func chmod(t *testing.T, a *app, mode os.FileMode) {
 	must(t, os.WriteFile(path, b, mode))
 }
 
-// foreign puts a program for another machine in place: the ELF header's
+// otherMachine puts a program for another machine in place: the ELF header's
 // e_machine says AVR.
-func foreign(t *testing.T, a *app) {
+func otherMachine(t *testing.T, a *app) {
 	t.Helper()
 	path := filepath.Join(a.dir, "app")
 	b, err := os.ReadFile(path)

@@ -4,32 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 
-	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// inherited is one listener that came from the old process and has not been
-// claimed yet. Its descriptor becomes the claimer's.
+// inherited is one descriptor that came from the old process and has not been
+// claimed yet. It becomes the claimer's.
 type inherited struct {
-	net.Listener
-	s       int    // the descriptor it was made of, close-on-exec
-	index   int    // in Welcome
-	network string // as the old process's Listen was called; "" when it did not say
-	address string
-	foreign bool   // a service manager has opened it, and owns its path
-	name    string // what that calls it; "" once it was claimed
+	wire.Listener // as the old process opened it; the network is "" when it did not say
+
+	s     int // the descriptor, close-on-exec
+	index int // in Welcome
+
+	// What it is, by its kind; nil for the others.
+	ln net.Listener
+	pc net.PacketConn
 }
 
-// inheritance is what an upgrade handed to this process.
+// inheritance is what was handed to this process.
 type inheritance struct {
-	listeners  []*inherited
+	unclaimed  []*inherited
 	generation int
-	parent     *parent             // nil when no upgrade started this process
-	useless    []activation.Socket // that are no listeners
+	parent     *parent // nil when this process replaces no other
 }
 
 // inherit takes what boot found. It is called once in the life of a process.
@@ -42,7 +41,7 @@ func inherit(st startup) (*inheritance, error) {
 		case st.kept:
 			return h, h.takeKept(st)
 		}
-		return h, h.takeActivated(st)
+		return h, h.takeStart(st.start)
 	}
 	if errors.Is(st.err, errNoFlag) {
 		return nil, because(ErrNotInherited, st.err)
@@ -66,29 +65,32 @@ func inherit(st startup) (*inheritance, error) {
 			return nil, fmt.Errorf("%w: the old process names %d listeners and passed %d", ErrNotInherited, len(welcome.Listeners), got)
 		}
 	} else {
-		h.parent = newParent(nil)
-		h.generation = 1
+		return h, h.takeStart(foreign.Graceful())
 	}
-	if err := h.open(st.last, welcome.Listeners); err != nil {
+	if err := h.open(welcome.Listeners); err != nil {
 		return nil, notInherited(err)
 	}
 	return h, nil
 }
 
-// open makes listeners of the descriptors up to last. words name them; nil for none.
-func (h *inheritance) open(last int, words []wire.Listener) error {
-	for s := fd.First; s < last; s++ {
-		in := &inherited{s: s, index: s - fd.First}
-		if words != nil {
-			l := words[s-fd.First]
-			in.network, in.address, in.foreign, in.name = l.Network, l.Address, l.Foreign, l.Name
-		}
-		if err := in.open(); err != nil {
-			h.closeUnclaimed()
+// open takes the descriptors from the first one on, which words name.
+func (h *inheritance) open(words []wire.Listener) error {
+	for i, l := range words {
+		if err := h.take(&inherited{Listener: l, s: fd.First + i}); err != nil {
 			return err
 		}
-		h.listeners = append(h.listeners, in)
 	}
+	return nil
+}
+
+// take takes one descriptor, or after an error closes all of them.
+func (h *inheritance) take(in *inherited) error {
+	in.index = len(h.unclaimed)
+	if err := in.open(); err != nil {
+		h.closeUnclaimed()
+		return err
+	}
+	h.unclaimed = append(h.unclaimed, in)
 	return nil
 }
 
@@ -100,7 +102,7 @@ func (h *inheritance) takeKept(st startup) error {
 	}
 	if err == nil {
 		h.generation = welcome.Generation
-		err = h.open(st.last, welcome.Listeners)
+		err = h.open(welcome.Listeners)
 	}
 	if err != nil {
 		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.pid(), err))
@@ -108,19 +110,30 @@ func (h *inheritance) takeKept(st startup) error {
 	return nil
 }
 
-// takeActivated takes what a service manager has opened for this process.
-func (h *inheritance) takeActivated(st startup) error {
-	for _, a := range st.activated {
-		if !a.Listens {
-			h.useless = append(h.useless, a)
-			continue
-		}
-		in := &inherited{s: a.FD, index: len(h.listeners), foreign: true, name: a.Name}
-		if err := in.open(); err != nil {
+// takeStart takes what a program that is none of gracex's has passed.
+func (h *inheritance) takeStart(start *foreign.Start) error {
+	if start == nil {
+		return nil
+	}
+	for _, x := range start.Sockets {
+		in := &inherited{s: x.FD}
+		in.Kind, in.Network, in.Address, in.Name, in.Foreign = x.Kind, x.Network, x.Address, x.Name, start.Owned
+		err := h.take(in)
+		if err == nil && !in.asSaid() {
 			h.closeUnclaimed()
-			return because(ErrNotInherited, fmt.Errorf("%s: %w", activation.EnvFDs, err))
+			err = fmt.Errorf("descriptor %d is said to be %s, and is bound to %v", in.s, in.Address, in.addr())
 		}
-		h.listeners = append(h.listeners, in)
+		switch {
+		case err != nil && start.Sign == gracefulFlag:
+			return notInherited(err)
+		case err != nil:
+			return because(ErrNotInherited, fmt.Errorf("%s: %w", start.Sign, err))
+		}
+	}
+	if start.Parent != nil {
+		h.parent = newParent(nil)
+		h.parent.ways = *start.Parent
+		h.generation = 1
 	}
 	return nil
 }
@@ -130,30 +143,67 @@ func notInherited(err error) error {
 }
 
 func (in *inherited) open() error {
-	if err := fd.CheckListener(in.s); err != nil {
+	var err error
+	switch in.Kind {
+	case wire.KindListener:
+		if err = fd.CheckListener(in.s); err == nil {
+			in.ln, err = fd.Listener(in.s)
+		}
+	case wire.KindPacket:
+		if err = fd.CheckPacket(in.s); err == nil {
+			in.pc, err = fd.PacketConn(in.s)
+		}
+	default: // who claims it looks
+		err = fd.CheckOpen(in.s)
+	}
+	if err != nil {
 		return err
 	}
 	fd.CloseOnExec(in.s)
-	ln, err := fd.Listener(in.s)
-	if err != nil {
-		return fmt.Errorf("descriptor %d: %w", in.s, err)
-	}
-	in.Listener = ln
 	return nil
+}
+
+// addr is the address that the socket is bound to, nil for what has none.
+func (in *inherited) addr() net.Addr {
+	switch {
+	case in.ln != nil:
+		return in.ln.Addr()
+	case in.pc != nil:
+		return in.pc.LocalAddr()
+	}
+	return nil
+}
+
+// where is that address in words, or the one that the old process has said.
+func (in *inherited) where() string {
+	if at := in.addr(); at != nil {
+		return at.String()
+	}
+	return in.Address
+}
+
+// close closes what nobody has claimed. A unix socket's path is left: the old process may need
+// it yet.
+func (in *inherited) close() {
+	if ul, ok := in.ln.(*net.UnixListener); ok {
+		ul.SetUnlinkOnClose(false)
+	}
+	if in.ln != nil {
+		_ = in.ln.Close()
+	}
+	if in.pc != nil {
+		_ = in.pc.Close()
+	}
+	_ = fd.Close(in.s)
 }
 
 // claimOr makes a listener of the inherited one for (network, address), or of what
 // open opens.
 func (h *inheritance) claimOr(open func() (net.Listener, error), network, address string) (*listener, error) {
-	in := h.claim(network, address)
-	if in != nil {
-		l, err := newListener(in.Listener, in.s, network, address)
+	if in := h.claim(wire.KindListener, network, address); in != nil {
+		l, err := in.listener(network, address)
 		if err != nil {
 			return nil, listenError(network, address, err)
-		}
-		l.inherited = true
-		if l.foreign = in.foreign; l.foreign {
-			l.path = nil
 		}
 		return l, nil
 	}
@@ -169,6 +219,20 @@ func (h *inheritance) claimOr(open func() (net.Listener, error), network, addres
 	return l, nil
 }
 
+// listener makes a listener of a claimed one.
+func (in *inherited) listener(network, address string) (*listener, error) {
+	l, err := newListener(in.ln, in.s, network, address)
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	l.inherited = true
+	if l.foreign = in.Foreign; l.foreign {
+		l.path = nil
+	}
+	return l, nil
+}
+
 // listenError names the address, which net's own error does if it got that far.
 func listenError(network, address string, err error) error {
 	var op *net.OpError
@@ -178,104 +242,53 @@ func listenError(network, address string, err error) error {
 	return wrap("listen "+network+" "+address, err)
 }
 
-// claim returns the inherited listener for (network, address) and takes it out,
+// claim returns the inherited descriptor of the kind for (network, address) and takes it out,
 // or nil: first the one that the old process opened with the very same words
 // (":0" finds its port again), then one that a service manager calls as address says, then
-// one that is bound to the same address.
-func (h *inheritance) claim(network, address string) *inherited {
-	for i, in := range h.listeners {
-		if in.network == network && in.address == address {
-			return h.take(i)
+// the one that is bound to the same address.
+func (h *inheritance) claim(kind wire.Kind, network, address string) *inherited {
+	best, rank := -1, 0
+	for i, in := range h.unclaimed {
+		if in.Kind != kind {
+			continue
+		}
+		r := 0
+		switch {
+		case in.Network == network && in.Address == address:
+			r = rankSaid
+		case in.called(network, address):
+			r = rankCalled
+		default:
+			r = in.boundTo(network, address)
+		}
+		if r > rank {
+			best, rank = i, r
 		}
 	}
-	for i, in := range h.listeners {
-		if in.called(network, address) {
-			return h.take(i)
-		}
+	if best < 0 {
+		return nil
 	}
-	for i, in := range h.listeners {
-		if in.boundTo(network, address) {
-			return h.take(i)
-		}
-	}
-	return nil
-}
-
-func (h *inheritance) take(i int) *inherited {
-	in := h.listeners[i]
-	h.listeners = append(h.listeners[:i:i], h.listeners[i+1:]...)
+	in := h.unclaimed[best]
+	h.unclaimed = append(h.unclaimed[:best:best], h.unclaimed[best+1:]...)
 	return in
 }
 
-// closeUnclaimed closes what nobody claimed. A unix socket's path is left: the
-// old process may need it yet.
+// closeUnclaimed closes what nobody claimed.
 func (h *inheritance) closeUnclaimed() {
-	for _, in := range h.listeners {
-		if ul, ok := in.Listener.(*net.UnixListener); ok {
-			ul.SetUnlinkOnClose(false)
-		}
-		_ = in.Listener.Close()
-		_ = fd.Close(in.s)
+	for _, in := range h.unclaimed {
+		in.close()
 	}
-	h.listeners = nil
+	h.unclaimed = nil
 }
 
 // called reports whether a service manager's name for the socket, or for ListenFD the
 // number of its descriptor, is the address.
 func (in *inherited) called(network, address string) bool {
 	switch {
-	case !in.foreign || in.network != "":
+	case !in.Foreign || in.Network != "":
 		return false
 	case network == networkFD:
 		return strconv.Itoa(in.s) == address
 	}
-	return in.name != "" && in.name == address
-}
-
-// boundTo reports whether the listener is bound to what Listen(network, address)
-// would bind. ":8080" is every address of the machine in both families; "tcp4"
-// and "tcp6" with no host are one family each (net.Listen).
-func (in *inherited) boundTo(network, address string) bool {
-	switch at := in.Addr().(type) {
-	case *net.UnixAddr:
-		return network == "unix" && samePath(at.Name, address)
-	case *net.TCPAddr:
-		want, err := net.ResolveTCPAddr(network, address)
-		if err != nil || want.Port != at.Port && !(want.Port == 0 && in.network == "" && !in.foreign) {
-			// The plain protocol has one listener and no words for it: for a
-			// port that the system chose it is the one.
-			return false
-		}
-		if want.IP != nil && !want.IP.IsUnspecified() {
-			return want.IP.Equal(at.IP)
-		}
-		if !at.IP.IsUnspecified() {
-			return false
-		}
-		v4 := at.IP.To4() != nil
-		switch network {
-		case "tcp4":
-			return v4
-		case "tcp6":
-			return !v4 && (in.network == "tcp6" || in.network == "")
-		}
-		// A system without IPv6 binds 0.0.0.0 for "tcp".
-		return in.network == "tcp" || in.network == ""
-	}
-	return false
-}
-
-func samePath(a, b string) bool {
-	if a == b {
-		return true
-	}
-	if a == "" || b == "" || a[0] == '@' || b[0] == '@' { // abstract, Linux
-		return false
-	}
-	fa, err := filepath.Abs(a)
-	if err != nil {
-		return false
-	}
-	fb, err := filepath.Abs(b)
-	return err == nil && fa == fb
+	return in.Name != "" && in.Name == address
 }

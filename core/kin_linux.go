@@ -25,3 +25,18 @@ func descendants(pid int) (all []*os.Process) {
 	}
 	return all
 }
+
+// parentOf is the process that has started pid: the fourth field of proc_pid_stat(5), two
+// behind the name, which may have anything in it.
+func parentOf(pid int) (parent int, known bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 2 {
+		return 0, false
+	}
+	parent, err = strconv.Atoi(fields[1])
+	return parent, err == nil
+}

@@ -6,3 +6,6 @@ import "os"
 
 // descendants is not known here.
 func descendants(int) []*os.Process { return nil }
+
+// parentOf is not known here.
+func parentOf(int) (parent int, known bool) { return 0, false }

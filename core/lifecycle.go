@@ -194,6 +194,9 @@ func (l *lifecycle) signal(sig os.Signal) {
 	case sig == syscall.SIGTERM && l.attempt != nil && l.attempt.mayBePlain():
 		// A program that speaks only the plain protocol says "ready" this way.
 		l.attempt.noteTerm()
+	case boot.master() != nil && sig == boot.master().Retire:
+		l.log.Info("signal: make room", "signal", sig.String())
+		l.retire(boot.master())
 	case slices.Contains(s.Upgrade, sig):
 		l.log.Info("signal: upgrade", "signal", sig.String())
 		l.upgrade(upgradeRequest{ctx: context.Background()})

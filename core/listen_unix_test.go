@@ -3,6 +3,7 @@
 package core
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -148,15 +151,53 @@ func TestBoundTo(t *testing.T) {
 			continue
 		}
 		defer ln.Close()
-		in := &inherited{Listener: ln, network: tt.network, address: tt.address}
+		rc, err := ln.(syscall.Conn).SyscallConn()
+		must(t, err)
+		s, err := fd.Dup(rc)
+		must(t, err)
+		defer fd.Close(s)
+		in := &inherited{Listener: wire.Listener{Network: tt.network, Address: tt.address}, ln: ln, s: s}
 		for _, list := range [][]string{tt.yes, tt.no} {
 			for _, s := range list {
 				network, address, _ := strings.Cut(strings.ReplaceAll(s, "*", port(ln.Addr().String())), ",")
 				want := slices.Contains(tt.yes, s)
-				if got := in.boundTo(network, address); got != want {
+				if got := in.boundTo(network, address) > 0; got != want {
 					t.Errorf("%s %s boundTo(%s, %s) = %v", tt.network, ln.Addr(), network, address, got)
 				}
 			}
+		}
+	}
+}
+
+// TestClaimByFamily: of what a parent without words has passed, each family goes to who asked
+// for it, whatever the order.
+func TestClaimByFamily(t *testing.T) {
+	t.Parallel()
+	v4, err := net.Listen("tcp4", ":0")
+	must(t, err)
+	defer v4.Close()
+	port := v4.Addr().(*net.TCPAddr).Port
+	v6, err := net.Listen("tcp6", fmt.Sprintf("[::]:%d", port))
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	defer v6.Close()
+	h := &inheritance{}
+	for i, ln := range []net.Listener{v6, v4} {
+		rc, err := ln.(syscall.Conn).SyscallConn()
+		must(t, err)
+		s, err := fd.Dup(rc)
+		must(t, err)
+		defer fd.Close(s)
+		h.unclaimed = append(h.unclaimed, &inherited{ln: ln, s: s, index: i})
+	}
+	for _, c := range []struct {
+		address string
+		want    net.Listener
+	}{{"0.0.0.0", v4}, {"[::]", v6}, {"", nil}} {
+		in := h.claim(wire.KindListener, "tcp", fmt.Sprintf("%s:%d", c.address, port))
+		if got := in; c.want == nil != (got == nil) || got != nil && got.ln != c.want {
+			t.Errorf("%q: %+v", c.address, got)
 		}
 	}
 }

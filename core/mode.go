@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
 )
 
 // Mode says whether this program runs under a supervisor of its own. The zero Mode is
@@ -30,7 +32,8 @@ func (m Mode) String() string {
 
 // EnvMode is the environment variable by which an operator decides: "self",
 // "supervised", or "auto" for what WithSupervision does. It comes before what the program
-// says, and takes effect before main runs.
+// says, and takes effect before main runs. A process that takes over from another program, as
+// docs/migration says, upgrades itself whatever the mode.
 const EnvMode = "GRACEX_MODE"
 
 // envSupervise marks a process that is to be the supervisor of this program.
@@ -53,7 +56,7 @@ const envSupervise = "GRACEX_SUPERVISE"
 // Package supervise says what the supervisor does. On systems without fork it does nothing.
 func WithSupervision() Option {
 	var err error
-	if boot.mode == "" && !boot.graceful && boot.link == nil && detectMode() == ModeSupervised {
+	if boot.mode == "" && !boot.graceful && boot.link == nil && !boot.start.Managed() && detectMode() == ModeSupervised {
 		err = becomeSupervisor()
 	}
 	return func(c *config) { c.superviseErr = err }
@@ -78,8 +81,9 @@ func detectMode() Mode {
 	return ModeSelf
 }
 
-// takeMode reads EnvMode, and reports whether this process is to be the supervisor.
-func (st *startup) takeMode() (supervisor bool) {
+// takeMode reads EnvMode, and reports whether this process is to be the supervisor. One that
+// replaces another program, or is a worker of one, can't be: that program waits for it.
+func (st *startup) takeMode(start *foreign.Start) (supervisor bool) {
 	_, supervisor = os.LookupEnv(envSupervise)
 	_ = os.Unsetenv(envSupervise)
 	st.mode = os.Getenv(EnvMode)
@@ -92,11 +96,14 @@ func (st *startup) takeMode() (supervisor bool) {
 	default:
 		st.modeErr = fmt.Errorf("%s%s=%q is not one of self, supervised and auto", prefix, EnvMode, st.mode)
 	}
-	return supervisor
+	return supervisor && !start.Managed()
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
 func superviseEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, envSupervise+"=") })
-	return slices.Concat(env, boot.listenEnv, []string{envSupervise + "=1"})
+	if boot.start != nil {
+		env = append(env, boot.start.Vars...)
+	}
+	return append(env, envSupervise+"=1")
 }

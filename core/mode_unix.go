@@ -17,8 +17,10 @@ import (
 func becomeSupervisor() error {
 	self, err := os.Executable()
 	if err == nil {
-		for _, a := range boot.activated {
-			fd.KeepOnExec(a.FD)
+		if boot.start != nil {
+			for _, x := range boot.start.Sockets {
+				fd.KeepOnExec(x.FD)
+			}
 		}
 		err = syscall.Exec(self, commandLine(), superviseEnv())
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -35,12 +36,15 @@ type parent struct {
 
 	reports inquiry // what it says about itself
 
+	ways foreign.Parent // how it wants to hear that this process serves, if it is plain
+
 	adopted uint64 // connections taken over from it; of the goroutine that listens
 }
 
 func newParent(ctl net.Conn) *parent {
 	return &parent{
 		ctl:       ctl,
+		ways:      foreign.Parent{Obeys: true},
 		committed: make(chan struct{}),
 		confirmed: make(chan struct{}),
 		aborted:   make(chan struct{}),

@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -64,6 +63,8 @@ func (u *Upgrader) ready() error {
 		return err
 	}
 	switch p := u.inherited.parent; {
+	case p == nil && boot.master() != nil:
+		u.announce(boot.master())
 	case p == nil:
 	case req.probation > 0:
 		go u.standProbation(p, req.probation)
@@ -88,25 +89,20 @@ func (u *Upgrader) check() error {
 	return nil
 }
 
-// closeUnclaimed closes the inherited listeners that this version of the program
+// closeUnclaimed closes the inherited descriptors that this version of the program
 // does not use, and returns their places in Welcome, and what removes the paths of unix sockets among them,
 // for when the old process is out of the way.
 func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 	u.inheritMu.Lock()
 	defer u.inheritMu.Unlock()
-	for _, in := range u.inherited.listeners {
-		u.log.Info("inherited listener not used any more: closed",
-			"network", in.network, "address", in.Addr().String(), "name", in.name)
+	for _, in := range u.inherited.unclaimed {
+		u.log.Info("inherited "+in.Kind.String()+" not used any more: closed",
+			"network", in.Network, "address", in.where(), "name", in.Name)
 		unclaimed = append(unclaimed, in.index)
-		if _, ok := in.Addr().(*net.UnixAddr); ok && in.network != networkFD && !in.foreign {
-			removePaths = append(removePaths, pathRemover(in.Addr().String()))
+		if at, ok := in.addr().(*net.UnixAddr); ok && in.Network != networkFD && !in.Foreign {
+			removePaths = append(removePaths, pathRemover(at.Name))
 		}
 	}
-	for _, a := range u.inherited.useless {
-		u.log.Warn("a socket of the service manager's is no listener: closed", "descriptor", a.FD, "name", a.Name)
-		_ = fd.Close(a.FD)
-	}
-	u.inherited.useless = nil
 	u.inherited.closeUnclaimed()
 	return unclaimed, removePaths
 }
@@ -157,13 +153,24 @@ func (u *Upgrader) awaitHandover(unclaimed []int) (wire.CommitMsg, error) {
 	return alone, nil
 }
 
-// dismissParent sees to it that the old process goes. One that speaks only the
-// plain protocol is told by SIGTERM that this process serves.
+// tellForeign tells an old process that is none of gracex's, in its own way, that this one serves.
+func (u *Upgrader) tellForeign(p *parent) {
+	var err error
+	switch {
+	case p.ways.Tell != nil:
+		err = p.ways.Tell()
+	case p.ways.Obeys:
+		err = p.signal(syscall.SIGTERM)
+	}
+	if err != nil {
+		u.log.Warn("the old process was gone already", "old_pid", p.pid(), "error", err)
+	}
+}
+
+// dismissParent sees to it that the old process goes.
 func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
 	if p.plain() {
-		if err := p.signal(syscall.SIGTERM); err != nil {
-			u.log.Warn("the old process was gone already", "old_pid", p.pid(), "error", err)
-		}
+		u.tellForeign(p)
 	}
 	go u.seeOff(p, limit)
 	go func() {

@@ -5,6 +5,8 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
 )
 
 // all returns every signal once. A SIGHUP that the process was started to
@@ -20,6 +22,15 @@ func (s Signals) all() []os.Signal {
 		}
 	}
 	return out
+}
+
+// under adds the signal by which a foreign master asks for room, unless the program handles
+// signals itself.
+func (s Signals) under(m *foreign.Master) Signals {
+	if m.Retire != nil && len(s.all()) > 0 {
+		s.Upgrade = append(slices.Clone(s.Upgrade), m.Retire)
+	}
+	return s
 }
 
 // notify delivers the signals to a channel until stop is called. The channel

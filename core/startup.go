@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -28,8 +28,7 @@ type startup struct {
 	modeErr  error        // ... that is none
 	err      error
 
-	activated []activation.Socket // that a service manager has opened for this process
-	listenEnv []string            // how it has said so
+	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
 }
 
 // startedBy is the process that started this one, as of the first look: later
@@ -73,7 +72,7 @@ func takeStartup() startup {
 			st.first()
 		}
 	}
-	st.launch = launch{dir: dir, argv: slices.Clone(argv), env: os.Environ(), umask: readUmask()}
+	st.launch = launch{dir: dir, argv: slices.Clone(os.Args), env: os.Environ(), umask: readUmask()}
 	if !graceful {
 		return st
 	}
@@ -128,14 +127,23 @@ func takeStartup() startup {
 	return st
 }
 
-// first is for a process that is the first of its program: no upgrade and no supervisor
+// first is for a process that is the first of its program on gracex: no upgrade and no supervisor
 // has started it.
 func (st *startup) first() {
+	start, _ := foreign.Read(foreign.Here())
 	// A supervisor needs what the environment says of sockets.
-	if st.takeMode() {
+	if st.takeMode(start) {
 		beSupervisor()
 	}
-	st.activated, st.listenEnv, st.err = activation.Take()
+	st.start, st.err = foreign.Take()
+}
+
+// master is the foreign process that starts the next version; nil without one.
+func (st *startup) master() *foreign.Master {
+	if st.start == nil {
+		return nil
+	}
+	return st.start.Master
 }
 
 // errNoFlag: an upgrade started this process, and a wrapper has lost the arguments.

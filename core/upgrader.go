@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
@@ -151,6 +150,12 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	if boot.link != nil {
 		go u.watchSupervisor()
 	}
+	if m := boot.master(); m != nil {
+		u.cfg.signals = u.cfg.signals.under(m)
+		if m.Leads {
+			go u.watchMaster(m)
+		}
+	}
 	u.openControlSocket()
 	signals, stopSignals := u.cfg.signals.notify()
 	running.Store(u)
@@ -176,7 +181,7 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // path of a unix socket is its owner's, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) {
-		if n := len(boot.activated); (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || s >= activation.First && s < activation.First+n {
+		if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || boot.start.Has(s) {
 			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
 		}
 		if err := fd.CheckListener(s); err != nil {

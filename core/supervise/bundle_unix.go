@@ -3,8 +3,8 @@
 package supervise
 
 import (
-	"github.com/gracex-go/gracex/core/internal/activation"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -43,18 +43,13 @@ func (b *bundle) close() {
 // takeActivated keeps what a service manager has opened for the service, for the first
 // worker.
 func (m *master) takeActivated() error {
-	sockets, _, err := activation.Take()
-	if err != nil || len(sockets) == 0 {
+	start, err := foreign.TakeActivated()
+	if err != nil || start == nil {
 		return err
 	}
 	m.kept = &bundle{}
-	for _, a := range sockets {
-		if !a.Listens {
-			m.cfg.Log.Warn("a socket of the service manager's is no listener: closed", "descriptor", a.FD, "name", a.Name)
-			_ = fd.Close(a.FD)
-			continue
-		}
-		m.kept.add([]wire.Listener{{Foreign: true, Name: a.Name}}, []int{a.FD})
+	for _, x := range start.Sockets {
+		m.kept.add([]wire.Listener{{Kind: x.Kind, Foreign: true, Name: x.Name}}, []int{x.FD})
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/activation"
+	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -346,7 +346,7 @@ func (m *master) notify(assignments ...string) {
 func workerEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
-		return activation.Is(name) || slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
+		return foreign.IsActivation(name) || slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
 	})
 }
 

@@ -26,6 +26,12 @@ func SetNonblock(int) error { return ErrUnsupported }
 // CheckListener is not supported here.
 func CheckListener(int) error { return ErrUnsupported }
 
+// CheckPacket is not supported here.
+func CheckPacket(int) error { return ErrUnsupported }
+
+// IPv6Only can't tell here.
+func IPv6Only(int) bool { return false }
+
 // CheckSocket is not supported here.
 func CheckSocket(int) error { return ErrUnsupported }
 
@@ -37,6 +43,9 @@ func CheckStream(int) error { return ErrUnsupported }
 
 // Listener is not supported here.
 func Listener(int) (net.Listener, error) { return nil, ErrUnsupported }
+
+// PacketConn is not supported here.
+func PacketConn(int) (net.PacketConn, error) { return nil, ErrUnsupported }
 
 // Conn is not supported here.
 func Conn(int) (net.Conn, error) { return nil, ErrUnsupported }

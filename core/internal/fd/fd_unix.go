@@ -62,6 +62,25 @@ func CheckListener(s int) error {
 	return nil
 }
 
+// CheckPacket returns nil if s is a datagram socket, else an error that says what it
+// is.
+func CheckPacket(s int) error {
+	what, ok := describe(s)
+	if !ok {
+		return fmt.Errorf("descriptor %d is %s", s, what)
+	}
+	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_DGRAM {
+		return fmt.Errorf("descriptor %d is a socket, but not a datagram socket", s)
+	}
+	return nil
+}
+
+// IPv6Only reports whether s is an IPv6 socket that has nothing to do with IPv4.
+func IPv6Only(s int) bool {
+	only, err := syscall.GetsockoptInt(s, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY)
+	return err == nil && only != 0
+}
+
 // CheckSocket returns nil if s is a socket, else an error that says what it is. A
 // descriptor that is none may be the Go runtime's own.
 func CheckSocket(s int) error {
@@ -112,6 +131,16 @@ func describe(s int) (what string, socket bool) {
 // Listener makes a net.Listener of the listening socket s, which stays open and
 // the caller's.
 func Listener(s int) (net.Listener, error) {
+	f, err := dupFile(s)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+// dupFile makes a file of a duplicate of s.
+func dupFile(s int) (*os.File, error) {
 	dup, err := DupOf(s)
 	if err != nil {
 		return nil, err
@@ -122,9 +151,18 @@ func Listener(s int) (net.Listener, error) {
 		_ = syscall.Close(dup)
 		return nil, err
 	}
-	f := os.NewFile(uintptr(dup), "listener")
+	return os.NewFile(uintptr(dup), "socket"), nil
+}
+
+// PacketConn makes a net.PacketConn of the datagram socket s, which stays open and the
+// caller's.
+func PacketConn(s int) (net.PacketConn, error) {
+	f, err := dupFile(s)
+	if err != nil {
+		return nil, err
+	}
 	defer f.Close()
-	return net.FileListener(f)
+	return net.FilePacketConn(f)
 }
 
 // Conn makes a connection of the stream socket s and closes s.

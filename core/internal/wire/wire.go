@@ -169,10 +169,36 @@ type WelcomeMsg struct {
 	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
 }
 
-// Listener names one inherited listener.
+// Kind is what a descriptor is. The zero Kind is a listener.
+type Kind string
+
+// The kinds of descriptors that are inherited.
+const (
+	KindListener Kind = ""
+	KindPacket   Kind = "packet" // a datagram socket
+	KindConn     Kind = "conn"   // a connected stream socket
+	KindFile     Kind = "file"   // anything
+)
+
+// String returns the kind in words.
+func (k Kind) String() string {
+	switch k {
+	case KindListener:
+		return "listener"
+	case KindPacket:
+		return "datagram socket"
+	case KindConn:
+		return "connection"
+	}
+	return string(k)
+}
+
+// Listener names one inherited listener, or another descriptor.
 type Listener struct {
 	Network string `json:"network"` // as given to Listen: "tcp", "tcp4", "unix", ...
 	Address string `json:"address"` // as given to Listen, such as ":0"
+
+	Kind Kind `json:"kind,omitempty"`
 
 	Foreign bool   `json:"foreign,omitempty"` // a service manager has opened it, and owns its path
 	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it

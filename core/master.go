@@ -1,0 +1,109 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
+)
+
+// masterPoll is how often a worker looks whether a foreign master that it must not outlive is still
+// there.
+const masterPoll = 500 * time.Millisecond
+
+// errMastered: a foreign master starts the next version. One that this process started would
+// serve beside it.
+func errMastered(m *foreign.Master) error {
+	return fmt.Errorf("%w: %s (pid %d) starts the new versions: %s", ErrUnsupported, m.Name, m.PID, m.Remedy)
+}
+
+// announced is set when the master knows.
+var announced atomic.Bool
+
+// announce tells a foreign master, and the worker before this one, that this one serves. It does
+// nothing the second time: that worker would take another signal for impatience.
+func (u *Upgrader) announce(m *foreign.Master) {
+	if announced.Swap(true) {
+		return
+	}
+	u.log.Info("a worker of a foreign master", "master", m.Name, "master_pid", m.PID, "old_pid", m.OldWorker)
+	if m.Ready != nil {
+		if err := m.Ready(); err != nil {
+			u.log.Error("the master can't be told that this process serves", "master", m.Name, "error", err)
+		}
+	}
+	if m.OldWorker == 0 {
+		return
+	}
+	if err := tellOldWorker(m.OldWorker); err != nil {
+		u.log.Warn("the old worker was gone already", "old_pid", m.OldWorker, "error", err)
+	}
+}
+
+// tellOldWorker sends SIGTERM to a process that the same parent has started.
+func tellOldWorker(pid int) error {
+	// The handle first, then the check: see parent.signal.
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Release() }()
+	if parent, known := parentOf(pid); known && parent != startedBy {
+		return fmt.Errorf("%w: process %d is another one, of parent %d", os.ErrProcessDone, pid, parent)
+	}
+	return p.Signal(syscall.SIGTERM)
+}
+
+// watchMaster stops this process when the master that it must not outlive is gone.
+func (u *Upgrader) watchMaster(m *foreign.Master) {
+	// A process whose number is used again later is not this one, where there are handles.
+	p, err := os.FindProcess(m.PID)
+	t := time.NewTicker(masterPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-u.done:
+			return
+		}
+		if m.PID == startedBy {
+			err = nil
+			if os.Getppid() != startedBy {
+				err = os.ErrProcessDone
+			}
+		} else if err == nil {
+			err = p.Signal(syscall.Signal(0))
+		}
+		if errors.Is(err, os.ErrProcessDone) {
+			u.log.Error("the master is gone; this process stops", "master", m.Name, "master_pid", m.PID)
+			u.requestStop(stopRequest{})
+			return
+		}
+	}
+}
+
+// retire makes room for the next worker of a foreign master. It is a stop that has a successor.
+func (l *lifecycle) retire(m *foreign.Master) {
+	switch st := l.State(); {
+	case st >= StateDraining && l.preStop == nil:
+		return
+	case st < StateCurrent:
+		l.stopNow(stopRequest{})
+		return
+	}
+	l.log.Info("the master has asked this process to make room", "master", m.Name)
+	if l.attempt != nil {
+		l.attempt.cancel(ErrStopped)
+	}
+	l.beginDrain(StateDraining)
+	if m.Released == nil {
+		return
+	}
+	if err := m.Released(); err != nil {
+		l.log.Error("the master can't be told that the listeners are closed", "master", m.Name, "error", err)
+	}
+}
