@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +41,8 @@ func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
 func playApp() {
 	var listen listFlag
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
+	var packets listFlag
+	flag.Var(&packets, "packet", "`network,address` of a datagram socket, may be repeated")
 	drain := flag.Duration("drain", DefaultDrainTimeout, "")
 	prestop := flag.Duration("prestop", 0, "")
 	probation := flag.Duration("probation", 0, "")
@@ -185,6 +186,15 @@ func playApp() {
 			if err := u.Attach(srv, ln); err != nil {
 				return err
 			}
+		}
+		for _, p := range packets {
+			network, address, _ := strings.Cut(p, ",")
+			pc, err := u.ListenPacket(context.Background(), network, address)
+			if err != nil {
+				return err
+			}
+			addrs = append(addrs, pc.LocalAddr().String())
+			go answerPackets(pc)
 		}
 		if mode() == "dieadopting" {
 			go dieAdopting(u)
@@ -356,10 +366,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	})
 	mux.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() })
 	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) {
-		u.listeners.mu.Lock()
-		list := slices.Clone(u.listeners.list)
-		u.listeners.mu.Unlock()
-		for _, l := range list {
+		for _, l := range only[*listener](u.passing.all()) {
 			_ = l.Close()
 		}
 	})

@@ -117,7 +117,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 			next.abort(err.Error(), a.cfg.stopTime())
 		}
 		next.release()
-		a.listeners.restore()
+		a.passing.restore()
 		return next, next.explain(err)
 	}
 	return next, nil
@@ -130,9 +130,9 @@ func (a *attempt) start() (*successor, error) {
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
-	listeners, files, err := a.listeners.passOn()
+	handed, files, err := a.passing.passOn()
 	if err != nil {
-		return nil, wrap("upgrade: duplicating the listeners", err)
+		return nil, wrap("upgrade: duplicating the sockets", err)
 	}
 	defer func() {
 		for _, s := range files {
@@ -148,7 +148,7 @@ func (a *attempt) start() (*successor, error) {
 	}
 	files = append(files, end)
 	_ = ctl.SetDeadline(time.Now().Add(parentWait))
-	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: names(listeners)})
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: words(handed)})
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade: control socket", err)
@@ -179,7 +179,7 @@ func (a *attempt) start() (*successor, error) {
 	}
 	stderr.begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
-	next.stderr, next.passed, next.heir = stderr, listeners, heir
+	next.stderr, next.passed, next.heir = stderr, handed, heir
 	return next, nil
 }
 

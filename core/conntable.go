@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -27,8 +28,9 @@ type connTable struct {
 	tracked uint64 // how many connections there have been
 	closed  bool   // no more is adopted
 	conns   map[*conn]struct{}
-	ledger  Ledger        // the counts of connections; see Stats
-	changed chan struct{} // a nudge when a connection leaves; room for one
+	sockets map[*PacketConn]struct{} // that the program has not closed
+	ledger  Ledger                   // the counts of connections; see Stats
+	changed chan struct{}            // a nudge when a connection leaves; room for one
 }
 
 func newConnTable(draining <-chan struct{}) *connTable {
@@ -36,6 +38,7 @@ func newConnTable(draining <-chan struct{}) *connTable {
 		clock:    clock{time.Now()},
 		draining: draining,
 		conns:    make(map[*conn]struct{}),
+		sockets:  make(map[*PacketConn]struct{}),
 		changed:  make(chan struct{}, 1),
 	}
 }
@@ -118,6 +121,30 @@ func (t *connTable) remove(c *conn) {
 // it looks from time to time.
 const fewConns = 64
 
+func (t *connTable) addSocket(c *PacketConn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.sockets[c] = struct{}{}
+	return true
+}
+
+func (t *connTable) removeSocket(c *PacketConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sockets, c)
+	t.nudge()
+}
+
+// openSockets returns the datagram sockets that the program has not closed.
+func (t *connTable) openSockets() []*PacketConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.sockets))
+}
+
 // nudge makes a drain look again.
 func (t *connTable) nudge() {
 	select {
@@ -139,7 +166,7 @@ func (t *connTable) all() []*conn {
 	return out
 }
 
-// empty reports whether no connection is open.
+// empty reports whether no connection and no datagram socket is open.
 func (t *connTable) empty() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,7 +175,7 @@ func (t *connTable) empty() bool {
 			return false
 		}
 	}
-	return true
+	return len(t.sockets) == 0
 }
 
 // quiet returns the connections that wait for a request, longest idle first.
@@ -160,7 +187,7 @@ func (t *connTable) quiet() []*conn {
 
 // remaining counts what a drain still waits for.
 func (t *connTable) remaining() Remaining {
-	var r Remaining
+	r := Remaining{Sockets: len(t.openSockets())}
 	for _, c := range t.all() {
 		if farewell(c.farewell.Load()) == farewellMoved {
 			continue // on its way out of the table
@@ -199,6 +226,9 @@ func (t *connTable) cutAll() Remaining {
 	t.mu.Unlock()
 	for _, c := range t.all() {
 		c.dismiss(farewellCut)
+	}
+	for _, c := range t.openSockets() {
+		_ = c.Close()
 	}
 	return left
 }

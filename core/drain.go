@@ -29,12 +29,31 @@ const (
 	closeGrace = time.Second
 )
 
-// sweep lets the accept loops take what is queued, and no more.
-func sweep(listeners []*listener) {
+// sweep lets the accept loops, and who reads datagrams, take what is queued, and no more.
+func sweep(listeners []*listener, sockets []*PacketConn) {
 	for _, l := range listeners {
 		l.sweep(sweepTime)
 	}
+	for _, c := range sockets {
+		c.endAt(time.Now().Add(sweepTime))
+	}
 	time.Sleep(sweepTime)
+}
+
+// endReading ends the reads of a process that has handed over when the next generation reads: in
+// between the queue of a socket would overflow. Both may read at the same time.
+func endReading(sockets []*PacketConn, next *successor) {
+	if len(sockets) > 0 && next != nil && !next.plain {
+		select {
+		case <-next.reads:
+		case <-next.talk.silent:
+		case <-next.talk.ignored:
+		case <-time.After(sayWait): // it may be of a version that does not say so
+		}
+	}
+	for _, c := range sockets {
+		c.endAt(longAgo)
+	}
 }
 
 // closeAll closes the listeners.
@@ -233,6 +252,6 @@ func (d *drainer) cutRest(why string) error {
 		return nil // finished while the hooks ran
 	}
 	d.log.Warn("drain cut short", "why", why, "requests", left.Requests,
-		"connections", left.Connections, "hijacked", left.Hijacked)
+		"connections", left.Connections, "hijacked", left.Hijacked, "sockets", left.Sockets)
 	return fmt.Errorf("%w: %s with %v left", ErrCut, why, left)
 }

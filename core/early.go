@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"net"
+	"strconv"
 	"sync"
 )
 
@@ -48,19 +49,30 @@ func (e *earlyState) take() (*inheritance, []*listener, error) {
 // process has or makes next, and to the next generation after it. Nothing is
 // accepted from it before Ready.
 func Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	return early.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
+}
+
+// ListenFD is Upgrader.ListenFD for where no Upgrader is at hand, as Listen is: for programs that
+// are told by a flag which descriptor their socket is (circus, and many others).
+func ListenFD(s int) (net.Listener, error) {
+	return early.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
+}
+
+// listen gives the listener to the Upgrader that there is, or to the next one.
+func (e *earlyState) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
 	if u := running.Load(); u != nil && !isClosed(u.done) {
-		return u.Listen(ctx, network, address)
+		return u.listen(network, address, open)
 	}
-	early.mu.Lock()
-	defer early.mu.Unlock()
-	h, err := early.lookLocked()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, err := e.lookLocked()
 	if err != nil {
 		return nil, err
 	}
-	l, err := h.claimOr(func() (net.Listener, error) { return open(ctx, network, address) }, network, address)
+	l, err := h.claimOr(open, network, address)
 	if err != nil {
 		return nil, err
 	}
-	early.waiting = append(early.waiting, l)
+	e.waiting = append(e.waiting, l)
 	return l, nil
 }

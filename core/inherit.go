@@ -268,8 +268,22 @@ func (h *inheritance) claim(kind wire.Kind, network, address string) *inherited 
 	if best < 0 {
 		return nil
 	}
-	in := h.unclaimed[best]
-	h.unclaimed = append(h.unclaimed[:best:best], h.unclaimed[best+1:]...)
+	return h.takeOut(best)
+}
+
+// claimNamed returns the inherited descriptor of the kind that has the name, and takes it out, or nil.
+func (h *inheritance) claimNamed(kind wire.Kind, name string) *inherited {
+	for i, in := range h.unclaimed {
+		if in.Kind == kind && name != "" && (in.Address == name || in.Name == name) {
+			return h.takeOut(i)
+		}
+	}
+	return nil
+}
+
+func (h *inheritance) takeOut(i int) *inherited {
+	in := h.unclaimed[i]
+	h.unclaimed = append(h.unclaimed[:i:i], h.unclaimed[i+1:]...)
 	return in
 }
 

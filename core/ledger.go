@@ -11,6 +11,7 @@ type Remaining struct {
 	Requests    int // requests that are read or answered
 	Connections int // open connections, without the hijacked ones
 	Hijacked    int // connections that handlers took over (WebSocket)
+	Sockets     int // datagram sockets that the program has not closed
 }
 
 // none reports whether nothing is left that a deadline would cut.
@@ -18,7 +19,11 @@ func (r Remaining) none() bool { return r == Remaining{} }
 
 // String says what is left in words.
 func (r Remaining) String() string {
-	return fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
+	s := fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
+	if r.Sockets > 0 {
+		s += ", " + count(r.Sockets, "datagram socket")
+	}
+	return s
 }
 
 // count says how many there are of a thing.
@@ -61,6 +66,7 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Int("cut_requests", l.Cut.Requests),
 		slog.Int("cut_connections", l.Cut.Connections),
 		slog.Int("cut_hijacked", l.Cut.Hijacked),
+		slog.Int("cut_sockets", l.Cut.Sockets),
 	)
 }
 

@@ -167,12 +167,15 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	}
 	l.keepListeners()
 	close(l.accepting)
+	if p := l.inherited.parent; p != nil && !p.plain() {
+		_ = p.say(wire.Serves, nil) // its end is noticed
+	}
 	if req.pidFile != nil {
 		if err := req.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	args := []any{"addresses", l.listeners.addresses()}
+	args := []any{"addresses", l.passing.addresses()}
 	if p := l.inherited.parent; p != nil {
 		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", req.probation)
 	}
@@ -223,9 +226,12 @@ func (l *lifecycle) beginDrain(s State) {
 	l.serverMu.Unlock()
 	l.endLife()
 	replaced := s == StateDraining
-	listeners := l.listeners.finish()
+	all := l.passing.finish()
+	listeners, sockets := only[*listener](all), only[*PacketConn](all)
+	forget(only[*spare](all))
 	if replaced {
 		closeAll(listeners, l.next == nil)
+		go endReading(sockets, l.next)
 		l.bidFarewell()
 	}
 	drained := make(chan error, 1)
@@ -233,7 +239,7 @@ func (l *lifecycle) beginDrain(s State) {
 	go func() {
 		if !replaced {
 			boot.link.release()
-			sweep(listeners)
+			sweep(listeners, sockets)
 			closeAll(listeners, true)
 			l.bidFarewell()
 		}

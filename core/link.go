@@ -166,7 +166,7 @@ func (l *link) stand(generation int, s State, clean bool) {
 }
 
 // keep gives the supervisor duplicates of all listeners, in place of those that it has.
-func (l *link) keep(t *listenerTable) error {
+func (l *link) keep(t *passing) error {
 	if l == nil {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (l *link) keep(t *listenerTable) error {
 			_ = fd.Close(s)
 		}
 	}()
-	words := names(passed)
+	words := words(passed)
 	for from := 0; ; from += fd.MaxFiles {
 		to := min(from+fd.MaxFiles, len(words))
 		if err := l.say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
@@ -249,7 +249,7 @@ func (u *Upgrader) keepListeners() {
 	if st := u.State(); st < StateCurrent || st > StateProbation {
 		return
 	}
-	if err := boot.link.keep(&u.listeners); err != nil {
+	if err := boot.link.keep(&u.passing); err != nil {
 		u.log.Error("the supervisor was not given the listeners: after a crash they would be opened anew", "error", err)
 	}
 }

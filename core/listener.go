@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // listener is an open listener of this generation. It owns the listening socket
@@ -84,7 +85,7 @@ func (l *listener) accept() (net.Conn, error) {
 func (l *listener) Close() error {
 	unlink := true
 	if isClosed(l.bound) {
-		l.u.listeners.remove(l)
+		l.u.passing.remove(l)
 		l.u.keepListeners()
 		st := l.u.State()
 		unlink = st != StateProbation && st != StateDraining // else it is the next generation's
@@ -115,11 +116,11 @@ func (l *listener) close(unlink bool) error {
 func (l *listener) bind(u *Upgrader) bool {
 	l.u = u
 	close(l.bound)
-	if !u.listeners.add(l) {
+	if !u.passing.add(l) {
 		return false
 	}
 	if isClosed(l.closed) { // before anybody had it
-		u.listeners.remove(l)
+		u.passing.remove(l)
 	}
 	return true
 }
@@ -129,6 +130,21 @@ func (l *listener) bind(u *Upgrader) bool {
 func (l *listener) settle() {
 	l.accepting.Lock()
 	defer l.accepting.Unlock()
+}
+
+// duplicate, words and rank are for passing it on.
+
+func (l *listener) duplicate() int { return l.dup }
+
+func (l *listener) words() wire.Listener {
+	return wire.Listener{Network: l.network, Address: l.address, Foreign: l.foreign}
+}
+
+func (l *listener) rank() int {
+	if l.network == networkControl {
+		return rankControl
+	}
+	return rankListener
 }
 
 // SyscallConn gives access to the listening socket's options.
@@ -206,32 +222,53 @@ func open(ctx context.Context, network, address string) (net.Listener, error) {
 // openWith is open for a network and an address that are right.
 func openWith(ctx context.Context, lc net.ListenConfig, network, address string) (net.Listener, error) {
 	ln, err := lc.Listen(ctx, network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(address) {
+	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(network, address) {
 		ln, err = lc.Listen(ctx, network, address)
 	}
+	return ln, remedyFor(err, network)
+}
+
+// remedyFor says in the error what to do about it; nil stays nil.
+func remedyFor(err error, network string) error {
+	unix := network == "unix" || network == "unixgram"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%w; another program listens there: stop it or choose another address", err)
+		return fmt.Errorf("%w; another program listens there: stop it or choose another address", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%w; no interface of this machine has that address", err)
-	case errors.Is(err, fs.ErrPermission) && network == "unix":
-		return nil, fmt.Errorf("%w; the directory must be writable for this user", err)
+		return fmt.Errorf("%w; no interface of this machine has that address", err)
+	case errors.Is(err, fs.ErrPermission) && unix:
+		return fmt.Errorf("%w; the directory must be writable for this user", err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose a higher one", err)
-	case errors.Is(err, fs.ErrNotExist) && network == "unix":
-		return nil, fmt.Errorf("%w; the directory does not exist: create it", err)
+		return fmt.Errorf("%w; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose a higher one", err)
+	case errors.Is(err, fs.ErrNotExist) && unix:
+		return fmt.Errorf("%w; the directory does not exist: create it", err)
+	}
+	return err
+}
+
+// openFD makes a listener of descriptor s, which is closed.
+func openFD(s int) (net.Listener, error) {
+	if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || boot.start.Has(s) {
+		return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
+	}
+	if err := fd.CheckListener(s); err != nil {
+		return nil, fmt.Errorf("%w; pass a listening socket", err)
+	}
+	ln, err := fd.Listener(s)
+	if err == nil {
+		err = fd.Close(s)
 	}
 	return ln, err
 }
 
 // removeStale removes a unix socket that a crashed process left behind: one that
 // nobody listens on.
-func removeStale(path string) bool {
+func removeStale(network, path string) bool {
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode().Type() != fs.ModeSocket {
 		return false
 	}
-	c, err := net.DialTimeout("unix", path, time.Second)
+	c, err := net.DialTimeout(network, path, time.Second)
 	if err == nil {
 		_ = c.Close()
 		return false

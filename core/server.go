@@ -97,7 +97,7 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 	if _, ok := ln.(*listener); ok {
 		return ln, nil
 	}
-	if own := u.listeners.find(ln.Addr()); own != nil {
+	if own := u.passing.find(ln.Addr()); own != nil {
 		own.wrapped.Store(true)
 		return ln, nil
 	}

@@ -47,7 +47,7 @@ type successor struct {
 	path    string
 	ctl     net.Conn
 	own     *os.Process     // that said hello, if a wrapper was started; valid once it did
-	passed  []*listener     // that it got
+	passed  []passable      // that it got
 	spared  []int           // of them, those that it does not use; valid once it said ready
 	stderr  *capture        // nil: it has this process's
 	frames  chan frameEvent // what it says until it is ready
@@ -59,6 +59,7 @@ type successor struct {
 	stop    time.Duration   // how long a stop takes it; valid once it said ready
 	version string          // the program's; valid once it said ready
 	ready   atomic.Bool     // it said ready
+	reads   chan struct{}   // closed when it says that it reads what comes
 	served  bool            // it was current: what it wrote when it started explains nothing any more
 	began   time.Time
 	heir    int // its end of the link to the supervisor, until it is ready or given up; -1 for none
@@ -93,6 +94,7 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 		// protocol that is kept, and stops at the first frame too many.
 		frames:  make(chan frameEvent, 8),
 		talk:    newTalk(),
+		reads:   make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		exited:  make(chan struct{}),
 	}
@@ -146,11 +148,11 @@ func (n *successor) note(f wire.Frame) {
 	}
 }
 
-// claimed returns the listeners that the new process accepts from.
-func (n *successor) claimed() (claimed []*listener) {
-	for i, l := range n.passed {
+// claimed returns what the new process has use for.
+func (n *successor) claimed() (claimed []passable) {
+	for i, p := range n.passed {
 		if !slices.Contains(n.spared, i) {
-			claimed = append(claimed, l)
+			claimed = append(claimed, p)
 		}
 	}
 	return claimed

@@ -65,7 +65,7 @@ func (t *talk) heard(f wire.Frame) error {
 			go t.answer(f)
 		}
 		return nil
-	case wire.Reject, wire.Failed, wire.Settled, wire.Again, wire.Cut:
+	case wire.Reject, wire.Failed, wire.Settled, wire.Again, wire.Cut, wire.Serves:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

@@ -45,6 +45,7 @@ type trial struct {
 	asker   chan upgradeReply
 	result  Result
 	paused  []*listener
+	quiet   []*PacketConn // paused, too
 	mover   *mover        // nil if connections do not move
 	pidFile *pidfile.File // names this process again; nil without one
 
@@ -94,7 +95,7 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	}
 	l.next, l.trial, next.served = next, t, true
 	l.setState(StateProbation)
-	t.paused = next.claimed()
+	t.paused = only[*listener](next.claimed())
 	pauseAll(t.paused)
 	t.mover = l.prepareMove(next, l.cfg.share, false)
 	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
@@ -158,6 +159,8 @@ func (l *lifecycle) rejected(f wire.Frame) {
 // heard is a word of the new process.
 func (l *lifecycle) heard(f wire.Frame) {
 	switch {
+	case f.Type == wire.Serves:
+		l.relieved()
 	case f.Type == wire.Cut:
 		l.cutOlder(f)
 	case l.trial == nil:
@@ -170,6 +173,21 @@ func (l *lifecycle) heard(f wire.Frame) {
 		l.pending = true
 	case f.Type == wire.Pong && l.trial.due:
 		l.confirm()
+	}
+}
+
+// relieved: the new process reads datagrams, too.
+func (l *lifecycle) relieved() {
+	if l.next == nil || isClosed(l.next.reads) {
+		return
+	}
+	close(l.next.reads)
+	if l.trial == nil {
+		return
+	}
+	l.trial.quiet = only[*PacketConn](l.next.claimed())
+	for _, c := range l.trial.quiet {
+		c.pause()
 	}
 }
 
@@ -214,6 +232,9 @@ func (l *lifecycle) rollBack(why error) {
 	l.next = nil
 	l.setState(StateCurrent)
 	resumeAll(t.paused)
+	for _, c := range t.quiet {
+		c.resume()
+	}
 	l.manager.failed(l.generation, l.elders(), "the last upgrade was rolled back", why)
 	if t.mover != nil {
 		t.mover.retire()

@@ -97,7 +97,7 @@ func TestTrialUnderAttack(t *testing.T) {
 // acceptsAgain checks that the Upgrader's first listener accepts.
 func (u *Upgrader) acceptsAgain(t *testing.T) {
 	t.Helper()
-	l := u.listeners.all()[0]
+	l := only[*listener](u.passing.all())[0]
 	c, err := net.Dial("tcp", l.Addr().String())
 	must(t, err)
 	defer c.Close()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 // running is this process's Upgrader. Whoever makes one holds making.
@@ -39,8 +36,8 @@ type Upgrader struct {
 	inherited *inheritance
 	committed atomic.Bool // no old process depends on what was inherited any more
 
-	listeners listenerTable
-	conns     *connTable
+	passing passing // to the next generation
+	conns   *connTable
 
 	serverMu sync.Mutex
 	servers  []*server
@@ -180,19 +177,7 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // generation gets it under the same number s. The descriptor itself is closed; the
 // path of a unix socket is its owner's, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
-	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) {
-		if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || boot.start.Has(s) {
-			return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
-		}
-		if err := fd.CheckListener(s); err != nil {
-			return nil, fmt.Errorf("%w; pass a listening socket", err)
-		}
-		ln, err := fd.Listener(s)
-		if err == nil {
-			err = fd.Close(s)
-		}
-		return ln, err
-	})
+	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
 }
 
 func (u *Upgrader) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {

@@ -269,8 +269,8 @@ func TestListenEarly(t *testing.T) {
 	u := newTestLocked(t, realSystem, nil)
 	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
 	must(t, u.Ready())
-	if passed, dups, err := u.listeners.passOn(); err != nil || len(passed) != 1 || names(passed)[0].Address != "127.0.0.1:0" {
-		t.Errorf("the next generation would get %v, %v", names(passed), err)
+	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || words(passed)[0].Address != "127.0.0.1:0" {
+		t.Errorf("the next generation would get %v, %v", words(passed), err)
 	} else {
 		_ = fd.Close(dups[0])
 	}
@@ -282,7 +282,7 @@ func TestListenEarly(t *testing.T) {
 	}
 	late, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	if u.listeners.find(late.Addr()) == nil {
+	if u.passing.find(late.Addr()) == nil {
 		t.Error("a listener that was opened while there is an Upgrader is not its own")
 	}
 }

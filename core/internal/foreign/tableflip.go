@@ -100,6 +100,9 @@ func named(names [][]string) ([]Socket, error) {
 			return nil, fmt.Errorf("name %d is %q, and not a kind, a network and an address", i, name)
 		}
 		name = append(slices.Clone(name), "", "")
+		if kind == wire.KindFile { // which has a name alone
+			name[1], name[2] = "", name[1]
+		}
 		sockets = append(sockets, Socket{FD: namesPipe + 1 + i, Kind: kind, Network: name[1], Address: name[2]})
 	}
 	return sockets, nil

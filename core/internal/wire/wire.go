@@ -112,6 +112,10 @@ const (
 	// Heard answers Signal. What has no answer when the link ends, or was not taken, goes to the worker
 	// that is current then. Payload: HeardMsg.
 	Heard Type = 28
+
+	// Serves: the new process, which is current, accepts and reads datagrams. The old one has
+	// read those until now, so that the queue of a socket does not overflow. No payload.
+	Serves Type = 29
 )
 
 var names = [...]string{
@@ -144,6 +148,8 @@ var names = [...]string{
 	Released: "released",
 	Signal:   "signal",
 	Heard:    "heard",
+
+	Serves: "serves",
 }
 
 // String names the frame type as docs/protocol.md does.

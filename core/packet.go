@@ -1,0 +1,350 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// PacketConn is a datagram socket that goes from generation to generation: UDP, or unixgram. Make it with
+// Upgrader.ListenPacket. It is a net.PacketConn, and has the calls of net.UDPConn that servers use. Any number of
+// goroutines may use it.
+//
+// Every datagram is read by one process, and none is lost in between: both have the same socket, and the old one
+// reads until the new one does. Reads wait for Ready. While a new process is on probation the reads of the old one wait, and go on after a
+// rollback; when this process drains they return net.ErrClosed. Writes work until Close, so what was read can be
+// answered. The drain waits for Close, and cuts at its deadline: a program that has done with what it has read calls it.
+type PacketConn struct {
+	u    *Upgrader // valid once bound
+	conn net.PacketConn
+	udp  *net.UDPConn // conn, if it is one
+	say  wire.Listener
+	dup  int         // for the next generation; -1: it can't be passed on
+	path fs.FileInfo // of a unixgram socket's path when it was opened; nil without
+
+	inherited bool
+	turn      turn // not this process's while its successor is on probation
+
+	mu    sync.Mutex
+	until time.Time     // the program's read deadline
+	end   time.Time     // from when on reads return net.ErrClosed; zero: it is not known
+	moved chan struct{} // closed and replaced when one of these changes
+
+	closing sync.Once
+}
+
+var _ net.PacketConn = (*PacketConn)(nil)
+
+// ListenPacket returns the datagram socket for (network, address) that the old process handed
+// over, or opens a new one; network is "udp", "udp4", "udp6" or "unixgram". Port 0 keeps the port that
+// the first generation was given. The path of a unixgram socket stays while generations change and is removed after a stop;
+// one that a crashed process left behind is replaced.
+func (u *Upgrader) ListenPacket(ctx context.Context, network, address string) (*PacketConn, error) {
+	return u.listenPacket(network, address, func() (net.PacketConn, error) { return openPacket(ctx, network, address) })
+}
+
+// AddPacketConn is ListenPacket for a socket that the program has opened itself, with options of its own: the next
+// generation finds it by PacketConn, with the network and the address of its LocalAddr. It belongs to the PacketConn from here on.
+func (u *Upgrader) AddPacketConn(pc net.PacketConn) (*PacketConn, error) {
+	at := pc.LocalAddr()
+	return u.bindPacket(newPacketConn(pc, -1, at.Network(), at.String()))
+}
+
+// PacketConn returns the datagram socket for (network, address) that the old process handed over. It opens
+// none: the error is fs.ErrNotExist if there is none.
+func (u *Upgrader) PacketConn(network, address string) (*PacketConn, error) {
+	return u.listenPacket(network, address, func() (net.PacketConn, error) { return nil, errNotPassed })
+}
+
+func (u *Upgrader) listenPacket(network, address string, open func() (net.PacketConn, error)) (*PacketConn, error) {
+	if u.State() > StateProbation {
+		return nil, ErrStopped
+	}
+	u.inheritMu.Lock()
+	in := u.inherited.claim(wire.KindPacket, network, address)
+	u.inheritMu.Unlock()
+	if in == nil {
+		pc, err := open()
+		if err != nil {
+			return nil, listenError(network, address, err)
+		}
+		return u.bindPacket(newPacketConn(pc, -1, network, address))
+	}
+	c, err := newPacketConn(in.pc, in.s, network, address)
+	if err == nil {
+		c.inherited = true
+		if c.say.Foreign = in.Foreign; in.Foreign {
+			c.path = nil
+		}
+	}
+	return u.bindPacket(c, err)
+}
+
+// bindPacket gives the socket to u.
+func (u *Upgrader) bindPacket(c *PacketConn, err error) (*PacketConn, error) {
+	if err != nil {
+		return nil, err
+	}
+	c.u = u
+	if !u.conns.addSocket(c) || !u.passing.add(c) {
+		_ = c.Close()
+		return nil, ErrStopped
+	}
+	u.keepListeners()
+	u.log.Debug("listening", "network", c.say.Network, "address", c.LocalAddr().String(), "inherited", c.inherited)
+	return c, nil
+}
+
+// newPacketConn makes one of an open socket, and after an error closes that. dup is its duplicate, or -1 to make
+// one.
+func newPacketConn(pc net.PacketConn, dup int, network, address string) (*PacketConn, error) {
+	c := &PacketConn{
+		conn: pc, dup: dup, say: wire.Listener{Kind: wire.KindPacket, Network: network, Address: address},
+		moved: make(chan struct{}),
+	}
+	c.udp, _ = pc.(*net.UDPConn) // nil otherwise
+	if at, ok := pc.LocalAddr().(*net.UnixAddr); ok {
+		c.path, _ = os.Lstat(at.Name)
+	}
+	if dup >= 0 {
+		return c, nil
+	}
+	rc, err := c.SyscallConn()
+	if err == nil {
+		c.dup, err = fd.Dup(rc)
+	}
+	if errors.Is(err, fd.ErrUnsupported) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil
+	}
+	if err != nil {
+		_ = pc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// openPacket opens a datagram socket, and says in the error what to do about it.
+func openPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	switch {
+	case network == "unixgram" && address == "":
+		return nil, errors.New("a unixgram socket needs a path")
+	case network != "udp" && network != "udp4" && network != "udp6" && network != "unixgram":
+		return nil, errors.New("the network must be udp, udp4, udp6 or unixgram")
+	}
+	var lc net.ListenConfig
+	pc, err := lc.ListenPacket(ctx, network, address)
+	if errors.Is(err, syscall.EADDRINUSE) && network == "unixgram" && removeStale(network, address) {
+		pc, err = lc.ListenPacket(ctx, network, address)
+	}
+	return pc, remedyFor(err, network)
+}
+
+// duplicate, words and rank are for passing it on.
+
+func (c *PacketConn) duplicate() int       { return c.dup }
+func (c *PacketConn) words() wire.Listener { return c.say }
+func (c *PacketConn) rank() int            { return rankOther }
+
+// read runs a read of the socket when it is this process's turn.
+func (c *PacketConn) read(f func() error) error {
+	for {
+		if err := c.awaitTurn(); err != nil {
+			return err
+		}
+		err := f()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		c.mu.Lock()
+		ends, late := !c.end.IsZero(), passed(c.until)
+		c.mu.Unlock()
+		switch {
+		case ends:
+			return c.failed("read", net.ErrClosed)
+		case late:
+			return err
+		}
+		// Paused, or the deadline was moved.
+	}
+}
+
+// awaitTurn waits until this process may read.
+func (c *PacketConn) awaitTurn() error {
+	for {
+		c.mu.Lock()
+		ended, until, moved := passed(c.end), c.until, c.moved
+		c.mu.Unlock()
+		gate := (<-chan struct{})(c.u.accepting)
+		if isClosed(gate) {
+			gate = c.turn.comes()
+		}
+		switch {
+		case ended:
+			return c.failed("read", net.ErrClosed)
+		case isClosed(gate) && isClosed(c.u.accepting):
+			return nil
+		case passed(until):
+			return c.failed("read", os.ErrDeadlineExceeded)
+		}
+		var late <-chan time.Time
+		if !until.IsZero() {
+			late = time.After(time.Until(until))
+		}
+		select {
+		case <-gate:
+		case <-moved:
+		case <-late:
+		}
+	}
+}
+
+// passed reports whether a time that is set has come.
+func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+func (c *PacketConn) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.say.Network, Source: c.LocalAddr(), Err: err}
+}
+
+// ReadFrom reads one datagram, as net.PacketConn says.
+func (c *PacketConn) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
+	err = c.read(func() (err error) { n, addr, err = c.conn.ReadFrom(b); return err })
+	return n, addr, err
+}
+
+// ReadFromUDPAddrPort is net.UDPConn's: it allocates nothing. The error of a socket that is no UDP socket is
+// syscall.ENOTSUP.
+func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err error) {
+	if c.udp == nil {
+		return 0, addr, c.failed("read", syscall.ENOTSUP)
+	}
+	err = c.read(func() (err error) { n, addr, err = c.udp.ReadFromUDPAddrPort(b); return err })
+	return n, addr, err
+}
+
+// ReadMsgUDPAddrPort is net.UDPConn's.
+func (c *PacketConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
+	if c.udp == nil {
+		return 0, 0, 0, addr, c.failed("read", syscall.ENOTSUP)
+	}
+	err = c.read(func() (err error) { n, oobn, flags, addr, err = c.udp.ReadMsgUDPAddrPort(b, oob); return err })
+	return n, oobn, flags, addr, err
+}
+
+// WriteTo writes one datagram, as net.PacketConn says.
+func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) { return c.conn.WriteTo(b, addr) }
+
+// WriteToUDPAddrPort is net.UDPConn's.
+func (c *PacketConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
+	if c.udp == nil {
+		return 0, c.failed("write", syscall.ENOTSUP)
+	}
+	return c.udp.WriteToUDPAddrPort(b, addr)
+}
+
+// WriteMsgUDPAddrPort is net.UDPConn's.
+func (c *PacketConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
+	if c.udp == nil {
+		return 0, 0, c.failed("write", syscall.ENOTSUP)
+	}
+	return c.udp.WriteMsgUDPAddrPort(b, oob, addr)
+}
+
+// LocalAddr returns the address that the socket is bound to.
+func (c *PacketConn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// SetDeadline sets the read and the write deadline.
+func (c *PacketConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets when reads end with os.ErrDeadlineExceeded, also those that wait for this process's turn. The
+// zero time is never.
+func (c *PacketConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = t
+	c.stirLocked()
+	if !c.end.IsZero() || !isClosed(c.turn.comes()) {
+		return nil // resume sets it
+	}
+	return c.conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets when writes end with os.ErrDeadlineExceeded.
+func (c *PacketConn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// SyscallConn gives access to the socket's options. A read of its own by RawConn ends with os.ErrDeadlineExceeded when it is not this
+// process's turn any more.
+func (c *PacketConn) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, syscall.ENOTSUP
+}
+
+// Close closes the socket in this process. Before a drain that is for good: the next generation does not get it.
+func (c *PacketConn) Close() error {
+	st := c.u.State()
+	c.u.passing.remove(c)
+	c.u.keepListeners()
+	return c.close(st != StateProbation && st != StateDraining) // else the path is the next generation's
+}
+
+func (c *PacketConn) close(unlink bool) error {
+	err := c.failed("close", net.ErrClosed)
+	c.closing.Do(func() {
+		c.endAt(longAgo)
+		if unlink && c.path != nil && (!c.inherited || c.u.committed.Load()) {
+			removePath(c.LocalAddr().String(), c.path)
+		}
+		if c.dup >= 0 {
+			_ = fd.Close(c.dup)
+		}
+		err = c.conn.Close()
+		c.u.conns.removeSocket(c)
+	})
+	return err
+}
+
+// pause has the reads wait until resume.
+func (c *PacketConn) pause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn.pass()
+	_ = c.conn.SetReadDeadline(longAgo)
+}
+
+// resume undoes pause.
+func (c *PacketConn) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.IsZero() {
+		_ = c.conn.SetReadDeadline(c.until)
+	}
+	c.turn.take()
+	c.stirLocked()
+}
+
+// endAt has the reads end for good at a time; what is there to be read is read until then.
+func (c *PacketConn) endAt(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = t
+	_ = c.conn.SetReadDeadline(t)
+	c.turn.take()
+	c.stirLocked()
+}
+
+func (c *PacketConn) stirLocked() {
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
