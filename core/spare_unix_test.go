@@ -1,0 +1,183 @@
+//go:build unix
+
+package core
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func init() { programs["keeper"] = playKeeper }
+
+// playKeeper passes on a listener with options of its own, a connection and a file: the first generation opens
+// them, and all write into them.
+func playKeeper() {
+	var conn net.Conn
+	var file *os.File
+	err := Run(func(u *Upgrader) error {
+		var err error
+		if file, err = u.File("log"); errors.Is(err, fs.ErrNotExist) {
+			if file, err = os.OpenFile("log", os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+				err = u.AddFile("log", file)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if conn, err = u.Conn("up"); errors.Is(err, fs.ErrNotExist) {
+			if conn, err = net.Dial("tcp", os.Getenv("UPSTREAM")); err == nil {
+				err = u.AddConn("up", conn)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		network, address := "tcp", os.Getenv("OWN")
+		ln, err := u.Listener(network, address)
+		if errors.Is(err, fs.ErrNotExist) {
+			lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+				return rc.Control(func(s uintptr) { _ = syscall.SetsockoptInt(int(s), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 100_000) })
+			}}
+			if ln, err = lc.Listen(context.Background(), network, address); err == nil {
+				ln, err = u.AddListener(ln)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := u.Attach(&http.Server{Handler: appHandler(u)}, ln); err != nil {
+			return err
+		}
+		if mode() == "drop" {
+			u.DropConn("up")
+			u.DropFile("log")
+		}
+		go func() {
+			fmt.Fprintf(conn, "generation %d\n", Generation())
+			fmt.Fprintf(file, "generation %d\n", Generation())
+			if u.Ready() == nil {
+				emit(event{Event: "ready", Gen: Generation(), Addrs: []string{ln.Addr().String()}})
+			}
+		}()
+		return nil
+	}, WithProbation(0), WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	end := event{Event: "end", Gen: Generation()}
+	if err != nil {
+		end.Err = err.Error()
+	}
+	emit(end)
+}
+
+// freePort returns an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ln.Close()
+	return ln.Addr().String()
+}
+
+// TestPassedOn: a listener of the program's own, a connection and a file go on by name, in both
+// modes, and what was dropped does not.
+func TestPassedOn(t *testing.T) {
+	t.Parallel()
+	for _, m := range []Mode{ModeSelf, ModeSupervised} {
+		t.Run(m.String(), func(t *testing.T) {
+			t.Parallel()
+			up, err := net.Listen("tcp", "127.0.0.1:0")
+			must(t, err)
+			defer up.Close()
+			a := prepare(t)
+			own := freePort(t)
+			a.env = []string{"UPSTREAM=" + up.Addr().String(), "OWN=" + own, EnvMode + "=" + m.String()}
+			install(t, filepath.Join(a.dir, "app"))
+			a.start("keeper", "./app")
+			if m == ModeSupervised {
+				a.strays = append(a.strays, a.cmd.Process.Pid)
+			}
+			c, err := up.Accept()
+			must(t, err)
+			defer c.Close()
+			lines := bufio.NewScanner(c)
+			expect := func(generation int) {
+				t.Helper()
+				if want := fmt.Sprint("generation ", generation); !lines.Scan() || lines.Text() != want {
+					t.Fatalf("%q %v, want %q", lines.Text(), lines.Err(), want)
+				}
+			}
+			last := a.expect("ready", 0)
+			expect(0)
+			for i := range 3 {
+				if i == 2 && m == ModeSupervised { // a crash: the supervisor has all of it
+					a.signal(last.PID, syscall.SIGKILL)
+				} else {
+					a.signal(last.PID, syscall.SIGUSR2)
+				}
+				last = a.expect("ready", i+1)
+				expect(i + 1)
+			}
+			a.setMode("drop")
+			a.signal(last.PID, syscall.SIGUSR2)
+			last = a.expect("ready", 4)
+			expect(4)
+			a.setMode("")
+			a.signal(last.PID, syscall.SIGUSR2)
+			last = a.expect("ready", 5)
+			if last.Addrs[0] != own {
+				t.Errorf("listens on %v, want %s", last.Addrs, own)
+			}
+			again, err := up.Accept() // it had none, and has opened a new one
+			must(t, err)
+			defer again.Close()
+			if lines.Scan() {
+				t.Errorf("the connection that was dropped says %q", lines.Text())
+			}
+			b, err := os.ReadFile(filepath.Join(a.dir, "log"))
+			must(t, err)
+			if got := strings.Count(string(b), "generation"); got < 5 {
+				t.Errorf("the file has %q", b)
+			}
+			a.signal(last.PID, syscall.SIGTERM)
+			a.expectGone()
+		})
+	}
+}
+
+// TestPassedOnBadInput: errors say what is wrong.
+func TestPassedOnBadInput(t *testing.T) {
+	u := newTest(t)
+	c, _ := net.Pipe()
+	for want, do := range map[string]func() error{
+		"needs a name":               func() error { return u.AddFile("", os.Stdout) },
+		"shows no descriptor":        func() error { return u.AddConn("x", c) },
+		"the listener that it wraps": func() error { _, err := u.AddListener(struct{ net.Listener }{}); return err },
+		`connection "x": the old`:    func() error { _, err := u.Conn("x"); return err },
+		`file "x": the old`:          func() error { _, err := u.File("x"); return err },
+		"listen tcp 127.0.0.1:1: ":   func() error { _, err := u.Listener("tcp", "127.0.0.1:1"); return err },
+	} {
+		if err := do(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	must(t, u.AddFile("out", os.Stdout))
+	must(t, u.AddFile("out", os.Stdout)) // in its place
+	if n := len(u.passing.all()); n != 1 {
+		t.Errorf("%d are passed on", n)
+	}
+	u.DropFile("out")
+	u.DropFile("out")
+	if n := len(u.passing.all()); n != 0 {
+		t.Errorf("%d are passed on", n)
+	}
+}
