@@ -323,7 +323,7 @@ func TestControlIsNotTheProgram(t *testing.T) {
 	}
 	raw, err := c.Ledger(t.Context())
 	must(t, err)
-	if !strings.Contains(string(raw), `"Accepted":0,"Served":0`) || !strings.Contains(string(raw), `"Open":{"Requests":0,"Connections":0,"Hijacked":0}`) {
+	if !strings.Contains(string(raw), `"Accepted":0,"Served":0`) || !strings.Contains(string(raw), `"Open":{"Requests":0,"Connections":0,"Hijacked":0,"Sockets":0}`) {
 		t.Errorf("ledger %s", raw)
 	}
 	if strings.Contains(a.log(), "addresses=\"["+first.Addrs[0]+" ") {

@@ -167,7 +167,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	}
 	l.keepListeners()
 	close(l.accepting)
-	if p := l.inherited.parent; p != nil && !p.plain() {
+	if p := l.inherited.parent; p != nil && !p.plain() && len(only[*PacketConn](l.passing.all())) > 0 {
 		_ = p.say(wire.Serves, nil) // its end is noticed
 	}
 	if req.pidFile != nil {
