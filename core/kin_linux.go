@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,17 +27,58 @@ func descendants(pid int) (all []*os.Process) {
 	return all
 }
 
-// parentOf is the process that has started pid: the fourth field of proc_pid_stat(5), two
-// behind the name, which may have anything in it.
-func parentOf(pid int) (parent int, known bool) {
+// The fields of proc_pid_stat(5) behind the name, which may have anything in it.
+const (
+	statState   = 0
+	statParent  = 1
+	statStarted = 19 // in clock ticks since boot
+)
+
+// stat returns those fields; nil for a process that is no more.
+func stat(pid int) []string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, false
+		return nil
 	}
-	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(fields) < 2 {
-		return 0, false
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) <= statStarted {
+		return nil
 	}
-	parent, err = strconv.Atoi(fields[1])
-	return parent, err == nil
+	return fields
+}
+
+// parentOf is the process that has started pid.
+func parentOf(pid int) (parent int, known bool) {
+	if st := stat(pid); st != nil {
+		parent, err := strconv.Atoi(st[statParent])
+		return parent, err == nil
+	}
+	return 0, false
+}
+
+// hasYoungerSibling reports whether the parent has started another process after this one,
+// which is still there. Two that began in the same tick are told apart by their numbers.
+func hasYoungerSibling() bool {
+	own := os.Getpid()
+	began := func(pid int) int64 {
+		if st := stat(pid); st != nil && st[statState] != "Z" && st[statState] != "X" {
+			n, _ := strconv.ParseInt(st[statStarted], 10, 64)
+			return n
+		}
+		return -1
+	}
+	lists, _ := filepath.Glob("/proc/" + strconv.Itoa(os.Getppid()) + "/task/*/children")
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		for _, field := range strings.Fields(string(b)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil || pid == own {
+				continue
+			}
+			if mine, other := began(own), began(pid); other > mine || other == mine && pid > own {
+				return true
+			}
+		}
+	}
+	return false
 }

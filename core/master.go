@@ -86,6 +86,12 @@ func (u *Upgrader) watchMaster(m *foreign.Master) {
 	}
 }
 
+// superseded reports whether a stop signal means that the master has started the next worker: then it is
+// no end of the service, and clients that keep a connection have time to hear of it.
+func superseded(m *foreign.Master) bool {
+	return m != nil && m.Retire == nil && hasYoungerSibling()
+}
+
 // retire makes room for the next worker of a foreign master. It is a stop that has a successor.
 func (l *lifecycle) retire(m *foreign.Master) {
 	switch st := l.State(); {

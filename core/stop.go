@@ -37,6 +37,10 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	}
 	l.stopping = true
 	l.log.Info("signal: stop", "signal", sig.String(), "state", l.State().String())
+	if superseded(boot.master()) {
+		l.retire(boot.master())
+		return
+	}
 	l.stopNow(stopRequest{})
 }
 
