@@ -4,11 +4,9 @@ package core
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,27 +14,7 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// plainProgram builds testdata/plain once.
-var plainProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gxplain")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "plain")
-	source, err := filepath.Abs("testdata/plain/main.go")
-	if err != nil {
-		return "", err
-	}
-	// In no module, and so not of this one: it knows nothing of gracex.
-	cmd := exec.Command("go", "build", "-o", path, source)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
-	}
-	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
-	return path, nil
-})
+var plainProgram = built("plain")
 
 // deployPlain replaces the app's program file by the plain program.
 func deployPlain(t *testing.T, a *app) {

@@ -1,0 +1,278 @@
+//go:build unix
+
+package core
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// built builds a program of testdata once, which is in no module, and so not of this one: it knows nothing of
+// gracex.
+func built(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := os.MkdirTemp("", "gx"+name)
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(dir, name)
+		sources, err := filepath.Glob(filepath.Join("testdata", name, "*.go"))
+		if err != nil {
+			return "", err
+		}
+		for i, s := range sources {
+			if sources[i], err = filepath.Abs(s); err != nil {
+				return "", err
+			}
+		}
+		cmd := exec.Command("go", append([]string{"build", "-o", path}, sources...)...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
+		}
+		atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+		return path, nil
+	})
+}
+
+var predecessorProgram = built("predecessor")
+
+// startPredecessor starts a program that speaks the protocol, on addresses of its own. It
+// returns the process that serves, and the addresses.
+func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (a *app, serves event, addrs []string) {
+	t.Helper()
+	path, err := predecessorProgram()
+	must(t, err)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	a = prepare(t)
+	must(t, os.WriteFile(filepath.Join(a.dir, "app"), b, 0o755))
+	a.env = append(env, "PREDECESSOR="+protocol)
+	var args []string
+	for range listeners {
+		addrs = append(addrs, freePort(t))
+		args = append(args, "-listen", "tcp,"+addrs[len(addrs)-1])
+	}
+	a.start("app", "./app", args...)
+	a.strays = append(a.strays, a.cmd.Process.Pid)
+	serves = a.expect("predecessor", 0)
+	a.strays = append(a.strays, serves.PID)
+	return a, serves, addrs
+}
+
+// blame tells what a predecessor cuts of its own from what is lost. The first clients keep their connections.
+type blame struct {
+	keep        int
+	predecessor string // its process number
+
+	mu     sync.Mutex
+	last   map[int]string // by whom a client was answered last
+	its    int            // connections that the predecessor had served and has cut
+	others []error        // everything else
+}
+
+func (b *blame) observe(s load.Sample) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case s.Err == nil:
+		b.last[s.Client] = s.Server.PID
+	case s.Client < b.keep && s.Reused && b.last[s.Client] == b.predecessor:
+		b.its++
+	default:
+		b.others = append(b.others, s.Err)
+	}
+}
+
+// loads runs keep-alive and fresh load on all addresses.
+func loads(addrs []string, predecessor int) (runs []*load.Run, blames []*blame) {
+	for _, addr := range addrs {
+		b := &blame{keep: 6, predecessor: itoa(predecessor), last: make(map[int]string)}
+		blames = append(blames, b)
+		runs = append(runs, load.Start(load.Config{Addr: addr, Clients: b.keep, Fresh: 4, Observe: b.observe}))
+	}
+	return runs, blames
+}
+
+// judge stops the load: what the predecessor has cut of its own keep-alive connections is shown, anything
+// else is a failure.
+func judge(t *testing.T, runs []*load.Run, blames []*blame) {
+	t.Helper()
+	for i, run := range runs {
+		res := run.Stop()
+		t.Logf("%d requests; cut by the predecessor of its own keep-alive connections: %d; lost: %d", res.Requests, blames[i].its, len(blames[i].others))
+		if len(blames[i].others) > 0 {
+			t.Errorf("%v", errors.Join(blames[i].others[:min(len(blames[i].others), 5)]...))
+		}
+		if res.Requests == 0 {
+			t.Error("there was no load")
+		}
+	}
+}
+
+// TestParents: a program on gracex replaces one that speaks another protocol, by that one's
+// signal: it takes over all listeners, whatever their order, the old one goes, and from then on upgrades are gracex's own and lose
+// nothing.
+func TestParents(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		protocol  string
+		sig       syscall.Signal
+		listeners int
+	}{
+		"upgrade":       {"upgrade", syscall.SIGHUP, 1},
+		"endless":       {"endless", syscall.SIGHUP, 1},
+		"endless, two":  {"endless", syscall.SIGHUP, 2},
+		"grace":         {"grace", syscall.SIGUSR2, 2},
+		"gracehttp":     {"gracehttp", syscall.SIGUSR2, 1},
+		"tableflip":     {"tableflip", syscall.SIGHUP, 1},
+		"tableflip,two": {"tableflip", syscall.SIGHUP, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, old, addrs := startPredecessor(t, c.protocol, c.listeners)
+			// The program asks for its listeners in another order.
+			must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte(reversed(addrs)), 0o600))
+			runs, blames := loads(addrs, old.PID)
+			for _, run := range runs {
+				awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
+			}
+			deploy(t, a, func(path string) { install(t, path) })
+			a.signal(old.PID, c.sig)
+			first := a.expect("ready", 0)
+			slices.Reverse(first.Addrs)
+			if first.Gen != 1 || !slices.Equal(first.Addrs, addrs) || strings.Contains(fmt.Sprint(first.Args), "upgrade") {
+				t.Errorf("generation %d on %v with %q, want %v", first.Gen, first.Addrs, first.Args, addrs)
+			}
+			a.expect("left", 0)
+			a.expectLog("the old process is gone", 1)
+			for _, run := range runs {
+				awaitServed(t, run, load.Server{PID: itoa(first.PID), Generation: "1"})
+			}
+			judge(t, runs, blames)
+			if out, err := get(addrs[0], "/child"); err != nil || strings.Contains(out, "ENDLESS") || strings.Contains(out, "LISTEN_") || strings.Contains(out, "GRACEFUL=") || strings.Contains(out, "TABLEFLIP") {
+				t.Errorf("a child finds the variables: %s %v", out, err)
+			}
+
+			runs, blames = loads(addrs, 0)
+			last := first
+			for i := range 3 {
+				a.signal(last.PID, syscall.SIGUSR2)
+				if last = a.expect("ready", i+1); last.Gen != i+2 {
+					t.Errorf("generation %d after %d upgrades", last.Gen, i+1)
+				}
+				for _, run := range runs {
+					awaitServed(t, run, load.Server{PID: itoa(last.PID), Generation: itoa(last.Gen)})
+				}
+			}
+			judge(t, runs, blames)
+			a.signal(last.PID, syscall.SIGTERM)
+			a.expectGone()
+		})
+	}
+}
+
+// reversed is the file "listen" of the app, with the addresses in the opposite order.
+func reversed(addrs []string) string {
+	var out []string
+	for _, addr := range slices.Backward(addrs) {
+		out = append(out, "tcp,"+addr)
+	}
+	return strings.Join(out, "\n")
+}
+
+// TestMasters: a program on gracex is the next worker of a master that starts the versions
+// itself. Each reload loses nothing; the worker starts no version of its own.
+func TestMasters(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		protocol string
+		sig      syscall.Signal
+		env      []string
+		remedy   string
+	}{
+		"graceful":    {"graceful", syscall.SIGHUP, nil, "graceful's master (pid %d) starts the new versions: kill -HUP %[1]d"},
+		"overseer":    {"overseer", syscall.SIGUSR2, nil, "overseer's master (pid %d) starts the new versions: kill -USR2 %[1]d"},
+		"starter":     {"starter", syscall.SIGHUP, nil, "start_server (pid %d) starts the new versions: kill -HUP %[1]d"},
+		"einhorn":     {"einhorn", syscall.SIGHUP, nil, "einhorn (pid %d) starts the new versions: einhornsh -e upgrade"},
+		"einhorn, -g": {"einhorn", syscall.SIGHUP, []string{"EINHORN_G=1"}, "einhorn (pid %d)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, old, addrs := startPredecessor(t, c.protocol, 2, c.env...)
+			must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte(reversed(addrs)), 0o600))
+			master := a.cmd.Process.Pid
+			predecessor := old.PID
+			for i := range 4 {
+				runs, blames := loads(addrs, predecessor)
+				for _, run := range runs {
+					awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
+				}
+				if i == 0 {
+					deploy(t, a, func(path string) { install(t, path) })
+				}
+				a.signal(master, c.sig)
+				next := a.expect("ready", i)
+				for _, run := range runs {
+					awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "0"})
+				}
+				if i == 0 {
+					a.expect("left", 0)
+				} else {
+					if end := a.expect("end", i-1); end.PID != old.PID || end.Err != "" {
+						t.Errorf("process %d ended with %q", end.PID, end.Err)
+					}
+				}
+				judge(t, runs, blames)
+				old, predecessor = next, 0
+			}
+			if err, want := a.upgrade(addrs[0]), fmt.Sprintf(c.remedy, master); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("an upgrade of its own: %v, want %q", err, want)
+			}
+			if out, err := get(addrs[0], "/child"); err != nil || strings.Contains(out, "OVERSEER_") || strings.Contains(out, "SERVER_STARTER") || strings.Contains(out, "GRACEFUL_") || strings.Contains(out, "EINHORN_FD") {
+				t.Errorf("a child finds the variables: %s %v", out, err)
+			}
+			a.signal(master, syscall.SIGTERM)
+			if end := a.expect("end", 3); end.Err != "" {
+				t.Errorf("the stop ended with %s", end.Err)
+			}
+			a.expectGone()
+			for _, ev := range a.all() {
+				if ev.Event == "respawned" {
+					t.Error("the master has replaced a worker that it knew")
+				}
+			}
+		})
+	}
+}
+
+// TestMasterDies: where a worker ends with its master, it stops gracefully.
+func TestMasterDies(t *testing.T) {
+	t.Parallel()
+	for protocol, sig := range map[string]syscall.Signal{"graceful": syscall.SIGHUP, "overseer": syscall.SIGUSR2} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			a, _, _ := startPredecessor(t, protocol, 1)
+			deploy(t, a, func(path string) { install(t, path) })
+			a.signal(a.cmd.Process.Pid, sig)
+			a.expect("ready", 0)
+			a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+			if end := a.expect("end", 0); end.Err != "" {
+				t.Errorf("it ended with %s", end.Err)
+			}
+			a.expectLog("the master is gone", 1)
+			a.expectGone()
+		})
+	}
+}
