@@ -57,16 +57,19 @@ type app struct {
 func install(t testing.TB, path string) {
 	t.Helper()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if os.Link(self, path) == nil {
+	must(t, err)
+	place(t, self, path)
+}
+
+// place puts a program at path: by a link, because a file that was just written can't be executed while
+// another test forks (golang/go#22315).
+func place(t testing.TB, program, path string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	if os.Link(program, path) == nil {
 		return
 	}
-	b, err := os.ReadFile(self)
+	b, err := os.ReadFile(program)
 	if err == nil {
 		err = os.WriteFile(path, b, 0o755)
 	}

@@ -21,9 +21,7 @@ func deployPlain(t *testing.T, a *app) {
 	t.Helper()
 	path, err := plainProgram()
 	must(t, err)
-	b, err := os.ReadFile(path)
-	must(t, err)
-	deploy(t, a, func(path string) { must(t, os.WriteFile(path, b, 0o755)) })
+	deploy(t, a, func(next string) { place(t, path, next) })
 }
 
 // deploy replaces the app's program file by rename.

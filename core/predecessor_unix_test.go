@@ -54,10 +54,8 @@ func startPredecessor(t *testing.T, protocol string, listeners int, env ...strin
 	t.Helper()
 	path, err := predecessorProgram()
 	must(t, err)
-	b, err := os.ReadFile(path)
-	must(t, err)
 	a = prepare(t)
-	must(t, os.WriteFile(filepath.Join(a.dir, "app"), b, 0o755))
+	place(t, path, filepath.Join(a.dir, "app"))
 	a.env = append(env, "PREDECESSOR="+protocol)
 	var args []string
 	for range listeners {
