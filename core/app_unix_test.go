@@ -144,6 +144,19 @@ func playApp() {
 			return nil
 		}),
 	}
+	if os.Getenv("APP_HOOKS") != "" {
+		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
+			opts = append(opts, OnSignal(sig, func() {
+				emit(event{Event: "before", Err: sig.String(), Env: CurrentState().String()})
+				if mode() == "panicking" {
+					panic("a bug in a hook")
+				}
+				for mode() == "slow" {
+					time.Sleep(time.Millisecond)
+				}
+			}, func() { emit(event{Event: "after", Err: sig.String(), Env: CurrentState().String()}) }))
+		}
+	}
 	if *ctl != "auto" {
 		opts = append(opts, WithControlSocket(*ctl))
 	}
@@ -266,7 +279,7 @@ func misbehave(mode string) {
 		misbehaveOnStderr(mode)
 	case "deaf": // hangs, and SIGTERM does not end it
 		sigs := Signals{Upgrade: []os.Signal{syscall.SIGTERM}}
-		_, _ = sigs.notify()
+		_, _ = sigs.notify(nil)
 		select {}
 	case "close-control":
 		_ = syscall.Close(boot.control)

@@ -47,14 +47,17 @@ type lifecycle struct {
 	cutBefore int             // generations before this one were asked to end
 	recalls   int             // new processes that were given up and have not ended yet
 
-	preStop  <-chan time.Time // the end of the pre-stop delay; nil without one
-	stopping bool             // a stop signal was seen: the next one is impatient
-	heldStop bool             // see holdStop
-	doubt    <-chan time.Time // the end of the wait for a SIGTERM; nil without one
-	cause    error            // why the process stops; nil for a clean stop
-	drained  chan error       // the drain's result; nil before it begins
-	drainErr error
-	ended    bool // the drain has ended
+	preStop   <-chan time.Time // the end of the pre-stop delay; nil without one
+	stopping  bool             // a stop signal was seen: the next one is impatient
+	heldStop  bool             // see holdStop
+	doubt     <-chan time.Time // the end of the wait for a SIGTERM; nil without one
+	stopHeld  bool             // the hooks of a stop signal run, or have
+	hurry     chan struct{}    // closed to wait for them no longer; nil if there are none
+	hooksLeft int              // signals whose hooks have not all run
+	cause     error            // why the process stops; nil for a clean stop
+	drained   chan error       // the drain's result; nil before it begins
+	drainErr  error
+	ended     bool // the drain has ended
 
 	manager *notifier
 }
@@ -64,7 +67,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := &lifecycle{Upgrader: u, manager: newNotifier(boot, u.log)}
 	defer l.manager.end()
 	defer stopSignals()
-	for !l.ended || l.attempt != nil || l.recalls > 0 {
+	for !l.ended || l.attempt != nil || l.recalls > 0 || l.hooksLeft > 0 {
 		var attempted chan attemptResult
 		if l.attempt != nil {
 			attempted = l.attempt.result
@@ -84,6 +87,11 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			req.reply <- l.reject(req.err)
 		case sig := <-signals:
 			l.signal(sig)
+		case a := <-u.acts:
+			l.act(a.sig)
+			close(a.done)
+		case <-u.hooksRan:
+			l.hooksLeft--
 		case msg := <-boot.link.asked():
 			l.asked(msg)
 		case res := <-attempted:
@@ -192,11 +200,18 @@ func (l *lifecycle) advance(req advanceRequest) error {
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
-	s := l.cfg.signals
-	switch {
-	case sig == syscall.SIGTERM && l.attempt != nil && l.attempt.mayBePlain():
+	if sig == syscall.SIGTERM && l.attempt != nil && l.attempt.mayBePlain() {
 		// A program that speaks only the plain protocol says "ready" this way.
 		l.attempt.noteTerm()
+		return
+	}
+	l.around(sig)
+}
+
+// act does what a signal means.
+func (l *lifecycle) act(sig os.Signal) {
+	s := l.cfg.signals
+	switch {
 	case boot.master() != nil && sig == boot.master().Retire:
 		l.log.Info("signal: make room", "signal", sig.String())
 		l.retire(boot.master())
@@ -256,7 +271,7 @@ func (u *Upgrader) bidFarewell() {
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
 	if l.next != nil {
-		l.cfg.signals.swallow()
+		l.cfg.signals.swallow(l.cfg.hookedSignals())
 		l.next.talk.mute()
 		l.next.drained()
 		l.next.stderr.end()

@@ -133,11 +133,8 @@ func (l *lifecycle) asked(msg wire.SignalMsg) {
 	switch {
 	case !upgrade && !stop && !reopen:
 		heard.Unknown = true
-	case !heard.Taken:
-	case stop:
-		l.stopSignal(sig) // and never a plain program's "ready"
-	default:
-		l.signal(sig)
+	case heard.Taken:
+		l.around(sig) // and never a plain program's "ready"
 	}
 	_ = boot.link.say(wire.Heard, heard, nil)
 }

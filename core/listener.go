@@ -78,6 +78,9 @@ func (l *listener) accept() (net.Conn, error) {
 	if l.network == networkControl {
 		return c, nil // none of the program's
 	}
+	if tc, ok := c.(*net.TCPConn); ok && l.u.cfg.keepAlive != nil {
+		_ = tc.SetKeepAliveConfig(*l.u.cfg.keepAlive) // of a connection that is gone already
+	}
 	return l.u.conns.track(c, l, connRaw), nil
 }
 

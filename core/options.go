@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 )
@@ -48,6 +49,9 @@ type config struct {
 	log          *slog.Logger
 	signals      Signals
 	superviseErr error
+	onSignal     []signalHook
+	signalErr    error
+	keepAlive    *net.KeepAliveConfig // nil: Go's own
 }
 
 // stopTime is how long a stop takes at the most.
@@ -194,6 +198,13 @@ func WithMaxDraining(n int) Option {
 // with the connection (NTLM, a limit for each connection).
 func WithConnectionHandoff(on bool) Option {
 	return func(c *config) { c.handoff = on }
+}
+
+// WithKeepAlive sets the keep-alive probes of TCP connections that are accepted. It is for every generation: a listener that
+// was inherited does not know of the net.ListenConfig that it was first opened with. Connections that move keep what they have. Left
+// out: what the listener says, which is Go's default but for one that the program has opened itself.
+func WithKeepAlive(k net.KeepAliveConfig) Option {
+	return func(c *config) { c.keepAlive = &k }
 }
 
 // WithPIDFile names a file that always holds the process number of the current

@@ -9,11 +9,11 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 )
 
-// all returns every signal once. A SIGHUP that the process was started to
+// all returns every signal once, and more. A SIGHUP that the process was started to
 // ignore (nohup) stays ignored.
-func (s Signals) all() []os.Signal {
+func (s Signals) all(more ...os.Signal) []os.Signal {
 	var out []os.Signal
-	for _, sig := range slices.Concat(s.Upgrade, s.Stop, s.Reopen) {
+	for _, sig := range slices.Concat(s.Upgrade, s.Stop, s.Reopen, more) {
 		if sig == syscall.SIGHUP && signal.Ignored(sig) {
 			continue
 		}
@@ -36,8 +36,9 @@ func (s Signals) under(m *foreign.Master) Signals {
 // notify delivers the signals to a channel until stop is called. The channel
 // has room for more signals than an operator sends in one go; what the lifecycle
 // does with them does not depend on how many there are.
-func (s Signals) notify() (ch chan os.Signal, stop func()) {
-	all := s.all()
+// So do more, which have hooks.
+func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
+	all := s.all(more...)
 	if len(all) == 0 {
 		return nil, func() {}
 	}
@@ -48,9 +49,10 @@ func (s Signals) notify() (ch chan os.Signal, stop func()) {
 
 // swallow has an upgrade or reopen signal that comes late do nothing, in a process that has
 // handed over and is about to end: the system's own answer would be to kill it.
-func (s Signals) swallow() {
+func (s Signals) swallow(more []os.Signal) {
+	more = slices.DeleteFunc(more, func(sig os.Signal) bool { return slices.Contains(s.Stop, sig) })
 	s.Stop = nil
-	if all := s.all(); len(all) > 0 {
+	if all := s.all(more...); len(all) > 0 {
 		signal.Notify(make(chan os.Signal, 1), all...)
 	}
 }

@@ -12,3 +12,6 @@ import (
 func DefaultSignals() Signals {
 	return Signals{Stop: []os.Signal{os.Interrupt, syscall.SIGTERM}}
 }
+
+// uncatchable reports whether no program can handle the signal.
+func uncatchable(sig os.Signal) bool { return sig == os.Kill }

@@ -16,3 +16,6 @@ func DefaultSignals() Signals {
 		Reopen:  []os.Signal{syscall.SIGUSR1},
 	}
 }
+
+// uncatchable reports whether no program can handle the signal.
+func uncatchable(sig os.Signal) bool { return sig == syscall.SIGKILL || sig == syscall.SIGSTOP }

@@ -69,6 +69,9 @@ type Upgrader struct {
 	explained chan struct{}   // why an upgrade was rolled back is in the log
 	sentBack  chan *successor // a new process that was current, and has ended
 	verdicts  chan verdict
+	hookRuns  chan hookRun  // signals whose hooks are to run
+	acts      chan act      // ... and what is to be done between them
+	hooksRan  chan struct{} // ... and that they have
 	aging     chan struct{} // a nudge when the count of older generations changes; room for one
 	cut       chan struct{} // closed to end the drain now
 	cutOnce   sync.Once
@@ -106,7 +109,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
-	if err := cmp.Or(boot.modeErr, cfg.superviseErr); err != nil {
+	if err := cmp.Or(boot.modeErr, cfg.superviseErr, cfg.signalErr); err != nil {
 		return nil, err
 	}
 	h, waiting, err := early.take()
@@ -130,6 +133,9 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		sentBack:   make(chan *successor),
 		verdicts:   make(chan verdict),
 		aging:      make(chan struct{}, 1),
+		hookRuns:   make(chan hookRun, maxHookRuns),
+		acts:       make(chan act),
+		hooksRan:   make(chan struct{}),
 		cut:        make(chan struct{}),
 	}
 	u.conns = newConnTable(u.drain)
@@ -154,7 +160,10 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		}
 	}
 	u.openControlSocket()
-	signals, stopSignals := u.cfg.signals.notify()
+	signals, stopSignals := u.cfg.signals.notify(u.cfg.hookedSignals())
+	if len(u.cfg.onSignal) > 0 {
+		go u.runSignalHooks()
+	}
 	running.Store(u)
 	u.socket.serve()
 	go u.run(signals, stopSignals)

@@ -64,20 +64,26 @@ func main() {
 
 // say tells the tests, which read lines of JSON.
 func say(event string) {
-	b, _ := json.Marshal(map[string]any{"Event": event, "PID": os.Getpid()})
+	var addrs []string
+	for _, l := range listen {
+		_, address, _ := strings.Cut(l, ",")
+		addrs = append(addrs, address)
+	}
+	b, _ := json.Marshal(map[string]any{"event": event, "pid": os.Getpid(), "addrs": addrs})
 	os.Stdout.Write(append(b, '\n'))
 }
 
-// open opens the listeners.
+// open opens the listeners, and notes where they are.
 func open() ([]net.Listener, error) {
 	var all []net.Listener
-	for _, l := range listen {
+	for i, l := range listen {
 		network, address, _ := strings.Cut(l, ",")
 		ln, err := net.Listen(network, address)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, ln)
+		listen[i] = network + "," + ln.Addr().String()
 	}
 	return all, nil
 }
