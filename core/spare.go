@@ -32,6 +32,20 @@ func (u *Upgrader) Listener(network, address string) (net.Listener, error) {
 	return u.listen(network, address, func() (net.Listener, error) { return nil, errNotPassed })
 }
 
+// Unclaimed returns the addresses of the listeners and datagram sockets that were handed over and that nobody has
+// claimed yet. Ready closes them. It is for programs whose servers are started one by one, and which have to know when all
+// are there.
+func (u *Upgrader) Unclaimed() (addrs []net.Addr) {
+	u.inheritMu.Lock()
+	defer u.inheritMu.Unlock()
+	for _, in := range u.inherited.unclaimed {
+		if at := in.addr(); at != nil && in.Network != networkControl {
+			addrs = append(addrs, at)
+		}
+	}
+	return addrs
+}
+
 // AddListener is Listen for a listener that the program has opened itself, with options of its own: the next generation
 // finds it by Listener, with the network and the address of its Addr. Use what it returns instead.
 func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {

@@ -42,20 +42,28 @@ var endless = protocol{
 	},
 }
 
-const envGracehttp = "GRACEFUL"
+const (
+	envGracehttp   = "GRACEFUL"
+	envIsGracehttp = "IS_GRACEFUL" // of some of its versions
+)
 
 // gracehttp is github.com/tabalt/gracehttp: one socket, and an old process that goes by itself. The
-// name of its variable is one that anybody might choose for something else.
+// names of its variables are ones that anybody might choose for something else.
 var gracehttp = protocol{
 	name:  "gracehttp",
 	kinds: listeners,
-	vars:  []string{envGracehttp},
+	vars:  []string{envGracehttp, envIsGracehttp},
 	shown: func(in Surroundings) bool {
-		return in.Getenv(envGracehttp) == "true" || in.has(envGracehttp) && in.Listens(first)
+		return in.Getenv(envGracehttp) == "true" || in.Getenv(envIsGracehttp) == "1" ||
+			(in.has(envGracehttp) || in.has(envIsGracehttp)) && in.Listens(first)
 	},
 	read: func(in Surroundings, s *Start) error {
 		s.Sockets = fromFirst(1)
 		s.Parent = &Parent{}
+		if in.has(envIsGracehttp) {
+			s.Sign = envIsGracehttp
+			return exactly(in, envIsGracehttp, "1")
+		}
 		return exactly(in, envGracehttp, "true")
 	},
 }

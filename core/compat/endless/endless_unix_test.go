@@ -1,0 +1,161 @@
+//go:build unix
+
+package endless_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/compat/endless"
+	"github.com/gracex-go/gracex/core/compat/internal/compattest"
+)
+
+func TestSimple(t *testing.T) {
+	t.Parallel()
+	p := compattest.Start(t, compattest.Build(t, "simple"), 1)
+	p.Upgrades(syscall.SIGHUP)
+	p.Await("the server has stopped", 3)
+}
+
+// TestMultiPort: servers of one process that are started one by one are upgraded together, although the first one
+// comes late.
+func TestMultiPort(t *testing.T) {
+	t.Parallel()
+	p := compattest.Start(t, compattest.Build(t, "multiport"), 2)
+	p.Upgrades(syscall.SIGHUP)
+	p.Await("all servers have stopped", 3)
+	if strings.Contains(p.Log(), "not used any more") {
+		t.Error("a listener was closed that a server was about to claim")
+	}
+}
+
+// TestHooks: hooks of signals run before and after what a signal does.
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	p := compattest.Start(t, compattest.Build(t, "hook"), 1)
+	p.Await("begin on "+p.Addr, 1)
+	p.Signal(syscall.SIGUSR1)
+	p.Await("after SIGUSR1", 1)
+	p.Signal(syscall.SIGUSR2) // which does nothing to one that does not drain
+	p.Upgrade(syscall.SIGHUP)
+	log := p.Log()
+	if before, after := strings.Index(log, "before SIGUSR1"), strings.Index(log, "after SIGUSR1"); before < 0 || before > after {
+		t.Error("the hooks ran in the wrong order")
+	}
+	if strings.Count(log, "before SIGHUP") != 1 {
+		t.Error("the hook of SIGHUP did not run once")
+	}
+	p.Signal(syscall.SIGTERM)
+	p.Ended()
+}
+
+// TestHammer: a drain is cut after DefaultHammerTime, and by SIGUSR2.
+func TestHammer(t *testing.T) {
+	t.Parallel()
+	program := compattest.Build(t, "hook")
+	for name, c := range map[string]struct {
+		hammer string
+		more   []syscall.Signal
+	}{
+		"time":   {"50ms", nil},
+		"signal": {"1h", []syscall.Signal{syscall.SIGUSR2}},
+		"never":  {"-1s", []syscall.Signal{syscall.SIGUSR2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := compattest.Start(t, program, 1, "-hammer", c.hammer)
+			c2, err := net.Dial("tcp", p.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c2.Close()
+			fmt.Fprintf(c2, "GET /hello?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")
+			p.Signal(syscall.SIGTERM)
+			p.Await("draining", 1)
+			for _, sig := range c.more {
+				p.Signal(sig)
+			}
+			p.Ended()
+			p.Await("drain cut short", 1)
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	path := compattest.Build(t, "tls")
+	certificate(t, filepath.Dir(path))
+	p := compattest.Start(t, path, 1)
+	ask := func() {
+		t.Helper()
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+		defer tr.CloseIdleConnections()
+		res, err := (&http.Client{Transport: tr}).Get("https://" + p.Addr + "/hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.ProtoMajor != 1 {
+			t.Errorf("%s, want HTTP/1.1", res.Proto)
+		}
+	}
+	ask()
+	p.Upgrade(syscall.SIGHUP)
+	ask()
+	p.Signal(syscall.SIGTERM)
+	p.Ended()
+}
+
+// certificate writes one for nobody in particular.
+func certificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	srv := endless.NewServer("127.0.0.1:0", nil)
+	for want, err := range map[string]error{
+		"neither PRE_SIGNAL nor POST_SIGNAL": srv.RegisterSignalHook(7, syscall.SIGHUP, func() {}),
+		"has no hooks; those that have are":  srv.RegisterSignalHook(endless.PRE_SIGNAL, syscall.SIGWINCH, func() {}),
+		"needs an EndlessListener":           srv.Serve(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

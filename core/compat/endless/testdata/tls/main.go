@@ -1,0 +1,24 @@
+// Command tls is an HTTPS program on endless with another import.
+package main
+
+import (
+	"flag"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/gracex-go/gracex/core/compat/endless"
+)
+
+func main() {
+	addr := flag.String("addr", "localhost:4242", "")
+	flag.Parse()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("world")) })
+	err := endless.ListenAndServeTLS(*addr, "cert.pem", "key.pem", mux)
+	if err != nil {
+		log.Println(err)
+	}
+	log.Println("the server has stopped")
+	os.Exit(0)
+}
