@@ -14,6 +14,7 @@ require (
 	github.com/gracex-go/gracex/macaronx v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.3.1
+	google.golang.org/grpc v1.81.0
 	gopkg.in/macaron.v1 v1.4.0
 )
 
@@ -55,7 +56,8 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260226221140-a57be14db171 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	gopkg.in/ini.v1 v1.46.0 // indirect
 )
 
