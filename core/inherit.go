@@ -252,7 +252,7 @@ func (h *inheritance) claim(kind wire.Kind, network, address string) *inherited 
 		if in.Kind != kind {
 			continue
 		}
-		r := 0
+		var r int
 		switch {
 		case in.Network == network && in.Address == address:
 			r = rankSaid

@@ -56,7 +56,7 @@ func startPredecessor(t *testing.T, protocol string, listeners int, env ...strin
 	must(t, err)
 	a = prepare(t)
 	place(t, path, filepath.Join(a.dir, "app"))
-	a.env = append(env, "PREDECESSOR="+protocol)
+	a.env = append([]string{"PREDECESSOR=" + protocol}, env...)
 	var args []string
 	for range listeners {
 		args = append(args, "-listen", "tcp,127.0.0.1:0")

@@ -42,10 +42,11 @@ const (
 )
 
 var (
-	// DefaultReadTimeOut, DefaultWriteTimeOut and DefaultMaxHeaderBytes are what NewServer sets its server's
-	// settings of these names to. Zero: as in net/http.
-	DefaultReadTimeOut    time.Duration
-	DefaultWriteTimeOut   time.Duration
+	// DefaultReadTimeOut is what NewServer sets ReadTimeout to. Zero: none.
+	DefaultReadTimeOut time.Duration
+	// DefaultWriteTimeOut is what NewServer sets WriteTimeout to. Zero: none.
+	DefaultWriteTimeOut time.Duration
+	// DefaultMaxHeaderBytes is what NewServer sets MaxHeaderBytes to. Zero: http.DefaultMaxHeaderBytes.
 	DefaultMaxHeaderBytes int
 
 	// DefaultHammerTime is how long an old process, or one that stops, may take to finish what is left: core.WithDrainTimeout.
