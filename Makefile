@@ -58,7 +58,7 @@ faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp 
 
 .PHONY: fuzz
 fuzz: ## run each fuzzer; FUZZ=1m says how long. What it finds belongs into testdata/fuzz
-	@for pkg in ./core ./core/internal/wire; do \
+	@for pkg in ./core ./core/internal/wire ./core/internal/foreign; do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
 		done; \

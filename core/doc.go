@@ -51,7 +51,16 @@
 // # Several servers, unix sockets, own accept loops
 //
 // [Run] and [Upgrader] serve any number of servers on any number of listeners.
-// There is one Upgrader in a process.
+// There is one Upgrader in a process. [Upgrader.ListenPacket] has UDP and unixgram sockets
+// go on without a datagram lost, [Upgrader.AddConn] and [Upgrader.AddFile] connections and files by
+// name. A server that accepts by itself is told by [Draining] that it is time to leave.
+//
+// # In the place of other programs
+//
+// A process that endless, grace, gracehttp, tableflip or a program with a -graceful flag has
+// started takes over from that one as from another generation; it finds out by itself. It is a worker
+// like others under graceful, overseer, Server::Starter and einhorn. docs/migration in the repository has
+// a page for each, and packages under compat have the surfaces of some.
 //
 // # Behind a load balancer
 //
@@ -97,8 +106,8 @@
 //   - A wrapper script around the program passes its arguments on, and should exec it:
 //     exec ./app "$@".
 //   - A descriptor that the first start got from outside, and that is not stdin, stdout,
-//     stderr or a listener, is not passed on: the lock of flock(1) around the program, say,
-//     is free after an upgrade.
+//     stderr or a socket, is not passed on unless by [Upgrader.AddFile]: the lock of flock(1)
+//     around the program, say, is free after an upgrade.
 //   - A helper process that main starts before it is ready, with this process's stderr, has
 //     for that a pipe that ends with its generation; one that is to outlive it should
 //     have a log of its own.

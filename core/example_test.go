@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
@@ -43,6 +45,76 @@ func ExampleListenAndServeUnix() {
 func ExampleServeTLS() {
 	srv := &http.Server{Addr: ":8443", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
 	if err := core.ServeTLS(srv, "cert.pem", "key.pem"); err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// UDP: no datagram is lost between the two processes that read from the socket.
+func ExampleUpgrader_ListenPacket() {
+	err := core.Run(func(u *core.Upgrader) error {
+		pc, err := u.ListenPacket(context.Background(), "udp", ":9053")
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer pc.Close() // which the drain waits for
+			b := make([]byte, 65507)
+			for {
+				n, from, err := pc.ReadFrom(b)
+				if err != nil {
+					return // this process drains
+				}
+				_, _ = pc.WriteTo(b[:n], from)
+			}
+		}()
+		return nil
+	})
+	if err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// A lock that goes on from generation to generation.
+func ExampleUpgrader_AddFile() {
+	err := core.Run(func(u *core.Upgrader) error {
+		lock, err := u.File("lock")
+		if errors.Is(err, fs.ErrNotExist) { // the first generation
+			if lock, err = os.Create("/run/app.lock"); err == nil {
+				err = u.AddFile("lock", lock)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		ln, err := u.Listen(context.Background(), "tcp", ":8080")
+		if err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: http.HandlerFunc(hello)}, ln)
+	})
+	if err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// A program that is told by a flag which descriptor its socket is.
+func ExampleListenFD() {
+	ln, err := core.ListenFD(3)
+	if err != nil {
+		slog.Error("listen", "error", err)
+		return
+	}
+	if err := core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, ln); err != nil {
+		slog.Error("serve", "error", err)
+	}
+}
+
+// Hooks around what a signal does, and the keep-alive probes that a program has had before.
+func ExampleOnSignal() {
+	err := core.ListenAndServe(":8080", http.HandlerFunc(hello),
+		core.OnSignal(syscall.SIGTERM, func() { slog.Info("leaving the cluster") }, nil),
+		core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute}))
+	if err != nil {
 		slog.Error("serve", "error", err)
 	}
 }
