@@ -96,6 +96,32 @@ func TestActivation(t *testing.T) {
 	}
 }
 
+// TestActivatedPackets: datagram sockets of a service manager's are claimed by name and by address.
+func TestActivatedPackets(t *testing.T) {
+	t.Parallel()
+	a := prepare(t)
+	var files []*os.File
+	var at []string
+	for range 2 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		must(t, err)
+		f, err := pc.(*net.UDPConn).File()
+		must(t, err)
+		pc.Close()
+		defer f.Close()
+		files, at = append(files, f), append(at, pc.LocalAddr().String())
+	}
+	activate(a, "LISTEN_FDS=2 LISTEN_FDNAMES=dns:unknown", files, "-packet", "udp,"+at[1], "-packet", "udp,dns")
+	first := a.expect("ready", 0)
+	if first.Addrs[1] != at[1] || first.Addrs[2] != at[0] {
+		t.Errorf("reads from %q, want %q by address and %q by name", first.Addrs[1:], at[1], at[0])
+	}
+	s := startStream(t, dialPacket(t, a, "udp", at[0]), 1)
+	a.signal(first.PID, syscall.SIGUSR2)
+	s.await(t, a.expect("ready", 1).PID)
+	s.stop(t)
+}
+
 // TestActivationBadInput: an error names the variable; what is for another process is none.
 func TestActivationBadInput(t *testing.T) {
 	t.Parallel()

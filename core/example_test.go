@@ -74,13 +74,13 @@ func ExampleUpgrader_ListenPacket() {
 	}
 }
 
-// A lock that goes on from generation to generation.
+// A file that stays open from generation to generation.
 func ExampleUpgrader_AddFile() {
 	err := core.Run(func(u *core.Upgrader) error {
-		lock, err := u.File("lock")
+		journal, err := u.File("journal")
 		if errors.Is(err, fs.ErrNotExist) { // the first generation
-			if lock, err = os.Create("/run/app.lock"); err == nil {
-				err = u.AddFile("lock", lock)
+			if journal, err = os.Create("/var/lib/app/journal"); err == nil {
+				err = u.AddFile("journal", journal)
 			}
 		}
 		if err != nil {
@@ -90,7 +90,10 @@ func ExampleUpgrader_AddFile() {
 		if err != nil {
 			return err
 		}
-		return u.Attach(&http.Server{Handler: http.HandlerFunc(hello)}, ln)
+		return u.Attach(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(journal, r.URL)
+			hello(w, r)
+		})}, ln)
 	})
 	if err != nil {
 		slog.Error("serve", "error", err)

@@ -1,0 +1,64 @@
+//go:build unix
+
+package core
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// envStarter makes the test fail where there is no start_server. Without it, it is skipped
+// there.
+const envStarter = "CORE_TEST_STARTER"
+
+// TestServerStarter is TestMasters with the real Server::Starter, whose sockets are
+// blocking and open in one family.
+func TestServerStarter(t *testing.T) {
+	t.Parallel()
+	starter, err := exec.LookPath("start_server")
+	if err != nil {
+		if os.Getenv(envStarter) != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
+	}
+	program, err := predecessorProgram()
+	must(t, err)
+	a := prepare(t)
+	place(t, program, filepath.Join(a.dir, "app"))
+	a.env = []string{"PREDECESSOR=starter", "PREDECESSOR_WORKER=1"}
+	// Somebody could take the port first; then it ends at once.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	addr := ln.Addr().String()
+	ln.Close()
+	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
+	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
+	master := a.cmd.Process.Pid
+	old := a.expect("predecessor", 0)
+	a.strays = append(a.strays, master, old.PID)
+
+	runs, blames := loads([]string{addr}, old.PID)
+	deploy(t, a, func(path string) { install(t, path) })
+	for i := range 3 {
+		a.signal(master, syscall.SIGHUP)
+		next := a.expect("ready", i)
+		awaitServed(t, runs[0], load.Server{PID: itoa(next.PID), Generation: "0"})
+		if i == 0 {
+			a.expect("left", 0)
+		} else if end := a.expect("end", i-1); end.PID != old.PID || end.Err != "" {
+			t.Errorf("process %d ended with %q", end.PID, end.Err)
+		}
+		old = next
+	}
+	judge(t, runs, blames)
+	a.signal(master, syscall.SIGTERM)
+	a.expect("end", 2)
+	a.expectGone()
+}
