@@ -14,7 +14,7 @@ var (
 	ErrNotReady = errors.New("gracex: not ready yet")
 	// ErrStopped: this process is stopping, draining or has stopped.
 	ErrStopped = errors.New("gracex: stopped")
-	// ErrUnsupported: this system or this place (pid 1) can't upgrade.
+	// ErrUnsupported: this system or this place (pid 1, a worker of a foreign master) can't upgrade.
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
 	// ErrVetoed: an OnPreFork hook refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")

@@ -41,14 +41,14 @@ var einhorn = protocol{
 		for i := range n {
 			name := envFD + strconv.Itoa(i)
 			s.Vars = append(s.Vars, name+"="+in.Getenv(name))
-			fd, err := number(in, name, 0, maxDescriptor)
+			d, err := number(in, name, 0, maxDescriptor)
 			if err != nil {
 				return err
 			}
-			if s.Has(fd) {
-				return fmt.Errorf("%s=%d is the descriptor of another one, too; %s", name, fd, byHand)
+			if s.Has(d) {
+				return fmt.Errorf("%s=%d is the descriptor of another one, too; %s", name, d, byHand)
 			}
-			s.Sockets = append(s.Sockets, Socket{FD: fd})
+			s.Sockets = append(s.Sockets, Socket{FD: d})
 		}
 		command := -1
 		if in.has(envSocketFD) {

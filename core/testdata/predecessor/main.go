@@ -46,7 +46,11 @@ var protocols = map[string]struct{ run, work func() error }{
 
 func main() {
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
+	addr := flag.String("addr", "", "a TCP address, as the examples have it")
 	flag.Parse()
+	if *addr != "" {
+		listen = append(listen, "tcp,"+*addr)
+	}
 	p := protocols[os.Getenv("PREDECESSOR")]
 	play := p.run
 	if os.Getenv("PREDECESSOR_WORKER") != "" {
