@@ -22,7 +22,7 @@ const (
 	idleWindow = 3 * time.Second
 	// idleTick is the grain of that.
 	idleTick = 20 * time.Millisecond
-	// hookGrace bounds the OnDrainTimeout hooks.
+	// hookGrace bounds the OnDrainTimeout hooks, and each hook of OnSignal.
 	hookGrace = 5 * time.Second
 	// closeGrace bounds closing or pausing the listeners. It blocks only if another
 	// process has made a socket blocking.

@@ -43,6 +43,27 @@ func TestMultiPort(t *testing.T) {
 	}
 }
 
+// TestOneServerFails: a new version of which one server does not start changes nothing.
+func TestOneServerFails(t *testing.T) {
+	t.Parallel()
+	p := compattest.Start(t, compattest.Build(t, "multiport"), 2)
+	// From now on the second one asks for an address that is none.
+	if err := os.WriteFile(filepath.Join(p.Dir, "other"), []byte("127.0.0.1:no-such-port"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.Signal(syscall.SIGHUP)
+	p.Await("upgrade failed; this process serves on", 1)
+	for _, addr := range []string{p.Addr, p.Other} {
+		res, err := http.Get("http://" + addr + "/hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	p.Signal(syscall.SIGTERM)
+	p.Ended()
+}
+
 // TestHooks: hooks of signals run before and after what a signal does.
 func TestHooks(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ func Start(t *testing.T, path string, servers int, args ...string) *Program {
 			all = append(all, "-other", p.Other)
 		}
 		p.start(path, all)
-		if p.await("address already in use", 0) && p.answers(p.Addr) && (p.Other == "" || p.answers(p.Other)) {
+		if p.serves() && !strings.Contains(p.Log(), "address already in use") {
 			return p
 		}
 		if try == tries {
@@ -118,17 +118,27 @@ func free(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// answers waits until something accepts at addr, or the program has ended.
-func (p *Program) answers(addr string) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			return true
+// serves waits until the program is current, or has ended.
+func (p *Program) serves() bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if current.MatchString(p.Log()) {
+			return p.Other == "" || accepts(p.Other) && accepts(p.Addr) // the second server may come later
 		}
 		select {
 		case <-p.done:
 			return false
 		default:
+		}
+	}
+	return false
+}
+
+// accepts waits until somebody listens at addr.
+func accepts(addr string) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			return true
 		}
 	}
 	return false
@@ -142,9 +152,6 @@ func (p *Program) Log() string {
 }
 
 func (p *Program) await(text string, n int) bool {
-	if n == 0 {
-		return !strings.Contains(p.Log(), text)
-	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if strings.Count(p.Log(), text) >= n {
 			return true

@@ -34,7 +34,7 @@ var (
 
 // Serve serves, and returns when the process should end: nil after a clean stop and after a handover, or why this
 // server could not be started. The options are for the first server of a process. It is ready when all listeners that
-// it took over are served again.
+// it took over are served again; one server that fails before that fails the whole process.
 func Serve(s Server, opts ...core.Option) error {
 	u, err := add(s, opts)
 	if err != nil {
@@ -56,10 +56,8 @@ func add(s Server, opts []core.Option) (*core.Upgrader, error) {
 	}
 	u := running
 	if err := attach(u, s); err != nil {
-		// Another server may serve: this one has failed alone. A process that takes over says so when it says
-		// Ready, and the old one serves on.
-		if settled == nil && len(u.Unclaimed()) == 0 {
-			ready(u)
+		if core.Generation() > 0 && u.State() == core.StateStarting {
+			_ = u.Reject(err) // the old process, whose servers all serve, goes on
 		}
 		return nil, err
 	}
