@@ -154,7 +154,12 @@ func playApp() {
 				for mode() == "slow" {
 					time.Sleep(time.Millisecond)
 				}
-			}, func() { emit(event{Event: "after", Err: sig.String(), Env: CurrentState().String()}) }))
+			}, func() {
+				if mode() == "lingering" {
+					time.Sleep(100 * time.Millisecond)
+				}
+				emit(event{Event: "after", Err: sig.String(), Env: CurrentState().String()})
+			}))
 		}
 	}
 	if *ctl != "auto" {

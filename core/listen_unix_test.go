@@ -191,6 +191,13 @@ func TestClaimByFamily(t *testing.T) {
 		defer fd.Close(s)
 		h.unclaimed = append(h.unclaimed, &inherited{ln: ln, s: s, index: i})
 	}
+	for i, only := range []net.Listener{v6, v4} { // which is not for the other family
+		h := &inheritance{unclaimed: []*inherited{h.unclaimed[i]}}
+		address := map[net.Listener]string{v6: "0.0.0.0", v4: "[::]"}[only]
+		if in := h.claim(wire.KindListener, "tcp", fmt.Sprintf("%s:%d", address, port)); in != nil {
+			t.Errorf("%s gets %v", address, in.ln.Addr())
+		}
+	}
 	for _, c := range []struct {
 		address string
 		want    net.Listener

@@ -89,6 +89,13 @@ func TestOnSignalContained(t *testing.T) {
 		t.Errorf("hooks: %s", got)
 	}
 
+	a, first = start("lingering") // longer than the drain
+	a.signal(first.PID, syscall.SIGTERM)
+	a.expectGone()
+	if got := hookEvents(a); !strings.Contains(got, "after terminated") {
+		t.Errorf("the process ended before its hooks: %s", got)
+	}
+
 	a, first = start("panicking")
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("a bug in a hook", 1)

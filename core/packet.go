@@ -190,7 +190,7 @@ func (c *PacketConn) awaitTurn() error {
 		switch {
 		case ended:
 			return c.failed("read", net.ErrClosed)
-		case isClosed(gate) && isClosed(c.u.accepting):
+		case isClosed(gate):
 			return nil
 		case passed(until):
 			return c.failed("read", os.ErrDeadlineExceeded)

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 // answerPackets answers each datagram by itself and the number of this process, until there
@@ -126,6 +128,23 @@ func (s *packetStream) await(t *testing.T, pid int) {
 	t.Fatalf("process %d does not answer", pid)
 }
 
+// alone checks that old does not answer any more, though it may be on the way out for long.
+func (s *packetStream) alone(t *testing.T, pid, old int) {
+	t.Helper()
+	count := func(pid int) int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.each[uint32(pid)]
+	}
+	before, from := count(old), count(pid)
+	for end := time.Now().Add(patience); count(pid) < from+1000 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if more := count(old) - before; more > window {
+		t.Errorf("the old process has answered %d more", more)
+	}
+}
+
 // stop waits for the answers to what was sent, and checks that each was answered once.
 func (s *packetStream) stop(t *testing.T) map[uint32]int {
 	t.Helper()
@@ -192,8 +211,10 @@ func TestPackets(t *testing.T) {
 			last := first
 			for i := range upgrades {
 				a.signal(last.PID, syscall.SIGUSR2)
+				old := last
 				last = a.expect("ready", i+1)
 				s.await(t, last.PID)
+				s.alone(t, last.PID, old.PID)
 			}
 			if c.spoil != "" {
 				a.setMode(c.spoil)
@@ -268,11 +289,32 @@ func TestPacketConn(t *testing.T) {
 		t.Fatalf("%q %v", b[:n], err)
 	}
 
+	// A read that waits takes nothing once it is paused: what comes is the other process's.
+	result := make(chan error, 1)
+	go func() { n, _, err = pc.ReadFrom(b); result <- err }()
+	time.Sleep(10 * time.Millisecond) // so that it waits in the socket; one that comes later waits before it
+	pc.pause()
+	other, err := fd.PacketConn(pc.dup)
+	must(t, err)
+	_, err = client.Write([]byte("other"))
+	must(t, err)
+	must(t, other.SetReadDeadline(time.Now().Add(patience)))
+	o := make([]byte, 100)
+	if n, _, err := other.ReadFrom(o); err != nil || string(o[:n]) != "other" {
+		t.Errorf("the other process reads %q %v", o[:n], err)
+	}
+	must(t, other.Close())
+	pc.resume()
+	_, err = client.Write([]byte("again"))
+	must(t, err)
+	if err := <-result; err != nil || string(b[:n]) != "again" {
+		t.Errorf("%q %v", b[:n], err)
+	}
+
 	// Paused, what comes waits; a deadline that is moved meanwhile holds.
 	pc.pause()
 	_, err = client.Write([]byte("waits"))
 	must(t, err)
-	result := make(chan error, 1)
 	go func() { _, _, err := pc.ReadFrom(b); result <- err }()
 	must(t, pc.SetReadDeadline(time.Now()))
 	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -3,16 +3,22 @@
 package core
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -219,6 +225,10 @@ func TestMasters(t *testing.T) {
 				for _, run := range runs {
 					awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
 				}
+				var quiet *quietClient
+				if bySIGTERM := c.protocol == "starter" || c.protocol == "graceful"; bySIGTERM && i == 3 && runtime.GOOS == "linux" {
+					quiet = dialQuietly(t, addrs[0], old.PID)
+				}
 				if i == 0 {
 					deploy(t, a, func(path string) { install(t, path) })
 				}
@@ -226,6 +236,11 @@ func TestMasters(t *testing.T) {
 				next := a.expect("ready", i)
 				for _, run := range runs {
 					awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "0"})
+				}
+				if quiet != nil {
+					a.expectLog("to make room", i)
+					time.Sleep(stopLinger + 10*idleTick) // for longer than a stop lets a client be idle
+					quiet.ask(t, old.PID)
 				}
 				if i == 0 {
 					a.expect("left", 0)
@@ -254,6 +269,37 @@ func TestMasters(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// quietClient keeps a connection on which it says nothing for a while.
+type quietClient struct {
+	c  net.Conn
+	in *bufio.Reader
+}
+
+// dialQuietly connects to the process, and asks once.
+func dialQuietly(t *testing.T, addr string, pid int) *quietClient {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	q := &quietClient{c, bufio.NewReader(c)}
+	q.ask(t, pid)
+	return q
+}
+
+func (q *quietClient) ask(t *testing.T, pid int) {
+	t.Helper()
+	_, err := io.WriteString(q.c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n")
+	must(t, err)
+	res, err := http.ReadResponse(q.in, nil)
+	if err != nil {
+		t.Fatalf("a client that had been quiet: %v", err)
+	}
+	res.Body.Close()
+	if got := res.Header.Get("X-Pid"); got != itoa(pid) {
+		t.Errorf("answered by %s, want %d", got, pid)
 	}
 }
 
