@@ -235,6 +235,11 @@ func TestPackets(t *testing.T) {
 			if l := getJSON[Ledger](t, http, "/stats"); l.Open.Sockets != 1 {
 				t.Errorf("open: %v", l.Open)
 			}
+			if c.network == "unixgram" {
+				if _, err := os.Lstat(at); err != nil {
+					t.Errorf("an upgrade has removed the path: %v", err)
+				}
+			}
 			a.signal(last.PID, syscall.SIGTERM)
 			a.expectGone()
 			if c.network == "unixgram" {
@@ -288,6 +293,13 @@ func TestPacketConn(t *testing.T) {
 	if err != nil || string(b[:n]) != "early" {
 		t.Fatalf("%q %v", b[:n], err)
 	}
+
+	// A deadline holds while nothing comes.
+	must(t, pc.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	if _, _, err := pc.ReadFrom(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nothing came: %v", err)
+	}
+	must(t, pc.SetReadDeadline(time.Time{}))
 
 	// A read that waits takes nothing once it is paused: what comes is the other process's.
 	result := make(chan error, 1)

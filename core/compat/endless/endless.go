@@ -117,7 +117,7 @@ func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler) err
 // servers of a process, each in a goroutine of its own, are upgraded and stopped together.
 func (srv *Server) ListenAndServe() error { return srv.serve(group.Server{}) }
 
-// ListenAndServeTLS is ListenAndServe for HTTPS, on ":https" if srv.Addr is empty. It speaks HTTP/1.1 unless TLSConfig has
+// ListenAndServeTLS is ListenAndServe for HTTPS, on ":https" if srv.Addr is empty. It prefers HTTP/1.1 unless TLSConfig has
 // NextProtos.
 func (srv *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	config := &tls.Config{}
@@ -128,9 +128,6 @@ func (srv *Server) ListenAndServeTLS(certFile, keyFile string) error {
 		config.NextProtos = []string{"http/1.1"}
 	}
 	srv.TLSConfig = config
-	if !slices.Contains(config.NextProtos, "h2") {
-		srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // else net/http adds it
-	}
 	return srv.serve(group.Server{TLS: true, CertFile: certFile, KeyFile: keyFile})
 }
 

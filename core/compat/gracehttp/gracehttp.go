@@ -53,10 +53,9 @@ func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler) err
 // goroutine of its own, are upgraded and stopped together.
 func (srv *Server) ListenAndServe() error { return srv.serve(group.Server{}) }
 
-// ListenAndServeTLS is ListenAndServe for HTTPS. It speaks HTTP/1.1.
+// ListenAndServeTLS is ListenAndServe for HTTPS. It prefers HTTP/1.1.
 func (srv *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	srv.http.TLSConfig = &tls.Config{NextProtos: []string{"http/1.1"}}
-	srv.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // else net/http adds h2
 	return srv.serve(group.Server{TLS: true, CertFile: certFile, KeyFile: keyFile})
 }
 

@@ -202,6 +202,9 @@ func TestNames(t *testing.T) {
 	if got[0].Kind != wire.KindListener || got[1].Kind != wire.KindPacket || got[2].Kind != wire.KindFile || got[3].Kind != wire.KindConn {
 		t.Errorf("%+v", got)
 	}
+	if got[2].Network != "" || got[2].Address != "log" { // by which File finds it
+		t.Errorf("%+v", got[2])
+	}
 	for _, bad := range [][][]string{{{}}, {{"socket", "tcp", ":80"}}, {{""}}, make([][]string, maxSockets+1)} {
 		if _, err := named(bad); err == nil {
 			t.Errorf("%.40q is taken", bad)
