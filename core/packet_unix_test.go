@@ -302,41 +302,51 @@ func TestPacketConn(t *testing.T) {
 	must(t, pc.SetReadDeadline(time.Time{}))
 
 	// A read that waits takes nothing once it is paused: what comes is the other process's.
-	result := make(chan error, 1)
-	go func() { n, _, err = pc.ReadFrom(b); result <- err }()
+	type result struct {
+		what string
+		err  error
+	}
+	results := make(chan result, 1)
+	read := func() {
+		b := make([]byte, 100)
+		n, _, err := pc.ReadFrom(b)
+		results <- result{string(b[:n]), err}
+	}
+	send := func(what string) {
+		t.Helper()
+		_, err := client.Write([]byte(what))
+		must(t, err)
+	}
+	go read()
 	time.Sleep(10 * time.Millisecond) // so that it waits in the socket; one that comes later waits before it
 	pc.pause()
 	other, err := fd.PacketConn(pc.dup)
 	must(t, err)
-	_, err = client.Write([]byte("other"))
-	must(t, err)
+	send("other")
 	must(t, other.SetReadDeadline(time.Now().Add(patience)))
-	o := make([]byte, 100)
-	if n, _, err := other.ReadFrom(o); err != nil || string(o[:n]) != "other" {
-		t.Errorf("the other process reads %q %v", o[:n], err)
+	if n, _, err := other.ReadFrom(b); err != nil || string(b[:n]) != "other" {
+		t.Errorf("the other process reads %q %v", b[:n], err)
 	}
 	must(t, other.Close())
 	pc.resume()
-	_, err = client.Write([]byte("again"))
-	must(t, err)
-	if err := <-result; err != nil || string(b[:n]) != "again" {
-		t.Errorf("%q %v", b[:n], err)
+	send("again")
+	if r := <-results; r.err != nil || r.what != "again" {
+		t.Errorf("%+v", r)
 	}
 
 	// Paused, what comes waits; a deadline that is moved meanwhile holds.
 	pc.pause()
-	_, err = client.Write([]byte("waits"))
-	must(t, err)
-	go func() { _, _, err := pc.ReadFrom(b); result <- err }()
+	send("waits")
+	go read()
 	must(t, pc.SetReadDeadline(time.Now()))
-	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("while paused: %v", err)
+	if r := <-results; !errors.Is(r.err, os.ErrDeadlineExceeded) {
+		t.Errorf("while paused: %+v", r)
 	}
 	must(t, pc.SetDeadline(time.Time{}))
-	go func() { n, _, err = pc.ReadFrom(b); result <- err }()
+	go read()
 	pc.resume()
-	if err := <-result; err != nil || string(b[:n]) != "waits" {
-		t.Errorf("%q %v", b[:n], err)
+	if r := <-results; r.err != nil || r.what != "waits" {
+		t.Errorf("%+v", r)
 	}
 	if _, err := pc.WriteToUDPAddrPort([]byte("answer"), from); err != nil {
 		t.Error(err)
@@ -369,11 +379,11 @@ func TestPacketConn(t *testing.T) {
 	}
 
 	// The drain ends the reads, lets the answers go out and waits for Close.
-	go func() { _, _, err := pc.ReadFrom(b); result <- err }()
+	go read()
 	stopped := make(chan error, 1)
 	go func() { stopped <- u.Stop(context.Background()) }()
-	if err := <-result; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("while draining: %v", err)
+	if r := <-results; !errors.Is(r.err, net.ErrClosed) {
+		t.Errorf("while draining: %+v", r)
 	}
 	if _, err := pc.WriteToUDPAddrPort([]byte("late"), from); err != nil {
 		t.Errorf("an answer while draining: %v", err)

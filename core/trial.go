@@ -85,7 +85,9 @@ func (t *trial) givenUp() <-chan struct{} {
 // paused before next is told, and the connections but for the share.
 func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeReply, result Result) {
 	d := l.cfg.probation
-	t := &trial{asked: a.asked, asker: asker, result: result}
+	// The new process counts from its commit: if this one stands still from here on, it must not
+	// be the one that believes it has time left.
+	t := &trial{began: time.Now(), asked: a.asked, asker: asker, result: result}
 	if l.cfg.pidFile != "" {
 		// Now: a disk that is full later must not be in the way back.
 		var err error
@@ -102,7 +104,6 @@ func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeRe
 	l.note(control.StepProbation, result.PID)
 	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
 	every := min(maxBeat, max(d/4, minBeat))
-	t.began = time.Now()
 	t.beat, t.most = time.NewTicker(every), int(silenceLimit/every)
 	t.over = time.After(d)
 }
