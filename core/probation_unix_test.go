@@ -243,10 +243,18 @@ func TestSignalStorm(t *testing.T) {
 			t.Parallel()
 			a := start(t, "app", "-probation", probation, "-pidfile", "app.pid")
 			first := a.expect("ready", 0)
-			for range 50 {
+			a.setMode("wait") // the first upgrade is in progress for as long as the storm lasts
+			a.signal(first.PID, syscall.SIGHUP)
+			a.expect("checking", 0)
+			for i := range 50 {
+				if i == 25 && probation != "0" { // the rest comes on probation
+					a.setMode("")
+					a.expectLog("on probation", 1)
+				}
 				a.signal(first.PID, syscall.SIGHUP)
 				time.Sleep(2 * time.Millisecond) // 50 in 100 ms
 			}
+			a.setMode("")
 			third := a.expect("ready", 2)
 			a.expectLog("msg=upgraded", 2)
 			a.expect("end", 1)
