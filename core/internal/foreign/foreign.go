@@ -169,9 +169,6 @@ func (s *Start) sign() string {
 // program, or is one of its workers.
 func (s *Start) Managed() bool { return s != nil && (s.Parent != nil || s.Master != nil) }
 
-// Activated reports whether a service manager has opened sockets for this process.
-func (s *Start) Activated() bool { return s != nil && s.Protocol == systemd.name }
-
 // Has reports whether descriptor n was passed.
 func (s *Start) Has(n int) bool {
 	return s != nil && slices.ContainsFunc(s.Sockets, func(x Socket) bool { return x.FD == n })
