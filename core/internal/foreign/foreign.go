@@ -87,9 +87,9 @@ type protocol struct {
 	read  func(in Surroundings, s *Start) error
 }
 
-// protocols are tried in this order. That of systemd is the last but grace, which has the same variable: a
-// program that was started by systemd passes its environment on.
-var protocols = []protocol{gracefulFlag, upgradeFlag, endless, gracehttp, graceful, tableflip, overseer, starter, einhorn, systemd, grace}
+// protocols are tried in this order: systemd's comes before grace's, which has the same variable, and the
+// flags come last, because descriptor 3 may be somebody else's listener and the word the program's own.
+var protocols = []protocol{endless, gracehttp, graceful, tableflip, overseer, starter, einhorn, systemd, grace, gracefulFlag, upgradeFlag}
 
 // Read says how this process was started, by the first protocol that shows itself; nil for none.
 func Read(in Surroundings) (*Start, error) {

@@ -61,6 +61,7 @@ func TestRead(t *testing.T) {
 		"endless, two":            {vars: vars{envEndless: "1", envOrder: ":4242,localhost:4243"}, protocol: "endless", sockets: "3(tcp :4242) 4(tcp localhost:4243)"},
 		"grace":                   {vars: vars{envListenFDs: "2"}, protocol: "grace", sockets: "3 4", check: func(s *Start) bool { return s.Parent.Obeys && !s.Owned }},
 		"systemd":                 {vars: vars{envListenFDs: "2", envListenPID: pid, envListenNames: "web:unknown"}, protocol: "systemd", sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned }},
+		"systemd, own -upgrade":   {vars: vars{envListenFDs: "1", envListenPID: pid}, args: []string{"-upgrade"}, protocol: "systemd", sockets: "3", check: func(s *Start) bool { return s.args == nil }},
 		"systemd, none":           {vars: vars{envListenFDs: "0", envListenPID: pid}, protocol: "systemd"},
 		"systemd, another's":      {vars: vars{envListenFDs: "-1", envListenPID: "12"}},
 		"gracehttp":               {vars: vars{envGracehttp: "true"}, protocol: "gracehttp", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys }},
