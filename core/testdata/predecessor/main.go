@@ -29,7 +29,10 @@ type addresses []string
 func (a *addresses) String() string     { return strings.Join(*a, " ") }
 func (a *addresses) Set(s string) error { *a = append(*a, s); return nil }
 
-var listen addresses
+var (
+	listen, packet addresses // where they are, once they are open
+	words          []string  // the datagram sockets' as they were given
+)
 
 // protocols play what their name says until they end. Workers are started by the masters.
 var protocols = map[string]struct{ run, work func() error }{
@@ -46,6 +49,7 @@ var protocols = map[string]struct{ run, work func() error }{
 
 func main() {
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
+	flag.Var(&packet, "packet", "`network,address` of a datagram socket, may be repeated; for tableflip")
 	addr := flag.String("addr", "", "a TCP address, as the examples have it")
 	flag.Parse()
 	if *addr != "" {
@@ -69,7 +73,7 @@ func main() {
 // say tells the tests, which read lines of JSON.
 func say(event string) {
 	var addrs []string
-	for _, l := range listen {
+	for _, l := range append(listen[:len(listen):len(listen)], packet...) {
 		_, address, _ := strings.Cut(l, ",")
 		addrs = append(addrs, address)
 	}
@@ -92,11 +96,27 @@ func open() ([]net.Listener, error) {
 	return all, nil
 }
 
-// files are those of the listeners, for a process that is to be started.
-func files(all []net.Listener) ([]*os.File, error) {
+// openPackets opens the datagram sockets, and notes where they are.
+func openPackets() ([]net.PacketConn, error) {
+	var all []net.PacketConn
+	words = append(words, packet...)
+	for i, p := range packet {
+		network, address, _ := strings.Cut(p, ",")
+		c, err := net.ListenPacket(network, address)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+		packet[i] = network + "," + c.LocalAddr().String()
+	}
+	return all, nil
+}
+
+// files are those of listeners or datagram sockets, for a process that is to be started.
+func files[T any](all []T) ([]*os.File, error) {
 	var out []*os.File
-	for _, ln := range all {
-		f, err := ln.(interface{ File() (*os.File, error) }).File()
+	for _, x := range all {
+		f, err := any(x).(interface{ File() (*os.File, error) }).File()
 		if err != nil {
 			return nil, err
 		}

@@ -193,7 +193,8 @@ func runOverseer() error {
 		select {
 		case sig := <-m.signals:
 			switch {
-			case sig == syscall.SIGUSR2 && !restarting:
+			case sig == syscall.SIGUSR2 && restarting: // one is on the way
+			case sig == syscall.SIGUSR2:
 				restarting = true
 				m.current.Process.Signal(sig)
 			case sig == syscall.SIGUSR1 && restarting:
@@ -205,8 +206,15 @@ func runOverseer() error {
 				m.current.Process.Signal(sig)
 			}
 		case cmd := <-m.ended:
-			if m.lost(cmd) && !restarting {
+			if !m.lost(cmd) {
+				continue
+			}
+			if !restarting {
 				return nil
+			}
+			restarting = false // it has ended before it said that it lets go
+			if err := start(); err != nil {
+				return err
 			}
 		}
 	}
@@ -230,7 +238,8 @@ func workOverseer() error {
 	return worker(from3("OVERSEER_NUM_FDS"), nil, syscall.SIGUSR2)
 }
 
-// runStarter: a little after the new worker was started the old ones get SIGTERM.
+// runStarter: a little after the new worker was started the old ones get SIGTERM, all that are still there, so a
+// slow one gets it at each reload.
 func runStarter() error {
 	const interval = 200 * time.Millisecond
 	m, err := newMaster(syscall.SIGHUP)
@@ -263,6 +272,7 @@ func runStarter() error {
 			settled = time.After(interval)
 		case <-settled:
 			m.signalOld(syscall.SIGTERM)
+			say("signalled")
 		case cmd := <-m.ended:
 			if m.lost(cmd) {
 				say("respawned")
@@ -285,9 +295,9 @@ func workStarter() error {
 }
 
 // runEinhorn: the old workers get SIGUSR2 when the new one has said on the command socket that it
-// serves. With EINHORN_G the worker has a connection to that as a descriptor, as by -g.
+// serves, each of them once. With EINHORN_G the worker has a connection to that as a descriptor, as by -g.
 func runEinhorn() error {
-	m, err := newMaster(syscall.SIGHUP)
+	m, err := newMaster(syscall.SIGHUP, syscall.SIGUSR2)
 	if err != nil {
 		return err
 	}
@@ -300,7 +310,7 @@ func runEinhorn() error {
 		return err
 	}
 	defer command.Close()
-	acks := make(chan int)
+	acks, asked := make(chan int), make(map[*exec.Cmd]bool)
 	go takeAcks(command, acks)
 	start := func() error {
 		vars := []string{
@@ -333,8 +343,8 @@ func runEinhorn() error {
 	for {
 		select {
 		case sig := <-m.signals:
-			if sig == syscall.SIGTERM {
-				return m.stop(syscall.SIGUSR2)
+			if sig != syscall.SIGHUP {
+				return m.stop(sig) // the workers get the same
 			}
 			if err := start(); err != nil {
 				return err
@@ -342,7 +352,12 @@ func runEinhorn() error {
 		case pid := <-acks:
 			if pid == m.current.Process.Pid {
 				say("acknowledged")
-				m.signalOld(syscall.SIGUSR2)
+				for _, o := range m.old {
+					if !asked[o] {
+						o.Process.Signal(syscall.SIGUSR2)
+					}
+					asked[o] = true
+				}
 			}
 		case cmd := <-m.ended:
 			if m.lost(cmd) {
@@ -392,5 +407,5 @@ func workEinhorn() error {
 			c.Close()
 		}
 	}
-	return worker(descriptors, ack, syscall.SIGUSR2)
+	return worker(descriptors, ack, syscall.SIGUSR2, syscall.SIGTERM)
 }

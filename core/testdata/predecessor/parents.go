@@ -20,7 +20,7 @@ type parent struct {
 	signals chan os.Signal
 }
 
-// begin opens the listeners and serves.
+// begin opens the sockets and serves.
 func begin(sigs ...os.Signal) (*parent, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, append(sigs, syscall.SIGTERM)...)
@@ -28,8 +28,14 @@ func begin(sigs ...os.Signal) (*parent, error) {
 	if err != nil {
 		return nil, err
 	}
+	packets, err := openPackets()
+	if err != nil {
+		return nil, err
+	}
 	say("predecessor")
-	return &parent{server: serve(listeners), signals: signals}, nil
+	p := &parent{server: serve(listeners), signals: signals}
+	p.answer(packets)
+	return p, nil
 }
 
 // fork starts the successor with the listeners from descriptor 3 on, or what is before.
@@ -106,7 +112,8 @@ func runGrace() error {
 	})
 }
 
-// runGracehttp starts the successor by fork and exec alone, and goes.
+// runGracehttp starts the successor by fork and exec alone, and goes. The real one lets its clients keep their
+// connections (PREDECESSOR_STAYS), and is there until they have gone.
 func runGracehttp() error {
 	p, err := begin(syscall.SIGUSR2)
 	if err != nil {
@@ -167,16 +174,26 @@ func (p *parent) flip(ready chan<- bool) error {
 	if err != nil {
 		return err
 	}
-	cmd, err := p.fork([]*os.File{readyW, namesR}, os.Args[1:], []string{"TABLEFLIP_HAS_PARENT_7DIU3=yes"})
-	readyW.Close()
-	namesR.Close()
+	passed, err := files(p.packets)
+	if err != nil {
+		return err
+	}
+	cmd, err := p.fork(append([]*os.File{readyW, namesR}, passed...), os.Args[1:], []string{"TABLEFLIP_HAS_PARENT_7DIU3=yes"})
+	for _, f := range append(passed, readyW, namesR) {
+		f.Close()
+	}
 	if err != nil {
 		return err
 	}
 	var names [][]string
-	for _, l := range listen {
-		network, address, _ := strings.Cut(l, ",")
-		names = append(names, []string{"listener", network, address})
+	for _, x := range []struct {
+		kind string
+		all  []string
+	}{{"packet", words}, {"listener", listen}} { // as the descriptors are; the real one has no order
+		for _, l := range x.all {
+			network, address, _ := strings.Cut(l, ",")
+			names = append(names, []string{x.kind, network, address})
+		}
 	}
 	go func() {
 		report(gob.NewEncoder(namesW).Encode(names))

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,9 @@ type server struct {
 	http      *http.Server
 	listeners []net.Listener
 	loops     sync.WaitGroup // accept loops
+
+	packets []net.PacketConn
+	reads   sync.WaitGroup // of datagrams
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -41,15 +45,38 @@ func (s *server) follow(c net.Conn, st http.ConnState) {
 	}
 }
 
+// answer answers each datagram by itself and the number of this process, as the tests' program does.
+func (s *server) answer(all []net.PacketConn) {
+	s.packets = all
+	for _, c := range all {
+		s.reads.Go(func() {
+			b := make([]byte, 1500)
+			for {
+				n, from, err := c.ReadFrom(b[:1400])
+				if err != nil {
+					return
+				}
+				c.WriteTo(binary.BigEndian.AppendUint32(b[:n], uint32(os.Getpid())), from)
+			}
+		})
+	}
+}
+
 // leave accepts no more, and returns when all that was accepted has been answered. The accept loops
-// have to end first: one may be blocked in the kernel, and takes one more connection.
+// have to end first: one may be blocked in the kernel, and takes one more connection. With
+// PREDECESSOR_STAYS clients keep their connections for as long as they like.
 func (s *server) leave() {
-	s.http.SetKeepAlivesEnabled(false)
+	stays := os.Getenv("PREDECESSOR_STAYS") != ""
+	s.http.SetKeepAlivesEnabled(stays)
 	for _, ln := range s.listeners {
 		go ln.Close()
 	}
+	for _, c := range s.packets {
+		c.SetReadDeadline(time.Now()) // what was read is answered
+	}
 	s.loops.Wait()
-	s.http.SetKeepAlivesEnabled(false)
+	s.reads.Wait()
+	s.http.SetKeepAlivesEnabled(stays)
 	for left := 1; left > 0; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		left = len(s.conns)
