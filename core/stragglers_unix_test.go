@@ -1,0 +1,116 @@
+//go:build unix
+
+package core
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// TestParentStays: gracehttp's old process goes by itself, but only when the last client has let go of its
+// connection. It goes on answering those; that holds up no upgrade, and after the drain timeout it is made to go.
+func TestParentStays(t *testing.T) {
+	t.Parallel()
+	a, old, addrs := startPredecessor(t, "gracehttp", 1, "PREDECESSOR_STAYS=1")
+	must(t, os.WriteFile(filepath.Join(a.dir, "drain"), []byte("500ms"), 0o600))
+	b := &blame{keep: 4, predecessor: itoa(old.PID), last: make(map[int]string)}
+	run := load.Start(load.Config{Addr: addrs[0], Clients: b.keep, Fresh: 4, Think: 20 * time.Millisecond, Observe: b.observe})
+	awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
+	stays := dialQuietly(t, addrs[0], old.PID)
+
+	deploy(t, a, func(path string) { install(t, path) })
+	a.signal(old.PID, syscall.SIGUSR2)
+	first := a.expect("ready", 0)
+	stays.ask(t, old.PID)
+	a.expectLog("the old process did not go by its deadline", 1) // SIGTERM, of which it makes nothing
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	awaitServed(t, run, load.Server{PID: itoa(second.PID), Generation: "2"})
+	stays.ask(t, old.PID)
+
+	// The first generation is there until the one before it is gone.
+	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
+		t.Errorf("process %d ended with %q, want %d", end.PID, end.Err, first.PID)
+	}
+	a.expectLog("the old process did not go by its deadline", 2)
+	err := a.cmd.Wait()
+	a.waited = true
+	if st, _ := a.cmd.ProcessState.Sys().(syscall.WaitStatus); st.Signal() != syscall.SIGKILL {
+		t.Errorf("the parent ended with %v", err)
+	}
+	judge(t, []*load.Run{run}, []*blame{b})
+	a.signal(second.PID, syscall.SIGTERM)
+	a.expectGone()
+}
+
+// TestTableflipPackets: the datagram sockets of a parent are claimed by its words for them, though the
+// port in those is 0, and no datagram is lost. Both processes read until the old one is gone.
+func TestTableflipPackets(t *testing.T) {
+	t.Parallel()
+	path, err := predecessorProgram()
+	must(t, err)
+	a := prepare(t)
+	place(t, path, filepath.Join(a.dir, "app"))
+	a.env = []string{"PREDECESSOR=tableflip"}
+	a.start("app", "./app", "-listen", "tcp,127.0.0.1:0", "-packet", "udp,127.0.0.1:0", "-packet", "udp,localhost:0")
+	old := a.expect("predecessor", 0)
+	a.strays = append(a.strays, old.PID)
+	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+old.Addrs[0]), 0o600))
+	var streams []*packetStream
+	for _, addr := range old.Addrs[1:] {
+		s := startStream(t, dialPacket(t, a, "udp", addr), 5)
+		s.await(t, old.PID)
+		streams = append(streams, s)
+	}
+
+	deploy(t, a, func(path string) { install(t, path) })
+	a.signal(old.PID, syscall.SIGHUP)
+	last := a.expect("ready", 0)
+	if !slices.Equal(last.Addrs, old.Addrs) {
+		t.Errorf("on %v, want %v", last.Addrs, old.Addrs)
+	}
+	a.expect("left", 0)
+	for i := range 3 {
+		a.signal(last.PID, syscall.SIGUSR2)
+		last = a.expect("ready", i+1)
+		for _, s := range streams {
+			s.await(t, last.PID)
+		}
+	}
+	for _, s := range streams {
+		t.Logf("%d datagrams, by %v", s.sent, s.stop(t))
+	}
+	a.signal(last.PID, syscall.SIGTERM)
+	a.expectGone()
+}
+
+// TestBadVersionUnderMaster: what a master starts and is no good ends, the worker before it serves on, and the next reload
+// works. graceful's master names the one that has ended as the old worker then: nobody else may be told.
+func TestBadVersionUnderMaster(t *testing.T) {
+	t.Parallel()
+	a, _, addrs := startPredecessor(t, "graceful", 1)
+	master := a.cmd.Process.Pid
+	deploy(t, a, func(path string) { install(t, path) })
+	run := load.Start(load.Config{Addr: addrs[0], Fresh: 4})
+	a.setMode("check")
+	a.signal(master, syscall.SIGHUP)
+	if end := a.expect("end", 0); end.Err == "" {
+		t.Error("a version that is not ready has ended well")
+	}
+	a.setMode("")
+	a.signal(master, syscall.SIGHUP)
+	next := a.expect("ready", 0)
+	awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "0"})
+	a.expectLog("the old worker was gone already", 1)
+	if res := run.Stop(); res.Failed != 0 {
+		t.Errorf("%v", res)
+	}
+	a.signal(master, syscall.SIGTERM)
+	a.expect("end", 1)
+}
