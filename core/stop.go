@@ -25,6 +25,10 @@ func (u *Upgrader) cutShort(why string) {
 // stopSignal: the first one stops or, when this generation drains already, is
 // only noted; the second one ends the pre-stop delay, or else cuts the drain short.
 func (l *lifecycle) stopSignal(sig os.Signal) {
+	if l.stopping && superseded(boot.master()) { // start_server says it at each reload, to all that are left
+		l.log.Debug("signal: stop, once more by the master", "signal", sig.String())
+		return
+	}
 	if l.stopping && l.preStop != nil {
 		l.log.Warn("second stop signal: the pre-stop delay ends", "signal", sig.String())
 		l.beginDrain(StateStopping)

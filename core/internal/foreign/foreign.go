@@ -64,6 +64,7 @@ type Surroundings struct {
 	PID       int
 	Parent    int
 	Listens   func(descriptor int) bool
+	Ancestor  func() bool // the parent runs the program at the path of this one
 }
 
 // Getenv returns a variable's value, "" if it is not set.
@@ -115,7 +116,8 @@ func Read(in Surroundings) (*Start, error) {
 func Here() Surroundings {
 	return Surroundings{
 		LookupEnv: os.LookupEnv, Args: os.Args, PID: os.Getpid(), Parent: os.Getppid(),
-		Listens: func(n int) bool { return fd.CheckListener(n) == nil },
+		Listens:  func(n int) bool { return fd.CheckListener(n) == nil },
+		Ancestor: isAncestor,
 	}
 }
 

@@ -25,6 +25,7 @@ func in(vars map[string]string, args ...string) Surroundings {
 		PID:       testPID,
 		Parent:    testParent,
 		Listens:   func(n int) bool { return n == first },
+		Ancestor:  func() bool { return vars["ANCESTOR"] != "" },
 	}
 }
 
@@ -62,6 +63,9 @@ func TestRead(t *testing.T) {
 		"grace":                   {vars: vars{envListenFDs: "2"}, protocol: "grace", sockets: "3 4", check: func(s *Start) bool { return s.Parent.Obeys && !s.Owned }},
 		"systemd":                 {vars: vars{envListenFDs: "2", envListenPID: pid, envListenNames: "web:unknown"}, protocol: "systemd", sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned }},
 		"systemd, own -upgrade":   {vars: vars{envListenFDs: "1", envListenPID: pid}, args: []string{"-upgrade"}, protocol: "systemd", sockets: "3", check: func(s *Start) bool { return s.args == nil }},
+		"systemd, then grace":     {vars: vars{envListenFDs: "1", envListenPID: "12", "ANCESTOR": "1"}, protocol: "grace", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys && len(s.Vars) == 2 }},
+		"systemd, then a helper":  {vars: vars{envListenFDs: "2", envListenPID: "12", "ANCESTOR": "1"}},
+		"systemd, then a script":  {vars: vars{envListenFDs: "1", envListenPID: "12"}},
 		"systemd, none":           {vars: vars{envListenFDs: "0", envListenPID: pid}, protocol: "systemd"},
 		"systemd, another's":      {vars: vars{envListenFDs: "-1", envListenPID: "12"}},
 		"gracehttp":               {vars: vars{envGracehttp: "true"}, protocol: "gracehttp", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys }},

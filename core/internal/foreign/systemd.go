@@ -45,17 +45,36 @@ var systemd = protocol{
 	},
 }
 
+// replacesActivated reports whether this process was started by another version of its program, with the
+// listeners that systemd had given that. A wrapper script and a helper of the program leave the same variables
+// behind, and must not be taken for that.
+func (in Surroundings) replacesActivated() bool {
+	n, err := number(in, envListenFDs, 1, maxSockets)
+	if err != nil || !in.Ancestor() {
+		return false
+	}
+	for i := range n {
+		if !in.Listens(first + i) {
+			return false
+		}
+	}
+	return true
+}
+
 // IsActivation reports whether an environment variable is one of a service manager's that opens
 // sockets.
 func IsActivation(name string) bool { return slices.Contains(systemd.vars, name) }
 
-// grace is github.com/facebookgo/grace: the variable of systemd without a process number. The old
+// grace is github.com/facebookgo/grace: the variable of systemd without a process number, or with
+// that of its first generation, which systemd has started. The old
 // process is told by SIGTERM, unless it is pid 1, which has opened the sockets itself.
 var grace = protocol{
 	name:  "grace",
 	kinds: listeners,
-	vars:  []string{envListenFDs},
-	shown: func(in Surroundings) bool { return in.has(envListenFDs) && !in.has(envListenPID) },
+	vars:  []string{envListenFDs, envListenPID, envListenNames},
+	shown: func(in Surroundings) bool {
+		return in.has(envListenFDs) && (!in.has(envListenPID) || in.replacesActivated())
+	},
 	read: func(in Surroundings, s *Start) error {
 		n, err := number(in, envListenFDs, 0, maxSockets)
 		if err != nil {
