@@ -253,6 +253,59 @@ func TestOwnAcceptLoop(t *testing.T) {
 	must(t, <-stopped)
 }
 
+// TestOwnAcceptLoopDeadline: who does not leave is in the hook's count and the ledger's, and is cut; who leaves
+// is not.
+func TestOwnAcceptLoopDeadline(t *testing.T) {
+	t.Parallel()
+	var heard Remaining
+	u := newTest(t, WithDrainTimeout(300*time.Millisecond), OnDrainTimeout(func(left Remaining) { heard = left }))
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	must(t, u.Ready())
+	dial := func() (client, server net.Conn) {
+		client, err := net.Dial("tcp", ln.Addr().String())
+		must(t, err)
+		t.Cleanup(func() { client.Close() })
+		return client, <-accepted
+	}
+	_, leaves := dial()
+	silent, stays := dial()
+	stopped := make(chan error)
+	go func() { stopped <- u.Stop(context.Background()) }()
+	<-u.Draining()
+	must(t, leaves.Close())
+	err = <-stopped
+	want := Remaining{Connections: 1}
+	if !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), want.String()) {
+		t.Errorf("Stop = %v, want one with %q", err, want.String())
+	}
+	if got := u.Stats(); heard != want || got.Cut != want || got.Accepted != 2 || got.Open != (Remaining{}) {
+		t.Errorf("the hook heard of %v; ledger %+v", heard, got)
+	}
+	_ = silent.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the client that stayed: %v", err)
+	}
+	_ = stays.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := stays.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("its connection: %v", err)
+	}
+	if _, open := <-accepted; open {
+		t.Error("the accept loop goes on")
+	}
+}
+
 // TestListenEarly: a listener from before the Upgrader is one of its own, wrapped
 // or not, and an Upgrader that comes later does not get what was closed.
 func TestListenEarly(t *testing.T) {
