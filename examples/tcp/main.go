@@ -30,8 +30,13 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// handOffName is what the two processes call these connections.
-const handOffName = "lines"
+const (
+	// handOffName is what the two processes call these connections.
+	handOffName = "lines"
+	// maxLine is the longest line, in bytes. It bounds what a client can make this process keep, and what it has to
+	// pass on: core.MaxHandOffState.
+	maxLine = 64 << 10
+)
 
 func main() {
 	addr := flag.String("addr", ":9007", "`address` to listen on")
@@ -106,15 +111,15 @@ func serve(c net.Conn, s session) {
 		case <-left:
 		}
 	}()
-	in := bufio.NewReader(io.MultiReader(bytes.NewReader(s.Rest), c))
+	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(s.Rest), c), maxLine)
 	for {
-		line, err := in.ReadString('\n')
+		line, err := in.ReadSlice('\n')
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			s.Rest = []byte(line) // all that the reader had
+			s.Rest = line // all that the reader had
 			leave(c, s)
 			return
 		}
-		if err != nil {
+		if err != nil { // the client has left, or its line is too long
 			return
 		}
 		s.Lines++
