@@ -8,6 +8,8 @@
 //
 // gracex tracks gRPC's connections: the drain waits for them, and cuts what is left at its deadline. What they say is gRPC's
 // own, so it is gRPC that tells its clients to leave (GOAWAY) and waits for the calls that it has begun.
+//
+// A call with the metadata x-delay takes that long: grpcurl -H 'x-delay: 2s', say.
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -42,15 +45,28 @@ func main() {
 			return err
 		}
 		srv := grpc.NewServer(
+			// GracefulStop waits for who has connected and says nothing before it tells anybody to leave: for 120 s
+			// unless this is set, and then the deadline would cut the calls of all.
+			grpc.ConnectionTimeout(max(*drain/10, time.Second)),
 			grpc.StreamInterceptor(untilDraining(u.Draining())),
 			grpc.UnaryInterceptor(sayWho),
 		)
 		grpc_health_v1.RegisterHealthServer(srv, health.NewServer())
-		go serve(srv, ln)
+		accepted := &listener{Listener: ln}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			serve(srv, accepted)
+		}()
 		go func() {
 			<-u.Draining()
-			// What is left shortly before the deadline is ended by gRPC, with a status that clients understand.
-			last := time.AfterFunc(*drain*9/10, srv.Stop)
+			// What is left shortly before the deadline is gRPC's to end. gracex would count it, and here nobody does.
+			last := time.AfterFunc(*drain*9/10, func() {
+				slog.Warn("calls are cut: the drain takes too long")
+				srv.Stop()
+			})
+			<-ended // gracex has closed the listener
+			accepted.taken.Wait()
 			srv.GracefulStop()
 			last.Stop()
 		}()
@@ -73,6 +89,40 @@ func serve(srv *grpc.Server, ln net.Listener) {
 	if err := srv.Serve(ln); err != nil && !errors.Is(err, net.ErrClosed) {
 		slog.Error("serve", "error", err)
 	}
+}
+
+// listener knows which connections gRPC has not looked at yet: GracefulStop would close those
+// that were accepted right before it, and their clients' calls would fail.
+type listener struct {
+	net.Listener
+	taken sync.WaitGroup
+}
+
+// Accept returns a connection that is waited for until it is read from.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.taken.Add(1)
+	return &conn{c, sync.OnceFunc(l.taken.Done)}, nil
+}
+
+type conn struct {
+	net.Conn
+	taken func()
+}
+
+// Read reads, and notes that gRPC serves the connection.
+func (c *conn) Read(b []byte) (int, error) {
+	c.taken()
+	return c.Conn.Read(b)
+}
+
+// Close closes it.
+func (c *conn) Close() error {
+	c.taken()
+	return c.Conn.Close()
 }
 
 // untilDraining ends streams when this process drains. GracefulStop would wait for them.
@@ -107,8 +157,11 @@ type contextStream struct {
 // Context returns it.
 func (s *contextStream) Context() context.Context { return s.ctx }
 
-// sayWho tells clients which generation answers.
+// sayWho tells clients which generation answers, and then takes the time that they ask for.
 func sayWho(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	_ = grpc.SetHeader(ctx, who())
+	_ = grpc.SendHeader(ctx, who())
+	if err := delay(ctx); err != nil {
+		return nil, err
+	}
 	return handler(ctx, req)
 }

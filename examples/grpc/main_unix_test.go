@@ -5,7 +5,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,23 +35,56 @@ func TestErrorEndsWithStatus1(t *testing.T) {
 
 // connect makes a client that does not retry. What gRPC itself does all the same, and can't be told not to: a call that
 // the server has not begun when it says GOAWAY is sent again ("transparent retry").
-func connect(t *testing.T, addr string) grpc_health_v1.HealthClient {
+func connect(t *testing.T, addr string) *grpc.ClientConn {
 	t.Helper()
-	c, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	c, err := dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return grpc_health_v1.NewHealthClient(c)
+	return c
 }
 
-// TestUpgrades: no call fails while the server is upgraded, and streams are told to come again.
+func dial(addr string) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+}
+
+// check calls once, and returns the generation that has answered.
+func check(ctx context.Context, c *grpc.ClientConn) (string, error) {
+	var who metadata.MD
+	res, err := grpc_health_v1.NewHealthClient(c).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&who))
+	if err == nil && res.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		err = fmt.Errorf("the answer is %v", res)
+	}
+	return strings.Join(who.Get("x-generation"), ""), err
+}
+
+// hold begins a call that takes as long as given, and returns when the server has begun with it. answer waits
+// for the end.
+func hold(ctx context.Context, t *testing.T, c *grpc.ClientConn, d time.Duration) (answer func() error) {
+	t.Helper()
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-delay", d.String())
+	call, err := c.NewStream(ctx, &grpc.StreamDesc{}, grpc_health_v1.Health_Check_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(call.SendMsg(&grpc_health_v1.HealthCheckRequest{}), call.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := call.Header(); err != nil || len(who.Get("x-generation")) == 0 {
+		t.Fatalf("%v %v", who, err)
+	}
+	return func() error { return call.RecvMsg(&grpc_health_v1.HealthCheckResponse{}) }
+}
+
+// TestUpgrades: no call fails while the server is upgraded, on connections that stay and on such that are new,
+// and streams are told to come again.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
-	var calls atomic.Int64
+	var calls, fresh atomic.Int64
 	var generation [4]atomic.Value // that has answered each client last
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -61,19 +97,40 @@ func TestUpgrades(t *testing.T) {
 					return
 				default:
 				}
-				var who metadata.MD
-				res, err := c.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&who))
-				if err != nil || res.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-					t.Errorf("call %d: %v %v", calls.Load(), res, err)
+				who, err := check(ctx, c)
+				if err != nil {
+					t.Errorf("call %d: %v", calls.Load(), err)
 					return
 				}
 				calls.Add(1)
-				generation[i].Store(strings.Join(who.Get("x-generation"), ""))
+				generation[i].Store(who)
 			}
 		})
 	}
-	streams := connect(t, p.Addr)
-	for n := range 3 {
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c, err := dial(p.Addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := check(ctx, c); err != nil {
+					t.Errorf("new connection %d: %v", fresh.Load(), err)
+				}
+				c.Close()
+				fresh.Add(1)
+			}
+		})
+	}
+	streams := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
+	const upgrades = 12 // a connection is in danger for some microseconds of each
+	for n := range upgrades {
 		stream, err := streams.Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
 		if err != nil {
 			t.Fatal(err)
@@ -86,13 +143,96 @@ func TestUpgrades(t *testing.T) {
 			t.Errorf("a stream was told %v", err)
 		}
 		for i := range generation {
-			p.Poll(func() bool { return generation[i].Load() == string(rune('1'+n)) || t.Failed() })
+			p.Poll(func() bool { return generation[i].Load() == strconv.Itoa(n+1) || t.Failed() })
 		}
 	}
 	close(stop)
 	clients.Wait()
-	t.Logf("%d calls", calls.Load())
+	t.Logf("%d calls, and %d on new connections", calls.Load(), fresh.Load())
 	p.Stop()
+}
+
+// TestCallIsAwaited: the drain waits for a call that has begun, at an upgrade and at a stop, and not any longer.
+func TestCallIsAwaited(t *testing.T) {
+	t.Parallel()
+	p := exampletest.Start(t)
+	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
+	defer cancel()
+	c := connect(t, p.Addr)
+	held := hold(ctx, t, c, 500*time.Millisecond)
+	p.Upgrade(syscall.SIGUSR2)
+	var by string
+	if !p.Poll(func() bool {
+		var err error
+		if by, err = check(ctx, c); err != nil {
+			t.Errorf("a call behind the one that is held: %v", err)
+		}
+		return by == "1" || t.Failed()
+	}) {
+		t.Fatal("it has ended")
+	}
+	if err := held(); err != nil {
+		t.Errorf("the call that was under way when the upgrade came: %v", err)
+	}
+	p.AwaitLog("msg=\"generation ended\" generation=0")
+	held = hold(ctx, t, c, 500*time.Millisecond)
+	p.Signal(syscall.SIGTERM)
+	if err := held(); err != nil {
+		t.Errorf("the call that was under way when the stop came: %v", err)
+	}
+	p.End()
+}
+
+// TestDrainEnds: a call that never ends holds up the drain no longer than it may.
+func TestDrainEnds(t *testing.T) {
+	t.Parallel()
+	p := exampletest.Start(t, "-drain", "3s")
+	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
+	defer cancel()
+	held := hold(ctx, t, connect(t, p.Addr), time.Hour)
+	p.Upgrade(syscall.SIGUSR2)
+	if err := held(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the call ended with %v", err)
+	}
+	p.AwaitLog("calls are cut")
+	p.AwaitLog("msg=\"generation ended\" generation=0")
+	p.Stop()
+}
+
+// TestSilentClient: who connects and says nothing does not keep the others in the old process until they are
+// cut.
+func TestSilentClient(t *testing.T) {
+	t.Parallel()
+	p := exampletest.Start(t, "-drain", "10s")
+	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
+	defer cancel()
+	c := connect(t, p.Addr)
+	if _, err := check(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Dial("tcp", p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := silent.Read(make([]byte, 1)); err != nil { // gRPC speaks first
+		t.Fatal(err)
+	}
+	p.Upgrade(syscall.SIGUSR2)
+	if !p.Poll(func() bool {
+		by, err := check(ctx, c)
+		if err != nil {
+			t.Error(err)
+		}
+		return by == "1" || t.Failed()
+	}) {
+		t.Fatal("it has ended")
+	}
+	p.AwaitLog("msg=\"generation ended\" generation=0")
+	p.Stop()
+	if strings.Contains(p.Log(), "are cut") {
+		t.Error("calls were cut")
+	}
 }
 
 // TestStop: a stop ends streams, and waits for nothing else.
@@ -101,7 +241,7 @@ func TestStop(t *testing.T) {
 	p := exampletest.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
-	stream, err := connect(t, p.Addr).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
+	stream, err := grpc_health_v1.NewHealthClient(connect(t, p.Addr)).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
