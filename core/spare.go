@@ -56,8 +56,8 @@ func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 }
 
 // AddConn has the next generation find the connection by Conn with this name. Both processes have
-// it from its start on, so they have to agree on who reads and writes: this one until Draining is closed, say. What is told of
-// is a duplicate; closing c does not end the connection before DropConn. A name that is given again is the new one's. For
+// it from its start on, so they have to agree on who reads and writes: this one until Draining is closed, say. What is
+// passed on is a duplicate; closing c does not end the connection before DropConn. A name that is given again is the new one's. For
 // connections from clients, HandOff moves them one by one with their state.
 func (u *Upgrader) AddConn(name string, c net.Conn) error { return u.add(wire.KindConn, name, c) }
 
@@ -66,6 +66,9 @@ func (u *Upgrader) AddConn(name string, c net.Conn) error { return u.add(wire.Ki
 func (u *Upgrader) Conn(name string) (net.Conn, error) {
 	var c net.Conn
 	err := u.take(wire.KindConn, name, func(s int) (err error) { c, err = fd.Adopt(s); return err })
+	if err != nil && c != nil {
+		_, c = c.Close(), nil // this process stops
+	}
 	return c, err
 }
 
@@ -73,7 +76,7 @@ func (u *Upgrader) Conn(name string) (net.Conn, error) {
 func (u *Upgrader) DropConn(name string) { u.drop(wire.KindConn, name) }
 
 // AddFile has the next generation find the file by File with this name: a lock (flock(2) goes with
-// it), a pipe, a device. What is told of is a duplicate, so f may be closed; its offset is one for all processes. A name that is given
+// it), a pipe, a device. What is passed on is a duplicate, so f may be closed; its offset is one for all processes. A name that is given
 // again is the new one's.
 func (u *Upgrader) AddFile(name string, f *os.File) error { return u.add(wire.KindFile, name, f) }
 
@@ -82,6 +85,9 @@ func (u *Upgrader) AddFile(name string, f *os.File) error { return u.add(wire.Ki
 func (u *Upgrader) File(name string) (*os.File, error) {
 	var f *os.File
 	err := u.take(wire.KindFile, name, func(s int) error { f = os.NewFile(uintptr(s), name); return nil })
+	if err != nil && f != nil {
+		_, f = f.Close(), nil // this process stops
+	}
 	return f, err
 }
 

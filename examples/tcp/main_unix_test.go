@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -127,58 +126,6 @@ func TestUpgrades(t *testing.T) {
 		t.Errorf("behind the goodbye: %v", err)
 	}
 	p.End()
-}
-
-// TestDeadline: a client that does not read what it is sent can't be moved in the middle of a line. At the deadline it
-// is cut and counted, while the others have moved; the old process says so by its status.
-func TestDeadline(t *testing.T) {
-	t.Parallel()
-	p := exampletest.Start(t, "-drain", "5s")
-	moves := dial(t, p.Addr)
-	if err := moves.ask(); err != nil {
-		t.Fatal(err)
-	}
-	deaf := dial(t, p.Addr)
-	var written atomic.Int64
-	gone := make(chan error, 1)
-	go func() {
-		line := append(bytes.Repeat([]byte("x"), maxLine/2), '\n')
-		for {
-			n, err := deaf.c.Write(line)
-			written.Add(int64(n))
-			if err != nil {
-				gone <- err
-				return
-			}
-		}
-	}()
-	// When both directions are full nothing gets on any more. That can't be seen, so it is enough that it has
-	// taken nothing for long.
-	const long = 500
-	still, last := 0, int64(0)
-	p.Poll(func() bool {
-		n := written.Load()
-		if n != last {
-			still, last = 0, n
-		}
-		still++
-		return still == long
-	})
-
-	p.Upgrade(syscall.SIGUSR2)
-	if err := moves.ask(); err != nil || moves.generation.Load() != 1 {
-		t.Errorf("the other client: %v, generation %d", err, moves.generation.Load())
-	}
-	p.AwaitLog("cut_connections=1")
-	<-gone
-	if err := moves.ask(); err != nil {
-		t.Errorf("the other client, after the deadline: %v", err)
-	}
-	p.Signal(syscall.SIGTERM)
-	if answer, err := moves.in.ReadString('\n'); err != nil || answer != "bye\n" {
-		t.Errorf("at the end: %q %v", answer, err)
-	}
-	p.EndCut("tcp")
 }
 
 // TestLongLine: a line that is too long ends the connection, and not the server.

@@ -166,7 +166,8 @@ func drainTimeout(t *testing.T, name string) {
 	if a, err := answer(); err == nil {
 		t.Errorf("the answer that was cut: %+v", a)
 	}
-	p.EndCut(name)
+	p.wait(1)
+	p.hasMessage(name + ": gracex: drain cut short: ")
 }
 
 // ErrorEndsWithStatus1 checks what an address that is none leads to.

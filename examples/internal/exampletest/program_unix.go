@@ -237,13 +237,6 @@ func (p *Program) End() {
 	}
 }
 
-// EndCut is End of the program with that name whose generation 0 had to cut something at the deadline of its drain.
-func (p *Program) EndCut(name string) {
-	p.t.Helper()
-	p.wait(1)
-	p.hasMessage(name + ": gracex: drain cut short: ")
-}
-
 // wait waits until the last process has ended, and checks the status of generation
 // 0: the others are no children of the test's.
 func (p *Program) wait(status int) {
