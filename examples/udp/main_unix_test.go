@@ -52,11 +52,17 @@ func TestUpgrades(t *testing.T) {
 			by[generation]++
 		}
 	}
+	until := time.Now().Add(exampletest.Patience)
 	for generation := range 4 {
+		old := p.PID()
 		if generation > 0 {
 			p.Signal(syscall.SIGUSR2)
 		}
-		for by[generation] == 0 { // the upgrade goes on meanwhile
+		// The upgrade goes on meanwhile. The pid file follows the first answers, and the next signal goes by it.
+		for by[generation] == 0 || generation > 0 && p.PID() == old {
+			if time.Now().After(until) {
+				t.Fatalf("no generation %d; datagrams by generation: %v", generation, by)
+			}
 			exchange()
 		}
 	}
