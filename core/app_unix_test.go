@@ -45,7 +45,8 @@ func playApp() {
 	flag.Var(&packets, "packet", "`network,address` of a datagram socket, may be repeated")
 	drain := flag.Duration("drain", DefaultDrainTimeout, "")
 	prestop := flag.Duration("prestop", 0, "")
-	probation := flag.Duration("probation", 0, "")
+	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
+	probation := flag.Duration("probation", onProbation, "")
 	share := flag.Float64("share", DefaultProbationShare, "")
 	draining := flag.Int("maxdraining", 0, "")
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
@@ -379,6 +380,11 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	})
 	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := u.Upgrade(r.Context()); err != nil {
+			fmt.Fprint(w, err)
+		}
+	})
+	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := u.Leave(r.Context()); err != nil {
 			fmt.Fprint(w, err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -27,9 +28,12 @@ var errTermWasAStop = because(ErrStopped, errors.New("a SIGTERM came during the 
 type attempt struct {
 	*Upgrader
 	asked  context.Context // the request's
+	leave  bool            // the foreign master
 	began  time.Time
 	cancel context.CancelCauseFunc
 	result chan attemptResult // room for one
+
+	service *sdnotify.Socket // that the new process is to know; nil: it has what this one has
 
 	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
@@ -42,16 +46,18 @@ type attemptResult struct {
 	err  error
 }
 
-// begin starts an attempt. ctx ending gives it up.
-func (u *Upgrader) begin(ctx context.Context) *attempt {
+// begin starts an attempt. The end of the request's context gives it up.
+func (u *Upgrader) begin(req upgradeRequest) *attempt {
 	a := &attempt{
 		Upgrader: u,
-		asked:    ctx,
+		asked:    req.ctx,
+		leave:    req.leave,
 		began:    time.Now(),
 		result:   make(chan attemptResult, 1),
 		term:     make(chan struct{}, 1),
 	}
-	ctx, a.cancel = context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(req.ctx)
+	a.cancel = cancel
 	go func() {
 		next, err := a.run(ctx)
 		a.result <- attemptResult{next, err}
@@ -72,8 +78,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if os.Getpid() == 1 {
 		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
 	}
-	if m := boot.master(); m != nil {
-		return nil, errMastered(m)
+	var err error
+	if a.service, err = a.underMaster(ctx); err != nil {
+		return nil, err
 	}
 	if err := a.enoughFiles(); err != nil {
 		return nil, err
@@ -165,6 +172,9 @@ func (a *attempt) start() (*successor, error) {
 		stderr = a.sys.capture(path, a.log)
 	}
 	l, passed := stderr.handOut(boot.launch, &control, files)
+	if a.service != nil {
+		l.env = append(l.env[:len(l.env):len(l.env)], a.service.Assignment())
+	}
 	if heir >= 0 {
 		control.link, control.supervisor = fd.First+len(passed), boot.link.pid()
 		passed = append(passed[:len(passed):len(passed)], heir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -24,10 +25,11 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte
 	out := &stream{w: w, rc: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
-	s.u.log.Info("control socket: upgrade")
+	leave := r.URL.Query().Get("leave") == "1"
+	s.u.log.Info("control socket: upgrade", "leave", leave)
 	result := make(chan upgradeReply, 1)
 	go func() {
-		res, err := s.u.Upgrade(context.WithoutCancel(r.Context()))
+		res, err := s.u.requestUpgrade(context.WithoutCancel(r.Context()), leave)
 		result <- upgradeReply{res, err}
 	}()
 	var newPID int
@@ -53,6 +55,9 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte
 	}
 	o := s.u.outcome(reply, newPID)
 	o.Took = time.Since(began)
+	if m := boot.master(); o.OK && leave && m != nil {
+		o.Left = fmt.Sprintf("%s (pid %d)", m.Name, m.PID)
+	}
 	if !o.OK {
 		out.line(control.Event{Time: time.Now(), Step: failedStep(o.Kind), PID: o.NewPID, Text: o.Reason})
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"syscall"
@@ -21,7 +22,7 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 			l.setState(StateUpgrading)
 			l.manager.reloads(l.generation)
 			l.asker = req.reply
-			l.attempt = l.begin(req.ctx)
+			l.attempt = l.begin(req)
 			return
 		}
 		if req.reply == nil {
@@ -62,6 +63,7 @@ func (l *lifecycle) attemptEnded(res attemptResult) {
 		err, gone = l.admit(res.next), nil
 	}
 	if err == nil {
+		l.taken = newNotifierAt(a.service, l.log)
 		l.handOver(a, res.next, asker)
 		if l.heldStop && l.trial != nil {
 			l.stopNow(stopRequest{})
@@ -124,9 +126,14 @@ func (l *lifecycle) handOver(a *attempt, next *successor, asker chan upgradeRepl
 		l.socket.unlink() // it will not answer there
 		next.stderr.relay()
 	}
-	l.manager.handsOver(next.serves(), r.Generation, l.elders()+1)
+	l.handsOver(next, r)
 	l.tell(next, m, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending})
 	l.upgraded(r, asker)
+}
+
+// handsOver tells the service manager that the service is next's.
+func (l *lifecycle) handsOver(next *successor, r Result) {
+	cmp.Or(l.manager, l.taken).handsOver(next.serves(), r.Generation, l.elders()+1)
 }
 
 // tell tells next that it is current, and lets connections move to it.

@@ -11,6 +11,14 @@ import (
 // which nobody knows of.
 type kin []*os.Process
 
+// sibling is a kind of process that this one's parent has started, too.
+type sibling int
+
+const (
+	anySibling sibling = iota
+	youngerSibling
+)
+
 // kinOf looks for them while the script is there.
 func kinOf(n *successor) kin {
 	if n.own != nil || interpreter(n.path) == "" {

@@ -56,9 +56,9 @@ func parentOf(pid int) (parent int, known bool) {
 	return 0, false
 }
 
-// hasYoungerSibling reports whether the parent has started another process after this one,
-// which is still there. Two that began in the same tick are told apart by their numbers.
-func hasYoungerSibling() bool {
+// hasSibling reports whether the parent has started another process that is of the kind and still there. Two
+// that began in the same tick are told apart by their numbers.
+func hasSibling(kind sibling) bool {
 	own := os.Getpid()
 	began := func(pid int) int64 {
 		if st := stat(pid); st != nil && st[statState] != "Z" && st[statState] != "X" {
@@ -75,7 +75,8 @@ func hasYoungerSibling() bool {
 			if err != nil || pid == own {
 				continue
 			}
-			if mine, other := began(own), began(pid); other > mine || other == mine && pid > own {
+			mine, other := began(own), began(pid)
+			if kind == anySibling && other >= 0 || other > mine || other == mine && pid > own {
 				return true
 			}
 		}

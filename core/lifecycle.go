@@ -22,6 +22,7 @@ type (
 	}
 	upgradeRequest struct {
 		ctx   context.Context
+		leave bool              // the foreign master, too
 		reply chan upgradeReply // nil for a signal
 	}
 	upgradeReply struct {
@@ -60,6 +61,7 @@ type lifecycle struct {
 	ended     bool // the drain has ended
 
 	manager *notifier
+	taken   *notifier // the manager of a service whose main process was the foreign master; nil otherwise
 }
 
 // run owns the lifecycle of the process until it is done.
@@ -241,6 +243,7 @@ func (l *lifecycle) beginDrain(s State) {
 	l.serverMu.Unlock()
 	l.endLife()
 	replaced := s == StateDraining
+	leaves := replaced && l.next != nil && boot.master() != nil
 	all := l.passing.finish()
 	listeners, sockets := only[*listener](all), only[*PacketConn](all)
 	forget(only[*spare](all))
@@ -258,7 +261,11 @@ func (l *lifecycle) beginDrain(s State) {
 			closeAll(listeners, true)
 			l.bidFarewell()
 		}
-		drained <- l.runDrain(replaced)
+		err := l.runDrain(replaced)
+		if leaves {
+			l.dismissMaster(boot.master())
+		}
+		drained <- err
 	}()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,7 +19,7 @@ const masterPoll = 500 * time.Millisecond
 // errMastered: a foreign master starts the next version. One that this process started would
 // serve beside it.
 func errMastered(m *foreign.Master) error {
-	return fmt.Errorf("%w: %s (pid %d) starts the new versions: %s", ErrUnsupported, m.Name, m.PID, m.Remedy)
+	return fmt.Errorf("%w: %s (pid %d) starts the new versions: %s; or leave it (gracex upgrade --leave)", ErrUnsupported, m.Name, m.PID, m.Remedy)
 }
 
 // announced is set when the master knows.
@@ -60,8 +61,7 @@ func tellOldWorker(pid int) error {
 
 // watchMaster stops this process when the master that it must not outlive is gone.
 func (u *Upgrader) watchMaster(m *foreign.Master) {
-	// A process whose number is used again later is not this one, where there are handles.
-	p, err := os.FindProcess(m.PID)
+	_, _ = masterProcess()
 	t := time.NewTicker(masterPoll)
 	defer t.Stop()
 	for {
@@ -70,15 +70,7 @@ func (u *Upgrader) watchMaster(m *foreign.Master) {
 		case <-u.done:
 			return
 		}
-		if m.PID == startedBy {
-			err = nil
-			if os.Getppid() != startedBy {
-				err = os.ErrProcessDone
-			}
-		} else if err == nil {
-			err = p.Signal(syscall.Signal(0))
-		}
-		if errors.Is(err, os.ErrProcessDone) {
+		if masterGone(m) {
 			u.log.Error("the master is gone; this process stops", "master", m.Name, "master_pid", m.PID)
 			u.requestStop(stopRequest{})
 			return
@@ -86,10 +78,26 @@ func (u *Upgrader) watchMaster(m *foreign.Master) {
 	}
 }
 
+// masterProcess is the master's. It is looked up once: a process whose number is used again later is
+// not it, where there are handles.
+var masterProcess = sync.OnceValues(func() (*os.Process, error) { return os.FindProcess(boot.master().PID) })
+
+// masterGone reports whether the master has ended.
+func masterGone(m *foreign.Master) bool {
+	if m.PID == startedBy {
+		return os.Getppid() != startedBy
+	}
+	p, err := masterProcess() // there is another one between the two
+	if err == nil {
+		err = p.Signal(syscall.Signal(0))
+	}
+	return errors.Is(err, os.ErrProcessDone)
+}
+
 // superseded reports whether a stop signal means that the master has started the next worker: then it is
 // no end of the service, and clients that keep a connection have time to hear of it.
 func superseded(m *foreign.Master) bool {
-	return m != nil && m.Retire == nil && hasYoungerSibling()
+	return m != nil && m.Retire == nil && hasSibling(youngerSibling)
 }
 
 // retire makes room for the next worker of a foreign master. It is a stop that has a successor.
@@ -102,8 +110,11 @@ func (l *lifecycle) retire(m *foreign.Master) {
 		return
 	}
 	l.log.Info("the master has asked this process to make room", "master", m.Name)
-	if l.attempt != nil {
+	switch {
+	case l.attempt != nil:
 		l.attempt.cancel(ErrStopped)
+	case l.trial != nil:
+		l.rollBack(errMasterFirst)
 	}
 	l.beginDrain(StateDraining)
 	if m.Released == nil {

@@ -56,6 +56,14 @@ func newNotifier(st startup, log *slog.Logger) *notifier {
 	return n
 }
 
+// newNotifierAt is for a service whose main process has been another one. A nil socket is none.
+func newNotifierAt(socket *sdnotify.Socket, log *slog.Logger) *notifier {
+	if socket == nil {
+		return nil
+	}
+	return &notifier{socket: socket, log: log}
+}
+
 func (n *notifier) send(assignments ...string) {
 	err := n.socket.Send(assignments...)
 	if failing := err != nil; failing != n.failing {

@@ -17,10 +17,9 @@ import (
 // there.
 const envStarter = "CORE_TEST_STARTER"
 
-// TestServerStarter is TestMasters with the real Server::Starter, whose sockets are
-// blocking and open in one family.
-func TestServerStarter(t *testing.T) {
-	t.Parallel()
+// lookStarter finds start_server.
+func lookStarter(t *testing.T) string {
+	t.Helper()
 	starter, err := exec.LookPath("start_server")
 	if err != nil {
 		if os.Getenv(envStarter) != "" {
@@ -28,6 +27,14 @@ func TestServerStarter(t *testing.T) {
 		}
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
+	return starter
+}
+
+// TestServerStarter is TestMasters with the real Server::Starter, whose sockets are
+// blocking and open in one family.
+func TestServerStarter(t *testing.T) {
+	t.Parallel()
+	starter := lookStarter(t)
 	program, err := predecessorProgram()
 	must(t, err)
 	a := prepare(t)

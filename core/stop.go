@@ -92,7 +92,10 @@ func (l *lifecycle) stopNow(req stopRequest) {
 	}
 	cause := req.err
 	l.cause = cause
-	if l.trial != nil {
+	switch {
+	case l.trial != nil && boot.master() != nil:
+		l.rollBack(errMasterFirst)
+	case l.trial != nil:
 		l.confirm() // the service is the next generation's
 		return
 	}

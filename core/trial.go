@@ -220,7 +220,7 @@ func (l *lifecycle) confirm() {
 	l.note(control.StepConfirmed, t.result.PID)
 	l.beginDrain(StateDraining)
 	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending}
-	l.manager.handsOver(l.next.serves(), t.result.Generation, l.elders()+1)
+	l.handsOver(l.next, t.result)
 	if err := l.next.say(wire.Confirm, msg, parentWait); err != nil {
 		l.log.Warn("the new process was not told that its probation is over", "error", err)
 	}

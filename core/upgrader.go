@@ -287,8 +287,10 @@ func (u *Upgrader) accepts() bool {
 // error. The end of ctx gives the upgrade up, and on probation rolls it back. It is
 // refused with ErrNotReady, ErrInProgress (also by a process that is on probation
 // itself), ErrStopped or ErrUnsupported.
-func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
-	req := upgradeRequest{ctx: ctx, reply: make(chan upgradeReply, 1)}
+func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, false) }
+
+func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, error) {
+	req := upgradeRequest{ctx: ctx, leave: leave, reply: make(chan upgradeReply, 1)}
 	select {
 	case u.upgrades <- req:
 	case <-u.done:

@@ -83,6 +83,7 @@ func TestLife(t *testing.T) {
 	first := s.pid()
 	s.expect(exitOK, []string{"GEN", strconv.Itoa(first), "current", "v0"}, "status")
 	s.expect(exitRefused, []string{"not on probation"}, "rollback")
+	s.expect(exitRefused, []string{"refused: ", "nothing to leave"}, "upgrade", "--leave")
 	s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
 	s.await("new pid", func() bool { return s.pid() != first })
 	second := s.pid()
@@ -227,7 +228,8 @@ func TestNotThere(t *testing.T) {
 	}
 	s.expect(exitUsage, []string{"unknown command"}, "frob")
 	s.expect(exitUsage, []string{"positive duration"}, "upgrade", "--timeout", "0s")
-	s.expect(exitUsage, []string{"exclude each other"}, "upgrade", "--no-wait", "--drain")
+	s.expect(exitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--drain")
+	s.expect(exitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--leave")
 }
 
 // TestTwoApps: two that run are told apart by name.

@@ -15,7 +15,7 @@ import (
 const upgradeTime = 5 * time.Minute
 
 func newUpgrade(t *target) *cobra.Command {
-	var noWait, drain bool
+	var noWait, drain, leave bool
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "upgrade",
@@ -28,11 +28,12 @@ upgrade.
 ` + exitHelp,
 		Example: `  cp shop.new shop.tmp && mv shop.tmp shop
   gracex upgrade --pid-file /run/shop.pid && echo deployed
-  gracex upgrade --drain --timeout 10m`,
+  gracex upgrade --drain --timeout 10m
+  gracex upgrade --leave                # once: out of the hands of start_server, say`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if noWait && drain {
-				return usagef("--no-wait and --drain exclude each other")
+			if noWait && (drain || leave) {
+				return usagef("--no-wait excludes --drain and --leave")
 			}
 			if timeout <= 0 {
 				return usagef("--timeout %v: give a positive duration, such as 90s", timeout)
@@ -46,11 +47,19 @@ upgrade.
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait}
-			return u.run(ctx, client, status, drain)
+			ask := client.Upgrade
+			switch {
+			case leave:
+				ask = client.UpgradeAndLeave
+			case drain:
+				ask = client.UpgradeAndDrain
+			}
+			return u.run(ctx, client, status, ask)
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, whatever becomes of it")
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
+	c.Flags().BoolVar(&leave, "leave", false, "take the app out of the hands of the program that starts its versions\n(graceful, overseer, start_server, einhorn), which ends then; implies --drain")
 	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
 	return c
 }
@@ -66,7 +75,8 @@ type upgrade struct {
 // errStarted ends the watching of one who does not want to wait.
 var errStarted = errors.New("the new process runs")
 
-func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, drain bool) error {
+// run shows what ask, one of the client's methods, has to tell.
+func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, ask func(context.Context, func(control.Event)) (control.Outcome, error)) error {
 	if err := u.out.line("upgrading %s", process(status.PID, status.Version)); err != nil {
 		return err
 	}
@@ -74,10 +84,6 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	defer leave(nil)
 	show := newProgress(u.out)
 	defer show.end()
-	ask := client.Upgrade
-	if drain {
-		ask = client.UpgradeAndDrain
-	}
 	outcome, err := ask(watching, func(e control.Event) {
 		if e.Step == control.StepStarted {
 			u.started = e.PID
@@ -96,6 +102,9 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	}
 	if err != nil { // the outcome is good, but the drain was not watched to its end
 		return u.unknown(ctx, watching, client, err)
+	}
+	if outcome.Left != "" {
+		return u.out.line("%-10s %s ends now; nothing must start it again", "left", outcome.Left)
 	}
 	return nil
 }

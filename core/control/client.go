@@ -82,6 +82,12 @@ func (c *Client) UpgradeAndDrain(ctx context.Context, events func(Event)) (Outco
 	return c.upgrade(ctx, "/v1/upgrade?drain=1", events)
 }
 
+// UpgradeAndLeave is UpgradeAndDrain for a worker of a foreign master, such as start_server: the new
+// process is none of its, and it ends once the old one has drained. See core.Upgrader.Leave.
+func (c *Client) UpgradeAndLeave(ctx context.Context, events func(Event)) (Outcome, error) {
+	return c.upgrade(ctx, "/v1/upgrade?leave=1&drain=1", events)
+}
+
 func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o Outcome, err error) {
 	resp, err := c.do(ctx, http.MethodPost, url, nil)
 	if err != nil {

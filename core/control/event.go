@@ -53,6 +53,7 @@ type Outcome struct {
 	Took          time.Duration `json:"-"`                 // from being asked to this outcome; "took_ms" on the wire
 	Reason        string        `json:"reason,omitempty"`  // why it did not work
 	Stderr        []string      `json:"stderr,omitempty"`  // the last lines that the new process wrote
+	Left          string        `json:"left,omitempty"`    // the foreign master that ends once the old process has drained; empty: none
 	Exit          string        `json:"exit,omitempty"`    // how it ended, such as "exit status 1"; empty: it was ended, or had not
 }
 

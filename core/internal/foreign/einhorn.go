@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -68,7 +69,7 @@ var einhorn = protocol{
 		}
 		path := in.Getenv(envSocketPath)
 		s.Master = &Master{
-			PID: in.Parent, Name: "einhorn", Remedy: "einhornsh -e upgrade", Retire: retire,
+			PID: in.Parent, Name: "einhorn", Remedy: "einhornsh -e upgrade", Retire: retire, Dismiss: syscall.SIGTERM,
 			Ready: func() error { return acknowledge(path, command, in.PID) },
 		}
 		return nil

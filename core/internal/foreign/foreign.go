@@ -55,6 +55,8 @@ type Master struct {
 	Ready     func() error // tells the master that this process serves; nil for none
 	Retire    os.Signal    // that this process gets when the next one is there, or is to be; nil for SIGTERM
 	Released  func() error // tells the master that this process has closed its listeners; nil for none
+	Dismiss   os.Signal    // ends it, and comes to its workers as SIGTERM; nil: it ends when they have
+	Unlinks   bool         // it removes the paths of its unix sockets when it ends
 }
 
 // Surroundings are what a process can see of how it was started.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -19,7 +20,10 @@ var starter = protocol{
 	shown: func(in Surroundings) bool { return in.has(envStarter) },
 	read: func(in Surroundings, s *Start) error {
 		s.Owned = true
-		s.Master = &Master{PID: in.Parent, Name: "start_server", Remedy: fmt.Sprintf("kill -HUP %d", in.Parent)}
+		s.Master = &Master{
+			PID: in.Parent, Name: "start_server", Remedy: fmt.Sprintf("kill -HUP %d", in.Parent),
+			Dismiss: syscall.SIGTERM, Unlinks: true,
+		}
 		seen := map[int]bool{}
 		for _, pair := range strings.Split(in.Getenv(envStarter), ";") {
 			// A path may have the sign in it.

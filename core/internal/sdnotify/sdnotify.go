@@ -27,8 +27,14 @@ func Open(getenv func(string) string) (*Socket, error) {
 	case name[0] != '/' && name[0] != '@':
 		return nil, fmt.Errorf("%s=%q is neither a path nor the name of an abstract socket", EnvSocket, name)
 	}
-	return &Socket{&net.UnixAddr{Name: name, Net: "unixgram"}}, nil
+	return At(name), nil
 }
+
+// At is the socket of that name.
+func At(name string) *Socket { return &Socket{&net.UnixAddr{Name: name, Net: "unixgram"}} }
+
+// Assignment is the environment variable by which another process finds the socket.
+func (s *Socket) Assignment() string { return EnvSocket + "=" + s.addr.Name }
 
 // sendWait bounds a datagram: the service manager may not read for a while, and a process
 // that serves does not wait for it.

@@ -1,0 +1,108 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+)
+
+const (
+	// siblingPoll is how often a worker looks whether the master has other ones that still drain.
+	siblingPoll = 100 * time.Millisecond
+	// dismissWait is how long a master may take to pass a stop signal on: less than the next
+	// generation waits before it ends this process.
+	dismissWait = killGrace - time.Second
+)
+
+var (
+	// errNoMaster: there is nothing to leave.
+	errNoMaster = errors.New("there is nothing to leave: no other program starts the versions of this one, so upgrade it")
+	// errMasterFirst: the service is the master's until the probation is over.
+	errMasterFirst = because(ErrStopped, errors.New("the master has stopped this process, or has started the next version itself"))
+)
+
+// Leave is Upgrade for a worker of a foreign master (graceful, overseer, Server::Starter, einhorn): the
+// new process is none of the master's, and upgrades itself from then on. Once it has passed its probation and this process has
+// drained, the master ends. Until then all goes back to how it was if the new process is bad.
+//
+// It is refused, with ErrUnsupported, where the end of the master would be the end of the service: docs/migration/leaving.md.
+func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, true) }
+
+// underMaster reports why a foreign master keeps this process from starting the next version.
+// If it does not, manager is how the service manager is told of it, nil where that is as ever.
+func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, err error) {
+	m := boot.master()
+	switch {
+	case m == nil && a.leave:
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, errNoMaster)
+	case m == nil || masterGone(m):
+		return nil, nil
+	case !a.leave:
+		return nil, errMastered(m)
+	case m.PID == 1:
+		return nil, fmt.Errorf("%w: %s is pid 1, and the container ends with it; replace the container by one without it", ErrUnsupported, m.Name)
+	}
+	if path := a.passing.foreignPath(); path != "" && m.Unlinks {
+		return nil, fmt.Errorf("%w: %s (pid %d) removes %s when it ends, and nobody would find the socket any more; first have the clients use TCP, or stop and start once", ErrUnsupported, m.Name, m.PID, path)
+	}
+	manager, err = takeService(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return manager, nil
+}
+
+// errServiceEnds: systemd would end what is left of the service with its main process.
+func errServiceEnds(m *foreign.Master, unit, why string) error {
+	return fmt.Errorf("%s (pid %d) is the main process of %s, which ends with it: %s (docs/migration/leaving.md)", m.Name, m.PID, unit, why)
+}
+
+// foreignPath is the path of a unix socket that another program has opened, "" without one.
+func (t *passing) foreignPath() string {
+	for _, p := range t.all() {
+		if w := p.words(); w.Foreign && strings.HasPrefix(w.Network, "unix") {
+			return w.Address
+		}
+	}
+	return ""
+}
+
+// dismissMaster ends the foreign master, now that the service is out of its hands and this process,
+// the last worker that it knows, has drained.
+func (u *Upgrader) dismissMaster(m *foreign.Master) {
+	// The ones before this one drain, too. A signal from the master is impatience to them.
+	tick := time.NewTicker(siblingPoll)
+	defer tick.Stop()
+	for time.Now().UnixMilli() < u.drainDeadline.Load() && !masterGone(m) && hasSibling(anySibling) {
+		<-tick.C
+	}
+	if m.Dismiss == nil || masterGone(m) {
+		u.log.Info("the master ends with this process", "master", m.Name, "master_pid", m.PID)
+		return
+	}
+	// It would replace a worker that ends before it knows.
+	passedOn := make(chan os.Signal, 1)
+	signal.Notify(passedOn, syscall.SIGTERM)
+	defer signal.Stop(passedOn)
+	p, err := masterProcess()
+	if err == nil {
+		err = p.Signal(m.Dismiss)
+	}
+	u.log.Info("the master was told to end", "master", m.Name, "master_pid", m.PID, "error", err)
+	if err != nil {
+		return
+	}
+	select {
+	case <-passedOn:
+	case <-time.After(dismissWait):
+		u.log.Warn("the master does not end; end it", "master", m.Name, "master_pid", m.PID)
+	}
+}

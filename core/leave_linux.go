@@ -1,0 +1,88 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+)
+
+// systemctlWait bounds a question to systemd.
+const systemctlWait = 10 * time.Second
+
+// takeService finds out whether the master is the main process of a systemd service, which would end with
+// it. If so, the service must be one that any of its processes may tell who the main one is; the socket that is returned is
+// where, if the processes do not know it.
+func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(m.PID) + "/cgroup")
+	if err != nil {
+		return nil, nil // no /proc: no systemd
+	}
+	unit, ofUser := serviceUnit(string(b))
+	if unit == "" {
+		return nil, nil
+	}
+	args := []string{"show", "--property=MainPID,NotifyAccess", "--", unit}
+	at := "/run"
+	if ofUser {
+		args, at = append([]string{"--user"}, args...), boot.launch.getenv("XDG_RUNTIME_DIR")
+	}
+	ctx, cancel := context.WithTimeout(ctx, systemctlWait)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "systemctl", args...).Output()
+	if err != nil {
+		return nil, errServiceEnds(m, unit, fmt.Sprintf("whether it lets another process follow can't be found out by systemctl %s: %v", strings.Join(args, " "), err))
+	}
+	switch said := bytes.Fields(out); {
+	case !containsWord(said, "MainPID="+strconv.Itoa(m.PID)):
+		return nil, nil
+	case !containsWord(said, "NotifyAccess=all"):
+		return nil, errServiceEnds(m, unit, "give it NotifyAccess=all and the ExecStart= of the program alone, and systemctl daemon-reload")
+	case boot.launch.getenv(sdnotify.EnvSocket) != "":
+		return nil, nil
+	}
+	// Where the manager listens, by its source (manager_setup_notify).
+	return sdnotify.At(filepath.Join(at, "systemd", "notify")), nil
+}
+
+func containsWord(words [][]byte, word string) bool {
+	for _, w := range words {
+		if string(w) == word {
+			return true
+		}
+	}
+	return false
+}
+
+// serviceUnit is the systemd service of a process, by its cgroups (cgroups(7), proc_pid_cgroup(5)); "" if it is in none.
+func serviceUnit(cgroups string) (unit string, ofUser bool) {
+	for line := range strings.Lines(cgroups) {
+		// hierarchy:controllers:path; systemd's own hierarchy is 0, or in version 1 has its name.
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 || f[0] != "0" && f[1] != "name=systemd" {
+			continue
+		}
+		for p := f[2]; len(p) > 1; p = path.Dir(p) {
+			switch name := path.Base(p); {
+			case !strings.HasSuffix(name, ".service"):
+			case unit == "":
+				unit = name
+			case strings.HasPrefix(name, "user@"):
+				ofUser = true
+			}
+		}
+		if unit != "" {
+			return unit, ofUser
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package core
+
+import (
+	"context"
+
+	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+)
+
+// takeService: systemd is on Linux.
+func takeService(context.Context, *foreign.Master) (*sdnotify.Socket, error) { return nil, nil }
