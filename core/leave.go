@@ -84,7 +84,10 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	for time.Now().UnixMilli() < u.drainDeadline.Load() && !masterGone(m) && hasSibling(anySibling) {
 		<-tick.C
 	}
-	if m.Dismiss == nil || masterGone(m) {
+	if masterGone(m) {
+		return
+	}
+	if m.Dismiss == nil {
 		u.log.Info("the master ends with this process", "master", m.Name, "master_pid", m.PID)
 		return
 	}
@@ -96,10 +99,11 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	if err == nil {
 		err = p.Signal(m.Dismiss)
 	}
-	u.log.Info("the master was told to end", "master", m.Name, "master_pid", m.PID, "error", err)
 	if err != nil {
+		u.log.Error("the master can't be told to end; end it", "master", m.Name, "master_pid", m.PID, "error", err)
 		return
 	}
+	u.log.Info("the master was told to end", "master", m.Name, "master_pid", m.PID)
 	select {
 	case <-passedOn:
 	case <-time.After(dismissWait):
