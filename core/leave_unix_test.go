@@ -134,11 +134,12 @@ func TestLeaveWaits(t *testing.T) {
 	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
 	a.expect("ready", 1)
 	a.expect("signalled", 1)
+	a.expectLog("msg=draining", 1)
 	if err := a.call(addrs[0], "/leave"); err != nil {
 		t.Fatal(err)
 	}
 	free := a.expect("ready", 2)
-	a.expectLog("draining", 2)
+	a.expectLog("msg=draining", 2)
 	if strings.Contains(a.log(), "the master was told") {
 		t.Error("the master is told to end while a worker drains")
 	}
@@ -171,6 +172,7 @@ func TestLeaveRolledBack(t *testing.T) {
 				t.Errorf("process %d: Reject = %v", free.PID, err)
 			}
 			a.expectLog("this process serves again", 1)
+			a.expect("end", 0)
 			if st := getJSON[Ledger](t, addr, "/stats"); st.PID != worker.PID {
 				t.Errorf("process %d serves, want %d", st.PID, worker.PID)
 			}

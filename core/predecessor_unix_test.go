@@ -313,6 +313,7 @@ func TestMasterDies(t *testing.T) {
 			deploy(t, a, func(path string) { install(t, path) })
 			a.signal(a.cmd.Process.Pid, sig)
 			a.expect("ready", 0)
+			a.expect("left", 0) // graceful's is told by the new one, if the two have one parent
 			a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
 			if end := a.expect("end", 0); end.Err != "" {
 				t.Errorf("it ended with %s", end.Err)

@@ -188,16 +188,20 @@ func runOverseer() error {
 	if err := start(); err != nil {
 		return err
 	}
-	restarting := false
+	restarting, awaiting := false, false
 	for {
 		select {
 		case sig := <-m.signals:
 			switch {
 			case sig == syscall.SIGUSR2 && restarting: // one is on the way
 			case sig == syscall.SIGUSR2:
-				restarting = true
+				restarting, awaiting = true, true
 				m.current.Process.Signal(sig)
-			case sig == syscall.SIGUSR1 && restarting:
+			case sig == syscall.SIGUSR1 && awaiting:
+				awaiting = false
+				if !restarting { // its end was noticed first
+					continue
+				}
 				restarting = false
 				if err := start(); err != nil {
 					return err
