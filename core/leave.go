@@ -40,10 +40,15 @@ func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.request
 // If it does not, manager is how the service manager is told of it, nil where that is as ever.
 func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, err error) {
 	m := boot.master()
-	switch {
-	case m == nil && a.leave:
+	if m == nil && a.leave {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, errNoMaster)
-	case m == nil || masterGone(m):
+	}
+	if m == nil {
+		return nil, nil
+	}
+	_, _ = masterProcess() // before it is asked whether that is the master
+	switch {
+	case masterGone(m):
 		return nil, nil
 	case !a.leave:
 		return nil, errMastered(m)
@@ -91,22 +96,29 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 		u.log.Info("the master ends with this process", "master", m.Name, "master_pid", m.PID)
 		return
 	}
-	// It would replace a worker that ends before it knows.
+	// It would replace a worker that ends before it knows. start_server sleeps through a signal that comes
+	// right before its wait(2), so it is told again.
 	passedOn := make(chan os.Signal, 1)
 	signal.Notify(passedOn, syscall.SIGTERM)
 	defer signal.Stop(passedOn)
-	p, err := masterProcess()
-	if err == nil {
-		err = p.Signal(m.Dismiss)
-	}
-	if err != nil {
-		u.log.Error("the master can't be told to end; end it", "master", m.Name, "master_pid", m.PID, "error", err)
-		return
-	}
-	u.log.Info("the master was told to end", "master", m.Name, "master_pid", m.PID)
-	select {
-	case <-passedOn:
-	case <-time.After(dismissWait):
-		u.log.Warn("the master does not end; end it", "master", m.Name, "master_pid", m.PID)
+	late := time.After(dismissWait)
+	for again := time.NewTicker(masterPoll); ; {
+		p, err := masterProcess()
+		if err == nil {
+			err = p.Signal(m.Dismiss)
+		}
+		if err != nil {
+			u.log.Error("the master can't be told to end; end it", "master", m.Name, "master_pid", m.PID, "error", err)
+			return
+		}
+		select {
+		case <-passedOn:
+			u.log.Info("the master ends", "master", m.Name, "master_pid", m.PID)
+			return
+		case <-again.C:
+		case <-late:
+			u.log.Warn("the master does not end; end it", "master", m.Name, "master_pid", m.PID)
+			return
+		}
 	}
 }

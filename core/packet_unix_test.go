@@ -207,6 +207,7 @@ func TestPackets(t *testing.T) {
 			first := a.expect("ready", 0)
 			http, at := first.Addrs[0], first.Addrs[1]
 			s := startStream(t, dialPacket(t, a, c.network, at), 20)
+			s.await(t, first.PID)
 			const upgrades = 5
 			last := first
 			for i := range upgrades {

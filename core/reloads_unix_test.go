@@ -23,7 +23,7 @@ func TestReloadsWhileDraining(t *testing.T) {
 	a.signal(master, syscall.SIGHUP)
 	first := a.expect("ready", 0)
 	a.expect("signalled", 0)
-	a.expect("left", 0)
+	a.expectLeft(addrs)
 
 	c, err := net.Dial("tcp", addrs[0])
 	must(t, err)
@@ -81,7 +81,7 @@ func TestActivatedParent(t *testing.T) {
 			if first.Event != "ready" || first.Gen != 1 || first.Addrs[0] != addrs[0] {
 				t.Fatalf("%+v", first)
 			}
-			a.expect("left", 0)
+			a.expectLeft(addrs)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -28,6 +29,29 @@ func lookStarter(t *testing.T) string {
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
 	return starter
+}
+
+// signalStarter returns when start_server says that it has received n such signals. It sleeps through one that
+// comes right before its wait(2), until something else happens.
+func signalStarter(a *app, master int, sig syscall.Signal, n int) {
+	a.t.Helper()
+	name := map[syscall.Signal]string{syscall.SIGHUP: "received HUP", syscall.SIGTERM: "received TERM"}[sig]
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = syscall.Kill(master, syscall.SIGALRM) // which means nothing to it
+			case <-stop:
+				return
+			}
+		}
+	}()
+	a.signal(master, sig)
+	a.expectLog(name, n)
 }
 
 // TestServerStarter is TestMasters with the real Server::Starter, whose sockets are
@@ -54,7 +78,7 @@ func TestServerStarter(t *testing.T) {
 	runs, blames := loads([]string{addr}, old.PID)
 	deploy(t, a, func(path string) { install(t, path) })
 	for i := range 3 {
-		a.signal(master, syscall.SIGHUP)
+		signalStarter(a, master, syscall.SIGHUP, i+1)
 		next := a.expect("ready", i)
 		awaitServed(t, runs[0], load.Server{PID: itoa(next.PID), Generation: "0"})
 		if i == 0 {
@@ -65,7 +89,7 @@ func TestServerStarter(t *testing.T) {
 		old = next
 	}
 	judge(t, runs, blames)
-	a.signal(master, syscall.SIGTERM)
+	signalStarter(a, master, syscall.SIGTERM, 1)
 	a.expect("end", 2)
 	a.expectGone()
 }
