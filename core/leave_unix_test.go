@@ -18,8 +18,8 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// worker starts a master and has it start a worker on gracex, by sig.
-func worker(t *testing.T, protocol string, sig syscall.Signal, env ...string) (a *app, worker event, addrs []string) {
+// startWorker starts a master and has it start a worker on gracex, by sig.
+func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...string) (a *app, worker event, addrs []string) {
 	t.Helper()
 	a, old, addrs := startPredecessor(t, protocol, 2, env...)
 	runs, blames := loads(addrs, old.PID)
@@ -93,7 +93,7 @@ func TestLeave(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, worker, addrs := worker(t, c.protocol, c.sig, c.env...)
+			a, worker, addrs := startWorker(t, c.protocol, c.sig, c.env...)
 			leave(t, a, worker, addrs)
 		})
 	}
@@ -123,7 +123,7 @@ func TestLeaveWaits(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what the master has started can't be told here")
 	}
-	a, slow, addrs := worker(t, "starter", syscall.SIGHUP)
+	a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
 	c, err := net.Dial("tcp", addrs[0])
 	must(t, err)
 	defer c.Close()
@@ -189,7 +189,7 @@ func TestLeaveRolledBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, worker, addrs := worker(t, "starter", syscall.SIGHUP, "APP_PROBATION=4m")
+			a, worker, addrs := startWorker(t, "starter", syscall.SIGHUP, "APP_PROBATION=4m")
 			runs, blames := loads(addrs, 0)
 			done := make(chan error, 1)
 			go func() {
@@ -212,6 +212,24 @@ func TestLeaveRolledBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMasterGone: where a worker outlives its master it upgrades itself, since nobody else does.
+func TestMasterGone(t *testing.T) {
+	t.Parallel()
+	a, worker, addrs := startWorker(t, "starter", syscall.SIGHUP)
+	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+	a.waited = true
+	_ = a.cmd.Wait()
+	runs, blames := loads(addrs, 0)
+	a.signal(worker.PID, syscall.SIGUSR2)
+	next := a.expect("ready", 1)
+	for _, run := range runs {
+		awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "1"})
+	}
+	judge(t, runs, blames)
+	a.signal(next.PID, syscall.SIGTERM)
+	a.expectGone()
 }
 
 func TestLeaveRefused(t *testing.T) {
