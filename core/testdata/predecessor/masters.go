@@ -264,9 +264,14 @@ func runStarter() error {
 		return err
 	}
 	var settled <-chan time.Time
+	deaf := os.Getenv("PREDECESSOR_DEAF") != ""
 	for {
 		select {
 		case sig := <-m.signals:
+			if sig == syscall.SIGTERM && deaf {
+				deaf = false
+				continue
+			}
 			if sig == syscall.SIGTERM {
 				return m.stop(sig)
 			}
