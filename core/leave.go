@@ -67,7 +67,7 @@ func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, er
 
 // errServiceEnds: systemd would end what is left of the service with its main process.
 func errServiceEnds(m *foreign.Master, unit, why string) error {
-	return fmt.Errorf("%s (pid %d) is the main process of %s, which ends with it: %s (docs/migration/leaving.md)", m.Name, m.PID, unit, why)
+	return fmt.Errorf("%s (pid %d) runs as %s, which ends with it: %s (docs/migration/leaving.md)", m.Name, m.PID, unit, why)
 }
 
 // foreignPath is the path of a unix socket that another program has opened, "" without one.

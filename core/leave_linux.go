@@ -1,13 +1,13 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +20,7 @@ import (
 const systemctlWait = 10 * time.Second
 
 // takeService finds out whether the master is the main process of a systemd service, which would end with
-// it. If so, the service must be one that any of its processes may tell who the main one is; the socket that is returned is
+// it, or that is a script which waits for the master. If so, the service must be one that any of its processes may tell who the main one is; the socket that is returned is
 // where, if the processes do not know it.
 func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(m.PID) + "/cgroup")
@@ -42,25 +42,17 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	if err != nil {
 		return nil, errServiceEnds(m, unit, fmt.Sprintf("whether it lets another process follow can't be found out by systemctl %s: %v", strings.Join(args, " "), err))
 	}
-	switch said := bytes.Fields(out); {
-	case !containsWord(said, "MainPID="+strconv.Itoa(m.PID)):
+	script, _ := parentOf(m.PID)
+	switch said := strings.Fields(string(out)); {
+	case !slices.Contains(said, "MainPID="+strconv.Itoa(m.PID)) && !slices.Contains(said, "MainPID="+strconv.Itoa(script)):
 		return nil, nil
-	case !containsWord(said, "NotifyAccess=all"):
+	case !slices.Contains(said, "NotifyAccess=all"):
 		return nil, errServiceEnds(m, unit, "give it NotifyAccess=all and the ExecStart= of the program alone, and systemctl daemon-reload")
 	case boot.launch.getenv(sdnotify.EnvSocket) != "":
 		return nil, nil
 	}
 	// Where the manager listens, by its source (manager_setup_notify).
 	return sdnotify.At(filepath.Join(at, "systemd", "notify")), nil
-}
-
-func containsWord(words [][]byte, word string) bool {
-	for _, w := range words {
-		if string(w) == word {
-			return true
-		}
-	}
-	return false
 }
 
 // serviceUnit is the systemd service of a process, by its cgroups (cgroups(7), proc_pid_cgroup(5)); "" if it is in none.

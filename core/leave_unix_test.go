@@ -3,11 +3,7 @@
 package core
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -119,17 +115,9 @@ func TestLeave(t *testing.T) {
 // TestLeaveServerStarter is that with the real one.
 func TestLeaveServerStarter(t *testing.T) {
 	t.Parallel()
-	starter := lookStarter(t)
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	// Somebody could take the port first; then it ends at once.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := ln.Addr().String()
-	ln.Close()
-	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
-	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
-	a.strays = append(a.strays, a.cmd.Process.Pid)
+	addr := a.startStarter()
 	leave(t, a, a.expect("ready", 0), []string{addr})
 }
 
@@ -141,13 +129,8 @@ func TestLeaveWaits(t *testing.T) {
 		t.Skip("what the master has started can't be told here")
 	}
 	a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
-	c, err := net.Dial("tcp", addrs[0])
-	must(t, err)
-	defer c.Close()
-	in := bufio.NewReader(c)
-	(&quietClient{c, in}).ask(t, slow.PID)
-	_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\na")
-	must(t, err)
+	client := dialQuietly(t, addrs[0], slow.PID)
+	client.begin(t)
 	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
 	a.expect("ready", 1)
 	a.expect("signalled", 1)
@@ -161,17 +144,8 @@ func TestLeaveWaits(t *testing.T) {
 	if strings.Contains(a.log(), "the master ends") {
 		t.Error("the master is told to end while a worker drains")
 	}
-	_, err = io.WriteString(c, "b")
-	must(t, err)
-	res, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatalf("a request that a draining worker had accepted: %v", err)
-	}
-	res.Body.Close()
-	if got := res.Header.Get("X-Pid"); got != itoa(slow.PID) {
-		t.Errorf("answered by %s, want %d", got, slow.PID)
-	}
-	c.Close()
+	client.finish(t, slow.PID)
+	client.c.Close()
 	masterEnds(t, a)
 	a.signal(free.PID, syscall.SIGTERM)
 	a.expectGone()

@@ -94,6 +94,13 @@ func masterGone(m *foreign.Master) bool {
 	return errors.Is(err, os.ErrProcessDone)
 }
 
+// ofMaster reports whether the service is a foreign master's: until this process has left it, and
+// where the end of the master is a stop, until this process has heard of that.
+func ofMaster() bool {
+	m := boot.master()
+	return m != nil && (m.Leads || !masterGone(m))
+}
+
 // superseded reports whether a stop signal means that the master has started the next worker: then it is
 // no end of the service, and clients that keep a connection have time to hear of it.
 func superseded(m *foreign.Master) bool {

@@ -309,7 +309,20 @@ func dialQuietly(t *testing.T, addr string, pid int) *quietClient {
 
 func (q *quietClient) ask(t *testing.T, pid int) {
 	t.Helper()
-	_, err := io.WriteString(q.c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n")
+	q.begin(t)
+	q.finish(t, pid)
+}
+
+// begin sends a part of a request, and finish the rest. The process that has accepted it answers.
+func (q *quietClient) begin(t *testing.T) {
+	t.Helper()
+	_, err := io.WriteString(q.c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\na")
+	must(t, err)
+}
+
+func (q *quietClient) finish(t *testing.T, pid int) {
+	t.Helper()
+	_, err := io.WriteString(q.c, "b")
 	must(t, err)
 	res, err := http.ReadResponse(q.in, nil)
 	if err != nil {

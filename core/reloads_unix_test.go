@@ -3,10 +3,6 @@
 package core
 
 import (
-	"bufio"
-	"io"
-	"net"
-	"net/http"
 	"runtime"
 	"syscall"
 	"testing"
@@ -25,30 +21,16 @@ func TestReloadsWhileDraining(t *testing.T) {
 	a.expect("signalled", 0)
 	a.expectLeft(addrs)
 
-	c, err := net.Dial("tcp", addrs[0])
-	must(t, err)
-	defer c.Close()
-	in := bufio.NewReader(c)
-	(&quietClient{c, in}).ask(t, first.PID)
-	_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\na")
-	must(t, err)
+	client := dialQuietly(t, addrs[0], first.PID)
+	client.begin(t)
 	for i := range 2 {
 		a.signal(master, syscall.SIGHUP)
 		a.expect("ready", i+1)
 		a.expect("signalled", i+1)
 	}
 	time.Sleep(10 * idleTick) // for longer than it takes to cut
-	_, err = io.WriteString(c, "b")
-	must(t, err)
-	res, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatalf("a request that a draining worker had accepted: %v", err)
-	}
-	res.Body.Close()
-	if got := res.Header.Get("X-Pid"); got != itoa(first.PID) {
-		t.Errorf("answered by %s, want %d", got, first.PID)
-	}
-	c.Close()
+	client.finish(t, first.PID)
+	client.c.Close()
 	a.signal(master, syscall.SIGTERM)
 	a.expectGone()
 }

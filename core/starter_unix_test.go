@@ -18,8 +18,9 @@ import (
 // there.
 const envStarter = "CORE_TEST_STARTER"
 
-// lookStarter finds start_server.
-func lookStarter(t *testing.T) string {
+// startStarter starts start_server, which starts the program that has been installed.
+func (a *app) startStarter() (addr string) {
+	t := a.t
 	t.Helper()
 	starter, err := exec.LookPath("start_server")
 	if err != nil {
@@ -28,7 +29,15 @@ func lookStarter(t *testing.T) string {
 		}
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
-	return starter
+	// Somebody could take the port first; then it ends at once.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	addr = ln.Addr().String()
+	ln.Close()
+	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
+	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
+	a.strays = append(a.strays, a.cmd.Process.Pid)
+	return addr
 }
 
 // signalStarter returns when start_server says that it has received n such signals. It sleeps through one that
@@ -58,22 +67,15 @@ func signalStarter(a *app, master int, sig syscall.Signal, n int) {
 // blocking and open in one family.
 func TestServerStarter(t *testing.T) {
 	t.Parallel()
-	starter := lookStarter(t)
 	program, err := predecessorProgram()
 	must(t, err)
 	a := prepare(t)
 	place(t, program, filepath.Join(a.dir, "app"))
 	a.env = []string{"PREDECESSOR=starter", "PREDECESSOR_WORKER=1"}
-	// Somebody could take the port first; then it ends at once.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := ln.Addr().String()
-	ln.Close()
-	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
-	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
+	addr := a.startStarter()
 	master := a.cmd.Process.Pid
 	old := a.expect("predecessor", 0)
-	a.strays = append(a.strays, master, old.PID)
+	a.strays = append(a.strays, old.PID)
 
 	runs, blames := loads([]string{addr}, old.PID)
 	deploy(t, a, func(path string) { install(t, path) })

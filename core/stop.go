@@ -93,7 +93,7 @@ func (l *lifecycle) stopNow(req stopRequest) {
 	cause := req.err
 	l.cause = cause
 	switch {
-	case l.trial != nil && boot.master() != nil:
+	case l.trial != nil && ofMaster():
 		l.rollBack(errMasterFirst)
 	case l.trial != nil:
 		l.confirm() // the service is the next generation's

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -8,10 +9,23 @@ import (
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
 )
 
-// TestLeave: a service whose main process is a start_server becomes one of the program itself while it runs, as
+// TestLeave: a service whose main process is a start_server, or a script that waits for one, becomes one of the program itself while it runs, as
 // docs/migration/leaving.md has it. No client notices, and the service has not been restarted.
 func TestLeave(t *testing.T) {
 	t.Parallel()
+	for name, command := range map[string]string{
+		"itself":      "start_server --interval=1 --port=%s -- %s",
+		"by a script": "/bin/sh -c \"start_server --interval=1 --port=%s -- %s; exit 0\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testLeave(t, command)
+		})
+	}
+}
+
+// command has the address and the program.
+func testLeave(t *testing.T, command string) {
 	_, err := exec.LookPath("start_server")
 	deploytest.Need(t, envSystemd, err, "on Debian, apt-get install libserver-starter-perl")
 	m := startManager(t, "")
@@ -21,10 +35,10 @@ func TestLeave(t *testing.T) {
 	output := "\nStandardOutput=append:" + s.log + "\nStandardError=append:" + s.log + "\n"
 	s.install("server", func(path string) { deploytest.Build(t, deploytest.Example, path) })
 	s.install("gracex", func(path string) { deploytest.Build(t, deploytest.Command, path) })
-	s.unit(s.name+".service", "[Service]\nExecStart=start_server --interval=1 --port="+s.addr+" -- "+program+output)
+	s.unit(s.name+".service", "[Service]\nExecStart="+fmt.Sprintf(command, s.addr, program)+output)
 	s.must("daemon-reload")
 	s.must("start", s.name)
-	master := s.show(s.name, "MainPID")
+	main := s.show(s.name, "MainPID")
 	deploytest.Await(t, "it serves", func() bool {
 		_, err := deploytest.Post(s.addr, "/", "")
 		return err == nil
@@ -34,18 +48,18 @@ func TestLeave(t *testing.T) {
 	leave := func() (string, error) {
 		return s.Inside("/opt/gracex-example/gracex", "upgrade", "--leave", "--pid-file", pidfile)
 	}
-	if out, err := leave(); err == nil || !strings.Contains(out, "is the main process of gracex-left.service, which ends with it: give it NotifyAccess=all") {
+	if out, err := leave(); err == nil || !strings.Contains(out, "runs as gracex-left.service, which ends with it: give it NotifyAccess=all") {
 		t.Errorf("with a service that would end: %v\n%s", err, out)
 	}
 
 	// The unit of the program alone, for a service that runs.
 	s.unit(s.name+".service", "[Service]\nType=notify\nNotifyAccess=all\nRestart=on-failure\nExecStart="+program+output)
 	s.must("daemon-reload")
-	if out, err := leave(); err != nil || !strings.Contains(out, "start_server (pid "+master+") ends now") {
+	if out, err := leave(); err != nil || !strings.Contains(out, "start_server (pid ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	deploytest.Await(t, "the master is gone", func() bool {
-		_, err := s.Inside("kill", "-0", master)
+	deploytest.Await(t, "the master is gone, and what has started it", func() bool {
+		_, err := s.Inside("kill", "-0", main)
 		return err != nil
 	})
 	a := s.serves("1")
