@@ -48,6 +48,10 @@ func TestSupervisedUpgrades(t *testing.T) {
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 16, Fresh: 16})
 	before := descriptors(master)
+	// The link to the worker, and the listener, which that may just be handing over.
+	for end := time.Now().Add(patience); before != nil && sockets(before) < 2 && time.Now().Before(end); before = descriptors(master) {
+		time.Sleep(time.Millisecond)
+	}
 	for i := range 20 {
 		a.signal(master, syscall.SIGHUP)
 		ev := a.expect("ready", i+1)
@@ -76,6 +80,15 @@ func TestSupervisedUpgrades(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); err == nil {
 		t.Error("the pid file is still there")
 	}
+}
+
+func sockets(kinds []string) (n int) {
+	for _, k := range kinds {
+		if k == "socket" {
+			n++
+		}
+	}
+	return n
 }
 
 // descriptors lists the kinds of descriptors that a process has, where the system tells.
