@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -35,13 +36,13 @@ const (
 
 // report is what a shim tells the kit. It does nothing more until it has the answer.
 type report struct {
-	At        moment    `json:"at"`
-	Shim      int       `json:"shim,omitempty"`      // its pid
-	Child     int       `json:"child,omitempty"`     // the program's
-	From      side      `json:"from,omitempty"`      // who sent the frame, or hung up
-	Frame     wire.Type `json:"frame,omitempty"`     // its type
-	Probation bool      `json:"probation,omitempty"` // it is a commit that can be taken back
-	Why       string    `json:"why,omitempty"`       // of an end
+	At        moment        `json:"at"`
+	Shim      int           `json:"shim,omitempty"`      // its pid
+	Child     int           `json:"child,omitempty"`     // the program's
+	From      side          `json:"from,omitempty"`      // who sent the frame, or hung up
+	Frame     wire.Type     `json:"frame,omitempty"`     // its type
+	Probation time.Duration `json:"probation,omitempty"` // it is a commit that can be taken back for so long
+	Why       string        `json:"why,omitempty"`       // of an end
 }
 
 // order is the kit's answer.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -30,7 +31,7 @@ func (s *shim) relay(from side, src, dst *net.UnixConn) {
 			raw, err = wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
 		}
 		if err == nil {
-			err = s.pass(report{At: atRead, Shim: os.Getpid(), Child: s.child, From: from, Frame: f.Type, Probation: onTrial(f)}, dst, raw, files)
+			err = s.pass(report{At: atRead, Shim: os.Getpid(), Child: s.child, From: from, Frame: f.Type, Probation: probation(f)}, dst, raw, files)
 		}
 		for _, file := range files {
 			_ = fd.Close(file)
@@ -75,8 +76,11 @@ func (s *shim) cut() {
 	_ = s.inner.Close()
 }
 
-// onTrial reports whether a frame is a commit that the old process can take back.
-func onTrial(f wire.Frame) bool {
+// probation is how long the old process can take back what a frame says: a commit.
+func probation(f wire.Frame) time.Duration {
 	var msg wire.CommitMsg
-	return f.Type == wire.Commit && f.Decode(&msg) == nil && msg.ProbationMillis > 0
+	if f.Type != wire.Commit || f.Decode(&msg) != nil {
+		return 0
+	}
+	return msg.Probation()
 }

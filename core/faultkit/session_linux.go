@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -16,14 +17,15 @@ type session struct {
 	desk *desk
 
 	mu        sync.Mutex
-	shim      int      // pids
-	child     int      //
-	seen      []step   // the steps that were reached
-	committed bool     // the old process has said commit
-	onTrial   bool     // and can take it back
-	confirmed bool     // and then it said confirm, and can't any more
-	trace     []string // the conversation
-	closed    bool     // the shim is gone
+	shim      int       // pids
+	child     int       //
+	seen      []step    // the steps that were reached
+	committed bool      // the old process has said commit
+	onTrial   bool      // and can take it back
+	until     time.Time // for this long, by its clock about
+	confirmed bool      // and then it said confirm, and can't any more
+	trace     []string  // the conversation
+	closed    bool      // the shim is gone
 }
 
 // hold is a session that stands still at a step.
@@ -155,7 +157,8 @@ func (s *session) note(r report) bool {
 	case atRead:
 		s.trace = append(s.trace, fmt.Sprintf("%s: %v", r.From, r.Frame))
 		if r.Frame == wire.Commit {
-			s.committed, s.onTrial = true, r.Probation
+			s.committed, s.onTrial = true, r.Probation > 0
+			s.until = time.Now().Add(r.Probation)
 		}
 		s.confirmed = s.confirmed || r.Frame == wire.Confirm
 	case atEnd:
@@ -206,6 +209,17 @@ func (s *session) canGoBack() bool {
 	defer s.mu.Unlock()
 	return s.onTrial && !s.confirmed
 }
+
+// nearlyOver reports whether the probation is about to end, or has: a pong that the old process hears
+// from then on is the last one that it waits for.
+func (s *session) nearlyOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.onTrial && time.Until(s.until) < probationMargin
+}
+
+// probationMargin is how much later than the old process the kit may have begun to count.
+const probationMargin = 500 * time.Millisecond
 
 // keptTrace is how much of a conversation is worth a line.
 const keptTrace = 6
