@@ -22,7 +22,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	if _, own := a.ln.(*listener); !own { // which waits by itself
 		select {
 		case <-a.u.accepting:
-		case <-a.u.drain:
+		case <-a.u.goodbye.channel():
 			return nil, net.ErrClosed
 		}
 	}

@@ -42,6 +42,10 @@ func (o *oldProcess) taken() (msg wire.TakenMsg) {
 	o.t.Helper()
 	f, err := wire.Read(o.ctl)
 	must(o.t, err)
+	if f.Type == wire.Settled { // it is asked to stop meanwhile
+		f, err = wire.Read(o.ctl)
+		must(o.t, err)
+	}
 	if f.Type != wire.Taken {
 		o.t.Fatalf("the old process heard %v", f.Type)
 	}
@@ -57,6 +61,7 @@ func becomesCurrent(t *testing.T, u *Upgrader, o *oldProcess) {
 	o.hears(wire.Ready)
 	o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000})
 	must(t, <-ready)
+	o.hears(wire.Confirmed)
 }
 
 // pair makes a connection and returns both ends of it.
@@ -327,7 +332,7 @@ func TestOnAdopt(t *testing.T) {
 func TestNothingIsAdoptedAfterTheDrain(t *testing.T) {
 	t.Parallel()
 	table := newConnTable(nil)
-	table.close()
+	table.close(nil)
 	if c := table.adopt(nil, nil, wire.Conn{}); c != nil {
 		t.Error("adopted")
 	}

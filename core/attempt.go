@@ -30,10 +30,12 @@ type attempt struct {
 	asked  context.Context // the request's
 	leave  bool            // the foreign master
 	began  time.Time
+	ctx    context.Context // asked, or the attempt is given up
 	cancel context.CancelCauseFunc
-	result chan attemptResult // room for one
 
 	service *sdnotify.Socket // that the new process is to know; nil: it has what this one has
+
+	process atomic.Pointer[successor] // the new process; nil before it is there
 
 	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
@@ -42,27 +44,27 @@ type attempt struct {
 }
 
 type attemptResult struct {
-	next *successor // with an error one that has ended, nil if none was started
+	next *successor // nil if none was started
 	err  error
 }
 
-// begin starts an attempt. The end of the request's context gives it up.
-func (u *Upgrader) begin(req upgradeRequest) *attempt {
+// newAttempt makes an attempt. The end of the request's context gives it up.
+func newAttempt(u *Upgrader, req upgradeRequest) *attempt {
 	a := &attempt{
 		Upgrader: u,
 		asked:    req.ctx,
 		leave:    req.leave,
 		began:    time.Now(),
-		result:   make(chan attemptResult, 1),
 		term:     make(chan struct{}, 1),
 	}
-	ctx, cancel := context.WithCancelCause(req.ctx)
-	a.cancel = cancel
-	go func() {
-		next, err := a.run(ctx)
-		a.result <- attemptResult{next, err}
-	}()
+	a.ctx, a.cancel = context.WithCancelCause(req.ctx)
 	return a
+}
+
+// result makes the attempt. A new process that is no success may still be there.
+func (a *attempt) result() attemptResult {
+	next, err := a.run(a.ctx)
+	return attemptResult{next, err}
 }
 
 // mayBePlain reports whether a SIGTERM that comes now may be the new process's
@@ -120,14 +122,8 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.cfg.readyTimeout)
 		}
 		a.started.Store(false) // a SIGTERM from here on is meant for the service
-		if !errors.Is(err, errSaidFailed) || !next.endsWithin(killGrace) {
-			next.abort(err.Error(), a.cfg.stopTime())
-		}
-		next.release()
-		a.passing.restore()
-		return next, next.explain(err)
 	}
-	return next, nil
+	return next, err
 }
 
 // start starts the new process with the listeners from descriptor 3 up and the
@@ -190,6 +186,9 @@ func (a *attempt) start() (*successor, error) {
 	stderr.begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
 	next.stderr, next.passed, next.heir = stderr, handed, heir
+	answer := func(f wire.Frame) { a.report(next, f) }
+	next.talk.answer.Store(&answer)
+	a.process.Store(next)
 	return next, nil
 }
 

@@ -95,6 +95,8 @@ func TestHandshake(t *testing.T) {
 		var msg wire.CommitMsg
 		must(t, fr.Decode(&msg))
 		committed <- msg
+		f.say(t, wire.Confirmed, nil)
+		f.await(t, wire.Drained)
 		f.ended <- "fine"
 	}, WithDrainTimeout(1500*time.Millisecond))
 	res, err := u.Upgrade(t.Context())
@@ -119,6 +121,8 @@ func TestReadyInTimeHolds(t *testing.T) {
 		if fr := f.hear(t); fr.Type != wire.Commit {
 			t.Errorf("%v instead of commit", fr.Type)
 		}
+		f.say(t, wire.Confirmed, nil)
+		f.await(t, wire.Drained)
 		f.ended <- "fine"
 	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
@@ -144,6 +148,8 @@ func readyInTimePasses(t *testing.T) {
 			case wire.Ping:
 				f.say(t, wire.Pong, nil)
 			case wire.Confirm:
+				f.say(t, wire.Confirmed, nil)
+				f.await(t, wire.Drained)
 				return
 			default:
 				t.Errorf("%v instead of confirm", fr.Type)
@@ -251,8 +257,8 @@ func TestBrokenHandshake(t *testing.T) {
 	}
 }
 
-// TestAbortGivesTime: a new process that is given up gets SIGTERM, and SIGKILL when its
-// time is over: the time of a whole stop if it may have taken over.
+// TestAbortGivesTime: a new process that is given up, and can't be told, gets SIGTERM, and
+// SIGKILL when its time is over: the time of a whole stop if it may have taken over.
 func TestAbortGivesTime(t *testing.T) {
 	t.Parallel()
 	cfg := newConfig([]Option{WithPreStopDelay(time.Minute), WithDrainTimeout(time.Hour)})
@@ -265,7 +271,7 @@ func TestAbortGivesTime(t *testing.T) {
 			n := newSuccessor("app", f, ours, new(atomic.Bool))
 			n.ready.Store(ready)
 			began := time.Now()
-			go n.abort("given up", cfg.stopTime())
+			go n.seeOut(cfg.stopTime(), nil, func(wire.Frame) {})
 			if sig := <-f.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {
 				t.Errorf("%v after %v", sig, time.Since(began))
 			}
@@ -273,7 +279,6 @@ func TestAbortGivesTime(t *testing.T) {
 				t.Errorf("ready %v: %v after %v, want SIGKILL after %v", ready, sig, time.Since(began), want)
 			}
 			f.ended <- "killed"
-			n.release()
 		})
 	}
 }

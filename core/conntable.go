@@ -15,7 +15,7 @@ import (
 // connTable holds the open connections of a generation and its counts.
 type connTable struct {
 	clock
-	draining <-chan struct{} // the generation's: what Draining returns
+	goodbye *goodbye // the generation's: what Draining returns
 
 	mover  atomic.Pointer[mover] // nil unless connections move to the next generation; see moves
 	waking sync.Mutex            // held while the mover wakes a connection
@@ -33,13 +33,13 @@ type connTable struct {
 	changed chan struct{}            // a nudge when a connection leaves; room for one
 }
 
-func newConnTable(draining <-chan struct{}) *connTable {
+func newConnTable(g *goodbye) *connTable {
 	return &connTable{
-		clock:    clock{time.Now()},
-		draining: draining,
-		conns:    make(map[*conn]struct{}),
-		sockets:  make(map[*PacketConn]struct{}),
-		changed:  make(chan struct{}, 1),
+		clock:   clock{time.Now()},
+		goodbye: g,
+		conns:   make(map[*conn]struct{}),
+		sockets: make(map[*PacketConn]struct{}),
+		changed: make(chan struct{}, 1),
 	}
 }
 
@@ -166,8 +166,8 @@ func (t *connTable) all() []*conn {
 	return out
 }
 
-// empty reports whether no connection and no datagram socket is open.
-func (t *connTable) empty() bool {
+// empty reports whether no connection is open, and with sockets, no datagram socket.
+func (t *connTable) empty(sockets bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.conns {
@@ -175,7 +175,7 @@ func (t *connTable) empty() bool {
 			return false
 		}
 	}
-	return len(t.sockets) == 0
+	return !sockets || len(t.sockets) == 0
 }
 
 // quiet returns the connections that wait for a request, longest idle first.
@@ -211,23 +211,43 @@ func (t *connTable) moves(c *conn) *mover {
 	return m
 }
 
-// close ends the adopting of connections.
-func (t *connTable) close() {
+// close ends the adopting of connections, unless the drain was undone. It reports false then.
+func (t *connTable) close(undone <-chan struct{}) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if isClosed(undone) {
+		return false
+	}
 	t.closed = true
+	return true
 }
 
-// cutAll closes everything that is left, and counts it as cut.
-func (t *connTable) cutAll() Remaining {
-	left := t.remaining()
+// reopen is for a drain that was undone.
+func (t *connTable) reopen() {
 	t.mu.Lock()
-	t.ledger.Cut = left
+	defer t.mu.Unlock()
+	t.closed = false
+	t.late.Store(false)
+}
+
+// cutAll closes the connections that are left, and with sockets the datagram sockets, and counts
+// them as cut, unless the drain was undone: what has come since must not be among them.
+func (t *connTable) cutAll(sockets bool, undone <-chan struct{}) Remaining {
+	left, conns, open := t.remaining(), t.all(), t.openSockets()
+	if !sockets {
+		left.Sockets, open = 0, nil
+	}
+	t.mu.Lock()
+	if isClosed(undone) {
+		t.mu.Unlock()
+		return Remaining{}
+	}
+	t.ledger.Cut = t.ledger.Cut.plus(left)
 	t.mu.Unlock()
-	for _, c := range t.all() {
+	for _, c := range conns {
 		c.dismiss(farewellCut)
 	}
-	for _, c := range t.openSockets() {
+	for _, c := range open {
 		_ = c.Close()
 	}
 	return left

@@ -65,7 +65,7 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte
 		Outcome control.Outcome `json:"outcome"`
 	}{o})
 	if o.OK && r.URL.Query().Get("drain") == "1" {
-		s.u.followDrain(r.Context(), out)
+		s.u.followDrain(r.Context(), out, steps)
 	}
 }
 
@@ -132,8 +132,8 @@ func (e *StartError) brief() string {
 	return why
 }
 
-// followDrain tells what the drain has left, until it has ended.
-func (u *Upgrader) followDrain(ctx context.Context, out *stream) {
+// followDrain tells what the drain has left, until it has ended, or was undone.
+func (u *Upgrader) followDrain(ctx context.Context, out *stream, steps <-chan control.Event) {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	total, last := 0, -1
@@ -149,6 +149,11 @@ func (u *Upgrader) followDrain(ctx context.Context, out *stream) {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		case e := <-steps:
+			if e.Step == control.StepTakenBack {
+				out.line(e)
+				return
+			}
 		case <-u.finished:
 			text := "nothing was cut"
 			if cut := u.Stats().Cut; !cut.none() {

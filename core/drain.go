@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,36 +101,89 @@ func inTime(f func()) {
 // below refer to, are in docs/drain.md.
 type drainer struct {
 	*Upgrader
-	replaced bool // another generation serves
+	replaced bool     // another generation serves
+	handing  *handing // the handover with a way back; nil without
 	began    time.Time
 	deadline time.Time
+
+	released chan struct{} // closed when there is no way back, or there was none
+	undone   chan struct{} // closed when the service was taken back
 }
 
-// runDrain returns when everything that was accepted has been answered, closed
-// or cut.
-func (u *Upgrader) runDrain(replaced bool) error {
-	d := &drainer{Upgrader: u, replaced: replaced, began: time.Now()}
+// errTakenBack: this process serves again, so there is nothing to drain.
+var errTakenBack = errors.New("the drain was undone")
+
+// newDrainer makes the drainer of a drain that begins now. With a handing there is a way back.
+func newDrainer(u *Upgrader, replaced bool, h *handing) *drainer {
+	d := &drainer{
+		Upgrader: u, replaced: replaced, handing: h, began: time.Now(),
+		released: make(chan struct{}), undone: make(chan struct{}),
+	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
-	u.drainDeadline.Store(d.deadline.UnixMilli())
-	if isClosed(u.accepting) { // else nothing was accepted
-		d.log.Info("draining", "timeout", u.cfg.drainTimeout, "handover", replaced, "open", u.conns.remaining().String())
+	if h == nil {
+		close(d.released)
+	}
+	return d
+}
+
+// release ends the way back. It is the lifecycle's, and called once.
+func (d *drainer) release() {
+	close(d.released)
+	d.conns.nudge()
+}
+
+// back undoes the drain: nothing is closed or cut by it from here on. It is the lifecycle's, and
+// called once.
+func (d *drainer) back() { close(d.undone) }
+
+// run returns when everything that was accepted has been answered, closed or cut, with
+// errTakenBack if the drain was undone.
+func (d *drainer) run() error {
+	if isClosed(d.undone) {
+		return errTakenBack
+	}
+	if isClosed(d.accepting) { // else nothing was accepted
+		d.log.Info("draining", "timeout", d.cfg.drainTimeout, "handover", d.replaced, "open", d.conns.remaining().String())
 	}
 	d.tell()
 	err := d.finish()
-	if m := u.conns.mover.Load(); m != nil {
+	if !d.mayEnd() {
+		return errTakenBack
+	}
+	if d.handing != nil { // the accept loops are left, and the datagram sockets
+		if soon := time.Now().Add(stopLinger); d.deadline.Before(soon) {
+			d.deadline = soon // their readers hear only now that it is over
+		}
+		err = cmp.Or(err, d.finish())
+	}
+	if m := d.conns.mover.Load(); m != nil {
 		m.settle()
 	}
-	close(u.finished)
-	for _, s := range u.servers { // no more are added while draining
+	close(d.finished)
+	for _, s := range d.servers { // no more are added while draining
 		_ = s.inner.Close()
 	}
-	if before := u.before(); replaced && before != nil {
+	if before := d.before(); d.replaced && before != nil {
 		select {
 		case <-before: // this generation's duty to the one before
-		case <-u.cut:
+		case <-d.cut:
 		}
 	}
 	return err
+}
+
+// mayEnd reports whether this process may end, now that it has nothing left: it looks once more
+// whether the new one is there.
+func (d *drainer) mayEnd() bool {
+	if !isClosed(d.released) {
+		d.post(func(l *lifecycle) { l.lastLook(d, d.handing) })
+	}
+	select {
+	case <-d.released:
+		return true
+	case <-d.undone:
+		return false
+	}
 }
 
 // before is closed when the generation before has drained or is gone. It is nil if there
@@ -152,9 +206,12 @@ func (d *drainer) tell() {
 	for _, s := range d.servers {
 		if !told[s.user] {
 			told[s.user] = true
+			s.gate.told.Store(true)
 			go func() { _ = s.user.Shutdown(context.Background()) }()
 		}
-		_ = s.ln.Close() // a listener that is not in the table
+		if !s.inTable {
+			_ = s.ln.Close()
+		}
 	}
 }
 
@@ -176,6 +233,8 @@ func (d *drainer) finish() error {
 			before = nil
 		case <-tick.C:
 			d.closeIdle()
+		case <-d.undone:
+			return errTakenBack
 		case <-deadline.C:
 			return d.cutRest("the deadline has come")
 		case <-d.cut:
@@ -185,15 +244,17 @@ func (d *drainer) finish() error {
 	return nil
 }
 
-// over reports whether nothing is left: the accept loops have ended and every
-// connection they took is closed.
+// over reports whether nothing is left: the accept loops have ended and every connection they
+// took is closed. As long as there is a way back the loops wait, and so do the readers of
+// datagrams: they are left then.
 func (d *drainer) over() bool {
+	way := !isClosed(d.released)
 	for _, s := range d.servers {
-		if !isClosed(s.ended) {
+		if !isClosed(s.ended) && !(way && s.inTable) {
 			return false
 		}
 	}
-	return d.conns.empty()
+	return d.conns.empty(!way)
 }
 
 // closeIdle closes idle connections, longest idle first. After a handover their
@@ -232,12 +293,17 @@ func dismiss(quiet []*conn) {
 
 // cutRest: rung 6.
 func (d *drainer) cutRest(why string) error {
-	d.conns.close()
+	if !d.conns.close(d.undone) {
+		return errTakenBack
+	}
 	if m := d.conns.mover.Load(); m != nil {
 		m.settle() // it holds the descriptors of those that have no answer
 	}
 	dismiss(d.conns.quiet())
-	left := d.conns.remaining()
+	sockets, left := isClosed(d.released), d.conns.remaining()
+	if !sockets {
+		left.Sockets = 0 // their readers wait
+	}
 	if left.none() {
 		return nil
 	}
@@ -248,8 +314,8 @@ func (d *drainer) cutRest(why string) error {
 			d.log.Error("a drain timeout hook failed", "error", err)
 		}
 	}
-	if left = d.conns.cutAll(); left.none() {
-		return nil // finished while the hooks ran
+	if left = d.conns.cutAll(sockets, d.undone); left.none() {
+		return nil // finished while the hooks ran, or taken back
 	}
 	d.log.Warn("drain cut short", "why", why, "requests", left.Requests,
 		"connections", left.Connections, "hijacked", left.Hijacked, "sockets", left.Sockets)

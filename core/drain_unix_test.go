@@ -174,7 +174,7 @@ func TestStuckOldProcessIsSeenOff(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.freeze(first.PID)
-	a.expectLog("the old process did not go by its deadline", 2)
+	a.expectLog("the old process did not go by its deadline", 1)
 	a.expectLog("the old process is gone", 1)
 	a.waited = true
 	if err := a.cmd.Wait(); err == nil || !strings.Contains(err.Error(), "signal: killed") {

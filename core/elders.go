@@ -1,6 +1,9 @@
 package core
 
-import "github.com/gracex-go/gracex/core/internal/wire"
+import (
+	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
 
 // elders is how many generations before this one there are. Each stays until the one
 // before it is gone.
@@ -24,11 +27,12 @@ func (u *Upgrader) noteElders() {
 // know it, or if this is the current one it holds to WithMaxDraining.
 func (l *lifecycle) aged() {
 	n := l.elders()
-	if l.State() == StateCurrent && l.probation == nil {
+	known := n > 0 || l.taking.new.Gone // the old process, which is one of them, has said so
+	if l.State() == StateCurrent && known && l.taking.new.Phase != handover.NewProbation {
 		l.manager.ages(l.generation, n)
 	}
 	if l.next != nil {
-		if l.trial == nil && !l.next.plain {
+		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.next.plain {
 			_ = l.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, sayWait)
 		}
 		return

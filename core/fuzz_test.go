@@ -65,8 +65,9 @@ func FuzzHear(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u := &Upgrader{
 			log: slog.New(slog.DiscardHandler), aging: make(chan struct{}, 1),
-			conns: newConnTable(nil), inherited: &inheritance{},
+			conns: newConnTable(nil), inherited: &inheritance{}, done: make(chan struct{}),
 		}
+		close(u.done) // there is no lifecycle
 		p := newParent(nobody{bytes.NewReader(b)})
 		for {
 			fr, err := wire.Read(p.ctl)

@@ -7,7 +7,7 @@ import (
 )
 
 // gate is the listener of the program's own http.Server: it never yields a
-// connection. It notices Shutdown and Close, which close it, and holds them up
+// connection. It notices Shutdown and Close, which close it each time, and holds them up
 // until the drain has ended, because net/http waits for its Accept.
 type gate struct {
 	addr     net.Addr
@@ -16,8 +16,8 @@ type gate struct {
 	onClose  func()
 
 	enter  sync.Once
-	close  sync.Once
-	closed atomic.Bool
+	closed atomic.Bool // at least once
+	told   atomic.Bool // the next Close is the drain's own
 }
 
 func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
@@ -35,8 +35,8 @@ func (g *gate) Accept() (net.Conn, error) {
 // that can't be served, before it has entered.
 func (g *gate) Close() error {
 	g.closed.Store(true)
-	if isClosed(g.entered) {
-		g.close.Do(g.onClose)
+	if isClosed(g.entered) && !g.told.Swap(false) {
+		g.onClose()
 	}
 	return nil
 }

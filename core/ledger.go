@@ -17,6 +17,14 @@ type Remaining struct {
 // none reports whether nothing is left that a deadline would cut.
 func (r Remaining) none() bool { return r == Remaining{} }
 
+// plus adds up what two deadlines have found.
+func (r Remaining) plus(more Remaining) Remaining {
+	return Remaining{
+		Requests: r.Requests + more.Requests, Connections: r.Connections + more.Connections,
+		Hijacked: r.Hijacked + more.Hijacked, Sockets: r.Sockets + more.Sockets,
+	}
+}
+
 // String says what is left in words.
 func (r Remaining) String() string {
 	s := fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))

@@ -156,9 +156,9 @@ func (l *link) say(t wire.Type, msg any, files []int) error {
 }
 
 // stand says where this process stands.
-func (l *link) stand(generation int, s State, clean bool) {
+func (l *link) stand(generation int, s State, clean, wayBack bool) {
 	if l != nil {
-		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: uint8(s), Clean: clean}, nil)
+		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: uint8(s), Clean: clean, WayBack: wayBack}, nil)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/handover"
 )
 
 // masterPoll is how often a worker looks whether a foreign master that it must not outlive is still
@@ -118,10 +119,14 @@ func (l *lifecycle) retire(m *foreign.Master) {
 	}
 	l.log.Info("the master has asked this process to make room", "master", m.Name)
 	switch {
-	case l.attempt != nil:
-		l.attempt.cancel(ErrStopped)
-	case l.trial != nil:
-		l.rollBack(errMasterFirst)
+	case l.hands(handover.OldTrial):
+		l.handing.err = errMasterFirst
+		l.give(l.handing, handover.Canceled)
+	case l.hands(handover.OldAsked):
+		l.give(l.handing, handover.Stop) // it has the service, and answers in a moment
+		return
+	case l.handing != nil:
+		l.handing.attempt.cancel(ErrStopped)
 	}
 	l.beginDrain(StateDraining)
 	if m.Released == nil {

@@ -49,9 +49,8 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	theirs, err := fd.Conn(end)
 	must(t, err)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
-	draining := make(chan struct{})
-	close(draining)
-	table := newConnTable(draining)
+	table := newConnTable(newGoodbye())
+	table.goodbye.begin()
 	next := &successor{ctl: ours, room: room, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
 	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
@@ -214,7 +213,7 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 			go m.settle()
 			synctest.Wait()
 		})}
-		if err := m.heir.commit(wire.CommitMsg{}); err != nil {
+		if err := m.heir.say(wire.Commit, wire.CommitMsg{}, parentWait); err != nil {
 			t.Errorf("commit = %v", err)
 		}
 		m.start()
@@ -361,7 +360,7 @@ func TestHandOffCloses(t *testing.T) {
 			t.Errorf("Write = %v", err)
 		}
 	}
-	if !u.conns.empty() {
+	if !u.conns.empty(true) {
 		t.Error("a connection is still in the table")
 	}
 }

@@ -124,9 +124,14 @@ func (n *notifier) failed(generation, draining int, what string, err error) {
 	}
 }
 
-// ages: the number of older generations has changed.
+// ages: the number of older generations has changed. The first time this process says that it is
+// the main one: the one before it, which should have, may have been killed.
 func (n *notifier) ages(generation, draining int) {
 	if n == nil {
+		return
+	}
+	if n.last == "" {
+		n.serves(generation, draining)
 		return
 	}
 	if s := serving(generation, draining, ""); s != n.last {

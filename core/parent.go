@@ -13,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -25,6 +26,7 @@ type parent struct {
 	aborted   chan struct{} // closed when it gave this process up
 	disowned  chan struct{} // closed when ctl turned out to be another process's
 	drained   chan struct{} // closed when its drain has ended
+	spared    chan struct{} // closed when it may have to serve again, so that it is not ended
 	gone      chan struct{} // closed when it is no more, or hung up
 
 	oldPID  int            // who holds the other end of ctl
@@ -50,6 +52,7 @@ func newParent(ctl net.Conn) *parent {
 		aborted:   make(chan struct{}),
 		disowned:  make(chan struct{}),
 		drained:   make(chan struct{}),
+		spared:    make(chan struct{}),
 		gone:      make(chan struct{}),
 	}
 }
@@ -87,7 +90,6 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
 	defer u.noteElders()
-	defer close(p.gone)
 	defer boot.stderr.orphan()
 	in, files := p.receiver()
 	for p.ctl != nil {
@@ -110,10 +112,25 @@ func (u *Upgrader) follow(p *parent) {
 				u.log.Error("the old process is not understood any more", "old_pid", p.pid(), "error", err)
 			}
 			_ = p.ctl.Close() // it must not wait for an answer
+			u.lose(p)
 			return
 		}
 	}
+	defer close(p.gone)
 	p.waitGone(u.done)
+}
+
+// lose notes that the old process has ended. One that has hung up and lives is about to end this
+// one, and has some time for that. The lifecycle knows before anybody who waits for gone.
+func (u *Upgrader) lose(p *parent) {
+	if p.endsWithin(reapWait, u.done) {
+		u.post((*lifecycle).oldEnded)
+		close(p.gone)
+		return
+	}
+	close(p.gone)
+	p.endsWithin(parentWait, u.done)
+	u.post((*lifecycle).oldEnded)
 }
 
 // hear is a word of the old process. One of a type that this version does not know is
@@ -123,17 +140,14 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 	case wire.Commit:
 		return once(p.committed, f, &p.commit)
 	case wire.Confirm:
-		return once(p.confirmed, f, &p.confirm)
-	case wire.Abort:
-		var msg wire.ReasonMsg
-		if isClosed(p.aborted) {
-			return nil
-		}
-		if err := f.Decode(&msg); err != nil {
+		if err := once(p.confirmed, f, &p.confirm); err != nil {
 			return err
 		}
-		p.reason = msg.Reason
-		close(p.aborted)
+		u.post(func(l *lifecycle) { l.oldConfirms(p.confirm) })
+	case wire.Abort:
+		return u.hearAbort(p, f)
+	case wire.Again:
+		u.post((*lifecycle).oldAsksAgain)
 	case wire.Disown:
 		if !isClosed(p.disowned) {
 			close(p.disowned)
@@ -157,6 +171,38 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 		}
 	}
 	return nil
+}
+
+// hearAbort: the old process serves, or the service stops.
+func (u *Upgrader) hearAbort(p *parent, f wire.Frame) error {
+	var msg wire.AbortMsg
+	if err := f.Decode(&msg); err != nil {
+		return err
+	}
+	e := handover.Abort
+	switch {
+	case msg.Stop:
+		e = handover.AbortStop
+	case p.ended():
+		u.post(func(l *lifecycle) { l.take(handover.AbortDead) }) // it was killed right after its word
+		return nil
+	}
+	if !isClosed(p.aborted) {
+		p.reason = msg.Reason
+		close(p.aborted)
+	}
+	u.post(func(l *lifecycle) { l.take(e) })
+	return nil
+}
+
+// ended reports whether the old process is known to have closed its end of the control socket.
+func (p *parent) ended() bool {
+	sc, ok := p.ctl.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	return err == nil && fd.Ended(rc)
 }
 
 // once keeps a message that counts the first time, and says that it is there.
@@ -200,6 +246,32 @@ func (p *parent) waitGone(stop <-chan struct{}) {
 	}
 }
 
+// staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
+// it is that it serves again.
+func (p *parent) staysGivenUp(stop <-chan struct{}) bool {
+	sc, ok := p.ctl.(syscall.Conn)
+	if !ok {
+		return true // a plain program says nothing
+	}
+	for {
+		rc, err := sc.SyscallConn()
+		switch {
+		case isClosed(p.aborted) || isClosed(p.spared) || isClosed(stop):
+			return false
+		case err != nil || !fd.Pending(rc) || isClosed(p.gone):
+			return true
+		}
+		time.Sleep(endPoll)
+	}
+}
+
+// spare keeps this process from ending it. It is the lifecycle's.
+func (p *parent) spare() {
+	if !isClosed(p.spared) {
+		close(p.spared)
+	}
+}
+
 // alive reports whether the old process is still there. One with a control socket
 // holds its end of it; any other is the parent, and a process whose parent ends
 // gets another one. Pid 1 does not count: it must live.
@@ -213,22 +285,29 @@ func (p *parent) alive() bool {
 // hungUp reports whether an old process that can't be heard any more lives: it serves, and
 // is about to end this one.
 func (p *parent) hungUp() bool {
-	return p.ctl != nil && isClosed(p.gone) && p.oldPID > 1 && alive(p.oldPID)
+	return p.ctl != nil && isClosed(p.gone) && p.alivePID()
 }
 
-// awaitEnd waits for the end of one that may have hung up, and not for long.
-func (p *parent) awaitEnd(stop <-chan struct{}) {
-	limit := time.After(parentWait)
-	for p.hungUp() {
+func (p *parent) alivePID() bool { return p.oldPID > 1 && alive(p.oldPID) }
+
+// endsWithin waits for the end of an old process that can't be heard any more.
+func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
+	limit := time.After(d)
+	for p.alivePID() {
 		select {
-		case <-time.After(parentPoll):
+		case <-time.After(endPoll):
 		case <-limit:
-			return
+			return false
 		case <-stop:
-			return
+			return false
 		}
 	}
+	return true
 }
+
+// endPoll is how often a process that has closed its end of the control socket is looked for: most
+// are on their way out.
+const endPoll = 5 * time.Millisecond
 
 // say writes a frame to the old process, which may be stopped or gone.
 func (p *parent) say(t wire.Type, msg any) error {
@@ -258,21 +337,24 @@ func (p *parent) signal(sig syscall.Signal) error {
 // tellFailed tells the old process, if there is one, why this one won't be ready.
 func (u *Upgrader) tellFailed(err error) {
 	if p := u.inherited.parent; p != nil && !isClosed(p.committed) {
-		_ = p.say(wire.Failed, wire.ReasonMsg{Reason: err.Error()})
+		_ = p.say(wire.Failed, wire.Because(err.Error()))
 	}
 }
 
 // killGrace is how long a process has to obey SIGTERM before SIGKILL.
 const killGrace = 5 * time.Second
 
-// seeOff sees to it that the old process goes: it has its own deadline, and a
-// process that is stuck past it is told once and then killed.
+// seeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is
+// killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
+// in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
+// its main should hurry.
 func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
-	for _, step := range []struct {
-		after time.Duration
-		sig   syscall.Signal
-	}{{limit + killGrace, syscall.SIGTERM}, {killGrace, syscall.SIGKILL}} {
-		t := time.NewTimer(step.after)
+	for _, last := range []bool{false, true} { // the second word is SIGKILL
+		after := killGrace
+		if !last {
+			after = addTime(limit, killGrace)
+		}
+		t := time.NewTimer(after)
 		select {
 		case <-p.gone:
 			t.Stop()
@@ -284,14 +366,27 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 		case <-p.aborted: // it serves again
 			t.Stop()
 			return
+		case <-p.spared:
+			t.Stop()
+			return
 		case <-t.C:
 		}
-		err := p.signal(step.sig)
+		sig := syscall.SIGKILL
+		if !last {
+			if !isClosed(p.drained) && !p.plain() {
+				continue
+			}
+			sig = syscall.SIGTERM
+		}
+		if !p.staysGivenUp(u.done) {
+			return
+		}
+		err := p.signal(sig)
 		if errors.Is(err, os.ErrProcessDone) {
 			return
 		}
 		u.log.Warn("the old process did not go by its deadline; signal sent",
-			"old_pid", p.pid(), "signal", step.sig.String(), "error", err)
+			"old_pid", p.pid(), "signal", sig.String(), "error", err)
 	}
 	select {
 	case <-p.gone:

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -38,7 +39,7 @@ func (u *Upgrader) ready() error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	req := advanceRequest{reply: make(chan error, 1)}
+	var req advanceRequest
 	if u.cfg.pidFile != "" {
 		var err error
 		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, servicePID()); err != nil {
@@ -48,28 +49,17 @@ func (u *Upgrader) ready() error {
 	}
 	unclaimed, paths := u.closeUnclaimed()
 	req.paths = paths
-	handed, err := u.awaitHandover(unclaimed)
-	if err != nil {
+	if err := u.awaitHandover(&req, unclaimed); err != nil {
 		return err
 	}
-	req.again, req.probation = handed.Again, handed.Probation()
-	select {
-	case u.advances <- req:
-		err = <-req.reply
-	case <-u.done:
-		err = ErrStopped
-	}
-	if err != nil {
+	if err := u.request(func(l *lifecycle) error { return l.advance(req) }); err != nil {
 		return err
 	}
 	switch p := u.inherited.parent; {
 	case p == nil && boot.master() != nil:
 		u.announce(boot.master())
-	case p == nil:
-	case req.probation > 0:
-		go u.standProbation(p, req.probation)
-	default:
-		u.dismissParent(p, handed.Drain())
+	case p != nil && p.plain():
+		u.dismissParent(p, u.cfg.drainTimeout)
 	}
 	return nil
 }
@@ -107,16 +97,16 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 	return unclaimed, removePaths
 }
 
-// awaitHandover tells the old process that this one is ready, and waits until it
-// hands over, and returns how. Until then this process accepts nothing: what arrives waits
+// awaitHandover tells the old process that this one is ready, waits until it hands over, and
+// says how in req. Until then this process accepts nothing: what arrives waits
 // in the queue of the sockets that both have, and a process that is given up now
 // has nothing to lose.
-func (u *Upgrader) awaitHandover(unclaimed []int) (wire.CommitMsg, error) {
-	alone := wire.CommitMsg{DrainMillis: u.cfg.drainTimeout.Milliseconds()} // by our own decision
+func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
+	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
 	boot.stderr.giveBack()
 	p := u.inherited.parent
 	if p == nil || p.plain() {
-		return alone, nil
+		return nil
 	}
 	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
@@ -133,24 +123,27 @@ func (u *Upgrader) awaitHandover(unclaimed []int) (wire.CommitMsg, error) {
 		why = "it is gone"
 	case <-t.C:
 		// Stopped or stuck. When it goes on it finds the word that this process
-		// is ready, and must hand over.
+		// is ready, and hands over.
 		why = "it does not answer"
 	}
 	// More than one may hold: an old process with nothing to drain is gone right
 	// after its word.
 	switch {
 	case u.life.Err() != nil:
-		return alone, ErrStopped
+		return ErrStopped
 	case isClosed(p.committed):
-		return p.commit, nil
+		req.event, req.again, req.probation, req.drain = handover.CommitForGood, p.commit.Again, p.commit.Probation(), p.commit.Drain()
+		if req.probation > 0 {
+			req.event = handover.Commit
+		}
+		return nil
 	case isClosed(p.aborted):
-		return alone, because(ErrAborted, errors.New(p.reason))
+		return because(ErrAborted, errors.New(p.reason))
 	case isClosed(p.disowned):
-		return alone, nil
+		return nil
 	}
 	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid(), "why", why)
-	_ = p.say(wire.Settled, nil) // for when it goes on
-	return alone, nil
+	return nil
 }
 
 // tellForeign tells an old process that is none of gracex's, in its own way, that this one serves.

@@ -8,10 +8,6 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// sendBack tells the lifecycle, which waits for that, that a new process which may have
-// been current has ended.
-func (u *Upgrader) sendBack(gone *successor) { u.sentBack <- gone }
-
 // restorePIDFile names this process in the pid file again, after a new one that is gone,
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
@@ -27,24 +23,33 @@ func (l *lifecycle) restorePIDFile(gone *successor) {
 	}
 }
 
-// recall gives up a new process that was current, and returns when it has ended and was
-// reaped. As long as it answers it has the time of a stop to finish what it accepted; this
-// process does not wait for that when it has finished itself.
-func (n *successor) recall(reason string, stop time.Duration, finished <-chan struct{}) {
+// seeOut returns when a new process that was told to go has ended and was reaped. heard is called
+// with what it says until then, unless that can be the answer to a signal from here.
+func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
 	defer n.release()
-	err := n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
-	told := err == nil && !isClosed(n.talk.silent)
-	if !told {
-		n.send(syscall.SIGTERM)
+	if n.ready.Load() && n.told && !isClosed(n.talk.silent) {
+		n.recall(stop, finished, heard)
+		return
 	}
+	n.terminate(max(stop, n.stop), heard)
+}
+
+// recall is for one that may be current and can be heard. SIGTERM would be the operator's word to
+// it. As long as it answers it has the time of a stop to finish what it accepted; this
+// process does not wait for that when it has finished itself.
+func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
 	limit := time.NewTimer(max(stop, n.stop) + killGrace)
 	defer limit.Stop()
 	beat := time.NewTicker(sayWait)
 	defer beat.Stop()
+	defer n.talk.mute()
 	for missed, pongs := time.Duration(0), n.talk.pongs.Load(); missed < killGrace; {
 		select {
 		case <-n.exited:
+			n.hearOut(heard)
 			return
+		case f := <-n.talk.words:
+			heard(f)
 		case <-limit.C:
 			missed = killGrace
 		case <-beat.C:
@@ -60,6 +65,43 @@ func (n *successor) recall(reason string, stop time.Duration, finished <-chan st
 			_ = n.say(wire.Ping, nil, sayWait)
 		}
 	}
-	n.send(syscall.SIGKILL)
+	n.kill()
 	<-n.exited
+}
+
+// terminate is for one that has not said ready, or can't be heard. One that has said ready,
+// while this process was stopped, may have taken over and has the time of a stop to finish what
+// it accepted.
+func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
+	if isClosed(n.exited) || n.ready.Load() && isClosed(n.talk.silent) && n.ended() {
+		n.hearOut(heard) // it was no signal of this process
+	}
+	if isClosed(n.exited) {
+		return
+	}
+	defer n.talk.mute()
+	others := kinOf(n)
+	others.signal(syscall.SIGTERM)
+	defer others.end(killGrace)
+	n.send(syscall.SIGTERM)
+	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(stop) {
+		return
+	}
+	n.kill()
+	<-n.exited
+}
+
+// hearOut hears what a process that has ended has said last.
+func (n *successor) hearOut(heard func(wire.Frame)) {
+	limit := time.After(lastWordsWait) // another process may hold its end of the socket open
+	for {
+		select {
+		case f := <-n.talk.words:
+			heard(f)
+		case <-n.talk.silent:
+			return
+		case <-limit:
+			return
+		}
+	}
 }

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TestRejectTooLate: an old process that stood still for longer than the new one waits
-// finds its rejection, and does not take the service back: the new one has gone on, and
-// both would serve.
-func TestRejectTooLate(t *testing.T) {
+// TestRejectWhileTheOldStandsStill: a new process that has rejected itself serves as long as its old
+// one stands still, and starts no next process, whatever it is asked for. The old one takes the
+// service back when it goes on, and does that upgrade itself.
+func TestRejectWhileTheOldStandsStill(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-probation", "1s", "-pidfile", "app.pid")
 	first := a.expect("ready", 0)
@@ -26,13 +26,17 @@ func TestRejectTooLate(t *testing.T) {
 		t.Errorf("Reject = %v", err)
 	}
 	a.signal(second.PID, syscall.SIGUSR2)
-	a.expectLog("the old process does not end the probation", 1)
-	third := a.expect("ready", 2)
-	a.signal(first.PID, syscall.SIGCONT)
-	a.expectLog("goes on alone", 1)
-	if end := a.expect("end", 0); end.Gen > 1 || end.Err != "" {
-		t.Errorf("%+v", end)
+	a.expectLog("one more follows it", 1)
+	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
+		t.Errorf("process %d serves while the old one stands still, want %d", st.PID, second.PID)
 	}
+	a.signal(first.PID, syscall.SIGCONT)
+	a.expectLog("upgrade rolled back; this process serves again", 1)
+	third := a.expect("ready", 2)
+	if end := a.expect("end", 0); end.PID != second.PID || third.Gen != 1 {
+		t.Errorf("%+v, then %+v", end, third)
+	}
+	a.expect("end", 1) // the first generation, after the probation of the third process
 	for range 50 {
 		if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID {
 			t.Fatalf("process %d serves too", st.PID)
@@ -68,8 +72,9 @@ func TestRollBackKeepsPaths(t *testing.T) {
 	}
 }
 
-// TestStopCrossesRollback: a new process that stood still finds a stop signal and the old
-// one's word that it serves again, in any order, and leaves the old one's socket alone.
+// TestStopCrossesRollback: a new process that stood still finds a stop signal, which was meant for
+// the service, and the old one's word that it serves again, in any order. If it takes the signal
+// first the old one hears of it, and stops too; else it leaves the old one's socket alone.
 func TestStopCrossesRollback(t *testing.T) {
 	t.Parallel()
 	for range 3 {
@@ -82,7 +87,9 @@ func TestStopCrossesRollback(t *testing.T) {
 		a.signal(second.PID, syscall.SIGTERM)
 		a.signal(second.PID, syscall.SIGCONT)
 		a.expect("end", 0)
-		if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
+		if strings.Contains(a.log(), "was asked to stop it") {
+			a.expectGone()
+		} else if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
 			t.Error(err)
 		}
 	}

@@ -29,6 +29,8 @@ type server struct {
 	gate  *gate
 	ln    net.Listener
 
+	inTable bool // ln is a listener of ours, or wraps one
+
 	base      context.Context
 	handler   http.Handler
 	connState func(net.Conn, http.ConnState)
@@ -56,7 +58,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	_, own := ln.(*listener)
 	s := &server{
-		u: u, user: srv, ln: ln, ended: make(chan struct{}),
+		u: u, user: srv, ln: ln, ended: make(chan struct{}), inTable: own || u.passing.find(ln.Addr()) != nil,
 		moves: own && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
 	}
 	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(stopRequest{}) })

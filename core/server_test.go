@@ -477,9 +477,9 @@ func TestFarewellComesLast(t *testing.T) {
 	for _, state := range []State{StateStopping, StateDraining} {
 		synctest.Test(t, func(t *testing.T) {
 			u := &Upgrader{
-				log: slog.New(slog.DiscardHandler), accepting: make(chan struct{}), drain: make(chan struct{}), finished: make(chan struct{}),
+				log: slog.New(slog.DiscardHandler), accepting: make(chan struct{}), goodbye: newGoodbye(), finished: make(chan struct{}),
 			}
-			u.conns = newConnTable(u.drain)
+			u.conns = newConnTable(u.goodbye)
 			_, u.endLife = context.WithCancel(t.Context())
 			ln := slowToClose{release: make(chan struct{})}
 			l, err := newListener(ln, -1, "tcp", "here")
@@ -489,12 +489,12 @@ func TestFarewellComesLast(t *testing.T) {
 			go lc.beginDrain(state)
 			synctest.Wait()
 			time.Sleep(closeGrace / 2) // past the sweep
-			if u.farewell.Load() || isClosed(u.drain) {
+			if u.farewell.Load() || isClosed(u.Draining()) {
 				t.Errorf("%v: told to leave while the listener is open", state)
 			}
 			close(ln.release)
 			synctest.Wait()
-			if !u.farewell.Load() || !isClosed(u.drain) {
+			if !u.farewell.Load() || !isClosed(u.Draining()) {
 				t.Errorf("%v: not told to leave once the listener is closed", state)
 			}
 			<-lc.drained

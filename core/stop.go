@@ -3,7 +3,10 @@ package core
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/handover"
 )
 
 // requestStop asks for a stop.
@@ -60,10 +63,10 @@ func (l *lifecycle) stop(req stopRequest) {
 // ready by a SIGTERM, and a program that handles that signal itself answers it with a
 // call of Shutdown or Stop; the two come in any order.
 func (l *lifecycle) holdStop() bool {
-	switch {
-	case l.attempt == nil || !l.attempt.termed && !l.attempt.mayBePlain():
+	switch a := l.starting(); {
+	case a == nil || !a.termed && !a.mayBePlain():
 		return false
-	case !l.attempt.termed && l.doubt == nil:
+	case !a.termed && l.doubt == nil:
 		l.doubt = time.After(exitGrace)
 	}
 	l.heldStop = true
@@ -73,34 +76,88 @@ func (l *lifecycle) holdStop() bool {
 // doubtEnds: no SIGTERM came, so the stop is one.
 func (l *lifecycle) doubtEnds() {
 	l.doubt = nil
-	if l.heldStop && (l.attempt == nil || !l.attempt.termed) {
+	if a := l.starting(); l.heldStop && (a == nil || !a.termed) {
 		l.heldStop = false
 		l.stopNow(stopRequest{})
 	}
 }
 
-// stopNow begins the drain of a process that has no successor, after the pre-stop
-// delay. An upgrade in progress is given up.
+// stopNow stops this process. Where another one has the service, or a part in it, that is told
+// first: each of the two may be killed at any time.
 func (l *lifecycle) stopNow(req stopRequest) {
+	before := l.State()
+	if before >= StateDraining && (l.preStop == nil || !req.now) {
+		if l.hands(handover.OldDraining) {
+			l.give(l.handing, handover.Stop)
+		}
+		return
+	}
+	l.stopReason = req
+	if !l.agreesToStop(req) {
+		return
+	}
+	if l.tellsNext(req) {
+		return // the service is the next generation's, whose answer begins the drain
+	}
+	l.beginStop(req)
+}
+
+// tellsNext tells all new processes that this one stops, and reports whether one of them has the
+// service.
+func (l *lifecycle) tellsNext(req stopRequest) bool {
+	l.tellsStop = true
+	defer func() { l.tellsStop = false }()
+	for _, h := range slices.Clone(l.givenUp) {
+		l.give(h, handover.Stop)
+	}
+	if l.hands(handover.OldTrial) && ofMaster() {
+		l.handing.err = errMasterFirst
+		l.give(l.handing, handover.Canceled)
+		l.give(l.givenUp[len(l.givenUp)-1], handover.Stop)
+	}
+	serves := l.hands(handover.OldTrial, handover.OldAsked)
+	if serves {
+		l.cause = req.err
+	}
+	if l.handing != nil {
+		l.give(l.handing, handover.Stop)
+	}
+	return serves
+}
+
+// agreesToStop reports whether the old process has no word in a stop. One that is broken on
+// probation asks it to serve, and waits for its word, but not for ever.
+func (l *lifecycle) agreesToStop(req stopRequest) bool {
+	e := handover.Asked
+	if req.err != nil {
+		e, l.taking.why = handover.Broken, req.err
+	}
+	if l.take(e) {
+		l.endProbation()
+		l.taking.broken = false
+		return true
+	}
+	if !l.taking.broken {
+		l.taking.broken, l.taking.giveUp = true, time.After(parentWait)
+	}
+	if l.taking.unsaid != nil { // there is nobody who could answer
+		l.taking.giveUp = time.After(0)
+	}
+	return false
+}
+
+// beginStop begins the drain of a process that has no successor, after the pre-stop
+// delay. An upgrade in progress is given up.
+func (l *lifecycle) beginStop(req stopRequest) {
 	before := l.State()
 	if before >= StateDraining && (l.preStop == nil || !req.now) {
 		return
 	}
-	if l.probation != nil {
-		l.stopOnProbation(req)
-		return
-	}
+	l.taking.broken, l.taking.giveUp = false, nil
 	cause := req.err
 	l.cause = cause
-	switch {
-	case l.trial != nil && ofMaster():
-		l.rollBack(errMasterFirst)
-	case l.trial != nil:
-		l.confirm() // the service is the next generation's
-		return
-	}
-	if l.attempt != nil {
-		l.attempt.cancel(ErrStopped)
+	if a := l.starting(); a != nil {
+		a.cancel(ErrStopped)
 	}
 	if before < StateCurrent {
 		if cause == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -55,12 +56,14 @@ type successor struct {
 	plain   bool            // it speaks only the plain protocol
 	says    int             // its pid in its own words; valid once it said hello
 	room    int             // how many connections it takes; valid once it said ready
-	tries   bool            // it can be on probation; valid once it said ready
 	stop    time.Duration   // how long a stop takes it; valid once it said ready
 	version string          // the program's; valid once it said ready
 	ready   atomic.Bool     // it said ready
 	reads   chan struct{}   // closed when it says that it reads what comes
 	served  bool            // it was current: what it wrote when it started explains nothing any more
+	told    bool            // it got the word that it is given up
+	tries   bool            // it can be on probation; valid once it said ready
+	ended   func() bool     // it has ended by itself, now that its end of the control socket is closed
 	began   time.Time
 	heir    int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
@@ -98,6 +101,7 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 		writing: make(chan struct{}, 1),
 		exited:  make(chan struct{}),
 	}
+	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(reapWait) })
 	go n.read(spoke)
 	go func() {
 		n.exit = proc.wait()
@@ -107,9 +111,23 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 	return n
 }
 
-// read passes frames on until the one that decides.
+// read passes frames on until the one that decides, and then what is said to talk.
 func (n *successor) read(spoke *atomic.Bool) {
-	defer close(n.frames)
+	ready := n.readStart(spoke)
+	close(n.frames)
+	if ready {
+		n.talk.listen(n.ctl)
+		return
+	}
+	n.talk.why = errNotReady
+	close(n.talk.silent)
+}
+
+// errNotReady: a process that does not get ready has nothing more to say.
+var errNotReady = errors.New("it did not get ready")
+
+// readStart reports whether the frame that decides is ready.
+func (n *successor) readStart(spoke *atomic.Bool) (ready bool) {
 	for range cap(n.frames) {
 		f, err := wire.Read(n.ctl)
 		if err == nil {
@@ -120,9 +138,10 @@ func (n *successor) read(spoke *atomic.Bool) {
 		}
 		n.frames <- frameEvent{f, err}
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
-			return
+			return err == nil && f.Type == wire.Ready
 		}
 	}
+	return false
 }
 
 // note keeps what a frame says about the process. Whoever gets the frame may look.
@@ -186,6 +205,22 @@ func (n *successor) send(sig syscall.Signal) {
 	}
 }
 
+// kill ends the new process, and what is between, at once.
+func (n *successor) kill() { n.send(syscall.SIGKILL) }
+
+// isGoneWithin reports whether the process that said hello ends in time.
+func (n *successor) isGoneWithin(d time.Duration) bool {
+	if n.own == nil {
+		return n.endsWithin(d)
+	}
+	for end := time.Now().Add(d); n.lives(); time.Sleep(parentPoll) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 func (n *successor) endsWithin(d time.Duration) bool {
 	select {
 	case <-n.exited:
@@ -198,17 +233,18 @@ func (n *successor) endsWithin(d time.Duration) bool {
 // lastWords returns the frame that decides, if the process has sent one: it may
 // still be in the socket.
 func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok bool) {
-	if frames == nil {
-		return frameEvent{}, false
-	}
-	_ = n.ctl.SetReadDeadline(time.Now().Add(lastWordsWait))
-	defer func() { _ = n.ctl.SetReadDeadline(noDeadline) }() // it may be on probation after that
-	for ev := range frames {
-		if ev.err != nil {
-			break
-		}
-		if ev.Type == wire.Failed || ev.Type == wire.Ready {
-			return ev, true
+	limit := time.After(lastWordsWait)
+	for frames != nil {
+		select {
+		case ev, more := <-frames:
+			if !more || ev.err != nil {
+				return frameEvent{}, false
+			}
+			if ev.Type == wire.Failed || ev.Type == wire.Ready {
+				return ev, true
+			}
+		case <-limit:
+			return frameEvent{}, false
 		}
 	}
 	return frameEvent{}, false
@@ -245,31 +281,8 @@ func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
 	return err
 }
 
-// commit tells the new process that it is current.
-func (n *successor) commit(msg wire.CommitMsg) error {
-	if n.plain {
-		// For whoever the program passes the control socket on to.
-		_ = n.say(wire.Disown, nil, parentWait)
-		return nil
-	}
-	return n.say(wire.Commit, msg, parentWait)
-}
-
-// abort gives the new process up, and returns when it has ended and was reaped.
-// One that has said ready, while this process was stopped, may have taken over and has
-// the time of a stop to finish what it accepted.
-func (n *successor) abort(reason string, stop time.Duration) {
-	_ = n.say(wire.Abort, wire.ReasonMsg{Reason: reason}, sayWait)
-	others := kinOf(n)
-	others.signal(syscall.SIGTERM)
-	defer others.end(killGrace)
-	n.send(syscall.SIGTERM)
-	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(max(stop, n.stop)) {
-		return
-	}
-	n.send(syscall.SIGKILL)
-	<-n.exited
-}
+// disown leaves word for whoever a plain program passes the control socket on to.
+func (n *successor) disown() { _ = n.say(wire.Disown, nil, parentWait) }
 
 // introduce closes this process's duplicate of next's link, by whose end the supervisor
 // knows the end of next. A program that speaks only the plain protocol is introduced: it

@@ -25,7 +25,7 @@ type talk struct {
 	asked   atomic.Bool   // an offer waits for its answer
 	pongs   atomic.Uint32 // answers to Ping
 
-	answer func(wire.Frame) // answers Ask; set before listen, nil: it is not answered
+	answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
 }
 
 func newTalk() *talk {
@@ -35,8 +35,7 @@ func newTalk() *talk {
 	}
 }
 
-// listen hears the new process out. It runs in a goroutine of its own from the
-// handover on.
+// listen hears the new process out.
 func (t *talk) listen(ctl io.Reader) {
 	defer close(t.silent)
 	for t.why == nil {
@@ -61,11 +60,11 @@ func (t *talk) heard(f wire.Frame) error {
 	case wire.Pong:
 		t.pongs.Add(1)
 	case wire.Ask:
-		if t.answer != nil {
-			go t.answer(f)
+		if answer := t.answer.Load(); answer != nil {
+			go (*answer)(f)
 		}
 		return nil
-	case wire.Reject, wire.Failed, wire.Settled, wire.Again, wire.Cut, wire.Serves:
+	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Serves:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -16,13 +16,16 @@ const (
 	// silenceLimit is how long a new process on probation may say nothing. It is far
 	// above what a busy machine takes to run a goroutine.
 	silenceLimit = 5 * time.Second
+	// confirmLimit is how long a new process that answers pings may leave a confirm
+	// without an answer: the goroutine that owns its lifecycle hangs.
+	confirmLimit = 6 * silenceLimit
 	// maxBeat is the longest time between two pings.
 	maxBeat = 250 * time.Millisecond
 	// minBeat is the shortest.
 	minBeat = 50 * time.Millisecond
 	// tooLateAfter is how long after a probation the old process can take the service
-	// back, and aloneAfter when the new one goes on alone. The time in between keeps the
-	// two from deciding differently.
+	// back from a new one that lives, and aloneAfter when that goes on alone. The time in
+	// between keeps the two from deciding differently.
 	tooLateAfter = 10 * time.Second
 	aloneAfter   = 15 * time.Second
 	// reapWait is how long after a process's last word its end may be noticed.
@@ -35,230 +38,246 @@ var (
 	errHungUpOnProbation = errors.New("it closed the control socket on probation")
 	errSilent            = fmt.Errorf("%w: it did not answer for %v on probation", ErrTimeout, silenceLimit)
 	errRejectedItself    = errors.New("it rejected itself")
+	errEndedInDrain      = errors.New("it ended while this process drained")
 )
 
-// trial is a probation as the old process sees it: the time in which it can take the
-// service back. It is the lifecycle's.
+// trial is the time in which the old process waits for a new one that accepts: for the end
+// of the probation, and then for its acknowledgement.
 type trial struct {
-	began   time.Time
-	asked   context.Context // the upgrade's
-	asker   chan upgradeReply
-	result  Result
-	paused  []*listener
-	quiet   []*PacketConn // paused, too
-	mover   *mover        // nil if connections do not move
-	pidFile *pidfile.File // names this process again; nil without one
+	probation time.Duration   // 0 if there is none
+	asked     context.Context // the upgrade's; its end gives it up
+	committed time.Time       // when the new process was about to be told to accept
+	paused    []*listener     // of this process, while the new one accepts
+	quiet     []*PacketConn   // paused, too
+	mover     *mover          // nil if connections do not move
+	pidFile   *pidfile.File   // names this process again; nil without one
 
-	beat   *time.Ticker
-	most   int    // beats without an answer
-	missed int    // of them in a row. Beats are counted, not time: this process may stand still too
-	pongs  uint32 // as of the last beat
-
-	over <-chan time.Time // nil when that was
-	due  bool             // the time is over: the next answer is the last one
+	beat     *time.Ticker // nil when the wait is over
+	most     int          // beats without an answer
+	missed   int          // of them in a row. Beats are counted, not time: this process may stand still too
+	unheard  int          // beats since confirm was said
+	pongs    uint32       // as of the last beat
+	over     <-chan time.Time
+	again    bool // the new process was told to do one more upgrade
+	heardOut bool // that the new process can't be heard any more is known
 }
 
-// beats, ends and givenUp are channels for the lifecycle, nil without a trial.
+// beats, ends and givenUp are channels for the lifecycle, nil when nobody waits.
 
-func (t *trial) beats() <-chan time.Time {
-	if t == nil {
+func (h *handing) beats() <-chan time.Time {
+	if h == nil || h.beat == nil {
 		return nil
 	}
-	return t.beat.C
+	return h.beat.C
 }
 
-func (t *trial) ends() <-chan time.Time {
-	if t == nil {
+func (h *handing) ends() <-chan time.Time {
+	if h == nil || h.beat == nil {
 		return nil
 	}
-	return t.over
+	return h.over
 }
 
-func (t *trial) givenUp() <-chan struct{} {
-	if t == nil {
+func (h *handing) canceled() <-chan struct{} {
+	if h == nil || h.beat == nil {
 		return nil
 	}
-	return t.asked.Done()
+	return h.asked.Done()
 }
 
-// beginTrial lets next accept and keeps everything else: the listeners, which are
-// paused before next is told, and the connections but for the share.
-func (l *lifecycle) beginTrial(a *attempt, next *successor, asker chan upgradeReply, result Result) {
-	d := l.cfg.probation
-	// The new process counts from its commit: if this one stands still from here on, it must not
-	// be the one that believes it has time left.
-	t := &trial{began: time.Now(), asked: a.asked, asker: asker, result: result}
+// words is what the new process says, and silence is closed when it can't be heard any more.
+// Both are nil before it is ready, and when it is seen out.
+
+func (h *handing) words() <-chan wire.Frame {
+	if h == nil || h.next == nil || h.next.plain || h.leaves {
+		return nil
+	}
+	return h.next.talk.words
+}
+
+func (h *handing) silence() <-chan struct{} {
+	if h.words() == nil || h.heardOut {
+		return nil
+	}
+	return h.next.talk.silent
+}
+
+// pause is before the new process is told to accept: what it can do without opening anything
+// has to be all of the way back.
+func (l *lifecycle) pause(h *handing) {
 	if l.cfg.pidFile != "" {
 		// Now: a disk that is full later must not be in the way back.
 		var err error
-		if t.pidFile, err = pidfile.Prepare(l.cfg.pidFile, servicePID()); err != nil {
+		if h.pidFile, err = pidfile.Prepare(l.cfg.pidFile, servicePID()); err != nil {
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}
-	l.next, l.trial, next.served = next, t, true
+	l.next, h.next.served = h.next, true
 	l.setState(StateProbation)
-	t.paused = only[*listener](next.claimed())
-	pauseAll(t.paused)
-	t.mover = l.prepareMove(next, l.cfg.share, false)
-	l.log.Info("on probation", "new_pid", result.PID, "probation", d)
-	l.note(control.StepProbation, result.PID)
-	l.tell(next, t.mover, wire.CommitMsg{ProbationMillis: max(d.Milliseconds(), 1), DrainMillis: l.cfg.drainTimeout.Milliseconds()})
-	every := min(maxBeat, max(d/4, minBeat))
-	t.beat, t.most = time.NewTicker(every), int(silenceLimit/every)
-	t.over = time.After(d)
+	h.paused = only[*listener](h.next.claimed())
+	pauseAll(h.paused)
+}
+
+// commit tells the new process that it is current, and lets connections move to it.
+func (l *lifecycle) commit(h *handing, probation time.Duration) {
+	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds()}
+	share := 1.0
+	h.probation = probation
+	if probation > 0 {
+		share, msg.ProbationMillis = l.cfg.share, max(probation.Milliseconds(), 1)
+		l.log.Info("on probation", "new_pid", h.result.PID, "probation", probation)
+		l.note(control.StepProbation, h.result.PID)
+	} else {
+		h.again = l.pending
+		msg.Again = h.again
+	}
+	h.mover = l.prepareMove(h.next, share, probation <= 0)
+	if err := h.next.say(wire.Commit, msg, parentWait); err != nil {
+		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
+	}
+	if h.mover != nil {
+		h.mover.start()
+	}
+	every := maxBeat
+	if probation > 0 {
+		every = min(maxBeat, max(probation/4, minBeat))
+		h.over = time.After(probation)
+	}
+	h.beat, h.most = time.NewTicker(every), int(silenceLimit/every)
+}
+
+// prepareMove makes the mover, if connections can move to next.
+func (l *lifecycle) prepareMove(next *successor, share float64, final bool) *mover {
+	if !l.cfg.handoff {
+		return nil
+	}
+	m := newMover(next, l.conns, share, final, l.log)
+	if m != nil {
+		l.conns.mover.Store(m)
+	}
+	return m
 }
 
 // beatTrial counts what was not answered, and asks anew.
 func (l *lifecycle) beatTrial() {
-	t := l.trial
-	if n := l.next.talk.pongs.Load(); n != t.pongs {
-		t.pongs, t.missed = n, 0
-	} else if t.missed++; t.missed > t.most {
-		if !l.tooLate() {
-			l.rollBack(errSilent)
-			return
-		}
-		l.next.send(syscall.SIGKILL) // its end is heard
+	h := l.handing
+	if n := h.next.talk.pongs.Load(); n != h.pongs {
+		h.pongs, h.missed = n, 0
+	} else {
+		h.missed++
 	}
-	_ = l.next.say(wire.Ping, nil, sayWait) // its end is heard otherwise
+	silent := h.missed > h.most
+	if h.old.Phase == handover.OldAsked {
+		h.unheard++
+		silent = silent || h.unheard > h.most*int(confirmLimit/silenceLimit)
+	}
+	if silent {
+		h.err = errSilent
+		l.give(h, l.inTime(handover.Silent, handover.SilentLate))
+	}
+	if l.handing == h {
+		_ = h.next.say(wire.Ping, nil, sayWait) // its end is heard
+	}
+}
+
+// inTime returns one event, or the other one if the new process, which lives, may have
+// decided to go on alone, because this one has stood still: the two must not both serve.
+func (l *lifecycle) inTime(in, late handover.OldEvent) handover.OldEvent {
+	if time.Since(l.handing.committed) > addTime(l.cfg.probation, tooLateAfter) {
+		return late
+	}
+	return in
 }
 
 // trialDue: one more answer, and the new process has passed.
 func (l *lifecycle) trialDue() {
-	l.trial.over, l.trial.due = nil, true
-	_ = l.next.say(wire.Ping, nil, sayWait)
+	l.handing.over = nil
+	l.give(l.handing, handover.Due)
 }
 
-// tooLate reports whether the new process, which lives, may have decided to go on alone,
-// because this one has stood still: the two must not both serve. One that has ended
-// without a word of that has not.
-func (l *lifecycle) tooLate() bool {
-	return time.Since(l.trial.began) > addTime(l.cfg.probation, tooLateAfter)
-}
-
-// givenUp: who asked for the upgrade does not want it any more.
-func (l *lifecycle) givenUp() {
-	why := context.Cause(l.trial.asked)
-	if l.tooLate() {
+// canceled: the caller of the upgrade does not want it any more.
+func (l *lifecycle) canceled() {
+	h := l.handing
+	why := context.Cause(h.asked)
+	h.asked = context.Background()
+	h.err = why
+	l.give(h, l.inTime(handover.Canceled, handover.CanceledLate))
+	if l.handing == h {
 		l.log.Warn("the upgrade was given up too late", "error", why)
-		l.trial.asked = context.Background()
-		return
 	}
-	l.rollBack(why)
-}
-
-// rejected: the new process does not want to be the current one.
-func (l *lifecycle) rejected(f wire.Frame) {
-	why := fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
-	if l.tooLate() {
-		l.log.Warn("the new process has rejected itself, and goes on alone", "error", why)
-		return
-	}
-	l.rollBack(why)
 }
 
 // heard is a word of the new process.
 func (l *lifecycle) heard(f wire.Frame) {
-	switch {
-	case f.Type == wire.Serves:
+	h := l.handing
+	switch f.Type {
+	case wire.Serves:
 		l.relieved()
-	case f.Type == wire.Cut:
+	case wire.Cut:
 		l.cutOlder(f)
-	case l.trial == nil:
-	case f.Type == wire.Reject, f.Type == wire.Failed: // which it says if it has not heard commit yet
-		l.rejected(f)
-	case f.Type == wire.Settled:
-		l.log.Info("the new process ends its probation", "new_pid", l.next.pid())
-		l.confirm()
-	case f.Type == wire.Again:
+	case wire.Again:
 		l.pending = true
-	case f.Type == wire.Pong && l.trial.due:
-		l.confirm()
+	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
+		h.err = fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
+		l.give(h, l.unlessClosed(h, handover.Rejected))
+	case wire.Settled:
+		l.log.Info("the new process has the service for good", "new_pid", h.next.pid())
+		l.give(h, handover.Settled)
+	case wire.Pong:
+		l.give(h, handover.Pong)
+	case wire.Confirmed:
+		e := handover.Confirmed
+		if h.next.vanished() {
+			e = handover.ConfirmedDead
+		}
+		l.give(h, e)
 	}
 }
 
 // relieved: the new process reads datagrams, too.
 func (l *lifecycle) relieved() {
-	if l.next == nil || isClosed(l.next.reads) {
+	h := l.handing
+	if isClosed(h.next.reads) {
 		return
 	}
-	close(l.next.reads)
-	if l.trial == nil {
+	close(h.next.reads)
+	if h.old.Phase > handover.OldDraining {
 		return
 	}
-	l.trial.quiet = only[*PacketConn](l.next.claimed())
-	for _, c := range l.trial.quiet {
+	h.quiet = only[*PacketConn](h.next.claimed())
+	for _, c := range h.quiet {
 		c.pause()
 	}
 }
 
-// lost: the new process can't be heard any more.
+// lost: the new process can't be heard any more. All that it has said was.
 func (l *lifecycle) lost() {
-	if err := l.next.talk.why; !hungUp(err) {
-		l.rollBack(fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, err))
-		return
+	h := l.handing
+	h.heardOut = true
+	why := h.next.talk.why
+	switch h.old.Phase {
+	case handover.OldTrial, handover.OldAsked:
+		h.err = errEndedOnProbation
+		e := handover.Ended
+		if !hungUp(why) {
+			h.err, e = fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, why), handover.Deaf
+		}
+		l.give(h, e)
+	case handover.OldDraining:
+		go func() { // its end may be noticed a little later
+			e := handover.Deaf
+			if hungUp(why) && h.next.ended() {
+				e = handover.Ended
+			}
+			l.post(func(l *lifecycle) { l.lostWhileDraining(h, e) })
+		}()
 	}
-	l.rollBack(errEndedOnProbation)
 }
 
-func (l *lifecycle) endTrial() *trial {
-	t := l.trial
-	l.trial = nil
-	t.beat.Stop()
-	return t
-}
-
-// confirm ends the trial: there is no way back any more, and this process drains.
-func (l *lifecycle) confirm() {
-	t := l.endTrial()
-	if t.pidFile != nil {
-		t.pidFile.Discard()
+// endTrial ends the wait for the new process.
+func (l *lifecycle) endTrial(h *handing) {
+	if h.beat != nil {
+		h.beat.Stop()
+		h.beat = nil
 	}
-	if t.mover != nil {
-		t.mover.widen() // before anybody is told to reconnect
-	}
-	l.note(control.StepConfirmed, t.result.PID)
-	l.beginDrain(StateDraining)
-	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: l.pending}
-	l.handsOver(l.next, t.result)
-	if err := l.next.say(wire.Confirm, msg, parentWait); err != nil {
-		l.log.Warn("the new process was not told that its probation is over", "error", err)
-	}
-	l.upgraded(t.result, t.asker)
-}
-
-// rollBack takes the service back.
-func (l *lifecycle) rollBack(why error) {
-	t, next := l.endTrial(), l.next
-	l.next = nil
-	l.setState(StateCurrent)
-	resumeAll(t.paused)
-	for _, c := range t.quiet {
-		c.resume()
-	}
-	l.manager.failed(l.generation, l.elders(), "the last upgrade was rolled back", why)
-	if t.mover != nil {
-		t.mover.retire()
-	}
-	next.talk.mute()
-	l.recalls++
-	if t.pidFile != nil {
-		if err := t.pidFile.Commit(); err != nil {
-			l.log.Error("the pid file does not name this process", "error", err)
-		}
-	}
-	go func() {
-		if errors.Is(why, errEndedOnProbation) && !next.endsWithin(reapWait) {
-			why = errHungUpOnProbation
-		}
-		err := because(ErrRolledBack, next.explain(why))
-		l.log.Error("upgrade rolled back; this process serves again", "error", err)
-		l.explained <- struct{}{}
-		if t.asker != nil {
-			t.asker <- upgradeReply{err: err}
-		}
-		next.recall(why.Error(), l.cfg.stopTime(), l.finished)
-		l.log.Debug("the new process is gone", "new_pid", next.pid())
-		l.sendBack(next)
-	}()
 }

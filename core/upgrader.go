@@ -52,7 +52,7 @@ type Upgrader struct {
 	draining  atomic.Bool
 	farewell  atomic.Bool   // clients are asked to come back on a new connection
 	accepting chan struct{} // closed by Ready: connections may be accepted
-	drain     chan struct{} // closed when the drain begins
+	goodbye   *goodbye      // the drain begins
 	finished  chan struct{} // closed when the drain has ended
 	done      chan struct{} // closed when everything has
 	err       error         // valid once done is closed
@@ -62,21 +62,17 @@ type Upgrader struct {
 	life      context.Context // ends when the process stops or hands over
 	endLife   context.CancelFunc
 
-	advances  chan advanceRequest
-	upgrades  chan upgradeRequest
-	stops     chan stopRequest
-	rejects   chan rejectRequest
-	explained chan struct{}   // why an upgrade was rolled back is in the log
-	sentBack  chan *successor // a new process that was current, and has ended
-	verdicts  chan verdict
-	hookRuns  chan hookRun  // signals whose hooks are to run
-	acts      chan act      // ... and what is to be done between them
-	hooksRan  chan struct{} // ... and that they have
-	aging     chan struct{} // a nudge when the count of older generations changes; room for one
-	cut       chan struct{} // closed to end the drain now
-	cutOnce   sync.Once
-	cutWhy    string        // valid once cut is closed
-	seenOff   chan struct{} // closed when the old process has drained or is gone; nil without one
+	inbox    chan func(*lifecycle) // see post
+	upgrades chan upgradeRequest
+	stops    chan stopRequest
+	hookRuns chan hookRun  // signals whose hooks are to run
+	acts     chan act      // ... and what is to be done between them
+	hooksRan chan struct{} // ... and that they have
+	aging    chan struct{} // a nudge when the count of older generations changes; room for one
+	cut      chan struct{} // closed to end the drain now
+	cutOnce  sync.Once
+	cutWhy   string        // valid once cut is closed
+	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its control socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
@@ -122,28 +118,24 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		generation: h.generation,
 		inherited:  h,
 		accepting:  make(chan struct{}),
-		drain:      make(chan struct{}),
+		goodbye:    newGoodbye(),
 		finished:   make(chan struct{}),
 		done:       make(chan struct{}),
-		advances:   make(chan advanceRequest),
+		inbox:      make(chan func(*lifecycle), inboxRoom),
 		upgrades:   make(chan upgradeRequest),
 		stops:      make(chan stopRequest),
-		rejects:    make(chan rejectRequest),
-		explained:  make(chan struct{}),
-		sentBack:   make(chan *successor),
-		verdicts:   make(chan verdict),
 		aging:      make(chan struct{}, 1),
 		hookRuns:   make(chan hookRun, maxHookRuns),
 		acts:       make(chan act),
 		hooksRan:   make(chan struct{}),
 		cut:        make(chan struct{}),
 	}
-	u.conns = newConnTable(u.drain)
+	u.conns = newConnTable(u.goodbye)
 	u.committed.Store(h.parent == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.state.Store(uint32(StateStarting))
-	boot.link.stand(u.generation, StateStarting, false)
+	boot.link.stand(u.generation, StateStarting, false, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}
@@ -335,8 +327,9 @@ func (u *Upgrader) wait() error {
 }
 
 // Draining is closed when this generation begins to drain: the time for a
-// program's own accept loops and streams to say goodbye.
-func (u *Upgrader) Draining() <-chan struct{} { return u.drain }
+// program's own accept loops and streams to say goodbye. If the new process ends while this one
+// drains, this one serves again, and a new channel is what Draining returns from then on.
+func (u *Upgrader) Draining() <-chan struct{} { return u.goodbye.channel() }
 
 // Draining returns a channel that is closed when the generation that serves the
 // request with this context begins to drain. Handlers of streams and of hijacked
@@ -345,10 +338,10 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.drain }
 // never ready, before there is one.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		return c.table.draining
+		return c.table.goodbye.channel()
 	}
 	if u := running.Load(); u != nil {
-		return u.drain
+		return u.goodbye.channel()
 	}
 	return nil
 }

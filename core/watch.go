@@ -56,5 +56,6 @@ var stepTexts = map[string]string{
 	control.StepStarted:   "the new process runs",
 	control.StepReady:     "the new process is ready",
 	control.StepProbation: "the new process accepts; it is taken back if it turns out to be bad",
-	control.StepConfirmed: "the probation is over",
+	control.StepConfirmed: "the new process goes on by itself",
+	control.StepTakenBack: "the new process is gone, and the old one serves again",
 }

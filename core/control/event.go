@@ -12,11 +12,12 @@ const (
 	StepStarted    = "started"     // the new process runs
 	StepReady      = "ready"       // it has said ready
 	StepProbation  = "probation"   // it accepts, and the old process can still take over again
-	StepConfirmed  = "confirmed"   // there is no way back
+	StepConfirmed  = "confirmed"   // the new process goes on by itself
 	StepDraining   = "draining"    // the old process finishes what it has
 	StepDrained    = "drained"     // it has finished
 	StepFailed     = "failed"      // the new process never got ready
 	StepRolledBack = "rolled_back" // it was taken back on probation
+	StepTakenBack  = "taken_back"  // it ended while the old process drained, which serves again
 	StepRefused    = "refused"     // no new process was started
 )
 

@@ -23,6 +23,9 @@ const (
 	statusWait = 200 * time.Millisecond
 	// answerWait bounds writing to a worker, which may be stopped.
 	answerWait = time.Second
+	// takeBackWait is how long a worker that drains may take to serve again when the one that
+	// serves has ended: one that stands still is in the way of the next.
+	takeBackWait = 10 * time.Second
 )
 
 // master is a supervisor. Everything in it is run's alone.
@@ -33,6 +36,7 @@ type master struct {
 
 	words   chan word
 	overdue chan *worker
+	stuck   chan *worker  // it should have taken the service back by now
 	quit    chan struct{} // closed at the end
 
 	workers []*worker // newest last
@@ -61,7 +65,7 @@ func Run(cfg Config) (code int, err error) {
 	}
 	m := &master{
 		cfg: cfg.withDefaults(), env: workerEnv(),
-		words: make(chan word), overdue: make(chan *worker), quit: make(chan struct{}),
+		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
 	}
 	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
@@ -84,6 +88,11 @@ func Run(cfg Config) (code int, err error) {
 		case w := <-m.overdue:
 			w.overdue = true
 			m.look()
+		case w := <-m.stuck:
+			if w.wayBack && !w.gone && m.current() == w {
+				m.cfg.Log.Error("a worker that drains does not serve again; it is killed", "worker", w.pid)
+				_ = w.signal(syscall.SIGKILL)
+			}
 		case <-m.restart:
 			m.begin()
 		}
@@ -264,7 +273,17 @@ func (m *master) ended(w *worker) {
 	switch {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
-	case m.ending, m.restart != nil, serving != nil, m.stopping():
+	case m.ending, m.restart != nil, m.stopping():
+	case serving != nil && serving.wayBack && w.kept != nil: // it serves again, or ends
+		m.kept.close()
+		m.kept, w.kept = w.kept, nil
+		time.AfterFunc(takeBackWait, func() {
+			select {
+			case m.stuck <- serving:
+			case <-m.quit:
+			}
+		})
+	case serving != nil:
 	case w.state == stateDraining && len(m.workers) > 0: // it has done its part
 	default:
 		if w.kept != nil {

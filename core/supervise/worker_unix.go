@@ -35,6 +35,7 @@ type worker struct {
 	generation int
 	state      uint8
 	clean      bool      // it has served, and stops because it was asked to
+	wayBack    bool      // it drains, and serves again if the worker that serves ends
 	since      time.Time // when it became current; zero if it did not
 
 	kept *bundle // its listeners, while it serves
@@ -48,7 +49,7 @@ type worker struct {
 }
 
 // serves reports whether the worker serves, or may yet.
-func (w *worker) serves() bool { return w.state <= stateProbation }
+func (w *worker) serves() bool { return w.state <= stateProbation || w.wayBack }
 
 // hears reports whether the worker has its signal handlers.
 func (w *worker) hears() bool { return w.state >= stateStarting && w.state < stateStopped }
@@ -67,9 +68,10 @@ func (w *worker) stand(msg wire.StandMsg) {
 	}
 	w.plain = msg.Plain
 	w.generation = max(w.generation, msg.Generation)
-	if w.state != stateDraining {
-		// Who drains has handed over, and that its end is clean says nothing of the service.
-		w.state, w.clean = msg.State, msg.Clean
+	if w.state != stateDraining || w.wayBack && (msg.State == stateCurrent || msg.State == stateDraining) {
+		// A worker that drains has handed over, and that its end is clean says nothing of the
+		// service: unless it takes that back.
+		w.state, w.clean, w.wayBack = msg.State, msg.Clean, msg.WayBack
 	}
 	if w.state == stateCurrent && w.since.IsZero() {
 		w.since = time.Now()

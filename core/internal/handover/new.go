@@ -29,7 +29,7 @@ const (
 	NewFree
 	// NewSettled: it has said that the old process is not to serve again, whatever comes.
 	NewSettled
-	// NewRecalled: the old process serves. This one finishes what it has.
+	// NewRecalled: the old process serves, or nobody does. This one finishes what it has.
 	NewRecalled
 )
 
@@ -54,7 +54,8 @@ const (
 	Abort
 	// AbortDead: it has said so, and is known to have ended since.
 	AbortDead
-	// AbortStop: the service stops.
+	// AbortStop: the service stops, or is another process's. It holds even if the old process
+	// has ended since.
 	AbortStop
 	// OldEnded: the old process has ended, and all that it had said was heard.
 	OldEnded
@@ -88,7 +89,7 @@ const (
 	SayAgain
 	// Remember the upgrade, for when the old process is out of the way.
 	Remember
-	// Inspect the pid file: if it names the old process, it is to name this one.
+	// Inspect the pid file: if this process accepts, it is to name this one.
 	Inspect
 	// PassProbation: what was kept for the old process's return is not needed any more, and
 	// an upgrade that was remembered follows.
@@ -128,7 +129,7 @@ func (n New) Step(e NewEvent) (New, []NewEffect) {
 			return n, []NewEffect{PassProbation}
 		}
 	case OwnTime:
-		if n.Phase == NewProbation {
+		if n.Phase == NewProbation && !n.Rejected {
 			n.Phase = NewAlone
 			return n, []NewEffect{SayConfirmed}
 		}
@@ -194,7 +195,10 @@ func (n New) oldEnded() (New, []NewEffect) {
 // process serve, if that can.
 func (n New) stop(e NewEvent) (New, []NewEffect) {
 	switch {
-	case n.Phase == NewWaiting || n.Phase == NewRecalled || n.Clear():
+	case n.Phase == NewWaiting:
+		n.Phase = NewRecalled // a commit that is on its way comes too late
+		return n, []NewEffect{StopNew}
+	case n.Phase == NewRecalled || n.Clear():
 		return n, []NewEffect{StopNew}
 	case e == Asked:
 		n.Phase = NewSettled

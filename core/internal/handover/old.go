@@ -84,6 +84,10 @@ const (
 	Canceled
 	// CanceledLate: the same, so late that the new process may go on alone.
 	CanceledLate
+	// Drained: this process's own drain is over, and the new one was there at a last look.
+	Drained
+	// Another new process is about to be started, and this one, given up, is not gone.
+	Another
 	// Stop: this process is asked to stop.
 	Stop
 	// Gone: a new process that was given up has ended.
@@ -114,7 +118,8 @@ const (
 	NamePID
 	// SayAbort tells the new process to go, because this one serves.
 	SayAbort
-	// SayAbortStop tells the new process to go, because the service stops.
+	// SayAbortStop tells the new process to go, because the service stops, or is another's:
+	// it is not to serve even if this process ends.
 	SayAbortStop
 	// Kill the new process, by SIGKILL.
 	Kill
@@ -159,9 +164,10 @@ func (o Old) whileStarting(e OldEvent) (Old, []OldEffect) {
 	case Failed:
 		o.Phase = OldGivenUp
 		return o, []OldEffect{SayAbort}
-	case Stop:
+	case Stop, Settled:
 		// Said before anything else is done: if this process is killed now, the new one
-		// must not take over a service that was stopped.
+		// must not take over a service that was stopped. Settled is the last word of one
+		// that had the service while this process stood still, and was asked to stop.
 		o.Phase, o.Stopping = OldGivenUp, true
 		return o, []OldEffect{SayAbortStop, StopService}
 	}
@@ -205,7 +211,15 @@ func (o Old) whilePaused(e OldEvent) (Old, []OldEffect) {
 		}
 	case SilentLate:
 		return o, []OldEffect{Kill}
-	case Rejected, Ended, Deaf:
+	case Deaf:
+		if !trial {
+			// It was told that it has passed: it may serve, have said so, and have started
+			// a next process, for all that can be heard.
+			o.Phase = OldReleased
+			return o, []OldEffect{Close, ReportUpgraded}
+		}
+		return o.takeBack(ReportRolledBack)
+	case Rejected, Ended:
 		// A process that has rejected itself does not confirm, and does not go on alone.
 		return o.takeBack(ReportRolledBack)
 	}
@@ -228,7 +242,7 @@ func (o Old) confirmed() (Old, []OldEffect) {
 
 func (o Old) whileDraining(e OldEvent) (Old, []OldEffect) {
 	switch e {
-	case Settled, Deaf, Stop:
+	case Settled, Deaf, Drained, Stop:
 		o.Phase = OldReleased
 		return o, []OldEffect{Close}
 	case Ended, Rejected:
@@ -265,6 +279,10 @@ func (o Old) whileGivenUp(e OldEvent) (Old, []OldEffect) {
 			o.Stopping = true
 			return o, []OldEffect{SayAbortStop, StopService}
 		}
+	case Another:
+		// From now on the service can be the other one's: this one is to go even if the old
+		// process is not there any more when it decides.
+		return o, []OldEffect{SayAbortStop}
 	}
 	return o, nil
 }

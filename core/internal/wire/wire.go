@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -39,13 +40,13 @@ const (
 	Welcome Type = 2
 	// Ready: the new process can serve, and accepts on Commit. Payload: ReadyMsg.
 	Ready Type = 3
-	// Commit answers Ready: the old process has stopped accepting, the new one
-	// is current. Payload: CommitMsg.
+	// Commit answers Ready: the old process accepts nothing, the new one is current.
+	// Payload: CommitMsg.
 	Commit Type = 4
 	// Failed: the new process gives up before it is ready. Payload: ReasonMsg.
 	Failed Type = 5
-	// Abort: the old process gives the new one up and goes on serving.
-	// Payload: ReasonMsg.
+	// Abort: the old process gives the new one up, and serves, or stops the service.
+	// Payload: AbortMsg.
 	Abort Type = 6
 	// Disown: the old process took the new one for a program that speaks only the
 	// plain protocol. Whoever reads this got the control socket through it and has
@@ -69,14 +70,13 @@ const (
 	// Reject: the new process is on probation and found itself bad; the old one is to
 	// serve again, and answers with Abort. Payload: ReasonMsg.
 	Reject Type = 14
-	// Confirm ends the probation: the old process drains, and there is no way back.
-	// Payload: CommitMsg.
+	// Confirm says that the probation is passed; Confirmed answers it. Payload: CommitMsg.
 	Confirm Type = 15
-	// Settled ends the probation from the new process's side: the old one is to drain,
-	// whatever becomes of the new one. No payload.
+	// Settled: the old process is not to serve again, whatever becomes of the new one, which
+	// is about to stop or to start a next process. No payload.
 	Settled Type = 16
-	// Again: the new process was asked for an upgrade while on probation; one more is
-	// to follow. No payload.
+	// Again: the process that says it was asked for an upgrade that it can't do; one more is to
+	// follow, by the one that has the service then. No payload.
 	Again Type = 17
 	// Elders says how many generations older than the new process are left. Payload:
 	// EldersMsg.
@@ -116,6 +116,11 @@ const (
 	// Serves: the new process, which is current, accepts and reads datagrams. The old one has
 	// read those until now, so that the queue of a socket does not overflow. No payload.
 	Serves Type = 29
+
+	// Confirmed: the new process accepts, the pid file names it, and it goes on by itself.
+	// It answers Confirm and a Commit without a probation, or is said unasked by a process
+	// whose old one has said nothing for long. The old one gives up nothing before. No payload.
+	Confirmed Type = 30
 )
 
 var names = [...]string{
@@ -149,7 +154,8 @@ var names = [...]string{
 	Signal:   "signal",
 	Heard:    "heard",
 
-	Serves: "serves",
+	Serves:    "serves",
+	Confirmed: "confirmed",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -257,9 +263,9 @@ type MovedMsg struct {
 	Moved uint64 `json:"moved"`
 }
 
-// CommitMsg hands the service over, for good unless ProbationMillis is set.
+// CommitMsg hands the service over. Without ProbationMillis it stands for Confirm, too.
 type CommitMsg struct {
-	ProbationMillis int64 `json:"probation_ms,omitempty"` // how long the old process can go back; Confirm follows
+	ProbationMillis int64 `json:"probation_ms,omitempty"` // how long the probation is; Confirm follows
 	DrainMillis     int64 `json:"drain_ms"`               // the old process cuts what is left after this long
 	Again           bool  `json:"again"`                  // an upgrade was asked for meanwhile: do one more
 }
@@ -292,6 +298,8 @@ type StandMsg struct {
 	State      uint8 `json:"state"`           // core's State; 0 before there is an Upgrader
 	Clean      bool  `json:"clean,omitempty"` // it has served, and stops because it was asked to
 	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
+	// WayBack: it drains, and serves again if the worker that serves ends.
+	WayBack bool `json:"way_back,omitempty"`
 }
 
 // SignalMsg passes a signal on.
@@ -331,6 +339,26 @@ type ReportMsg struct {
 // ReasonMsg says why, in words for a log.
 type ReasonMsg struct {
 	Reason string `json:"reason"`
+}
+
+// maxReason bounds a reason, in bytes. A word that does not fit into a frame would not be
+// said at all, and the decision with it; each byte may take six in JSON.
+const maxReason = 16 << 10
+
+// Because is the reason of an error, cut to what a frame has room for.
+func Because(reason string) ReasonMsg {
+	if len(reason) > maxReason {
+		reason = reason[:maxReason] + "..."
+	}
+	return ReasonMsg{Reason: strings.ToValidUTF8(reason, "?")}
+}
+
+// AbortMsg says why a new process is given up.
+type AbortMsg struct {
+	ReasonMsg
+	// Stop: the service stops, so the new process is not to serve whatever becomes of the
+	// old one. Absent: the old one serves, as long as it lives.
+	Stop bool `json:"stop,omitempty"`
 }
 
 // Frame is one message.

@@ -1,0 +1,298 @@
+package core
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// handing is a handover to one new process, as the old one sees it. What happens goes to
+// handover.Old, which decides; the lifecycle carries out what that answers. It is the
+// lifecycle's alone.
+type handing struct {
+	old     handover.Old
+	attempt *attempt
+	next    *successor        // nil until the attempt has a result, or if nothing was started
+	asker   chan upgradeReply // who waits for the outcome; nil for a signal
+	result  Result            // valid once next is ready
+	err     error             // why next is given up
+	leaves  bool              // next is being seen out
+
+	trial
+}
+
+// hands reports whether the handover in progress is in one of the phases.
+func (l *lifecycle) hands(phases ...handover.OldPhase) bool {
+	return l.handing != nil && slices.Contains(phases, l.handing.old.Phase)
+}
+
+// starting is the attempt that has no result yet; nil without one.
+func (l *lifecycle) starting() *attempt {
+	if l.handing == nil {
+		return nil
+	}
+	return l.handing.attempt
+}
+
+// begin starts an attempt.
+func (l *lifecycle) begin(req upgradeRequest) {
+	l.setState(StateUpgrading)
+	l.manager.reloads(l.generation)
+	for _, h := range l.givenUp {
+		l.give(h, handover.Another)
+	}
+	h := &handing{asker: req.reply, attempt: newAttempt(l.Upgrader, req)}
+	l.handing = h
+	l.give(h, handover.Started)
+	go func() {
+		res := h.attempt.result()
+		l.post(func(l *lifecycle) { l.attemptEnded(h, res) })
+	}()
+}
+
+// give takes an event of a handover to its decision, and carries that out.
+func (l *lifecycle) give(h *handing, e handover.OldEvent) {
+	was := h.old.Phase
+	next, effects := h.old.Step(e)
+	h.old = next
+	if next.Phase == handover.OldGivenUp && was > handover.OldStarting && was != next.Phase {
+		l.disengage(h)
+	}
+	for _, effect := range effects {
+		l.carryOut(h, effect)
+	}
+}
+
+func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
+	switch effect {
+	case handover.Pause:
+		l.pause(h)
+	case handover.SayCommit:
+		l.commit(h, l.cfg.probation)
+	case handover.SayCommitForGood:
+		l.commit(h, 0)
+	case handover.SayPing:
+		_ = h.next.say(wire.Ping, nil, sayWait) // its end is heard
+	case handover.SayConfirm:
+		h.again = l.pending
+		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, sayWait)
+	case handover.Drain:
+		l.leaveTo(h)
+		l.startDrain(StateDraining, h)
+	case handover.Close:
+		h.discardPIDFile()
+		if l.drainer != nil {
+			l.closeWay(h)
+			return
+		}
+		l.leaveTo(h)
+		l.startDrain(StateDraining, nil)
+	case handover.Resume:
+		l.resume(h)
+	case handover.NamePID:
+		l.namePID(h)
+	case handover.SayAbort:
+		l.sayAbort(h, false)
+	case handover.SayAbortStop:
+		l.sayAbort(h, true)
+	case handover.Kill:
+		h.next.kill()
+	case handover.ReportUpgraded:
+		l.upgraded(h.result, h.asker)
+	case handover.ReportRolledBack:
+		l.reportRolledBack(h)
+	case handover.ReportTakenBack:
+		l.reportTakenBack(h)
+	case handover.StopService:
+		if !l.tellsStop { // else it follows
+			l.stopNow(l.stopReason)
+		}
+	}
+}
+
+// attemptEnded takes the result of an attempt.
+func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
+	a := h.attempt
+	h.attempt, h.next, h.err = nil, res.next, res.err
+	a.cancel(nil)
+	if res.err == nil {
+		h.result = Result{PID: res.next.pid(), Generation: l.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: res.next.version}
+		if res.next.vanished() {
+			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
+		}
+	}
+	l.taken = newNotifierAt(a.service, l.log)
+	switch {
+	case res.next == nil:
+		l.gone(h)
+	case h.err != nil:
+		l.give(h, handover.Failed)
+		l.seeOut(h) // whoever has told it
+	case h.old.Stopping:
+		h.err = ErrStopped
+		l.give(h, handover.Ready)
+	case l.State() != StateUpgrading: // the old process has recalled this one
+		h.err = ErrStopped
+		l.give(h, handover.Failed)
+	case res.next.plain:
+		l.handOverToPlain(h)
+	default:
+		l.note(control.StepReady, res.next.pid())
+		h.asked, h.committed = a.asked, time.Now()
+		if l.cfg.probation > 0 && h.next.tries {
+			l.give(h, handover.Ready)
+		} else {
+			l.give(h, handover.ReadyForGood)
+		}
+	}
+	held := l.heldStop
+	l.heldStop, l.doubt = false, nil
+	if held {
+		l.stopNow(stopRequest{})
+	}
+}
+
+// handOverToPlain leaves the service to a process that speaks only the plain protocol: by its
+// signal it accepts already, and it says no word that could end a way back.
+func (l *lifecycle) handOverToPlain(h *handing) {
+	h.old.Phase = handover.OldReleased
+	l.note(control.StepReady, h.next.pid())
+	l.next = h.next
+	h.next.talk.mute()
+	l.startDrain(StateDraining, nil)
+	if l.cfg.pidFile != "" {
+		// It does not know the file; a supervisor reads it all the same. Before the
+		// next word: a generation after it, which waits for that, may know the file.
+		pid := h.next.pid()
+		if boot.link != nil {
+			pid = servicePID()
+		}
+		if err := pidfile.Write(l.cfg.pidFile, pid); err != nil {
+			l.log.Error("the pid file still names this process", "error", err)
+		}
+	}
+	l.socket.unlink() // it will not answer there
+	h.next.stderr.relay()
+	l.handsOver(h)
+	h.next.disown()
+	l.upgraded(h.result, h.asker)
+}
+
+// leaveTo is the end of a trial that was passed.
+func (l *lifecycle) leaveTo(h *handing) {
+	l.endTrial(h)
+	if h.probation > 0 {
+		l.note(control.StepConfirmed, h.result.PID)
+	}
+	if l.pending && !h.again { // a signal has come since confirm was said
+		_ = h.next.say(wire.Again, nil, sayWait)
+	}
+	l.pending = false
+	l.handsOver(h)
+	if h.mover != nil {
+		h.mover.widen() // before anybody is told to reconnect
+	}
+}
+
+// handsOver tells the service manager that the service is the new process's.
+func (l *lifecycle) handsOver(h *handing) {
+	cmp.Or(l.manager, l.taken).handsOver(h.next.serves(), h.result.Generation, l.elders()+1)
+}
+
+// disengage has the service without a next process again: h is no handover any more.
+func (l *lifecycle) disengage(h *handing) {
+	l.endTrial(h)
+	if h.mover != nil {
+		h.mover.retire()
+	}
+	l.handing, l.next = nil, nil
+	l.givenUp = append(l.givenUp, h)
+}
+
+// sayAbort tells a new process to go, and sees it out. stop says that the service stops.
+func (l *lifecycle) sayAbort(h *handing, stop bool) {
+	next := h.next
+	if h.attempt != nil { // the attempt's result follows
+		next = h.attempt.process.Load()
+		h.attempt.cancel(ErrStopped)
+	}
+	if next == nil {
+		return
+	}
+	why := cmp.Or[error](h.err, ErrStopped)
+	next.told = next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, sayWait) == nil
+	if h.next != nil {
+		l.seeOut(h)
+	}
+}
+
+// seeOut waits for the end of a new process that was told to go.
+func (l *lifecycle) seeOut(h *handing) {
+	if h.leaves {
+		return
+	}
+	h.leaves = true
+	l.leavers++
+	early := errors.Is(h.err, errSaidFailed)
+	go func() {
+		if early {
+			h.next.endsWithin(killGrace) // by itself
+		}
+		h.next.seeOut(l.cfg.stopTime(), l.finished, func(f wire.Frame) {
+			l.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })
+		})
+		l.post(func(l *lifecycle) {
+			l.leavers--
+			l.gone(h)
+		})
+	}()
+}
+
+// heardFromGivenUp is a word of a new process that is seen out.
+func (l *lifecycle) heardFromGivenUp(h *handing, f wire.Frame) {
+	switch f.Type {
+	case wire.Settled:
+		l.log.Info("the new process has had the service, and was asked to stop it", "new_pid", h.next.pid())
+		l.give(h, handover.Settled)
+	case wire.Again:
+		l.pending = true
+		if l.State() == StateCurrent && l.explaining == 0 {
+			l.upgradeAgain()
+		}
+	}
+}
+
+// gone: a new process that was given up has ended, or there was none.
+func (l *lifecycle) gone(h *handing) {
+	l.give(h, handover.Gone)
+	if l.handing != h { // it was current, and what has become of it was reported
+		l.log.Debug("the new process is gone", "new_pid", h.next.pid())
+		l.givenUp = slices.DeleteFunc(l.givenUp, func(x *handing) bool { return x == h })
+		l.restorePIDFile(h.next)
+		return
+	}
+	l.handing = nil
+	if h.next != nil {
+		l.passing.restore()
+		h.err = h.next.explain(h.err)
+	}
+	l.upgradeFailed(h.err, h.next)
+	if h.asker != nil {
+		h.asker <- upgradeReply{err: h.err} // last: who asked finds the new state
+	}
+}
+
+// upgraded is the good end of an upgrade.
+func (l *lifecycle) upgraded(r Result, asker chan upgradeReply) {
+	l.aged()
+	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
+	if asker != nil {
+		asker <- upgradeReply{result: r}
+	}
+}

@@ -1,0 +1,26 @@
+package core
+
+// inboxRoom is how many events may wait for the lifecycle: more than two processes have to
+// say to each other while it is busy with one, so that nobody waits who has to answer.
+const inboxRoom = 64
+
+// post has the lifecycle's goroutine run f. What one goroutine posts is run in its order. After
+// the end of the lifecycle it does nothing.
+func (u *Upgrader) post(f func(l *lifecycle)) {
+	select {
+	case u.inbox <- f:
+	case <-u.done:
+	}
+}
+
+// request is post for one that waits for the answer: ErrStopped after the end of the lifecycle.
+func (u *Upgrader) request(f func(l *lifecycle) error) error {
+	reply := make(chan error, 1)
+	u.post(func(l *lifecycle) { reply <- f(l) })
+	select {
+	case err := <-reply:
+		return err
+	case <-u.done:
+		return ErrStopped
+	}
+}

@@ -1,0 +1,172 @@
+package core
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/pidfile"
+)
+
+// resume serves again: from a trial, in which all was kept, or from a drain with a way back,
+// which is undone. What was told to leave, leaves.
+func (l *lifecycle) resume(h *handing) {
+	if d := l.drainer; d != nil {
+		d.back()
+		l.drainer, l.drained = nil, nil
+		l.conns.reopen()
+		l.drainDeadline.Store(0)
+		l.farewell.Store(false)
+		l.goodbye.renew()
+		l.serverMu.Lock()
+		l.conns.drains.Store(false)
+		l.draining.Store(false)
+		l.serverMu.Unlock()
+	}
+	l.setState(StateCurrent)
+	resumeAll(h.paused)
+	for _, c := range h.quiet {
+		c.resume()
+	}
+	l.keepListeners()
+	l.manager.failed(l.generation, l.elders(), "the last upgrade was rolled back", h.err)
+}
+
+// discardPIDFile removes what was prepared for the way back.
+func (h *handing) discardPIDFile() {
+	if h.pidFile != nil {
+		h.pidFile.Discard()
+		h.pidFile = nil
+	}
+}
+
+// namePID has the pid file name this process again.
+func (l *lifecycle) namePID(h *handing) {
+	var err error
+	switch {
+	case h.pidFile != nil:
+		err = h.pidFile.Commit()
+		h.pidFile = nil
+	case l.cfg.pidFile != "":
+		err = pidfile.Write(l.cfg.pidFile, servicePID())
+	}
+	if err != nil {
+		l.log.Error("the pid file does not name this process", "error", err)
+	}
+}
+
+// reportRolledBack tells why the service was taken back, and that the upgrade has failed.
+func (l *lifecycle) reportRolledBack(h *handing) {
+	h.discardPIDFile() // it is left if this process stops
+	why := h.err
+	l.explaining++
+	go func() {
+		if errors.Is(why, errEndedOnProbation) && !h.next.ended() {
+			why = errHungUpOnProbation
+		}
+		err := because(ErrRolledBack, h.next.explain(why))
+		l.log.Error("upgrade rolled back; this process serves again", "error", err)
+		l.post(func(l *lifecycle) { l.explained() })
+		if h.asker != nil {
+			h.asker <- upgradeReply{err: err}
+		}
+	}()
+}
+
+// explained: why an upgrade was rolled back is in the log, so the next one can begin.
+func (l *lifecycle) explained() {
+	l.explaining--
+	if l.State() == StateCurrent {
+		l.upgradeAgain()
+	}
+}
+
+// reportTakenBack is reportRolledBack for an upgrade that was reported as done.
+func (l *lifecycle) reportTakenBack(h *handing) {
+	why := h.err
+	l.explaining++
+	l.note(control.StepTakenBack, h.result.PID)
+	go func() {
+		err := because(ErrRolledBack, h.next.explain(why))
+		l.log.Error("upgrade rolled back late; this process serves again", "error", err)
+		l.post(func(l *lifecycle) { l.explained() })
+	}()
+}
+
+// lostWhileDraining decides about a new process that can't be heard any more, and was to go on by
+// itself.
+func (l *lifecycle) lostWhileDraining(h *handing, e handover.OldEvent) {
+	if h != l.handing || h.old.Phase != handover.OldDraining {
+		return
+	}
+	h.err = errEndedInDrain
+	if e == handover.Deaf {
+		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.pid(), "error", h.next.talk.why)
+	}
+	l.give(h, l.unlessClosed(h, e))
+}
+
+// unlessClosed returns what ends the way back instead of e, if this process has nothing to serve
+// on any more.
+func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEvent {
+	if h.old.Phase != handover.OldDraining || e == handover.Deaf || h.canResume() {
+		return e
+	}
+	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.pid(), "error", h.err)
+	return handover.Drained
+}
+
+// closeUnused closes what the new process has no use for: its clients are to be refused, and not
+// to wait in a queue. There is no way back to that.
+func (l *lifecycle) closeUnused(h *handing) {
+	used := h.next.claimed()
+	var unused []*listener
+	for _, p := range l.passing.all() {
+		ln, ok := p.(*listener)
+		if !ok || slices.Contains(used, p) {
+			continue
+		}
+		l.passing.remove(ln)
+		unused = append(unused, ln)
+	}
+	closeAll(unused, false)
+}
+
+// canResume reports whether anything is left to serve on: the program may have closed its
+// listeners when it was told to leave.
+func (h *handing) canResume() bool {
+	for _, ln := range h.paused {
+		if ln.network != networkControl && !isClosed(ln.closed) {
+			return true
+		}
+	}
+	return len(h.quiet) > 0
+}
+
+// closeWay ends the way back of a drain that goes on.
+func (l *lifecycle) closeWay(h *handing) {
+	l.endLife()
+	all := l.passing.finish()
+	forget(only[*spare](all))
+	closeAll(only[*listener](all), false)
+	go endReading(only[*PacketConn](all), h.next)
+	l.setState(l.State()) // the supervisor hears that there is no way back
+	l.drainer.release()
+}
+
+// lastLook ends the way back when nothing is left of the drain, if the new process is there.
+// Otherwise its last words, or its end, are on their way and decide.
+func (l *lifecycle) lastLook(d *drainer, h *handing) {
+	if d != l.drainer || h.old.Phase != handover.OldDraining {
+		return
+	}
+	if !h.next.vanished() {
+		l.give(h, handover.Drained)
+		return
+	}
+	time.AfterFunc(2*reapWait, func() { // another process may hold its end of the socket open
+		l.post(func(l *lifecycle) { l.lostWhileDraining(h, handover.Ended) })
+	})
+}
