@@ -226,7 +226,9 @@ func (l *lifecycle) sayAbort(h *handing, stop bool) {
 		return
 	}
 	why := cmp.Or[error](h.err, ErrStopped)
-	next.told = next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, sayWait) == nil
+	if next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, sayWait) == nil {
+		next.told.Store(true)
+	}
 	if h.next != nil {
 		l.seeOut(h)
 	}

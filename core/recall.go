@@ -27,18 +27,21 @@ func (l *lifecycle) restorePIDFile(gone *successor) {
 // with what it says until then, unless that can be the answer to a signal from here.
 func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
 	defer n.release()
-	if n.ready.Load() && n.told && !isClosed(n.talk.silent) {
-		n.recall(stop, finished, heard)
-		return
+	if n.ready.Load() {
+		stop = max(stop, n.stop)
+		if n.told.Load() && !isClosed(n.talk.silent) {
+			n.recall(stop, finished, heard)
+			return
+		}
 	}
-	n.terminate(max(stop, n.stop), heard)
+	n.terminate(stop, heard)
 }
 
 // recall is for one that may be current and can be heard. SIGTERM would be the operator's word to
 // it. As long as it answers it has the time of a stop to finish what it accepted; this
 // process does not wait for that when it has finished itself.
 func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
-	limit := time.NewTimer(max(stop, n.stop) + killGrace)
+	limit := time.NewTimer(stop + killGrace)
 	defer limit.Stop()
 	beat := time.NewTicker(sayWait)
 	defer beat.Stop()

@@ -5,6 +5,7 @@ package core
 import (
 	"math"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -87,10 +88,11 @@ func TestStopCrossesRollback(t *testing.T) {
 		a.signal(second.PID, syscall.SIGTERM)
 		a.signal(second.PID, syscall.SIGCONT)
 		a.expect("end", 0)
-		if strings.Contains(a.log(), "was asked to stop it") {
-			a.expectGone()
-		} else if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
-			t.Error(err)
+		if !a.wait(func() bool {
+			_, err := os.Stat(filepath.Join(a.dir, "app.sock"))
+			return isClosed(a.eof) || err == nil && !strings.Contains(a.stderr.String(), "was asked to stop it")
+		}) {
+			t.Error("the old process neither serves nor ends")
 		}
 	}
 }

@@ -61,7 +61,7 @@ type successor struct {
 	ready   atomic.Bool     // it said ready
 	reads   chan struct{}   // closed when it says that it reads what comes
 	served  bool            // it was current: what it wrote when it started explains nothing any more
-	told    bool            // it got the word that it is given up
+	told    atomic.Bool     // it got the word that it is given up
 	tries   bool            // it can be on probation; valid once it said ready
 	ended   func() bool     // it has ended by itself, now that its end of the control socket is closed
 	began   time.Time
@@ -157,13 +157,13 @@ func (n *successor) note(f wire.Frame) {
 			n.own, _ = os.FindProcess(n.says) // while it is sure to be that one
 		}
 	case wire.Ready:
-		n.ready.Store(true)
 		var msg wire.ReadyMsg
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
 			n.stop = msg.Stop()
 			n.version = shortVersion(msg.Version)
 		}
+		n.ready.Store(true)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -344,6 +345,53 @@ func TestSupervisedRollback(t *testing.T) {
 	}
 	if n := strings.Count(a.log(), "another one is started"); n != 0 {
 		t.Errorf("the supervisor has started %d workers", n)
+	}
+}
+
+// TestSupervisedTakeBack: a worker that is killed while the one before it drains is replaced by that one.
+// The supervisor starts none, and kills the one that drains if that does not serve again.
+func TestSupervisedTakeBack(t *testing.T) {
+	t.Parallel()
+	for _, stuck := range []bool{false, true} {
+		t.Run(fmt.Sprint("stuck ", stuck), func(t *testing.T) {
+			t.Parallel()
+			a := supervised(t, nil, "-pidfile", "app.pid", "-drain", "4m")
+			master := a.cmd.Process.Pid
+			first := a.expect("ready", 0)
+			held, answer := dial(t, first.Addrs[0], "/hijack?stay=1") // holds up the drain
+			_, err := http.ReadResponse(answer, nil)
+			must(t, err)
+			a.signal(master, syscall.SIGUSR2)
+			second := a.expect("ready", 1)
+			a.expectLog("msg=draining", 1)
+			if stuck {
+				a.freeze(first.PID)
+			}
+			a.signal(second.PID, syscall.SIGKILL)
+			serves, started := first.PID, 0
+			if stuck {
+				a.expectLog("a worker that drains does not serve again", 1)
+				serves, started = a.expect("ready", 2).PID, 1
+			} else {
+				a.expectLog("upgrade rolled back late", 1)
+			}
+			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != serves || st.State != StateCurrent {
+				t.Errorf("%+v", st)
+			}
+			a.signal(master, syscall.SIGUSR2)
+			last := a.expect("ready", 2+started)
+			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
+				t.Errorf("process %d serves after one upgrade more, want %d", st.PID, last.PID)
+			}
+			if n := strings.Count(a.log(), "another one is started"); n != started {
+				t.Errorf("the supervisor has started %d workers, want %d", n, started)
+			}
+			held.Close()
+			a.signal(master, syscall.SIGTERM)
+			if code := a.exit(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+		})
 	}
 }
 

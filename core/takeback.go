@@ -61,6 +61,7 @@ func (l *lifecycle) namePID(h *handing) {
 func (l *lifecycle) reportRolledBack(h *handing) {
 	h.discardPIDFile() // it is left if this process stops
 	why := h.err
+	l.pending = l.pending || h.nextAsks
 	l.explaining++
 	go func() {
 		if errors.Is(why, errEndedOnProbation) && !h.next.ended() {
@@ -95,13 +96,16 @@ func (l *lifecycle) reportTakenBack(h *handing) {
 	}()
 }
 
-// lostWhileDraining decides about a new process that can't be heard any more, and was to go on by
+// lostAfterConfirm decides about a new process that can't be heard any more, and was told to go on by
 // itself.
-func (l *lifecycle) lostWhileDraining(h *handing, e handover.OldEvent) {
-	if h != l.handing || h.old.Phase != handover.OldDraining {
+func (l *lifecycle) lostAfterConfirm(h *handing, e handover.OldEvent) {
+	if h != l.handing {
 		return
 	}
 	h.err = errEndedInDrain
+	if h.old.Phase == handover.OldAsked {
+		h.err = errEndedOnProbation
+	}
 	if e == handover.Deaf {
 		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.pid(), "error", h.next.talk.why)
 	}
@@ -167,6 +171,6 @@ func (l *lifecycle) lastLook(d *drainer, h *handing) {
 		return
 	}
 	time.AfterFunc(2*reapWait, func() { // another process may hold its end of the socket open
-		l.post(func(l *lifecycle) { l.lostWhileDraining(h, handover.Ended) })
+		l.post(func(l *lifecycle) { l.lostAfterConfirm(h, handover.Ended) })
 	})
 }

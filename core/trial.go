@@ -59,6 +59,7 @@ type trial struct {
 	pongs    uint32       // as of the last beat
 	over     <-chan time.Time
 	again    bool // the new process was told to do one more upgrade
+	nextAsks bool // the new process was asked for one, which it remembers itself
 	heardOut bool // that the new process can't be heard any more is known
 }
 
@@ -216,7 +217,7 @@ func (l *lifecycle) heard(f wire.Frame) {
 	case wire.Cut:
 		l.cutOlder(f)
 	case wire.Again:
-		l.pending = true
+		h.nextAsks = true
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
 		h.err = fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
 		l.give(h, l.unlessClosed(h, handover.Rejected))
@@ -256,20 +257,20 @@ func (l *lifecycle) lost() {
 	h.heardOut = true
 	why := h.next.talk.why
 	switch h.old.Phase {
-	case handover.OldTrial, handover.OldAsked:
+	case handover.OldTrial:
 		h.err = errEndedOnProbation
 		e := handover.Ended
 		if !hungUp(why) {
 			h.err, e = fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, why), handover.Deaf
 		}
 		l.give(h, e)
-	case handover.OldDraining:
+	case handover.OldAsked, handover.OldDraining: // if it lives it may serve, for all that can be heard
 		go func() { // its end may be noticed a little later
 			e := handover.Deaf
 			if hungUp(why) && h.next.ended() {
 				e = handover.Ended
 			}
-			l.post(func(l *lifecycle) { l.lostWhileDraining(h, e) })
+			l.post(func(l *lifecycle) { l.lostAfterConfirm(h, e) })
 		}()
 	}
 }

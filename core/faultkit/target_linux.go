@@ -85,6 +85,11 @@ func (t *target) owner(g group, patience time.Duration) (pid int, err error) {
 		}
 		time.Sleep(poll)
 	}
+	// It has accepted. What the search has taken is not the program's: on a busy machine with tens of
+	// thousands of sockets one look into /proc/net/tcp takes seconds.
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
 	if t.tls != nil {
 		sent = tls.Client(c, t.tls)
 		if _, err := fmt.Fprintf(sent, "GET %s HTTP/1.1\r\n", t.path); err != nil {

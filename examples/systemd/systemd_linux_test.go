@@ -191,6 +191,30 @@ func TestNotifyReload(t *testing.T) {
 	s.stops()
 }
 
+// TestTakenBack: the main process is killed while the one before it drains. That one serves again, and
+// is the main process of a service that has not ended.
+func TestTakenBack(t *testing.T) {
+	t.Parallel()
+	s := startManager(t, "").deploy("gracex-example")
+	s.must("start", s.name)
+	s.begun()
+	answer := deploytest.Hold(t, s.addr, "5s")
+	s.must("reload", s.name)
+	second := s.serves("1")
+	s.must("kill", "--kill-who=main", "--signal=KILL", s.name)
+	deploytest.Await(t, "the old process is the main one again", func() bool {
+		pid := s.show(s.name, "MainPID")
+		return pid != second.PID && pid != "0"
+	})
+	s.serves("0")
+	if _, err := answer(); err != nil {
+		t.Errorf("the answer that was under way: %v", err)
+	}
+	s.must("reload", s.name)
+	s.serves("1")
+	s.stops()
+}
+
 // TestVerify: systemd-analyze has nothing to say about the units.
 func TestVerify(t *testing.T) {
 	t.Parallel()

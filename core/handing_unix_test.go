@@ -1,0 +1,412 @@
+//go:build unix
+
+package core
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// The classes of faults that the model of the handover has found (docs/model.md), each on the real
+// lifecycle, against a process that a test plays. None needs luck.
+
+// passesProbation answers pings until the old process says confirm.
+func (f *fake) passesProbation(t *testing.T) {
+	t.Helper()
+	for {
+		switch fr := f.hear(t); fr.Type {
+		case wire.Ping:
+			f.say(t, wire.Pong, nil)
+		case wire.Confirm:
+			return
+		default:
+			t.Errorf("it heard %v", fr.Type)
+		}
+	}
+}
+
+// ends is the end of a process by itself.
+func (f *fake) ends(how string) {
+	f.ended <- how
+	f.ctl.Close()
+}
+
+// TestHandover_NothingIsGivenUpUnacknowledged: a new process that has answered the last ping, or
+// has read confirm or a commit for good, and ends before it says that it serves, has changed nothing.
+func TestHandover_NothingIsGivenUpUnacknowledged(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		probation time.Duration
+		play      func(t *testing.T, f *fake)
+	}{
+		"it ends right after the last pong": {50 * time.Millisecond, func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.await(t, wire.Ping) // there may be more: each can be the last one
+			f.say(t, wire.Pong, nil)
+			f.ends("signal: killed")
+		}},
+		"it has read confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.passesProbation(t)
+			f.ends("signal: killed")
+		}},
+		"it has read a commit for good": {0, func(t *testing.T, f *fake) {
+			f.say(t, wire.Hello, nil)
+			f.say(t, wire.Ready, nil)
+			f.await(t, wire.Commit)
+			f.ends("signal: killed")
+		}},
+		"it rejects itself after confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.passesProbation(t)
+			f.say(t, wire.Reject, wire.Because("too late for a probation"))
+			f.await(t, wire.Abort)
+			f.ends("exit status 1")
+		}},
+		"it says nothing to confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.passesProbation(t)
+			if sig := <-f.signals; sig != os.Kill {
+				t.Errorf("%v for a process that may go on with what it was told", sig)
+			}
+			f.ends("signal: killed")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newFake(t, func(f *fake) { tt.play(t, f) }, WithProbation(tt.probation))
+			if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
+				t.Errorf("Upgrade = %v", err)
+			}
+			if u.State() != StateCurrent {
+				t.Errorf("state %v", u.State())
+			}
+			u.acceptsAgain(t)
+		})
+	}
+}
+
+// TestHandover_EndInTheDrainIsTheWayBack: a new process that ends while the old one drains has the
+// old one accept again; what had to leave leaves, what comes has a new channel, and the next
+// upgrade drains anew.
+func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
+	t.Parallel()
+	for name, settles := range map[string]bool{"it ends": false, "the service was its own": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end, runs := make(chan struct{}), 0
+			pidFile := filepath.Join(t.TempDir(), "app.pid")
+			u := newFake(t, func(f *fake) {
+				runs++
+				f.onTrial(t)
+				f.passesProbation(t)
+				f.say(t, wire.Confirmed, nil)
+				f.await(t, wire.Elders)
+				if runs == 1 {
+					<-end
+					if settles {
+						f.say(t, wire.Settled, nil)
+					}
+					f.ends("signal: killed")
+					return
+				}
+				f.await(t, wire.Drained)
+				f.ends("fine")
+			}, WithProbation(time.Millisecond), WithPIDFile(pidFile))
+			l := u.listens()
+			c, err := net.Dial("tcp", l.Addr().String())
+			must(t, err)
+			defer c.Close()
+			held, err := l.Accept() // holds up the drain
+			must(t, err)
+			if _, err := u.Upgrade(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-u.Draining()
+			close(end)
+			if settles {
+				awaitClosed(t, l.closed)
+				must(t, held.Close())
+				<-u.Done()
+				must(t, u.Err())
+				return
+			}
+			u.acceptsAgain(t)
+			if isClosed(u.Draining()) || u.State() != StateCurrent || u.farewell.Load() {
+				t.Errorf("it is told to leave in a process that serves again; state %v", u.State())
+			}
+			if b, _ := os.ReadFile(pidFile); strings.TrimSpace(string(b)) != strconv.Itoa(os.Getpid()) {
+				t.Errorf("the pid file has %q", b)
+			}
+			if _, err := u.Upgrade(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-u.Draining()
+			must(t, held.Close())
+			<-u.Done()
+			must(t, u.Err())
+		})
+	}
+}
+
+func awaitClosed(t *testing.T, ch <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(patience):
+		t.Fatal("it is not closed")
+	}
+}
+
+// TestHandover_LastLook: an old process that has nothing left looks once more whether the new one is
+// there, and serves if it is not.
+func TestHandover_LastLook(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		f.passesProbation(t)
+		// The end is there before the drain of nothing is.
+		must(t, f.ctl.SetWriteDeadline(time.Now().Add(patience)))
+		f.say(t, wire.Confirmed, nil)
+		f.ends("signal: killed")
+	}, WithProbation(time.Millisecond))
+	// The outcome depends on which of the two is noticed first: the acknowledgement of a process
+	// that is known to be dead is none. What becomes of the service does not.
+	if _, err := u.Upgrade(t.Context()); err != nil && !errors.Is(err, ErrRolledBack) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	for end := time.Now().Add(patience); u.State() != StateCurrent; time.Sleep(time.Millisecond) {
+		if isClosed(u.Done()) {
+			t.Fatal("the service has ended")
+		}
+		if time.Now().After(end) {
+			t.Fatalf("state %v", u.State())
+		}
+	}
+	u.acceptsAgain(t)
+}
+
+// TestHandover_SettledHoldsAlways: a new process that has had the service while the old one stood still,
+// and was asked to stop it, has stopped the service, whatever the old one believes of it by then.
+func TestHandover_SettledHoldsAlways(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(t *testing.T, f *fake){
+		"on probation": func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.say(t, wire.Settled, nil)
+			f.ends("fine")
+		},
+		"after a rollback": func(t *testing.T, f *fake) {
+			f.onTrial(t)
+			f.say(t, wire.Reject, wire.Because("bad"))
+			f.await(t, wire.Abort)
+			f.say(t, wire.Settled, nil)
+			f.ends("fine")
+		},
+		"when it has ended already": func(t *testing.T, f *fake) {
+			f.say(t, wire.Hello, nil)
+			f.say(t, wire.Ready, nil)
+			f.say(t, wire.Settled, nil)
+			f.ends("fine")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newFake(t, func(f *fake) { play(t, f) }, WithProbation(time.Minute),
+				OnPostFork(func(context.Context, int) { time.Sleep(20 * time.Millisecond) }))
+			_, _ = u.Upgrade(t.Context())
+			awaitClosed(t, u.Done())
+			must(t, u.Err())
+		})
+	}
+}
+
+// TestHandover_StopIsSaidFirst: a process that is asked to stop while a new one starts says so at once,
+// and that it is a stop: it may be killed before it has given the new one up.
+func TestHandover_StopIsSaidFirst(t *testing.T) {
+	t.Parallel()
+	heard := make(chan wire.AbortMsg, 1)
+	u := newFake(t, func(f *fake) {
+		f.say(t, wire.Hello, nil)
+		go func() { must(t, running.Load().Stop(t.Context())) }()
+		var msg wire.AbortMsg
+		must(t, f.await(t, wire.Abort).Decode(&msg))
+		heard <- msg
+		<-f.signals
+		f.ends("signal: terminated")
+	})
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrStopped) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	if msg := <-heard; !msg.Stop {
+		t.Errorf("%+v", msg)
+	}
+	<-u.Done()
+}
+
+// TestHandover_ReadyProcessGetsNoSignal: SIGTERM to a process that may have the service would be the
+// operator's word. It is told, and killed when its time is over.
+func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.onTrial(t)
+		f.await(t, wire.Abort)
+		if sig := <-f.signals; sig != os.Kill {
+			t.Errorf("%v", sig)
+		}
+		f.ends("signal: killed")
+	}, WithProbation(time.Minute))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for u.State() != StateProbation {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := u.Upgrade(ctx); !errors.Is(err, ErrRolledBack) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	u.acceptsAgain(t)
+}
+
+// TestTaking_AloneStartsNoNext: a process that has taken over because its old one stands still starts
+// no next process before that has said where it stands: the two could hand over to different ones.
+func TestTaking_AloneStartsNoNext(t *testing.T) {
+	t.Parallel()
+	u, old := newChild(t)
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
+	ready := make(chan error, 1)
+	go func() { ready <- u.Ready() }()
+	old.hears(wire.Ready)
+	must(t, <-ready) // after parentWait
+	old.hears(wire.Confirmed)
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrInProgress) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	resp, err := http.Get("http://" + ln.Addr().String())
+	must(t, err)
+	must(t, resp.Body.Close())
+	old.says(wire.Confirm, wire.CommitMsg{DrainMillis: 1000})
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := u.Upgrade(ctx); !errors.Is(err, ErrInProgress) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("it is not free after confirm")
+		}
+	}
+}
+
+// TestTaking_SettledComesFirst: a process says that the old one is not to serve again before it stops, and
+// not when it is broken: then it asks that one to serve.
+func TestTaking_SettledComesFirst(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stop stopRequest
+		want wire.Type
+	}{
+		"asked to stop": {stopRequest{}, wire.Settled},
+		"broken":        {stopRequest{err: errors.New("the listener broke"), now: true}, wire.Reject},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, old := newChild(t)
+			becomesCurrent(t, u, old)
+			u.requestStop(tt.stop)
+			old.hears(tt.want)
+			<-u.Done()
+		})
+	}
+}
+
+// TestTaking_AbortOfTheDead: an old process that says that it serves again, and is killed, does not.
+func TestTaking_AbortOfTheDead(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]bool{"it would have served": false, "the service stops": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, old := newChild(t)
+			ready := make(chan error, 1)
+			go func() { ready <- u.Ready() }()
+			old.hears(wire.Ready)
+			old.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000})
+			must(t, <-ready)
+			b, err := wire.Append(nil, wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop})
+			must(t, err)
+			f, err := wire.Read(strings.NewReader(string(b)))
+			must(t, err)
+			must(t, old.ctl.Close())
+			_ = u.hear(u.inherited.parent, f) // as follow does, which may have read it before the end
+			if stop {
+				awaitClosed(t, u.Done())
+				return
+			}
+			awaitClosed(t, u.inherited.parent.gone)
+			if _, err := u.Upgrade(canceled(t)); errors.Is(err, ErrInProgress) || errors.Is(err, ErrStopped) {
+				t.Errorf("Upgrade = %v", err)
+			}
+			if u.State() != StateCurrent {
+				t.Errorf("state %v", u.State())
+			}
+		})
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// TestTaking_PIDFileOfADeadOldProcess: the old process may have been killed right after it took the
+// service back in the pid file, and before it said so.
+func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
+	t.Parallel()
+	pidFile := filepath.Join(t.TempDir(), "app.pid")
+	u, old := newChild(t, WithPIDFile(pidFile))
+	becomesCurrent(t, u, old)
+	must(t, os.WriteFile(pidFile, []byte("4711\n"), 0o644))
+	must(t, old.ctl.Close())
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if b, _ := os.ReadFile(pidFile); strings.TrimSpace(string(b)) == strconv.Itoa(os.Getpid()) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the pid file does not name the process that serves")
+		}
+	}
+}
+
+// TestTimesOfTheHandover: the inequalities that the protocol rests on (docs/protocol.md).
+func TestTimesOfTheHandover(t *testing.T) {
+	t.Parallel()
+	if closeGrace >= parentWait {
+		t.Error("pausing the listeners may take longer than the new process waits for commit")
+	}
+	if silenceLimit+maxBeat >= tooLateAfter {
+		t.Error("silence at the end of a probation is noticed too late to take the service back")
+	}
+	if tooLateAfter >= aloneAfter {
+		t.Error("the new process goes on alone while the old one takes the service back")
+	}
+	if dismissWait >= killGrace {
+		t.Error("a master may pass its signal on when the next generation has killed this process")
+	}
+	if hookGrace > 2*killGrace-dismissWait {
+		t.Error("the hooks of a cut drain are killed")
+	}
+}
