@@ -39,6 +39,7 @@ type options struct {
 	verbose  bool
 	markdown bool
 	parallel int
+	times    int
 	bound    time.Duration
 	program  []string // the path and its arguments; empty: the kit's own server
 	own      bool     // it is the kit's own server
@@ -70,6 +71,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.verbose, "v", false, "print what the programs of failed cells wrote")
 	f.BoolVar(&o.markdown, "markdown", false, "print the matrix as a markdown table")
 	f.IntVar(&o.parallel, "parallel", 2, "how many cells to try at a time; 1 if the program has no {port}")
+	f.IntVar(&o.times, "times", 1, "how often to try each cell")
 	f.DurationVar(&o.bound, "bound", defaultBound, "how long each thing may take that is waited for; longer than the drain timeout")
 	f.Func("signal", "the `name` of the signal for an upgrade: HUP, USR1 or USR2 (default USR2)", func(s string) error {
 		sig, ok := signals[strings.TrimPrefix(s, "SIG")]

@@ -164,7 +164,7 @@ func (s *session) note(r report) bool {
 	case atEnd:
 		s.trace = append(s.trace, fmt.Sprintf("%s: %s", r.From, r.Why))
 	}
-	at := stepOf(r, s.onTrial)
+	at := stepOf(r, s.onTrial && !time.Now().Before(s.until))
 	if at == "" || slices.Contains(s.seen, at) {
 		return false
 	}

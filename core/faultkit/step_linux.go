@@ -16,37 +16,40 @@ const (
 	stepProbation step = "probation" // the new process accepts, and answers the first ping
 	stepOffer     step = "offer"     // the old process sends connections
 	stepTaken     step = "taken"     // the new process says which it has taken
-	stepConfirm   step = "confirm"   // the probation has ended
-	stepDrain     step = "drain"     // there is no way back, and the old process has work left
+	stepLast      step = "last-pong" // the new process gives the answer that its probation ends upon
+	stepConfirm   step = "confirm"   // the old process says that the probation is passed
+	stepConfirmed step = "confirmed" // the new process says that it goes on by itself
+	stepDrain     step = "drain"     // the old process has heard that, and has work left
 )
 
 var steps = []step{
 	stepBegin, stepStart, stepHello, stepReady, stepCommit,
-	stepProbation, stepOffer, stepTaken, stepConfirm, stepDrain,
+	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
 }
 
-// stepOf names the step that a report is of; empty for none. onTrial says whether the
-// new process is on probation.
-func stepOf(r report, onTrial bool) step {
-	switch r.At {
-	case atStart:
+// stepOf names the step that a report is of; empty for none. due says whether the time of a
+// probation is over.
+func stepOf(r report, due bool) step {
+	switch {
+	case r.At == atStart:
 		return stepStart
-	case atRead:
+	case r.At == atRead && r.Frame == wire.Pong && due:
+		return stepLast
+	case r.At == atRead:
 		return frameSteps[r.Frame]
-	case atPassed:
-		if r.Frame == wire.Confirm || r.Frame == wire.Commit && !onTrial {
-			return stepDrain
-		}
+	case r.At == atPassed && r.Frame == wire.Confirmed:
+		return stepDrain
 	}
 	return ""
 }
 
 var frameSteps = map[wire.Type]step{
-	wire.Hello:   stepHello,
-	wire.Ready:   stepReady,
-	wire.Commit:  stepCommit,
-	wire.Pong:    stepProbation,
-	wire.Offer:   stepOffer,
-	wire.Taken:   stepTaken,
-	wire.Confirm: stepConfirm,
+	wire.Hello:     stepHello,
+	wire.Ready:     stepReady,
+	wire.Commit:    stepCommit,
+	wire.Pong:      stepProbation,
+	wire.Offer:     stepOffer,
+	wire.Taken:     stepTaken,
+	wire.Confirm:   stepConfirm,
+	wire.Confirmed: stepConfirmed,
 }

@@ -9,9 +9,20 @@ import (
 
 // strike asks for the upgrade and injects the fault. When it returns, the fault is
 // over, but for what was killed.
-func (t *trial) strike() error {
+func (t *trial) strike() (err error) {
 	if t.cell.step == stepBegin {
 		return t.strikeBefore()
+	}
+	if t.cell.step == stepDrain {
+		q, err := t.target.begin(t.group, askTime)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if qerr := q.finish(askTime); qerr != nil && err == nil && t.cell.fault != faultKillOld {
+				err = fmt.Errorf("the request that held up the drain: %w", qerr)
+			}
+		}()
 	}
 	limit := uint64(0)
 	if t.cell.step == stepStart && t.cell.fault == faultFilesNew {
@@ -22,7 +33,7 @@ func (t *trial) strike() error {
 		return err
 	}
 	var h *hold
-	err := t.wait("the step "+string(t.cell.step), func() bool {
+	err = t.wait("the step "+string(t.cell.step), func() bool {
 		select {
 		case h = <-t.desk.reached:
 		default:

@@ -41,7 +41,10 @@ const (
 	whyGaveUp    = "the new process waits 10 s for commit and then takes over; the old one finds ready when it goes on, and drains"
 	whyHungUp    = "to the old process the new one has ended, and to the new one the old one; the old one ends what it has started"
 	whyTrial     = "a new process on probation that does not answer has failed"
-	whyFinal     = "there is no way back: the old process drains, with or without a word from the other"
+	whyDrains    = "the old process drains; what the other says, or does not say, ends nothing but its way back"
+	whyDeaf      = "the new process lives, and may have read that it has passed: the old one drains"
+	whyBack      = "nothing is given up before it is acknowledged, and while the old process drains it can serve again"
+	whyAsked     = "the new process was told that it has passed, and does not acknowledge it: it is killed"
 	whyWoke      = "none of them has hung; who looks at the clock first may think so"
 	whyOwner     = "what is not answered for stays with the old process"
 )
@@ -50,8 +53,7 @@ const (
 // tried.
 var begin = cell{stepBegin, faultNone, fresh, fresh, "", true}
 
-// table lists the cells. The end of the new process after there is no way back is the
-// end of the service, as that of any process is: it is not in the table.
+// table lists the cells.
 var table = []cell{
 	begin,
 	{stepBegin, faultFilesOld, old, old, "nothing can be started", false},
@@ -82,7 +84,7 @@ var table = []cell{
 	{stepReady, faultKillNew, old, old, "ready has come, and its sender is not there any more: the old process looks once more", true},
 	{stepReady, faultStopOld, fresh, fresh, whyFound, false},
 	{stepReady, faultLongStopOld, fresh, fresh, whyGaveUp, false},
-	{stepReady, faultStopNew, fresh, back, whyTrial, false},
+	{stepReady, faultStopNew, back, back, whyTrial, false},
 	{stepReady, faultSuspend, either, either, whyReadyTime, false},
 	{stepReady, faultCut, old, old, whyHungUp, true},
 	{stepReady, faultTruncate, old, old, whyHungUp, false},
@@ -90,10 +92,10 @@ var table = []cell{
 	{stepReady, faultFilesOld, fresh, fresh, "a handover opens nothing", false},
 
 	{stepCommit, faultKillOld, fresh, fresh, "", true},
-	{stepCommit, faultKillNew, noCell, back, whyTrial, true},
+	{stepCommit, faultKillNew, back, back, whyBack, true},
 	{stepCommit, faultStopOld, fresh, fresh, "what was said holds", false},
-	{stepCommit, faultStopNew, fresh, back, whyTrial, false},
-	{stepCommit, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepCommit, faultStopNew, back, back, whyTrial, false},
+	{stepCommit, faultSuspend, unsure, unsure, whyWoke, false},
 	{stepCommit, faultCut, fresh, back, "the new process takes the old one for dead, and the old one the new one", false},
 	{stepCommit, faultTruncate, fresh, back, "the same", false},
 	{stepCommit, faultGarbage, fresh, back, "the new process closes what it does not understand", false},
@@ -108,37 +110,57 @@ var table = []cell{
 	{stepProbation, faultGarbage, noCell, back, whyTrial, false},
 
 	{stepOffer, faultKillOld, fresh, fresh, "what was on its way is the new process's", true},
-	{stepOffer, faultKillNew, noCell, back, whyTrial, false},
+	{stepOffer, faultKillNew, back, back, whyBack, false},
 	{stepOffer, faultStopOld, fresh, unsure, whyWoke, false},
-	{stepOffer, faultStopNew, fresh, back, whyTrial, false},
-	{stepOffer, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepOffer, faultStopNew, unsure, back, whyTrial, false},
+	{stepOffer, faultSuspend, unsure, unsure, whyWoke, false},
 	{stepOffer, faultCut, fresh, back, whyOwner, false},
 	{stepOffer, faultTruncate, fresh, back, whyOwner, false},
 	{stepOffer, faultGarbage, fresh, back, "the new process closes the control socket, and takes nothing", false},
 	{stepOffer, faultFilesNew, fresh, fresh, "the kernel drops the descriptors; " + whyOwner, false},
 
 	{stepTaken, faultKillOld, fresh, fresh, "", false},
-	{stepTaken, faultKillNew, noCell, back, "what it had taken dies with it", false},
+	{stepTaken, faultKillNew, back, back, "what it had taken dies with it", false},
 	{stepTaken, faultStopOld, fresh, unsure, whyWoke, false},
-	{stepTaken, faultStopNew, fresh, back, whyTrial, false},
-	{stepTaken, faultSuspend, fresh, unsure, whyWoke, false},
+	{stepTaken, faultStopNew, unsure, back, whyTrial, false},
+	{stepTaken, faultSuspend, unsure, unsure, whyWoke, false},
 	{stepTaken, faultCut, fresh, back, "the new process has taken what the old one has no answer for", false},
 	{stepTaken, faultTruncate, fresh, back, "the same", false},
 	{stepTaken, faultGarbage, fresh, unsure, "the old process gives up what it has offered last", false},
 
-	{stepConfirm, faultKillOld, noCell, fresh, whyFinal, false},
-	{stepConfirm, faultStopOld, noCell, fresh, whyFinal, false},
-	{stepConfirm, faultStopNew, noCell, fresh, whyFinal, false},
-	{stepConfirm, faultSuspend, noCell, fresh, whyFinal, false},
-	{stepConfirm, faultCut, noCell, fresh, whyFinal, true},
-	{stepConfirm, faultTruncate, noCell, fresh, whyFinal, false},
-	{stepConfirm, faultGarbage, noCell, fresh, whyFinal, false},
+	{stepLast, faultKillOld, noCell, fresh, "", false},
+	{stepLast, faultKillNew, noCell, back, "the answer is in the queue, and its sender is not there any more; " + whyBack, true},
+	{stepLast, faultStopOld, noCell, unsure, whyWoke, false},
+	{stepLast, faultStopNew, noCell, back, whyAsked, false},
+	{stepLast, faultSuspend, noCell, unsure, whyWoke, false},
+	{stepLast, faultCut, noCell, back, whyTrial, false},
+	{stepLast, faultTruncate, noCell, back, whyTrial, false},
+	{stepLast, faultGarbage, noCell, back, whyTrial, false},
+
+	{stepConfirm, faultKillOld, noCell, fresh, "", false},
+	{stepConfirm, faultKillNew, noCell, back, whyBack, true},
+	{stepConfirm, faultStopOld, noCell, unsure, whyWoke, false},
+	{stepConfirm, faultStopNew, noCell, back, whyAsked, false},
+	{stepConfirm, faultSuspend, noCell, unsure, whyWoke, false},
+	{stepConfirm, faultCut, noCell, fresh, whyDeaf, true},
+	{stepConfirm, faultTruncate, noCell, fresh, whyDeaf, false},
+	{stepConfirm, faultGarbage, noCell, fresh, whyDeaf, false},
+
+	{stepConfirmed, faultKillOld, fresh, fresh, "", false},
+	{stepConfirmed, faultKillNew, back, back, whyBack, true},
+	{stepConfirmed, faultStopOld, unsure, unsure, whyWoke, false},
+	{stepConfirmed, faultStopNew, fresh, fresh, "what was said holds", false},
+	{stepConfirmed, faultSuspend, unsure, unsure, whyWoke, false},
+	{stepConfirmed, faultCut, fresh, fresh, whyDeaf, false},
+	{stepConfirmed, faultTruncate, fresh, fresh, whyDeaf, false},
+	{stepConfirmed, faultGarbage, fresh, fresh, whyDeaf, false},
 
 	{stepDrain, faultKillOld, fresh, fresh, "", true},
+	{stepDrain, faultKillNew, back, back, whyBack, true},
 	{stepDrain, faultStopOld, fresh, fresh, "", false},
-	{stepDrain, faultStopNew, fresh, fresh, whyFinal, false},
+	{stepDrain, faultStopNew, fresh, fresh, whyDrains, false},
 	{stepDrain, faultSuspend, fresh, fresh, "", false},
-	{stepDrain, faultCut, fresh, fresh, whyFinal, false},
+	{stepDrain, faultCut, fresh, fresh, whyDrains, false},
 }
 
 // choose lists the cells that the options name, for a program that has a probation or

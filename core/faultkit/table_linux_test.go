@@ -28,9 +28,7 @@ func TestTableIsComplete(t *testing.T) {
 		need(s, faultStopOld)
 		need(s, faultStopNew)
 		need(s, faultSuspend)
-		if s != stepConfirm && s != stepDrain { // the end of the service
-			need(s, faultKillNew)
-		}
+		need(s, faultKillNew)
 		if s != stepStart {
 			need(s, faultCut)
 		}
@@ -67,11 +65,8 @@ func TestTableIsSound(t *testing.T) {
 				t.Errorf("%v is right though %q", c, o)
 			}
 		}
-		if slices.Contains(c.final, rolledBack) {
-			t.Errorf("%v: nothing is rolled back without a probation", c)
-		}
-		late := c.step == stepProbation || c.step == stepConfirm
-		if late != (len(c.final) == 0) && c.fault != faultKillNew {
+		late := c.step == stepProbation || c.step == stepLast || c.step == stepConfirm
+		if late != (len(c.final) == 0) {
 			t.Errorf("%v: what comes of it without a probation is %v", c, c.final)
 		}
 	}
@@ -102,22 +97,24 @@ func TestChoose(t *testing.T) {
 func TestStepOf(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		r       report
-		onTrial bool
-		want    step
+		r    report
+		due  bool
+		want step
 	}{
 		{report{At: atStart}, false, stepStart},
 		{report{At: atBirth}, false, ""},
 		{report{At: atRead, Frame: wire.Hello}, false, stepHello},
-		{report{At: atRead, Frame: wire.Pong}, true, stepProbation},
+		{report{At: atRead, Frame: wire.Pong}, false, stepProbation},
+		{report{At: atRead, Frame: wire.Pong}, true, stepLast},
+		{report{At: atRead, Frame: wire.Confirmed}, true, stepConfirmed},
 		{report{At: atRead, Frame: wire.Moved}, false, ""},
-		{report{At: atPassed, Frame: wire.Commit}, false, stepDrain},
-		{report{At: atPassed, Frame: wire.Commit}, true, ""},
-		{report{At: atPassed, Frame: wire.Confirm}, true, stepDrain},
+		{report{At: atPassed, Frame: wire.Commit}, false, ""},
+		{report{At: atPassed, Frame: wire.Confirm}, true, ""},
+		{report{At: atPassed, Frame: wire.Confirmed}, true, stepDrain},
 		{report{At: atPassed, Frame: wire.Hello}, false, ""},
 	} {
-		if got := stepOf(tt.r, tt.onTrial); got != tt.want {
-			t.Errorf("%+v, %v: %q, not %q", tt.r, tt.onTrial, got, tt.want)
+		if got := stepOf(tt.r, tt.due); got != tt.want {
+			t.Errorf("%+v, %v: %q, not %q", tt.r, tt.due, got, tt.want)
 		}
 	}
 }

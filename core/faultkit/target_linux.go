@@ -53,62 +53,94 @@ var errNobody = errors.New("nobody has accepted a connection")
 // of the processes that has its other end while the request is half sent, so that the
 // connection can't move.
 func (t *target) owner(g group, patience time.Duration) (pid int, err error) {
-	deadline := time.Now().Add(patience)
-	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", t.addr)
+	q, err := t.begin(g, patience)
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close()
-	if err := c.SetDeadline(deadline); err != nil {
-		return 0, err
+	return q.pid, q.finish(patience)
+}
+
+// question is a request that is half sent.
+type question struct {
+	target *target
+	c      net.Conn
+	pid    int // of the process that has to answer it
+}
+
+// begin sends half of a request, and returns when one of the processes has the connection.
+func (t *target) begin(g group, patience time.Duration) (q *question, err error) {
+	deadline := time.Now().Add(patience)
+	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", t.addr)
+	if err != nil {
+		return nil, err
 	}
-	sent := c
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if err := c.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	q = &question{target: t, c: c}
 	if t.tls == nil {
-		if _, err := fmt.Fprintf(sent, "GET %s HTTP/1.1\r\n", t.path); err != nil {
-			return 0, err
+		if err := q.sendHalf(); err != nil {
+			return nil, err
 		}
 	}
-	for pid == 0 {
+	for q.pid == 0 {
 		inode, err := serverEnd(endOf(c.LocalAddr()), endOf(c.RemoteAddr()))
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if inode != 0 {
 			pids := g.programs()
 			if i := slices.IndexFunc(pids, func(pid int) bool { return inodes(pid)[inode] }); i >= 0 {
-				pid = pids[i]
+				q.pid = pids[i]
 				break
 			}
 		}
 		if time.Now().After(deadline) {
-			return 0, errNobody
+			return nil, errNobody
 		}
 		time.Sleep(poll)
 	}
-	// It has accepted. What the search has taken is not the program's: on a busy machine with tens of
-	// thousands of sockets one look into /proc/net/tcp takes seconds.
+	if t.tls == nil {
+		return q, nil
+	}
+	q.c = tls.Client(c, t.tls)
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return 0, err
+		return nil, err
 	}
-	if t.tls != nil {
-		sent = tls.Client(c, t.tls)
-		if _, err := fmt.Fprintf(sent, "GET %s HTTP/1.1\r\n", t.path); err != nil {
-			return 0, err
-		}
+	return q, q.sendHalf()
+}
+
+func (q *question) sendHalf() error {
+	_, err := fmt.Fprintf(q.c, "GET %s HTTP/1.1\r\n", q.target.path)
+	return err
+}
+
+// finish sends the rest of the request, and reads the answer. Its time begins now: what the search for
+// the process has taken is not the program's. On a busy machine with tens of thousands of sockets
+// one look into /proc/net/tcp takes seconds.
+func (q *question) finish(patience time.Duration) error {
+	defer q.c.Close()
+	if err := q.c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
 	}
-	if _, err := fmt.Fprintf(sent, "Host: %s\r\nConnection: close\r\n\r\n", t.addr); err != nil {
-		return 0, err
+	if _, err := fmt.Fprintf(q.c, "Host: %s\r\nConnection: close\r\n\r\n", q.target.addr); err != nil {
+		return err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(sent), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(q.c), nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return 0, err
+		return err
 	}
 	if resp.StatusCode >= http.StatusInternalServerError {
-		return 0, fmt.Errorf("it answers %s", resp.Status)
+		return fmt.Errorf("it answers %s", resp.Status)
 	}
-	return pid, nil
+	return nil
 }

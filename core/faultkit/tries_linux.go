@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -30,7 +31,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, erro
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	places := make(chan struct{}, max(o.parallel, 1))
-	for _, c := range cells {
+	for _, c := range slices.Repeat(cells, max(o.times, 1)) {
 		places <- struct{}{}
 		if ctx.Err() != nil {
 			break
