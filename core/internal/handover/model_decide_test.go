@@ -87,6 +87,9 @@ func (w *world) carryOut(s *state, i int) {
 // whether it has taken it.
 func (s *state) acted(i int) {
 	p := &s.p[i]
+	if p.asks != 0 && i > 0 && s.l[i-1].another {
+		p.asks = elsewhere // another one has been started in its place meanwhile
+	}
 	if s.g.service == 0 {
 		s.g.service = p.asks
 	}
