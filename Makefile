@@ -56,6 +56,10 @@ soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how l
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
 	$(GO) run ./core/faultkit -race -v -run '$(FAULTS)'
 
+.PHONY: model
+model: ## search every order of words, deaths and timers of a handover; minutes and some 4 GB
+	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover
+
 .PHONY: fuzz
 fuzz: ## run each fuzzer; FUZZ=1m says how long. What it finds belongs into testdata/fuzz
 	@for pkg in ./core ./core/internal/wire ./core/internal/foreign; do \
