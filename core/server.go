@@ -34,9 +34,12 @@ type server struct {
 	connState func(net.Conn, http.ConnState)
 	connCtx   func(context.Context, net.Conn) context.Context
 
-	moves   bool       // its connections can move: nothing is between them and net/http
-	h2c     bool       // they may speak HTTP/2
-	adopted chan *conn // moved here, with a request to read
+	moves   bool         // its connections can move: nothing is between them and net/http
+	h2c     bool         // they may speak HTTP/2
+	follows bool         // their frames are followed then
+	http2   *http2Server // for HTTP/2 over TLS; nil if there is none, or the program's own
+	other   *otherServer // for those connections that inner can't serve, or nil
+	adopted chan *conn   // moved here, with a request to read
 
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
@@ -65,6 +68,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	s.inner = s.newInner()
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
+	s.openHTTP2(useTLS)
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
 	if useTLS {
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
@@ -154,24 +158,7 @@ func (s *server) newInner() *http.Server {
 	if s.handler == nil {
 		s.handler = http.DefaultServeMux //nolint:forbidigo // what net/http serves for a nil Handler; nothing is registered on it
 	}
-	return &http.Server{
-		Addr:                         u.Addr,
-		Handler:                      s,
-		DisableGeneralOptionsHandler: u.DisableGeneralOptionsHandler,
-		TLSConfig:                    u.TLSConfig,
-		ReadTimeout:                  u.ReadTimeout,
-		ReadHeaderTimeout:            u.ReadHeaderTimeout,
-		WriteTimeout:                 u.WriteTimeout,
-		IdleTimeout:                  u.IdleTimeout,
-		MaxHeaderBytes:               u.MaxHeaderBytes,
-		TLSNextProto:                 u.TLSNextProto,
-		ConnState:                    s.onConnState,
-		ErrorLog:                     u.ErrorLog,
-		BaseContext:                  s.baseContext,
-		ConnContext:                  s.onConnContext,
-		HTTP2:                        u.HTTP2,
-		Protocols:                    u.Protocols,
-	}
+	return s.copyOfUser()
 }
 
 func (s *server) baseContext(net.Listener) context.Context { return s.base }
@@ -180,7 +167,7 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r))
+	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
 	if farewell {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
@@ -219,7 +206,8 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	if c == nil {
 		c = s.foreign.track(s.u.conns, nc)
 	}
-	if tc, ok := nc.(*tls.Conn); ok {
+	tc, overTLS := nc.(*tls.Conn)
+	if overTLS {
 		c.table.mu.Lock()
 		c.outer = tc
 		c.table.mu.Unlock()
@@ -231,6 +219,12 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
 			c.srv.Store(nil) // its requests can't be followed
 		}
+	}
+	switch {
+	case overTLS:
+		c.ctx = ctx
+	case s.follows && nc == net.Conn(c):
+		c.h2c = s
 	}
 	return ctx
 }
