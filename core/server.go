@@ -15,13 +15,12 @@ import (
 //
 // The program's own http.Server never sees a connection: net/http's Shutdown
 // drops requests that it has read and cuts idle connections, and it must be
-// called, because it is what runs the program's RegisterOnShutdown hooks and
-// sends GOAWAY on HTTP/2 connections. So there are two: user, the program's,
-// which accepts from a gate that never yields a connection, and inner, a copy of
-// its settings, which serves and is never shut down. Shutdown of user then tells
-// everybody and harms nobody; called by the program it means a graceful stop,
+// called, because it is what runs the program's RegisterOnShutdown hooks. So there are two:
+// user, the program's, which accepts from a gate that never yields a connection, and inner,
+// a copy of its settings, which serves and is never shut down. Shutdown of user then runs the
+// hooks and harms nobody; called by the program it means a graceful stop,
 // and it returns when the drain has ended, because net/http waits for the
-// gate's Accept.
+// gate's Accept. HTTP/2 has servers of its own: see http2Server and otherServer.
 type server struct {
 	u     *Upgrader
 	user  *http.Server
