@@ -276,3 +276,45 @@ func speaksHTTP2(t *testing.T, addr string, pool *x509.CertPool) bool {
 	must(t, err)
 	return b[3] == rawSettings
 }
+
+// otherTLS is a listener of TLS that is not crypto/tls's own type.
+type otherTLS struct{ net.Listener }
+
+func (l otherTLS) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return otherTLSConn{c.(*tls.Conn)}, nil
+}
+
+type otherTLSConn struct{ *tls.Conn }
+
+// TestOtherTLS: TLS that is not crypto/tls's is served as net/http alone does it: HTTP/1 over
+// it, and HTTP/2 since Go 1.27, whatever else the server speaks.
+func TestOtherTLS(t *testing.T) {
+	t.Parallel()
+	for name, h2c := range map[string]bool{"as it is": false, "h2c on": true} {
+		t.Run(name, func(t *testing.T) {
+			u := newTest(t)
+			way := http2Way{tls: true, h2c: h2c, listen: func(ln net.Listener, c *tls.Config) net.Listener { return otherTLS{tls.NewListener(ln, c)} }}
+			addr, config := way.attach(t, u, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.TLS == nil {
+					t.Error("no TLS")
+				}
+				fmt.Fprint(w, r.Proto)
+			})})
+			must(t, u.Ready())
+			if got := askFor(t, addr, config.RootCAs, "http/1.1"); got != "HTTP/1.1" {
+				t.Errorf("a client for HTTP/1.1 gets %s", got)
+			}
+			if http2Doors().state == nil { // net/http takes such a connection
+				c := dialHTTP2(t, addr, config)
+				c.open(1, rawEndStream)
+				c.answered(1)
+				must(t, c.nc.Close())
+			}
+			must(t, u.Stop(t.Context()))
+		})
+	}
+}

@@ -59,9 +59,9 @@ func (s *server) speak(srv *http.Server, given givenHTTP2) {
 		srv.Protocols.SetHTTP1(true)
 		srv.Protocols.SetHTTP2(true)
 	}
-	if srv.TLSConfig != nil {
-		srv.TLSConfig = srv.TLSConfig.Clone() // net/http changes it, and somebody else may use it
-	}
+	// It is not needed without ServeTLS, net/http would change what somebody else may use, and
+	// one that does not name "h2" is another way to say that there is to be none.
+	srv.TLSConfig = nil
 	given.applyShared(srv)
 }
 
