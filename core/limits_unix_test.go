@@ -43,9 +43,6 @@ func TestTightLimits(t *testing.T) {
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
 	a.env = []string{"GOMEMLIMIT=24MiB"}
-	if underRace { // with Go 1.27 it would do nothing but collect garbage
-		a.env = []string{"GOMEMLIMIT=96MiB"}
-	}
 	must(t, os.WriteFile(filepath.Join(a.dir, "limited"), []byte("#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"), 0o755))
 	a.start("app", "./limited", "-probation", "200ms")
 	first := a.expect("ready", 0)
