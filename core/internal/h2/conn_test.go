@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -91,7 +92,7 @@ func TestPartialWrite(t *testing.T) {
 	all := append(slices.Clone(settings), data...)
 	first := make(chan []byte)
 	go func() {
-		b := make([]byte, len(settings)+3)
+		b := make([]byte, len(settings)+2) // in the middle of the size
 		_, _ = io.ReadFull(client, b)
 		first <- b
 	}()
@@ -131,6 +132,10 @@ func TestReadsWhileWriting(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { _, _ = c.Write(settings) })
+	for c.writes.mu.TryLock() { // until it is under way
+		c.writes.mu.Unlock()
+		runtime.Gosched()
+	}
 	wg.Go(func() { c.Leave(0) })
 	got := make(chan []byte, 1)
 	wg.Go(func() {
@@ -179,6 +184,10 @@ func TestAnswerToPing(t *testing.T) {
 func TestNoAnswerToPing(t *testing.T) {
 	t.Parallel()
 	c, client := pipe(t)
+	below := &deadlineConn{Conn: c.Conn}
+	c.Conn = below
+	own := time.Now().Add(patience)
+	must(t, c.SetReadDeadline(own))
 	go func() { _, _ = io.Copy(io.Discard, client) }()
 	must2 := func(_ int, err error) { must(t, err) }
 	must2(c.Write(settings))
@@ -192,6 +201,9 @@ func TestNoAnswerToPing(t *testing.T) {
 	<-sent
 	left := make(chan struct{})
 	go func() {
+		for !c.reads.waiting() {
+			runtime.Gosched()
+		}
 		c.Leave(0)
 		close(left)
 		_, _ = client.Write(rest)
@@ -204,10 +216,30 @@ func TestNoAnswerToPing(t *testing.T) {
 	if !bytes.Equal(b, want) {
 		t.Errorf("the server reads % x, want % x", b, want)
 	}
+	if below.all[1] != longAgo || below.all[2] != own || len(below.all) != 3 {
+		t.Errorf("the deadlines are %v: want the server's, one in the past, the server's", below.all)
+	}
 	must(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 	if _, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the server's deadline does not hold: %v", err)
 	}
+}
+
+func (r *readState) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waits
+}
+
+// deadlineConn notes the deadlines for reading.
+type deadlineConn struct {
+	net.Conn
+	all []time.Time // guarded by the readState's mutex
+}
+
+func (c *deadlineConn) SetReadDeadline(t time.Time) error {
+	c.all = append(c.all, t)
+	return c.Conn.SetReadDeadline(t)
 }
 
 // TestPrefaceLimit: the wait for the preface is bounded, and the server's own deadline
