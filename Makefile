@@ -17,6 +17,18 @@ FAULTS ?= .
 # How long each fuzzer runs.
 FUZZ ?= 10m
 
+# The supported releases of Go, oldest first, by name: a new one can change what core
+# stands on, and a machine's own Go is any of them. They come from the module proxy.
+# go.work and each go.mod say "go 1.25.0", the least that they need; GOTOOLCHAIN says
+# which Go is run, and holds for what the tests build, too.
+GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
+
+# The Go of "make tip".
+GOTIP ?= $(lastword $(GO_VERSIONS))
+
+# The tests of "make each-go": what a Go release can change under core.
+GO_TESTS := ^Test(Go[A-Z]|SelfTest|Probe|HTTP2|TLS$$|NewInner|UserSettings|ForeignListeners|MoveBeside|MoveIdle|UpgradeRuns)
+
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.
 CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
@@ -43,6 +55,28 @@ test: ## run the tests of every module
 .PHONY: race
 race: ## run them under the race detector, without cached results
 	$(GO) test -race -count=1 -timeout $(TIMEOUT) work
+
+.PHONY: tip
+tip: ## run vet and the tests with another Go release; GOTIP=go1.28rc1 names it
+	GOTOOLCHAIN=$(GOTIP) $(GO) vet work
+	GOTOOLCHAIN=$(GOTIP) $(GO) test -count=1 -timeout $(TIMEOUT) work
+
+.PHONY: each-go
+each-go: ## build, vet and test a little with each supported Go release
+	@for v in $(GO_VERSIONS); do \
+		echo "$$v"; export GOTOOLCHAIN=$$v; \
+		$(GO) build work && $(GO) vet work && \
+		$(GO) test -count=1 -timeout $(TIMEOUT) -run '$(GO_TESTS)' ./core/... ./internal/load && \
+		$(GO) test -count=1 -timeout $(TIMEOUT) -run ConfigureServer ./internal/spec || exit 1; \
+	done
+
+.PHONY: oldest-go
+oldest-go: ## run the tests with the oldest supported Go release
+	GOTOOLCHAIN=$(firstword $(GO_VERSIONS)) $(GO) test -count=1 -timeout $(TIMEOUT) work
+
+.PHONY: newest-go
+newest-go: ## run them under the race detector with the newest one
+	GOTOOLCHAIN=$(lastword $(GO_VERSIONS)) $(GO) test -race -count=1 -timeout $(TIMEOUT) work
 
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses

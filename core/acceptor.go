@@ -1,7 +1,6 @@
 package core
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -16,9 +15,19 @@ func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
 // Close is called by net/http when its accept loop ends.
 func (a *acceptor) Close() error { return a.ln.Close() }
 
-// Accept returns a connection that is in the table, or one that net/http must
-// see as it is, a *tls.Conn above all.
+// Accept returns the next connection that the inner server can serve.
 func (a *acceptor) Accept() (net.Conn, error) {
+	for {
+		nc, err := a.accept()
+		if err != nil || !(*server)(a).passOn(nc) {
+			return nc, err
+		}
+	}
+}
+
+// accept returns a connection that is in the table, or one that net/http must
+// see as it is, a *tls.Conn above all.
+func (a *acceptor) accept() (net.Conn, error) {
 	if _, own := a.ln.(*listener); !own { // which waits by itself
 		select {
 		case <-a.u.accepting:
@@ -35,7 +44,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	if err != nil || tracked(nc) != nil {
 		return nc, err
 	}
-	if _, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+	if _, ok := nc.(connectionStater); ok {
 		return nc, nil
 	}
 	return a.u.conns.track(nc, nil, connNew), nil

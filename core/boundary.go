@@ -32,6 +32,9 @@ const (
 
 // SetReadDeadline follows net/http's steps. Our own deadlines are set on c.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if f := c.inClear(); f != nil {
+		return f.SetReadDeadline(t)
+	}
 	switch waitStep(c.step.Load()) {
 	case saidIdle:
 		c.step.Store(uint32(waitsForOne))

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 )
 
 // connState is what a connection is doing, as far as the drain cares.
@@ -50,6 +52,10 @@ type conn struct {
 
 	chosen atomic.Pointer[mover] // that moves it while the rest stays; see mover.choose
 
+	frames atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
+	h2c    *server                 // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
+	ctx    context.Context         // of ConnContext, under TLS
+
 	state    atomic.Int32
 	begun    atomic.Bool   // a byte of the next request has been read
 	http1    atomic.Bool   // it speaks HTTP/1 and nothing else
@@ -65,6 +71,7 @@ type conn struct {
 	chunked bool   // the body of the request being answered is chunked
 	unused  bool   // came without having carried a request
 	refused *mover // that could not move it
+	preface int    // bytes of HTTP/2's preface that have come; -1: something else has
 }
 
 // RemoteAddr returns the client's address. The kernel does not know it any more of a
@@ -77,9 +84,17 @@ func (c *conn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{}
 }
 
-// Read notes that a request has begun: from its first byte on it must be
-// answered, or be counted as cut.
+// Read returns what has come. In the clear it finds out whether that is HTTP/2.
 func (c *conn) Read(b []byte) (int, error) {
+	if c.h2c == nil || c.preface < 0 {
+		return c.readBytes(b)
+	}
+	return c.readOrFollow(b)
+}
+
+// readBytes notes that a request has begun: from its first byte on it must be
+// answered, or be counted as cut.
+func (c *conn) readBytes(b []byte) (int, error) {
 	if srv := c.srv.Load(); srv != nil {
 		switch {
 		case c.atBoundary(b):
@@ -103,6 +118,9 @@ func (c *conn) Read(b []byte) (int, error) {
 func (c *conn) Close() error {
 	if !c.closed.Swap(true) {
 		c.table.remove(c)
+		if f := c.frames.Load(); f != nil {
+			f.End()
+		}
 	}
 	return c.Conn.Close()
 }
@@ -112,10 +130,10 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // ReadFrom keeps sendfile and splice: net/http looks for it.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	if rf, ok := c.Conn.(io.ReaderFrom); ok {
+	if rf, ok := c.Conn.(io.ReaderFrom); ok && c.inClear() == nil {
 		return rf.ReadFrom(r)
 	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // CloseWrite keeps net/http's half-close after a request that it refused.

@@ -161,7 +161,7 @@ func (d *drainer) run() error {
 	}
 	close(d.finished)
 	for _, s := range d.servers { // no more are added while draining
-		_ = s.inner.Close()
+		s.close()
 	}
 	if before := d.before(); d.replaced && before != nil {
 		select {
@@ -196,9 +196,10 @@ func (u *Upgrader) before() <-chan struct{} {
 }
 
 // tell: rungs 3 and 4. Shutdown of the program's own servers runs their
-// RegisterOnShutdown hooks and sends GOAWAY; it sees no connection. A server that
+// RegisterOnShutdown hooks; it sees no connection. A server that
 // the program itself has shut down is left alone: the hooks must not run twice.
 func (d *drainer) tell() {
+	d.tellHTTP2()
 	told := make(map[*http.Server]bool)
 	for _, s := range d.servers {
 		told[s.user] = told[s.user] || s.gate.closed.Load()

@@ -15,13 +15,12 @@ import (
 //
 // The program's own http.Server never sees a connection: net/http's Shutdown
 // drops requests that it has read and cuts idle connections, and it must be
-// called, because it is what runs the program's RegisterOnShutdown hooks and
-// sends GOAWAY on HTTP/2 connections. So there are two: user, the program's,
-// which accepts from a gate that never yields a connection, and inner, a copy of
-// its settings, which serves and is never shut down. Shutdown of user then tells
-// everybody and harms nobody; called by the program it means a graceful stop,
+// called, because it is what runs the program's RegisterOnShutdown hooks. So there are two:
+// user, the program's, which accepts from a gate that never yields a connection, and inner,
+// a copy of its settings, which serves and is never shut down. Shutdown of user then runs the
+// hooks and harms nobody; called by the program it means a graceful stop,
 // and it returns when the drain has ended, because net/http waits for the
-// gate's Accept.
+// gate's Accept. HTTP/2 has servers of its own: see http2Server and otherServer.
 type server struct {
 	u     *Upgrader
 	user  *http.Server
@@ -36,9 +35,12 @@ type server struct {
 	connState func(net.Conn, http.ConnState)
 	connCtx   func(context.Context, net.Conn) context.Context
 
-	moves   bool       // its connections can move: nothing is between them and net/http
-	h2c     bool       // they may speak HTTP/2
-	adopted chan *conn // moved here, with a request to read
+	moves   bool         // its connections can move: nothing is between them and net/http
+	h2c     bool         // they may speak HTTP/2
+	follows bool         // their frames are followed then
+	http2   *http2Server // for HTTP/2 over TLS; nil if there is none, or the program's own
+	other   *otherServer // for those connections that inner can't serve, or nil
+	adopted chan *conn   // moved here, with a request to read
 
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
@@ -67,6 +69,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	s.inner = s.newInner()
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
+	s.openHTTP2(useTLS)
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
 	if useTLS {
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
@@ -156,24 +159,7 @@ func (s *server) newInner() *http.Server {
 	if s.handler == nil {
 		s.handler = http.DefaultServeMux //nolint:forbidigo // what net/http serves for a nil Handler; nothing is registered on it
 	}
-	return &http.Server{
-		Addr:                         u.Addr,
-		Handler:                      s,
-		DisableGeneralOptionsHandler: u.DisableGeneralOptionsHandler,
-		TLSConfig:                    u.TLSConfig,
-		ReadTimeout:                  u.ReadTimeout,
-		ReadHeaderTimeout:            u.ReadHeaderTimeout,
-		WriteTimeout:                 u.WriteTimeout,
-		IdleTimeout:                  u.IdleTimeout,
-		MaxHeaderBytes:               u.MaxHeaderBytes,
-		TLSNextProto:                 u.TLSNextProto,
-		ConnState:                    s.onConnState,
-		ErrorLog:                     u.ErrorLog,
-		BaseContext:                  s.baseContext,
-		ConnContext:                  s.onConnContext,
-		HTTP2:                        u.HTTP2,
-		Protocols:                    u.Protocols,
-	}
+	return s.copyOfUser()
 }
 
 func (s *server) baseContext(net.Listener) context.Context { return s.base }
@@ -182,7 +168,7 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r))
+	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
 	if farewell {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
@@ -221,7 +207,8 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	if c == nil {
 		c = s.foreign.track(s.u.conns, nc)
 	}
-	if tc, ok := nc.(*tls.Conn); ok {
+	tc, overTLS := nc.(*tls.Conn)
+	if overTLS {
 		c.table.mu.Lock()
 		c.outer = tc
 		c.table.mu.Unlock()
@@ -233,6 +220,12 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
 			c.srv.Store(nil) // its requests can't be followed
 		}
+	}
+	switch {
+	case overTLS:
+		c.ctx = ctx
+	case s.follows && nc == net.Conn(c):
+		c.h2c = s
 	}
 	return ctx
 }

@@ -25,8 +25,18 @@ type Config struct {
 	Network string
 
 	// TLS makes the clients speak TLS. Without a ServerName the host of Addr is
-	// the name. HTTP/2 is never offered, whatever NextProtos says.
+	// the name. HTTP/2 is offered only if HTTP2 is set, whatever NextProtos says.
 	TLS *tls.Config
+
+	// HTTP2 makes the clients speak HTTP/2, in the clear if there is no TLS; false is
+	// HTTP/1.1. They post bodies, Chunked in DATA frames of uneven size and without a
+	// Content-Length, and take an answer for theirs if it has the body; of the fields that
+	// choose another kind of request or answer, Fresh included, none holds.
+	HTTP2 bool
+
+	// Streams is how many requests each client has at once on its connection, with HTTP2;
+	// zero is one.
+	Streams int
 
 	// Clients is how many clients keep their connection, Fresh how many open
 	// one for each request. If both are zero there is one that keeps it.
@@ -116,6 +126,10 @@ func (c Config) withDefaults() Config {
 	if c.BodySize == 0 {
 		c.BodySize = DefaultBodySize
 	}
+	if c.HTTP2 {
+		c.Method, c.Status, c.Fresh = http.MethodPost, 0, 0
+		c.Any, c.NoBody, c.Trailer, c.Expect, c.BodyPause, c.HeadPause = false, false, false, false, 0, 0
+	}
 	c.NoBody = c.NoBody || c.Any
 	c.Chunked = c.Chunked || c.Trailer
 	if c.NoBody {
@@ -133,6 +147,9 @@ func (c Config) withDefaults() Config {
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
 		c.TLS.NextProtos = nil
+		if c.HTTP2 {
+			c.TLS.NextProtos = []string{"h2"}
+		}
 		if c.TLS.ServerName == "" {
 			c.TLS.ServerName, _, _ = net.SplitHostPort(c.Addr)
 		}

@@ -43,6 +43,10 @@ func dial(cfg *Config, deadline time.Time) (*conn, error) {
 			nc.Close()
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
+		if cfg.HTTP2 && tc.ConnectionState().NegotiatedProtocol != "h2" {
+			nc.Close()
+			return nil, errNotNegotiated
+		}
 		nc = tc
 	}
 	return &conn{Conn: nc, r: bufio.NewReader(nc)}, nil

@@ -1,4 +1,4 @@
-// Package load puts HTTP/1.1 load on a server and counts what a client saw.
+// Package load puts HTTP/1.1 load, or HTTP/2 load, on a server and counts what a client saw.
 //
 // It exists because net/http's own client hides what this project has to
 // prove: http.Transport sends an idempotent request again, without a word, when
@@ -37,6 +37,11 @@
 //
 // A trailer section comes back in no answer. That the server knows where it ends
 // shows in the next request on the connection.
+//
+// An HTTP/2 client opens its streams at the same time on one connection, and another connection when the
+// server has said GOAWAY and the streams of this one are answered. A stream that the server
+// refuses by GOAWAY is a failure: a client could ask again, but for a body that it
+// has streamed it can't.
 //
 //	run := load.Start(load.Config{Addr: "127.0.0.1:8080", Clients: 32, Fresh: 32})
 //	... upgrade the server ...

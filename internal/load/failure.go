@@ -26,7 +26,10 @@ const (
 	Early        Reason = "answer before the request's end" // also one instead of 100 Continue
 	Surplus      Reason = "bytes after the answer"
 	TimedOut     Reason = "timeout"
-	Broken       Reason = "connection broken" // an error of none of the kinds above
+	// Of HTTP/2: a GOAWAY that names a stream before, and RST_STREAM.
+	RefusedStream Reason = "stream refused by GOAWAY"
+	ResetStream   Reason = "stream reset"
+	Broken        Reason = "connection broken" // an error of none of the kinds above
 )
 
 // RequestError is the error of one failed request.

@@ -24,9 +24,16 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 		l := startLoad(s, m.kind, load.Config{Clients: 8, Fresh: 4, Think: 2 * time.Millisecond})
 		defer l.Stop()
 		l.await(s, 20)
-		for range upgrades {
+		l2 := startHTTP2Load(s, m.kind)
+		defer l2.stop()
+		l2.await(0)
+		for i := range upgrades {
 			s.upgrade(syscall.SIGUSR2)
 			l.await(s, 20)
+			l2.await(i + 1)
+		}
+		if r := l2.stop(); r.Failed != 0 {
+			t.Errorf("HTTP/2: %v", r)
 		}
 		if r := l.Stop(); r.Failed != 0 || len(r.Served) != upgrades+1 {
 			t.Errorf("want 0 failed and %d generations: %v", upgrades+1, r)
@@ -56,6 +63,54 @@ func startLoad(s *server, k kind, cfg load.Config) *loadRun {
 	}
 	l.Run = load.Start(cfg)
 	return l
+}
+
+// http2Load is load by clients that speak HTTP/2, and nothing for a server that does not.
+type http2Load struct {
+	*load.Run
+	s *server
+}
+
+const http2Clients = 2
+
+func startHTTP2Load(s *server, k kind) *http2Load {
+	if k.proto != "HTTP/2.0" {
+		return &http2Load{}
+	}
+	cfg := load.Config{
+		Network: k.network, Addr: s.address, Timeout: patience,
+		HTTP2: true, Clients: http2Clients, Streams: 4, Chunked: true, BodySize: 2000,
+	}
+	if k.scheme == "https" {
+		cfg.TLS = clientTLS()
+	}
+	return &http2Load{load.Start(cfg), s}
+}
+
+// await waits until each client has left so many processes, and has answers of the next.
+func (l *http2Load) await(upgrades int) {
+	if l.Run == nil {
+		return
+	}
+	l.s.t.Helper()
+	late := time.Now().Add(patience)
+	more := 0
+	for r := l.Snapshot(); r.Connects < http2Clients*(upgrades+1) || r.Requests < more; r = l.Snapshot() {
+		if r.Connects >= http2Clients*(upgrades+1) && more == 0 {
+			more = r.Requests + 20
+		}
+		if time.Now().After(late) {
+			l.s.t.Fatalf("HTTP/2 clients do not go on to generation %d: %v", upgrades, r)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (l *http2Load) stop() load.Result {
+	if l.Run == nil {
+		return load.Result{}
+	}
+	return l.Stop()
 }
 
 // await waits until s's current generation has given some answers.

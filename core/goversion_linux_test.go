@@ -1,0 +1,342 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
+)
+
+// What a Go release can change under core, beside http.Server's fields, for which there is
+// TestNewInnerCopiesEverything. Each failure says what becomes of a server with that
+// release, or what is to be done. "make tip" runs them with a Go that is named.
+
+// TestGoReadsHTTP1: what moving HTTP/1 connections relies on.
+func TestGoReadsHTTP1(t *testing.T) {
+	t.Parallel()
+	if err := probeNetHTTP(readBuffer); err != nil {
+		t.Errorf("%v: until boundary.go knows, selfTest fails with this release, connections stay, and clients reconnect", err)
+	}
+}
+
+// TestGoLeavesHTTP2: what GOAWAY in two steps relies on.
+func TestGoLeavesHTTP2(t *testing.T) {
+	t.Parallel()
+	if err := h2.Probe(h2.DoorClear); err != nil {
+		t.Errorf("%v: until core/internal/h2 knows, HTTP/2 is served in net/http's own way, and GOAWAY goes out with answers only", err)
+	}
+}
+
+// TestGoMarksHTTP2: a server for which net/http has configured HTTP/2 has an entry of net/http's
+// in TLSNextProto, which openHTTP2 looks for, and one for which it has not has none.
+func TestGoMarksHTTP2(t *testing.T) {
+	t.Parallel()
+	const fallback = "until openHTTP2 has another way to know, HTTP/2 is net/http's own, and GOAWAY goes out with answers only"
+	certFile, keyFile, _ := certificate(t)
+	for name, tt := range map[string]struct {
+		srv  *http.Server
+		want bool
+	}{
+		"left out": {new(http.Server), true},
+		"off":      {&http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}, false},
+	} {
+		g := newGate(&net.TCPAddr{}, always, func() {})
+		if err := tt.srv.ServeTLS(g, certFile, keyFile); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		fn := tt.srv.TLSNextProto["h2"]
+		if got := fn != nil && isNetHTTP(fn); got != tt.want {
+			t.Errorf("%s: TLSNextProto says %v, want %v: %s", name, got, tt.want, fallback)
+		}
+	}
+}
+
+// orderListener notes what net/http does between two Accepts.
+type orderListener struct {
+	net.Listener
+	note func(string)
+}
+
+func (l orderListener) Accept() (net.Conn, error) {
+	l.note("accept")
+	return l.Listener.Accept()
+}
+
+// TestGoBeginsConnections: ConnContext and then ConnState(StateNew) are called for a
+// connection before the next one is accepted.
+func TestGoBeginsConnections(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var mu sync.Mutex
+	var order []string
+	done := make(chan struct{})
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if order = append(order, what); len(order) == 7 {
+			close(done)
+		}
+	}
+	srv := &http.Server{Handler: http.NotFoundHandler(), ConnState: func(_ net.Conn, st http.ConnState) {
+		if st == http.StateNew {
+			note("new")
+		}
+	}}
+	srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		note("context")
+		return ctx
+	}
+	go func() { _ = srv.Serve(orderListener{ln, note}) }()
+	defer srv.Close()
+	for range 2 {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		must(t, err)
+		defer c.Close()
+	}
+	<-done
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"accept", "context", "new", "accept", "context", "new", "accept"}; !slices.Equal(order, want) {
+		t.Errorf("net/http begins connections in the order %v, not %v: onConnContext must take a connection in, and nobody may look for it before", order, want)
+	}
+}
+
+// TestGoHoldsShutdown: Shutdown runs the hooks, closes the listener, and returns when Accept
+// has.
+func TestGoHoldsShutdown(t *testing.T) {
+	t.Parallel()
+	finished, closed, hook := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	g := newGate(&net.TCPAddr{}, finished, func() { close(closed) })
+	srv := &http.Server{Handler: http.NotFoundHandler()}
+	srv.RegisterOnShutdown(func() { close(hook) })
+	go func() { _ = srv.Serve(g) }()
+	<-g.entered
+	returned := make(chan error, 1)
+	go func() { returned <- srv.Shutdown(t.Context()) }()
+	<-closed
+	<-hook
+	select {
+	case err := <-returned:
+		t.Errorf("Shutdown returns (%v) while Accept has not: a program that ends after its own Shutdown would cut the drain; gate must hold it up in another way", err)
+	default:
+		close(finished)
+		must(t, <-returned)
+	}
+}
+
+// TestGoEndsWaits: a deadline in the past ends a Read and an Accept that wait, and once it is
+// lifted they go on where they were, over TLS in the middle of a record, too.
+func TestGoEndsWaits(t *testing.T) {
+	t.Parallel()
+	const fallback = "moving (conn.wake), pausing (listener.pause) and the second GOAWAY (h2.Conn) end waits in this way"
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	must(t, ln.(*net.TCPListener).SetDeadline(longAgo))
+	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Accept: %v: %s", err, fallback)
+	}
+	must(t, ln.(*net.TCPListener).SetDeadline(noDeadline))
+	client, err := net.Dial("tcp", ln.Addr().String())
+	must(t, err)
+	defer client.Close()
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatalf("Accept after a pause: %v: %s", err, fallback)
+	}
+	defer server.Close()
+	certFile, keyFile, pool := certificate(t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(t, err)
+	halves := &halvingConn{Conn: client}
+	tc := tls.Client(halves, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
+	ts := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{cert}})
+	shaken := make(chan error, 1)
+	go func() { shaken <- tc.Handshake() }()
+	must(t, ts.Handshake())
+	must(t, <-shaken)
+	halves.on = true
+	_, err = io.WriteString(tc, "hello")
+	must(t, err)
+	must(t, ts.SetReadDeadline(time.Now().Add(10*time.Millisecond))) // whichever comes first, half a record or this
+	b := make([]byte, 5)
+	if n, err := ts.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a Read of half a record: %d, %v: %s", n, err, fallback)
+	}
+	must(t, ts.SetReadDeadline(noDeadline))
+	must(t, halves.rest())
+	if _, err := io.ReadFull(ts, b); err != nil || string(b) != "hello" {
+		t.Errorf("a Read of the rest of a record: %q, %v: %s", b, err, fallback)
+	}
+}
+
+// halvingConn keeps the second half of each Write for rest.
+type halvingConn struct {
+	net.Conn
+	on   bool
+	kept []byte
+}
+
+func (c *halvingConn) Write(b []byte) (int, error) {
+	if !c.on {
+		return c.Conn.Write(b)
+	}
+	c.kept = slices.Clone(b[len(b)/2:])
+	_, err := c.Conn.Write(b[:len(b)/2])
+	return len(b), err
+}
+
+func (c *halvingConn) rest() error {
+	_, err := c.Conn.Write(c.kept)
+	return err
+}
+
+// TestGoKeepsSockets: a socket that comes from another process keeps its options, and
+// stays non-blocking, as does one whose descriptor is looked at for a start.
+func TestGoKeepsSockets(t *testing.T) {
+	t.Parallel()
+	const fallback = "net.FileConn has a new default, or SyscallConn a side effect: add the option to fd's options"
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	peer, err := net.Dial("tcp", ln.Addr().String())
+	must(t, err)
+	defer peer.Close()
+	nc, err := ln.Accept()
+	must(t, err)
+	defer nc.Close()
+	odd := map[[2]int]int{ // none is what Go sets
+		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}: 0,
+		{syscall.SOL_SOCKET, syscall.SO_OOBINLINE}: 1,
+		{syscall.SOL_SOCKET, syscall.SO_PRIORITY}:  3,
+		{syscall.IPPROTO_TCP, syscall.TCP_NODELAY}: 0, {syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE}: 77,
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL}: 78, {syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT}: 7,
+		{syscall.IPPROTO_TCP, syscall.TCP_SYNCNT}: 3, {syscall.IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */}: 1234,
+		{syscall.IPPROTO_IP, syscall.IP_TTL}: 33,
+	}
+	copied := -1
+	onDescriptor(t, nc, func(s int) {
+		for o, v := range odd {
+			must(t, syscall.SetsockoptInt(s, o[0], o[1], v))
+		}
+		copied, err = syscall.Dup(s)
+		must(t, err)
+		expectNonblocking(t, s, fallback)
+	})
+	adopted, err := fd.Adopt(copied)
+	must(t, err)
+	defer adopted.Close()
+	onDescriptor(t, adopted, func(s int) {
+		for o, want := range odd {
+			if got, err := syscall.GetsockoptInt(s, o[0], o[1]); err != nil || got != want {
+				t.Errorf("option %v of an adopted connection is %d, %v, not %d: %s", o, got, err, want, fallback)
+			}
+		}
+		expectNonblocking(t, s, fallback)
+	})
+	onDescriptor(t, ln, func(s int) { expectNonblocking(t, s, fallback) })
+}
+
+func onDescriptor(t *testing.T, c any, f func(s int)) {
+	t.Helper()
+	rc, err := c.(syscall.Conn).SyscallConn()
+	must(t, err)
+	must(t, rc.Control(func(s uintptr) { f(int(s)) }))
+}
+
+func expectNonblocking(t *testing.T, s int, fallback string) {
+	t.Helper()
+	flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(s), syscall.F_GETFL, 0)
+	if errno != 0 || flags&syscall.O_NONBLOCK == 0 {
+		t.Errorf("descriptor %d is blocking (flags %#x, %v): %s", s, flags, errno, fallback)
+	}
+}
+
+// TestGoEndsMessages: the end of a control socket is io.EOF for errors.Is, in whatever it is
+// wrapped.
+func TestGoEndsMessages(t *testing.T) {
+	t.Parallel()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	must(t, err)
+	nc, err := fd.Conn(pair[0])
+	must(t, err)
+	defer nc.Close()
+	must(t, syscall.Close(pair[1]))
+	if _, err := fd.NewReceiver(nc.(*net.UnixConn)).Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("%v (%T): a process that has ended would be taken for one that is broken; fd.Receiver must turn it into io.EOF", err, err)
+	}
+}
+
+// TestGoKnowsProcesses: an os.Process is this very process, which a pidfd holds, and not a
+// later one with its number.
+func TestGoKnowsProcesses(t *testing.T) {
+	const fallback = "parent.signal, successor and stop would signal by number alone: take a pidfd of our own, as kin does for a process group"
+	in, out, err := os.Pipe()
+	must(t, err)
+	defer in.Close()
+	pid, err := syscall.ForkExec("/bin/cat", []string{"cat"}, &syscall.ProcAttr{Files: []uintptr{in.Fd(), 1, 2}})
+	must(t, err)
+	p, err := os.FindProcess(pid)
+	must(t, err)
+	links, err := filepath.Glob("/proc/self/fd/*")
+	must(t, err)
+	held := false
+	for _, l := range links {
+		to, _ := os.Readlink(l)
+		held = held || strings.Contains(to, "pidfd")
+	}
+	if !held {
+		t.Errorf("os.FindProcess opens no pidfd: %s", fallback)
+	}
+	must(t, p.Signal(syscall.Signal(0)))
+	must(t, out.Close())
+	other, err := os.FindProcess(pid)
+	must(t, err)
+	if _, err := p.Wait(); err != nil {
+		t.Errorf("Wait of a process that ForkExec has started: %v: %s", err, fallback)
+	}
+	if err := other.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("a signal to a process that is gone: %v: %s", err, fallback)
+	}
+}
+
+// TestGoStartsClean: a process that ForkExec starts has no signal blocked, and ignores none of
+// those that a server is to hear.
+func TestGoStartsClean(t *testing.T) {
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer r.Close()
+	pid, err := syscall.ForkExec("/bin/cat", []string{"cat", "/proc/self/status"}, &syscall.ProcAttr{Files: []uintptr{0, w.Fd(), 2}})
+	must(t, err)
+	must(t, w.Close())
+	b, err := io.ReadAll(r)
+	must(t, err)
+	_, err = syscall.Wait4(pid, nil, 0, nil)
+	must(t, err)
+	for line := range strings.Lines(string(b)) {
+		name, mask, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		var bits uint64
+		if name == "SigBlk" || name == "SigIgn" {
+			bits, err = strconv.ParseUint(mask, 16, 64)
+			must(t, err)
+		}
+		if name == "SigBlk" && bits != 0 || name == "SigIgn" && bits&(1<<(syscall.SIGUSR2-1)) != 0 {
+			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; startProcess must clear the mask", name, mask)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package h2
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// Conn is a connection that a server of net/http's serves. It passes frames on as they
+// are, reads no more than the server has asked for but a frame's header, and buffers nothing else.
+//
+// Reading and writing have a mutex each, and never wait for each other: a server must go on
+// reading while a client that writes does not read.
+type Conn struct {
+	net.Conn // below, in the clear
+
+	onLeave func()         // called before the first GOAWAY goes out
+	ping    [pingSize]byte // of the PING behind it
+	asked   atomic.Bool    // Leave was called
+	first   chan struct{}  // closed when the first GOAWAY is out
+	acked   chan struct{}  // closed when the client has answered the PING
+	ended   chan struct{}  // closed by End
+	end     sync.Once
+
+	// Of the goroutine that reads.
+	preface int    // bytes of it to come
+	head    head   // of the frame that comes
+	have    int    // bytes of head
+	block   block  // of the client's
+	left    int    // bytes of the payload to come
+	ahead   []byte // for the server, before them
+	told    bool   // the server has had the GOAWAY
+
+	reads  readState
+	writes writeState
+}
+
+// New returns a connection over nc, from which preface bytes of the Preface are still to
+// come; limit bounds the wait for them, 0 leaves that to the server. onLeave is called
+// once, before the client is asked to leave.
+func New(nc net.Conn, preface int, limit time.Duration, onLeave func()) *Conn {
+	c := &Conn{
+		Conn: nc, preface: preface, onLeave: onLeave,
+		first: make(chan struct{}), acked: make(chan struct{}), ended: make(chan struct{}),
+	}
+	_, _ = rand.Read(c.ping[:])
+	if preface > 0 && limit > 0 {
+		_ = nc.SetReadDeadline(time.Now().Add(limit))
+	}
+	return c
+}
+
+// End ends a Leave that is under way: the connection is closed. It may be called more
+// than once.
+func (c *Conn) End() { c.end.Do(func() { close(c.ended) }) }
+
+// Close closes the connection.
+func (c *Conn) Close() error {
+	c.End()
+	return c.Conn.Close()
+}
+
+// Read gives the server the client's bytes and, between two frames of them when it is time
+// for that, the GOAWAY at which it leaves.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.preface > 0 {
+		n, err := c.Conn.Read(b[:min(len(b), c.preface)])
+		if c.preface -= n; c.preface == 0 && err == nil {
+			err = c.reads.restore(c.Conn)
+		}
+		return n, err
+	}
+	for len(c.ahead) == 0 && c.left == 0 {
+		if err := c.nextFrame(); err != nil {
+			return 0, err
+		}
+	}
+	if len(c.ahead) > 0 {
+		n := copy(b, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// nextFrame reads the header of the client's next frame for the server, swallows the
+// answer to our PING, and puts the GOAWAY in between.
+func (c *Conn) nextFrame() error {
+	if ok, err := c.readHead(); err != nil {
+		return err
+	} else if !ok {
+		c.told = true
+		c.ahead = appendGoAway(nil, 0, 0)
+		return nil
+	}
+	c.have = 0
+	c.block.follow(&c.head)
+	if c.head.kind() != typePing || !c.head.has(flagAck) || c.head.size() != pingSize {
+		c.ahead, c.left = c.head[:], c.head.size()
+		return nil
+	}
+	var payload [pingSize]byte
+	if _, err := io.ReadFull(c.Conn, payload[:]); err != nil {
+		return err
+	}
+	if payload != c.ping {
+		c.ahead = append(c.head[:], payload[:]...) // net/http's own, SendPingTimeout
+		return nil
+	}
+	// All that the client had sent before it read our GOAWAY has been read.
+	if !isClosed(c.acked) {
+		c.reads.say()
+		close(c.acked)
+	}
+	return nil
+}
+
+// readHead reads a frame's header. It reports false if the server is to be told before.
+func (c *Conn) readHead() (bool, error) {
+	for c.have < headSize {
+		if c.have == 0 && !c.reads.begin(!c.told && !bool(c.block)) {
+			return false, nil
+		}
+		n, err := c.Conn.Read(c.head[c.have:])
+		woken := c.reads.stop(c.Conn)
+		c.have += n
+		if err != nil && !(woken && errors.Is(err, os.ErrDeadlineExceeded)) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// SetReadDeadline is the server's.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.reads.set(c.Conn, t) }
+
+// SetWriteDeadline is the server's.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.writes.deadline.set(c.Conn, t) }
+
+// SetDeadline is the server's.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// readState is the wait for a frame, which Leave may have to end: by a deadline in the
+// past, and afterwards the deadline is the server's again.
+type readState struct {
+	mu       sync.Mutex
+	due      bool // the server is to be told
+	waits    bool // for a frame of which nothing has come
+	woken    bool
+	deadline time.Time // the server's
+}
+
+// begin notes that a Read for a frame's header begins. It reports false if the server is
+// to be told and that is possible now.
+func (r *readState) begin(possible bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.due && possible {
+		return false
+	}
+	r.waits = true
+	return true
+}
+
+// stop notes that it has ended, and reports whether say has ended it.
+func (r *readState) stop(nc net.Conn) (woken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	woken = r.woken
+	r.waits, r.woken = false, false
+	if woken {
+		_ = nc.SetReadDeadline(r.deadline)
+	}
+	return woken
+}
+
+// say has the server told at the next frame.
+func (r *readState) say() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due = true
+}
+
+// wake has the server told now, if it waits for a frame.
+func (r *readState) wake(nc net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due = true
+	if r.waits && !r.woken {
+		r.woken = true
+		_ = nc.SetReadDeadline(longAgo)
+	}
+}
+
+func (r *readState) set(nc net.Conn, t time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deadline = t
+	if r.woken {
+		return nil // stop sets it
+	}
+	return nc.SetReadDeadline(t)
+}
+
+// restore sets the server's deadline.
+func (r *readState) restore(nc net.Conn) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return nc.SetReadDeadline(r.deadline)
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
