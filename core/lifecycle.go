@@ -221,7 +221,10 @@ func (l *lifecycle) end() {
 		l.next.drained()
 		l.next.stderr.end()
 		l.next.stderr.wait()
-	} else if l.cfg.pidFile != "" {
+	}
+	// After a handover the file names the next process, or the supervisor; unless this one was held up
+	// before it wrote its own number there.
+	if l.cfg.pidFile != "" && (l.next == nil || boot.link == nil) {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
