@@ -113,14 +113,16 @@ func TestHandshake(t *testing.T) {
 // because the new process relies on it.
 func TestReadyInTimeHolds(t *testing.T) {
 	t.Parallel()
+	said := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		f.say(t, wire.Hello, nil)
 		f.say(t, wire.Ready, nil)
+		close(said)
 		if fr := f.hear(t); fr.Type != wire.Commit {
 			t.Errorf("%v instead of commit", fr.Type)
 		}
 		f.ended <- "fine"
-	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -238,7 +240,11 @@ func TestBrokenHandshake(t *testing.T) {
 		}, "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newFake(t, tt.play, WithReadyTimeout(300*time.Millisecond))
+			limit := DefaultReadyTimeout
+			if tt.want == "timed out" || name == "deaf" {
+				limit = 300 * time.Millisecond
+			}
+			u := newFake(t, tt.play, WithReadyTimeout(limit))
 			_, err := u.Upgrade(t.Context())
 			var start *StartError
 			if !errors.As(err, &start) || !strings.Contains(err.Error(), tt.want) {
