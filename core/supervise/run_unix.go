@@ -266,6 +266,9 @@ func (m *master) ended(w *worker) {
 		m.end(w.status)
 	case m.ending, m.restart != nil, serving != nil, m.stopping():
 	case w.state == stateDraining && len(m.workers) > 0: // it has done its part
+	case w.kept == nil && slices.ContainsFunc(m.workers, func(x *worker) bool { return x.kept != nil }):
+		// It never served, and the one with the listeners is about to end: a worker that was started for this one
+		// would be without them.
 	default:
 		if w.kept != nil {
 			m.kept.close()
