@@ -268,6 +268,7 @@ func TestAgainOnProbation(t *testing.T) {
 		t.Parallel()
 		a, run, first, second := onProbation(t)
 		a.signal(second.PID, syscall.SIGHUP)
+		a.expectLog("one more follows it", 1) // before it is over
 		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), ErrInProgress.Error()) {
 			t.Errorf("upgrade = %v", err)
 		}
@@ -285,6 +286,7 @@ func TestAgainOnProbation(t *testing.T) {
 		t.Parallel()
 		a, run, first, second := onProbation(t)
 		a.signal(second.PID, syscall.SIGHUP)
+		a.expectLog("one more follows it", 1) // before it is over
 		if err := a.upgrade(first.Addrs[0]); err == nil {
 			t.Error("no refusal")
 		}
