@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync/atomic"
 )
 
 // computeArg has this program be one of the busy processes.
@@ -14,7 +15,9 @@ const computeArg = "-compute"
 // this one, however that ended.
 func compute() {
 	go func() {
-		for n := 0; ; n++ { //nolint:revive,staticcheck // to do nothing is the point
+		var n atomic.Uint64
+		for {
+			n.Add(1)
 		}
 	}()
 	_, _ = io.Copy(io.Discard, os.Stdin)
