@@ -25,7 +25,8 @@ type fake struct {
 	names   wire.WelcomeMsg
 	files   int
 	signals chan os.Signal
-	ended   chan string // how
+	ended   chan string   // how
+	said    chan struct{} // closed when onTrial has said ready; nil if nobody wants to know
 }
 
 func (f *fake) pid() int                   { return 1 << 30 }
@@ -138,7 +139,9 @@ func TestReadyInTimePasses(t *testing.T) {
 }
 
 func readyInTimePasses(t *testing.T) {
+	said := make(chan struct{})
 	u := newFake(t, func(f *fake) {
+		f.said = said
 		f.onTrial(t)
 		defer func() { f.ended <- "fine" }()
 		for {
@@ -153,7 +156,7 @@ func readyInTimePasses(t *testing.T) {
 			}
 		}
 	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*lastWordsWait),
-		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -23,6 +23,9 @@ func (f *fake) onTrial(t *testing.T) {
 	t.Helper()
 	f.say(t, wire.Hello, nil)
 	f.say(t, wire.Ready, wire.ReadyMsg{Probation: true})
+	if f.said != nil {
+		close(f.said)
+	}
 	var msg wire.CommitMsg
 	fr := f.hear(t)
 	must(t, fr.Decode(&msg))
