@@ -41,6 +41,7 @@ func TestUpgradeLosesNothing(t *testing.T) {
 // TestUpgradeWithSlowRequests: the same with requests in flight that outlive
 // dozens of upgrades.
 func TestUpgradeWithSlowRequests(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 32, Fresh: 32, Path: "/?d=2s"})
