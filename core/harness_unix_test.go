@@ -300,6 +300,9 @@ func (a *app) freeze(pid int) {
 		if err != nil || bytes.Contains(b, []byte(") T ")) {
 			return
 		}
+		if bytes.Contains(b, []byte(") Z ")) {
+			a.t.Fatalf("process %d has ended before it could be stopped", pid)
+		}
 	}
 	a.t.Fatalf("process %d does not stop", pid)
 }
