@@ -264,7 +264,13 @@ func (m *master) ended(w *worker) {
 	switch {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
-	case m.ending, m.restart != nil, serving != nil, m.stopping():
+	case m.ending, m.restart != nil, m.stopping():
+	case serving != nil:
+		if serving.kept == nil && !serving.plain && w.kept != nil {
+			// It has them from this one, and may fail yet; then the worker after it gets them.
+			m.kept.close()
+			m.kept, w.kept = w.kept, nil
+		}
 	case w.state == stateDraining && len(m.workers) > 0: // it has done its part
 	case w.kept == nil && slices.ContainsFunc(m.workers, func(x *worker) bool { return x.kept != nil }):
 		// It never served, and the one with the listeners is about to end: a worker that was started for this one

@@ -3,29 +3,44 @@
 package supervise
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 )
 
-// TestCrashBesideAFailedUpgrade: the new process of an upgrade that failed and the worker that serves end together. The
-// exit status of the second one comes last, and yet it is the one whose listeners the next worker gets.
+// TestCrashBesideAFailedUpgrade: the new process of an upgrade that failed and the worker that serves end together.
+// Whichever end is known first, the next worker gets the listeners of the one that served.
 func TestCrashBesideAFailedUpgrade(t *testing.T) {
 	t.Parallel()
-	serves := &worker{pid: 7, state: stateCurrent, gone: true, kept: &bundle{}}
-	failed := &worker{gone: true, overdue: true}
-	m := &master{
-		cfg: Config{Argv: []string{"./no-such-program"}}.withDefaults(), served: true, quit: make(chan struct{}),
-		workers: []*worker{serves, failed},
-	}
-	defer close(m.quit)
-	kept := serves.kept
-	m.look()
-	if m.failures != 0 || m.restart != nil || len(m.workers) != 1 {
-		t.Errorf("%d crashes, %d workers: the end of a process that never served is taken for one of the service", m.failures, len(m.workers))
-	}
-	serves.status = &exitStatus{syscall.WaitStatus(syscall.SIGKILL)}
-	m.look()
-	if m.failures == 0 || m.kept != kept || len(m.workers) != 0 {
-		t.Errorf("%d crashes, %d workers, the listeners are kept: %v", m.failures, len(m.workers), m.kept == kept)
+	for name, failedFirst := range map[string]bool{"the failed one first": true, "the failed one last": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serves, failed := &worker{pid: 7, state: stateCurrent, kept: &bundle{}}, &worker{}
+			m := &master{
+				cfg: Config{Argv: []string{"./no-such-program"}}.withDefaults(), served: true, quit: make(chan struct{}),
+				workers: []*worker{serves, failed},
+			}
+			defer close(m.quit)
+			kept := serves.kept
+			ends := []func(){
+				func() { failed.gone, failed.overdue = true, true },
+				func() { serves.gone, serves.status = true, &exitStatus{syscall.WaitStatus(syscall.SIGKILL)} },
+			}
+			if failedFirst {
+				serves.gone = true // and its status has not come
+			} else {
+				slices.Reverse(ends)
+			}
+			ends[0]()
+			m.look()
+			if m.failures != 0 || m.restart != nil || len(m.workers) != 1 {
+				t.Errorf("%d crashes, %d workers after the first end", m.failures, len(m.workers))
+			}
+			ends[1]()
+			m.look()
+			if m.failures == 0 || m.kept != kept || len(m.workers) != 0 {
+				t.Errorf("%d crashes, %d workers, the listeners are kept: %v", m.failures, len(m.workers), m.kept == kept)
+			}
+		})
 	}
 }
