@@ -228,6 +228,11 @@ func (m *master) adopt(s int) {
 // stands follows a worker that says where it stands.
 func (m *master) stands(w *worker) {
 	m.next = max(m.next, w.generation+1)
+	later := w.later
+	w.later = nil
+	for _, msg := range later {
+		w.ask(msg)
+	}
 	switch {
 	case w.state == stateCurrent:
 		if !m.served {
@@ -283,7 +288,7 @@ func (m *master) ended(w *worker) {
 		m.crashed(w, nil)
 	}
 	w.kept.close()
-	for _, msg := range w.asked {
+	for _, msg := range slices.Concat(w.asked, w.later) {
 		m.pass(syscall.Signal(msg.Signal))
 	}
 }
