@@ -14,6 +14,9 @@ SOAK ?= 30m
 # Which cells of the fault matrix, as "step/fault".
 FAULTS ?= .
 
+# How many rounds of the tests, or for how long, as in 2h.
+FLAKY ?= 5
+
 # How long each fuzzer runs.
 FUZZ ?= 10m
 
@@ -81,6 +84,10 @@ newest-go: ## run them under the race detector with the newest one
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem work
+
+.PHONY: flaky
+flaky: ## run the tests again and again, busy, on one core, raced and shuffled; FLAKY=20 or FLAKY=2h
+	$(GO) run ./internal/tools/flaky -for $(FLAKY) -go $(GO) -timeout $(TIMEOUT)
 
 .PHONY: soak
 soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how long

@@ -37,7 +37,7 @@ func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
 
 // playApp is an ordinary program on gracex. A file "mode" beside it makes the
 // generation that finds it misbehave; a file "listen" replaces its addresses, a file
-// "drain" its drain timeout.
+// "drain" its drain timeout, a file "probation" that of the process after it.
 func playApp() {
 	var listen listFlag
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
@@ -46,7 +46,7 @@ func playApp() {
 	drain := flag.Duration("drain", DefaultDrainTimeout, "")
 	prestop := flag.Duration("prestop", 0, "")
 	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
-	probation := flag.Duration("probation", onProbation, "")
+	probation := flag.Duration("probation", onProbation, "how long the next process is on it")
 	share := flag.Float64("share", DefaultProbationShare, "")
 	draining := flag.Int("maxdraining", 0, "")
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
@@ -73,9 +73,11 @@ func playApp() {
 	if b, err := os.ReadFile("listen"); err == nil {
 		listen = strings.Fields(string(b))
 	}
-	if b, err := os.ReadFile("drain"); err == nil {
-		if *drain, err = time.ParseDuration(string(b)); err != nil {
-			panic(err)
+	for file, d := range map[string]*time.Duration{"drain": drain, "probation": probation} {
+		if b, err := os.ReadFile(file); err == nil {
+			if *d, err = time.ParseDuration(string(b)); err != nil {
+				panic(err)
+			}
 		}
 	}
 	if *addr != "" {
@@ -137,6 +139,12 @@ func playApp() {
 				for mode() == m {
 					time.Sleep(time.Millisecond)
 				}
+			case "waitfail":
+				emit(event{Event: "checking"})
+				for mode() == m {
+					time.Sleep(time.Millisecond)
+				}
+				return errors.New("no database")
 			case "slowcheck":
 				emit(event{Event: "checking"})
 				<-ctx.Done()
@@ -372,6 +380,12 @@ func appHandler(u *Upgrader) *http.ServeMux {
 				emit(event{Event: "cancelled", Gen: Generation()})
 			}
 		}
+		if name := r.FormValue("hold"); name != "" { // until there is a file of that name
+			emit(event{Event: "handling", Gen: Generation()})
+			for _, err := os.Stat(name); err != nil; _, err = os.Stat(name) {
+				time.Sleep(time.Millisecond)
+			}
+		}
 		if status, err := strconv.Atoi(r.FormValue("status")); err == nil {
 			w.WriteHeader(status)
 			return
@@ -453,6 +467,9 @@ func appHandler(u *Upgrader) *http.ServeMux {
 			return
 		}
 		<-draining
+		if r.FormValue("freeze") != "" {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
 		fmt.Fprint(c, "goodbye\n")
 		if r.FormValue("stay") != "" {
 			_, _ = io.Copy(io.Discard, c) // until it is cut

@@ -25,7 +25,8 @@ type fake struct {
 	names   wire.WelcomeMsg
 	files   int
 	signals chan os.Signal
-	ended   chan string // how
+	ended   chan string   // how
+	said    chan struct{} // closed when onTrial has said ready; nil if nobody wants to know
 }
 
 func (f *fake) pid() int                   { return 1 << 30 }
@@ -115,16 +116,18 @@ func TestHandshake(t *testing.T) {
 // because the new process relies on it.
 func TestReadyInTimeHolds(t *testing.T) {
 	t.Parallel()
+	said := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		f.say(t, wire.Hello, nil)
 		f.say(t, wire.Ready, nil)
+		close(said)
 		if fr := f.hear(t); fr.Type != wire.Commit {
 			t.Errorf("%v instead of commit", fr.Type)
 		}
 		f.say(t, wire.Confirmed, nil)
 		f.await(t, wire.Drained)
 		f.ended <- "fine"
-	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+	}, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -140,7 +143,9 @@ func TestReadyInTimePasses(t *testing.T) {
 }
 
 func readyInTimePasses(t *testing.T) {
+	said := make(chan struct{})
 	u := newFake(t, func(f *fake) {
+		f.said = said
 		f.onTrial(t)
 		defer func() { f.ended <- "fine" }()
 		for {
@@ -157,7 +162,7 @@ func readyInTimePasses(t *testing.T) {
 			}
 		}
 	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*lastWordsWait),
-		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done() }))
+		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -244,7 +249,11 @@ func TestBrokenHandshake(t *testing.T) {
 		}, "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newFake(t, tt.play, WithReadyTimeout(300*time.Millisecond))
+			limit := DefaultReadyTimeout
+			if tt.want == "timed out" || name == "deaf" {
+				limit = 300 * time.Millisecond
+			}
+			u := newFake(t, tt.play, WithReadyTimeout(limit))
 			_, err := u.Upgrade(t.Context())
 			var start *StartError
 			if !errors.As(err, &start) || !strings.Contains(err.Error(), tt.want) {

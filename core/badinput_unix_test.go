@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,7 @@ func TestFailedUpgrade(t *testing.T) {
 		"other architecture": {otherMachine, []string{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
 		"missing loader":     {loaderless, []string{"/app", "it needs the loader /none/ld.so, which does not exist here"}},
 		"missing interpreter": {func(t *testing.T, a *app) {
-			deploy(t, a, func(path string) { must(t, os.WriteFile(path, []byte("#! /none/sh -e\n"), 0o755)) })
+			deploy(t, a, func(path string) { must(t, writeProgram(path, "#! /none/sh -e\n")) })
 		}, []string{"/app", "a script for /none/sh", "its first line names /none/sh, which does not exist"}},
 		"a pipe": {func(t *testing.T, a *app) {
 			remove(t, a)
@@ -48,16 +49,16 @@ func TestFailedUpgrade(t *testing.T) {
 		}, []string{"/app", "dangling symlink to releases/none"}},
 		"empty file": {func(t *testing.T, a *app) {
 			remove(t, a)
-			must(t, os.WriteFile(filepath.Join(a.dir, "app"), nil, 0o755))
+			must(t, writeProgram(filepath.Join(a.dir, "app"), ""))
 		}, []string{"/app", "it is empty"}},
 		"text": {func(t *testing.T, a *app) {
 			remove(t, a)
-			must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("<html>not found</html>"), 0o755))
+			must(t, writeProgram(filepath.Join(a.dir, "app"), "<html>not found</html>"))
 		}, []string{"/app", "exec format error", "neither a whole program nor a script"}},
 		"script that drops its arguments": {func(t *testing.T, a *app) {
 			install(t, filepath.Join(a.dir, "real"))
 			remove(t, a)
-			must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("#!/bin/sh\nexec ./real\n"), 0o755))
+			must(t, writeProgram(filepath.Join(a.dir, "app"), "#!/bin/sh\nexec ./real\n"))
 		}, []string{"without its arguments", `exec ./app "$@"`, "exit status 1"}},
 		"crashes":             {behave("crash"), []string{"/app", "ended before it was ready", "exit status 2", "after"}},
 		"exits 0 early":       {behave("exit0"), []string{"ended before it was ready", "exit status 0"}},
@@ -87,7 +88,11 @@ func TestFailedUpgrade(t *testing.T) {
 			a := prepare(t)
 			install(t, filepath.Join(a.dir, "app"))
 			must(t, os.Mkdir(filepath.Join(a.dir, "run"), 0o755))
-			a.start("app", "./app", "-pidfile", "run/app.pid", "-ready", "2s")
+			args := []string{"-pidfile", "run/app.pid"}
+			if slices.Contains(tt.want, "timed out") { // all others are found out, however long it takes
+				args = append(args, "-ready", "5s")
+			}
+			a.start("app", "./app", args...)
 			first := a.expect("ready", 0)
 			addr := first.Addrs[0]
 			run := load.Start(load.Config{Addr: addr, Clients: 2, Fresh: 2})
@@ -148,7 +153,7 @@ func otherMachine(t *testing.T, a *app) {
 	}
 	binary.NativeEndian.PutUint16(b[18:], 83)
 	must(t, os.Remove(path))
-	must(t, os.WriteFile(path, b, 0o755))
+	must(t, writeProgram(path, string(b)))
 }
 
 // loaderless puts a program in place that needs a loader which is not there: an ELF
@@ -171,7 +176,7 @@ func loaderless(t *testing.T, a *app) {
 		Filesz: uint64(len(name)), Memsz: uint64(len(name)), Align: 1,
 	}))
 	b.WriteString(name)
-	deploy(t, a, func(path string) { must(t, os.WriteFile(path, b.Bytes(), 0o755)) })
+	deploy(t, a, func(path string) { must(t, writeProgram(path, b.String())) })
 }
 
 func behave(mode string) func(*testing.T, *app) {
@@ -296,13 +301,14 @@ func TestUpgradeWhileStopping(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	first := a.expect("ready", 0)
-	_, r := dial(t, first.Addrs[0], "/?d=500ms")
-	a.expect("handling", 0)
+	client := dialQuietly(t, first.Addrs[0], first.PID)
+	client.begin(t)
+	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("msg=draining", 1)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("upgrade refused", 1)
-	answer(t, r)
+	client.finish(t, first.PID)
 	if end := a.expect("end", 0); end.Err != "" {
 		t.Error(end.Err)
 	}

@@ -110,7 +110,9 @@ func TestControlStatus(t *testing.T) {
 	status(t, c, func(st control.Status) bool { return st.Generations[0].Hijacked == 1 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
-	st = status(t, c, func(st control.Status) bool { return st.PID == second.PID && len(st.Generations) == 2 })
+	st = status(t, c, func(st control.Status) bool {
+		return st.PID == second.PID && len(st.Generations) == 2 && st.Generations[1].State != stateUnknown // it has answered in time
+	})
 	newer, older := st.Generations[0], st.Generations[1]
 	if newer.PID != second.PID || newer.Generation != 1 || newer.State != "current" || !newer.Probation || newer.Hijacked != 0 {
 		t.Errorf("the new process on probation: %+v", newer)
@@ -128,14 +130,16 @@ func TestControlStatus(t *testing.T) {
 	// The third process gets to know of the first through the second.
 	a.signal(second.PID, syscall.SIGUSR2)
 	third := a.expect("ready", 2)
-	st = status(t, c, func(st control.Status) bool { return st.PID == third.PID && len(st.Generations) == 3 })
+	st = status(t, c, func(st control.Status) bool {
+		return st.PID == third.PID && len(st.Generations) == 3 && st.Generations[1].State != stateUnknown && st.Generations[2].State != stateUnknown
+	})
 	if st.Generations[1].PID != second.PID || st.Generations[2].PID != first.PID || st.Generations[2].Hijacked != 1 {
 		t.Errorf("generations %+v", st.Generations)
 	}
 	// One that stands still is named, and holds nothing up for long.
 	a.freeze(first.PID)
 	st = status(t, c, func(st control.Status) bool {
-		return len(st.Generations) == 3 && st.Generations[2].State == stateUnknown
+		return len(st.Generations) == 3 && st.Generations[2].State == stateUnknown && st.Generations[1].State != stateUnknown
 	})
 	if st.Generations[2].PID != first.PID || st.Generations[1].State != "probation" {
 		t.Errorf("generations %+v", st.Generations)

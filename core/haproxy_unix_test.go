@@ -63,7 +63,7 @@ type backend struct {
 // run starts the instance.
 func (b *backend) run(t *testing.T) {
 	t.Helper()
-	b.app = start(t, "app", "-prestop", "2s", "-listen", "tcp,"+b.addr)
+	b.app = start(t, "app", "-prestop", "10m", "-listen", "tcp,"+b.addr)
 	b.current = b.expect("ready", 0)
 	b.addr = b.current.Addrs[0]
 }
@@ -203,6 +203,7 @@ func (p *haproxy) restart(s *backend) {
 	p.t.Helper()
 	s.signal(s.current.PID, syscall.SIGTERM)
 	p.await(s, "DOWN")
+	s.signal(s.current.PID, syscall.SIGTERM) // ends the delay
 	s.expect("end", s.current.Gen)
 	s.expectGone()
 	s.run(p.t)

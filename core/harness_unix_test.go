@@ -70,12 +70,16 @@ func place(t testing.TB, program, path string) {
 		return
 	}
 	b, err := os.ReadFile(program)
-	if err == nil {
-		err = os.WriteFile(path, b, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, writeProgram(path, string(b)))
+}
+
+// writeProgram writes a file that is going to be executed. No process is forked meanwhile, which would hold it
+// open for writing until it has executed its own program: this one could not be executed then (golang/go#22315).
+func writeProgram(path, text string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, []byte(text), 0o755)
 }
 
 // start starts a program of this test binary in a directory of its own, as
@@ -139,7 +143,9 @@ func (a *app) start(program, argv0 string, args ...string) {
 	a.t.Cleanup(func() {
 		keep.Close() // every generation that inherited stdin ends
 		for _, pid := range append(a.alive(), a.strays...) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			if a.owns(pid) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 		if !a.wait(func() bool { return isClosed(a.eof) }) {
 			a.t.Error("a generation did not end with its test")
@@ -268,6 +274,16 @@ func (a *app) expectGone() {
 	}
 }
 
+// owns reports whether the process is one of the app's. The number of one that has ended may be another test's
+// by now, which must not be killed for it.
+func (a *app) owns(pid int) bool {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		return true // the system does not tell
+	}
+	b, _ := os.ReadFile(filepath.Join("/proc", itoa(pid), "environ"))
+	return bytes.Contains(b, []byte("PWD="+a.dir+"\x00"))
+}
+
 func (a *app) signal(pid int, sig syscall.Signal) {
 	a.t.Helper()
 	if err := syscall.Kill(pid, sig); err != nil {
@@ -284,8 +300,32 @@ func (a *app) freeze(pid int) {
 		if err != nil || bytes.Contains(b, []byte(") T ")) {
 			return
 		}
+		if bytes.Contains(b, []byte(") Z ")) {
+			a.t.Fatalf("process %d has ended before it could be stopped", pid)
+		}
 	}
 	a.t.Fatalf("process %d does not stop", pid)
+}
+
+// awaitFile waits until the app has made the file.
+func (a *app) awaitFile(name string) {
+	a.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(a.dir, name)); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			a.t.Fatalf("there is no file %q", name)
+		}
+	}
+}
+
+// beginUpgrade asks the app at addr to upgrade itself. giveUp is the end of the client, which gives the upgrade up.
+func (a *app) beginUpgrade(addr string) (giveUp func()) {
+	a.t.Helper()
+	c := connect(a.t, addr)
+	c.ask("/upgrade")
+	return func() { c.Close() }
 }
 
 // upgrade asks the app at addr to upgrade itself and returns what Upgrade said.

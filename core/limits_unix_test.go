@@ -43,7 +43,7 @@ func TestTightLimits(t *testing.T) {
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
 	a.env = []string{"GOMEMLIMIT=24MiB"}
-	must(t, os.WriteFile(filepath.Join(a.dir, "limited"), []byte("#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"), 0o755))
+	must(t, writeProgram(filepath.Join(a.dir, "limited"), "#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"))
 	a.start("app", "./limited", "-probation", "200ms")
 	first := a.expect("ready", 0)
 	idle := make([]*client, 800)

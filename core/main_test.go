@@ -21,7 +21,10 @@ var programs = map[string]func(){}
 const envProgram = "CORE_TEST_PROGRAM"
 
 // atEnd runs when all tests have.
-var atEnd []func()
+var (
+	atEndMu sync.Mutex
+	atEnd   []func()
+)
 
 // used notes which programs the tests started: one that none did is dead code.
 var used = newSet()

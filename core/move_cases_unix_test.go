@@ -65,7 +65,7 @@ func TestMoveBesideHTTP2(t *testing.T) {
 	}()
 	_, err := io.WriteString(w, "123")
 	must(t, err)
-	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections >= 4 })
+	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	for _, c := range "456789" { // a frame each
@@ -97,7 +97,7 @@ func TestMoveUnseenRequests(t *testing.T) {
 	} {
 		t.Run(flag, func(t *testing.T) {
 			t.Parallel()
-			a := start(t, "app", "-drain", "2s", flag)
+			a := start(t, "app", flag)
 			first := a.expect("ready", 0)
 			c := connect(t, first.Addrs[0])
 			c.send(request)
@@ -133,7 +133,7 @@ func TestMoveToTheSameServer(t *testing.T) {
 // to leave; it is never cut.
 func TestMoveOfAnEndlessPipeline(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "1s")
+	a := start(t, "app", "-drain", "3s")
 	first := a.expect("ready", 0)
 	c := connect(t, first.Addrs[0])
 	request := "GET /?d=1ms HTTP/1.1\r\nHost: app\r\nX-Pad: " + strings.Repeat("x", 1000) + "\r\n\r\n"

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,6 +155,7 @@ func (c *client) ask(path string) {
 
 func (c *client) send(s string) {
 	c.t.Helper()
+	must(c.t, c.SetDeadline(time.Now().Add(patience))) // each wait has its own
 	_, err := io.WriteString(c, s)
 	must(c.t, err)
 }
@@ -193,11 +196,11 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	head := connect(t, addr)
 	head.send("GET / HT")
 	pipeline := connect(t, addr)
-	pipeline.send("GET /?d=300ms HTTP/1.1\r\nHost: app\r\n\r\n")
+	pipeline.send("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n")
 	a.expect("handling", 0)
 	pipeline.send(strings.Repeat("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\nok", 5))
 	ahead := connect(t, addr) // all at once
-	ahead.send(strings.Repeat("GET /?d=100ms HTTP/1.1\r\nHost: app\r\n\r\n", 4))
+	ahead.send(strings.Repeat("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n", 4))
 	a.expect("handling", 1)
 	garbage := connect(t, addr)
 	garbage.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
@@ -210,6 +213,7 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	a.expectLog("msg=draining", 1)
 	must(t, gone.Close())
 	must(t, head.Close())
+	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
 
 	half.send("TP/1.1\r\nHost: app\r\n\r\n")
 	second.send("pp\r\n\r\n")

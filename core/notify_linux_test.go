@@ -89,6 +89,7 @@ func TestNotify(t *testing.T) {
 	first := a.expect("ready", 0)
 	n := m.expect(0, serves(first.PID, 0, ""))
 
+	must(t, os.WriteFile(filepath.Join(a.dir, "probation"), []byte("4m"), 0o644)) // of the next but one, which is to be bad in time
 	a.signal(first.PID, syscall.SIGHUP)
 	second := a.expect("ready", 1)
 	n = m.expect(n, fmt.Sprintf(reloads, 0),
@@ -143,11 +144,13 @@ func TestNotifyStopExtends(t *testing.T) {
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	n := m.expect(0, serves(first.PID, 0, ""))
-	go func() { _, _ = get(first.Addrs[0], "/?d=6s") }()
-	a.expect("handling", 0)
+	client := dialQuietly(t, first.Addrs[0], first.PID)
+	client.begin(t)
+	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGTERM)
 	m.expect(n, `STOPPING=1\nSTATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`,
 		`STATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`)
+	client.finish(t, first.PID)
 	a.expectGone()
 }
 

@@ -211,6 +211,9 @@ func TestPackets(t *testing.T) {
 			const upgrades = 5
 			last := first
 			for i := range upgrades {
+				if i == upgrades-1 && c.spoil != "" { // the next version but one can take its time to be bad
+					must(t, os.WriteFile(filepath.Join(a.dir, "probation"), []byte("4m"), 0o644))
+				}
 				a.signal(last.PID, syscall.SIGUSR2)
 				old := last
 				last = a.expect("ready", i+1)
@@ -256,7 +259,7 @@ func TestPackets(t *testing.T) {
 // the old one reads on.
 func TestPacketCrash(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "10s", "-packet", "udp,127.0.0.1:0")
+	a := start(t, "app", "-probation", "4m", "-packet", "udp,127.0.0.1:0")
 	first := a.expect("ready", 0)
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)

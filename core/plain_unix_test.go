@@ -120,7 +120,7 @@ func TestPlainProgramDies(t *testing.T) {
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	deploy(t, a, func(path string) {
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nkill -TERM $PPID\nexit 4\n"), 0o755))
+		must(t, writeProgram(path, "#!/bin/sh\nkill -TERM $PPID\nexit 4\n"))
 	})
 	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "exit status 4") {
 		t.Errorf("upgrade = %v", err)
@@ -231,7 +231,7 @@ func TestStopByOwnHandler(t *testing.T) {
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	deploy(t, a, func(path string) {
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755))
+		must(t, writeProgram(path, "#!/bin/sh\nexec sleep 60\n"))
 	})
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("postfork", 0)
@@ -254,7 +254,7 @@ func TestPlainProgramDiesAndOwnHandler(t *testing.T) {
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	deploy(t, a, func(path string) {
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nkill -TERM $PPID\nexit 4\n"), 0o755))
+		must(t, writeProgram(path, "#!/bin/sh\nkill -TERM $PPID\nexit 4\n"))
 	})
 	a.signal(first.PID, syscall.SIGUSR2)
 	if end := a.expect("end", 0); end.Err != "" {

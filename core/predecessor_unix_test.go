@@ -47,6 +47,8 @@ func built(name string) func() (string, error) {
 		if err != nil {
 			return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
 		}
+		atEndMu.Lock() // two programs may be built at once
+		defer atEndMu.Unlock()
 		atEnd = append(atEnd, func() { os.RemoveAll(dir) })
 		return path, nil
 	})

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,20 +23,7 @@ func onProbation(t *testing.T, args ...string) (a *app, run *load.Run, first, se
 	t.Helper()
 	a = start(t, "app", append([]string{"-pidfile", "app.pid", "-probation", "4m"}, args...)...)
 	first = a.expect("ready", 0)
-	var mu sync.Mutex
-	kept := map[int]bool{} // the clients whose connection is the old process's
-	run = load.Start(load.Config{Addr: first.Addrs[0], Clients: 20, Fresh: 8, Observe: func(s load.Sample) {
-		mu.Lock()
-		defer mu.Unlock()
-		if s.Client < 20 {
-			kept[s.Client] = true
-		}
-	}})
-	for n := 0; n < 20; time.Sleep(time.Millisecond) {
-		mu.Lock()
-		n = len(kept)
-		mu.Unlock()
-	}
+	run = startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 20, Fresh: 8}).Run
 	a.signal(first.PID, syscall.SIGUSR2)
 	second = a.expect("ready", 1)
 	if pid := pidIn(t, a, first.PID); pid != second.PID {
@@ -161,7 +148,7 @@ func adopted(t *testing.T, addr string, n int) int {
 // awaitStats asks until the answer is as wanted.
 func awaitStats(t *testing.T, addr string, want func(Ledger) bool) (st Ledger) {
 	t.Helper()
-	for end := time.Now().Add(patience / 4); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if st = getJSON[Ledger](t, addr, "/stats"); want(st) {
 			return st
 		}
@@ -173,13 +160,14 @@ func awaitStats(t *testing.T, addr string, want func(Ledger) bool) (st Ledger) {
 // TestCrashAfterReady: a version that crashes a second after ready, again and again.
 func TestCrashAfterReady(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "10s", "-share", "0")
+	a := start(t, "app", "-probation", "4m", "-share", "0")
 	first := a.expect("ready", 0)
-	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 16})
+	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 16})
+	crashed := regexp.MustCompile(`exit status 2 after \d`)
 	a.setMode("crashlater")
 	for i := range 3 {
 		err := a.upgrade(first.Addrs[0])
-		if err == nil || !strings.Contains(err.Error(), ErrRolledBack.Error()) || !strings.Contains(err.Error(), "exit status 2 after 1.") {
+		if err == nil || !strings.Contains(err.Error(), ErrRolledBack.Error()) || !crashed.MatchString(err.Error()) {
 			t.Errorf("upgrade = %v", err)
 		}
 		a.expect("ready", i+1)
@@ -195,7 +183,7 @@ func TestProbationPasses(t *testing.T) {
 	a := start(t, "app", "-probation", "500ms", "-share", "0.25")
 	first := a.expect("ready", 0)
 	addr := first.Addrs[0]
-	run := load.Start(load.Config{Addr: addr, Clients: 16})
+	run := startKept(t, first.PID, load.Config{Addr: addr, Clients: 16})
 	upgraded := make(chan error, 1)
 	go func() { upgraded <- a.upgrade(addr) }()
 	a.expect("ready", 1)
@@ -248,12 +236,14 @@ func TestSignalStorm(t *testing.T) {
 			a.expect("checking", 0)
 			for i := range 50 {
 				if i == 25 && probation != "0" { // the rest comes on probation
+					a.expectLog("signal: upgrade", 2)
 					a.setMode("")
 					a.expectLog("on probation", 1)
 				}
 				a.signal(first.PID, syscall.SIGHUP)
 				time.Sleep(2 * time.Millisecond) // 50 in 100 ms
 			}
+			a.expectLog("signal: upgrade", 2)
 			a.setMode("")
 			third := a.expect("ready", 2)
 			a.expectLog("msg=upgraded", 2)
@@ -278,6 +268,7 @@ func TestAgainOnProbation(t *testing.T) {
 		t.Parallel()
 		a, run, first, second := onProbation(t)
 		a.signal(second.PID, syscall.SIGHUP)
+		a.expectLog("one more follows it", 1) // before it is over
 		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), ErrInProgress.Error()) {
 			t.Errorf("upgrade = %v", err)
 		}
@@ -295,6 +286,7 @@ func TestAgainOnProbation(t *testing.T) {
 		t.Parallel()
 		a, run, first, second := onProbation(t)
 		a.signal(second.PID, syscall.SIGHUP)
+		a.expectLog("one more follows it", 1) // before it is over
 		if err := a.upgrade(first.Addrs[0]); err == nil {
 			t.Error("no refusal")
 		}
@@ -353,10 +345,10 @@ func TestOldDiesOnProbation(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-probation", "4m", "-share", "1")
 	first := a.expect("ready", 0)
-	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 8})
+	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 8})
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
-	adopted(t, first.Addrs[0], 8)
+	run.await(t, second.PID)
 	a.signal(first.PID, syscall.SIGKILL)
 	a.expectLog("there is no way back any more", 1)
 	a.signal(second.PID, syscall.SIGUSR2)
@@ -373,12 +365,12 @@ func TestOldDiesOnProbation(t *testing.T) {
 // and does not take its own absence for the new one's.
 func TestOldStopsOnProbation(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "1s", "-share", "1")
+	a := start(t, "app", "-probation", (silenceLimit + time.Second).String(), "-share", "1") // in which it is stopped
 	first := a.expect("ready", 0)
-	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 8, Fresh: 4})
+	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 8, Fresh: 4})
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
-	adopted(t, first.Addrs[0], 8)
+	run.await(t, second.PID)
 	a.freeze(first.PID)
 	time.Sleep(silenceLimit + maxBeat) // that is what it is about
 	a.signal(first.PID, syscall.SIGCONT)

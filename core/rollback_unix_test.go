@@ -18,7 +18,7 @@ import (
 // service back when it goes on, and does that upgrade itself.
 func TestRejectWhileTheOldStandsStill(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "1s", "-pidfile", "app.pid")
+	a := start(t, "app", "-probation", "4s", "-pidfile", "app.pid") // in which it is stopped
 	first := a.expect("ready", 0)
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/gracex-go/gracex/internal/load"
 )
 
 // TestSignalDuringUpgrade: it is remembered once, not lost and not run twice.
@@ -19,14 +16,19 @@ func TestSignalDuringUpgrade(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	first := a.expect("ready", 0)
+	a.setMode("wait")
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("checking", 0)
 	for range 20 {
 		a.signal(first.PID, syscall.SIGUSR2)
 		a.signal(first.PID, syscall.SIGHUP)
 	}
+	a.expectLog("signal: upgrade", 2)
+	a.setMode("")
 	a.expect("ready", 1)
 	a.expect("ready", 2)
 	a.expect("end", 1)
-	if got := len(a.all()); got != 3+2+2 { // ready, end, postfork
+	if got := len(a.all()); got != 3+2+2+1 { // ready, end, postfork, checking
 		t.Errorf("%d events: %v", got, a.all())
 	}
 }
@@ -34,13 +36,14 @@ func TestSignalDuringUpgrade(t *testing.T) {
 // TestSignalDuringFailedUpgrade: the one that was remembered is a new try.
 func TestSignalDuringFailedUpgrade(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-ready", "2s")
+	a := start(t, "app")
 	first := a.expect("ready", 0)
-	behave("slowcheck")(t, a)
+	behave("waitfail")(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("checking", 0)
-	mend(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("signal: upgrade", 2)
+	mend(t, a)
 	a.expectLog("upgrade failed", 1)
 	if ev := a.expect("ready", 1); ev.Gen != 1 {
 		t.Errorf("generation %d", ev.Gen)
@@ -51,14 +54,15 @@ func TestSignalDuringFailedUpgrade(t *testing.T) {
 // try, and not one after each failure.
 func TestFailuresDoNotRepeat(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-ready", "500ms")
+	a := start(t, "app")
 	first := a.expect("ready", 0)
-	behave("hang")(t, a)
+	behave("waitfail")(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("postfork", 0)
+	a.expect("checking", 0)
 	a.signal(first.PID, syscall.SIGUSR2)
-	a.expectLog("upgrade failed", 2)
+	a.expectLog("signal: upgrade", 2)
 	behave("exit7")(t, a)
+	a.expectLog("upgrade failed", 2)
 	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("upgrade = %v: was there one more in progress?", err)
 	}
@@ -73,7 +77,7 @@ func TestStopToAllProcesses(t *testing.T) {
 	a.attr = &syscall.SysProcAttr{Setpgid: true}
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
-	deploy(t, a, func(path string) { must(t, os.WriteFile(path, []byte("#!/bin/sh\nsleep 50\n"), 0o755)) })
+	deploy(t, a, func(path string) { must(t, writeProgram(path, "#!/bin/sh\nsleep 50\n")) })
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("postfork", 0)
 	a.signal(-first.PID, syscall.SIGTERM)
@@ -89,20 +93,15 @@ func TestStopWhileGivingUp(t *testing.T) {
 	t.Parallel()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	a.start("app", "./app", "-ready", "300ms")
+	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	deploy(t, a, func(path string) {
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\ntrap 'touch told' TERM\nwhile :; do sleep 0.1; done\n"), 0o755))
+		must(t, writeProgram(path, "#!/bin/sh\ntrap 'touch told' TERM\ntouch up\nwhile :; do sleep 0.1; done\n"))
 	})
-	a.signal(first.PID, syscall.SIGUSR2)
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(a.dir, "told")); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the new process was not given up")
-		}
-	}
+	giveUp := a.beginUpgrade(first.Addrs[0])
+	a.awaitFile("up")
+	giveUp()
+	a.awaitFile("told")
 	a.signal(first.PID, syscall.SIGTERM)
 	if end := a.expect("end", 0); end.Err != "" {
 		t.Error(end.Err)
@@ -119,13 +118,17 @@ func TestStopGracefully(t *testing.T) {
 			t.Parallel()
 			a := start(t, "app", "-pidfile", "app.pid")
 			first := a.expect("ready", 0)
-			run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 4, Path: "/?d=300ms"})
-			a.expect("handling", 3)
-			stopped := make(chan load.Result)
-			go func() { stopped <- run.Stop() }()
+			var clients []*quietClient
+			for range 4 {
+				c := dialQuietly(t, first.Addrs[0], first.PID)
+				c.begin(t)
+				clients = append(clients, c)
+			}
+			expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == len(clients)+1 })
 			a.signal(first.PID, sig)
-			if res := <-stopped; res.Failed != 0 || res.Requests != 4 {
-				t.Errorf("%v", res)
+			a.expectLog("msg=draining", 1)
+			for _, c := range clients {
+				c.finish(t, first.PID)
 			}
 			if end := a.expect("end", 0); end.Err != "" {
 				t.Error(end.Err)
@@ -178,15 +181,15 @@ func TestDrainingRefusesUpgrade(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	first := a.expect("ready", 0)
-	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 1, Path: "/?d=1s"})
-	a.expect("handling", 0)
+	client := dialQuietly(t, first.Addrs[0], first.PID)
+	client.begin(t) // the old process is there until it has answered
+	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
+	a.expectLog("msg=draining", 1)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("current_pid="+itoa(second.PID), 1)
-	if res := run.Stop(); res.Failed != 0 {
-		t.Errorf("%v", res)
-	}
+	client.finish(t, first.PID)
 }
 
 // TestUpgradeSignalBeforeReady is refused and forgotten.
@@ -194,14 +197,20 @@ func TestUpgradeSignalBeforeReady(t *testing.T) {
 	t.Parallel()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	behave("slowcheck")(t, a)
-	a.start("app", "./app", "-ready", "2s")
-	a.expectLog("msg=listening", 1)
-	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	behave("wait")(t, a)
+	a.start("app", "./app")
+	pid := a.expect("checking", 0).PID
+	a.signal(pid, syscall.SIGUSR2)
 	a.expectLog("upgrade refused", 1)
 	a.expectLog("not ready yet", 1)
-	if end := a.expect("end", 0); !strings.Contains(end.Err, "timed out") {
-		t.Errorf("%q", end.Err)
+	a.setMode("")
+	a.expect("ready", 0)
+	a.signal(pid, syscall.SIGUSR1) // handled after whatever ready has led to
+	a.expect("reopen", 0)
+	a.signal(pid, syscall.SIGTERM)
+	a.expectGone()
+	if got := len(a.all()); got != 4 { // checking, ready, reopen, end
+		t.Errorf("%d events: %v", got, a.all())
 	}
 }
 
@@ -210,7 +219,7 @@ func TestIgnoredHangup(t *testing.T) {
 	t.Parallel()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "real"))
-	must(t, os.WriteFile(filepath.Join(a.dir, "app"), []byte("#!/bin/sh\ntrap '' HUP\nexec ./real\n"), 0o755))
+	must(t, writeProgram(filepath.Join(a.dir, "app"), "#!/bin/sh\ntrap '' HUP\nexec ./real\n"))
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	a.signal(first.PID, syscall.SIGHUP)

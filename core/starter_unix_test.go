@@ -3,10 +3,12 @@
 package core
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -29,8 +31,12 @@ func (a *app) startStarter() (addr string) {
 		}
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
-	// Somebody could take the port first; then it ends at once.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of this program's own, of which nobody else takes a port first: start_server would end at once.
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = fmt.Sprintf("127.%d.%d.9", 1+os.Getpid()>>8&0x7f, os.Getpid()&0xff)
+	}
+	ln, err := net.Listen("tcp", host+":0")
 	must(t, err)
 	addr = ln.Addr().String()
 	ln.Close()

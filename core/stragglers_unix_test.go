@@ -29,10 +29,10 @@ func TestParentStays(t *testing.T) {
 	first := a.expect("ready", 0)
 	stays.ask(t, old.PID)
 	a.expectLog("the old process did not go by its deadline", 1) // SIGTERM, of which it makes nothing
+	stays.ask(t, old.PID)
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	awaitServed(t, run, load.Server{PID: itoa(second.PID), Generation: "2"})
-	stays.ask(t, old.PID)
 
 	// The first generation is there until the one before it is gone.
 	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {

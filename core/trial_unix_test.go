@@ -24,6 +24,9 @@ func (f *fake) onTrial(t *testing.T) {
 	t.Helper()
 	f.say(t, wire.Hello, nil)
 	f.say(t, wire.Ready, wire.ReadyMsg{Probation: true})
+	if f.said != nil {
+		close(f.said)
+	}
 	var msg wire.CommitMsg
 	fr := f.hear(t)
 	must(t, fr.Decode(&msg))
@@ -257,45 +260,43 @@ func TestStopDoesNotWaitForTheRecalled(t *testing.T) {
 // goes when it is told.
 func TestOldProcessAttacks(t *testing.T) {
 	t.Parallel()
-	commit := func(o *oldProcess) { o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}) }
+	onTrial := wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}
+	commit := func(o *oldProcess) { o.says(wire.Commit, onTrial) }
+	confirm, abort := word{wire.Confirm, wire.CommitMsg{DrainMillis: 1000}}, word{wire.Abort, wire.ReasonMsg{Reason: "bad"}}
 	for name, tt := range map[string]struct {
 		play    func(o *oldProcess)
 		recalls bool
 	}{
 		"commit that is none":  {func(o *oldProcess) { o.says(wire.Commit, "what?") }, false},
-		"confirm before all":   {func(o *oldProcess) { o.says(wire.Confirm, wire.CommitMsg{}); commit(o) }, false},
+		"confirm before all":   {func(o *oldProcess) { o.saysAtOnce(word{wire.Confirm, wire.CommitMsg{}}, word{wire.Commit, onTrial}) }, false},
 		"confirm that is none": {func(o *oldProcess) { commit(o); o.says(wire.Confirm, "what?") }, false},
-		"confirm twice": {func(o *oldProcess) {
-			commit(o)
-			for range 2 {
-				o.says(wire.Confirm, wire.CommitMsg{DrainMillis: 1000})
-			}
-		}, false},
+		"confirm twice":        {func(o *oldProcess) { commit(o); o.saysAtOnce(confirm, confirm) }, false},
 		"elders that are none": {func(o *oldProcess) { commit(o); o.says(wire.Elders, "what?") }, false},
 		"elders below zero":    {func(o *oldProcess) { commit(o); o.says(wire.Elders, wire.EldersMsg{Elders: -1 << 40}) }, false},
-		"its own role":         {func(o *oldProcess) { commit(o); o.says(wire.Pong, nil); o.says(wire.Taken, nil); o.says(200, nil) }, false},
-		"oversized":            {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01\x0c\xff\xff\xff\xff")) }, false},
-		"future version":       {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x02\x0c\x00\x00\x00\x00")) }, false},
-		"truncated":            {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01")); o.ctl.Close() }, false},
-		"abort":                {func(o *oldProcess) { commit(o); o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"}) }, true},
-		"abort twice": {func(o *oldProcess) {
+		"its own role": {func(o *oldProcess) {
 			commit(o)
-			for range 2 {
-				o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"})
-			}
-		}, true},
+			o.saysAtOnce(word{wire.Pong, nil}, word{wire.Taken, nil}, word{200, nil})
+		}, false},
+		"oversized":      {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01\x0c\xff\xff\xff\xff")) }, false},
+		"future version": {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x02\x0c\x00\x00\x00\x00")) }, false},
+		"truncated":      {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01")); o.ctl.Close() }, false},
+		"abort":          {func(o *oldProcess) { commit(o); o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"}) }, true},
+		"abort twice":    {func(o *oldProcess) { commit(o); o.saysAtOnce(abort, abort) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, old := newChild(t, WithDrainTimeout(time.Second))
 			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 			must(t, err)
 			must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
+			said := make(chan struct{})
 			go func() {
 				old.hears(wire.Ready)
 				tt.play(old)
+				close(said)
 				old.confirmsStop()
 			}()
 			err = u.Ready() // the word may have come before it accepted anything
+			<-said          // the end of the test closes its end of the control socket
 			if tt.recalls {
 				<-u.Done()
 				if err := u.Err(); !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), "bad") {
@@ -312,6 +313,25 @@ func TestOldProcessAttacks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// word is a frame.
+type word struct {
+	ty  wire.Type
+	msg any
+}
+
+// saysAtOnce says the words in one write: after the first of them the other side may have hung up.
+func (o *oldProcess) saysAtOnce(words ...word) {
+	o.t.Helper()
+	var b []byte
+	for _, w := range words {
+		var err error
+		b, err = wire.Append(b, w.ty, w.msg)
+		must(o.t, err)
+	}
+	_, err := o.ctl.Write(b)
+	must(o.t, err)
 }
 
 // confirmsStop reads until the new process ends, and answers its stop.

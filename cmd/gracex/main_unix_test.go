@@ -62,7 +62,7 @@ func playApp() int {
 		fmt.Fprint(w, os.Getpid())
 	})
 	opts := []core.Option{
-		core.WithPIDFile("app.pid"), core.WithReadyTimeout(2 * time.Second), core.WithVersion("v" + strconv.Itoa(len(b))),
+		core.WithPIDFile("app.pid"), core.WithVersion("v" + strconv.Itoa(len(b))),
 		core.OnPreFork(func(context.Context) error {
 			if v, err := os.ReadFile("veto"); err == nil {
 				return fmt.Errorf("%s", v)
@@ -70,11 +70,14 @@ func playApp() int {
 			return nil
 		}),
 	}
-	probation := time.Second
-	if s, err := os.ReadFile("probation"); err == nil {
-		probation, _ = time.ParseDuration(string(s))
+	limit := func(file string, without time.Duration) time.Duration {
+		if s, err := os.ReadFile(file); err == nil {
+			without, _ = time.ParseDuration(string(s))
+		}
+		return without
 	}
-	if err := core.ListenAndServe(os.Getenv("APP_ADDR"), handler, append(opts, core.WithProbation(probation))...); err != nil {
+	opts = append(opts, core.WithProbation(limit("probation", time.Second)), core.WithReadyTimeout(limit("ready", core.DefaultReadyTimeout)))
+	if err := core.ListenAndServe(os.Getenv("APP_ADDR"), handler, opts...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -64,9 +65,15 @@ func TestBadPrograms(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(time.Second, cancel)
+	started := filepath.Join(t.TempDir(), "started")
+	go func() {
+		for _, err := os.Stat(started); err != nil && t.Context().Err() == nil; _, err = os.Stat(started) {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
 	var out bytes.Buffer
-	args := []string{"-url", "http://127.0.0.1:" + portWord + "/", "sleep", "60"}
+	args := []string{"-url", "http://127.0.0.1:" + portWord + "/", "sh", "-c", "touch " + started + "; exec sleep 60"}
 	if err := run(ctx, args, &out, &out); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v\n%s", err, &out)
 	}

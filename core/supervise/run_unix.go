@@ -237,6 +237,11 @@ func (m *master) adopt(s int) {
 // stands follows a worker that says where it stands.
 func (m *master) stands(w *worker) {
 	m.next = max(m.next, w.generation+1)
+	later := w.later
+	w.later = nil
+	for _, msg := range later {
+		w.ask(msg)
+	}
 	switch {
 	case w.state == stateCurrent:
 		if !m.served {
@@ -274,17 +279,24 @@ func (m *master) ended(w *worker) {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
 	case m.ending, m.restart != nil, m.stopping():
-	case serving != nil && serving.wayBack && w.kept != nil: // it serves again, or ends
-		m.kept.close()
-		m.kept, w.kept = w.kept, nil
-		time.AfterFunc(takeBackWait, func() {
-			select {
-			case m.stuck <- serving:
-			case <-m.quit:
-			}
-		})
 	case serving != nil:
+		if (serving.wayBack || serving.kept == nil) && !serving.plain && w.kept != nil {
+			// It has them from this one, and may fail yet; then the worker after it gets them.
+			m.kept.close()
+			m.kept, w.kept = w.kept, nil
+		}
+		if serving.wayBack { // it serves again, or ends
+			time.AfterFunc(takeBackWait, func() {
+				select {
+				case m.stuck <- serving:
+				case <-m.quit:
+				}
+			})
+		}
 	case w.state == stateDraining && len(m.workers) > 0: // it has done its part
+	case w.kept == nil && slices.ContainsFunc(m.workers, func(x *worker) bool { return x.kept != nil }):
+		// It never served, and the one with the listeners is about to end: a worker that was started for this one
+		// would be without them.
 	default:
 		if w.kept != nil {
 			m.kept.close()
@@ -293,7 +305,7 @@ func (m *master) ended(w *worker) {
 		m.crashed(w, nil)
 	}
 	w.kept.close()
-	for _, msg := range w.asked {
+	for _, msg := range slices.Concat(w.asked, w.later) {
 		m.pass(syscall.Signal(msg.Signal))
 	}
 }

@@ -42,6 +42,7 @@ type worker struct {
 
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
+	later []wire.SignalMsg // that came before it had said who it is
 
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now
@@ -93,6 +94,10 @@ func (w *worker) signal(sig syscall.Signal) error {
 
 // ask passes a signal on: over the link, where it is answered, if the worker reads from that.
 func (w *worker) ask(msg wire.SignalMsg) {
+	if w.pid == 0 && !w.gone {
+		w.later = append(w.later, msg)
+		return
+	}
 	if w.plain || !w.hears() {
 		_ = w.signal(syscall.Signal(msg.Signal))
 		return

@@ -44,6 +44,7 @@ func TestPID1(t *testing.T) {
 
 	bad := deploytest.MustPost(t, addr, "/", "")
 	p.MustInside("kill", "-KILL", bad.PID)
+	deploytest.Await(t, "it is gone", func() bool { _, err := p.Inside("kill", "-0", bad.PID); return err != nil })
 	if a := deploytest.MustPost(t, addr, "/", "after"); a.PID == bad.PID {
 		t.Errorf("process %s, which was killed, has answered", a.PID)
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
@@ -108,6 +109,9 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.install("server", func(path string) {
+		// A process that another test forks meanwhile would hold it open for writing (golang/go#22315).
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
 		if err := os.WriteFile(path, []byte("#!/bin/sh\nexit 7\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func TestFreshClientClosesThoughTheServerDoesNot(t *testing.T) {
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		<-release
 	})
-	r := runFor(t, Config{Addr: addr, Fresh: 1, Timeout: time.Second}, 5)
+	r := runFor(t, Config{Addr: addr, Fresh: 1}, 5)
 	if r.Failed != 0 || r.Connects != r.Requests {
 		t.Error(r)
 	}

@@ -29,7 +29,7 @@ func rejectsItself(p *process) {
 			}
 		}()
 	}
-	p.opts = append(p.opts, core.WithProbation(time.Second), core.WithProbationShare(0))
+	p.opts = append(p.opts, core.WithProbation(time.Hour), core.WithProbationShare(0))
 }
 
 // A version that rejects itself is replaced by the one before, whose clients have not
@@ -62,10 +62,11 @@ func TestRollback(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.signal(syscall.SIGHUP)
-		s.awaitEnd(0)
 		second := s.await("to upgrade", func(e event) bool {
 			return e.Msg == "current" && e.Generation == 1 && e.PID != first.PID
 		})
+		s.signal(syscall.SIGTERM) // ends the probation
+		s.awaitEnd(0)
 		s.pid, s.gen = second.PID, 1
 		expect(t, s, post(t, c, url, strings.NewReader("after")), m.kind.proto, "after")
 		c.CloseIdleConnections()

@@ -123,7 +123,7 @@ var variants = map[string]func(p *process){
 				return nil
 			},
 		}, {
-			Name: "database", Timeout: 50 * time.Millisecond, Run: func(context.Context) error {
+			Name: "database", Timeout: time.Second, Run: func(context.Context) error {
 				for there("hangs") { // whatever the context says
 					time.Sleep(time.Millisecond)
 				}

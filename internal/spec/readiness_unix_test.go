@@ -74,6 +74,8 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 		if _, err := io.WriteString(end, "held"); err != nil {
 			t.Fatal(err)
 		}
+		// A connection that comes later is accepted later.
+		checkHealth(t, newWire(m.kind, s, true), url+"/readyz", 200, "current")
 		old := s.copy()
 		s.upgrade(syscall.SIGUSR2)
 		said("fork", 0, 200, "upgrading")

@@ -105,6 +105,12 @@ func TestHammer(t *testing.T) {
 			}
 			defer c2.Close()
 			fmt.Fprintf(c2, "GET /hello?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")
+			// A connection that comes later is accepted later.
+			res, err := http.Get("http://" + p.Addr + "/hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
 			p.Signal(syscall.SIGTERM)
 			p.Await("draining", 1)
 			for _, sig := range c.more {

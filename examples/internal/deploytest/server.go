@@ -1,13 +1,17 @@
 package deploytest
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,15 +35,25 @@ const Example = "github.com/gracex-go/gracex/examples/nethttp"
 // Command is the import path of the operator's command.
 const Command = "github.com/gracex-go/gracex/cmd/gracex"
 
-// FreeAddr is an address on which nobody listened a moment ago.
+// given are the addresses of FreeAddr.
+var given sync.Map
+
+// FreeAddr is an address on which nobody listens, and nobody is going to: the loopback address is this process's
+// own. All other tests listen on 127.0.0.1, and it takes a while until the program does.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	pid := os.Getpid()
+	for {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, pid&0xff))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := ln.Addr().String()
+		ln.Close()
+		if _, taken := given.LoadOrStore(addr, true); !taken {
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // Await waits until f reports true.
@@ -71,6 +85,11 @@ func Post(addr, target, body string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	return answerOf(resp, body)
+}
+
+// answerOf reads the answer to the body.
+func answerOf(resp *http.Response, body string) (Answer, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -97,24 +116,32 @@ func MustPost(t *testing.T, addr, target, body string) Answer {
 // for the answer.
 func Hold(t *testing.T, addr, d string) (answer func() (Answer, error)) {
 	t.Helper()
-	type result struct {
-		Answer
-		error
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
-	ch := make(chan result, 1)
-	before := MustPost(t, addr, "/", "")
-	go func() {
-		a, err := Post(addr, "/?d="+d, "held")
-		ch <- result{a, err}
-	}()
-	// A connection that comes later is accepted later, and by then the one that is
-	// held has been.
-	for range 3 {
-		if a := MustPost(t, addr, "/?d=10ms", ""); a.PID != before.PID {
-			t.Fatalf("process %s serves, not %s", a.PID, before.PID)
+	_ = c.SetDeadline(time.Now().Add(Patience))
+	const body = "held"
+	_, err = fmt.Fprintf(c, "POST /?d=%s HTTP/1.1\r\nHost: %s\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", d, addr, len(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(c)
+	// It is asked for the body when the handler reads that.
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusContinue {
+		t.Fatalf("no 100 Continue: %v, %v", resp, err)
+	}
+	if _, err := io.WriteString(c, body); err != nil {
+		t.Fatal(err)
+	}
+	return func() (Answer, error) {
+		defer c.Close()
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return Answer{}, err
 		}
+		return answerOf(resp, body)
 	}
-	return func() (Answer, error) { r := <-ch; return r.Answer, r.error }
 }
 
 // Load starts clients that keep their connections and others that don't. None retries.

@@ -22,7 +22,7 @@ func enough(t *testing.T, addr string, n int, client ownClient) (load.Result, *v
 	v := newVerdict(t.Output())
 	run := startOwn(load.Config{Addr: addr}, 1, newTally("test", v), &options{seed: 1}, 1, client)
 	defer run.Stop()
-	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(time.Millisecond) {
 		if r := run.Snapshot(); r.Requests >= n || r.Failed > 0 {
 			break
 		}

@@ -40,7 +40,7 @@ func TestHolds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &impatient{interrupt: cancel}
-	if err := run(ctx, brief(t, 10*time.Second), out); err != nil {
+	if err := run(ctx, brief(t, time.Minute), out); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, want := range []string{"stopping early", "| **lost** | **0** |", "all checks have held"} {

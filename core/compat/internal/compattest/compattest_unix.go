@@ -89,8 +89,12 @@ func (p *Program) start(path string, args []string) {
 		_, _ = io.Copy(writer{p}, r)
 	}()
 	p.t.Cleanup(func() {
-		for _, pid := range p.pids() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+		select {
+		case <-p.done: // their numbers may be somebody else's by now
+		default:
+			for _, pid := range p.pids() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
