@@ -470,6 +470,11 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		if r.FormValue("freeze") != "" {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
+		if r.FormValue("close") != "" {
+			for _, l := range only[*listener](u.passing.all()) {
+				_ = l.Close()
+			}
+		}
 		fmt.Fprint(c, "goodbye\n")
 		if r.FormValue("stay") != "" {
 			_, _ = io.Copy(io.Discard, c) // until it is cut

@@ -76,8 +76,9 @@ func newFake(t *testing.T, play func(f *fake), opts ...Option) *Upgrader {
 	t.Helper()
 	inProcess.Lock()
 	u := newTestLocked(t, fakeStart(t, play), opts)
-	_, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
+	ln.(*listener).served.Store(true) // as if a server of gracex's had it
 	must(t, u.Ready())
 	return u
 }

@@ -210,7 +210,7 @@ func (d *drainer) tell() {
 			s.gate.told.Store(true)
 			go func() { _ = s.user.Shutdown(context.Background()) }()
 		}
-		if !s.inTable {
+		if s.own == nil { // it is not in the table
 			_ = s.ln.Close()
 		}
 	}
@@ -251,7 +251,7 @@ func (d *drainer) finish() error {
 func (d *drainer) over() bool {
 	way := !isClosed(d.released)
 	for _, s := range d.servers {
-		if !isClosed(s.ended) && !(way && s.inTable) {
+		if !isClosed(s.ended) && !(way && s.own != nil && !isClosed(s.own.closed)) {
 			return false
 		}
 	}

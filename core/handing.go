@@ -83,6 +83,11 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 		h.again = l.pending
 		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, sayWait)
 	case handover.Drain:
+		l.relieved() // by now it reads, or has nothing to read
+		if !h.canResume() {
+			l.give(h, handover.Drained) // nothing could be served again, so there is no way back
+			return
+		}
 		l.leaveTo(h)
 		l.startDrain(StateDraining, h)
 	case handover.Close:

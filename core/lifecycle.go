@@ -157,8 +157,8 @@ func (l *lifecycle) beginDrain(s State) { l.startDrain(s, nil) }
 
 // startDrain starts the drain. Nobody is told to leave before this process accepts no more: a
 // client that comes back at once would find itself in the queue of a listener that is about to be
-// closed. With a handing, whose new process has the listeners too, there is a way back: those of
-// this process stay open, and paused.
+// closed. With a handing, whose new process has the listeners too, there is a way back: those that
+// this process serves itself stay open, and paused.
 func (l *lifecycle) startDrain(s State, h *handing) {
 	l.preStop = nil
 	l.setState(s)
@@ -174,8 +174,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 	var listeners []*listener
 	var sockets []*PacketConn
 	if h != nil {
-		l.closeUnused(h)
-		l.relieved() // by now it reads, or has none
+		l.closeForGood(h)
 		l.sayGoodbye()
 	} else {
 		l.endLife()

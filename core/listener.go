@@ -31,6 +31,7 @@ type listener struct {
 	path      fs.FileInfo // of a unix socket's path when the listener was opened; nil without
 
 	wrapped atomic.Bool // a server accepts through a type that hides our connections
+	served  atomic.Bool // the accept loop is gracex's own, which can wait: not the program's
 
 	turn      turn         // not this process's while its successor is on probation
 	swept     atomic.Bool  // Accept ends at its deadline

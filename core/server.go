@@ -28,7 +28,7 @@ type server struct {
 	gate  *gate
 	ln    net.Listener
 
-	inTable bool // ln is a listener of ours, or wraps one
+	own *listener // ln, or the one that it wraps; nil if it is none of ours
 
 	base      context.Context
 	handler   http.Handler
@@ -58,10 +58,16 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	if err != nil {
 		return err
 	}
-	_, own := ln.(*listener)
+	own, direct := ln.(*listener)
+	if !direct {
+		own = u.passing.find(ln.Addr())
+	}
+	if own != nil {
+		own.served.Store(true)
+	}
 	s := &server{
-		u: u, user: srv, ln: ln, ended: make(chan struct{}), inTable: own || u.passing.find(ln.Addr()) != nil,
-		moves: own && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
+		u: u, user: srv, ln: ln, own: own, ended: make(chan struct{}),
+		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
 	}
 	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(stopRequest{}) })
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {

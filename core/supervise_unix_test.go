@@ -349,32 +349,39 @@ func TestSupervisedRollback(t *testing.T) {
 	}
 }
 
-// TestSupervisedTakeBack: a worker that is killed while the one before it drains is replaced by that one.
-// The supervisor starts none, and kills the one that drains if that does not serve again.
+// TestSupervisedTakeBack: a worker that is killed while the one before it drains is replaced by that one,
+// and the supervisor starts none. If that one can't serve again, or does not, another one is started.
 func TestSupervisedTakeBack(t *testing.T) {
 	t.Parallel()
-	for _, stuck := range []bool{false, true} {
-		t.Run(fmt.Sprint("stuck ", stuck), func(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path string
+		log  string
+	}{
+		"serves again":            {"/hijack?stay=1", "upgrade rolled back late"},
+		"has closed its listener": {"/hijack?stay=1&close=1", "this one can't any more: the program has closed its listeners"},
+		"stands still":            {"/hijack?stay=1", "a worker that drains does not serve again"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := supervised(t, nil, "-pidfile", "app.pid", "-drain", "4m")
 			master := a.cmd.Process.Pid
 			first := a.expect("ready", 0)
-			held, answer := dial(t, first.Addrs[0], "/hijack?stay=1") // holds up the drain
+			held, answer := dial(t, first.Addrs[0], tt.path) // holds up the drain
 			_, err := http.ReadResponse(answer, nil)
 			must(t, err)
 			a.signal(master, syscall.SIGUSR2)
 			second := a.expect("ready", 1)
-			a.expectLog("msg=draining", 1)
-			if stuck {
+			if line, err := answer.ReadString('\n'); line != "goodbye\n" { // it is told to leave
+				t.Fatalf("%q, %v", line, err)
+			}
+			if name == "stands still" {
 				a.freeze(first.PID)
 			}
 			a.signal(second.PID, syscall.SIGKILL)
+			a.expectLog(tt.log, 1)
 			serves, started := first.PID, 0
-			if stuck {
-				a.expectLog("a worker that drains does not serve again", 1)
+			if name != "serves again" {
 				serves, started = a.expect("ready", 2).PID, 1
-			} else {
-				a.expectLog("upgrade rolled back late", 1)
 			}
 			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != serves || st.State != StateCurrent {
 				t.Errorf("%+v", st)

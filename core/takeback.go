@@ -26,6 +26,9 @@ func (l *lifecycle) resume(h *handing) {
 		l.serverMu.Unlock()
 	}
 	l.setState(StateCurrent)
+	if gone := h.missing(); gone != nil {
+		l.log.Error("the program had closed these listeners, or accepts from them by itself: they are not served again; upgrade to a good version", "addresses", gone)
+	}
 	resumeAll(h.paused)
 	for _, c := range h.quiet {
 		c.resume()
@@ -122,31 +125,48 @@ func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEv
 	return handover.Drained
 }
 
-// closeUnused closes what the new process has no use for: its clients are to be refused, and not
-// to wait in a queue. There is no way back to that.
-func (l *lifecycle) closeUnused(h *handing) {
+// waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
+// when the process drains, as the program was told, and may rely on that.
+func (l *listener) waits() bool { return l.served.Load() || l.network == networkControl }
+
+// closeForGood closes what there is no way back for: listeners that the new process has no use for,
+// whose clients are to be refused and not to wait in a queue, and those that the program accepts
+// from itself.
+func (l *lifecycle) closeForGood(h *handing) {
 	used := h.next.claimed()
-	var unused []*listener
-	for _, p := range l.passing.all() {
-		ln, ok := p.(*listener)
-		if !ok || slices.Contains(used, p) {
-			continue
+	var list []*listener
+	for _, ln := range only[*listener](l.passing.all()) {
+		if !ln.waits() || !slices.Contains(used, passable(ln)) {
+			l.passing.remove(ln)
+			list = append(list, ln)
 		}
-		l.passing.remove(ln)
-		unused = append(unused, ln)
 	}
-	closeAll(unused, false)
+	closeAll(list, false)
 }
 
-// canResume reports whether anything is left to serve on: the program may have closed its
-// listeners when it was told to leave.
+// canResume reports whether this process could serve again: not the half of a program.
 func (h *handing) canResume() bool {
+	serves := len(h.quiet) > 0
 	for _, ln := range h.paused {
-		if ln.network != networkControl && !isClosed(ln.closed) {
+		switch {
+		case ln.network == networkControl:
+		case ln.waits() && !isClosed(ln.closed):
 			return true
+		default:
+			serves = false
 		}
 	}
-	return len(h.quiet) > 0
+	return serves
+}
+
+// missing lists what this process does not serve again, although the new one did.
+func (h *handing) missing() (addresses []string) {
+	for _, ln := range h.paused {
+		if isClosed(ln.closed) {
+			addresses = append(addresses, ln.Addr().String())
+		}
+	}
+	return addresses
 }
 
 // closeWay ends the way back of a drain that goes on.

@@ -40,6 +40,7 @@ type master struct {
 	quit    chan struct{} // closed at the end
 
 	workers []*worker // newest last
+	crash   *worker   // that has served, while the one before it can serve again; nil without one
 	kept    *bundle   // of a worker that has crashed; nil without one
 
 	next     int              // the generation of the next worker, if this process starts it
@@ -254,9 +255,14 @@ func (m *master) stands(w *worker) {
 			m.upgrade = false
 			m.pass(syscall.SIGUSR2)
 		}
+		m.crash = nil
 	case w.state >= stateDraining:
 		w.kept.close()
 		w.kept = nil
+		if crash := m.crash; crash != nil && m.current() == nil && !m.ending && !m.stopping() {
+			m.crash = nil
+			m.crashed(crash, nil)
+		}
 	}
 }
 
@@ -285,7 +291,8 @@ func (m *master) ended(w *worker) {
 			m.kept.close()
 			m.kept, w.kept = w.kept, nil
 		}
-		if serving.wayBack { // it serves again, or ends
+		if serving.wayBack { // it serves again, or says that it does not, or ends
+			m.crash = w
 			time.AfterFunc(takeBackWait, func() {
 				select {
 				case m.stuck <- serving:
@@ -332,6 +339,7 @@ func (m *master) crashed(w *worker, err error) {
 		m.failures = 0
 	}
 	m.failures++
+	m.crash = nil
 	args := []any{"worker", w.pid, "exit", w.status.String(), "in_a_row", m.failures}
 	if err != nil {
 		args = []any{"error", err, "in_a_row", m.failures}

@@ -80,6 +80,7 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 		s.upgrade(syscall.SIGUSR2)
 		said("fork", 0, 200, "upgrading")
 		said("check", 1, 503, "starting")
+		s.await("the old process drains", func(e event) bool { return e.Msg == "draining" && e.Generation == 0 })
 		// Its connection is still generation 0's, and the next one is not.
 		probed("/readyz", 503, "draining", true)
 		probed("/readyz", 200, "current", false)
