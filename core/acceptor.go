@@ -31,8 +31,12 @@ func (a *acceptor) accept() (net.Conn, error) {
 	if _, own := a.ln.(*listener); !own { // which waits by itself
 		select {
 		case <-a.u.accepting:
-		case <-a.u.goodbye.channel():
-			return nil, net.ErrClosed
+		default:
+			select {
+			case <-a.u.accepting:
+			case <-a.u.goodbye.channel(): // before it ever was
+				return nil, net.ErrClosed
+			}
 		}
 	}
 	nc, err := a.ln.Accept()

@@ -222,6 +222,15 @@ func (t *connTable) close(undone <-chan struct{}) bool {
 	return true
 }
 
+// enterLastStretch notes that the deadline is near, unless the drain was undone.
+func (t *connTable) enterLastStretch(undone <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !isClosed(undone) {
+		t.late.Store(true)
+	}
+}
+
 // reopen is for a drain that was undone.
 func (t *connTable) reopen() {
 	t.mu.Lock()

@@ -26,8 +26,9 @@
 // is never without an owner. Once the next generation is ready, it says so on the
 // control socket, and accepts when the old one has answered. For the time of a
 // probation the old one keeps its listeners, paused, and most of its connections, and
-// takes the service back if the new one ends, hangs, or calls [Reject]. Then it closes its
-// listeners and drains: plaintext HTTP/1 connections move to the new process, idle
+// takes the service back if the new one ends, hangs, or calls [Reject]. When the new process
+// has acknowledged that it goes on by itself the old one drains, and still takes the service back
+// if that process ends meanwhile: plaintext HTTP/1 connections move to the new process, idle
 // ones at once and others with their answer out, and their clients notice nothing;
 // requests are answered, and where a connection can't move (TLS, wrapped listeners)
 // its last answer carries Connection: close; HTTP/2 connections get GOAWAY; handlers

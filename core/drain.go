@@ -101,8 +101,9 @@ func inTime(f func()) {
 // below refer to, are in docs/drain.md.
 type drainer struct {
 	*Upgrader
-	replaced bool     // another generation serves
-	handing  *handing // the handover with a way back; nil without
+	servers  []*server // no more are added while it drains
+	replaced bool      // another generation serves
+	handing  *handing  // the handover with a way back; nil without
 	began    time.Time
 	deadline time.Time
 
@@ -116,7 +117,7 @@ var errTakenBack = errors.New("the drain was undone")
 // newDrainer makes the drainer of a drain that begins now. With a handing there is a way back.
 func newDrainer(u *Upgrader, replaced bool, h *handing) *drainer {
 	d := &drainer{
-		Upgrader: u, replaced: replaced, handing: h, began: time.Now(),
+		Upgrader: u, servers: u.allServers(), replaced: replaced, handing: h, began: time.Now(),
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
@@ -160,7 +161,7 @@ func (d *drainer) run() error {
 		m.settle()
 	}
 	close(d.finished)
-	for _, s := range d.servers { // no more are added while draining
+	for _, s := range d.servers {
 		s.close()
 	}
 	if before := d.before(); d.replaced && before != nil {
@@ -206,8 +207,12 @@ func (d *drainer) tell() {
 	}
 	for _, s := range d.servers {
 		if !told[s.user] {
+			s.gate.expect()
+		}
+	}
+	for _, s := range d.servers {
+		if !told[s.user] {
 			told[s.user] = true
-			s.gate.told.Store(true)
 			go func() { _ = s.user.Shutdown(context.Background()) }()
 		}
 		if s.own == nil { // it is not in the table
@@ -276,10 +281,20 @@ func (d *drainer) closeIdle() {
 	if left > window {
 		return
 	}
-	d.conns.late.Store(true)
-	quiet := d.conns.quiet()
+	d.conns.enterLastStretch(d.undone)
+	quiet := d.quiet()
 	ticks := int(max(left-2*idleTick, 0)/idleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
+}
+
+// quiet returns the idle connections, longest idle first, without any that has come after the drain
+// was undone.
+func (d *drainer) quiet() []*conn {
+	quiet := d.conns.quiet()
+	if isClosed(d.undone) {
+		return nil
+	}
+	return quiet
 }
 
 // dismiss closes idle connections, but for those on which a request has just
@@ -300,7 +315,7 @@ func (d *drainer) cutRest(why string) error {
 	if m := d.conns.mover.Load(); m != nil {
 		m.settle() // it holds the descriptors of those that have no answer
 	}
-	dismiss(d.conns.quiet())
+	dismiss(d.quiet())
 	sockets, left := isClosed(d.released), d.conns.remaining()
 	if !sockets {
 		left.Sockets = 0 // their readers wait

@@ -7,8 +7,9 @@ import (
 )
 
 // gate is the listener of the program's own http.Server: it never yields a
-// connection. It notices Shutdown and Close, which close it each time, and holds them up
-// until the drain has ended, because net/http waits for its Accept.
+// connection. It notices Close, and Shutdown the first time, which close it, and holds them up
+// until the drain has ended, because net/http waits for its Accept. Each later Shutdown is noticed by a
+// function that is registered with the server.
 type gate struct {
 	addr     net.Addr
 	entered  chan struct{}   // closed at the first Accept
@@ -18,6 +19,7 @@ type gate struct {
 	enter  sync.Once
 	closed atomic.Bool // at least once
 	told   atomic.Bool // the next Close is the drain's own
+	hooked atomic.Bool // and so is the next call of shutdown
 }
 
 func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
@@ -39,6 +41,19 @@ func (g *gate) Close() error {
 		g.onClose()
 	}
 	return nil
+}
+
+// shutdown runs in every Shutdown of the server.
+func (g *gate) shutdown() {
+	if !g.hooked.Swap(false) {
+		g.onClose()
+	}
+}
+
+// expect is called before the drain's own Shutdown.
+func (g *gate) expect() {
+	g.told.Store(true)
+	g.hooked.Store(true)
 }
 
 // Addr returns the address of the listener that the gate stands for.

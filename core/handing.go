@@ -83,13 +83,9 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 		h.again = l.pending
 		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, sayWait)
 	case handover.Drain:
-		l.relieved() // by now it reads, or has nothing to read
-		if !h.canResume() {
-			l.give(h, handover.Drained) // nothing could be served again, so there is no way back
-			return
-		}
 		l.leaveTo(h)
 		l.startDrain(StateDraining, h)
+		h.watch()
 	case handover.Close:
 		h.discardPIDFile()
 		if l.drainer != nil {
@@ -107,6 +103,7 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 	case handover.SayAbortStop:
 		l.sayAbort(h, true)
 	case handover.Kill:
+		l.log.Error("the new process does not answer, and may have the service: it is killed", "new_pid", h.next.pid())
 		h.next.kill()
 	case handover.ReportUpgraded:
 		l.upgraded(h.result, h.asker)
@@ -213,6 +210,7 @@ func (l *lifecycle) handsOver(h *handing) {
 // disengage has the service without a next process again: h is no handover any more.
 func (l *lifecycle) disengage(h *handing) {
 	l.endTrial(h)
+	h.endWatch()
 	if h.mover != nil {
 		h.mover.retire()
 	}

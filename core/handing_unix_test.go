@@ -3,6 +3,7 @@
 package core
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -11,9 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -168,32 +171,80 @@ func awaitClosed(t *testing.T, ch <-chan struct{}) {
 	}
 }
 
-// TestHandover_LastLook: an old process that has nothing left looks once more whether the new one is
-// there, and serves if it is not.
+// TestHandover_LastLook: an old process that has nothing left does not end when the new one is not
+// there: its end is about to be heard.
 func TestHandover_LastLook(t *testing.T) {
 	t.Parallel()
+	ended := make(chan struct{})
+	close(ended)
+	h := &handing{old: handover.Old{Phase: handover.OldDraining}, next: &successor{ctl: &net.UnixConn{}, exited: ended}}
+	d := &drainer{released: make(chan struct{})}
+	l := &lifecycle{handing: h, drainer: d}
+	l.lastLook(d, h)
+	if h.old.Phase != handover.OldDraining || isClosed(d.released) {
+		t.Errorf("the way back is closed: %v", h.old.Phase)
+	}
+}
+
+// TestHandover_AfterTheWayBack: a process that has taken the service back stops when it is asked to, as
+// before, by its http.Server too.
+func TestHandover_AfterTheWayBack(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		f.onTrial(t)
 		f.passesProbation(t)
-		// The end is there before the drain of nothing is.
-		must(t, f.ctl.SetWriteDeadline(time.Now().Add(patience)))
 		f.say(t, wire.Confirmed, nil)
+		<-end
 		f.ends("signal: killed")
 	}, WithProbation(time.Millisecond))
-	// The outcome depends on which of the two is noticed first: the acknowledgement of a process
-	// that is known to be dead is none. What becomes of the service does not.
-	if _, err := u.Upgrade(t.Context()); err != nil && !errors.Is(err, ErrRolledBack) {
-		t.Errorf("Upgrade = %v", err)
-	}
-	for end := time.Now().Add(patience); u.State() != StateCurrent; time.Sleep(time.Millisecond) {
-		if isClosed(u.Done()) {
-			t.Fatal("the service has ended")
+	var hooks atomic.Int32
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			close(end)
+			for u.State() != StateCurrent && r.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
 		}
-		if time.Now().After(end) {
-			t.Fatalf("state %v", u.State())
+	})}
+	srv.RegisterOnShutdown(func() { hooks.Add(1) })
+	ln := u.listens()
+	must(t, u.Attach(srv, ln))
+	held := make(chan error, 1)
+	started := make(chan struct{})
+	go func() {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err == nil {
+			defer c.Close()
+			_, err = c.Write([]byte("GET /held HTTP/1.1\r\n")) // a request has begun
+			close(started)
+			<-u.Draining()
+			if err == nil {
+				_, err = c.Write([]byte("Host: here\r\n\r\n"))
+			}
+			if err == nil {
+				_, err = http.ReadResponse(bufio.NewReader(c), nil)
+			}
 		}
+		held <- err
+	}()
+	<-started
+	for u.Stats().Open.Requests == 0 {
+		time.Sleep(time.Millisecond)
 	}
-	u.acceptsAgain(t)
+	if _, err := u.Upgrade(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must(t, <-held)
+	resp, err := http.Get("http://" + ln.Addr().String())
+	must(t, err)
+	must(t, resp.Body.Close())
+	for hooks.Load() == 0 { // of the drain that was undone
+		time.Sleep(time.Millisecond)
+	}
+	must(t, srv.Shutdown(t.Context()))
+	awaitClosed(t, u.Done())
+	must(t, u.Err())
 }
 
 // TestHandover_SettledHoldsAlways: a new process that has had the service while the old one stood still,
@@ -328,6 +379,9 @@ func TestTaking_SettledComesFirst(t *testing.T) {
 			becomesCurrent(t, u, old)
 			u.requestStop(tt.stop)
 			old.hears(tt.want)
+			if tt.want == wire.Reject { // the old process drained, and serves again
+				old.says(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("it is broken")})
+			}
 			<-u.Done()
 		})
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"os"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -57,7 +58,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 		return
 	}
 	l.setState(StateCurrent)
-	l.manager.failed(l.generation, l.elders(), "the last upgrade failed", err)
+	l.manager.failed(os.Getpid(), l.generation, l.elders(), "the last upgrade failed", err)
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)

@@ -103,6 +103,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.trialDue()
 		case <-l.handing.canceled():
 			l.canceled()
+		case <-l.handing.looks():
+			l.looked()
 		case <-l.taking.ownTime():
 			l.ownTime()
 		case <-l.taking.givesUp():
@@ -174,6 +176,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 	var listeners []*listener
 	var sockets []*PacketConn
 	if h != nil {
+		l.passing.refuse()
 		l.closeForGood(h)
 		l.sayGoodbye()
 	} else {

@@ -111,6 +111,9 @@ func superseded(m *foreign.Master) bool {
 // retire makes room for the next worker of a foreign master. It is a stop that has a successor.
 func (l *lifecycle) retire(m *foreign.Master) {
 	switch st := l.State(); {
+	case l.hands(handover.OldDraining):
+		l.give(l.handing, handover.Stop) // the next worker serves, whatever becomes of who has left
+		return
 	case st >= StateDraining && l.preStop == nil:
 		return
 	case st < StateCurrent:
@@ -125,8 +128,8 @@ func (l *lifecycle) retire(m *foreign.Master) {
 	case l.hands(handover.OldAsked):
 		l.give(l.handing, handover.Stop) // it has the service, and answers in a moment
 		return
-	case l.handing != nil:
-		l.handing.attempt.cancel(ErrStopped)
+	case l.starting() != nil:
+		l.starting().cancel(ErrStopped)
 	}
 	l.beginDrain(StateDraining)
 	if m.Released == nil {

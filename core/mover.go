@@ -47,7 +47,7 @@ type mover struct {
 	log     *slog.Logger
 	offers  chan *offer
 	all     atomic.Bool   // every connection is to move, not only the chosen ones
-	final   atomic.Bool   // there is no way back
+	final   atomic.Bool   // the new process goes on by itself
 	begin   chan struct{} // closed when the new process is current
 	widened chan struct{} // closed when all is set later than that
 	retired chan struct{} // closed when the upgrade is rolled back
@@ -85,7 +85,7 @@ func newMover(next *successor, table *connTable, share float64, final bool, log 
 // start lets the connections move. Until then those that offer themselves wait.
 func (m *mover) start() { close(m.begin) }
 
-// widen has all the others move too: there is no way back any more.
+// widen has all the others move too: the new process goes on by itself.
 func (m *mover) widen() {
 	m.final.Store(true)
 	if !m.all.Swap(true) {

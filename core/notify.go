@@ -116,11 +116,11 @@ func (n *notifier) handsOver(pid, generation, draining int) {
 	}
 }
 
-// failed: an upgrade has failed or was rolled back, and this process serves.
-func (n *notifier) failed(generation, draining int, what string, err error) {
+// failed: an upgrade has failed or was rolled back, and the service is pid's, as before.
+func (n *notifier) failed(pid, generation, draining int, what string, err error) {
 	if n != nil {
 		n.last = serving(generation, draining, fmt.Sprintf("%s: %s", what, brief(err)))
-		n.send(sdnotify.Ready, sdnotify.MainPID(os.Getpid()), sdnotify.Status(n.last))
+		n.send(sdnotify.Ready, sdnotify.MainPID(pid), sdnotify.Status(n.last))
 	}
 }
 

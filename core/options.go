@@ -160,8 +160,8 @@ func WithReadyCheck(check func(context.Context) error) Option {
 // accepts again and Upgrade returns ErrRolledBack. What is lost then is what ran
 // inside a process that has died, and nothing otherwise. When the time is over
 // this process drains. Upgrades that are asked for meanwhile come after it.
-// Left out: DefaultProbation. Zero or less: none; the handover is final at once, as
-// it always is to a program that speaks only the plain protocol.
+// Left out: DefaultProbation. Zero or less: none; the new process has passed when it has
+// acknowledged that it serves. A program that speaks only the plain protocol never has one.
 func WithProbation(d time.Duration) Option {
 	return func(c *config) { c.probation = max(d, 0) }
 }

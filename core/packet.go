@@ -21,7 +21,7 @@ import (
 //
 // Every datagram is read by one process, and none is lost in between: both have the same socket, and the old one
 // reads until the new one does. Reads wait for Ready. While a new process is on probation the reads of the old one wait, and go on after a
-// rollback; when this process drains they return net.ErrClosed. Writes work until Close, so what was read can be
+// rollback; when this process has drained all else they return net.ErrClosed. Writes work until Close, so what was read can be
 // answered. The drain waits for Close, and cuts at its deadline: a program that has done with what it has read calls it.
 type PacketConn struct {
 	u    *Upgrader // valid once bound

@@ -150,6 +150,16 @@ func (t *passing) restore() {
 	}
 }
 
+// refuse admits no more, and admit undoes that.
+func (t *passing) refuse() { t.setOver(true) }
+func (t *passing) admit()  { t.setOver(false) }
+
+func (t *passing) setOver(over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = over
+}
+
 // finish takes everything out and admits no more.
 func (t *passing) finish() []passable {
 	t.mu.Lock()

@@ -70,6 +70,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
 	}
 	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(stopRequest{}) })
+	srv.RegisterOnShutdown(s.gate.shutdown)
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
 		return err
 	}

@@ -110,18 +110,19 @@ func (l *lifecycle) tellsNext(req stopRequest) bool {
 	for _, h := range slices.Clone(l.givenUp) {
 		l.give(h, handover.Stop)
 	}
+	h := l.handing
+	if h == nil {
+		return false
+	}
 	if l.hands(handover.OldTrial) && ofMaster() {
-		l.handing.err = errMasterFirst
-		l.give(l.handing, handover.Canceled)
-		l.give(l.givenUp[len(l.givenUp)-1], handover.Stop)
+		h.err = errMasterFirst
+		l.give(h, handover.Canceled)
 	}
 	serves := l.hands(handover.OldTrial, handover.OldAsked)
 	if serves {
 		l.cause = req.err
 	}
-	if l.handing != nil {
-		l.give(l.handing, handover.Stop)
-	}
+	l.give(h, handover.Stop)
 	return serves
 }
 

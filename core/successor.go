@@ -191,7 +191,7 @@ func (n *successor) lives() bool {
 	if n.own == nil {
 		return !isClosed(n.exited)
 	}
-	return n.own.Signal(syscall.Signal(0)) == nil
+	return n.own.Signal(syscall.Signal(0)) == nil && !isZombie(n.says)
 }
 
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
@@ -260,7 +260,7 @@ func (n *successor) vanished() bool {
 		return isClosed(n.exited) // it may have closed what it does not know
 	}
 	rc, err := n.ctl.(syscall.Conn).SyscallConn()
-	return isClosed(n.exited) || err != nil || fd.Ended(rc)
+	return isClosed(n.exited) || err != nil || fd.Ended(rc) || !n.lives()
 }
 
 // say writes a frame to the new process, which may be stopped or gone. The limit is

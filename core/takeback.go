@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -25,6 +27,7 @@ func (l *lifecycle) resume(h *handing) {
 		l.draining.Store(false)
 		l.serverMu.Unlock()
 	}
+	l.passing.admit()
 	l.setState(StateCurrent)
 	if gone := h.missing(); gone != nil {
 		l.log.Error("the program had closed these listeners, or accepts from them by itself: they are not served again; upgrade to a good version", "addresses", gone)
@@ -34,7 +37,7 @@ func (l *lifecycle) resume(h *handing) {
 		c.resume()
 	}
 	l.keepListeners()
-	l.manager.failed(l.generation, l.elders(), "the last upgrade was rolled back", h.err)
+	l.mainAgain(h.err)
 }
 
 // discardPIDFile removes what was prepared for the way back.
@@ -43,6 +46,16 @@ func (h *handing) discardPIDFile() {
 		h.pidFile.Discard()
 		h.pidFile = nil
 	}
+}
+
+// mainAgain tells the service manager that the service is this process's again: or its foreign
+// master's, whose main process that has been.
+func (l *lifecycle) mainAgain(why error) {
+	pid := os.Getpid()
+	if m := boot.master(); l.taken != nil && m != nil {
+		pid = m.PID
+	}
+	cmp.Or(l.manager, l.taken).failed(pid, l.generation, l.elders(), "the last upgrade was rolled back", why)
 }
 
 // namePID has the pid file name this process again.
@@ -90,6 +103,7 @@ func (l *lifecycle) explained() {
 // reportTakenBack is reportRolledBack for an upgrade that was reported as done.
 func (l *lifecycle) reportTakenBack(h *handing) {
 	why := h.err
+	l.pending = l.pending || h.again || h.nextAsks
 	l.explaining++
 	l.note(control.StepTakenBack, h.result.PID)
 	go func() {
@@ -105,8 +119,10 @@ func (l *lifecycle) lostAfterConfirm(h *handing, e handover.OldEvent) {
 	if h != l.handing {
 		return
 	}
-	h.err = errEndedInDrain
-	if h.old.Phase == handover.OldAsked {
+	switch {
+	case h.old.Phase == handover.OldDraining:
+		h.err = errEndedInDrain
+	case !errors.Is(h.err, errSilent): // for which it was killed
 		h.err = errEndedOnProbation
 	}
 	if e == handover.Deaf {
@@ -118,7 +134,7 @@ func (l *lifecycle) lostAfterConfirm(h *handing, e handover.OldEvent) {
 // unlessClosed returns what ends the way back instead of e, if this process has nothing to serve
 // on any more.
 func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEvent {
-	if h.old.Phase != handover.OldDraining || e == handover.Deaf || h.canResume() {
+	if h.old.Phase != handover.OldDraining || e == handover.Deaf || l.canResume(h) {
 		return e
 	}
 	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.pid(), "error", h.err)
@@ -144,19 +160,28 @@ func (l *lifecycle) closeForGood(h *handing) {
 	closeAll(list, false)
 }
 
-// canResume reports whether this process could serve again: not the half of a program.
-func (h *handing) canResume() bool {
-	serves := len(h.quiet) > 0
+// canResume reports whether this process could serve again: some of it, where nobody else would, and
+// under a supervisor, which starts another worker, all of it.
+func (l *lifecycle) canResume(h *handing) bool {
+	serves, lacks := false, false
 	for _, ln := range h.paused {
 		switch {
 		case ln.network == networkControl:
 		case ln.waits() && !isClosed(ln.closed):
-			return true
+			serves = true
 		default:
-			serves = false
+			lacks = true
 		}
 	}
-	return serves
+	open := l.passing.all()
+	for _, c := range h.quiet {
+		if slices.Contains(open, passable(c)) {
+			serves = serves || !lacks
+		} else {
+			lacks = true
+		}
+	}
+	return serves && (!lacks || boot.link == nil)
 }
 
 // missing lists what this process does not serve again, although the new one did.
@@ -171,6 +196,7 @@ func (h *handing) missing() (addresses []string) {
 
 // closeWay ends the way back of a drain that goes on.
 func (l *lifecycle) closeWay(h *handing) {
+	h.endWatch()
 	l.endLife()
 	all := l.passing.finish()
 	forget(only[*spare](all))
@@ -183,14 +209,29 @@ func (l *lifecycle) closeWay(h *handing) {
 // lastLook ends the way back when nothing is left of the drain, if the new process is there.
 // Otherwise its last words, or its end, are on their way and decide.
 func (l *lifecycle) lastLook(d *drainer, h *handing) {
-	if d != l.drainer || h.old.Phase != handover.OldDraining {
-		return
-	}
-	if !h.next.vanished() {
+	if d == l.drainer && h.old.Phase == handover.OldDraining && !h.next.vanished() {
 		l.give(h, handover.Drained)
-		return
 	}
-	time.AfterFunc(2*reapWait, func() { // another process may hold its end of the socket open
-		l.post(func(l *lifecycle) { l.lostAfterConfirm(h, handover.Ended) })
-	})
+}
+
+// watch has the lifecycle look now and then whether a process behind a script is there: the script
+// may outlive it, and then nothing else tells. The end of any other process is heard.
+func (h *handing) watch() {
+	if h.next.own != nil {
+		h.look = time.NewTicker(reapWait)
+	}
+}
+
+func (h *handing) endWatch() {
+	if h.look != nil {
+		h.look.Stop()
+		h.look = nil
+	}
+}
+
+func (l *lifecycle) looked() {
+	if h := l.handing; !h.next.lives() {
+		h.heardOut = true
+		l.lostAfterConfirm(h, handover.Ended)
+	}
 }

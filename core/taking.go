@@ -23,6 +23,7 @@ type taking struct {
 	own       *time.Timer        // when this process goes on alone; nil: it does not wait
 	late      bool               // that time has come once
 	seesOff   bool               // the old process is seen off
+	heard     bool               // its confirm
 	checked   context.CancelFunc // ends the ready checks of the probation; nil if there are none
 	why       error              // of a rejection
 	unsaid    error              // why the old process could not be told of it
@@ -73,7 +74,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	if !l.taking.new.Accepts() {
 		return because(ErrAborted, errors.New(l.inherited.parent.reason))
 	}
-	if p := l.inherited.parent; l.taking.new.Phase == handover.NewProbation && isClosed(p.confirmed) {
+	if p := l.inherited.parent; p != nil && isClosed(p.confirmed) {
 		l.oldConfirms(p.confirm) // it came before this process knew of the commit
 	}
 	return nil
@@ -238,6 +239,10 @@ func (l *lifecycle) passProbation() {
 
 // oldConfirms: the old process hands over for good.
 func (l *lifecycle) oldConfirms(msg wire.CommitMsg) {
+	if l.taking.new.Phase == handover.NewWaiting || l.taking.heard {
+		return // advance looks again, or has
+	}
+	l.taking.heard = true
 	l.taking.drain = msg.Drain()
 	l.pending = l.pending || msg.Again
 	l.take(handover.Confirm)
@@ -283,8 +288,7 @@ func (l *lifecycle) recalled() {
 	l.cause = because(ErrAborted, errors.New(l.inherited.parent.reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.cause)
 	l.committed.Store(false)
-	if a := l.starting(); a != nil {
-		a.cancel(ErrStopped)
+	if l.drainer == nil { // else it is broken, and drains already
+		l.beginDrain(StateDraining)
 	}
-	l.beginDrain(StateDraining)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -61,9 +62,11 @@ type trial struct {
 	again    bool // the new process was told to do one more upgrade
 	nextAsks bool // the new process was asked for one, which it remembers itself
 	heardOut bool // that the new process can't be heard any more is known
+
+	look *time.Ticker // at a process behind a script that may hold its end of the socket; nil: its end is heard
 }
 
-// beats, ends and givenUp are channels for the lifecycle, nil when nobody waits.
+// beats, ends, canceled and looks are channels for the lifecycle, nil when nobody waits.
 
 func (h *handing) beats() <-chan time.Time {
 	if h == nil || h.beat == nil {
@@ -84,6 +87,13 @@ func (h *handing) canceled() <-chan struct{} {
 		return nil
 	}
 	return h.asked.Done()
+}
+
+func (h *handing) looks() <-chan time.Time {
+	if h == nil || h.look == nil {
+		return nil
+	}
+	return h.look.C
 }
 
 // words is what the new process says, and silence is closed when it can't be heard any more.
@@ -184,7 +194,7 @@ func (l *lifecycle) beatTrial() {
 // inTime returns one event, or the other one if the new process, which lives, may have
 // decided to go on alone, because this one has stood still: the two must not both serve.
 func (l *lifecycle) inTime(in, late handover.OldEvent) handover.OldEvent {
-	if time.Since(l.handing.committed) > addTime(l.cfg.probation, tooLateAfter) {
+	if time.Since(l.handing.committed) > addTime(l.handing.probation, tooLateAfter) {
 		return late
 	}
 	return in
@@ -231,6 +241,8 @@ func (l *lifecycle) heard(f wire.Frame) {
 		if h.next.vanished() {
 			e = handover.ConfirmedDead
 		}
+		l.relieved() // by now it reads datagrams, or has none to read
+		h.old.NoWay = !l.canResume(h)
 		l.give(h, e)
 	}
 }
@@ -258,7 +270,9 @@ func (l *lifecycle) lost() {
 	why := h.next.talk.why
 	switch h.old.Phase {
 	case handover.OldTrial:
-		h.err = errEndedOnProbation
+		if !errors.Is(h.err, errSilent) { // for which it was killed
+			h.err = errEndedOnProbation
+		}
 		e := handover.Ended
 		if !hungUp(why) {
 			h.err, e = fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, why), handover.Deaf
@@ -281,4 +295,12 @@ func (l *lifecycle) endTrial(h *handing) {
 		h.beat.Stop()
 		h.beat = nil
 	}
+}
+
+// addTime is a+b, or the longest time that there is.
+func addTime(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

@@ -4,6 +4,7 @@ package core
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,6 +165,34 @@ func TestWrapper(t *testing.T) {
 	if res := run.Stop(); res.Failed != 0 {
 		t.Errorf("%v", res)
 	}
+}
+
+// TestWrapperOutlivesItsProgram: the script holds the control socket open, so that the end of the program
+// behind it is not heard. The old process looks for itself, and takes the service back.
+func TestWrapperOutlivesItsProgram(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-drain", "4m")
+	first := a.expect("ready", 0)
+	_, answer := dial(t, first.Addrs[0], "/hijack?stay=1") // holds up the drain
+	_, err := http.ReadResponse(answer, nil)
+	must(t, err)
+	install(t, filepath.Join(a.dir, "real"))
+	deploy(t, a, func(path string) {
+		must(t, writeProgram(path, "#!/bin/sh\n./real \"$@\"\nread forever <hold\n"))
+	})
+	must(t, syscall.Mkfifo(filepath.Join(a.dir, "hold"), 0o600))
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	if line, err := answer.ReadString('\n'); line != "goodbye\n" { // it is told to leave
+		t.Fatalf("%q, %v", line, err)
+	}
+	a.strays = append(a.strays, second.PID)
+	a.signal(second.PID, syscall.SIGKILL)
+	a.expectLog("upgrade rolled back late", 1)
+	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
+		t.Errorf("%+v", st)
+	}
+	a.expectLog("the new process is gone", 1) // the script, too
 }
 
 // TestOldProcessDiesAtOnce: before the new one has run a line of Go.

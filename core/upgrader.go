@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -261,6 +262,12 @@ func (u *Upgrader) addServer(s *server) bool {
 	return true
 }
 
+func (u *Upgrader) allServers() []*server {
+	u.serverMu.Lock()
+	defer u.serverMu.Unlock()
+	return slices.Clone(u.servers)
+}
+
 // accepts reports whether any server still accepts.
 func (u *Upgrader) accepts() bool {
 	u.serverMu.Lock()
@@ -328,7 +335,8 @@ func (u *Upgrader) wait() error {
 
 // Draining is closed when this generation begins to drain: the time for a
 // program's own accept loops and streams to say goodbye. If the new process ends while this one
-// drains, this one serves again, and a new channel is what Draining returns from then on.
+// drains, this one serves again (docs/drain.md), and from then on Draining returns another channel: a
+// program that keeps something for as long as it does not drain asks anew with each request.
 func (u *Upgrader) Draining() <-chan struct{} { return u.goodbye.channel() }
 
 // Draining returns a channel that is closed when the generation that serves the

@@ -89,8 +89,8 @@ func Run(cfg Config) (code int, err error) {
 		case w := <-m.overdue:
 			w.overdue = true
 			m.look()
-		case w := <-m.stuck:
-			if w.wayBack && !w.gone && m.current() == w {
+		case crash := <-m.stuck:
+			if w := m.current(); m.crash == crash && w != nil && w.wayBack {
 				m.cfg.Log.Error("a worker that drains does not serve again; it is killed", "worker", w.pid)
 				_ = w.signal(syscall.SIGKILL)
 			}
@@ -256,12 +256,27 @@ func (m *master) stands(w *worker) {
 			m.pass(syscall.SIGUSR2)
 		}
 		m.crash = nil
+		m.passAgain(w)
 	case w.state >= stateDraining:
 		w.kept.close()
 		w.kept = nil
 		if crash := m.crash; crash != nil && m.current() == nil && !m.ending && !m.stopping() {
 			m.crash = nil
 			m.crashed(crash, nil)
+		}
+	}
+}
+
+// passAgain passes on what waits for a worker that drains, now that another one serves.
+func (m *master) passAgain(serves *worker) {
+	for _, w := range m.workers {
+		if w == serves || !w.wayBack {
+			continue
+		}
+		later := w.later
+		w.later = nil
+		for _, msg := range later {
+			m.pass(syscall.Signal(msg.Signal))
 		}
 	}
 }
@@ -295,7 +310,7 @@ func (m *master) ended(w *worker) {
 			m.crash = w
 			time.AfterFunc(takeBackWait, func() {
 				select {
-				case m.stuck <- serving:
+				case m.stuck <- w:
 				case <-m.quit:
 				}
 			})
@@ -416,6 +431,9 @@ func (m *master) pass(sig syscall.Signal) {
 	case w == nil:
 	case upgrade && w.state < stateCurrent:
 		m.upgrade = true
+	case w.wayBack: // it is about to serve again, or says that it does not
+		m.asks++
+		w.later = append(w.later, wire.SignalMsg{ID: m.asks, Signal: int(sig)})
 	case sig == syscall.SIGUSR1 && !w.hears(): // it would die of it
 	default:
 		m.asks++

@@ -42,7 +42,7 @@ type worker struct {
 
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
-	later []wire.SignalMsg // that came before it had said who it is
+	later []wire.SignalMsg // that came before it had said who it is, or whether it serves again
 
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now

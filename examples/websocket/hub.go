@@ -26,7 +26,8 @@ type hub struct {
 	log      [][]byte             // frames, the last ones
 	first    int                  // how many were there before log[0]
 	readers  map[*member]struct{} // members that are being read from
-	draining bool                 // nobody is, from here on
+	draining bool                 // nobody is
+	leaving  <-chan struct{}      // that is closed when this process drains, see follow
 }
 
 func newHub() *hub {
@@ -49,6 +50,21 @@ func (h *hub) join(m *member, moved bool) {
 	}
 	h.readers[m] = struct{}{}
 	go m.read()
+}
+
+// follow has the room drained when the channel of core.Draining is closed. A process whose
+// next one has died in its drain serves again, and has a new channel: then the room is open again.
+func (h *hub) follow(leaving <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if leaving == h.leaving {
+		return
+	}
+	h.leaving, h.draining = leaving, false
+	go func() {
+		<-leaving
+		h.drain()
+	}()
 }
 
 // drain stops the readers, and those that start later. They may be in the middle of a

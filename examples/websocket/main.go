@@ -63,10 +63,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		go func() {
-			<-u.Draining()
-			room.drain()
-		}()
+		room.follow(u.Draining())
 		return u.Attach(&http.Server{Handler: http.HandlerFunc(room.serve), ReadHeaderTimeout: headerTimeout}, ln)
 	},
 		core.WithPIDFile(*pidfile),
@@ -101,6 +98,7 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	// What the client sent right behind its request has been read already.
 	unread, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	h.follow(core.Draining(r.Context()))
 	m := newMember(h, conn, nick, unread)
 	h.join(m, false)
 	m.run(fmt.Appendf(nil, "* welcome, %s: process %d, generation %d", nick, os.Getpid(), core.Generation()))

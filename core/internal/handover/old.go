@@ -10,6 +10,9 @@ type Old struct {
 	// Stopping: this process was asked to stop, so if the new one ends it does not serve
 	// again.
 	Stopping bool
+	// NoWay: nothing of what this process serves could be served again once its drain has
+	// begun, so that begins without a way back.
+	NoWay bool
 }
 
 // OldPhase is where the old process stands.
@@ -232,7 +235,7 @@ func (o Old) confirmed() (Old, []OldEffect) {
 	if o.Phase == OldTrial {
 		effects = append(effects, SayConfirm)
 	}
-	if o.Stopping {
+	if o.Stopping || o.NoWay {
 		o.Phase = OldReleased
 		return o, append(effects, Close, ReportUpgraded)
 	}
@@ -255,7 +258,7 @@ func (o Old) whileDraining(e OldEvent) (Old, []OldEffect) {
 func (o Old) takeBack(report OldEffect) (Old, []OldEffect) {
 	o.Phase = OldGivenUp
 	if o.Stopping {
-		return o, []OldEffect{SayAbortStop, StopService, report}
+		return o, []OldEffect{SayAbortStop, Resume, StopService, report} // what is queued is served
 	}
 	return o, []OldEffect{Resume, NamePID, SayAbort, report}
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
@@ -63,12 +62,4 @@ func (u *Upgrader) checkAgain(ctx context.Context, every time.Duration) {
 			return
 		}
 	}
-}
-
-// addTime is a+b, or the longest time that there is.
-func addTime(a, b time.Duration) time.Duration {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }
