@@ -111,7 +111,8 @@ func (h *http2Conn) run(stop <-chan struct{}) error {
 		if err != nil {
 			return h.fail(err)
 		}
-		f, ok := frame{}, true
+		var f frame
+		var ok bool
 		if busy {
 			select {
 			case f, ok = <-h.in:

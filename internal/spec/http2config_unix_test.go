@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core"
 	"golang.org/x/net/http2"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // Settings that a program gives to http2.ConfigureServer hold, whoever serves HTTP/2: x/net

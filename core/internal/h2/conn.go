@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,7 +101,7 @@ func (c *Conn) nextFrame() error {
 		return err
 	} else if !ok {
 		c.told = true
-		c.ahead = appendGoAway(nil, 0, 0)
+		c.ahead = goAway(0, 0)
 		return nil
 	}
 	c.have = 0
@@ -114,7 +115,7 @@ func (c *Conn) nextFrame() error {
 		return err
 	}
 	if payload != c.ping {
-		c.ahead = append(c.head[:], payload[:]...) // net/http's own, SendPingTimeout
+		c.ahead = slices.Concat(c.head[:], payload[:]) // net/http's own, SendPingTimeout
 		return nil
 	}
 	// All that the client had sent before it read our GOAWAY has been read.

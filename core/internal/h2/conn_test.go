@@ -36,7 +36,7 @@ func must(t *testing.T, err error) {
 
 // steps is what Leave sends.
 func (c *Conn) steps() []byte {
-	return appendFrame(appendGoAway(nil, maxStream, 0), typePing, 0, 0, c.ping[:]...)
+	return appendFrame(goAway(maxStream, 0), typePing, 0, 0, c.ping[:]...)
 }
 
 var (
@@ -52,7 +52,7 @@ func TestBetweenFrames(t *testing.T) {
 	t.Parallel()
 	all := bytes.Join([][]byte{settings, header, rest, data}, nil)
 	for _, size := range []int{1, 2, 5, 9, 10, 19, len(all)} {
-		for asked := range len(all) { // Leave is called before the write that has this byte
+		for asked := range all { // Leave is called before the write that has this byte
 			c, client := pipe(t)
 			got := make(chan []byte)
 			go func() {
@@ -174,7 +174,7 @@ func TestAnswerToPing(t *testing.T) {
 	}()
 	got, err := io.ReadAll(c)
 	must(t, err)
-	if want := bytes.Join([][]byte{header, rest, other, appendGoAway(nil, 0, 0), data}, nil); !bytes.Equal(got, want) {
+	if want := bytes.Join([][]byte{header, rest, other, goAway(0, 0), data}, nil); !bytes.Equal(got, want) {
 		t.Errorf("the server reads % x, want % x", got, want)
 	}
 }
@@ -209,7 +209,7 @@ func TestNoAnswerToPing(t *testing.T) {
 		_, _ = client.Write(rest)
 		_, _ = client.Write(data[:4]) // and no more
 	}()
-	want := append(slices.Clone(rest), appendGoAway(nil, 0, 0)...)
+	want := append(slices.Clone(rest), goAway(0, 0)...)
 	b = make([]byte, len(want))
 	must2(io.ReadFull(c, b))
 	<-left

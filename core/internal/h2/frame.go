@@ -47,15 +47,15 @@ func appendFrame(b []byte, kind, flags byte, stream uint32, payload ...byte) []b
 	return append(b, payload...)
 }
 
-// appendGoAway appends the frame that names the last stream.
-func appendGoAway(b []byte, last, code uint32) []byte {
+// goAway is the frame that names the last stream.
+func goAway(last, code uint32) []byte {
 	payload := binary.BigEndian.AppendUint32(nil, last)
-	return appendFrame(b, typeGoAway, 0, 0, binary.BigEndian.AppendUint32(payload, code)...)
+	return appendFrame(nil, typeGoAway, 0, 0, binary.BigEndian.AppendUint32(payload, code)...)
 }
 
 // Inadequate is what a server says before it closes a connection whose TLS is not good
 // enough for HTTP/2.
-func Inadequate() []byte { return appendGoAway(nil, 0, codeInadequateSecurity) }
+func Inadequate() []byte { return goAway(0, codeInadequateSecurity) }
 
 // block follows a header block: HEADERS or PUSH_PROMISE and its CONTINUATION frames,
 // between which no other frame may be (RFC 9113, section 4.3).

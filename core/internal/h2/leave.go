@@ -87,7 +87,7 @@ func (c *Conn) firstStep() error {
 	c.onLeave()
 	close(c.first)
 	defer c.writes.deadline.suspend(c.Conn)()
-	_, err := c.Conn.Write(appendFrame(appendGoAway(nil, maxStream, 0), typePing, 0, 0, c.ping[:]...))
+	_, err := c.Conn.Write(appendFrame(goAway(maxStream, 0), typePing, 0, 0, c.ping[:]...))
 	return err
 }
 

@@ -119,7 +119,7 @@ func (p *probe) run() error {
 	if err != nil {
 		return err
 	}
-	if want := appendGoAway(nil, maxStream, 0)[headSize:]; string(f.payload) != string(want) {
+	if want := goAway(maxStream, 0)[headSize:]; string(f.payload) != string(want) {
 		return fmt.Errorf("it says GOAWAY by itself: % x", f.payload)
 	}
 	f, err = p.next("the PING", func(f *frame) bool { return f.head.kind() == typePing && !f.head.has(flagAck) })
@@ -138,7 +138,7 @@ func (p *probe) run() error {
 	if err != nil {
 		return err
 	}
-	if want := appendGoAway(nil, 3, 0)[headSize:]; string(f.payload) != string(want) {
+	if want := goAway(3, 0)[headSize:]; string(f.payload) != string(want) {
 		return fmt.Errorf("the last GOAWAY says % x, not % x", f.payload, want)
 	}
 	if _, err := p.nc.Write(appendFrame(nil, typeData, flagEndStream, 1, 'o', 'k')); err != nil {

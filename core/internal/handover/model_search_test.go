@@ -41,8 +41,6 @@ func explore(w *world) *graph {
 	return g
 }
 
-func (g *graph) out(v int32) []int32 { return g.edges[g.first[v]:g.first[v+1]] }
-
 // tarjan finds the strongly connected components.
 type tarjan struct {
 	g     *graph

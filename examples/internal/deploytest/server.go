@@ -128,8 +128,13 @@ func Hold(t *testing.T, addr, d string) (answer func() (Answer, error)) {
 	}
 	in := bufio.NewReader(c)
 	// It is asked for the body when the handler reads that.
-	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusContinue {
-		t.Fatalf("no 100 Continue: %v, %v", resp, err)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatalf("no 100 Continue: %v", err)
+	}
+	_ = resp.Body.Close() // it has none
+	if resp.StatusCode != http.StatusContinue {
+		t.Fatalf("%s instead of 100 Continue", resp.Status)
 	}
 	if _, err := io.WriteString(c, body); err != nil {
 		t.Fatal(err)
