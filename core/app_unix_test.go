@@ -119,9 +119,6 @@ func playApp() {
 			for mode() == "holdpost" {
 				time.Sleep(time.Millisecond)
 			}
-			if mode() == "stoppost" {
-				go func() { _ = running.Load().Stop(context.Background()) }()
-			}
 		}),
 		OnDrainTimeout(func(r Remaining) {
 			emit(event{Event: "draintimeout", Err: r.String()})

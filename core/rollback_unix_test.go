@@ -3,6 +3,8 @@
 package core
 
 import (
+	"context"
+	"errors"
 	"math"
 	"net"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // TestRejectWhileTheOldStandsStill: a new process that has rejected itself serves as long as its old
@@ -146,14 +150,26 @@ func TestStopAfterRollback(t *testing.T) {
 // new process gets ready hands over for good.
 func TestStopHeldOverHandover(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "4m")
-	first := a.expect("ready", 0)
-	a.setMode("stoppost")
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
-	if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
-		t.Errorf("%+v", end)
+	asked := make(chan struct{})
+	u := newFake(t, func(f *fake) {
+		<-asked // the stop is held for the moment in which it may be a plain process's "ready"
+		f.onTrial(t)
+		f.await(t, wire.Confirm)
+		f.await(t, wire.Drained)
+		f.ended <- "fine"
+	}, WithProbation(time.Minute), OnPostFork(func(ctx context.Context, _ int) {
+		u := running.Load()
+		u.requestStop(stopRequest{})                                  // as Stop does
+		if _, err := u.Upgrade(ctx); !errors.Is(err, ErrInProgress) { // answered after it was heard
+			t.Errorf("Upgrade = %v", err)
+		}
+		close(asked)
+	}))
+	if _, err := u.Upgrade(t.Context()); err != nil {
+		t.Errorf("Upgrade = %v", err)
 	}
+	<-u.Done()
+	must(t, u.Err())
 }
 
 // TestShortAndLongProbation: neither floods the new process nor ends at once.
