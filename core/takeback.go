@@ -76,7 +76,10 @@ func (l *lifecycle) namePID(h *handing) {
 // reportRolledBack tells why the service was taken back, and that the upgrade has failed.
 func (l *lifecycle) reportRolledBack(h *handing) {
 	h.discardPIDFile() // it is left if this process stops
-	why := h.err
+	why, then := h.err, "serves again"
+	if h.old.Stopping {
+		then = "stops"
+	}
 	l.pending = l.pending || h.nextAsks
 	l.explaining++
 	go func() {
@@ -84,7 +87,7 @@ func (l *lifecycle) reportRolledBack(h *handing) {
 			why = errHungUpOnProbation
 		}
 		err := because(ErrRolledBack, h.next.explain(why))
-		l.log.Error("upgrade rolled back; this process serves again", "error", err)
+		l.log.Error("upgrade rolled back; this process "+then, "error", err)
 		l.post(func(l *lifecycle) { l.explained() })
 		if h.asker != nil {
 			h.asker <- upgradeReply{err: err}
@@ -214,13 +217,9 @@ func (l *lifecycle) lastLook(d *drainer, h *handing) {
 	}
 }
 
-// watch has the lifecycle look now and then whether a process behind a script is there: the script
-// may outlive it, and then nothing else tells. The end of any other process is heard.
-func (h *handing) watch() {
-	if h.next.own != nil {
-		h.look = time.NewTicker(reapWait)
-	}
-}
+// watch has the lifecycle look now and then whether the new process is there. Its end is heard, but
+// not where another process holds its end of the control socket open: a script around it that outlives it.
+func (h *handing) watch() { h.look, h.absent = time.NewTicker(reapWait), 0 }
 
 func (h *handing) endWatch() {
 	if h.look != nil {
@@ -229,8 +228,13 @@ func (h *handing) endWatch() {
 	}
 }
 
+// looked looks twice: what the process has said last comes first.
 func (l *lifecycle) looked() {
-	if h := l.handing; !h.next.lives() {
+	h := l.handing
+	if h.next.lives() {
+		return
+	}
+	if h.absent++; h.absent > 1 {
 		h.heardOut = true
 		l.lostAfterConfirm(h, handover.Ended)
 	}

@@ -63,7 +63,8 @@ type trial struct {
 	nextAsks bool // the new process was asked for one, which it remembers itself
 	heardOut bool // that the new process can't be heard any more is known
 
-	look *time.Ticker // at a process behind a script that may hold its end of the socket; nil: its end is heard
+	look   *time.Ticker // whether the new process is there, while this one drains; nil before and after
+	absent int          // how often it was not
 }
 
 // beats, ends, canceled and looks are channels for the lifecycle, nil when nobody waits.

@@ -164,7 +164,7 @@ func (s *session) note(r report) bool {
 	case atEnd:
 		s.trace = append(s.trace, fmt.Sprintf("%s: %s", r.From, r.Why))
 	}
-	at := stepOf(r, s.onTrial && !time.Now().Before(s.until))
+	at := stepOf(r, s.onTrial && time.Until(s.until) < dueMargin)
 	if at == "" || slices.Contains(s.seen, at) {
 		return false
 	}
@@ -220,6 +220,10 @@ func (s *session) nearlyOver() bool {
 
 // probationMargin is how much later than the old process the kit may have begun to count.
 const probationMargin = 500 * time.Millisecond
+
+// dueMargin is how much later than the old process the kit may have begun to count, at the most: less than
+// two pings are apart. With it a pong may be the last but one.
+const dueMargin = 100 * time.Millisecond
 
 // keptTrace is how much of a conversation is worth a line.
 const keptTrace = 6
