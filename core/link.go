@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -128,8 +129,9 @@ func (l *link) asked() <-chan wire.SignalMsg {
 // process's if another one has taken over: the supervisor did not know yet.
 func (l *lifecycle) asked(msg wire.SignalMsg) {
 	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
-	heard := wire.HeardMsg{ID: msg.ID, Taken: l.State() != StateDraining || msg.All}
 	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
+	over := l.State() == StateDraining || stop && l.hands(handover.OldTrial, handover.OldAsked) // it would go on
+	heard := wire.HeardMsg{ID: msg.ID, Taken: !over || msg.All}
 	switch {
 	case !upgrade && !stop && !reopen:
 		heard.Unknown = true

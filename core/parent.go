@@ -184,14 +184,14 @@ func (u *Upgrader) hearAbort(p *parent, f wire.Frame) error {
 	case msg.Stop:
 		e = handover.AbortStop
 	case p.ended():
-		u.post(func(l *lifecycle) { l.take(handover.AbortDead) }) // it was killed right after its word
+		u.post(func(l *lifecycle) { l.oldSays(handover.AbortDead) }) // it was killed right after its word
 		return nil
 	}
 	if !isClosed(p.aborted) {
 		p.reason = msg.Reason
 		close(p.aborted)
 	}
-	u.post(func(l *lifecycle) { l.take(e) })
+	u.post(func(l *lifecycle) { l.oldSays(e) })
 	return nil
 }
 

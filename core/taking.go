@@ -16,19 +16,20 @@ import (
 // this one, it is as if that had ended.
 type taking struct {
 	new       handover.New
-	paths     []func()           // remove the paths of unix sockets that are not used any more
-	pidFile   *pidfile.File      // to be renamed into place; nil without one
-	probation time.Duration      // 0: the handover is for good
-	drain     time.Duration      // how long the old process drains
-	own       *time.Timer        // when this process goes on alone; nil: it does not wait
-	late      bool               // that time has come once
-	seesOff   bool               // the old process is seen off
-	heard     bool               // its confirm
-	checked   context.CancelFunc // ends the ready checks of the probation; nil if there are none
-	why       error              // of a rejection
-	unsaid    error              // why the old process could not be told of it
-	broken    bool               // this process stops when the old one has answered
-	giveUp    <-chan time.Time   // ... or has not
+	paths     []func()            // remove the paths of unix sockets that are not used any more
+	pidFile   *pidfile.File       // to be renamed into place; nil without one
+	probation time.Duration       // 0: the handover is for good
+	drain     time.Duration       // how long the old process drains
+	own       *time.Timer         // when this process goes on alone; nil: it does not wait
+	late      bool                // that time has come once
+	seesOff   bool                // the old process is seen off
+	heard     bool                // its confirm
+	waiting   []handover.NewEvent // what it has said since a commit that this process is yet to hear of
+	checked   context.CancelFunc  // ends the ready checks of the probation; nil if there are none
+	why       error               // of a rejection
+	unsaid    error               // why the old process could not be told of it
+	broken    bool                // this process stops when the old one has answered
+	giveUp    <-chan time.Time    // ... or has not
 }
 
 // hasNoOld reports whether no old process can say who is to serve.
@@ -76,6 +77,11 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	}
 	if p := l.inherited.parent; p != nil && isClosed(p.confirmed) {
 		l.oldConfirms(p.confirm) // it came before this process knew of the commit
+	}
+	waiting := l.taking.waiting
+	l.taking.waiting = nil
+	for _, e := range waiting {
+		l.take(e)
 	}
 	return nil
 }
@@ -256,12 +262,22 @@ func (l *lifecycle) oldAsksAgain() {
 	}
 }
 
+// oldSays is a word of the old process. Those that follow a commit come after it: Ready is about to tell
+// of that, and connections may have come since, which only a process that is current can answer.
+func (l *lifecycle) oldSays(e handover.NewEvent) {
+	if l.taking.new.Phase == handover.NewWaiting && isClosed(l.inherited.parent.committed) {
+		l.taking.waiting = append(l.taking.waiting, e)
+		return
+	}
+	l.take(e)
+}
+
 // oldEnded: the old process has ended, or hung up and lives for some reason.
 func (l *lifecycle) oldEnded() {
 	if p := l.inherited.parent; l.taking.new.Phase == handover.NewProbation {
 		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.pid())
 	}
-	l.take(handover.OldEnded)
+	l.oldSays(handover.OldEnded)
 }
 
 // inspect has the pid file name this process, if it accepts: the old one may have ended in the

@@ -25,6 +25,9 @@ func runtimeDir(t *testing.T) string {
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	t.Setenv("XDG_RUNTIME_DIR", dir)
+	machines := systemDir
+	systemDir = filepath.Join(dir, "system")
+	t.Cleanup(func() { systemDir = machines })
 	must(t, os.Mkdir(DefaultDir(), 0o700))
 	return dir
 }

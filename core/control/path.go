@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
+// systemDir is for programs that have no runtime directory of a user, as most services have
+// not. Tests have another one, without the machine's apps.
+var systemDir = "/run/gracex"
+
 const (
-	// systemDir is for programs that have no runtime directory of a user, as most
-	// services have not.
-	systemDir = "/run/gracex"
 	// socketExt is what the names of sockets in a default directory end in.
 	socketExt = ".sock"
 	// maxBase keeps a default path within what sun_path holds: 104 bytes on macOS and

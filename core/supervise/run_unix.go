@@ -196,6 +196,8 @@ func (m *master) heard(wd word) {
 			switch {
 			case msg.Unknown:
 				_ = w.signal(syscall.Signal(asked.Signal))
+			case !msg.Taken && m.current() == w: // it hands over, and that is known in a moment
+				w.later = append(w.later, asked)
 			case !msg.Taken:
 				m.pass(syscall.Signal(asked.Signal))
 			}
@@ -243,6 +245,7 @@ func (m *master) stands(w *worker) {
 	for _, msg := range later {
 		w.ask(msg)
 	}
+	defer m.passAgain(w)
 	switch {
 	case w.state == stateCurrent:
 		if !m.served {
@@ -256,7 +259,6 @@ func (m *master) stands(w *worker) {
 			m.pass(syscall.SIGUSR2)
 		}
 		m.crash = nil
-		m.passAgain(w)
 	case w.state >= stateDraining:
 		w.kept.close()
 		w.kept = nil
@@ -267,10 +269,11 @@ func (m *master) stands(w *worker) {
 	}
 }
 
-// passAgain passes on what waits for a worker that drains, now that another one serves.
-func (m *master) passAgain(serves *worker) {
+// passAgain passes on what waits for other workers than the one that has just said where it stands: it
+// may be that one's now.
+func (m *master) passAgain(stands *worker) {
 	for _, w := range m.workers {
-		if w == serves || !w.wayBack {
+		if w == stands || w.pid == 0 {
 			continue
 		}
 		later := w.later

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -50,6 +51,9 @@ func Build(t *testing.T, name string) (path string) {
 // Start starts the program on addresses that are free, and waits until it serves. With two it has the flag -other.
 func Start(t *testing.T, path string, servers int, args ...string) *Program {
 	t.Helper()
+	if signal.Ignored(syscall.SIGHUP) { // under nohup, and that is inherited: a signal that is caught is reset by exec
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	const tries = 5 // another process may take an address first
 	for try := 1; ; try++ {
 		p := &Program{t: t, Dir: filepath.Dir(path), Addr: free(t), done: make(chan struct{})}
