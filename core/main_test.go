@@ -44,6 +44,16 @@ func TestMain(m *testing.M) {
 	// Most tests wait for processes; the cores are free meanwhile.
 	_ = flag.Set("test.parallel", "8")
 	resetHangup()
+	// The apps here are none that the command's tests may find.
+	run, err := os.MkdirTemp("", "gxr")
+	if err == nil {
+		err = os.Setenv("XDG_RUNTIME_DIR", run)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	atEnd = append(atEnd, func() { _ = os.RemoveAll(run) })
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	for _, f := range atEnd {

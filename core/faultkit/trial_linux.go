@@ -157,7 +157,8 @@ func (t *trial) judge(pid int) outcome {
 // start starts the first generation and waits for its first answer.
 func (t *trial) start() error {
 	attr := &os.ProcAttr{
-		Env:   append(os.Environ(), envShim+"="+t.dir),
+		// Its control socket is none that the machine's operator would find.
+		Env:   append(os.Environ(), envShim+"="+t.dir, "XDG_RUNTIME_DIR="+t.dir),
 		Files: []*os.File{nil, t.out, t.out},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}

@@ -32,7 +32,7 @@ func startGroup(path string, args []string, dir string, files []*os.File) (group
 	}
 	adoptOrphans()
 	p, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
-		Dir: dir, Env: append(os.Environ(), "PWD="+dir), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: dir, Env: append(os.Environ(), "PWD="+dir, "XDG_RUNTIME_DIR="+dir), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return 0, err
