@@ -103,6 +103,10 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 	case handover.SayAbortStop:
 		l.sayAbort(h, true)
 	case handover.Kill:
+		if h.killed {
+			return // its end is about to be heard
+		}
+		h.killed = true
 		l.log.Error("the new process does not answer, and may have the service: it is killed", "new_pid", h.next.pid())
 		h.next.kill()
 	case handover.ReportUpgraded:

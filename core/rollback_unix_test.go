@@ -155,6 +155,7 @@ func TestStopHeldOverHandover(t *testing.T) {
 		<-asked // the stop is held for the moment in which it may be a plain process's "ready"
 		f.onTrial(t)
 		f.await(t, wire.Confirm)
+		f.say(t, wire.Confirmed, nil)
 		f.await(t, wire.Drained)
 		f.ended <- "fine"
 	}, WithProbation(time.Minute), OnPostFork(func(ctx context.Context, _ int) {

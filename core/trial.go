@@ -59,6 +59,7 @@ type trial struct {
 	unheard  int          // beats since confirm was said
 	pongs    uint32       // as of the last beat
 	over     <-chan time.Time
+	killed   bool // the new process was killed
 	again    bool // the new process was told to do one more upgrade
 	nextAsks bool // the new process was asked for one, which it remembers itself
 	heardOut bool // that the new process can't be heard any more is known
