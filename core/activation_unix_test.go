@@ -76,6 +76,7 @@ func TestActivation(t *testing.T) {
 			run := load.Start(load.Config{Addr: nameAddr, Clients: 8, Fresh: 8})
 			upgradeTimes(a, 5)
 			if mode == ModeSupervised {
+				a.expect("end", 4) // else the one before would serve again
 				a.signal(a.expect("ready", 5).PID, syscall.SIGKILL)
 				a.expect("ready", 6)
 			}
