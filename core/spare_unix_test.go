@@ -117,6 +117,7 @@ func TestPassedOn(t *testing.T) {
 			expect(0)
 			for i := range 3 {
 				if i == 2 && m == ModeSupervised { // a crash: the supervisor has all of it
+					a.expect("end", i-1) // else the one before would serve again
 					a.signal(last.PID, syscall.SIGKILL)
 				} else {
 					a.signal(last.PID, syscall.SIGUSR2)
