@@ -229,8 +229,10 @@ func TestHandover_AfterTheWayBack(t *testing.T) {
 		held <- err
 	}()
 	<-started
-	for u.Stats().Open.Requests == 0 {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(patience); u.Stats().Open.Requests == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the request has not begun")
+		}
 	}
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Fatal(err)
@@ -239,12 +241,15 @@ func TestHandover_AfterTheWayBack(t *testing.T) {
 	resp, err := http.Get("http://" + ln.Addr().String())
 	must(t, err)
 	must(t, resp.Body.Close())
-	for hooks.Load() == 0 { // of the drain that was undone
-		time.Sleep(time.Millisecond)
-	}
+	before := hooks.Load() // of the drain that was undone, if it came that far
 	must(t, srv.Shutdown(t.Context()))
 	awaitClosed(t, u.Done())
 	must(t, u.Err())
+	for end := time.Now().Add(patience); hooks.Load() <= before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the program's Shutdown has run no hook")
+		}
+	}
 }
 
 // TestHandover_SettledHoldsAlways: a new process that has had the service while the old one stood still,
@@ -319,7 +324,7 @@ func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
 	}, WithProbation(time.Minute))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		for u.State() != StateProbation {
+		for end := time.Now().Add(patience); u.State() != StateProbation && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 		cancel()
