@@ -384,10 +384,7 @@ func TestTaking_SettledComesFirst(t *testing.T) {
 			becomesCurrent(t, u, old)
 			u.requestStop(tt.stop)
 			old.hears(tt.want)
-			if tt.want == wire.Reject { // the old process drained, and serves again
-				old.says(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("it is broken")})
-			}
-			<-u.Done()
+			awaitClosed(t, u.Done()) // without an answer
 		})
 	}
 }
