@@ -389,6 +389,33 @@ func TestTaking_SettledComesFirst(t *testing.T) {
 	}
 }
 
+// TestTaking_WordsAfterACommit: a process that has stood still finds commit, connections and abort at once.
+// It is current first, since nobody else can answer the connections, and is recalled then.
+func TestTaking_WordsAfterACommit(t *testing.T) {
+	t.Parallel()
+	u, old := newChild(t)
+	old.saysAtOnce(
+		word{wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}},
+		word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad")}})
+	awaitClosed(t, u.inherited.parent.aborted)
+	for end, heard := time.Now().Add(patience), false; !heard; {
+		must(t, u.request(func(l *lifecycle) error {
+			heard = len(l.taking.waiting) > 0 || l.taking.new.Phase != handover.NewWaiting
+			return nil
+		}))
+		if time.Now().After(end) {
+			t.Fatal("abort is not heard")
+		}
+	}
+	if err := u.Ready(); err != nil {
+		t.Errorf("Ready = %v", err)
+	}
+	awaitClosed(t, u.Done())
+	if err := u.Err(); !errors.Is(err, ErrAborted) {
+		t.Errorf("Err = %v", err)
+	}
+}
+
 // TestTaking_AbortOfTheDead: an old process that says that it serves again, and is killed, does not.
 func TestTaking_AbortOfTheDead(t *testing.T) {
 	t.Parallel()
