@@ -602,6 +602,23 @@ func TestSupervisedSignalCrossesHandover(t *testing.T) {
 	}
 }
 
+// TestSupervisedStopCrossesHandover: the supervisor does not know yet that the worker which it asks to
+// stop has handed over on probation. To that one alone a stop would be the end of the probation.
+func TestSupervisedStopCrossesHandover(t *testing.T) {
+	t.Parallel()
+	a := supervised(t, nil, "-probation", "4m")
+	master := a.cmd.Process.Pid
+	ev := a.expect("ready", 0)
+	a.freeze(master)
+	a.signal(ev.PID, syscall.SIGHUP)
+	a.expect("ready", 1)
+	a.signal(master, syscall.SIGTERM)
+	a.signal(master, syscall.SIGCONT)
+	if code := a.exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // TestSupervisedSignalsInAHurry: signals that cross an upgrade reach the process that is
 // current, whichever that is.
 func TestSupervisedSignalsInAHurry(t *testing.T) {
