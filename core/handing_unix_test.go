@@ -186,6 +186,19 @@ func TestHandover_LastLook(t *testing.T) {
 	}
 }
 
+// TestHandover_LooksTwice: a new process that is not there at the first look may have said something last.
+func TestHandover_LooksTwice(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	close(ended)
+	h := &handing{old: handover.Old{Phase: handover.OldDraining}, next: &successor{ctl: &net.UnixConn{}, exited: ended}}
+	l := &lifecycle{handing: h}
+	l.looked()
+	if h.old.Phase != handover.OldDraining || h.heardOut {
+		t.Errorf("it is decided: %v", h.old.Phase)
+	}
+}
+
 // TestHandover_AfterTheWayBack: a process that has taken the service back stops when it is asked to, as
 // before, by its http.Server too.
 func TestHandover_AfterTheWayBack(t *testing.T) {
