@@ -136,6 +136,10 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-u.Draining()
+			if !settles { // the deadline is near, and has come
+				u.conns.enterLastStretch(nil)
+				u.conns.close(nil)
+			}
 			close(end)
 			if settles {
 				awaitClosed(t, l.closed)
@@ -148,6 +152,10 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 			if isClosed(u.Draining()) || u.State() != StateCurrent || u.farewell.Load() {
 				t.Errorf("it is told to leave in a process that serves again; state %v", u.State())
 			}
+			if u.conns.late.Load() || !u.conns.addSocket(nil) {
+				t.Error("it takes nothing in, as at the end of a drain")
+			}
+			u.conns.removeSocket(nil)
 			if b, _ := os.ReadFile(pidFile); strings.TrimSpace(string(b)) != strconv.Itoa(os.Getpid()) {
 				t.Errorf("the pid file has %q", b)
 			}
