@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -434,6 +435,32 @@ func TestTaking_WordsAfterACommit(t *testing.T) {
 	awaitClosed(t, u.Done())
 	if err := u.Err(); !errors.Is(err, ErrAborted) {
 		t.Errorf("Err = %v", err)
+	}
+}
+
+// TestTaking_TheOldProcessIsCountedOut: the service manager hears that no older process is left, in
+// whichever order its end and its number come.
+func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
+	t.Parallel()
+	u, old := newChild(t)
+	becomesCurrent(t, u, old)
+	manager := newNotifierAt(sdnotify.At(filepath.Join(t.TempDir(), "nobody")), u.log)
+	must(t, u.request(func(l *lifecycle) error {
+		l.manager = manager
+		must(t, old.ctl.Close())
+		<-u.inherited.parent.gone // and its end is in the inbox
+		l.aged()
+		return nil
+	}))
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		said := ""
+		must(t, u.request(func(*lifecycle) error { said = manager.last; return nil }))
+		if said == serving(u.generation, 0, "") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it hears %q", said)
+		}
 	}
 }
 

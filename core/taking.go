@@ -118,6 +118,7 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 			l.remember()
 		case handover.Inspect:
 			l.inspect()
+			l.aged() // that it is gone may have been noted before its last word
 		case handover.PassProbation:
 			l.passProbation()
 		case handover.Recall:
