@@ -358,6 +358,7 @@ func TestSupervisedTakeBack(t *testing.T) {
 		log  string
 	}{
 		"serves again":            {"/hijack?stay=1", "upgrade rolled back late"},
+		"is killed then":          {"/hijack?stay=1", "upgrade rolled back late"},
 		"has closed its listener": {"/hijack?stay=1&close=1", "this one can't any more: the program has closed its listeners"},
 		"stands still":            {"/hijack?stay=1", "a worker that drains does not serve again"},
 	} {
@@ -379,6 +380,9 @@ func TestSupervisedTakeBack(t *testing.T) {
 			}
 			a.signal(second.PID, syscall.SIGKILL)
 			a.expectLog(tt.log, 1)
+			if name == "is killed then" { // the supervisor has its listeners again
+				a.signal(first.PID, syscall.SIGKILL)
+			}
 			serves, started := first.PID, 0
 			if name != "serves again" {
 				serves, started = a.expect("ready", 2).PID, 1
