@@ -6,16 +6,20 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -519,6 +523,59 @@ func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the pid file does not name the process that serves")
 		}
+	}
+}
+
+// TestTaking_SeesOff: the old process is given no word that could be the operator's before it has said
+// that it has drained, and none at all once it may serve again, even if that is yet to be read.
+func TestTaking_SeesOff(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		begin func(p *parent, old net.Conn) // before it is to go
+		end   func(p *parent)               // while it goes; nil: nothing
+		want  syscall.Signal                // that ends it; 0: none
+	}{
+		"it drains":            {func(*parent, net.Conn) {}, nil, syscall.SIGKILL},
+		"it has drained":       {func(p *parent, _ net.Conn) { close(p.drained) }, nil, syscall.SIGTERM},
+		"it is asked to serve": {func(p *parent, _ net.Conn) { close(p.drained); p.spare() }, nil, 0},
+		"it has said that it serves": {func(p *parent, old net.Conn) {
+			close(p.drained)
+			_, err := old.Write([]byte("abort"))
+			must(t, err)
+		}, func(p *parent) {
+			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
+			close(p.aborted)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			process := exec.Command("sleep", "300")
+			must(t, process.Start())
+			ours, end, err := fd.Pair()
+			must(t, err)
+			defer ours.Close()
+			theirs, err := fd.Conn(end)
+			must(t, err)
+			p := newParent(theirs)
+			p.oldPID = process.Process.Pid
+			u := &Upgrader{done: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
+			tt.begin(p, ours)
+			seen := make(chan struct{})
+			go func() { defer close(seen); u.seeOff(p, -killGrace) }()
+			if tt.end != nil {
+				tt.end(p)
+			}
+			if tt.want == 0 {
+				awaitClosed(t, seen)
+				must(t, process.Process.Kill())
+				tt.want = syscall.SIGKILL
+			}
+			_ = process.Wait()
+			close(u.done)
+			if got := process.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
 	}
 }
 
