@@ -243,7 +243,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			if errors.Is(context.Cause(ctx), errNotReadyInTime) {
 				// This process may have been stopped, or in a hook: a word that
 				// came in time holds, because the new process relies on it.
-				if last, ok := next.lastWords(frames); ok {
+				if last, ok := next.lastWords(frames, inTimeWait); ok {
 					ready, err := a.heard(last)
 					if ready && len(a.term) > 0 {
 						return a.whoseTerm(next)
@@ -269,7 +269,7 @@ func (a *attempt) whoseTerm(next *successor) error {
 
 // ended says why a process that has ended did, and whose a SIGTERM was.
 func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) error {
-	if last, ok := next.lastWords(frames); ok && last.Type == wire.Failed {
+	if last, ok := next.lastWords(frames, lastWordsWait); ok && last.Type == wire.Failed {
 		return fmt.Errorf("%w: %s", errSaidFailed, last.reason())
 	}
 	if !a.spoke.Load() {

@@ -162,7 +162,7 @@ func readyInTimePasses(t *testing.T) {
 				return
 			}
 		}
-	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*lastWordsWait),
+	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*inTimeWait),
 		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
@@ -281,7 +281,7 @@ func TestAbortGivesTime(t *testing.T) {
 			n := newSuccessor("app", f, ours, new(atomic.Bool))
 			n.ready.Store(ready)
 			began := time.Now()
-			go n.seeOut(cfg.stopTime(), nil, func(wire.Frame) {})
+			go n.seeOut(cfg.stopTime(), nil, func(wire.Frame) {}, func() {})
 			if sig := <-f.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {
 				t.Errorf("%v after %v", sig, time.Since(began))
 			}

@@ -176,6 +176,9 @@ func (c *capture) copy() {
 				continue
 			}
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !ended && c.ended.Load() {
+			continue // the time was over before this process came to read what is there
+		}
 		if err != nil {
 			return
 		}

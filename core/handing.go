@@ -143,6 +143,10 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	case h.old.Stopping:
 		h.err = ErrStopped
 		l.give(h, handover.Ready)
+	case l.stopHeld && !l.stopping: // the hooks of a stop run: the service is about to stop
+		h.err = ErrStopped
+		l.give(h, handover.Failed)
+		l.seeOut(h)
 	case l.State() != StateUpgrading: // the old process has recalled this one
 		h.err = ErrStopped
 		l.give(h, handover.Failed)
@@ -255,7 +259,7 @@ func (l *lifecycle) seeOut(h *handing) {
 		}
 		h.next.seeOut(l.cfg.stopTime(), l.finished, func(f wire.Frame) {
 			l.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })
-		})
+		}, func() { l.post(func(l *lifecycle) { l.restorePIDFile(h.next) }) })
 		l.post(func(l *lifecycle) {
 			l.leavers--
 			l.gone(h)

@@ -361,6 +361,46 @@ func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
 	u.acceptsAgain(t)
 }
 
+// TestHandover_PIDFileOfOneThatLeaves: a new process that is given up may write the pid file late, or
+// remove it, long before it ends.
+func TestHandover_PIDFileOfOneThatLeaves(t *testing.T) {
+	t.Parallel()
+	pidFile, played := filepath.Join(t.TempDir(), "app.pid"), make(chan struct{})
+	u := newFake(t, func(f *fake) {
+		defer close(played)
+		f.onTrial(t)
+		f.say(t, wire.Reject, wire.Because("bad"))
+		f.await(t, wire.Abort)
+		for end := time.Now().Add(patience); ; {
+			if b, _ := os.ReadFile(pidFile); string(b) == strconv.Itoa(os.Getpid())+"\n" {
+				must(t, os.Remove(pidFile))
+				break
+			}
+			if time.Now().After(end) {
+				t.Error("the pid file does not name the process that serves again")
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		for back := false; !back; {
+			fr := f.hear(t)
+			if fr.Type != wire.Ping {
+				t.Errorf("%v", fr.Type)
+				break
+			}
+			f.say(t, wire.Pong, nil)
+			_, err := os.Stat(pidFile)
+			back = err == nil
+		}
+		f.ends("exit status 1")
+	}, WithProbation(time.Minute), WithPIDFile(pidFile))
+	must(t, os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644))
+	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("Upgrade = %v", err)
+	}
+	<-played
+}
+
 // TestTaking_AloneStartsNoNext: a process that has taken over because its old one stands still starts
 // no next process before that has said where it stands: the two could hand over to different ones.
 func TestTaking_AloneStartsNoNext(t *testing.T) {
@@ -419,7 +459,9 @@ func TestTaking_SettledComesFirst(t *testing.T) {
 // It is current first, since nobody else can answer the connections, and is recalled then.
 func TestTaking_WordsAfterACommit(t *testing.T) {
 	t.Parallel()
-	u, old := newChild(t)
+	pidFile := filepath.Join(t.TempDir(), "app.pid")
+	must(t, os.WriteFile(pidFile, []byte("4711\n"), 0o644))
+	u, old := newChild(t, WithPIDFile(pidFile))
 	old.saysAtOnce(
 		word{wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}},
 		word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad")}})
@@ -437,6 +479,9 @@ func TestTaking_WordsAfterACommit(t *testing.T) {
 		t.Errorf("Ready = %v", err)
 	}
 	awaitClosed(t, u.Done())
+	if b, err := os.ReadFile(pidFile); string(b) != "4711\n" {
+		t.Errorf("the pid file has %q, %v: the old process serves", b, err)
+	}
 	if err := u.Err(); !errors.Is(err, ErrAborted) {
 		t.Errorf("Err = %v", err)
 	}
@@ -546,6 +591,10 @@ func TestTaking_SeesOff(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
 			close(p.aborted)
 		}, 0},
+		"it had stood still, and drains": {func(p *parent, _ net.Conn) { p.drains <- time.Hour }, func(p *parent) {
+			time.Sleep(2 * killGrace) // as before
+			close(p.gone)
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -560,8 +609,12 @@ func TestTaking_SeesOff(t *testing.T) {
 			p.oldPID = process.Process.Pid
 			u := &Upgrader{done: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
+			limit := -killGrace // at once
+			if len(p.drains) > 0 {
+				limit /= 2
+			}
 			seen := make(chan struct{})
-			go func() { defer close(seen); u.seeOff(p, -killGrace) }()
+			go func() { defer close(seen); u.seeOff(p, limit) }()
 			if tt.end != nil {
 				tt.end(p)
 			}

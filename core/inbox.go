@@ -21,6 +21,11 @@ func (u *Upgrader) request(f func(l *lifecycle) error) error {
 	case err := <-reply:
 		return err
 	case <-u.done:
+	}
+	select {
+	case err := <-reply: // with it the lifecycle has ended
+		return err
+	default:
 		return ErrStopped
 	}
 }

@@ -224,9 +224,7 @@ func (l *lifecycle) end() {
 		l.next.stderr.end()
 		l.next.stderr.wait()
 	}
-	// After a handover the file names the next process, or the supervisor; unless this one was held up
-	// before it wrote its own number there.
-	if l.cfg.pidFile != "" && (l.next == nil || boot.link == nil) {
+	if l.cfg.pidFile != "" && l.endsService() {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
@@ -247,6 +245,16 @@ func (l *lifecycle) end() {
 	}
 	l.socket.finish()
 	close(l.done)
+}
+
+// endsService reports whether the pid file may go with this process, which under a supervisor names that
+// one as long as another worker serves. Otherwise it has its number, and is left alone with another one.
+func (l *lifecycle) endsService() bool {
+	if boot.link == nil {
+		return true // after a handover too: this one may have been held up before it wrote there
+	}
+	serves := l.next != nil || l.taking.new.Phase == handover.NewRecalled && !l.taking.new.Gone && !l.hasNoOld()
+	return !serves
 }
 
 func isClosed(ch <-chan struct{}) bool {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,9 @@ type link struct {
 	released chan struct{} // closed by the answer to release
 	asks     chan wire.SignalMsg
 	gone     chan struct{} // closed when the supervisor is
+
+	listening sync.Once
+	done      atomic.Pointer[<-chan struct{}] // closed at the end of the Upgrader that is asked
 }
 
 // newLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -89,9 +93,15 @@ func (l *link) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// listen passes on what the supervisor says until it is gone. What it asks for after done
-// is not taken any more.
-func (l *link) listen(done <-chan struct{}) {
+// follow has the supervisor ask an Upgrader, the newest, whose end is done.
+func (l *link) follow(done <-chan struct{}) {
+	l.done.Store(&done)
+	l.listening.Do(func() { go l.listen() })
+}
+
+// listen passes on what the supervisor says until it is gone. What nobody is there to take is
+// not taken.
+func (l *link) listen() {
 	defer close(l.gone)
 	for {
 		f, err := wire.Read(l.conn)
@@ -110,7 +120,7 @@ func (l *link) listen(done <-chan struct{}) {
 			}
 			select {
 			case l.asks <- msg:
-			case <-done:
+			case <-*l.done.Load():
 				_ = l.say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
 			}
 		}
@@ -130,12 +140,13 @@ func (l *link) asked() <-chan wire.SignalMsg {
 func (l *lifecycle) asked(msg wire.SignalMsg) {
 	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
 	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
-	over := l.State() == StateDraining || stop && l.hands(handover.OldTrial, handover.OldAsked) // it would go on
-	heard := wire.HeardMsg{ID: msg.ID, Taken: !over || msg.All}
+	drains := l.State() == StateDraining
+	others := drains || (stop || reopen) && l.hands(handover.OldTrial, handover.OldAsked) // which would go on
+	heard := wire.HeardMsg{ID: msg.ID, Taken: !others || msg.All}
 	switch {
 	case !upgrade && !stop && !reopen:
 		heard.Unknown = true
-	case heard.Taken:
+	case heard.Taken || reopen && !drains: // both may serve
 		l.around(sig) // and never a plain program's "ready"
 	}
 	_ = boot.link.say(wire.Heard, heard, nil)
@@ -233,7 +244,7 @@ func (l *link) heir() (int, error) {
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	go boot.link.listen(u.done)
+	boot.link.follow(u.done)
 	select {
 	case <-boot.link.gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())

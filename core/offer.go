@@ -186,9 +186,12 @@ func (m *mover) awaitAnswer() (wire.Frame, error) {
 				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
 			}
 		case <-quit: // an answer may be on its way
-			quit, last = nil, time.After(lastWordsWait)
+			quit, last = nil, time.After(inTimeWait)
 		case <-last:
-			return wire.Frame{}, errNoAnswer
+			if len(talk.taken) == 0 && !m.heir.unread() {
+				return wire.Frame{}, errNoAnswer
+			}
+			last = time.After(inTimeWait) // this process has not come to read it
 		case <-poll.C:
 			if !m.heir.lives() {
 				return wire.Frame{}, errTakerGone

@@ -29,6 +29,8 @@ type parent struct {
 	spared    chan struct{} // closed when it may have to serve again, so that it is not ended
 	gone      chan struct{} // closed when it is no more, or hung up
 
+	drains chan time.Duration // that its drain begins now, and how long that is; room for the one
+
 	oldPID  int            // who holds the other end of ctl
 	commit  wire.CommitMsg // valid once committed
 	confirm wire.CommitMsg // valid once confirmed
@@ -54,6 +56,7 @@ func newParent(ctl net.Conn) *parent {
 		drained:   make(chan struct{}),
 		spared:    make(chan struct{}),
 		gone:      make(chan struct{}),
+		drains:    make(chan time.Duration, 1),
 	}
 }
 
@@ -138,7 +141,10 @@ func (u *Upgrader) lose(p *parent) {
 func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 	switch f.Type {
 	case wire.Commit:
-		return once(p.committed, f, &p.commit)
+		if err := once(p.committed, f, &p.commit); err != nil {
+			return err
+		}
+		u.post(func(l *lifecycle) { l.oldCommitsLate(p.commit) })
 	case wire.Confirm:
 		if err := once(p.confirmed, f, &p.confirm); err != nil {
 			return err
@@ -354,22 +360,8 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 		if !last {
 			after = addTime(limit, killGrace)
 		}
-		t := time.NewTimer(after)
-		select {
-		case <-p.gone:
-			t.Stop()
-			u.log.Debug("the old process is gone", "old_pid", p.pid())
+		if u.goesWithin(p, after) {
 			return
-		case <-u.done:
-			t.Stop()
-			return
-		case <-p.aborted: // it serves again
-			t.Stop()
-			return
-		case <-p.spared:
-			t.Stop()
-			return
-		case <-t.C:
 		}
 		sig := syscall.SIGKILL
 		if !last {
@@ -392,5 +384,29 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 	case <-p.gone:
 		u.log.Debug("the old process is gone", "old_pid", p.pid())
 	case <-u.done:
+	}
+}
+
+// goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
+// time of one that begins to drain counts from there.
+func (u *Upgrader) goesWithin(p *parent, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.gone:
+			u.log.Debug("the old process is gone", "old_pid", p.pid())
+			return true
+		case <-u.done:
+			return true
+		case <-p.aborted: // it serves again
+			return true
+		case <-p.spared:
+			return true
+		case drain := <-p.drains:
+			t.Reset(addTime(drain, killGrace))
+		case <-t.C:
+			return false
+		}
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// restorePIDFile names this process in the pid file again, after a new one that is gone,
+// restorePIDFile names this process in the pid file again, after a new one that is given up,
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
-func (l *lifecycle) restorePIDFile(gone *successor) {
+func (l *lifecycle) restorePIDFile(next *successor) {
 	if l.cfg.pidFile == "" || l.next != nil || l.State() > StateUpgrading {
 		return
 	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != gone.says && pid != gone.pid() {
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.says && pid != next.pid() {
 		return // it is in order, or somebody else's
 	}
 	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
@@ -24,13 +24,14 @@ func (l *lifecycle) restorePIDFile(gone *successor) {
 }
 
 // seeOut returns when a new process that was told to go has ended and was reaped. heard is called
-// with what it says until then, unless that can be the answer to a signal from here.
-func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
+// with what it says until then, unless that can be the answer to a signal from here, and look now
+// and then while it may finish what it has accepted.
+func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	defer n.release()
 	if n.ready.Load() {
 		stop = max(stop, n.stop)
 		if n.told.Load() && !isClosed(n.talk.silent) {
-			n.recall(stop, finished, heard)
+			n.recall(stop, finished, heard, look)
 			return
 		}
 	}
@@ -40,7 +41,7 @@ func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard f
 // recall is for one that may be current and can be heard. SIGTERM would be the operator's word to
 // it. As long as it answers it has the time of a stop to finish what it accepted; this
 // process does not wait for that when it has finished itself.
-func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
+func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	limit := time.NewTimer(stop + killGrace)
 	defer limit.Stop()
 	beat := time.NewTicker(sayWait)
@@ -56,6 +57,7 @@ func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard f
 		case <-limit.C:
 			missed = killGrace
 		case <-beat.C:
+			look()
 			switch now := n.talk.pongs.Load(); {
 			case isClosed(n.talk.silent): // nothing but the limit tells
 			case now == pongs:
@@ -104,7 +106,10 @@ func (n *successor) hearOut(heard func(wire.Frame)) {
 		case <-n.talk.silent:
 			return
 		case <-limit:
-			return
+			if !n.unread() {
+				return
+			}
+			limit = time.After(lastWordsWait) // this process has not come to read it
 		}
 	}
 }

@@ -231,9 +231,9 @@ func (n *successor) endsWithin(d time.Duration) bool {
 }
 
 // lastWords returns the frame that decides, if the process has sent one: it may
-// still be in the socket.
-func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok bool) {
-	limit := time.After(lastWordsWait)
+// still be in the socket. wait bounds the time in which nothing comes.
+func (n *successor) lastWords(frames <-chan frameEvent, wait time.Duration) (last frameEvent, ok bool) {
+	limit := time.After(wait)
 	for frames != nil {
 		select {
 		case ev, more := <-frames:
@@ -244,15 +244,32 @@ func (n *successor) lastWords(frames <-chan frameEvent) (last frameEvent, ok boo
 				return ev, true
 			}
 		case <-limit:
-			return frameEvent{}, false
+			if len(frames) == 0 && !n.unread() {
+				return frameEvent{}, false
+			}
+			limit = time.After(wait) // this process has not come to read it
 		}
 	}
 	return frameEvent{}, false
 }
 
-// lastWordsWait is for reading what has arrived: the process may be there yet, or
-// another one may hold its end of the socket open, so that no end comes.
-const lastWordsWait = 100 * time.Millisecond
+// unread reports whether something is in the socket that nobody has read.
+func (n *successor) unread() bool {
+	sc, ok := n.ctl.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	return err == nil && fd.Pending(rc) && !fd.Ended(rc)
+}
+
+const (
+	// lastWordsWait is for reading what a process has said that has ended. It matters only if
+	// another one holds its end of the socket open, so that no end comes.
+	lastWordsWait = time.Second
+	// inTimeWait is the same for one that is there, and may say nothing.
+	inTimeWait = 100 * time.Millisecond
+)
 
 // vanished reports whether a process that has said ready is no more.
 func (n *successor) vanished() bool {

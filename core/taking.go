@@ -183,12 +183,12 @@ func (l *lifecycle) endProbation() {
 
 // namePIDFirst has the pid file name this process, which is current.
 func (l *lifecycle) namePIDFirst() {
-	if l.taking.pidFile != nil {
+	p := l.inherited.parent
+	if l.taking.pidFile != nil && (p == nil || !isClosed(p.aborted)) { // else the old process has named itself
 		if err := l.taking.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	p := l.inherited.parent
 	args := []any{"addresses", l.passing.addresses()}
 	if p != nil {
 		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", l.taking.probation)
@@ -215,11 +215,16 @@ func (l *lifecycle) goesOnAlone() {
 	l.seeOffOld()
 }
 
-// seeOffOld sees to it that the old process goes.
+// seeOffOld sees to it that the old process goes, in the time of its drain from here on.
 func (l *lifecycle) seeOffOld() {
-	if p := l.inherited.parent; p != nil && !p.plain() && !l.taking.seesOff {
+	p := l.inherited.parent
+	switch {
+	case p == nil || p.plain():
+	case !l.taking.seesOff:
 		l.taking.seesOff = true
 		l.dismissParent(p, l.taking.drain)
+	case len(p.drains) == 0:
+		p.drains <- l.taking.drain // it had stood still
 	}
 }
 
@@ -241,6 +246,15 @@ func (l *lifecycle) passProbation() {
 	}
 	if l.State() == StateCurrent {
 		l.upgradeAgain()
+	}
+}
+
+// oldCommitsLate: the old process, which had stood still, hands over to this one, which had gone on alone.
+func (l *lifecycle) oldCommitsLate(msg wire.CommitMsg) {
+	if l.taking.new.Phase == handover.NewAlone && msg.Probation() == 0 {
+		l.taking.drain = msg.Drain()
+		l.pending = l.pending || msg.Again
+		l.take(handover.CommitForGood)
 	}
 }
 

@@ -165,6 +165,14 @@ func (s *session) note(r report) bool {
 		s.trace = append(s.trace, fmt.Sprintf("%s: %s", r.From, r.Why))
 	}
 	at := stepOf(r, s.onTrial && time.Until(s.until) < dueMargin)
+	if at == stepConfirm && s.onTrial && s.reaches(stepLast) {
+		return true // known only now, on a busy machine: confirm has not passed yet
+	}
+	return s.reaches(at)
+}
+
+// reaches notes a step, and reports whether it is the one at which the kit wants to stop.
+func (s *session) reaches(at step) bool {
 	if at == "" || slices.Contains(s.seen, at) {
 		return false
 	}

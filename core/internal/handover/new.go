@@ -114,8 +114,12 @@ func (n New) Clear() bool { return n.Gone || n.Phase == NewSettled }
 func (n New) Step(e NewEvent) (New, []NewEffect) {
 	switch e {
 	case Commit, CommitForGood, NoCommit:
-		if n.Phase == NewWaiting {
+		switch {
+		case n.Phase == NewWaiting:
 			return n.takeOver(e)
+		case n.Phase == NewAlone && e == CommitForGood: // it had stood still
+			n.Phase = NewFree
+			return n, []NewEffect{PassProbation}
 		}
 	case OldEnded:
 		return n.oldEnded()
