@@ -571,6 +571,29 @@ func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
 	}
 }
 
+// TestTaking_SeesOffAnew: the time of an old process that had stood still begins with its word.
+func TestTaking_SeesOffAnew(t *testing.T) {
+	t.Parallel()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	defer ours.Close()
+	theirs, err := fd.Conn(end)
+	must(t, err)
+	p := newParent(theirs)
+	l := &lifecycle{Upgrader: &Upgrader{inherited: &inheritance{parent: p}}}
+	l.taking.seesOff, l.taking.drain = true, time.Hour
+	l.seeOffOld()
+	l.seeOffOld() // nobody is held up
+	select {
+	case d := <-p.drains:
+		if d != l.taking.drain {
+			t.Errorf("it has %v", d)
+		}
+	default:
+		t.Error("who waits for its end does not know")
+	}
+}
+
 // TestTaking_SeesOff: the old process is given no word that could be the operator's before it has said
 // that it has drained, and none at all once it may serve again, even if that is yet to be read.
 func TestTaking_SeesOff(t *testing.T) {
@@ -620,6 +643,9 @@ func TestTaking_SeesOff(t *testing.T) {
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
+				if isZombie(p.oldPID) {
+					t.Error("it was killed")
+				}
 				must(t, process.Process.Kill())
 				tt.want = syscall.SIGKILL
 			}
