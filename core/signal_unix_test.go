@@ -228,6 +228,7 @@ func TestIgnoredHangup(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.expect("end", 0)
+	a.expectLog("generation ended", 1) // what was said before is there
 	if got := strings.Count(a.log(), "signal: upgrade"); got != 1 {
 		t.Errorf("%d upgrades", got)
 	}

@@ -395,6 +395,7 @@ func TestSupervisedTakeBack(t *testing.T) {
 			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
 				t.Errorf("process %d serves after one upgrade more, want %d", st.PID, last.PID)
 			}
+			a.expectLog("another one is started", started)
 			if n := strings.Count(a.log(), "another one is started"); n != started {
 				t.Errorf("the supervisor has started %d workers, want %d", n, started)
 			}

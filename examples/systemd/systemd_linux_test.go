@@ -35,9 +35,10 @@ StandardError=append:`+s.log+`
 	return s
 }
 
-// begun notes when the service has begun.
+// begun notes when the service has begun. Its first answers may come before systemd has read that it is ready.
 func (s *service) begun() {
 	s.t.Helper()
+	deploytest.Await(s.t, "the service is active", func() bool { return s.show(s.name, "ActiveState") == "active" })
 	s.since = s.show(s.name, "ActiveEnterTimestampMonotonic")
 	s.serves("0")
 }
