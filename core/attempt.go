@@ -204,6 +204,10 @@ var (
 // exit, the end of its control socket, the signal that it sent.
 const exitGrace = 200 * time.Millisecond
 
+// hangupGrace is how long a process that has closed the control socket has to end by itself. Most
+// are on their way out; the system takes a while on a busy machine.
+const hangupGrace = time.Second
+
 // await returns nil when the new process is ready, else why it won't be.
 func (a *attempt) await(ctx context.Context, next *successor) error {
 	frames := next.frames
@@ -216,7 +220,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 				continue
 			}
 			ready, err := a.heard(ev)
-			if errors.Is(err, errHungUp) && next.endsWithin(exitGrace) {
+			if errors.Is(err, errHungUp) && next.endsWithin(hangupGrace) {
 				err = errEnded
 			}
 			if ready && len(a.term) > 0 {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // What crosses a handover, with real processes that stand still at the wrong time.
@@ -56,7 +57,22 @@ func startTwice(t *testing.T) *app {
 func TestSupervisedSecondUpgrader_HearsEverySignal(t *testing.T) {
 	t.Parallel()
 	a := startTwice(t)
-	for n := range 8 {
+	reopened := func() (n int) {
+		for _, ev := range a.all() {
+			if ev.Event == "reopen" {
+				n++
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(patience); reopened() == 0; time.Sleep(10 * time.Millisecond) {
+		a.signal(a.cmd.Process.Pid, syscall.SIGUSR1) // the supervisor may not know yet that it serves
+		if time.Now().After(end) {
+			t.Fatal("it does not open its logs anew")
+		}
+	}
+	for range 8 {
+		n := reopened()
 		a.signal(a.cmd.Process.Pid, syscall.SIGUSR1)
 		a.expect("reopen", n)
 	}

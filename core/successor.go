@@ -226,7 +226,7 @@ func (n *successor) endsWithin(d time.Duration) bool {
 	case <-n.exited:
 		return true
 	case <-time.After(d):
-		return false
+		return isClosed(n.exited)
 	}
 }
 
