@@ -292,3 +292,24 @@ func TestAbortGivesTime(t *testing.T) {
 		})
 	}
 }
+
+// TestLastWordsAreRead: what a process has said last is read, however late this one comes to it.
+func TestLastWordsAreRead(t *testing.T) {
+	t.Parallel()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	defer ours.Close()
+	theirs, err := fd.Conn(end)
+	must(t, err)
+	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
+	must(t, theirs.Close())
+	n := &successor{ctl: ours, frames: make(chan frameEvent, 8), talk: newTalk()}
+	go func() {
+		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
+		n.read(new(atomic.Bool))
+	}()
+	last, ok := n.lastWords(n.frames, time.Millisecond)
+	if !ok || last.Type != wire.Failed || last.reason() != "no database" {
+		t.Errorf("%v, %v", last, ok)
+	}
+}

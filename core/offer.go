@@ -188,7 +188,7 @@ func (m *mover) awaitAnswer() (wire.Frame, error) {
 		case <-quit: // an answer may be on its way
 			quit, last = nil, time.After(inTimeWait)
 		case <-last:
-			if len(talk.taken) == 0 && !m.heir.unread() {
+			if len(talk.taken) == 0 && (silent == nil || !m.heir.unread()) {
 				return wire.Frame{}, errNoAnswer
 			}
 			last = time.After(inTimeWait) // this process has not come to read it

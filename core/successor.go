@@ -253,14 +253,15 @@ func (n *successor) lastWords(frames <-chan frameEvent, wait time.Duration) (las
 	return frameEvent{}, false
 }
 
-// unread reports whether something is in the socket that nobody has read.
+// unread reports whether something is in the socket that nobody has read, or its end, which comes to
+// whoever reads.
 func (n *successor) unread() bool {
 	sc, ok := n.ctl.(syscall.Conn)
 	if !ok {
 		return false
 	}
 	rc, err := sc.SyscallConn()
-	return err == nil && fd.Pending(rc) && !fd.Ended(rc)
+	return err == nil && fd.Pending(rc)
 }
 
 const (
