@@ -128,7 +128,9 @@ func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	next := a.expect("ready", 1)
 	a.signal(master, syscall.SIGUSR1)
 	a.signal(master, syscall.SIGCONT)
-	for n := 0; a.expect("reopen", n).PID != next.PID; n++ { // the old one may be asked twice
+	n := 0
+	for a.expect("reopen", n).PID != next.PID {
+		n++ // the old one may be asked twice
 	}
 	a.signal(master, syscall.SIGTERM)
 	if code := a.exit(); code != 0 {
