@@ -296,11 +296,7 @@ func TestAbortGivesTime(t *testing.T) {
 // TestLastWordsAreRead: what a process has said last is read, however late this one comes to it.
 func TestLastWordsAreRead(t *testing.T) {
 	t.Parallel()
-	ours, end, err := fd.Pair()
-	must(t, err)
-	defer ours.Close()
-	theirs, err := fd.Conn(end)
-	must(t, err)
+	ours, theirs := controlPair(t)
 	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
 	must(t, theirs.Close())
 	n := &successor{ctl: ours, frames: make(chan frameEvent, 8), talk: newTalk()}

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -574,11 +573,7 @@ func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
 // TestTaking_SeesOffAnew: the time of an old process that had stood still begins with its word.
 func TestTaking_SeesOffAnew(t *testing.T) {
 	t.Parallel()
-	ours, end, err := fd.Pair()
-	must(t, err)
-	defer ours.Close()
-	theirs, err := fd.Conn(end)
-	must(t, err)
+	_, theirs := controlPair(t)
 	p := newParent(theirs)
 	l := &lifecycle{Upgrader: &Upgrader{inherited: &inheritance{parent: p}}}
 	l.taking.seesOff, l.taking.drain = true, time.Hour
@@ -623,11 +618,8 @@ func TestTaking_SeesOff(t *testing.T) {
 			t.Parallel()
 			process := exec.Command("sleep", "300")
 			must(t, process.Start())
-			ours, end, err := fd.Pair()
-			must(t, err)
-			defer ours.Close()
-			theirs, err := fd.Conn(end)
-			must(t, err)
+			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
+			ours, theirs := controlPair(t)
 			p := newParent(theirs)
 			p.oldPID = process.Process.Pid
 			u := &Upgrader{done: make(chan struct{}), log: slog.New(slog.DiscardHandler)}

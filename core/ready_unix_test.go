@@ -27,16 +27,25 @@ type oldProcess struct {
 func newChild(t *testing.T, opts ...Option) (*Upgrader, *oldProcess) {
 	t.Helper()
 	inProcess.Lock()
-	ours, end, err := fd.Pair()
-	must(t, err)
-	theirs, err := fd.Conn(end)
-	must(t, err)
+	ours, theirs := controlPair(t)
 	early.mu.Lock()
 	early.taken, early.inherited = false, &inheritance{generation: 1, parent: newParent(theirs)}
 	early.mu.Unlock()
 	u := newTestLocked(t, realSystem, opts)
-	t.Cleanup(func() { ours.Close() })
+	t.Cleanup(func() { ours.Close() }) // before the Upgrader is stopped
 	return u, &oldProcess{t, ours}
+}
+
+// controlPair returns both ends of a control socket, which are closed with the test.
+func controlPair(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	t.Cleanup(func() { ours.Close() })
+	theirs, err = fd.Conn(end)
+	must(t, err)
+	t.Cleanup(func() { theirs.Close() })
+	return ours, theirs
 }
 
 // hears waits for a frame of the type. That the new process has acknowledged that it serves is
