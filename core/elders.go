@@ -15,14 +15,6 @@ func (u *Upgrader) elders() int {
 	return int(p.elders.Load())
 }
 
-// noteElders has the lifecycle look at their count anew.
-func (u *Upgrader) noteElders() {
-	select {
-	case u.aging <- struct{}{}:
-	default:
-	}
-}
-
 // aged: the count of older generations may have changed. The next generation gets to
 // know it, or if this is the current one it holds to WithMaxDraining.
 func (l *lifecycle) aged() {

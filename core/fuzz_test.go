@@ -64,7 +64,7 @@ func FuzzHear(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u := &Upgrader{
-			log: slog.New(slog.DiscardHandler), aging: make(chan struct{}, 1),
+			log:   slog.New(slog.DiscardHandler),
 			conns: newConnTable(nil), inherited: &inheritance{}, done: make(chan struct{}),
 		}
 		close(u.done) // there is no lifecycle

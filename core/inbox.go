@@ -17,15 +17,25 @@ func (u *Upgrader) post(f func(l *lifecycle)) {
 func (u *Upgrader) request(f func(l *lifecycle) error) error {
 	reply := make(chan error, 1)
 	u.post(func(l *lifecycle) { reply <- f(l) })
+	err, ok := awaitReply(u, reply)
+	if !ok {
+		return ErrStopped
+	}
+	return err
+}
+
+// awaitReply waits for the reply to what was posted. It reports false if the lifecycle has ended
+// without one. The channel has room for the reply.
+func awaitReply[T any](u *Upgrader, reply <-chan T) (r T, ok bool) {
 	select {
-	case err := <-reply:
-		return err
+	case r = <-reply:
+		return r, true
 	case <-u.done:
 	}
 	select {
-	case err := <-reply: // with it the lifecycle has ended
-		return err
+	case r = <-reply: // with it the lifecycle has ended
+		return r, true
 	default:
-		return ErrStopped
+		return r, false
 	}
 }

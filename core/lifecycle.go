@@ -74,19 +74,8 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		select {
 		case f := <-u.inbox:
 			f(l)
-		case req := <-u.upgrades:
-			l.upgrade(req)
-		case req := <-u.stops:
-			l.stop(req)
 		case sig := <-signals:
 			l.signal(sig)
-		case a := <-u.acts:
-			l.act(a.sig)
-			close(a.done)
-		case <-u.hooksRan:
-			l.hooksLeft--
-		case msg := <-boot.link.asked():
-			l.asked(msg)
 		case <-l.preStop:
 			l.beginDrain(StateStopping)
 		case <-impatient:
@@ -113,8 +102,6 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.manager.watchdog()
 		case <-l.manager.extends():
 			l.manager.goesOn(l.conns.remaining())
-		case <-u.aging:
-			l.aged()
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}

@@ -24,11 +24,10 @@ type link struct {
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
-	asks     chan wire.SignalMsg
 	gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
-	done      atomic.Pointer[<-chan struct{}] // closed at the end of the Upgrader that is asked
+	upgrader  atomic.Pointer[Upgrader] // the one that is asked
 }
 
 // newLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -46,7 +45,7 @@ func newLink(s, supervisor int) (*link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
-	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), asks: make(chan wire.SignalMsg), gone: make(chan struct{})}
+	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), gone: make(chan struct{})}
 	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
 }
@@ -93,9 +92,9 @@ func (l *link) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// follow has the supervisor ask an Upgrader, the newest, whose end is done.
-func (l *link) follow(done <-chan struct{}) {
-	l.done.Store(&done)
+// follow has the supervisor ask u, the newest Upgrader.
+func (l *link) follow(u *Upgrader) {
+	l.upgrader.Store(u)
 	l.listening.Do(func() { go l.listen() })
 }
 
@@ -118,21 +117,11 @@ func (l *link) listen() {
 			if f.Decode(&msg) != nil {
 				continue
 			}
-			select {
-			case l.asks <- msg:
-			case <-*l.done.Load():
+			if l.upgrader.Load().request(func(l *lifecycle) error { l.asked(msg); return nil }) != nil {
 				_ = l.say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
 			}
 		}
 	}
-}
-
-// asked is what the supervisor asks for; nil without one.
-func (l *link) asked() <-chan wire.SignalMsg {
-	if l == nil {
-		return nil
-	}
-	return l.asks
 }
 
 // asked does what a signal to the supervisor means. One that is for the service is not this
@@ -244,7 +233,7 @@ func (l *link) heir() (int, error) {
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	boot.link.follow(u.done)
+	boot.link.follow(u)
 	select {
 	case <-boot.link.gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())

@@ -68,29 +68,16 @@ func (u *Upgrader) runSignalHooks() {
 		select {
 		case r := <-u.hookRuns:
 			u.runHooks(r, func(h signalHook) func() { return h.before })
-			acted := make(chan struct{})
-			select {
-			case u.acts <- act{r.sig, acted}:
-				<-acted
-			case <-u.done:
+			if u.request(func(l *lifecycle) error { l.act(r.sig); return nil }) != nil {
 				return
 			}
 			r.hurry = nil
 			u.runHooks(r, func(h signalHook) func() { return h.after })
-			select {
-			case u.hooksRan <- struct{}{}:
-			case <-u.done:
-			}
+			u.post(func(l *lifecycle) { l.hooksLeft-- })
 		case <-u.done:
 			return
 		}
 	}
-}
-
-// act asks the lifecycle to do what a signal means, now that its hooks have run.
-type act struct {
-	sig  os.Signal
-	done chan struct{}
 }
 
 func (u *Upgrader) runHooks(r hookRun, which func(signalHook) func()) {

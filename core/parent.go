@@ -92,7 +92,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // follow listens to what the old process says until it is gone. It runs in a
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
-	defer u.noteElders()
+	defer u.post((*lifecycle).aged)
 	defer boot.stderr.orphan()
 	in, files := p.receiver()
 	for p.ctl != nil {
@@ -166,7 +166,7 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 			return err
 		}
 		p.elders.Store(int32(min(max(msg.Elders, 0), math.MaxInt32)))
-		u.noteElders()
+		u.post((*lifecycle).aged)
 	case wire.Report:
 		return p.reports.take(f)
 	case wire.Moved:

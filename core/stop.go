@@ -10,12 +10,7 @@ import (
 )
 
 // requestStop asks for a stop.
-func (u *Upgrader) requestStop(req stopRequest) {
-	select {
-	case u.stops <- req:
-	case <-u.done:
-	}
-}
+func (u *Upgrader) requestStop(req stopRequest) { u.post(func(l *lifecycle) { l.stop(req) }) }
 
 // cutShort ends the drain now.
 func (u *Upgrader) cutShort(why string) {

@@ -64,13 +64,8 @@ type Upgrader struct {
 	endLife   context.CancelFunc
 
 	inbox    chan func(*lifecycle) // see post
-	upgrades chan upgradeRequest
-	stops    chan stopRequest
-	hookRuns chan hookRun  // signals whose hooks are to run
-	acts     chan act      // ... and what is to be done between them
-	hooksRan chan struct{} // ... and that they have
-	aging    chan struct{} // a nudge when the count of older generations changes; room for one
-	cut      chan struct{} // closed to end the drain now
+	hookRuns chan hookRun          // signals whose hooks are to run
+	cut      chan struct{}         // closed to end the drain now
 	cutOnce  sync.Once
 	cutWhy   string        // valid once cut is closed
 	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
@@ -123,12 +118,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		finished:   make(chan struct{}),
 		done:       make(chan struct{}),
 		inbox:      make(chan func(*lifecycle), inboxRoom),
-		upgrades:   make(chan upgradeRequest),
-		stops:      make(chan stopRequest),
-		aging:      make(chan struct{}, 1),
 		hookRuns:   make(chan hookRun, maxHookRuns),
-		acts:       make(chan act),
-		hooksRan:   make(chan struct{}),
 		cut:        make(chan struct{}),
 	}
 	u.conns = newConnTable(u.goodbye)
@@ -290,14 +280,11 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) { return u.reque
 
 func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, error) {
 	req := upgradeRequest{ctx: ctx, leave: leave, reply: make(chan upgradeReply, 1)}
-	select {
-	case u.upgrades <- req:
-	case <-u.done:
+	u.post(func(l *lifecycle) { l.upgrade(req) })
+	r, ok := awaitReply(u, req.reply) // the attempt ends with ctx
+	if !ok {
 		return Result{}, ErrStopped
-	case <-ctx.Done():
-		return Result{}, wrap("upgrade", ctx.Err())
 	}
-	r := <-req.reply // the attempt ends with ctx
 	return r.result, r.err
 }
 
