@@ -30,11 +30,11 @@ func (a *acceptor) Accept() (net.Conn, error) {
 func (a *acceptor) accept() (net.Conn, error) {
 	if _, own := a.ln.(*listener); !own { // which waits by itself
 		select {
-		case <-a.u.accepting:
+		case <-a.u.phase.accepting:
 		default:
 			select {
-			case <-a.u.accepting:
-			case <-a.u.goodbye.channel(): // before it ever was
+			case <-a.u.phase.accepting:
+			case <-a.u.phase.goodbye.channel(): // before it ever was
 				return nil, net.ErrClosed
 			}
 		}

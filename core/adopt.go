@@ -93,7 +93,7 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	}
 	srv := u.serverFor(what.Listener, nc.LocalAddr())
 	switch {
-	case u.State() >= StateStopping && u.draining.Load():
+	case u.State() >= StateStopping && u.phase.draining.Load():
 		err = errors.New("the new process is stopping")
 	case what.Name != "" && handler == nil:
 		err = errors.New("the new process has no OnAdopt for it")
@@ -123,8 +123,8 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 // runAdopter gives a connection of the program's own to its OnAdopt.
 func (u *Upgrader) runAdopter(c *conn, what wire.Conn, handler func(net.Conn, []byte)) {
 	select {
-	case <-u.accepting:
-	case <-u.finished:
+	case <-u.phase.accepting:
+	case <-u.phase.finished:
 		_ = c.Close()
 		return
 	}
@@ -144,10 +144,10 @@ func (u *Upgrader) serverFor(at *wire.Listener, local net.Addr) (found *server) 
 	if at == nil {
 		return nil
 	}
-	u.serverMu.Lock()
-	defer u.serverMu.Unlock()
+	u.servers.mu.Lock()
+	defer u.servers.mu.Unlock()
 	best := 0
-	for _, s := range u.servers {
+	for _, s := range u.servers.list {
 		l, ok := s.ln.(*listener)
 		if !ok || !s.moves {
 			continue
@@ -202,7 +202,7 @@ func (c *conn) park() {
 	c.idle.Store(c.table.now())
 	select {
 	case srv.adopted <- c:
-	case <-srv.u.finished:
+	case <-srv.u.phase.finished:
 		_ = c.Close()
 	}
 }
@@ -220,14 +220,14 @@ func (a *adoption) Close() error { return nil }
 // Accept returns the next connection on which a request has come.
 func (a *adoption) Accept() (net.Conn, error) {
 	select {
-	case <-a.u.accepting:
-	case <-a.u.finished:
+	case <-a.u.phase.accepting:
+	case <-a.u.phase.finished:
 		return nil, net.ErrClosed
 	}
 	select {
 	case c := <-a.adopted:
 		return c, nil
-	case <-a.u.finished:
+	case <-a.u.phase.finished:
 		return nil, net.ErrClosed
 	}
 }

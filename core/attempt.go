@@ -26,7 +26,7 @@ var errTermWasAStop = because(ErrStopped, errors.New("a SIGTERM came during the 
 
 // attempt is one try at starting the next generation.
 type attempt struct {
-	*Upgrader
+	u      *Upgrader
 	asked  context.Context // the request's
 	leave  bool            // the foreign master
 	began  time.Time
@@ -51,11 +51,11 @@ type attemptResult struct {
 // newAttempt makes an attempt. The end of the request's context gives it up.
 func newAttempt(u *Upgrader, req upgradeRequest) *attempt {
 	a := &attempt{
-		Upgrader: u,
-		asked:    req.ctx,
-		leave:    req.leave,
-		began:    time.Now(),
-		term:     make(chan struct{}, 1),
+		u:     u,
+		asked: req.ctx,
+		leave: req.leave,
+		began: time.Now(),
+		term:  make(chan struct{}, 1),
 	}
 	a.ctx, a.cancel = context.WithCancelCause(req.ctx)
 	return a
@@ -87,9 +87,9 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 	if err := a.enoughFiles(); err != nil {
 		return nil, err
 	}
-	hookCtx, cancel := context.WithTimeout(ctx, a.cfg.readyTimeout)
+	hookCtx, cancel := context.WithTimeout(ctx, a.u.cfg.readyTimeout)
 	defer cancel()
-	for _, hook := range a.cfg.preFork {
+	for _, hook := range a.u.cfg.preFork {
 		if err := runHook(hookCtx, hook); err != nil {
 			if ctx.Err() != nil {
 				return nil, wrap("upgrade", context.Cause(ctx))
@@ -105,21 +105,21 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 		return nil, err
 	}
-	a.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
-	a.note(control.StepStarted, next.pid())
-	readyCtx, cancel := context.WithTimeoutCause(ctx, a.cfg.readyTimeout, errNotReadyInTime)
+	a.u.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
+	a.u.note(control.StepStarted, next.pid())
+	readyCtx, cancel := context.WithTimeoutCause(ctx, a.u.cfg.readyTimeout, errNotReadyInTime)
 	defer cancel()
-	for _, hook := range a.cfg.postFork {
+	for _, hook := range a.u.cfg.postFork {
 		err := runHook(readyCtx, func(ctx context.Context) error { hook(ctx, next.pid()); return nil })
 		if err != nil && readyCtx.Err() == nil {
-			a.log.Error("a post-fork hook failed", "error", err)
+			a.u.log.Error("a post-fork hook failed", "error", err)
 		}
 	}
 	err = a.await(readyCtx, next)
-	next.introduce(a.generation + 1)
+	next.introduce(a.u.generation + 1)
 	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {
-			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.cfg.readyTimeout)
+			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.u.cfg.readyTimeout)
 		}
 		a.started.Store(false) // a SIGTERM from here on is meant for the service
 	}
@@ -133,7 +133,7 @@ func (a *attempt) start() (*successor, error) {
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
-	handed, files, err := a.passing.passOn()
+	handed, files, err := a.u.passing.passOn()
 	if err != nil {
 		return nil, wrap("upgrade: duplicating the sockets", err)
 	}
@@ -151,7 +151,7 @@ func (a *attempt) start() (*successor, error) {
 	}
 	files = append(files, end)
 	_ = ctl.SetDeadline(time.Now().Add(parentWait))
-	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.generation + 1, Listeners: words(handed)})
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: words(handed)})
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade: control socket", err)
@@ -164,8 +164,8 @@ func (a *attempt) start() (*successor, error) {
 	}
 	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid(), umask: boot.launch.umask}
 	var stderr *capture
-	if a.sys.capture != nil {
-		stderr = a.sys.capture(path, a.log)
+	if a.u.sys.capture != nil {
+		stderr = a.u.sys.capture(path, a.u.log)
 	}
 	l, passed := stderr.handOut(boot.launch, &control, files)
 	if a.service != nil {
@@ -175,7 +175,7 @@ func (a *attempt) start() (*successor, error) {
 		control.link, control.supervisor = fd.First+len(passed), boot.link.pid()
 		passed = append(passed[:len(passed):len(passed)], heir)
 	}
-	proc, err := a.sys.start(path, l, control.String(), passed)
+	proc, err := a.u.sys.start(path, l, control.String(), passed)
 	stderr.handedOut()
 	if err != nil {
 		_ = ctl.Close()
@@ -186,7 +186,7 @@ func (a *attempt) start() (*successor, error) {
 	stderr.begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
 	next.stderr, next.passed, next.heir = stderr, handed, heir
-	answer := func(f wire.Frame) { a.report(next, f) }
+	answer := func(f wire.Frame) { a.u.report(next, f) }
 	next.talk.answer.Store(&answer)
 	a.process.Store(next)
 	return next, nil

@@ -58,13 +58,13 @@ func TestIdleTimeFromTheDeadline(t *testing.T) {
 func bareServer(t *testing.T, user *http.Server) *server {
 	t.Helper()
 	user.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	u := &Upgrader{conns: newConnTable(nil), accepting: make(chan struct{}), finished: make(chan struct{})}
-	close(u.accepting)
+	u := &Upgrader{conns: newConnTable(nil), phase: newPhase()}
+	close(u.phase.accepting)
 	s := &server{u: u, user: user, base: t.Context(), adopted: make(chan *conn)}
 	s.inner = s.newInner()
 	go func() { _ = s.inner.Serve((*adoption)(s)) }()
 	t.Cleanup(func() {
-		close(u.finished)
+		close(u.phase.finished)
 		_ = s.inner.Close()
 	})
 	return s

@@ -59,7 +59,7 @@ func (u *Upgrader) openControlSocket() {
 	case err == nil:
 		u.socket = newControlSocket(u, ln)
 	case given:
-		u.failed = fmt.Errorf("%scontrol socket: %w", prefix, err)
+		u.servers.failed = fmt.Errorf("%scontrol socket: %w", prefix, err)
 	default:
 		u.log.Info("no control socket; choose its path with WithControlSocket, or switch it off", "path", path, "error", err)
 	}

@@ -154,7 +154,7 @@ func (u *Upgrader) followDrain(ctx context.Context, out *stream, steps <-chan co
 				out.line(e)
 				return
 			}
-		case <-u.finished:
+		case <-u.phase.finished:
 			text := "nothing was cut"
 			if cut := u.Stats().Cut; !cut.none() {
 				text = "cut: " + cut.String()

@@ -24,7 +24,7 @@ func init() { programs["twice"] = playTwice }
 func playTwice() {
 	for _, address := range []string{os.Getenv("ADDRESS"), "127.0.0.1:0"} {
 		err := Run(func(u *Upgrader) error {
-			ln, err := u.Listen(u.life, "tcp", address)
+			ln, err := u.Listen(u.phase.life, "tcp", address)
 			if err != nil {
 				return err
 			}

@@ -100,7 +100,7 @@ func inTime(f func()) {
 // drainer finishes what a generation has accepted. The rungs, which the numbers
 // below refer to, are in docs/drain.md.
 type drainer struct {
-	*Upgrader
+	u        *Upgrader
 	servers  []*server // no more are added while it drains
 	replaced bool      // another generation serves
 	handing  *handing  // the handover with a way back; nil without
@@ -117,7 +117,7 @@ var errTakenBack = errors.New("the drain was undone")
 // newDrainer makes the drainer of a drain that begins now. With a handing there is a way back.
 func newDrainer(u *Upgrader, replaced bool, h *handing) *drainer {
 	d := &drainer{
-		Upgrader: u, servers: u.allServers(), replaced: replaced, handing: h, began: time.Now(),
+		u: u, servers: u.servers.all(), replaced: replaced, handing: h, began: time.Now(),
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
@@ -130,7 +130,7 @@ func newDrainer(u *Upgrader, replaced bool, h *handing) *drainer {
 // release ends the way back. It is the lifecycle's, and called once.
 func (d *drainer) release() {
 	close(d.released)
-	d.conns.nudge()
+	d.u.conns.nudge()
 }
 
 // back undoes the drain: nothing is closed or cut by it from here on. It is the lifecycle's, and
@@ -143,8 +143,8 @@ func (d *drainer) run() error {
 	if isClosed(d.undone) {
 		return errTakenBack
 	}
-	if isClosed(d.accepting) { // else nothing was accepted
-		d.log.Info("draining", "timeout", d.cfg.drainTimeout, "handover", d.replaced, "open", d.conns.remaining().String())
+	if isClosed(d.u.phase.accepting) { // else nothing was accepted
+		d.u.log.Info("draining", "timeout", d.u.cfg.drainTimeout, "handover", d.replaced, "open", d.u.conns.remaining().String())
 	}
 	d.tell()
 	err := d.finish()
@@ -157,17 +157,17 @@ func (d *drainer) run() error {
 		}
 		err = cmp.Or(err, d.finish())
 	}
-	if m := d.conns.mover.Load(); m != nil {
+	if m := d.u.conns.mover.Load(); m != nil {
 		m.settle()
 	}
-	close(d.finished)
+	close(d.u.phase.finished)
 	for _, s := range d.servers {
 		s.close()
 	}
-	if before := d.before(); d.replaced && before != nil {
+	if before := d.u.before(); d.replaced && before != nil {
 		select {
 		case <-before: // this generation's duty to the one before
-		case <-d.cut:
+		case <-d.u.phase.cut:
 		}
 	}
 	return err
@@ -177,7 +177,7 @@ func (d *drainer) run() error {
 // whether the new one is there.
 func (d *drainer) mayEnd() bool {
 	if !isClosed(d.released) {
-		d.post(func(l *lifecycle) { l.lastLook(d, d.handing) })
+		d.u.post(func(l *lifecycle) { l.lastLook(d, d.handing) })
 	}
 	select {
 	case <-d.released:
@@ -200,7 +200,7 @@ func (u *Upgrader) before() <-chan struct{} {
 // RegisterOnShutdown hooks; it sees no connection. A server that
 // the program itself has shut down is left alone: the hooks must not run twice.
 func (d *drainer) tell() {
-	d.tellHTTP2()
+	d.u.tellHTTP2()
 	told := make(map[*http.Server]bool)
 	for _, s := range d.servers {
 		told[s.user] = told[s.user] || s.gate.closed.Load()
@@ -230,11 +230,11 @@ func (d *drainer) finish() error {
 	defer tick.Stop()
 	var before <-chan struct{} // closed when the generation before has moved its last connection here
 	if d.replaced {
-		before = d.before()
+		before = d.u.before()
 	}
 	for !d.over() || before != nil {
 		select {
-		case <-d.conns.changed:
+		case <-d.u.conns.changed:
 		case <-before:
 			before = nil
 		case <-tick.C:
@@ -243,8 +243,8 @@ func (d *drainer) finish() error {
 			return errTakenBack
 		case <-deadline.C:
 			return d.cutRest("the deadline has come")
-		case <-d.cut:
-			return d.cutRest(d.cutWhy)
+		case <-d.u.phase.cut:
+			return d.cutRest(d.u.phase.cutWhy)
 		}
 	}
 	return nil
@@ -260,7 +260,7 @@ func (d *drainer) over() bool {
 			return false
 		}
 	}
-	return d.conns.empty(!way)
+	return d.u.conns.empty(!way)
 }
 
 // closeIdle closes idle connections, longest idle first. After a handover their
@@ -268,20 +268,20 @@ func (d *drainer) over() bool {
 // and leave; the rest is spread over that last stretch.
 func (d *drainer) closeIdle() {
 	if !d.replaced {
-		linger := min(stopLinger, d.cfg.drainTimeout/2)
+		linger := min(stopLinger, d.u.cfg.drainTimeout/2)
 		if time.Since(d.began) < linger {
 			return
 		}
-		quiet, since := d.conns.quiet(), d.conns.now()-int64(linger)
+		quiet, since := d.u.conns.quiet(), d.u.conns.now()-int64(linger)
 		dismiss(quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })])
 		return
 	}
-	window := min(d.cfg.drainTimeout/10, idleWindow)
+	window := min(d.u.cfg.drainTimeout/10, idleWindow)
 	left := time.Until(d.deadline)
 	if left > window {
 		return
 	}
-	d.conns.enterLastStretch(d.undone)
+	d.u.conns.enterLastStretch(d.undone)
 	quiet := d.quiet()
 	ticks := int(max(left-2*idleTick, 0)/idleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
@@ -290,7 +290,7 @@ func (d *drainer) closeIdle() {
 // quiet returns the idle connections, longest idle first, without any that has come after the drain
 // was undone.
 func (d *drainer) quiet() []*conn {
-	quiet := d.conns.quiet()
+	quiet := d.u.conns.quiet()
 	if isClosed(d.undone) {
 		return nil
 	}
@@ -309,14 +309,14 @@ func dismiss(quiet []*conn) {
 
 // cutRest: rung 6.
 func (d *drainer) cutRest(why string) error {
-	if !d.conns.close(d.undone) {
+	if !d.u.conns.close(d.undone) {
 		return errTakenBack
 	}
-	if m := d.conns.mover.Load(); m != nil {
+	if m := d.u.conns.mover.Load(); m != nil {
 		m.settle() // it holds the descriptors of those that have no answer
 	}
 	dismiss(d.quiet())
-	sockets, left := isClosed(d.released), d.conns.remaining()
+	sockets, left := isClosed(d.released), d.u.conns.remaining()
 	if !sockets {
 		left.Sockets = 0 // their readers wait
 	}
@@ -325,15 +325,15 @@ func (d *drainer) cutRest(why string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hookGrace)
 	defer cancel()
-	for _, hook := range d.cfg.onDrainLimit {
+	for _, hook := range d.u.cfg.onDrainLimit {
 		if err := runHook(ctx, func(context.Context) error { hook(left); return nil }); err != nil && !errors.Is(err, ErrTimeout) {
-			d.log.Error("a drain timeout hook failed", "error", err)
+			d.u.log.Error("a drain timeout hook failed", "error", err)
 		}
 	}
-	if left = d.conns.cutAll(sockets, d.undone); left.none() {
+	if left = d.u.conns.cutAll(sockets, d.undone); left.none() {
 		return nil // finished while the hooks ran, or taken back
 	}
-	d.log.Warn("drain cut short", "why", why, "requests", left.Requests,
+	d.u.log.Warn("drain cut short", "why", why, "requests", left.Requests,
 		"connections", left.Connections, "hijacked", left.Hijacked, "sockets", left.Sockets)
 	return fmt.Errorf("%w: %s with %v left", ErrCut, why, left)
 }

@@ -60,7 +60,7 @@ func ListenFD(s int) (net.Listener, error) {
 
 // listen gives the listener to the Upgrader that there is, or to the next one.
 func (e *earlyState) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
-	if u := running.Load(); u != nil && !isClosed(u.done) {
+	if u := running.Load(); u != nil && !isClosed(u.phase.done) {
 		return u.listen(network, address, open)
 	}
 	e.mu.Lock()

@@ -18,22 +18,22 @@ func (u *Upgrader) elders() int {
 // aged: the count of older generations may have changed. The next generation gets to
 // know it, or if this is the current one it holds to WithMaxDraining.
 func (l *lifecycle) aged() {
-	n := l.elders()
+	n := l.u.elders()
 	known := n > 0 || l.taking.new.Gone // the old process, which is one of them, has said so
-	if l.State() == StateCurrent && known && l.taking.new.Phase != handover.NewProbation {
-		l.manager.ages(l.generation, n)
+	if l.state() == StateCurrent && known && l.taking.new.Phase != handover.NewProbation {
+		l.manager.ages(l.u.generation, n)
 	}
-	if l.next != nil {
-		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.next.plain {
-			_ = l.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, sayWait)
+	if l.u.next != nil {
+		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.u.next.plain {
+			_ = l.u.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, sayWait)
 		}
 		return
 	}
-	limit, before := l.cfg.maxDraining, l.generation-l.cfg.maxDraining
-	if limit >= 1 && n > limit && before > l.cutBefore && l.State() > StateStarting {
+	limit, before := l.cfg.maxDraining, l.u.generation-l.cfg.maxDraining
+	if limit >= 1 && n > limit && before > l.cutBefore && l.state() > StateStarting {
 		l.cutBefore = before
 		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
-		_ = l.inherited.parent.say(wire.Cut, wire.CutMsg{Before: before})
+		_ = l.u.inherited.parent.say(wire.Cut, wire.CutMsg{Before: before})
 	}
 }
 
@@ -44,10 +44,10 @@ func (l *lifecycle) cutOlder(f wire.Frame) {
 	if f.Decode(&msg) != nil {
 		return
 	}
-	if l.elders() > 0 {
-		_ = l.inherited.parent.say(wire.Cut, msg)
+	if l.u.elders() > 0 {
+		_ = l.u.inherited.parent.say(wire.Cut, msg)
 	}
-	if l.generation < msg.Before && l.State() >= StateDraining {
-		l.cutShort("too many generations drain")
+	if l.u.generation < msg.Before && l.state() >= StateDraining {
+		l.u.cutShort("too many generations drain")
 	}
 }

@@ -65,9 +65,9 @@ func FuzzHear(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u := &Upgrader{
 			log:   slog.New(slog.DiscardHandler),
-			conns: newConnTable(nil), inherited: &inheritance{}, done: make(chan struct{}),
+			conns: newConnTable(nil), inherited: &inheritance{}, phase: newPhase(),
 		}
-		close(u.done) // there is no lifecycle
+		close(u.phase.done) // there is no lifecycle
 		p := newParent(nobody{bytes.NewReader(b)})
 		for {
 			fr, err := wire.Read(p.ctl)

@@ -36,7 +36,7 @@ func (u *Upgrader) askToLeave(f *h2.Conn) {
 func (s *server) follow(c *conn, f *h2.Conn) {
 	c.http2.Store(true)
 	c.frames.Store(f)
-	if s.u.farewell.Load() {
+	if s.u.phase.asksToLeave.Load() {
 		s.u.askToLeave(f)
 	}
 	if c.closed.Load() {

@@ -43,16 +43,16 @@ func (l *lifecycle) starting() *attempt {
 // begin starts an attempt.
 func (l *lifecycle) begin(req upgradeRequest) {
 	l.setState(StateUpgrading)
-	l.manager.reloads(l.generation)
+	l.manager.reloads(l.u.generation)
 	for _, h := range l.givenUp {
 		l.give(h, handover.Another)
 	}
-	h := &handing{asker: req.reply, attempt: newAttempt(l.Upgrader, req)}
+	h := &handing{asker: req.reply, attempt: newAttempt(l.u, req)}
 	l.handing = h
 	l.give(h, handover.Started)
 	go func() {
 		res := h.attempt.result()
-		l.post(func(l *lifecycle) { l.attemptEnded(h, res) })
+		l.u.post(func(l *lifecycle) { l.attemptEnded(h, res) })
 	}()
 }
 
@@ -116,8 +116,8 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 	case handover.ReportTakenBack:
 		l.reportTakenBack(h)
 	case handover.StopService:
-		if !l.tellsStop { // else it follows
-			l.stopNow(l.stopReason)
+		if !l.stopping.telling { // else it follows
+			l.stopNow(l.stopping.req)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	h.attempt, h.next, h.err = nil, res.next, res.err
 	a.cancel(nil)
 	if res.err == nil {
-		h.result = Result{PID: res.next.pid(), Generation: l.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: res.next.version}
+		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: res.next.version}
 		if res.next.vanished() {
 			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}
@@ -143,17 +143,17 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	case h.old.Stopping:
 		h.err = ErrStopped
 		l.give(h, handover.Ready)
-	case l.stopHeld && !l.stopping: // the hooks of a stop run: the service is about to stop
+	case l.stopping.hooked && !l.stopping.signaled: // the hooks of a stop run: the service is about to stop
 		h.err = ErrStopped
 		l.give(h, handover.Failed)
 		l.seeOut(h)
-	case l.State() != StateUpgrading: // the old process has recalled this one
+	case l.state() != StateUpgrading: // the old process has recalled this one
 		h.err = ErrStopped
 		l.give(h, handover.Failed)
 	case res.next.plain:
 		l.handOverToPlain(h)
 	default:
-		l.note(control.StepReady, res.next.pid())
+		l.u.note(control.StepReady, res.next.pid())
 		h.asked, h.committed = a.asked, time.Now()
 		if l.cfg.probation > 0 && h.next.tries {
 			l.give(h, handover.Ready)
@@ -161,8 +161,8 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 			l.give(h, handover.ReadyForGood)
 		}
 	}
-	held := l.heldStop
-	l.heldStop, l.doubt = false, nil
+	held := l.stopping.held
+	l.stopping.held, l.stopping.doubt = false, nil
 	if held {
 		l.stopNow(stopRequest{})
 	}
@@ -172,8 +172,8 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 // signal it accepts already, and it says no word that could end a way back.
 func (l *lifecycle) handOverToPlain(h *handing) {
 	h.old.Phase = handover.OldReleased
-	l.note(control.StepReady, h.next.pid())
-	l.next = h.next
+	l.u.note(control.StepReady, h.next.pid())
+	l.u.next = h.next
 	h.next.talk.mute()
 	l.startDrain(StateDraining, nil)
 	if l.cfg.pidFile != "" {
@@ -187,7 +187,7 @@ func (l *lifecycle) handOverToPlain(h *handing) {
 			l.log.Error("the pid file still names this process", "error", err)
 		}
 	}
-	l.socket.unlink() // it will not answer there
+	l.u.socket.unlink() // it will not answer there
 	h.next.stderr.relay()
 	l.handsOver(h)
 	h.next.disown()
@@ -198,7 +198,7 @@ func (l *lifecycle) handOverToPlain(h *handing) {
 func (l *lifecycle) leaveTo(h *handing) {
 	l.endTrial(h)
 	if h.probation > 0 {
-		l.note(control.StepConfirmed, h.result.PID)
+		l.u.note(control.StepConfirmed, h.result.PID)
 	}
 	if l.pending && !h.again { // a signal has come since confirm was said
 		_ = h.next.say(wire.Again, nil, sayWait)
@@ -212,7 +212,7 @@ func (l *lifecycle) leaveTo(h *handing) {
 
 // handsOver tells the service manager that the service is the new process's.
 func (l *lifecycle) handsOver(h *handing) {
-	cmp.Or(l.manager, l.taken).handsOver(h.next.serves(), h.result.Generation, l.elders()+1)
+	cmp.Or(l.manager, l.taken).handsOver(h.next.serves(), h.result.Generation, l.u.elders()+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.
@@ -222,7 +222,7 @@ func (l *lifecycle) disengage(h *handing) {
 	if h.mover != nil {
 		h.mover.retire()
 	}
-	l.handing, l.next = nil, nil
+	l.handing, l.u.next = nil, nil
 	l.givenUp = append(l.givenUp, h)
 }
 
@@ -257,10 +257,10 @@ func (l *lifecycle) seeOut(h *handing) {
 		if early {
 			h.next.endsWithin(killGrace) // by itself
 		}
-		h.next.seeOut(l.cfg.stopTime(), l.finished, func(f wire.Frame) {
-			l.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })
-		}, func() { l.post(func(l *lifecycle) { l.restorePIDFile(h.next) }) })
-		l.post(func(l *lifecycle) {
+		h.next.seeOut(l.cfg.stopTime(), l.phase.finished, func(f wire.Frame) {
+			l.u.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })
+		}, func() { l.u.post(func(l *lifecycle) { l.restorePIDFile(h.next) }) })
+		l.u.post(func(l *lifecycle) {
 			l.leavers--
 			l.gone(h)
 		})
@@ -275,7 +275,7 @@ func (l *lifecycle) heardFromGivenUp(h *handing, f wire.Frame) {
 		l.give(h, handover.Settled)
 	case wire.Again:
 		l.pending = true
-		if l.State() == StateCurrent && l.explaining == 0 {
+		if l.state() == StateCurrent && l.explaining == 0 {
 			l.upgradeAgain()
 		}
 	}
@@ -292,7 +292,7 @@ func (l *lifecycle) gone(h *handing) {
 	}
 	l.handing = nil
 	if h.next != nil {
-		l.passing.restore()
+		l.u.passing.restore()
 		h.err = h.next.explain(h.err)
 	}
 	l.upgradeFailed(h.err, h.next)

@@ -153,7 +153,7 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 				return
 			}
 			u.acceptsAgain(t)
-			if isClosed(u.Draining()) || u.State() != StateCurrent || u.farewell.Load() {
+			if isClosed(u.Draining()) || u.State() != StateCurrent || u.phase.asksToLeave.Load() {
 				t.Errorf("it is told to leave in a process that serves again; state %v", u.State())
 			}
 			if u.conns.late.Load() || !u.conns.addSocket(nil) {
@@ -575,7 +575,7 @@ func TestTaking_SeesOffAnew(t *testing.T) {
 	t.Parallel()
 	_, theirs := controlPair(t)
 	p := newParent(theirs)
-	l := &lifecycle{Upgrader: &Upgrader{inherited: &inheritance{parent: p}}}
+	l := newLifecycle(&Upgrader{inherited: &inheritance{parent: p}, phase: newPhase()})
 	l.taking.seesOff, l.taking.drain = true, time.Hour
 	l.seeOffOld()
 	l.seeOffOld() // nobody is held up
@@ -622,7 +622,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			ours, theirs := controlPair(t)
 			p := newParent(theirs)
 			p.oldPID = process.Process.Pid
-			u := &Upgrader{done: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
+			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
 			limit := -killGrace // at once
 			if len(p.drains) > 0 {
@@ -642,7 +642,7 @@ func TestTaking_SeesOff(t *testing.T) {
 				tt.want = syscall.SIGKILL
 			}
 			_ = process.Wait()
-			close(u.done)
+			close(u.phase.done)
 			if got := process.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}

@@ -58,7 +58,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 		return fmt.Errorf("a %T is more than its descriptor", nc)
 	}
 	u := running.Load()
-	if u == nil || !u.draining.Load() {
+	if u == nil || !u.phase.draining.Load() {
 		return errors.New("no upgrade hands over; wait for the channel of Draining")
 	}
 	m := u.conns.mover.Load()

@@ -14,7 +14,7 @@ import (
 // anything, is remembered once while an attempt runs.
 func (l *lifecycle) upgrade(req upgradeRequest) {
 	var err error
-	switch l.State() {
+	switch l.state() {
 	case StateCurrent:
 		switch {
 		case req.reply != nil && !l.taking.isOver():
@@ -40,9 +40,9 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 		req.reply <- upgradeReply{err: err}
 		return
 	}
-	args := []any{"error", err, "state", l.State().String()}
-	if l.next != nil {
-		args = append(args, "current_pid", l.next.pid())
+	args := []any{"error", err, "state", l.state().String()}
+	if l.u.next != nil {
+		args = append(args, "current_pid", l.u.next.pid())
 	}
 	l.log.Warn("upgrade refused", args...)
 }
@@ -53,12 +53,12 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
 	}
-	if l.State() != StateUpgrading {
+	if l.state() != StateUpgrading {
 		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
 	l.setState(StateCurrent)
-	l.manager.failed(os.Getpid(), l.generation, l.elders(), "the last upgrade failed", err)
+	l.manager.failed(os.Getpid(), l.u.generation, l.u.elders(), "the last upgrade failed", err)
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)
@@ -70,7 +70,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 func (l *lifecycle) remember() {
 	if !l.pending {
 		l.pending = true
-		l.note(control.StepQueued, 0)
+		l.u.note(control.StepQueued, 0)
 		l.log.Info("an upgrade is in progress: one more follows it")
 	}
 }

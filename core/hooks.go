@@ -36,7 +36,7 @@ func runHook(ctx context.Context, hook func(context.Context) error) error {
 // reopen runs the OnReopen hooks.
 func (u *Upgrader) reopen() {
 	for _, hook := range u.cfg.reopen {
-		if err := runHook(u.life, func(context.Context) error { hook(); return nil }); err != nil {
+		if err := runHook(u.phase.life, func(context.Context) error { hook(); return nil }); err != nil {
 			u.log.Error("a reopen hook failed", "error", err)
 		}
 	}

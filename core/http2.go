@@ -94,7 +94,7 @@ func (l *http2Server) take(_ *http.Server, tc *tls.Conn, h http.Handler) {
 	select {
 	case l.conns <- nc:
 		<-c.ended
-	case <-l.s.u.finished:
+	case <-l.s.u.phase.finished:
 	}
 	l.bare.Delete(tc)
 }
@@ -160,7 +160,7 @@ func (l *http2Server) Accept() (net.Conn, error) {
 	select {
 	case nc := <-l.conns:
 		return nc, nil
-	case <-l.s.u.finished:
+	case <-l.s.u.phase.finished:
 		return nil, net.ErrClosed
 	}
 }

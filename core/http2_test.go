@@ -175,19 +175,19 @@ func TestGoAwayTwice(t *testing.T) {
 			first := dialHTTP2(t, addr, config)
 			first.open(1, 0)
 			expectOpen(t, u, Remaining{Requests: 1, Connections: 1})
-			u.farewell.Store(true)
+			u.phase.asksToLeave.Store(true)
 			u.tellHTTP2()
 			first.send(rawPing, rawAck, 0, first.toldToLeave())
 			if last := first.last(first.await(rawGoAway)); last != 1 {
 				t.Errorf("the last stream is %d", last)
 			}
-			u.farewell.Store(false)
+			u.phase.asksToLeave.Store(false)
 			second := dialHTTP2(t, addr, config)
 			second.open(1, rawEndStream)
 			second.answered(1) // which no GOAWAY comes before
 			second.open(3, 0)
 			expectOpen(t, u, Remaining{Requests: 2, Connections: 2})
-			u.farewell.Store(true)
+			u.phase.asksToLeave.Store(true)
 			u.tellHTTP2()
 			second.send(rawPing, rawAck, 0, second.toldToLeave())
 			first.send(rawData, rawEndStream, 1, "")

@@ -9,7 +9,7 @@ const inboxRoom = 64
 func (u *Upgrader) post(f func(l *lifecycle)) {
 	select {
 	case u.inbox <- f:
-	case <-u.done:
+	case <-u.phase.done:
 	}
 }
 
@@ -30,7 +30,7 @@ func awaitReply[T any](u *Upgrader, reply <-chan T) (r T, ok bool) {
 	select {
 	case r = <-reply:
 		return r, true
-	case <-u.done:
+	case <-u.phase.done:
 	}
 	select {
 	case r = <-reply: // with it the lifecycle has ended

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
@@ -26,9 +28,11 @@ type inherited struct {
 
 // inheritance is what was handed to this process.
 type inheritance struct {
+	mu         sync.Mutex // held while unclaimed is used
 	unclaimed  []*inherited
 	generation int
-	parent     *parent // nil when this process replaces no other
+	parent     *parent     // nil when this process replaces no other
+	committed  atomic.Bool // no old process depends on it any more
 }
 
 // inherit takes what boot found. It is called once in the life of a process.

@@ -118,7 +118,7 @@ func (u *Upgrader) describe() control.Generation {
 		Idle: len(u.conns.quiet()), Memory: residentMemory(),
 		Probation: l.State == StateCurrent && u.onProbation(),
 	}
-	if at := u.drainDeadline.Load(); at != 0 && l.State < StateStopped {
+	if at := u.phase.deadline.Load(); at != 0 && l.State < StateStopped {
 		deadline := time.UnixMilli(at)
 		g.Deadline = &deadline
 	}
@@ -128,5 +128,5 @@ func (u *Upgrader) describe() control.Generation {
 // onProbation reports whether an old process can still take the service back.
 func (u *Upgrader) onProbation() bool {
 	p := u.inherited.parent
-	return p != nil && !p.plain() && isClosed(p.committed) && p.commit.ProbationMillis > 0 && !u.committed.Load()
+	return p != nil && !p.plain() && isClosed(p.committed) && p.commit.ProbationMillis > 0 && !u.inherited.committed.Load()
 }

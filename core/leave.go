@@ -55,7 +55,7 @@ func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, er
 	case m.PID == 1:
 		return nil, fmt.Errorf("%w: %s is pid 1, and the container ends with it; replace the container by one without it", ErrUnsupported, m.Name)
 	}
-	if path := a.passing.foreignPath(); path != "" && m.Unlinks {
+	if path := a.u.passing.foreignPath(); path != "" && m.Unlinks {
 		return nil, fmt.Errorf("%w: %s (pid %d) removes %s when it ends, and nobody would find the socket any more; first have the clients use TCP, or stop and start once", ErrUnsupported, m.Name, m.PID, path)
 	}
 	manager, err = takeService(ctx, m)
@@ -86,7 +86,7 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	// The ones before this one drain, too. A signal from the master is impatience to them.
 	tick := time.NewTicker(siblingPoll)
 	defer tick.Stop()
-	for time.Now().UnixMilli() < u.drainDeadline.Load() && !masterGone(m) && hasSibling(anySibling) {
+	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && hasSibling(anySibling) {
 		<-tick.C
 	}
 	if masterGone(m) {

@@ -3,10 +3,10 @@ package core
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
@@ -23,15 +23,15 @@ type (
 		result Result
 		err    error
 	}
-	stopRequest struct {
-		err error // why; nil for a clean stop
-		now bool  // there is nothing that could go on for the pre-stop delay
-	}
 )
 
 // lifecycle is what only the owning goroutine touches.
 type lifecycle struct {
-	*Upgrader
+	u     *Upgrader
+	cfg   *config
+	log   *slog.Logger
+	phase *phase
+
 	handing    *handing   // the handover to a next process; nil without one
 	givenUp    []*handing // to processes that have not ended yet
 	leavers    int        // processes that are seen out
@@ -41,46 +41,42 @@ type lifecycle struct {
 	taking    taking // the handover from the old process
 	cutBefore int    // generations before this one were asked to end
 
-	preStop    <-chan time.Time // the end of the pre-stop delay; nil without one
-	stopping   bool             // a stop signal was seen: the next one is impatient
-	stopReason stopRequest      // of the stop that was asked for
-	tellsStop  bool             // new processes are told of it
-	heldStop   bool             // see holdStop
-	doubt      <-chan time.Time // the end of the wait for a SIGTERM; nil without one
-	stopHeld   bool             // the hooks of a stop signal run, or have
-	hurry      chan struct{}    // closed to wait for them no longer; nil if there are none
-	hooksLeft  int              // signals whose hooks have not all run
-	cause      error            // why the process stops; nil for a clean stop
-	drainer    *drainer         // nil before the drain begins
-	drained    chan error       // the drain's result; nil before it begins
-	drainErr   error
-	ended      bool // the drain has ended
+	stopping stopping
+	drainer  *drainer   // nil before the drain begins
+	drained  chan error // the drain's result; nil before it begins
+	drainErr error
+	ended    bool // the drain has ended
 
 	manager *notifier
 	taken   *notifier // the manager of a service whose main process was the foreign master; nil otherwise
 }
 
+func newLifecycle(u *Upgrader) *lifecycle {
+	return &lifecycle{u: u, cfg: &u.cfg, log: u.log, phase: u.phase}
+}
+
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
-	l := &lifecycle{Upgrader: u, manager: newNotifier(boot, u.log)}
+	l := newLifecycle(u)
+	l.manager = newNotifier(boot, u.log)
 	l.taking.new.Gone = u.hasNoOld()
 	defer l.manager.end()
 	defer stopSignals()
-	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.hooksLeft > 0 {
+	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.stopping.hooksLeft > 0 {
 		var impatient chan struct{}
-		if l.preStop != nil {
-			impatient = l.cut
+		if l.stopping.delay != nil {
+			impatient = l.phase.cut
 		}
 		select {
 		case f := <-u.inbox:
 			f(l)
 		case sig := <-signals:
 			l.signal(sig)
-		case <-l.preStop:
+		case <-l.stopping.delay:
 			l.beginDrain(StateStopping)
 		case <-impatient:
 			l.beginDrain(StateStopping)
-		case <-l.doubt:
+		case <-l.stopping.doubt:
 			l.doubtEnds()
 		case f := <-l.handing.words():
 			l.heard(f)
@@ -97,11 +93,11 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		case <-l.taking.ownTime():
 			l.ownTime()
 		case <-l.taking.givesUp():
-			l.beginStop(l.stopReason)
+			l.beginStop(l.stopping.req)
 		case <-l.manager.beats():
 			l.manager.watchdog()
 		case <-l.manager.extends():
-			l.manager.goesOn(l.conns.remaining())
+			l.manager.goesOn(l.u.conns.remaining())
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -109,9 +105,11 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l.end()
 }
 
+func (l *lifecycle) state() State { return l.u.State() }
+
 func (l *lifecycle) setState(s State) {
-	l.state.Store(uint32(s))
-	boot.link.stand(l.generation, s, l.cause == nil && isClosed(l.accepting), l.hands(handover.OldDraining))
+	l.phase.state.Store(uint32(s))
+	boot.link.stand(l.u.generation, s, l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
@@ -137,7 +135,7 @@ func (l *lifecycle) act(sig os.Signal) {
 		l.stopSignal(sig)
 	case slices.Contains(s.Reopen, sig):
 		l.log.Info("signal: reopen", "signal", sig.String())
-		go l.reopen()
+		go l.u.reopen()
 	}
 }
 
@@ -149,36 +147,36 @@ func (l *lifecycle) beginDrain(s State) { l.startDrain(s, nil) }
 // closed. With a handing, whose new process has the listeners too, there is a way back: those that
 // this process serves itself stay open, and paused.
 func (l *lifecycle) startDrain(s State, h *handing) {
-	l.preStop = nil
+	l.stopping.delay = nil
 	l.setState(s)
 	if s == StateStopping {
-		l.manager.stops(l.conns.remaining(), l.cfg.drainTimeout)
+		l.manager.stops(l.u.conns.remaining(), l.cfg.drainTimeout)
 	}
-	l.serverMu.Lock() // no server is added from here on
-	l.conns.drains.Store(true)
-	l.draining.Store(true)
-	l.serverMu.Unlock()
+	l.u.servers.mu.Lock() // no server is added from here on
+	l.u.conns.drains.Store(true)
+	l.phase.draining.Store(true)
+	l.u.servers.mu.Unlock()
 	replaced := s == StateDraining
-	leaves := replaced && l.next != nil && boot.master() != nil
+	leaves := replaced && l.u.next != nil && boot.master() != nil
 	var listeners []*listener
 	var sockets []*PacketConn
 	if h != nil {
-		l.passing.refuse()
+		l.u.passing.refuse()
 		l.closeForGood(h)
-		l.sayGoodbye()
+		l.u.sayGoodbye()
 	} else {
-		l.endLife()
-		all := l.passing.finish()
+		l.phase.endLife()
+		all := l.u.passing.finish()
 		listeners, sockets = only[*listener](all), only[*PacketConn](all)
 		forget(only[*spare](all))
 		if replaced {
-			closeAll(listeners, l.next == nil)
-			go endReading(sockets, l.next)
-			l.sayGoodbye()
+			closeAll(listeners, l.u.next == nil)
+			go endReading(sockets, l.u.next)
+			l.u.sayGoodbye()
 		}
 	}
-	d := newDrainer(l.Upgrader, replaced, h)
-	l.drainDeadline.Store(d.deadline.UnixMilli())
+	d := newDrainer(l.u, replaced, h)
+	l.phase.deadline.Store(d.deadline.UnixMilli())
 	drained := make(chan error, 1)
 	l.drainer, l.drained = d, drained
 	go func() {
@@ -186,11 +184,11 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 			boot.link.release()
 			sweep(listeners, sockets)
 			closeAll(listeners, true)
-			l.sayGoodbye()
+			l.u.sayGoodbye()
 		}
 		err := d.run()
 		if leaves && !errors.Is(err, errTakenBack) {
-			l.dismissMaster(boot.master())
+			l.u.dismissMaster(boot.master())
 		}
 		drained <- err
 	}()
@@ -198,18 +196,18 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 
 // sayGoodbye asks clients and streams to leave from here on.
 func (u *Upgrader) sayGoodbye() {
-	u.farewell.Store(true)
-	u.goodbye.begin()
+	u.phase.asksToLeave.Store(true)
+	u.phase.goodbye.begin()
 }
 
 // end is the last thing that happens in the life of an Upgrader.
 func (l *lifecycle) end() {
-	if l.next != nil {
+	if l.u.next != nil {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
-		l.next.talk.mute()
-		l.next.drained()
-		l.next.stderr.end()
-		l.next.stderr.wait()
+		l.u.next.talk.mute()
+		l.u.next.drained()
+		l.u.next.stderr.end()
+		l.u.next.stderr.wait()
 	}
 	if l.cfg.pidFile != "" && l.endsService() {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
@@ -219,19 +217,19 @@ func (l *lifecycle) end() {
 	if l.handing != nil {
 		l.handing.discardPIDFile()
 	}
-	if p := l.inherited.parent; p != nil && p.ctl != nil {
+	if p := l.u.inherited.parent; p != nil && p.ctl != nil {
 		_ = p.ctl.Close()
 	}
-	l.err = l.cause
-	if l.err == nil {
-		l.err = l.drainErr
+	l.phase.err = l.stopping.cause
+	if l.phase.err == nil {
+		l.phase.err = l.drainErr
 	}
 	l.setState(StateStopped)
-	if isClosed(l.accepting) {
-		l.log.Info("generation ended", "ledger", l.Stats())
+	if isClosed(l.phase.accepting) {
+		l.log.Info("generation ended", "ledger", l.u.Stats())
 	}
-	l.socket.finish()
-	close(l.done)
+	l.u.socket.finish()
+	close(l.phase.done)
 }
 
 // endsService reports whether the pid file may go with this process, which under a supervisor names that
@@ -240,7 +238,7 @@ func (l *lifecycle) endsService() bool {
 	if boot.link == nil {
 		return true // after a handover too: this one may have been held up before it wrote there
 	}
-	serves := l.next != nil || l.taking.new.Phase == handover.NewRecalled && !l.taking.new.Gone && !l.hasNoOld()
+	serves := l.u.next != nil || l.taking.new.Phase == handover.NewRecalled && !l.taking.new.Gone && !l.u.hasNoOld()
 	return !serves
 }
 

@@ -17,7 +17,7 @@ const startFiles = 10
 // another one.
 func (a *attempt) enoughFiles() error {
 	free, limit, ok := fd.Free()
-	if need := a.passing.count() + startFiles; ok && free < need {
+	if need := a.u.passing.count() + startFiles; ok && free < need {
 		return wrap("upgrade", fmt.Errorf("%d of this process's %d descriptors are free, and it takes %d; %s: %w",
 			max(free, 0), limit, need, moreFiles, syscall.EMFILE))
 	}

@@ -129,7 +129,7 @@ func (l *link) listen() {
 func (l *lifecycle) asked(msg wire.SignalMsg) {
 	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
 	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
-	drains := l.State() == StateDraining
+	drains := l.state() == StateDraining
 	others := drains || (stop || reopen) && l.hands(handover.OldTrial, handover.OldAsked) // which would go on
 	heard := wire.HeardMsg{ID: msg.ID, Taken: !others || msg.All}
 	switch {
@@ -238,7 +238,7 @@ func (u *Upgrader) watchSupervisor() {
 	case <-boot.link.gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())
 		u.requestStop(stopRequest{})
-	case <-u.done:
+	case <-u.phase.done:
 	}
 }
 

@@ -48,7 +48,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	select {
-	case <-l.u.accepting:
+	case <-l.u.phase.accepting:
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
@@ -108,7 +108,7 @@ func (l *listener) close(unlink bool) error {
 			_ = fd.SetNonblock(l.dup)
 			_ = fd.Close(l.dup)
 		}
-		if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.committed.Load()) {
+		if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
 			removePath(l.Addr().String(), l.path)
 		}
 		err = l.Listener.Close()

@@ -68,7 +68,7 @@ func (u *Upgrader) watchMaster(m *foreign.Master) {
 	for {
 		select {
 		case <-t.C:
-		case <-u.done:
+		case <-u.phase.done:
 			return
 		}
 		if masterGone(m) {
@@ -110,11 +110,11 @@ func superseded(m *foreign.Master) bool {
 
 // retire makes room for the next worker of a foreign master. It is a stop that has a successor.
 func (l *lifecycle) retire(m *foreign.Master) {
-	switch st := l.State(); {
+	switch st := l.state(); {
 	case l.hands(handover.OldDraining):
 		l.give(l.handing, handover.Stop) // the next worker serves, whatever becomes of who has left
 		return
-	case st >= StateDraining && l.preStop == nil:
+	case st >= StateDraining && l.stopping.delay == nil:
 		return
 	case st < StateCurrent:
 		l.stopNow(stopRequest{})

@@ -190,7 +190,7 @@ func TestMoverWithoutAnswer(t *testing.T) {
 	second := make(chan error, 1)
 	_, server := pair(t)
 	go func() { second <- m.offer(server.(*net.TCPConn), &offer{Conn: wire.Conn{Name: "x"}}) }()
-	d := &drainer{Upgrader: &Upgrader{conns: m.table, log: m.log}}
+	d := &drainer{u: &Upgrader{conns: m.table, phase: newPhase(), log: m.log}}
 	must(t, d.cutRest("test")) // waits for nobody, and nothing is left
 	if err := <-offered; !errors.Is(err, io.EOF) {
 		t.Errorf("Read = %v", err)
@@ -343,8 +343,8 @@ func TestHandOffCloses(t *testing.T) {
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	m, h := newHeir(t, 10)
 	u.conns.mover.Store(m)
-	u.draining.Store(true)
-	defer u.draining.Store(false)
+	u.phase.draining.Store(true)
+	defer u.phase.draining.Store(false)
 	_, own := pair(t)
 	_, server := pair(t)
 	tracked := u.conns.track(server, nil, connHijacked)
@@ -377,8 +377,8 @@ func TestTransport(t *testing.T) {
 	for name, ln := range map[string]net.Listener{"plain": tcp, "special": special{tcp.(*net.TCPListener)}} {
 		l, err := newListener(ln, -1, "tcp", ln.Addr().String())
 		must(t, err)
-		u2 := &Upgrader{conns: u.conns, accepting: make(chan struct{})}
-		close(u2.accepting)
+		u2 := &Upgrader{conns: u.conns, phase: newPhase()}
+		close(u2.phase.accepting)
 		l.bind(u2)
 		c, err := net.Dial("tcp", tcp.Addr().String())
 		must(t, err)

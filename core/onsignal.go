@@ -73,8 +73,8 @@ func (u *Upgrader) runSignalHooks() {
 			}
 			r.hurry = nil
 			u.runHooks(r, func(h signalHook) func() { return h.after })
-			u.post(func(l *lifecycle) { l.hooksLeft-- })
-		case <-u.done:
+			u.post(func(l *lifecycle) { l.stopping.hooksLeft-- })
+		case <-u.phase.done:
 			return
 		}
 	}
@@ -107,22 +107,22 @@ func (u *Upgrader) runHooks(r hookRun, which func(signalHook) func()) {
 func (l *lifecycle) around(sig os.Signal) {
 	hooks := l.cfg.hooked(sig)
 	stop := slices.Contains(l.cfg.signals.Stop, sig)
-	if stop && l.hurry != nil {
-		close(l.hurry) // the first one's hooks are not waited for
-		l.hurry = nil
+	if stop && l.stopping.hurry != nil {
+		close(l.stopping.hurry) // the first one's hooks are not waited for
+		l.stopping.hurry = nil
 	}
-	if len(hooks) == 0 || stop && (l.stopping || l.stopHeld) {
+	if len(hooks) == 0 || stop && (l.stopping.signaled || l.stopping.hooked) {
 		l.act(sig)
 		return
 	}
 	r := hookRun{sig: sig, hooks: hooks}
 	if stop {
-		l.stopHeld, l.hurry = true, make(chan struct{})
-		r.hurry = l.hurry
+		l.stopping.hooked, l.stopping.hurry = true, make(chan struct{})
+		r.hurry = l.stopping.hurry
 	}
 	select {
-	case l.hookRuns <- r:
-		l.hooksLeft++
+	case l.u.hookRuns <- r:
+		l.stopping.hooksLeft++
 	default:
 		l.act(sig)
 	}

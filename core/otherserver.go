@@ -99,7 +99,7 @@ func (s *server) passOn(nc net.Conn) bool {
 	s.other.begin.Do(func() { go func() { _ = s.other.srv.Serve(s.other) }() })
 	select {
 	case s.other.conns <- nc:
-	case <-s.u.finished:
+	case <-s.u.phase.finished:
 		_ = nc.Close()
 	}
 	return true
@@ -110,7 +110,7 @@ func (o *otherServer) Accept() (net.Conn, error) {
 	select {
 	case nc := <-o.conns:
 		return nc, nil
-	case <-o.s.u.finished:
+	case <-o.s.u.phase.finished:
 		return nil, net.ErrClosed
 	}
 }

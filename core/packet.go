@@ -69,9 +69,9 @@ func (u *Upgrader) listenPacket(network, address string, open func() (net.Packet
 	if u.State() > StateProbation {
 		return nil, ErrStopped
 	}
-	u.inheritMu.Lock()
+	u.inherited.mu.Lock()
 	in := u.inherited.claim(wire.KindPacket, network, address)
-	u.inheritMu.Unlock()
+	u.inherited.mu.Unlock()
 	if in == nil {
 		pc, err := open()
 		if err != nil {
@@ -183,7 +183,7 @@ func (c *PacketConn) awaitTurn() error {
 		c.mu.Lock()
 		ended, until, moved := passed(c.end), c.until, c.moved
 		c.mu.Unlock()
-		gate := (<-chan struct{})(c.u.accepting)
+		gate := (<-chan struct{})(c.u.phase.accepting)
 		if isClosed(gate) {
 			gate = c.turn.comes()
 		}
@@ -303,7 +303,7 @@ func (c *PacketConn) close(unlink bool) error {
 	err := c.failed("close", net.ErrClosed)
 	c.closing.Do(func() {
 		c.endAt(longAgo)
-		if unlink && c.path != nil && (!c.inherited || c.u.committed.Load()) {
+		if unlink && c.path != nil && (!c.inherited || c.u.inherited.committed.Load()) {
 			removePath(c.LocalAddr().String(), c.path)
 		}
 		if c.dup >= 0 {

@@ -120,19 +120,19 @@ func (u *Upgrader) follow(p *parent) {
 		}
 	}
 	defer close(p.gone)
-	p.waitGone(u.done)
+	p.waitGone(u.phase.done)
 }
 
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
 // one, and has some time for that. The lifecycle knows before anybody who waits for gone.
 func (u *Upgrader) lose(p *parent) {
-	if p.endsWithin(reapWait, u.done) {
+	if p.endsWithin(reapWait, u.phase.done) {
 		u.post((*lifecycle).oldEnded)
 		close(p.gone)
 		return
 	}
 	close(p.gone)
-	p.endsWithin(parentWait, u.done)
+	p.endsWithin(parentWait, u.phase.done)
 	u.post((*lifecycle).oldEnded)
 }
 
@@ -370,7 +370,7 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 			}
 			sig = syscall.SIGTERM
 		}
-		if !p.staysGivenUp(u.done) {
+		if !p.staysGivenUp(u.phase.done) {
 			return
 		}
 		err := p.signal(sig)
@@ -383,7 +383,7 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 	select {
 	case <-p.gone:
 		u.log.Debug("the old process is gone", "old_pid", p.pid())
-	case <-u.done:
+	case <-u.phase.done:
 	}
 }
 
@@ -397,7 +397,7 @@ func (u *Upgrader) goesWithin(p *parent, d time.Duration) bool {
 		case <-p.gone:
 			u.log.Debug("the old process is gone", "old_pid", p.pid())
 			return true
-		case <-u.done:
+		case <-u.phase.done:
 			return true
 		case <-p.aborted: // it serves again
 			return true

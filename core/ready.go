@@ -21,20 +21,22 @@ import (
 // On an error nothing has been lost: the process stops and Serve and Done
 // return; an old process serves on. Later calls return what the first one did.
 func (u *Upgrader) Ready() error {
-	u.readyOnce.Do(func() {
-		if u.readyErr = u.ready(); u.readyErr != nil {
-			u.requestStop(stopRequest{err: u.readyErr, now: true})
-		}
-	})
-	return u.readyErr
+	return u.ready()
 }
 
-func (u *Upgrader) ready() error {
-	u.serverMu.Lock()
-	failed := u.failed
-	u.serverMu.Unlock()
-	if failed != nil {
-		return failed
+// getReady is Ready, called once.
+func (u *Upgrader) getReady() error {
+	err := u.takeService()
+	if err != nil {
+		u.requestStop(stopRequest{err: err, now: true})
+	}
+	return err
+}
+
+// takeService makes this process the current generation.
+func (u *Upgrader) takeService() error {
+	if err := u.servers.failure(); err != nil {
+		return err
 	}
 	if err := u.check(); err != nil {
 		return err
@@ -66,11 +68,11 @@ func (u *Upgrader) ready() error {
 
 // check runs the ready checks.
 func (u *Upgrader) check() error {
-	ctx, cancel := context.WithTimeout(u.life, u.cfg.readyTimeout)
+	ctx, cancel := context.WithTimeout(u.phase.life, u.cfg.readyTimeout)
 	defer cancel()
 	for _, check := range u.cfg.readyChecks {
 		if err := runHook(ctx, check); err != nil {
-			if u.life.Err() != nil {
+			if u.phase.life.Err() != nil {
 				return ErrStopped
 			}
 			return wrap("ready check", err)
@@ -83,8 +85,8 @@ func (u *Upgrader) check() error {
 // does not use, and returns their places in Welcome, and what removes the paths of unix sockets among them,
 // for when the old process is out of the way.
 func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
-	u.inheritMu.Lock()
-	defer u.inheritMu.Unlock()
+	u.inherited.mu.Lock()
+	defer u.inherited.mu.Unlock()
 	for _, in := range u.inherited.unclaimed {
 		u.log.Info("inherited "+in.Kind.String()+" not used any more: closed",
 			"network", in.Network, "address", in.where(), "name", in.Name)
@@ -118,7 +120,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	case <-p.committed:
 	case <-p.aborted:
 	case <-p.disowned:
-	case <-u.life.Done():
+	case <-u.phase.life.Done():
 	case <-p.gone:
 		why = "it is gone"
 	case <-t.C:
@@ -129,7 +131,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	// More than one may hold: an old process with nothing to drain is gone right
 	// after its word.
 	switch {
-	case u.life.Err() != nil:
+	case u.phase.life.Err() != nil:
 		return ErrStopped
 	case isClosed(p.committed):
 		req.event, req.again, req.probation, req.drain = handover.CommitForGood, p.commit.Again, p.commit.Probation(), p.commit.Drain()

@@ -103,8 +103,8 @@ func TestTakeOver(t *testing.T) {
 			if b, _ := os.ReadFile(pidFile); string(b) != "4711\n" {
 				t.Errorf("the pid file before the handover: %q", b)
 			}
-			if u.State() != StateStarting || isClosed(u.accepting) {
-				t.Errorf("before the handover: state %v, accepting %v", u.State(), isClosed(u.accepting))
+			if u.State() != StateStarting || isClosed(u.phase.accepting) {
+				t.Errorf("before the handover: state %v, accepting %v", u.State(), isClosed(u.phase.accepting))
 			}
 			go func() { // a failed Ready says so; nobody needs to hear
 				tt.then(old)

@@ -12,7 +12,7 @@ import (
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
 func (l *lifecycle) restorePIDFile(next *successor) {
-	if l.cfg.pidFile == "" || l.next != nil || l.State() > StateUpgrading {
+	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
 		return
 	}
 	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.says && pid != next.pid() {

@@ -32,7 +32,7 @@ func (u *Upgrader) Reject(err error) error {
 // reject asks the old process to take the service back.
 func (l *lifecycle) reject(err error) error {
 	switch {
-	case l.State() == StateStarting:
+	case l.state() == StateStarting:
 		l.stopNow(stopRequest{err: err, now: true})
 		return nil
 	case l.taking.new.Phase != handover.NewProbation:

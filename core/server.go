@@ -69,7 +69,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		u: u, user: srv, ln: ln, own: own, ended: make(chan struct{}),
 		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
 	}
-	s.gate = newGate(ln.Addr(), u.finished, func() { u.requestStop(stopRequest{}) })
+	s.gate = newGate(ln.Addr(), u.phase.finished, func() { u.requestStop(stopRequest{}) })
 	srv.RegisterOnShutdown(s.gate.shutdown)
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	if useTLS {
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
 	}
-	if !u.addServer(s) {
+	if !u.servers.add(s, u.phase) {
 		return ErrStopped
 	}
 	if p := u.inherited.parent; s.moves && p != nil && p.ctl != nil {
@@ -92,10 +92,10 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		close(s.ended)
 		u.conns.nudge()
 		switch {
-		case u.draining.Load():
+		case u.phase.draining.Load():
 		case !errors.Is(err, net.ErrClosed):
 			u.requestStop(stopRequest{err: fmt.Errorf("gracex: serving %s: %w", ln.Addr(), err), now: true})
-		case !u.accepts():
+		case !u.servers.accept():
 			u.requestStop(stopRequest{now: true}) // the program closed its last listener
 		}
 	}()
@@ -175,7 +175,7 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	farewell := s.u.farewell.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
+	farewell := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
 	if farewell {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}

@@ -424,10 +424,10 @@ func (h hiding) Accept() (net.Conn, error) {
 // can't reach, too.
 func TestFarewell(t *testing.T) {
 	t.Parallel()
-	u := &Upgrader{conns: newConnTable(nil)}
+	u := &Upgrader{conns: newConnTable(nil), phase: newPhase()}
 	s := &server{u: u, handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	for _, draining := range []bool{false, true} {
-		u.farewell.Store(draining)
+		u.phase.asksToLeave.Store(draining)
 		for upgrade, want := range map[string]bool{"": true, "h2c": true, "websocket": false} {
 			for _, major := range []int{1, 2} {
 				for _, known := range []bool{true, false} { // false: the program's ConnContext threw the value away
@@ -489,25 +489,22 @@ func TestFarewellComesLast(t *testing.T) {
 	t.Parallel()
 	for _, state := range []State{StateStopping, StateDraining} {
 		synctest.Test(t, func(t *testing.T) {
-			u := &Upgrader{
-				log: slog.New(slog.DiscardHandler), accepting: make(chan struct{}), goodbye: newGoodbye(), finished: make(chan struct{}),
-			}
-			u.conns = newConnTable(u.goodbye)
-			_, u.endLife = context.WithCancel(t.Context())
+			u := &Upgrader{log: slog.New(slog.DiscardHandler), phase: newPhase()}
+			u.conns = newConnTable(u.phase.goodbye)
 			ln := slowToClose{release: make(chan struct{})}
 			l, err := newListener(ln, -1, "tcp", "here")
 			must(t, err)
 			l.bind(u)
-			lc := &lifecycle{Upgrader: u}
+			lc := newLifecycle(u)
 			go lc.beginDrain(state)
 			synctest.Wait()
 			time.Sleep(closeGrace / 2) // past the sweep
-			if u.farewell.Load() || isClosed(u.Draining()) {
+			if u.phase.asksToLeave.Load() || isClosed(u.Draining()) {
 				t.Errorf("%v: told to leave while the listener is open", state)
 			}
 			close(ln.release)
 			synctest.Wait()
-			if !u.farewell.Load() || !isClosed(u.Draining()) {
+			if !u.phase.asksToLeave.Load() || !isClosed(u.Draining()) {
 				t.Errorf("%v: not told to leave once the listener is closed", state)
 			}
 			<-lc.drained

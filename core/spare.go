@@ -36,8 +36,8 @@ func (u *Upgrader) Listener(network, address string) (net.Listener, error) {
 // claimed yet. Ready closes them. It is for programs whose servers are started one by one, and which have to know when all
 // are there.
 func (u *Upgrader) Unclaimed() (addrs []net.Addr) {
-	u.inheritMu.Lock()
-	defer u.inheritMu.Unlock()
+	u.inherited.mu.Lock()
+	defer u.inherited.mu.Unlock()
 	for _, in := range u.inherited.unclaimed {
 		if at := in.addr(); at != nil && in.Network != networkControl {
 			addrs = append(addrs, at)
@@ -128,9 +128,9 @@ func (u *Upgrader) keep(s *spare) error {
 
 // take opens a duplicate of what the old process has passed.
 func (u *Upgrader) take(kind wire.Kind, name string, open func(s int) error) error {
-	u.inheritMu.Lock()
+	u.inherited.mu.Lock()
 	in := u.inherited.claimNamed(kind, name)
-	u.inheritMu.Unlock()
+	u.inherited.mu.Unlock()
 	err := errNotPassed
 	if in != nil {
 		var dup int

@@ -9,36 +9,57 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 )
 
+// stopping is the stop of this process, or what of one is not decided yet. The zero stopping is that
+// of a process which goes on.
+type stopping struct {
+	req       stopRequest      // that was asked for
+	cause     error            // why the process stops; nil for a clean stop
+	delay     <-chan time.Time // the end of the pre-stop delay; nil without one
+	signaled  bool             // a stop signal was seen: the next one is impatient
+	telling   bool             // new processes are told of it
+	held      bool             // see holdStop
+	doubt     <-chan time.Time // the end of the wait for a SIGTERM; nil without one
+	hooked    bool             // the hooks of a stop signal run, or have
+	hurry     chan struct{}    // closed to wait for them no longer; nil if there are none
+	hooksLeft int              // signals whose hooks have not all run
+}
+
+// stopRequest is what a stop is asked for with.
+type stopRequest struct {
+	err error // why; nil for a clean stop
+	now bool  // there is nothing that could go on for the pre-stop delay
+}
+
 // requestStop asks for a stop.
 func (u *Upgrader) requestStop(req stopRequest) { u.post(func(l *lifecycle) { l.stop(req) }) }
 
 // cutShort ends the drain now.
 func (u *Upgrader) cutShort(why string) {
-	u.cutOnce.Do(func() {
-		u.cutWhy = why
-		close(u.cut)
+	u.phase.cutOnce.Do(func() {
+		u.phase.cutWhy = why
+		close(u.phase.cut)
 	})
 }
 
 // stopSignal: the first one stops or, when this generation drains already, is
 // only noted; the second one ends the pre-stop delay, or else cuts the drain short.
 func (l *lifecycle) stopSignal(sig os.Signal) {
-	if l.stopping && superseded(boot.master()) { // start_server says it at each reload, to all that are left
+	if l.stopping.signaled && superseded(boot.master()) { // start_server says it at each reload, to all that are left
 		l.log.Debug("signal: stop, once more by the master", "signal", sig.String())
 		return
 	}
-	if l.stopping && l.preStop != nil {
+	if l.stopping.signaled && l.stopping.delay != nil {
 		l.log.Warn("second stop signal: the pre-stop delay ends", "signal", sig.String())
 		l.beginDrain(StateStopping)
 		return
 	}
-	if l.stopping {
+	if l.stopping.signaled {
 		l.log.Warn("second stop signal: the drain is cut short", "signal", sig.String())
-		l.cutShort("a second stop was asked for")
+		l.u.cutShort("a second stop was asked for")
 		return
 	}
-	l.stopping = true
-	l.log.Info("signal: stop", "signal", sig.String(), "state", l.State().String())
+	l.stopping.signaled = true
+	l.log.Info("signal: stop", "signal", sig.String(), "state", l.state().String())
 	if superseded(boot.master()) {
 		l.retire(boot.master())
 		return
@@ -61,18 +82,18 @@ func (l *lifecycle) holdStop() bool {
 	switch a := l.starting(); {
 	case a == nil || !a.termed && !a.mayBePlain():
 		return false
-	case !a.termed && l.doubt == nil:
-		l.doubt = time.After(exitGrace)
+	case !a.termed && l.stopping.doubt == nil:
+		l.stopping.doubt = time.After(exitGrace)
 	}
-	l.heldStop = true
+	l.stopping.held = true
 	return true
 }
 
 // doubtEnds: no SIGTERM came, so the stop is one.
 func (l *lifecycle) doubtEnds() {
-	l.doubt = nil
-	if a := l.starting(); l.heldStop && (a == nil || !a.termed) {
-		l.heldStop = false
+	l.stopping.doubt = nil
+	if a := l.starting(); l.stopping.held && (a == nil || !a.termed) {
+		l.stopping.held = false
 		l.stopNow(stopRequest{})
 	}
 }
@@ -80,14 +101,14 @@ func (l *lifecycle) doubtEnds() {
 // stopNow stops this process. Where another one has the service, or a part in it, that is told
 // first: each of the two may be killed at any time.
 func (l *lifecycle) stopNow(req stopRequest) {
-	before := l.State()
-	if before >= StateDraining && (l.preStop == nil || !req.now) {
+	before := l.state()
+	if before >= StateDraining && (l.stopping.delay == nil || !req.now) {
 		if l.hands(handover.OldDraining) {
 			l.give(l.handing, handover.Stop)
 		}
 		return
 	}
-	l.stopReason = req
+	l.stopping.req = req
 	if !l.agreesToStop(req) {
 		return
 	}
@@ -100,8 +121,8 @@ func (l *lifecycle) stopNow(req stopRequest) {
 // tellsNext tells all new processes that this one stops, and reports whether one of them has the
 // service.
 func (l *lifecycle) tellsNext(req stopRequest) bool {
-	l.tellsStop = true
-	defer func() { l.tellsStop = false }()
+	l.stopping.telling = true
+	defer func() { l.stopping.telling = false }()
 	for _, h := range slices.Clone(l.givenUp) {
 		l.give(h, handover.Stop)
 	}
@@ -115,7 +136,7 @@ func (l *lifecycle) tellsNext(req stopRequest) bool {
 	}
 	serves := l.hands(handover.OldTrial, handover.OldAsked)
 	if serves {
-		l.cause = req.err
+		l.stopping.cause = req.err
 	}
 	l.give(h, handover.Stop)
 	return serves
@@ -145,13 +166,13 @@ func (l *lifecycle) agreesToStop(req stopRequest) bool {
 // beginStop begins the drain of a process that has no successor, after the pre-stop
 // delay. An upgrade in progress is given up.
 func (l *lifecycle) beginStop(req stopRequest) {
-	before := l.State()
-	if before >= StateDraining && (l.preStop == nil || !req.now) {
+	before := l.state()
+	if before >= StateDraining && (l.stopping.delay == nil || !req.now) {
 		return
 	}
 	l.taking.broken, l.taking.giveUp = false, nil
 	cause := req.err
-	l.cause = cause
+	l.stopping.cause = cause
 	if a := l.starting(); a != nil {
 		a.cancel(ErrStopped)
 	}
@@ -159,13 +180,13 @@ func (l *lifecycle) beginStop(req stopRequest) {
 		if cause == nil {
 			cause = errors.New("it was stopped before it was ready")
 		}
-		l.tellFailed(cause)
+		l.u.tellFailed(cause)
 	}
 	if d := l.cfg.preStopDelay; d > 0 && !req.now && before >= StateCurrent {
 		l.setState(StateStopping)
-		l.manager.stops(l.conns.remaining(), l.cfg.stopTime())
+		l.manager.stops(l.u.conns.remaining(), l.cfg.stopTime())
 		l.log.Info("not ready any more; still accepting", "pre_stop_delay", d)
-		l.preStop = time.After(d)
+		l.stopping.delay = time.After(d)
 		return
 	}
 	l.beginDrain(StateStopping)

@@ -18,16 +18,16 @@ func (l *lifecycle) resume(h *handing) {
 	if d := l.drainer; d != nil {
 		d.back()
 		l.drainer, l.drained = nil, nil
-		l.conns.reopen()
-		l.drainDeadline.Store(0)
-		l.farewell.Store(false)
-		l.goodbye.renew()
-		l.serverMu.Lock()
-		l.conns.drains.Store(false)
-		l.draining.Store(false)
-		l.serverMu.Unlock()
+		l.u.conns.reopen()
+		l.phase.deadline.Store(0)
+		l.phase.asksToLeave.Store(false)
+		l.phase.goodbye.renew()
+		l.u.servers.mu.Lock()
+		l.u.conns.drains.Store(false)
+		l.phase.draining.Store(false)
+		l.u.servers.mu.Unlock()
 	}
-	l.passing.admit()
+	l.u.passing.admit()
 	l.setState(StateCurrent)
 	if gone := h.missing(); gone != nil {
 		l.log.Error("the program had closed these listeners, or accepts from them by itself: they are not served again; upgrade to a good version", "addresses", gone)
@@ -36,7 +36,7 @@ func (l *lifecycle) resume(h *handing) {
 	for _, c := range h.quiet {
 		c.resume()
 	}
-	l.keepListeners()
+	l.u.keepListeners()
 	l.mainAgain(h.err)
 }
 
@@ -55,7 +55,7 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).failed(pid, l.generation, l.elders(), "the last upgrade was rolled back", why)
+	cmp.Or(l.manager, l.taken).failed(pid, l.u.generation, l.u.elders(), "the last upgrade was rolled back", why)
 }
 
 // namePID has the pid file name this process again.
@@ -88,7 +88,7 @@ func (l *lifecycle) reportRolledBack(h *handing) {
 		}
 		err := because(ErrRolledBack, h.next.explain(why))
 		l.log.Error("upgrade rolled back; this process "+then, "error", err)
-		l.post(func(l *lifecycle) { l.explained() })
+		l.u.post(func(l *lifecycle) { l.explained() })
 		if h.asker != nil {
 			h.asker <- upgradeReply{err: err}
 		}
@@ -98,7 +98,7 @@ func (l *lifecycle) reportRolledBack(h *handing) {
 // explained: why an upgrade was rolled back is in the log, so the next one can begin.
 func (l *lifecycle) explained() {
 	l.explaining--
-	if l.State() == StateCurrent {
+	if l.state() == StateCurrent {
 		l.upgradeAgain()
 	}
 }
@@ -108,11 +108,11 @@ func (l *lifecycle) reportTakenBack(h *handing) {
 	why := h.err
 	l.pending = l.pending || h.again || h.nextAsks
 	l.explaining++
-	l.note(control.StepTakenBack, h.result.PID)
+	l.u.note(control.StepTakenBack, h.result.PID)
 	go func() {
 		err := because(ErrRolledBack, h.next.explain(why))
 		l.log.Error("upgrade rolled back late; this process serves again", "error", err)
-		l.post(func(l *lifecycle) { l.explained() })
+		l.u.post(func(l *lifecycle) { l.explained() })
 	}()
 }
 
@@ -154,9 +154,9 @@ func (l *listener) waits() bool { return l.served.Load() || l.network == network
 func (l *lifecycle) closeForGood(h *handing) {
 	used := h.next.claimed()
 	var list []*listener
-	for _, ln := range only[*listener](l.passing.all()) {
+	for _, ln := range only[*listener](l.u.passing.all()) {
 		if !ln.waits() || !slices.Contains(used, passable(ln)) {
-			l.passing.remove(ln)
+			l.u.passing.remove(ln)
 			list = append(list, ln)
 		}
 	}
@@ -176,7 +176,7 @@ func (l *lifecycle) canResume(h *handing) bool {
 			lacks = true
 		}
 	}
-	open := l.passing.all()
+	open := l.u.passing.all()
 	for _, c := range h.quiet {
 		if slices.Contains(open, passable(c)) {
 			serves = serves || !lacks
@@ -200,12 +200,12 @@ func (h *handing) missing() (addresses []string) {
 // closeWay ends the way back of a drain that goes on.
 func (l *lifecycle) closeWay(h *handing) {
 	h.endWatch()
-	l.endLife()
-	all := l.passing.finish()
+	l.phase.endLife()
+	all := l.u.passing.finish()
 	forget(only[*spare](all))
 	closeAll(only[*listener](all), false)
 	go endReading(only[*PacketConn](all), h.next)
-	l.setState(l.State()) // the supervisor hears that there is no way back
+	l.setState(l.state()) // the supervisor hears that there is no way back
 	l.drainer.release()
 }
 

@@ -63,19 +63,19 @@ type advanceRequest struct {
 
 // advance makes this process the current generation. On an error it is not.
 func (l *lifecycle) advance(req advanceRequest) error {
-	if l.State() != StateStarting {
+	if l.state() != StateStarting {
 		return ErrStopped
 	}
-	if l.hasNoOld() {
+	if l.u.hasNoOld() {
 		l.taking.new.Gone = true
 	}
 	l.taking.pidFile, l.taking.paths, l.taking.probation, l.taking.drain = req.pidFile, req.paths, req.probation, req.drain
 	l.pending = req.again
 	l.take(req.event)
 	if !l.taking.new.Accepts() {
-		return because(ErrAborted, errors.New(l.inherited.parent.reason))
+		return because(ErrAborted, errors.New(l.u.inherited.parent.reason))
 	}
-	if p := l.inherited.parent; p != nil && isClosed(p.confirmed) {
+	if p := l.u.inherited.parent; p != nil && isClosed(p.confirmed) {
 		l.oldConfirms(p.confirm) // it came before this process knew of the commit
 	}
 	waiting := l.taking.waiting
@@ -103,14 +103,14 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 				l.goesOnAlone()
 			}
 		case handover.SayReject:
-			l.inherited.parent.spare()
-			l.taking.unsaid = l.inherited.parent.say(wire.Reject, wire.Because(l.taking.why.Error()))
+			l.u.inherited.parent.spare()
+			l.taking.unsaid = l.u.inherited.parent.say(wire.Reject, wire.Because(l.taking.why.Error()))
 			if l.taking.unsaid == nil {
 				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.taking.why)
 			}
 		case handover.SaySettled:
-			if l.sayOld(wire.Settled) || !l.inherited.parent.alivePID() {
-				l.committed.Store(true) // what was inherited is not the old one's any more
+			if l.sayOld(wire.Settled) || !l.u.inherited.parent.alivePID() {
+				l.u.inherited.committed.Store(true) // what was inherited is not the old one's any more
 			}
 		case handover.SayAgain:
 			l.sayOld(wire.Again)
@@ -132,7 +132,7 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 
 // sayOld says a word to the old process. That it is gone is heard otherwise.
 func (l *lifecycle) sayOld(t wire.Type) bool {
-	err := l.inherited.parent.say(t, nil)
+	err := l.u.inherited.parent.say(t, nil)
 	if err != nil {
 		l.log.Debug("the old process can't be told", "word", t.String(), "error", err)
 	}
@@ -141,14 +141,14 @@ func (l *lifecycle) sayOld(t wire.Type) bool {
 
 // accept accepts connections from here on.
 func (l *lifecycle) accept() {
-	p := l.inherited.parent
+	p := l.u.inherited.parent
 	l.setState(StateCurrent)
 	if p != nil {
-		l.seenOff = make(chan struct{})
+		l.u.seenOff = make(chan struct{})
 	}
-	l.keepListeners()
-	close(l.accepting)
-	if !l.hasNoOld() && len(only[*PacketConn](l.passing.all())) > 0 {
+	l.u.keepListeners()
+	close(l.phase.accepting)
+	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
 	}
 	if l.taking.new.Phase == handover.NewProbation {
@@ -161,9 +161,9 @@ func (l *lifecycle) standProbation() {
 	d := l.taking.probation
 	l.taking.own = time.NewTimer(addTime(d, aloneAfter))
 	if len(l.cfg.readyChecks) > 0 {
-		ctx, cancel := context.WithCancel(l.life)
+		ctx, cancel := context.WithCancel(l.phase.life)
 		l.taking.checked = cancel
-		go l.checkAgain(ctx, max(d/4, minBeat))
+		go l.u.checkAgain(ctx, max(d/4, minBeat))
 	}
 }
 
@@ -183,13 +183,13 @@ func (l *lifecycle) endProbation() {
 
 // namePIDFirst has the pid file name this process, which is current.
 func (l *lifecycle) namePIDFirst() {
-	p := l.inherited.parent
+	p := l.u.inherited.parent
 	if l.taking.pidFile != nil && (p == nil || !isClosed(p.aborted)) { // else the old process has named itself
 		if err := l.taking.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	args := []any{"addresses", l.passing.addresses()}
+	args := []any{"addresses", l.u.passing.addresses()}
 	if p != nil {
 		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", l.taking.probation)
 	}
@@ -210,19 +210,19 @@ func (l *lifecycle) ownTime() {
 
 // goesOnAlone sees to it that the old process, which has not said who serves, goes.
 func (l *lifecycle) goesOnAlone() {
-	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.inherited.parent.pid())
+	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.parent.pid())
 	l.endProbation()
 	l.seeOffOld()
 }
 
 // seeOffOld sees to it that the old process goes, in the time of its drain from here on.
 func (l *lifecycle) seeOffOld() {
-	p := l.inherited.parent
+	p := l.u.inherited.parent
 	switch {
 	case p == nil || p.plain():
 	case !l.taking.seesOff:
 		l.taking.seesOff = true
-		l.dismissParent(p, l.taking.drain)
+		l.u.dismissParent(p, l.taking.drain)
 	case len(p.drains) == 0:
 		p.drains <- l.taking.drain // it had stood still
 	}
@@ -230,10 +230,10 @@ func (l *lifecycle) seeOffOld() {
 
 // passProbation: the old process will not need again what was kept for it.
 func (l *lifecycle) passProbation() {
-	p := l.inherited.parent
+	p := l.u.inherited.parent
 	l.endProbation()
 	if p == nil || !p.hungUp() {
-		l.committed.Store(true)
+		l.u.inherited.committed.Store(true)
 		for _, remove := range l.taking.paths {
 			remove()
 		}
@@ -241,10 +241,10 @@ func (l *lifecycle) passProbation() {
 	l.taking.paths = nil
 	l.seeOffOld()
 	if l.taking.broken {
-		l.beginStop(l.stopReason)
+		l.beginStop(l.stopping.req)
 		return
 	}
-	if l.State() == StateCurrent {
+	if l.state() == StateCurrent {
 		l.upgradeAgain()
 	}
 }
@@ -272,7 +272,7 @@ func (l *lifecycle) oldConfirms(msg wire.CommitMsg) {
 // oldAsksAgain: an upgrade that the old process was asked for is this one's to do.
 func (l *lifecycle) oldAsksAgain() {
 	l.pending = true
-	if l.State() == StateCurrent && l.taking.isOver() {
+	if l.state() == StateCurrent && l.taking.isOver() {
 		l.upgradeAgain()
 	}
 }
@@ -280,7 +280,7 @@ func (l *lifecycle) oldAsksAgain() {
 // oldSays is a word of the old process. Those that follow a commit come after it: Ready is about to tell
 // of that, and connections may have come since, which only a process that is current can answer.
 func (l *lifecycle) oldSays(e handover.NewEvent) {
-	if l.taking.new.Phase == handover.NewWaiting && isClosed(l.inherited.parent.committed) {
+	if l.taking.new.Phase == handover.NewWaiting && isClosed(l.u.inherited.parent.committed) {
 		l.taking.waiting = append(l.taking.waiting, e)
 		return
 	}
@@ -289,7 +289,7 @@ func (l *lifecycle) oldSays(e handover.NewEvent) {
 
 // oldEnded: the old process has ended, or hung up and lives for some reason.
 func (l *lifecycle) oldEnded() {
-	if p := l.inherited.parent; l.taking.new.Phase == handover.NewProbation {
+	if p := l.u.inherited.parent; l.taking.new.Phase == handover.NewProbation {
 		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.pid())
 	}
 	l.oldSays(handover.OldEnded)
@@ -299,7 +299,7 @@ func (l *lifecycle) oldEnded() {
 // moment in which it took the service back, and a process that it had given up may have written
 // the file late.
 func (l *lifecycle) inspect() {
-	if l.cfg.pidFile == "" || l.State() > StateUpgrading {
+	if l.cfg.pidFile == "" || l.state() > StateUpgrading {
 		return
 	}
 	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid == servicePID() {
@@ -312,13 +312,13 @@ func (l *lifecycle) inspect() {
 
 // recalled: the old process serves again, and this one finishes what it has.
 func (l *lifecycle) recalled() {
-	if l.State() < StateCurrent {
+	if l.state() < StateCurrent {
 		return // Ready returns ErrAborted
 	}
 	l.endProbation()
-	l.cause = because(ErrAborted, errors.New(l.inherited.parent.reason))
-	l.log.Error("the old process serves again; this one finishes what it has", "error", l.cause)
-	l.committed.Store(false)
+	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.parent.reason))
+	l.log.Error("the old process serves again; this one finishes what it has", "error", l.stopping.cause)
+	l.u.inherited.committed.Store(false)
 	if l.drainer == nil { // else it is broken, and drains already
 		l.beginDrain(StateDraining)
 	}

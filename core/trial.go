@@ -125,7 +125,7 @@ func (l *lifecycle) pause(h *handing) {
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}
-	l.next, h.next.served = h.next, true
+	l.u.next, h.next.served = h.next, true
 	l.setState(StateProbation)
 	h.paused = only[*listener](h.next.claimed())
 	pauseAll(h.paused)
@@ -139,7 +139,7 @@ func (l *lifecycle) commit(h *handing, probation time.Duration) {
 	if probation > 0 {
 		share, msg.ProbationMillis = l.cfg.share, max(probation.Milliseconds(), 1)
 		l.log.Info("on probation", "new_pid", h.result.PID, "probation", probation)
-		l.note(control.StepProbation, h.result.PID)
+		l.u.note(control.StepProbation, h.result.PID)
 	} else {
 		h.again = l.pending
 		msg.Again = h.again
@@ -164,9 +164,9 @@ func (l *lifecycle) prepareMove(next *successor, share float64, final bool) *mov
 	if !l.cfg.handoff {
 		return nil
 	}
-	m := newMover(next, l.conns, share, final, l.log)
+	m := newMover(next, l.u.conns, share, final, l.log)
 	if m != nil {
-		l.conns.mover.Store(m)
+		l.u.conns.mover.Store(m)
 	}
 	return m
 }
@@ -286,7 +286,7 @@ func (l *lifecycle) lost() {
 			if hungUp(why) && h.next.ended() {
 				e = handover.Ended
 			}
-			l.post(func(l *lifecycle) { l.lostAfterConfirm(h, e) })
+			l.u.post(func(l *lifecycle) { l.lostAfterConfirm(h, e) })
 		}()
 	}
 }

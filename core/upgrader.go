@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,42 +32,19 @@ type Upgrader struct {
 	sys        system
 	generation int
 
-	inheritMu sync.Mutex
-	inherited *inheritance
-	committed atomic.Bool // no old process depends on what was inherited any more
+	inherited *inheritance // from the old process
+	passing   passing      // to the next generation
+	servers   servers
+	conns     *connTable
+	socket    *controlSocket // the operator's; nil without one
+	watchers  watchers       // of an upgrade
+	room      atomic.Int64   // how many more connections this process takes over
 
-	passing passing // to the next generation
-	conns   *connTable
-
-	serverMu sync.Mutex
-	servers  []*server
-	socket   *controlSocket // the operator's; nil without one
-	failed   error          // the first server that could not be started
-
-	watchers      watchers     // who follows the upgrade
-	drainDeadline atomic.Int64 // when the drain is cut, in Unix milliseconds; 0: none has begun
-
-	room      atomic.Int64 // how many more connections this process takes over
-	state     atomic.Uint32
-	draining  atomic.Bool
-	farewell  atomic.Bool   // clients are asked to come back on a new connection
-	accepting chan struct{} // closed by Ready: connections may be accepted
-	goodbye   *goodbye      // the drain begins
-	finished  chan struct{} // closed when the drain has ended
-	done      chan struct{} // closed when everything has
-	err       error         // valid once done is closed
-
-	readyOnce sync.Once
-	readyErr  error
-	life      context.Context // ends when the process stops or hands over
-	endLife   context.CancelFunc
-
+	phase    *phase
+	ready    func() error          // Ready, once
 	inbox    chan func(*lifecycle) // see post
 	hookRuns chan hookRun          // signals whose hooks are to run
-	cut      chan struct{}         // closed to end the drain now
-	cutOnce  sync.Once
-	cutWhy   string        // valid once cut is closed
-	seenOff  chan struct{} // closed when the old process has drained or is gone; nil without one
+	seenOff  chan struct{}         // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its control socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
@@ -95,9 +71,9 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	defer making.Unlock()
 	switch old := running.Load(); {
 	case old == nil:
-	case !isClosed(old.done):
+	case !isClosed(old.phase.done):
 		return nil, ErrRunning
-	case old.inherited.parent != nil && !old.committed.Load():
+	case old.inherited.parent != nil && !old.inherited.committed.Load():
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
@@ -113,19 +89,14 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		sys:        sys,
 		generation: h.generation,
 		inherited:  h,
-		accepting:  make(chan struct{}),
-		goodbye:    newGoodbye(),
-		finished:   make(chan struct{}),
-		done:       make(chan struct{}),
+		phase:      newPhase(),
 		inbox:      make(chan func(*lifecycle), inboxRoom),
 		hookRuns:   make(chan hookRun, maxHookRuns),
-		cut:        make(chan struct{}),
 	}
-	u.conns = newConnTable(u.goodbye)
-	u.committed.Store(h.parent == nil)
+	u.conns = newConnTable(u.phase.goodbye)
+	u.ready = sync.OnceValue(u.getReady)
+	u.inherited.committed.Store(h.parent == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
-	u.life, u.endLife = context.WithCancel(context.Background())
-	u.state.Store(uint32(StateStarting))
 	boot.link.stand(u.generation, StateStarting, false, false)
 	for _, l := range waiting {
 		l.bind(u)
@@ -154,7 +125,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 }
 
 // State returns where this process stands.
-func (u *Upgrader) State() State { return State(u.state.Load()) }
+func (u *Upgrader) State() State { return State(u.phase.state.Load()) }
 
 // Listen returns the listener for (network, address) that the old process
 // handed over, or opens a new one; network is "tcp", "tcp4", "tcp6" or "unix".
@@ -176,9 +147,9 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 	if u.State() > StateProbation {
 		return nil, ErrStopped
 	}
-	u.inheritMu.Lock()
+	u.inherited.mu.Lock()
 	l, err := u.inherited.claimOr(open, network, address)
-	u.inheritMu.Unlock()
+	u.inherited.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -234,40 +205,8 @@ func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, cert
 		return err
 	}
 	err = wrap("serve "+ln.Addr().String(), err)
-	u.serverMu.Lock()
-	defer u.serverMu.Unlock()
-	if u.failed == nil {
-		u.failed = err // Ready must not say that all is well
-	}
+	u.servers.fail(err) // Ready must not say that all is well
 	return err
-}
-
-func (u *Upgrader) addServer(s *server) bool {
-	u.serverMu.Lock()
-	defer u.serverMu.Unlock()
-	if u.draining.Load() {
-		return false
-	}
-	u.servers = append(u.servers, s)
-	return true
-}
-
-func (u *Upgrader) allServers() []*server {
-	u.serverMu.Lock()
-	defer u.serverMu.Unlock()
-	return slices.Clone(u.servers)
-}
-
-// accepts reports whether any server still accepts.
-func (u *Upgrader) accepts() bool {
-	u.serverMu.Lock()
-	defer u.serverMu.Unlock()
-	for _, s := range u.servers {
-		if !isClosed(s.ended) {
-			return true
-		}
-	}
-	return false
 }
 
 // Upgrade starts the program anew and hands over to it. It returns when the new
@@ -295,36 +234,36 @@ func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, erro
 func (u *Upgrader) Stop(ctx context.Context) error {
 	u.requestStop(stopRequest{})
 	select {
-	case <-u.done:
+	case <-u.phase.done:
 	case <-ctx.Done():
 		u.cutShort("the context of Stop has ended")
-		<-u.done
+		<-u.phase.done
 	}
-	return u.err
+	return u.phase.err
 }
 
 // Done is closed when the drain has ended after a stop or a handover: the time
 // for main to return.
-func (u *Upgrader) Done() <-chan struct{} { return u.done }
+func (u *Upgrader) Done() <-chan struct{} { return u.phase.done }
 
 // Err returns nil while Done is open, and then what Serve returns.
 func (u *Upgrader) Err() error {
-	if !isClosed(u.done) {
+	if !isClosed(u.phase.done) {
 		return nil
 	}
-	return u.err
+	return u.phase.err
 }
 
 func (u *Upgrader) wait() error {
-	<-u.done
-	return u.err
+	<-u.phase.done
+	return u.phase.err
 }
 
 // Draining is closed when this generation begins to drain: the time for a
 // program's own accept loops and streams to say goodbye. If the new process ends while this one
 // drains, this one serves again (docs/drain.md), and from then on Draining returns another channel: a
 // program that keeps something for as long as it does not drain asks anew with each request.
-func (u *Upgrader) Draining() <-chan struct{} { return u.goodbye.channel() }
+func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.channel() }
 
 // Draining returns a channel that is closed when the generation that serves the
 // request with this context begins to drain. Handlers of streams and of hijacked
@@ -336,7 +275,7 @@ func Draining(ctx context.Context) <-chan struct{} {
 		return c.table.goodbye.channel()
 	}
 	if u := running.Load(); u != nil {
-		return u.goodbye.channel()
+		return u.phase.goodbye.channel()
 	}
 	return nil
 }
