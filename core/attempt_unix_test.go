@@ -279,7 +279,9 @@ func TestAbortGivesTime(t *testing.T) {
 			defer theirs.Close()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			n := newSuccessor("app", f, ours, new(atomic.Bool))
-			n.ready.Store(ready)
+			if ready {
+				n.ready.Store(&wire.ReadyMsg{})
+			}
 			began := time.Now()
 			go n.seeOut(cfg.stopTime(), nil, func(wire.Frame) {}, func() {})
 			if sig := <-f.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {

@@ -128,7 +128,7 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	h.attempt, h.next, h.err = nil, res.next, res.err
 	a.cancel(nil)
 	if res.err == nil {
-		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: res.next.version}
+		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: shortVersion(res.next.said().Version)}
 		if res.next.vanished() {
 			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}
@@ -155,7 +155,7 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	default:
 		l.u.note(control.StepReady, res.next.pid())
 		h.asked, h.committed = a.asked, time.Now()
-		if l.cfg.probation > 0 && h.next.tries {
+		if l.cfg.probation > 0 && h.next.said().Probation {
 			l.give(h, handover.Ready)
 		} else {
 			l.give(h, handover.ReadyForGood)

@@ -68,11 +68,11 @@ type mover struct {
 // leaves the rest for widen.
 func newMover(next *successor, table *connTable, share float64, final bool, log *slog.Logger) *mover {
 	ctl, ok := next.ctl.(*net.UnixConn)
-	if !ok || next.plain || next.room <= 0 {
+	if !ok || next.plain || next.said().Room <= 0 {
 		return nil
 	}
 	m := &mover{
-		heir: next, ctl: ctl, table: table, log: log, share: share, room: next.room,
+		heir: next, ctl: ctl, table: table, log: log, share: share, room: next.said().Room,
 		offers: make(chan *offer), begin: make(chan struct{}), widened: make(chan struct{}),
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}

@@ -51,7 +51,8 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	table := newConnTable(newGoodbye())
 	table.goodbye.begin()
-	next := &successor{ctl: ours, room: room, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
+	next := &successor{ctl: ours, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
+	next.ready.Store(&wire.ReadyMsg{Room: room})
 	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
 	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}

@@ -28,8 +28,8 @@ func (l *lifecycle) restorePIDFile(next *successor) {
 // and then while it may finish what it has accepted.
 func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	defer n.release()
-	if n.ready.Load() {
-		stop = max(stop, n.stop)
+	if n.saysReady() {
+		stop = max(stop, n.said().Stop())
 		if n.told.Load() && !isClosed(n.talk.silent) {
 			n.recall(stop, finished, heard, look)
 			return
@@ -78,7 +78,7 @@ func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard f
 // while this process was stopped, may have taken over and has the time of a stop to finish what
 // it accepted.
 func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
-	if isClosed(n.exited) || n.ready.Load() && isClosed(n.talk.silent) && n.ended() {
+	if isClosed(n.exited) || n.saysReady() && isClosed(n.talk.silent) && n.ended() {
 		n.hearOut(heard) // it was no signal of this process
 	}
 	if isClosed(n.exited) {
@@ -89,7 +89,7 @@ func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
 	others.signal(syscall.SIGTERM)
 	defer others.end(killGrace)
 	n.send(syscall.SIGTERM)
-	if n.endsWithin(killGrace) || n.ready.Load() && n.endsWithin(stop) {
+	if n.endsWithin(killGrace) || n.saysReady() && n.endsWithin(stop) {
 		return
 	}
 	n.kill()

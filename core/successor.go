@@ -45,27 +45,23 @@ var realSystem = system{start: startProcess, capture: newCapture}
 // successor is the next generation as the old process sees it.
 type successor struct {
 	process
-	path    string
-	ctl     net.Conn
-	own     *os.Process     // that said hello, if a wrapper was started; valid once it did
-	passed  []passable      // that it got
-	spared  []int           // of them, those that it does not use; valid once it said ready
-	stderr  *capture        // nil: it has this process's
-	frames  chan frameEvent // what it says until it is ready
-	talk    *talk           // what it says afterwards
-	plain   bool            // it speaks only the plain protocol
-	says    int             // its pid in its own words; valid once it said hello
-	room    int             // how many connections it takes; valid once it said ready
-	stop    time.Duration   // how long a stop takes it; valid once it said ready
-	version string          // the program's; valid once it said ready
-	ready   atomic.Bool     // it said ready
-	reads   chan struct{}   // closed when it says that it reads what comes
-	served  bool            // it was current: what it wrote when it started explains nothing any more
-	told    atomic.Bool     // it got the word that it is given up
-	tries   bool            // it can be on probation; valid once it said ready
-	ended   func() bool     // it has ended by itself, now that its end of the control socket is closed
-	began   time.Time
-	heir    int // its end of the link to the supervisor, until it is ready or given up; -1 for none
+	path   string
+	ctl    net.Conn
+	own    *os.Process                   // that said hello, if a wrapper was started; valid once it did
+	passed []passable                    // that it got
+	stderr *capture                      // nil: it has this process's
+	frames chan frameEvent               // what it says until it is ready
+	talk   *talk                         // what it says afterwards
+	plain  bool                          // it speaks only the plain protocol
+	says   int                           // its pid in its own words; valid once it said hello
+	ready  atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
+	reads  chan struct{}                 // closed when it says that it reads what comes
+	served bool                          // it was current: what it wrote when it started explains nothing any more
+	told   atomic.Bool                   // it got the word that it is given up
+	tries  bool                          // it can be on probation; valid once it said ready
+	ended  func() bool                   // it has ended by itself, now that its end of the control socket is closed
+	began  time.Time
+	heir   int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
@@ -158,19 +154,28 @@ func (n *successor) note(f wire.Frame) {
 		}
 	case wire.Ready:
 		var msg wire.ReadyMsg
-		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
-			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
-			n.stop = msg.Stop()
-			n.version = shortVersion(msg.Version)
+		if len(f.Payload) == 0 || f.Decode(&msg) != nil {
+			msg = wire.ReadyMsg{} // it takes nothing, and has no probation
 		}
-		n.ready.Store(true)
+		n.ready.Store(&msg)
 	}
+}
+
+// saysReady reports whether it has said ready.
+func (n *successor) saysReady() bool { return n.ready.Load() != nil }
+
+// said is what it said of itself with ready; the zero message until it has.
+func (n *successor) said() wire.ReadyMsg {
+	if msg := n.ready.Load(); msg != nil {
+		return *msg
+	}
+	return wire.ReadyMsg{}
 }
 
 // claimed returns what the new process has use for.
 func (n *successor) claimed() (claimed []passable) {
 	for i, p := range n.passed {
-		if !slices.Contains(n.spared, i) {
+		if !slices.Contains(n.said().Unclaimed, i) {
 			claimed = append(claimed, p)
 		}
 	}
