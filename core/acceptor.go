@@ -42,7 +42,7 @@ func (a *acceptor) accept() (net.Conn, error) {
 	nc, err := a.ln.Accept()
 	if c, ok := nc.(*conn); ok && a.moves {
 		if _, ok := transport(c.Conn); ok {
-			c.srv.Store((*server)(a))
+			c.side.Store(a.side)
 		}
 	}
 	if err != nil || tracked(nc) != nil {

@@ -3,7 +3,6 @@ package core
 import (
 	"errors"
 	"net"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -91,7 +90,7 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	srv := u.serverFor(what.Listener, nc.LocalAddr())
+	srv := u.sideFor(what.Listener, nc.LocalAddr())
 	switch {
 	case u.State() >= StateStopping && u.phase.draining.Load():
 		err = errors.New("the new process is stopping")
@@ -137,10 +136,10 @@ func (u *Upgrader) runAdopter(c *conn, what wire.Conn, handler func(net.Conn, []
 	handler(c, what.State)
 }
 
-// serverFor returns the server that a connection belongs to which was accepted from
+// sideFor returns the server that a connection belongs to which was accepted from
 // a listener of the old process: the one whose listener has the connection's local
 // address, or the same words.
-func (u *Upgrader) serverFor(at *wire.Listener, local net.Addr) (found *server) {
+func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) (found *side) {
 	if at == nil {
 		return nil
 	}
@@ -153,11 +152,11 @@ func (u *Upgrader) serverFor(at *wire.Listener, local net.Addr) (found *server) 
 			continue
 		}
 		rank := 2 * accepts(l.Addr(), local)
-		if l.network == at.Network && l.address == at.Address {
+		if l.origin.network == at.Network && l.origin.address == at.Address {
 			rank++ // and alone where a firewall changes local addresses (TPROXY)
 		}
 		if rank > best {
-			found, best = s, rank
+			found, best = s.side, rank
 		}
 	}
 	return found
@@ -185,28 +184,6 @@ func accepts(listener, local net.Addr) int {
 	return 0
 }
 
-// park looks after an adopted connection until a request comes, and then gives it to
-// its server: so its idle time goes on, and a client that has gone is not served.
-func (c *conn) park() {
-	srv := c.srv.Load()
-	_ = c.Conn.SetReadDeadline(c.patience(srv))
-	n, err := c.readNext(srv, nil)
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.pending() {
-		n = 1 // it came in time, on its way here
-	}
-	if n == 0 {
-		_ = c.Close() // moved on, gone, or idle for too long
-		return
-	}
-	_ = c.Conn.SetReadDeadline(noDeadline)
-	c.idle.Store(c.table.now())
-	select {
-	case srv.adopted <- c:
-	case <-srv.u.phase.finished:
-		_ = c.Close()
-	}
-}
-
 // adoption is the second listener of the inner server: it accepts what was parked.
 // It does so while the generation drains, too.
 type adoption server
@@ -225,7 +202,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	select {
-	case c := <-a.adopted:
+	case c := <-a.side.adopted:
 		return c, nil
 	case <-a.u.phase.finished:
 		return nil, net.ErrClosed

@@ -172,9 +172,9 @@ func TestAdoptAfterReset(t *testing.T) {
 	if addr := c.RemoteAddr().String(); addr != ":0" {
 		t.Errorf("from %s", addr)
 	}
-	for end := time.Now().Add(patience); u.conns.remaining().Connections != 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); u.remaining().Connections != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it is held: %v", u.conns.remaining())
+			t.Fatalf("it is held: %v", u.remaining())
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -38,8 +37,8 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	switch waitStep(c.step.Load()) {
 	case saidIdle:
 		c.step.Store(uint32(waitsForOne))
-		if srv := c.srv.Load(); srv != nil && !t.IsZero() {
-			c.idle.Store(int64(t.Sub(c.table.base) - srv.idleTimeout()))
+		if s := c.side.Load(); s != nil && !t.IsZero() {
+			c.idle.Store(int64(t.Sub(c.table.base) - s.idleTimeout()))
 		}
 	case waitsForOne:
 		c.step.Store(uint32(notWaiting))
@@ -89,14 +88,14 @@ func (c *conn) atBoundary(b []byte) bool {
 // set before the mover is looked for; there the mover is set before the phase is
 // looked at. And once the mover has woken the connection, this side waits until
 // the deadline that it did so with is set, because net/http sets its own next.
-func (c *conn) readNext(srv *server, b []byte) (int, error) {
-	if farewell(c.farewell.Load()) == farewellMoved {
+func (c *conn) readNext(s *side, b []byte) (int, error) {
+	if closeReason(c.closing.Load()) == closedMoved {
 		return 0, io.EOF // net/http may look once more, for HTTP/2
 	}
 	for {
 		c.wait.Store(uint32(waits))
 		if m := c.mover(); m != nil {
-			c.stopWaiting(srv)
+			c.stopWaiting(s)
 			if err := m.leave(c, c.description()); err == nil {
 				return 0, io.EOF
 			}
@@ -104,16 +103,38 @@ func (c *conn) readNext(srv *server, b []byte) (int, error) {
 			continue
 		}
 		n, err := c.waitOrRead(b)
-		if c.stopWaiting(srv) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		if c.stopWaiting(s) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			continue // to move it, if it has not been refused meanwhile
 		}
 		if n > 0 && b != nil {
 			c.begun.Store(true)
 			if c.is(connNew) {
-				c.noteFirst(srv, b[:n])
+				c.noteFirst(s, b[:n])
 			}
 		}
 		return n, err
+	}
+}
+
+// park looks after an adopted connection until a request comes, and then gives it to
+// its server: so its idle time goes on, and a client that has gone is not served.
+func (c *conn) park() {
+	s := c.side.Load()
+	_ = c.Conn.SetReadDeadline(c.patience(s))
+	n, err := c.readNext(s, nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.pending() {
+		n = 1 // it came in time, on its way here
+	}
+	if n == 0 {
+		_ = c.Close() // moved on, gone, or idle for too long
+		return
+	}
+	_ = c.Conn.SetReadDeadline(noDeadline)
+	c.idle.Store(c.table.now())
+	select {
+	case s.adopted <- c:
+	case <-s.over:
+		_ = c.Close()
 	}
 }
 
@@ -138,14 +159,14 @@ func (c *conn) waitOrRead(b []byte) (int, error) {
 
 // stopWaiting ends the wait, and reports whether the mover has woken the connection.
 // If so, the deadline is set to what it was.
-func (c *conn) stopWaiting(srv *server) (wasWoken bool) {
+func (c *conn) stopWaiting(s *side) (wasWoken bool) {
 	if c.wait.CompareAndSwap(uint32(waits), uint32(waitsNot)) {
 		return false
 	}
 	c.table.waking.Lock() // the mover has set the deadline
 	c.wait.Store(uint32(waitsNot))
 	c.table.waking.Unlock()
-	_ = c.Conn.SetReadDeadline(c.patience(srv))
+	_ = c.Conn.SetReadDeadline(c.patience(s))
 	return true
 }
 
@@ -169,20 +190,15 @@ var (
 
 // patience is when net/http ends the wait for the next request: the deadline that
 // was set before the mover set its own. The zero time is never.
-func (c *conn) patience(srv *server) time.Time {
-	d := srv.idleTimeout()
+func (c *conn) patience(s *side) time.Time {
+	d := s.idleTimeout()
 	if c.unused || c.is(connNew) {
-		d = cmp.Or(srv.inner.ReadHeaderTimeout, srv.inner.ReadTimeout)
+		d = s.headerTimeout()
 	}
 	if d <= 0 {
 		return noDeadline
 	}
 	return time.Now().Add(d - c.idleFor())
-}
-
-// idleTimeout is net/http's rule.
-func (s *server) idleTimeout() time.Duration {
-	return cmp.Or(s.inner.IdleTimeout, s.inner.ReadTimeout)
 }
 
 // idleFor is how long nothing has happened on the connection, 0 if it is not known.
@@ -235,11 +251,11 @@ func (c *conn) noteRequest(r *http.Request) {
 
 // noteFirst looks at the first bytes of a connection: are they HTTP/2's (RFC 9113,
 // section 3.4)? Too few of them do not tell; noteRequest may.
-func (c *conn) noteFirst(srv *server, b []byte) {
+func (c *conn) noteFirst(s *side, b []byte) {
 	const preface = "PRI * HTTP/2.0"
 	n := min(len(b), len(preface))
 	switch {
-	case !srv.h2c || string(b[:n]) != preface[:n]:
+	case !s.h2c || string(b[:n]) != preface[:n]:
 		c.http1.Store(true)
 	case n == len(preface):
 		c.http2.Store(true)
@@ -263,5 +279,5 @@ func (c *conn) watch() (int, error) {
 // has been answered. In the last stretch of a drain it is not relied upon: a client
 // that always sends ahead has no boundary to move at.
 func (c *conn) movable(r *http.Request) bool {
-	return c.srv.Load() != nil && r.ProtoMajor == 1 && c.mover() != nil && !c.table.late.Load()
+	return c.side.Load() != nil && r.ProtoMajor == 1 && c.mover() != nil && !c.table.late.Load()
 }

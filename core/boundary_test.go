@@ -60,8 +60,9 @@ func bareServer(t *testing.T, user *http.Server) *server {
 	user.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	u := &Upgrader{conns: newConnTable(nil), phase: newPhase()}
 	close(u.phase.accepting)
-	s := &server{u: u, user: user, base: t.Context(), adopted: make(chan *conn)}
+	s := &server{u: u, user: user, base: t.Context()}
 	s.inner = s.newInner()
+	s.side = s.newSide()
 	go func() { _ = s.inner.Serve((*adoption)(s)) }()
 	t.Cleanup(func() {
 		close(u.phase.finished)
@@ -75,9 +76,9 @@ func (s *server) answersOnce(t *testing.T) *conn {
 	t.Helper()
 	client, nc := net.Pipe() // its deadlines are the bubble's
 	t.Cleanup(func() { client.Close() })
-	c := s.u.conns.track(nc, &listener{network: "tcp", address: "here"}, connNew)
-	c.srv.Store(s)
-	s.adopted <- c
+	c := s.u.conns.track(nc, &origin{network: "tcp", address: "here"}, connNew)
+	c.side.Store(s.side)
+	s.side.adopted <- c
 	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: app\r\n\r\n")
 	must(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(client), nil)

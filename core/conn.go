@@ -27,14 +27,14 @@ const (
 )
 
 // farewell says why a connection is expected to close.
-type farewell uint32
+type closeReason uint32
 
 const (
-	farewellNone   farewell = iota
-	farewellPolite          // its last response carried Connection: close, or GOAWAY was sent
-	farewellIdle            // it was idle and its time was over
-	farewellCut             // the deadline
-	farewellMoved           // the next generation has it
+	staysOpen      closeReason = iota
+	closedPolitely             // its last response carried Connection: close, or GOAWAY was sent
+	closedIdle                 // it was idle and its time was over
+	closedCut                  // the deadline
+	closedMoved                // the next generation has it
 )
 
 // conn is an accepted connection. It stands between the socket and net/http
@@ -44,16 +44,16 @@ type conn struct {
 	net.Conn
 	table  *connTable
 	served *atomic.Uint64 // where its requests are counted
-	from   *listener      // nil when the program brought the listener
+	from   *origin        // nil when the program brought the listener
 	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
 
 	// srv speaks HTTP on this very connection, so that it can move; else nil.
-	srv atomic.Pointer[server]
+	side atomic.Pointer[side]
 
 	chosen atomic.Pointer[mover] // that moves it while the rest stays; see mover.choose
 
 	frames atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
-	h2c    *server                 // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
+	h2c    *side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
 	ctx    context.Context         // of ConnContext, under TLS
 
 	state    atomic.Int32
@@ -64,7 +64,7 @@ type conn struct {
 	idle     atomic.Int64  // since when nothing happens on it, in the table's clock; 0: since before the drain
 	wait     atomic.Uint32 // a waitPhase
 	step     atomic.Uint32 // a waitStep
-	farewell atomic.Uint32
+	closing  atomic.Uint32
 	closed   atomic.Bool
 
 	// Of the goroutine that serves the connection.
@@ -95,10 +95,10 @@ func (c *conn) Read(b []byte) (int, error) {
 // readBytes notes that a request has begun: from its first byte on it must be
 // answered, or be counted as cut.
 func (c *conn) readBytes(b []byte) (int, error) {
-	if srv := c.srv.Load(); srv != nil {
+	if s := c.side.Load(); s != nil {
 		switch {
 		case c.atBoundary(b):
-			return c.readNext(srv, b)
+			return c.readNext(s, b)
 		case len(b) == 1 && c.isBackgroundRead():
 			return c.watch()
 		}
@@ -155,7 +155,7 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 func (c *conn) setState(st connState) {
 	if st == connIdle {
 		c.begun.Store(false)
-		if c.srv.Load() != nil {
+		if c.side.Load() != nil {
 			c.step.Store(uint32(saidIdle))
 			c.chunked, c.unused = false, false
 		}
@@ -168,7 +168,7 @@ func (c *conn) setState(st connState) {
 // it that tells, and the clock is not asked for each request; where it sets none it
 // does not matter before the drain.
 func (c *conn) noteIdle() {
-	if c.srv.Load() == nil || c.table.drains.Load() {
+	if c.side.Load() == nil || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
 	} else if c.idle.Load() != 0 {
 		c.idle.Store(0)
@@ -207,7 +207,7 @@ func (c *conn) answered() {
 
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
-	if c.srv.Load() != nil && !c.http2.Load() {
+	if c.side.Load() != nil && !c.http2.Load() {
 		return waitPhase(c.wait.Load()) == waits
 	}
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0
@@ -226,8 +226,8 @@ func (c *conn) tls() *tls.Conn {
 }
 
 // dismiss closes the connection for the given reason. TLS says goodbye.
-func (c *conn) dismiss(why farewell) {
-	c.farewell.Store(uint32(why))
+func (c *conn) dismiss(why closeReason) {
+	c.closing.Store(uint32(why))
 	if tc := c.tls(); tc != nil {
 		_ = tc.Close()
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -28,9 +29,33 @@ type connTable struct {
 	tracked uint64 // how many connections there have been
 	closed  bool   // no more is adopted
 	conns   map[*conn]struct{}
-	sockets map[*PacketConn]struct{} // that the program has not closed
-	ledger  Ledger                   // the counts of connections; see Stats
-	changed chan struct{}            // a nudge when a connection leaves; room for one
+	sockets map[io.Closer]struct{} // datagram sockets that the program has not closed
+	counts  counts
+	changed chan struct{} // a nudge when a connection leaves; room for one
+}
+
+// counts is what has become of the connections.
+type counts struct {
+	accepted, adopted          uint64
+	moved, refused             uint64 // to the next generation, or by it
+	closedPolitely, closedIdle uint64
+	cut                        left
+}
+
+// left is what a drain waits for, or has cut: see Remaining.
+type left struct{ Requests, Connections, Hijacked, Sockets int }
+
+func (l left) plus(more left) left {
+	return left{
+		l.Requests + more.Requests, l.Connections + more.Connections, l.Hijacked + more.Hijacked, l.Sockets + more.Sockets,
+	}
+}
+
+// account returns the counts, and how many requests were answered.
+func (t *connTable) account() (c counts, served uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts, t.served.sum()
 }
 
 func newConnTable(g *goodbye) *connTable {
@@ -38,20 +63,20 @@ func newConnTable(g *goodbye) *connTable {
 		clock:   clock{time.Now()},
 		goodbye: g,
 		conns:   make(map[*conn]struct{}),
-		sockets: make(map[*PacketConn]struct{}),
+		sockets: make(map[io.Closer]struct{}),
 		changed: make(chan struct{}, 1),
 	}
 }
 
 // track takes a connection in. It is in the table before anybody else sees it.
-func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
+func (t *connTable) track(nc net.Conn, from *origin, st connState) *conn {
 	c := &conn{Conn: nc, table: t, from: from}
 	c.idle.Store(t.now())
 	c.setState(st)
 	t.mu.Lock()
 	t.addLocked(c)
 	if !c.shadow() {
-		t.ledger.Accepted++
+		t.counts.accepted++
 	}
 	t.mu.Unlock()
 	return c
@@ -59,13 +84,13 @@ func (t *connTable) track(nc net.Conn, from *listener, st connState) *conn {
 
 // adopt takes in a connection that the old process has handed over. It returns nil
 // if it is too late.
-func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
+func (t *connTable) adopt(nc net.Conn, s *side, what wire.Conn) *conn {
 	c := &conn{Conn: nc, table: t, unused: what.Unused}
-	c.srv.Store(s)
+	c.side.Store(s)
 	st := connHijacked
 	if s != nil {
 		st = connParked
-		c.from, _ = s.ln.(*listener)
+		c.from = s.from
 	}
 	c.state.Store(int32(st))
 	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
@@ -75,7 +100,7 @@ func (t *connTable) adopt(nc net.Conn, s *server, what wire.Conn) *conn {
 		return nil
 	}
 	t.addLocked(c)
-	t.ledger.Adopted++
+	t.counts.adopted++
 	return c
 }
 
@@ -90,7 +115,7 @@ func (t *connTable) serve(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c.shadow() {
-		t.ledger.Accepted++ // the wrapper did not hide it after all
+		t.counts.accepted++ // the wrapper did not hide it after all
 	}
 	c.setState(connNew)
 }
@@ -106,11 +131,11 @@ func (t *connTable) remove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.conns, c)
-	switch farewell(c.farewell.Load()) {
-	case farewellPolite:
-		t.ledger.ClosedPolitely++
-	case farewellIdle:
-		t.ledger.ClosedIdle++
+	switch closeReason(c.closing.Load()) {
+	case closedPolitely:
+		t.counts.closedPolitely++
+	case closedIdle:
+		t.counts.closedIdle++
 	}
 	if len(t.conns) < fewConns { // looking for the rest takes time
 		t.nudge()
@@ -121,7 +146,7 @@ func (t *connTable) remove(c *conn) {
 // it looks from time to time.
 const fewConns = 64
 
-func (t *connTable) addSocket(c *PacketConn) bool {
+func (t *connTable) addSocket(c io.Closer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -131,7 +156,7 @@ func (t *connTable) addSocket(c *PacketConn) bool {
 	return true
 }
 
-func (t *connTable) removeSocket(c *PacketConn) {
+func (t *connTable) removeSocket(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.sockets, c)
@@ -139,7 +164,7 @@ func (t *connTable) removeSocket(c *PacketConn) {
 }
 
 // openSockets returns the datagram sockets that the program has not closed.
-func (t *connTable) openSockets() []*PacketConn {
+func (t *connTable) openSockets() []io.Closer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Collect(maps.Keys(t.sockets))
@@ -185,11 +210,11 @@ func (t *connTable) quiet() []*conn {
 	return out
 }
 
-// remaining counts what a drain still waits for.
-func (t *connTable) remaining() Remaining {
-	r := Remaining{Sockets: len(t.openSockets())}
+// left counts what a drain still waits for.
+func (t *connTable) left() left {
+	r := left{Sockets: len(t.openSockets())}
 	for _, c := range t.all() {
-		if farewell(c.farewell.Load()) == farewellMoved {
+		if closeReason(c.closing.Load()) == closedMoved {
 			continue // on its way out of the table
 		}
 		if c.is(connHijacked) {
@@ -241,23 +266,23 @@ func (t *connTable) reopen() {
 
 // cutAll closes the connections that are left, and with sockets the datagram sockets, and counts
 // them as cut, unless the drain was undone: what has come since must not be among them.
-func (t *connTable) cutAll(sockets bool, undone <-chan struct{}) Remaining {
-	left, conns, open := t.remaining(), t.all(), t.openSockets()
+func (t *connTable) cutAll(sockets bool, undone <-chan struct{}) left {
+	rest, conns, open := t.left(), t.all(), t.openSockets()
 	if !sockets {
-		left.Sockets, open = 0, nil
+		rest.Sockets, open = 0, nil
 	}
 	t.mu.Lock()
 	if isClosed(undone) {
 		t.mu.Unlock()
-		return Remaining{}
+		return left{}
 	}
-	t.ledger.Cut = t.ledger.Cut.plus(left)
+	t.counts.cut = t.counts.cut.plus(rest)
 	t.mu.Unlock()
 	for _, c := range conns {
-		c.dismiss(farewellCut)
+		c.dismiss(closedCut)
 	}
 	for _, c := range open {
 		_ = c.Close()
 	}
-	return left
+	return rest
 }

@@ -138,7 +138,7 @@ func (u *Upgrader) followDrain(ctx context.Context, out *stream, steps <-chan co
 	defer tick.Stop()
 	total, last := 0, -1
 	for {
-		r := u.conns.remaining()
+		r := u.remaining()
 		left := r.Connections + r.Hijacked
 		total = max(total, left)
 		if left != last {

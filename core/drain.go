@@ -144,7 +144,7 @@ func (d *drainer) run() error {
 		return errTakenBack
 	}
 	if isClosed(d.u.phase.accepting) { // else nothing was accepted
-		d.u.log.Info("draining", "timeout", d.u.cfg.drainTimeout, "handover", d.replaced, "open", d.u.conns.remaining().String())
+		d.u.log.Info("draining", "timeout", d.u.cfg.drainTimeout, "handover", d.replaced, "open", d.u.remaining().String())
 	}
 	d.tell()
 	err := d.finish()
@@ -302,7 +302,7 @@ func (d *drainer) quiet() []*conn {
 func dismiss(quiet []*conn) {
 	for _, c := range quiet {
 		if c.quiet() && !c.pending() {
-			c.dismiss(farewellIdle)
+			c.dismiss(closedIdle)
 		}
 	}
 }
@@ -316,7 +316,7 @@ func (d *drainer) cutRest(why string) error {
 		m.settle() // it holds the descriptors of those that have no answer
 	}
 	dismiss(d.quiet())
-	sockets, left := isClosed(d.released), d.u.conns.remaining()
+	sockets, left := isClosed(d.released), d.u.remaining()
 	if !sockets {
 		left.Sockets = 0 // their readers wait
 	}
@@ -330,7 +330,7 @@ func (d *drainer) cutRest(why string) error {
 			d.u.log.Error("a drain timeout hook failed", "error", err)
 		}
 	}
-	if left = d.u.conns.cutAll(sockets, d.undone); left.none() {
+	if left = Remaining(d.u.conns.cutAll(sockets, d.undone)); left.none() {
 		return nil // finished while the hooks ran, or taken back
 	}
 	d.u.log.Warn("drain cut short", "why", why, "requests", left.Requests,

@@ -2,7 +2,6 @@ package core
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/h2"
@@ -44,9 +43,6 @@ func (s *server) follow(c *conn, f *h2.Conn) {
 	}
 }
 
-// saysFarewell: the client is asked to leave.
-func (c *conn) saysFarewell() { c.farewell.Store(uint32(farewellPolite)) }
-
 // followed reports whether r came on an HTTP/2 connection that gets its GOAWAY without an
 // answer that says so. c is nil if the program's ConnContext threw it away.
 func followed(c *conn, r *http.Request) bool {
@@ -57,14 +53,3 @@ func followed(c *conn, r *http.Request) bool {
 	}
 	return c != nil && r.ProtoMajor >= 2 && c.frames.Load() != nil
 }
-
-// doors says how net/http speaks HTTP/2 such that it can be made to leave. An error
-// says that it can't that way.
-type doors struct{ clear, state error }
-
-// http2Doors tries, once in a process and not before an HTTP/2 connection has come, what
-// net/http does. Where that is not what core relies on, net/http serves HTTP/2 in its
-// own way, and GOAWAY goes out with answers only.
-var http2Doors = sync.OnceValue(func() doors {
-	return doors{clear: h2.Probe(h2.DoorClear), state: h2.Probe(h2.DoorState)}
-})

@@ -39,6 +39,12 @@ func HandOff(c net.Conn, name string, state []byte) error {
 	return nil
 }
 
+// Why there is nobody to hand a connection off to.
+var (
+	errNoTaker = errors.New("the new process does not take connections over")
+	errNoNext  = because(ErrStopped, errors.New("there is no new process"))
+)
+
 func handOff(nc net.Conn, name string, state []byte) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", maxName)

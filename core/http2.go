@@ -101,14 +101,14 @@ func (l *http2Server) take(_ *http.Server, tc *tls.Conn, h http.Handler) {
 
 // start chooses the door, and starts the third server.
 func (l *http2Server) start() {
-	switch d := http2Doors(); {
-	case d.state == nil:
+	switch d := h2.Doors(); {
+	case d.State == nil:
 		l.door = h2.DoorState
-	case d.clear == nil:
+	case d.Clear == nil:
 		l.door = h2.DoorClear
 	default:
 		l.s.u.log.Warn("this Go release's net/http can't be told to leave an HTTP/2 connection in two steps: GOAWAY goes out with answers only",
-			"error", d.clear)
+			"error", d.Clear)
 	}
 	go func() { _ = l.srv.Serve(l) }()
 }
@@ -116,7 +116,7 @@ func (l *http2Server) start() {
 // prepare returns what the third server is to accept, or nil if that must not be.
 func (l *http2Server) prepare(c *takenConn) net.Conn {
 	follow := func(limit time.Duration) {
-		c.Conn = h2.New(c.tls, len(h2.Preface), limit, c.own.saysFarewell)
+		c.Conn = h2.New(c.tls, len(h2.Preface), limit, c.own.saysGoodbye)
 		l.s.follow(c.own, c.Conn)
 	}
 	switch l.door {

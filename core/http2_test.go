@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/h2"
 )
 
 // http2Way is one of the ways in which a server gets HTTP/2 connections.
@@ -309,7 +311,7 @@ func TestOtherTLS(t *testing.T) {
 			if got := askFor(t, addr, config.RootCAs, "http/1.1"); got != "HTTP/1.1" {
 				t.Errorf("a client for HTTP/1.1 gets %s", got)
 			}
-			if http2Doors().state == nil { // net/http takes such a connection
+			if h2.Doors().State == nil { // net/http takes such a connection
 				c := dialHTTP2(t, addr, config)
 				c.open(1, rawEndStream)
 				c.answered(1)

@@ -33,7 +33,7 @@ func playHTTP2() {
 	flag.Parse()
 	if mode() == "oldgo" { // whose net/http does not leave as core relies on
 		changed := errors.New("net/http has changed")
-		http2Doors = func() doors { return doors{changed, changed} }
+		h2.Doors = func() h2.Tried { return h2.Tried{Clear: changed, State: changed} }
 	}
 	var addrs []string
 	err := Run(func(u *Upgrader) error {

@@ -17,14 +17,6 @@ type Remaining struct {
 // none reports whether nothing is left that a deadline would cut.
 func (r Remaining) none() bool { return r == Remaining{} }
 
-// plus adds up what two deadlines have found.
-func (r Remaining) plus(more Remaining) Remaining {
-	return Remaining{
-		Requests: r.Requests + more.Requests, Connections: r.Connections + more.Connections,
-		Hijacked: r.Hijacked + more.Hijacked, Sockets: r.Sockets + more.Sockets,
-	}
-}
-
 // String says what is left in words.
 func (r Remaining) String() string {
 	s := fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
@@ -107,11 +99,14 @@ func Generation() int {
 
 // Stats returns the ledger of this generation.
 func (u *Upgrader) Stats() Ledger {
-	u.conns.mu.Lock()
-	l := u.conns.ledger
-	u.conns.mu.Unlock()
-	l.Generation, l.PID, l.State = u.generation, os.Getpid(), u.State()
-	l.Served = u.conns.served.sum()
-	l.Open = u.conns.remaining()
-	return l
+	c, served := u.conns.account()
+	return Ledger{
+		Generation: u.generation, PID: os.Getpid(), State: u.State(),
+		Accepted: c.accepted, Served: served, Adopted: c.adopted, Moved: c.moved, Refused: c.refused,
+		ClosedPolitely: c.closedPolitely, ClosedIdle: c.closedIdle,
+		Cut: Remaining(c.cut), Open: u.remaining(),
+	}
 }
+
+// remaining is what a drain waits for.
+func (u *Upgrader) remaining() Remaining { return Remaining(u.conns.left()) }

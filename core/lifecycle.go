@@ -97,7 +97,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 		case <-l.manager.beats():
 			l.manager.watchdog()
 		case <-l.manager.extends():
-			l.manager.goesOn(l.u.conns.remaining())
+			l.manager.goesOn(l.u.remaining())
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -150,7 +150,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 	l.stopping.delay = nil
 	l.setState(s)
 	if s == StateStopping {
-		l.manager.stops(l.u.conns.remaining(), l.cfg.drainTimeout)
+		l.manager.stops(l.u.remaining(), l.cfg.drainTimeout)
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
 	l.u.conns.drains.Store(true)

@@ -20,18 +20,16 @@ import (
 // and a duplicate of it for the next generation, and closes both.
 type listener struct {
 	net.Listener
-	u       *Upgrader     // valid once bound
-	bound   chan struct{} // closed when an Upgrader has it
-	network string        // as given to Listen: the next generation claims it by these words
-	address string
-	dup     int // -1: it can't be passed on
+	u      *Upgrader     // valid once bound
+	bound  chan struct{} // closed when an Upgrader has it
+	origin origin        // the next generation claims it by these words
+	dup    int           // -1: it can't be passed on
 
 	inherited bool
 	foreign   bool        // a service manager has opened it
 	path      fs.FileInfo // of a unix socket's path when the listener was opened; nil without
 
-	wrapped atomic.Bool // a server accepts through a type that hides our connections
-	served  atomic.Bool // the accept loop is gracex's own, which can wait: not the program's
+	served atomic.Bool // the accept loop is gracex's own, which can wait: not the program's
 
 	turn      turn         // not this process's while its successor is on probation
 	swept     atomic.Bool  // Accept ends at its deadline
@@ -76,13 +74,13 @@ func (l *listener) accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.network == networkControl {
+	if l.origin.network == networkControl {
 		return c, nil // none of the program's
 	}
 	if tc, ok := c.(*net.TCPConn); ok && l.u.cfg.keepAlive != nil {
 		_ = tc.SetKeepAliveConfig(*l.u.cfg.keepAlive) // of a connection that is gone already
 	}
-	return l.u.conns.track(c, l, connRaw), nil
+	return l.u.conns.track(c, &l.origin, connRaw), nil
 }
 
 // Close closes the listener for good: the next generation does not get it.
@@ -141,11 +139,11 @@ func (l *listener) settle() {
 func (l *listener) duplicate() int { return l.dup }
 
 func (l *listener) words() wire.Listener {
-	return wire.Listener{Network: l.network, Address: l.address, Foreign: l.foreign}
+	return wire.Listener{Network: l.origin.network, Address: l.origin.address, Foreign: l.foreign}
 }
 
 func (l *listener) rank() int {
-	if l.network == networkControl {
+	if l.origin.network == networkControl {
 		return rankControl
 	}
 	return rankListener
@@ -185,7 +183,7 @@ func pathRemover(path string) func() {
 // to make one.
 func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
 	l := &listener{
-		Listener: ln, network: network, address: address, dup: dup,
+		Listener: ln, origin: origin{network: network, address: address}, dup: dup,
 		bound: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if ul, ok := ln.(*net.UnixListener); ok {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,35 +13,29 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-const (
-	// maxName bounds the name of OnAdopt, so that a frame has room for it.
-	maxName = 255
-	// answerPoll is how often the old process looks whether the new one, which
-	// owes it an answer, lives. Its end is mostly seen at once; a wrapper script
-	// may keep the control socket open.
-	answerPoll = time.Second
-)
+// maxName bounds the name of OnAdopt, so that a frame has room for it.
+const maxName = 255
 
 // Why a connection stays.
 var (
-	errNoRoom    = errors.New("the new process has no descriptors left for it")
-	errNoTaker   = errors.New("the new process does not take connections over")
-	errNoNext    = because(ErrStopped, errors.New("there is no new process"))
-	errTakerGone = errors.New("the new process is gone")
-	// errStopMoving: the drain is over.
-	errStopMoving = errors.New("the drain has ended")
+	errNoRoom = errors.New("the new process has no descriptors left for it")
 	// errWentBack: the upgrade was rolled back.
 	errWentBack = errors.New("the new process is not current any more")
-	// errNoAnswer: it may have moved, so nobody reads from it here any more.
-	errNoAnswer = errors.New("it is not known whether the new process has it")
 )
+
+// taker is the new process, to which connections are offered.
+type taker interface {
+	room() int // how many it takes; 0: none
+	exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error)
+	interrupt()
+	sayMoved(moved uint64)
+}
 
 // mover is rung 1 of the drain: it hands the connections of this generation to the
 // next one. A connection offers itself, by the goroutine that reads from it, and
 // nobody reads from it until there is an answer.
 type mover struct {
-	heir    *successor
-	ctl     *net.UnixConn
+	to      taker
 	table   *connTable
 	log     *slog.Logger
 	offers  chan *offer
@@ -64,15 +57,15 @@ type mover struct {
 	unsure bool   // an offer had no answer
 }
 
-// newMover returns nil if next takes no connections. A share of 1 is all of them, less
+// newMover returns nil if the new process takes no connections. A share of 1 is all of them, less
 // leaves the rest for widen.
-func newMover(next *successor, table *connTable, share float64, final bool, log *slog.Logger) *mover {
-	ctl, ok := next.ctl.(*net.UnixConn)
-	if !ok || next.plain || next.said().Room <= 0 {
+func newMover(to taker, table *connTable, share float64, final bool, log *slog.Logger) *mover {
+	room := to.room()
+	if room == 0 {
 		return nil
 	}
 	m := &mover{
-		heir: next, ctl: ctl, table: table, log: log, share: share, room: next.said().Room,
+		to: to, table: table, log: log, share: share, room: room,
 		offers: make(chan *offer), begin: make(chan struct{}), widened: make(chan struct{}),
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -135,7 +128,7 @@ func (m *mover) choose() []*conn {
 	if m.all.Load() {
 		return conns
 	}
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.srv.Load() == nil || c.http2.Load() || c.is(connHijacked) })
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.side.Load() == nil || c.http2.Load() || c.is(connHijacked) })
 	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // all is in no order
 	for _, c := range conns {
 		c.chosen.Store(m)
@@ -189,7 +182,7 @@ func (m *mover) stop() {
 	<-m.begin
 	m.once.Do(func() {
 		close(m.quit)
-		_ = m.ctl.SetWriteDeadline(longAgo)
+		m.to.interrupt()
 	})
 	<-m.done
 }
@@ -198,6 +191,6 @@ func (m *mover) stop() {
 func (m *mover) settle() {
 	m.stop()
 	if !m.unsure && errors.Is(m.why, errStopMoving) {
-		_ = m.heir.say(wire.Moved, wire.MovedMsg{Moved: m.moved}, sayWait)
+		m.to.sayMoved(m.moved)
 	}
 }

@@ -28,14 +28,15 @@ import (
 type heir struct {
 	*oldProcess // the same kind of end of a control socket
 	in          *fd.Receiver
+	next        *successor // what the mover sees
 }
 
 // newHeir makes a mover, started, and the other end of its control socket.
 func newHeir(t *testing.T, room int) (*mover, *heir) {
 	t.Helper()
 	m, h := newHeirToBe(t, room)
-	must(t, m.ctl.SetWriteDeadline(longAgo)) // as the commit of ten seconds ago has left it
-	go m.heir.talk.listen(m.ctl)
+	must(t, h.next.ctl.SetWriteDeadline(longAgo)) // as the commit of ten seconds ago has left it
+	go h.next.talk.listen(h.next.ctl)
 	m.start()
 	t.Cleanup(m.stop)
 	return m, h
@@ -55,7 +56,7 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	next.ready.Store(&wire.ReadyMsg{Room: room})
 	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
-	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn))}
+	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
 }
 
 // gets reads an Offer, keeps no descriptor of it, and returns what it describes.
@@ -81,9 +82,8 @@ func (h *heir) gets() []wire.Conn {
 func (m *mover) waiting(t *testing.T, used bool, srv *http.Server) (*conn, *client, chan error) {
 	t.Helper()
 	cl, nc := pair(t)
-	l := &listener{network: "tcp", address: "here"}
-	c := m.table.track(nc, l, connNew)
-	c.srv.Store(&server{inner: srv})
+	c := m.table.track(nc, &origin{network: "tcp", address: "here"}, connNew)
+	c.side.Store(&side{http: srv})
 	if used {
 		c.http1.Store(true)
 		c.setState(connIdle)
@@ -132,8 +132,8 @@ func TestMoverAnswers(t *testing.T) {
 	cl.send("x")
 	must(t, <-refused)
 	m.settle()
-	if l := m.table.ledger; l.Moved != 1 || l.Refused != 1 {
-		t.Errorf("ledger %+v", l)
+	if c, _ := m.table.account(); c.moved != 1 || c.refused != 1 {
+		t.Errorf("counts %+v", c)
 	}
 	f, err := wire.Read(h.in)
 	must(t, err)
@@ -199,8 +199,8 @@ func TestMoverWithoutAnswer(t *testing.T) {
 	if err := <-second; !errors.Is(err, errStopMoving) {
 		t.Errorf("offer = %v", err)
 	}
-	if l := m.table.ledger; l.Moved != 0 || !l.Cut.none() {
-		t.Errorf("ledger %+v", l)
+	if c, _ := m.table.account(); c.moved != 0 || c.cut != (left{}) {
+		t.Errorf("counts %+v", c)
 	}
 }
 
@@ -210,11 +210,11 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, h := newHeirToBe(t, 10)
-		m.heir.ctl = beforeWrite{m.ctl, sync.OnceFunc(func() { // the commit
+		h.next.ctl = beforeWrite{h.next.ctl, sync.OnceFunc(func() { // the commit
 			go m.settle()
 			synctest.Wait()
 		})}
-		if err := m.heir.say(wire.Commit, wire.CommitMsg{}, parentWait); err != nil {
+		if err := h.next.say(wire.Commit, wire.CommitMsg{}, parentWait); err != nil {
 			t.Errorf("commit = %v", err)
 		}
 		m.start()
@@ -385,7 +385,7 @@ func TestTransport(t *testing.T) {
 		must(t, err)
 		nc, err := (*acceptor)(&server{u: u2, ln: l, moves: true}).Accept()
 		must(t, err)
-		if moves := nc.(*conn).srv.Load() != nil; moves != (name == "plain") {
+		if moves := nc.(*conn).side.Load() != nil; moves != (name == "plain") {
 			t.Errorf("%s: moves %v", name, moves)
 		}
 		must(t, nc.Close())

@@ -2,11 +2,8 @@ package core
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
-	"time"
 
-	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -45,7 +42,7 @@ func (o *offer) size() int {
 // leave moves c to the next generation. On an error c stays, with nothing read
 // from it.
 func (m *mover) leave(c *conn, what wire.Conn) error {
-	return m.offer(c, &offer{Conn: what, left: func() { c.farewell.Store(uint32(farewellMoved)) }})
+	return m.offer(c, &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }})
 }
 
 // offer offers a connection and returns the answer. Control keeps the descriptor
@@ -113,9 +110,9 @@ func (m *mover) count(answers []error) {
 		switch {
 		case err == nil:
 			m.moved++
-			m.table.ledger.Moved++
+			m.table.counts.moved++
 		case !errors.Is(err, errNoAnswer):
-			m.table.ledger.Refused++
+			m.table.counts.refused++
 		}
 	}
 }
@@ -138,11 +135,7 @@ func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 	if err != nil {
 		return taken, err
 	}
-	m.heir.talk.asked.Store(true)
-	if err := m.send(b, files); err != nil {
-		return taken, m.failed(err)
-	}
-	f, err := m.awaitAnswer()
+	f, err := m.to.exchange(b, files, m.quit, m.final.Load)
 	if err == nil {
 		err = f.Decode(&taken)
 	}
@@ -151,64 +144,4 @@ func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 		err = errNoAnswer
 	}
 	return taken, err
-}
-
-// send writes an offer. There is no limit but stop: see awaitAnswer.
-func (m *mover) send(b []byte, files []int) error {
-	m.heir.writing <- struct{}{}
-	defer func() { <-m.heir.writing }()
-	_ = m.ctl.SetWriteDeadline(noDeadline)
-	if isClosed(m.quit) {
-		return errStopMoving
-	}
-	return fd.Send(m.ctl, b, files)
-}
-
-// awaitAnswer returns the answer to an offer. As long as the new process lives it may
-// still take what it was offered: there is no other limit than the drain's. One that
-// is not understood while the upgrade can be rolled back is about to be ended.
-func (m *mover) awaitAnswer() (wire.Frame, error) {
-	talk, silent, quit := m.heir.talk, m.heir.talk.silent, m.quit
-	poll := time.NewTicker(answerPoll)
-	defer poll.Stop()
-	var last <-chan time.Time
-	for {
-		select {
-		case f := <-talk.taken:
-			return f, nil
-		case <-silent:
-			silent = nil
-			switch {
-			case len(talk.taken) > 0:
-			case hungUp(talk.why):
-				return wire.Frame{}, errTakerGone
-			case m.final.Load():
-				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
-			}
-		case <-quit: // an answer may be on its way
-			quit, last = nil, time.After(inTimeWait)
-		case <-last:
-			if len(talk.taken) == 0 && (silent == nil || !m.heir.unread()) {
-				return wire.Frame{}, errNoAnswer
-			}
-			last = time.After(inTimeWait) // this process has not come to read it
-		case <-poll.C:
-			if !m.heir.lives() {
-				return wire.Frame{}, errTakerGone
-			}
-		}
-	}
-}
-
-// failed says what it means that an offer could not be sent.
-func (m *mover) failed(err error) error {
-	switch {
-	case errors.Is(err, errStopMoving):
-		return err
-	case isClosed(m.quit):
-		return errNoAnswer
-	case hungUp(err):
-		return errTakerGone
-	}
-	return fmt.Errorf("control socket: %w", err)
 }

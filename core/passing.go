@@ -115,7 +115,7 @@ func (t *passing) all() []passable {
 // find returns the listener bound to addr, or nil.
 func (t *passing) find(addr net.Addr) *listener {
 	for _, l := range only[*listener](t.all()) {
-		if l.network != networkControl && l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
+		if l.origin.network != networkControl && l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
 			return l
 		}
 	}
@@ -128,7 +128,7 @@ func (t *passing) addresses() []string {
 	for _, p := range t.all() {
 		switch p := p.(type) {
 		case *listener:
-			if p.network != networkControl {
+			if p.origin.network != networkControl {
 				out = append(out, p.Addr().String())
 			}
 		case *PacketConn:

@@ -9,6 +9,9 @@ import (
 // HTTP/2 in the clear begins on a connection like any other: net/http reads the first
 // bytes, and if they are HTTP/2's preface it serves that. The same bytes come by here.
 
+// saysGoodbye notes that the client is asked to leave.
+func (c *conn) saysGoodbye() { c.closing.Store(uint32(closedPolitely)) }
+
 // readOrFollow reads for a connection that may speak HTTP/2, or does.
 func (c *conn) readOrFollow(b []byte) (int, error) {
 	if f := c.frames.Load(); f != nil {
@@ -33,11 +36,11 @@ func (c *conn) look(b []byte) {
 	if c.preface = end; end < len(h2.Preface) {
 		return
 	}
-	if door := http2Doors(); door.clear != nil {
+	if h2.Doors().Clear != nil {
 		c.preface = -1
 		return
 	}
-	c.h2c.follow(c, h2.New(c.Conn, 0, 0, c.saysFarewell))
+	c.h2c.follow(c, h2.New(c.Conn, 0, 0, c.saysGoodbye))
 }
 
 // inClear returns the frames that the connection itself carries, or nil. Those of

@@ -40,7 +40,7 @@ type server struct {
 	follows bool         // their frames are followed then
 	http2   *http2Server // for HTTP/2 over TLS; nil if there is none, or the program's own
 	other   *otherServer // for those connections that inner can't serve, or nil
-	adopted chan *conn   // moved here, with a request to read
+	side    *side        // for those that can move
 
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
@@ -67,7 +67,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	s := &server{
 		u: u, user: srv, ln: ln, own: own, ended: make(chan struct{}),
-		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil, adopted: make(chan *conn),
+		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil,
 	}
 	s.gate = newGate(ln.Addr(), u.phase.finished, func() { u.requestStop(stopRequest{}) })
 	srv.RegisterOnShutdown(s.gate.shutdown)
@@ -76,6 +76,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	s.inner = s.newInner()
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
+	s.side = s.newSide()
 	s.openHTTP2(useTLS)
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
 	if useTLS {
@@ -110,7 +111,7 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 		return ln, nil
 	}
 	if own := u.passing.find(ln.Addr()); own != nil {
-		own.wrapped.Store(true)
+		own.origin.wrapped.Store(true)
 		return ln, nil
 	}
 	if _, ok := ln.(syscall.Conn); !ok {
@@ -169,6 +170,15 @@ func (s *server) newInner() *http.Server {
 	return s.copyOfUser()
 }
 
+// newSide is for connections that come from the server's listener, or did in the old process.
+func (s *server) newSide() *side {
+	own := &side{http: s.inner, h2c: s.h2c, adopted: make(chan *conn), over: s.u.phase.finished, follow: s.follow}
+	if l, ok := s.ln.(*listener); ok {
+		own.from = &l.origin
+	}
+	return own
+}
+
 func (s *server) baseContext(net.Listener) context.Context { return s.base }
 
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
@@ -185,9 +195,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if farewell {
-		c.farewell.Store(uint32(farewellPolite))
+		c.closing.Store(uint32(closedPolitely))
 	}
-	if c.srv.Load() != nil && r.ProtoMajor == 1 {
+	if c.side.Load() != nil && r.ProtoMajor == 1 {
 		c.noteRequest(r) // ConnState says when it is answered
 		defer c.served.Add(1)
 		s.handler.ServeHTTP(w, r)
@@ -225,14 +235,14 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {
 		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
-			c.srv.Store(nil) // its requests can't be followed
+			c.side.Store(nil) // its requests can't be followed
 		}
 	}
 	switch {
 	case overTLS:
 		c.ctx = ctx
 	case s.follows && nc == net.Conn(c):
-		c.h2c = s
+		c.h2c = s.side
 	}
 	return ctx
 }

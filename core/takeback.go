@@ -146,7 +146,7 @@ func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEv
 
 // waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
 // when the process drains, as the program was told, and may rely on that.
-func (l *listener) waits() bool { return l.served.Load() || l.network == networkControl }
+func (l *listener) waits() bool { return l.served.Load() || l.origin.network == networkControl }
 
 // closeForGood closes what there is no way back for: listeners that the new process has no use for,
 // whose clients are to be refused and not to wait in a queue, and those that the program accepts
@@ -169,7 +169,7 @@ func (l *lifecycle) canResume(h *handing) bool {
 	serves, lacks := false, false
 	for _, ln := range h.paused {
 		switch {
-		case ln.network == networkControl:
+		case ln.origin.network == networkControl:
 		case ln.waits() && !isClosed(ln.closed):
 			serves = true
 		default:

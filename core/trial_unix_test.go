@@ -101,7 +101,7 @@ func TestTrialUnderAttack(t *testing.T) {
 // listens is the program's first listener.
 func (u *Upgrader) listens() *listener {
 	all := only[*listener](u.passing.all())
-	return all[slices.IndexFunc(all, func(l *listener) bool { return l.network != networkControl })]
+	return all[slices.IndexFunc(all, func(l *listener) bool { return l.origin.network != networkControl })]
 }
 
 // acceptsAgain checks that the Upgrader's first listener accepts.
