@@ -56,22 +56,15 @@ type conn struct {
 	h2c    *side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
 	ctx    context.Context         // of ConnContext, under TLS
 
+	boundary boundary
 	state    atomic.Int32
-	begun    atomic.Bool   // a byte of the next request has been read
-	http1    atomic.Bool   // it speaks HTTP/1 and nothing else
-	http2    atomic.Bool   // it has carried an HTTP/2 request
-	requests atomic.Int32  // handlers that run for it
-	idle     atomic.Int64  // since when nothing happens on it, in the table's clock; 0: since before the drain
-	wait     atomic.Uint32 // a waitPhase
-	step     atomic.Uint32 // a waitStep
+	http2    atomic.Bool  // it has carried an HTTP/2 request
+	requests atomic.Int32 // handlers that run for it
+	idle     atomic.Int64 // since when nothing happens on it, in the table's clock; 0: since before the drain
 	closing  atomic.Uint32
 	closed   atomic.Bool
 
-	// Of the goroutine that serves the connection.
-	chunked bool   // the body of the request being answered is chunked
-	unused  bool   // came without having carried a request
-	refused *mover // that could not move it
-	preface int    // bytes of HTTP/2's preface that have come; -1: something else has
+	preface int // of the goroutine that serves the connection: bytes of HTTP/2's preface that have come; -1: something else has
 }
 
 // RemoteAddr returns the client's address. The kernel does not know it any more of a
@@ -104,8 +97,8 @@ func (c *conn) readBytes(b []byte) (int, error) {
 		}
 	}
 	n, err := c.Conn.Read(b)
-	if n > 0 && !c.begun.Load() {
-		c.begun.Store(true)
+	if n > 0 {
+		c.boundary.begin()
 	}
 	if n > 0 && c.is(connNew) {
 		c.idle.Store(c.table.now()) // under TLS nobody can say whether it is a request
@@ -154,11 +147,7 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 
 func (c *conn) setState(st connState) {
 	if st == connIdle {
-		c.begun.Store(false)
-		if c.side.Load() != nil {
-			c.step.Store(uint32(saidIdle))
-			c.chunked, c.unused = false, false
-		}
+		c.boundary.end(c.side.Load() != nil)
 		c.noteIdle()
 	}
 	c.state.Store(int32(st))
@@ -188,11 +177,11 @@ func (c *conn) unanswered() int {
 		return 1
 	case connNew:
 		// Under TLS the first bytes are the handshake's.
-		if c.begun.Load() && c.tls() == nil {
+		if c.boundary.begun.Load() && c.tls() == nil {
 			return 1
 		}
 	case connIdle:
-		if c.begun.Load() {
+		if c.boundary.begun.Load() {
 			return 1
 		}
 	}
@@ -208,7 +197,7 @@ func (c *conn) answered() {
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
 	if c.side.Load() != nil && !c.http2.Load() {
-		return waitPhase(c.wait.Load()) == waits
+		return c.boundary.waiting()
 	}
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0
 }

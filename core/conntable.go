@@ -85,7 +85,8 @@ func (t *connTable) track(nc net.Conn, from *origin, st connState) *conn {
 // adopt takes in a connection that the old process has handed over. It returns nil
 // if it is too late.
 func (t *connTable) adopt(nc net.Conn, s *side, what wire.Conn) *conn {
-	c := &conn{Conn: nc, table: t, unused: what.Unused}
+	c := &conn{Conn: nc, table: t}
+	c.boundary.unused = what.Unused
 	c.side.Store(s)
 	st := connHijacked
 	if s != nil {

@@ -85,7 +85,7 @@ func (m *mover) waiting(t *testing.T, used bool, srv *http.Server) (*conn, *clie
 	c := m.table.track(nc, &origin{network: "tcp", address: "here"}, connNew)
 	c.side.Store(&side{http: srv})
 	if used {
-		c.http1.Store(true)
+		c.boundary.http1.Store(true)
 		c.setState(connIdle)
 		must(t, c.SetReadDeadline(noDeadline))
 	}
@@ -117,11 +117,11 @@ func TestMoverAnswers(t *testing.T) {
 		t.Errorf("offered %+v", got)
 	}
 	h.says(wire.Taken, wire.TakenMsg{Room: 9, Refused: []wire.Refusal{{Conn: 0, Reason: "no"}}})
-	for waitPhase(c.wait.Load()) != waits {
+	for !c.boundary.waiting() {
 		time.Sleep(time.Millisecond)
 	}
 	c.wake()
-	for waitPhase(c.wait.Load()) != waits {
+	for !c.boundary.waiting() {
 		time.Sleep(time.Millisecond)
 	}
 	select {
@@ -162,7 +162,7 @@ func TestMoverPutsTheDeadlineBack(t *testing.T) {
 			m, _ := newHeir(t, 1)
 			m.stop() // nothing is taken
 			c, cl, ended := m.waiting(t, tt.used, tt.srv)
-			for waitPhase(c.wait.Load()) != waits {
+			for !c.boundary.waiting() {
 				time.Sleep(time.Millisecond)
 			}
 			c.wake()
@@ -172,7 +172,7 @@ func TestMoverPutsTheDeadlineBack(t *testing.T) {
 				}
 				return
 			}
-			for waitPhase(c.wait.Load()) != waits {
+			for !c.boundary.waiting() {
 				time.Sleep(time.Millisecond)
 			}
 			cl.send("x")

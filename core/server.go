@@ -198,7 +198,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.closing.Store(uint32(closedPolitely))
 	}
 	if c.side.Load() != nil && r.ProtoMajor == 1 {
-		c.noteRequest(r) // ConnState says when it is answered
+		c.boundary.note(r) // ConnState says when it is answered
 		defer c.served.Add(1)
 		s.handler.ServeHTTP(w, r)
 		return
