@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 // capture is the old process's end of a new one's stderr while that starts: what
@@ -87,7 +88,7 @@ func givesBack(path string) error {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return errKeepsIt
 	}
-	if interpreter(path) != "" {
+	if program.Interpreter(path) != "" {
 		_, err := relayCommand()
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 // kin are the processes that a wrapper script has started and that have not introduced
@@ -21,7 +23,7 @@ const (
 
 // kinOf looks for them while the script is there.
 func kinOf(n *successor) kin {
-	if n.own != nil || interpreter(n.path) == "" {
+	if n.own != nil || program.Interpreter(n.path) == "" {
 		return nil
 	}
 	return descendants(n.pid())

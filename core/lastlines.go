@@ -3,11 +3,9 @@ package core
 import (
 	"bytes"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 const (
@@ -59,10 +57,10 @@ func (l *lastLines) get() []string {
 	defer l.mu.Unlock()
 	var lines []string
 	if l.crash != nil {
-		lines = append(lines, printable(l.crash), "...")
+		lines = append(lines, program.Printable(l.crash), "...")
 	}
 	for i, line := range l.lines {
-		text := printable(bytes.TrimSuffix(line, []byte("\r")))
+		text := program.Printable(bytes.TrimSuffix(line, []byte("\r")))
 		if l.open && i == len(l.lines)-1 && l.missed > 0 {
 			text += fmt.Sprintf("... (%d bytes more)", l.missed)
 		}
@@ -79,22 +77,4 @@ func saysWhy(line []byte) bool {
 		}
 	}
 	return false
-}
-
-// printable escapes what would not show, or would do something to a terminal.
-func printable(b []byte) string {
-	var s strings.Builder
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&s, `\x%02x`, b[0])
-		case r == '\t' || unicode.IsPrint(r):
-			s.WriteRune(r)
-		default:
-			s.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		b = b[n:]
-	}
-	return s.String()
 }

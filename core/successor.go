@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -161,7 +162,7 @@ func (n *successor) note(f wire.Frame) {
 		if len(f.Payload) > 0 && f.Decode(&msg) == nil {
 			n.room, n.tries, n.spared = msg.Room, msg.Probation, msg.Unclaimed
 			n.stop = msg.Stop()
-			n.version = shortVersion(msg.Version)
+			n.version = program.ShortVersion(msg.Version)
 		}
 		n.ready.Store(true)
 	}
@@ -327,7 +328,7 @@ func (n *successor) explain(err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := explain(n.path, boot.launch.dir)
+	file, _ := program.Describe(n.path, boot.launch.dir)
 	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
 	if !n.served {
 		start.Stderr = n.stderr.lines()
