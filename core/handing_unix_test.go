@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -635,7 +636,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
-				if isZombie(p.oldPID) {
+				if proc.Zombie(p.oldPID) {
 					t.Error("it was killed")
 				}
 				must(t, process.Process.Kill())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
@@ -42,7 +43,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	if err != nil {
 		return nil, errServiceEnds(m, unit, fmt.Sprintf("whether it lets another process follow can't be found out by systemctl %s: %v", strings.Join(args, " "), err))
 	}
-	script, _ := parentOf(m.PID)
+	script, _ := proc.Parent(m.PID)
 	switch said := strings.Fields(string(out)); {
 	case !slices.Contains(said, "MainPID="+strconv.Itoa(m.PID)) && !slices.Contains(said, "MainPID="+strconv.Itoa(script)):
 		return nil, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -30,10 +31,6 @@ type startup struct {
 
 	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
 }
-
-// startedBy is the process that started this one, as of the first look: later
-// looks could name another process that got the number.
-var startedBy = os.Getppid()
 
 // startedAt is when this process began, nearly.
 var startedAt = time.Now()
@@ -87,7 +84,7 @@ func takeStartup() startup {
 	}
 	s := c.s
 	err = fd.CheckStream(s)
-	if c.pid != startedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
+	if c.pid != proc.StartedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
 		// It came through a program that knows nothing of it, and the descriptor
 		// is not what it was.
 		closeOnExec(st.last)
@@ -156,7 +153,7 @@ func refuseWithoutFlag(control string) error {
 	if err == nil {
 		err = fd.CheckStream(c.s)
 	}
-	if ours := err == nil && c.pid == startedBy && c.version == wire.Version; !ours {
+	if ours := err == nil && c.pid == proc.StartedBy && c.version == wire.Version; !ours {
 		return nil
 	}
 	closeOnExec(c.s)

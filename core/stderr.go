@@ -1,16 +1,14 @@
 package core
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // startStderr is a new process's stderr while it starts: its descriptor 2 is a pipe
@@ -81,13 +79,13 @@ func (s *startStderr) orphan() {
 // not, and copies what it has left in the pipe. It ends when nobody has the pipe as
 // its stderr any more.
 func (s *startStderr) watch() {
-	t := time.NewTicker(parentPoll)
+	t := time.NewTicker(proc.Poll)
 	tick := t.C
 	given := s.given
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
-			waiting = alive(s.oldPID)
+			waiting = proc.Alive(s.oldPID)
 		case <-given: // who is ready hears of the end on the control socket
 			t.Stop()
 			tick, given = nil, nil
@@ -116,28 +114,6 @@ func (s *startStderr) catchUp() {
 
 // catchUpWait is enough for a pipe's content, and does not hold up what comes after.
 const catchUpWait = 20 * time.Millisecond
-
-// alive reports whether the old process is there. One that has ended may not have been
-// waited for, which the system would call alive.
-func alive(oldPID int) bool {
-	if startedBy == oldPID {
-		return os.Getppid() == oldPID
-	}
-	p, err := os.FindProcess(oldPID)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = p.Release() }()
-	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) && !isZombie(oldPID)
-}
-
-// isZombie looks where Linux says so: the state is the field after the name, which is
-// in parentheses and may hold some itself (proc_pid_stat(5)).
-func isZombie(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	i := bytes.LastIndexByte(b, ')')
-	return err == nil && bytes.HasPrefix(b[i+1:], []byte(" Z"))
-}
 
 // descriptor is a writer to what may be shared with other processes, and whose flags
 // are not this process's to change.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // wroteIn returns the lines that an error's text ends in.
@@ -419,7 +420,7 @@ func TestScriptIsGivenUp(t *testing.T) {
 	must(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	must(t, err)
-	if err := syscall.Kill(pid, 0); err == nil && !isZombie(pid) {
+	if err := syscall.Kill(pid, 0); err == nil && !proc.Zombie(pid) {
 		t.Errorf("process %d is left", pid)
 		a.strays = append(a.strays, pid)
 	}

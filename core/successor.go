@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -91,9 +92,9 @@ func (ev frameEvent) reason() string {
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
-func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *successor {
+func newSuccessor(path string, p process, ctl net.Conn, spoke *atomic.Bool) *successor {
 	n := &successor{
-		process: proc, path: path, ctl: ctl, began: time.Now(), heir: -1,
+		process: p, path: path, ctl: ctl, began: time.Now(), heir: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
 		frames:  make(chan frameEvent, 8),
@@ -105,7 +106,7 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(reapWait) })
 	go n.read(spoke)
 	go func() {
-		n.exit = proc.wait()
+		n.exit = p.wait()
 		n.ran = time.Since(n.began)
 		close(n.exited)
 	}()
@@ -192,7 +193,17 @@ func (n *successor) lives() bool {
 	if n.own == nil {
 		return !isClosed(n.exited)
 	}
-	return n.own.Signal(syscall.Signal(0)) == nil && !isZombie(n.says)
+	return proc.Running(n.own)
+}
+
+// descendants returns the processes that a wrapper script has started, while the script is
+// there and no program of its has said hello. They are given up with it: nobody would know
+// of a program that serves on.
+func (n *successor) descendants() proc.Processes {
+	if n.own != nil || program.Interpreter(n.path) == "" {
+		return nil
+	}
+	return proc.Descendants(n.pid())
 }
 
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
@@ -214,7 +225,7 @@ func (n *successor) isGoneWithin(d time.Duration) bool {
 	if n.own == nil {
 		return n.endsWithin(d)
 	}
-	for end := time.Now().Add(d); n.lives(); time.Sleep(parentPoll) {
+	for end := time.Now().Add(d); n.lives(); time.Sleep(proc.Poll) {
 		if time.Now().After(end) {
 			return false
 		}
