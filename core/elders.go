@@ -29,7 +29,7 @@ func (l *lifecycle) aged() {
 	n := l.elders()
 	known := n > 0 || l.taking.new.Gone // the old process, which is one of them, has said so
 	if l.State() == StateCurrent && known && l.taking.new.Phase != handover.NewProbation {
-		l.manager.ages(l.generation, n)
+		l.manager.Serving(l.generation, n)
 	}
 	if l.next != nil {
 		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.next.plain {

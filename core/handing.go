@@ -9,6 +9,7 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -43,7 +44,7 @@ func (l *lifecycle) starting() *attempt {
 // begin starts an attempt.
 func (l *lifecycle) begin(req upgradeRequest) {
 	l.setState(StateUpgrading)
-	l.manager.reloads(l.generation)
+	l.manager.Reloading(l.generation)
 	for _, h := range l.givenUp {
 		l.give(h, handover.Another)
 	}
@@ -133,7 +134,7 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}
 	}
-	l.taken = newNotifierAt(a.service, l.log)
+	l.taken = sdnotify.ServiceAt(a.service, l.log)
 	switch {
 	case res.next == nil:
 		l.gone(h)
@@ -212,7 +213,7 @@ func (l *lifecycle) leaveTo(h *handing) {
 
 // handsOver tells the service manager that the service is the new process's.
 func (l *lifecycle) handsOver(h *handing) {
-	cmp.Or(l.manager, l.taken).handsOver(h.next.serves(), h.result.Generation, l.elders()+1)
+	cmp.Or(l.manager, l.taken).HandedOver(h.next.serves(), h.result.Generation, l.elders()+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.

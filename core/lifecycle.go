@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
 // The requests to the goroutine that owns the lifecycle.
@@ -56,15 +57,15 @@ type lifecycle struct {
 	drainErr   error
 	ended      bool // the drain has ended
 
-	manager *notifier
-	taken   *notifier // the manager of a service whose main process was the foreign master; nil otherwise
+	manager *sdnotify.Service
+	taken   *sdnotify.Service // the manager of a service whose main process was the foreign master; nil otherwise
 }
 
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
-	l := &lifecycle{Upgrader: u, manager: newNotifier(boot, u.log)}
+	l := &lifecycle{Upgrader: u, manager: boot.manager(u.log)}
 	l.taking.new.Gone = u.hasNoOld()
-	defer l.manager.end()
+	defer l.manager.Close()
 	defer stopSignals()
 	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.hooksLeft > 0 {
 		var impatient chan struct{}
@@ -109,10 +110,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.ownTime()
 		case <-l.taking.givesUp():
 			l.beginStop(l.stopReason)
-		case <-l.manager.beats():
-			l.manager.watchdog()
-		case <-l.manager.extends():
-			l.manager.goesOn(l.conns.remaining())
+		case <-l.manager.Beats():
+			l.manager.Beat()
+		case <-l.manager.Extends():
+			l.manager.Extend(l.conns.remaining())
 		case <-u.aging:
 			l.aged()
 		case l.drainErr = <-l.drained:
@@ -165,7 +166,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 	l.preStop = nil
 	l.setState(s)
 	if s == StateStopping {
-		l.manager.stops(l.conns.remaining(), l.cfg.drainTimeout)
+		l.manager.Stopping(l.conns.remaining(), l.cfg.drainTimeout)
 	}
 	l.serverMu.Lock() // no server is added from here on
 	l.conns.drains.Store(true)

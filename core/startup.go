@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -141,6 +143,15 @@ func (st *startup) master() *foreign.Master {
 		return nil
 	}
 	return st.start.Master
+}
+
+// manager is how the service manager is told of the service; nil where a supervisor tells
+// it, or none wants to know.
+func (st *startup) manager(log *slog.Logger) *sdnotify.Service {
+	if st.link != nil {
+		return nil
+	}
+	return sdnotify.NewService(st.launch.getenv, st.graceful, log)
 }
 
 // errNoFlag: an upgrade started this process, and a wrapper has lost the arguments.
