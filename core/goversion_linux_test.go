@@ -336,7 +336,7 @@ func TestGoStartsClean(t *testing.T) {
 			must(t, err)
 		}
 		if name == "SigBlk" && bits != 0 || name == "SigIgn" && bits&(1<<(syscall.SIGUSR2-1)) != 0 {
-			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; startProcess must clear the mask", name, mask)
+			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; spawn.Start must clear the mask", name, mask)
 		}
 	}
 }

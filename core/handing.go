@@ -189,7 +189,7 @@ func (l *lifecycle) handOverToPlain(h *handing) {
 		}
 	}
 	l.socket.unlink() // it will not answer there
-	h.next.stderr.relay()
+	h.next.stderr.Relay()
 	l.handsOver(h)
 	h.next.disown()
 	l.upgraded(h.result, h.asker)

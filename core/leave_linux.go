@@ -35,7 +35,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	args := []string{"show", "--property=MainPID,NotifyAccess", "--", unit}
 	at := "/run"
 	if ofUser {
-		args, at = append([]string{"--user"}, args...), boot.launch.getenv("XDG_RUNTIME_DIR")
+		args, at = append([]string{"--user"}, args...), boot.launch.Getenv("XDG_RUNTIME_DIR")
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemctlWait)
 	defer cancel()
@@ -49,7 +49,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 		return nil, nil
 	case !slices.Contains(said, "NotifyAccess=all"):
 		return nil, errServiceEnds(m, unit, "give it NotifyAccess=all and the ExecStart= of the program alone, and systemctl daemon-reload")
-	case boot.launch.getenv(sdnotify.EnvSocket) != "":
+	case boot.launch.Getenv(sdnotify.EnvSocket) != "":
 		return nil, nil
 	}
 	// Where the manager listens, by its source (manager_setup_notify).

@@ -222,8 +222,8 @@ func (l *lifecycle) end() {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
 		l.next.talk.mute()
 		l.next.drained()
-		l.next.stderr.end()
-		l.next.stderr.wait()
+		l.next.stderr.End()
+		l.next.stderr.Wait()
 	}
 	if l.cfg.pidFile != "" && l.endsService() {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {

@@ -94,7 +94,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
 	defer u.noteElders()
-	defer boot.stderr.orphan()
+	defer boot.stderr.Orphaned()
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)

@@ -32,7 +32,7 @@ type StartError struct {
 
 // notStarted makes the error for a file that could not be executed.
 func notStarted(path string, err error) error {
-	file, remedy := program.Diagnose(path, boot.launch.dir, err)
+	file, remedy := program.Diagnose(path, boot.launch.Dir, err)
 	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }
 

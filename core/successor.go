@@ -15,44 +15,30 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-// process is a started process. It is the seam to the operating system, with
-// system.
-type process interface {
-	pid() int
-	signal(os.Signal) error
-	wait() exit // blocks until it has ended, and reaps it
-}
-
-// exit is how a process ended.
-type exit struct {
-	text   string         // "exit status 1", "signal: killed"
-	signal syscall.Signal // 0 if none ended it
-}
 
 // system is what an attempt needs of the operating system; tests put another one
 // behind it.
 type system struct {
-	// start starts path as the next generation, which inherits files from
-	// descriptor 3 up. The files stay the caller's.
-	start func(path string, l launch, control string, files []int) (process, error)
-	// capture makes the pipe for its stderr; it and what it returns may be nil.
-	capture func(path string, log *slog.Logger) *capture
+	// start is as spawn.Start.
+	start func(path string, l spawn.Launch, control string, files []int) (spawn.Process, error)
+	// capture is as spawn.NewCapture; it and what it returns may be nil.
+	capture func(path string, log *slog.Logger) *spawn.Capture
 }
 
-var realSystem = system{start: startProcess, capture: newCapture}
+var realSystem = system{start: spawn.Start, capture: spawn.NewCapture}
 
 // successor is the next generation as the old process sees it.
 type successor struct {
-	process
+	proc    spawn.Process
 	path    string
 	ctl     net.Conn
 	own     *os.Process     // that said hello, if a wrapper was started; valid once it did
 	passed  []passable      // that it got
 	spared  []int           // of them, those that it does not use; valid once it said ready
-	stderr  *capture        // nil: it has this process's
+	stderr  *spawn.Capture  // nil: it has this process's
 	frames  chan frameEvent // what it says until it is ready
 	talk    *talk           // what it says afterwards
 	plain   bool            // it speaks only the plain protocol
@@ -72,7 +58,7 @@ type successor struct {
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
 	exited chan struct{} // closed when it has ended and was reaped
-	exit   exit          // valid once exited
+	exit   spawn.Exit    // valid once exited
 	ran    time.Duration // valid once exited
 }
 
@@ -92,9 +78,9 @@ func (ev frameEvent) reason() string {
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
-func newSuccessor(path string, p process, ctl net.Conn, spoke *atomic.Bool) *successor {
+func newSuccessor(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *successor {
 	n := &successor{
-		process: p, path: path, ctl: ctl, began: time.Now(), heir: -1,
+		proc: p, path: path, ctl: ctl, began: time.Now(), heir: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
 		frames:  make(chan frameEvent, 8),
@@ -106,7 +92,7 @@ func newSuccessor(path string, p process, ctl net.Conn, spoke *atomic.Bool) *suc
 	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(reapWait) })
 	go n.read(spoke)
 	go func() {
-		n.exit = p.wait()
+		n.exit = p.Wait()
 		n.ran = time.Since(n.began)
 		close(n.exited)
 	}()
@@ -169,6 +155,9 @@ func (n *successor) note(f wire.Frame) {
 	}
 }
 
+// pid is the process number of what was started.
+func (n *successor) pid() int { return n.proc.PID() }
+
 // claimed returns what the new process has use for.
 func (n *successor) claimed() (claimed []passable) {
 	for i, p := range n.passed {
@@ -213,7 +202,7 @@ func (n *successor) send(sig syscall.Signal) {
 		_ = n.own.Signal(sig)
 	}
 	if n.own == nil || sig == syscall.SIGKILL {
-		_ = n.signal(sig)
+		_ = n.proc.Signal(sig)
 	}
 }
 
@@ -339,13 +328,13 @@ func (n *successor) explain(err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := program.Describe(n.path, boot.launch.dir)
+	file, _ := program.Describe(n.path, boot.launch.Dir)
 	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
 	if !n.served {
-		start.Stderr = n.stderr.lines()
+		start.Stderr = n.stderr.Lines()
 	}
 	if isClosed(n.exited) {
-		start.Exit, start.Ran = n.exit.text, n.ran
+		start.Exit, start.Ran = n.exit.Text, n.ran
 	}
 	return start
 }
@@ -364,7 +353,7 @@ const sayWait = time.Second
 // is gone.
 func (n *successor) release() {
 	_ = n.ctl.Close()
-	n.stderr.end()
+	n.stderr.End()
 	if n.own != nil {
 		_ = n.own.Release()
 	}

@@ -1,4 +1,4 @@
-package core
+package spawn
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ const (
 	keepBytes = 400 // of each of them
 )
 
-// lastLines keeps the last lines of what is written to it.
-type lastLines struct {
+// tail keeps the last lines of what is written to it.
+type tail struct {
 	mu     sync.Mutex
 	lines  [][]byte // at most keepLines, the newest last; unterminated if open
 	open   bool
@@ -23,46 +23,46 @@ type lastLines struct {
 }
 
 // Write never fails.
-func (l *lastLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for line := range bytes.Lines(b) {
 		text, ended := bytes.CutSuffix(line, []byte("\n"))
-		if !l.open {
-			if len(l.lines) == keepLines {
-				if saysWhy(l.lines[0]) {
-					l.crash = l.lines[0]
+		if !t.open {
+			if len(t.lines) == keepLines {
+				if saysWhy(t.lines[0]) {
+					t.crash = t.lines[0]
 				}
-				l.lines = append(l.lines[:0], l.lines[1:]...)
+				t.lines = append(t.lines[:0], t.lines[1:]...)
 			}
-			l.lines = append(l.lines, nil)
-			l.missed = 0
+			t.lines = append(t.lines, nil)
+			t.missed = 0
 		}
-		last := &l.lines[len(l.lines)-1]
+		last := &t.lines[len(t.lines)-1]
 		n := min(len(text), keepBytes-len(*last))
 		*last = append(*last, text[:n]...)
-		l.missed += len(text) - n
-		if ended && l.missed > 0 {
-			*last = fmt.Appendf(*last, "... (%d bytes more)", l.missed)
+		t.missed += len(text) - n
+		if ended && t.missed > 0 {
+			*last = fmt.Appendf(*last, "... (%d bytes more)", t.missed)
 		}
-		l.open = !ended
+		t.open = !ended
 	}
 	return len(b), nil
 }
 
 // get returns the lines, printable, oldest first, and before them the one that a crash
 // began with.
-func (l *lastLines) get() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (t *tail) get() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var lines []string
-	if l.crash != nil {
-		lines = append(lines, program.Printable(l.crash), "...")
+	if t.crash != nil {
+		lines = append(lines, program.Printable(t.crash), "...")
 	}
-	for i, line := range l.lines {
+	for i, line := range t.lines {
 		text := program.Printable(bytes.TrimSuffix(line, []byte("\r")))
-		if l.open && i == len(l.lines)-1 && l.missed > 0 {
-			text += fmt.Sprintf("... (%d bytes more)", l.missed)
+		if t.open && i == len(t.lines)-1 && t.missed > 0 {
+			text += fmt.Sprintf("... (%d bytes more)", t.missed)
 		}
 		lines = append(lines, text)
 	}
