@@ -13,6 +13,7 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -129,7 +130,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 // start starts the new process with the listeners from descriptor 3 up and the
 // control socket after them.
 func (a *attempt) start() (*successor, error) {
-	path, err := boot.launch.path()
+	path, err := boot.launch.Path()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
@@ -162,28 +163,28 @@ func (a *attempt) start() (*successor, error) {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
 	}
-	control := controlInfo{version: wire.Version, s: fd.First + len(files) - 1, pid: os.Getpid(), umask: boot.launch.umask}
-	var stderr *capture
+	control := wire.ControlInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: boot.launch.Umask}
+	var stderr *spawn.Capture
 	if a.u.sys.capture != nil {
 		stderr = a.u.sys.capture(path, a.u.log)
 	}
-	l, passed := stderr.handOut(boot.launch, &control, files)
+	l, passed := stderr.HandOut(boot.launch, &control, files)
 	if a.service != nil {
-		l.env = append(l.env[:len(l.env):len(l.env)], a.service.Assignment())
+		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
 	if heir >= 0 {
-		control.link, control.supervisor = fd.First+len(passed), boot.link.pid()
+		control.Link, control.Supervisor = fd.First+len(passed), boot.link.pid()
 		passed = append(passed[:len(passed):len(passed)], heir)
 	}
 	proc, err := a.u.sys.start(path, l, control.String(), passed)
-	stderr.handedOut()
+	stderr.HandedOut()
 	if err != nil {
 		_ = ctl.Close()
-		stderr.abandon()
+		stderr.Abandon()
 		closeHeir(heir)
 		return nil, notStarted(path, err)
 	}
-	stderr.begin()
+	stderr.Begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
 	next.stderr, next.passed, next.heir = stderr, handed, heir
 	answer := func(f wire.Frame) { a.u.report(next, f) }
@@ -283,7 +284,7 @@ func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) 
 			termed = true
 		case <-time.After(exitGrace):
 		}
-		if termed && next.exit.signal == syscall.SIGTERM {
+		if termed && next.exit.Signal == syscall.SIGTERM {
 			return errTermWasAStop // somebody ends all processes of the service
 		}
 	}

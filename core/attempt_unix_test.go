@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -29,9 +30,9 @@ type fake struct {
 	said    chan struct{} // closed when onTrial has said ready; nil if nobody wants to know
 }
 
-func (f *fake) pid() int                   { return 1 << 30 }
-func (f *fake) signal(sig os.Signal) error { f.signals <- sig; return nil }
-func (f *fake) wait() exit                 { return exit{text: <-f.ended} }
+func (f *fake) PID() int                   { return 1 << 30 }
+func (f *fake) Signal(sig os.Signal) error { f.signals <- sig; return nil }
+func (f *fake) Wait() spawn.Exit           { return spawn.Exit{Text: <-f.ended} }
 
 func (f *fake) say(t *testing.T, ty wire.Type, msg any) {
 	t.Helper()
@@ -50,12 +51,12 @@ func (f *fake) hear(t *testing.T) wire.Frame {
 // fakeStart returns a system whose processes are played by play, each in a
 // goroutine of its own.
 func fakeStart(t *testing.T, play func(f *fake)) system {
-	return system{start: func(_ string, _ launch, control string, files []int) (process, error) {
-		c, err := parseControl(control)
+	return system{start: func(_ string, _ spawn.Launch, control string, files []int) (spawn.Process, error) {
+		c, err := wire.ParseControl(control)
 		must(t, err)
 		s, err := fd.DupOf(files[len(files)-1])
 		must(t, err)
-		if c.s != fd.First+len(files)-1 || c.pid != os.Getpid() {
+		if c.Descriptor != fd.First+len(files)-1 || c.PID != os.Getpid() {
 			t.Errorf("%s says %v for %d files", EnvControl, c, len(files))
 		}
 		ctl, err := fd.Conn(s)

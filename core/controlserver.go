@@ -87,7 +87,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.pid(), Version: u.cfg.version,
 		Generations: u.generations(reportWait),
 	}
-	st.Program, _ = boot.launch.path()
+	st.Program, _ = boot.launch.Path()
 	if u.cfg.pidFile != "" {
 		st.PIDFile, _ = filepath.Abs(u.cfg.pidFile)
 	}

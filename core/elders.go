@@ -21,7 +21,7 @@ func (l *lifecycle) aged() {
 	n := l.u.elders()
 	known := n > 0 || l.taking.new.Gone // the old process, which is one of them, has said so
 	if l.state() == StateCurrent && known && l.taking.new.Phase != handover.NewProbation {
-		l.manager.ages(l.u.generation, n)
+		l.manager.Serving(l.u.generation, n)
 	}
 	if l.u.next != nil {
 		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.u.next.plain {

@@ -285,7 +285,7 @@ func TestGoEndsMessages(t *testing.T) {
 // TestGoKnowsProcesses: an os.Process is this very process, which a pidfd holds, and not a
 // later one with its number.
 func TestGoKnowsProcesses(t *testing.T) {
-	const fallback = "parent.signal, successor and stop would signal by number alone: take a pidfd of our own, as kin does for a process group"
+	const fallback = "parent.signal, successor and stop would signal by number alone: take a pidfd of our own (pidfd_open(2))"
 	in, out, err := os.Pipe()
 	must(t, err)
 	defer in.Close()
@@ -336,7 +336,7 @@ func TestGoStartsClean(t *testing.T) {
 			must(t, err)
 		}
 		if name == "SigBlk" && bits != 0 || name == "SigIgn" && bits&(1<<(syscall.SIGUSR2-1)) != 0 {
-			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; startProcess must clear the mask", name, mask)
+			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; spawn.Start must clear the mask", name, mask)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -43,7 +45,7 @@ func (l *lifecycle) starting() *attempt {
 // begin starts an attempt.
 func (l *lifecycle) begin(req upgradeRequest) {
 	l.setState(StateUpgrading)
-	l.manager.reloads(l.u.generation)
+	l.manager.Reloading(l.u.generation)
 	for _, h := range l.givenUp {
 		l.give(h, handover.Another)
 	}
@@ -128,12 +130,12 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	h.attempt, h.next, h.err = nil, res.next, res.err
 	a.cancel(nil)
 	if res.err == nil {
-		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: shortVersion(res.next.said().Version)}
+		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: program.ShortVersion(res.next.said().Version)}
 		if res.next.vanished() {
 			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}
 	}
-	l.taken = newNotifierAt(a.service, l.log)
+	l.taken = sdnotify.ServiceAt(a.service, l.log)
 	switch {
 	case res.next == nil:
 		l.gone(h)
@@ -188,7 +190,7 @@ func (l *lifecycle) handOverToPlain(h *handing) {
 		}
 	}
 	l.u.socket.unlink() // it will not answer there
-	h.next.stderr.relay()
+	h.next.stderr.Relay()
 	l.handsOver(h)
 	h.next.disown()
 	l.upgraded(h.result, h.asker)
@@ -212,7 +214,7 @@ func (l *lifecycle) leaveTo(h *handing) {
 
 // handsOver tells the service manager that the service is the new process's.
 func (l *lifecycle) handsOver(h *handing) {
-	cmp.Or(l.manager, l.taken).handsOver(h.next.serves(), h.result.Generation, l.u.elders()+1)
+	cmp.Or(l.manager, l.taken).HandedOver(h.next.serves(), h.result.Generation, l.u.elders()+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.

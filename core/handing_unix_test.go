@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -492,23 +494,25 @@ func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
 	t.Parallel()
 	u, old := newChild(t)
 	becomesCurrent(t, u, old)
-	manager := newNotifierAt(sdnotify.At(filepath.Join(t.TempDir(), "nobody")), u.log)
+	dir, err := os.MkdirTemp("", "gx")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	must(t, err)
+	defer c.Close()
 	must(t, u.request(func(l *lifecycle) error {
-		l.manager = manager
+		l.manager = sdnotify.ServiceAt(sdnotify.At(path), u.log)
 		must(t, old.ctl.Close())
 		<-u.inherited.parent.gone // and its end is in the inbox
 		l.aged()
 		return nil
 	}))
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		said := ""
-		must(t, u.request(func(*lifecycle) error { said = manager.last; return nil }))
-		if said == serving(u.generation, 0, "") {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("it hears %q", said)
-		}
+	want := fmt.Sprintf("generation %d, serving", u.generation)
+	must(t, c.SetReadDeadline(time.Now().Add(patience)))
+	for b, n := make([]byte, 4096), 0; !strings.HasSuffix(string(b[:n]), want); {
+		n, err = c.Read(b)
+		must(t, err)
 	}
 }
 
@@ -635,7 +639,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
-				if isZombie(p.oldPID) {
+				if proc.Zombie(p.oldPID) {
 					t.Error("it was killed")
 				}
 				must(t, process.Process.Kill())

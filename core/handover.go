@@ -58,7 +58,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 		return
 	}
 	l.setState(StateCurrent)
-	l.manager.failed(os.Getpid(), l.u.generation, l.u.elders(), "the last upgrade failed", err)
+	l.manager.Failed(os.Getpid(), l.u.generation, l.u.elders(), "the last upgrade failed", err)
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -128,7 +129,7 @@ func (h *inheritance) takeStart(start *foreign.Start) error {
 			err = fmt.Errorf("descriptor %d is said to be %s, and is bound to %v", in.s, in.Address, in.addr())
 		}
 		switch {
-		case err != nil && start.Sign == gracefulFlag:
+		case err != nil && start.Sign == spawn.GracefulFlag:
 			return notInherited(err)
 		case err != nil:
 			return because(ErrNotInherited, fmt.Errorf("%s: %w", start.Sign, err))
@@ -143,7 +144,7 @@ func (h *inheritance) takeStart(start *foreign.Start) error {
 }
 
 func notInherited(err error) error {
-	return because(ErrNotInherited, fmt.Errorf("%w; %s is set by the old process and not to be given by hand", err, gracefulFlag))
+	return because(ErrNotInherited, fmt.Errorf("%w; %s is set by the old process and not to be given by hand", err, spawn.GracefulFlag))
 }
 
 func (in *inherited) open() error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -115,7 +116,7 @@ func (u *Upgrader) describe() control.Generation {
 	g := control.Generation{
 		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
-		Idle: len(u.conns.quiet()), Memory: residentMemory(),
+		Idle: len(u.conns.quiet()), Memory: proc.ResidentMemory(),
 		Probation: l.State == StateCurrent && u.onProbation(),
 	}
 	if at := u.phase.deadline.Load(); at != 0 && l.State < StateStopped {

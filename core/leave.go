@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
@@ -86,7 +87,7 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	// The ones before this one drain, too. A signal from the master is impatience to them.
 	tick := time.NewTicker(siblingPoll)
 	defer tick.Stop()
-	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && hasSibling(anySibling) {
+	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && proc.HasSibling() {
 		<-tick.C
 	}
 	if masterGone(m) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
@@ -34,7 +35,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	args := []string{"show", "--property=MainPID,NotifyAccess", "--", unit}
 	at := "/run"
 	if ofUser {
-		args, at = append([]string{"--user"}, args...), boot.launch.getenv("XDG_RUNTIME_DIR")
+		args, at = append([]string{"--user"}, args...), boot.launch.Getenv("XDG_RUNTIME_DIR")
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemctlWait)
 	defer cancel()
@@ -42,13 +43,13 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	if err != nil {
 		return nil, errServiceEnds(m, unit, fmt.Sprintf("whether it lets another process follow can't be found out by systemctl %s: %v", strings.Join(args, " "), err))
 	}
-	script, _ := parentOf(m.PID)
+	script, _ := proc.Parent(m.PID)
 	switch said := strings.Fields(string(out)); {
 	case !slices.Contains(said, "MainPID="+strconv.Itoa(m.PID)) && !slices.Contains(said, "MainPID="+strconv.Itoa(script)):
 		return nil, nil
 	case !slices.Contains(said, "NotifyAccess=all"):
 		return nil, errServiceEnds(m, unit, "give it NotifyAccess=all and the ExecStart= of the program alone, and systemctl daemon-reload")
-	case boot.launch.getenv(sdnotify.EnvSocket) != "":
+	case boot.launch.Getenv(sdnotify.EnvSocket) != "":
 		return nil, nil
 	}
 	// Where the manager listens, by its source (manager_setup_notify).

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
 // The requests to the goroutine that owns the lifecycle.
@@ -47,8 +48,8 @@ type lifecycle struct {
 	drainErr error
 	ended    bool // the drain has ended
 
-	manager *notifier
-	taken   *notifier // the manager of a service whose main process was the foreign master; nil otherwise
+	manager *sdnotify.Service
+	taken   *sdnotify.Service // the manager of a service whose main process was the foreign master; nil otherwise
 }
 
 func newLifecycle(u *Upgrader) *lifecycle {
@@ -58,9 +59,9 @@ func newLifecycle(u *Upgrader) *lifecycle {
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := newLifecycle(u)
-	l.manager = newNotifier(boot, u.log)
+	l.manager = boot.manager(u.log)
 	l.taking.new.Gone = u.hasNoOld()
-	defer l.manager.end()
+	defer l.manager.Close()
 	defer stopSignals()
 	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.stopping.hooksLeft > 0 {
 		var impatient chan struct{}
@@ -94,10 +95,10 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.ownTime()
 		case <-l.taking.givesUp():
 			l.beginStop(l.stopping.req)
-		case <-l.manager.beats():
-			l.manager.watchdog()
-		case <-l.manager.extends():
-			l.manager.goesOn(l.u.remaining())
+		case <-l.manager.Beats():
+			l.manager.Beat()
+		case <-l.manager.Extends():
+			l.manager.Extend(l.u.remaining())
 		case l.drainErr = <-l.drained:
 			l.ended = true
 		}
@@ -150,7 +151,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 	l.stopping.delay = nil
 	l.setState(s)
 	if s == StateStopping {
-		l.manager.stops(l.u.remaining(), l.cfg.drainTimeout)
+		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
 	l.u.conns.drains.Store(true)
@@ -206,8 +207,8 @@ func (l *lifecycle) end() {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
 		l.u.next.talk.mute()
 		l.u.next.drained()
-		l.u.next.stderr.end()
-		l.u.next.stderr.wait()
+		l.u.next.stderr.End()
+		l.u.next.stderr.Wait()
 	}
 	if l.cfg.pidFile != "" && l.endsService() {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {

@@ -3,8 +3,6 @@
 package core
 
 import (
-	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,19 +68,5 @@ func TestTightLimits(t *testing.T) {
 	}
 	if strings.Contains(a.log(), "level=ERROR") || strings.Contains(a.log(), "too many open files") {
 		t.Error("the log has complaints")
-	}
-}
-
-// TestScarce: each error that means that there is no more of something has a remedy.
-func TestScarce(t *testing.T) {
-	t.Parallel()
-	for err, want := range map[error]string{
-		syscall.EMFILE: "LimitNOFILE", syscall.ENFILE: "fs.file-max", syscall.EAGAIN: "TasksMax",
-		syscall.ENOMEM: "memory for two", syscall.ETXTBSY: "by rename", syscall.E2BIG: "too large",
-		net.ErrClosed: "",
-	} {
-		if got := scarce(errors.Join(err)); !strings.Contains(got, want) || want == "" && got != "" {
-			t.Errorf("%v: %q, want %q", err, got, want)
-		}
 	}
 }

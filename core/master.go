@@ -11,6 +11,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // masterPoll is how often a worker looks whether a foreign master that it must not outlive is still
@@ -54,7 +55,7 @@ func tellOldWorker(pid int) error {
 		return err
 	}
 	defer func() { _ = p.Release() }()
-	if parent, known := parentOf(pid); known && parent != startedBy {
+	if parent, known := proc.Parent(pid); known && parent != proc.StartedBy {
 		return fmt.Errorf("%w: process %d is another one, of parent %d", os.ErrProcessDone, pid, parent)
 	}
 	return p.Signal(syscall.SIGTERM)
@@ -85,8 +86,8 @@ var masterProcess = sync.OnceValues(func() (*os.Process, error) { return os.Find
 
 // masterGone reports whether the master has ended.
 func masterGone(m *foreign.Master) bool {
-	if m.PID == startedBy {
-		return os.Getppid() != startedBy
+	if m.PID == proc.StartedBy {
+		return os.Getppid() != proc.StartedBy
 	}
 	p, err := masterProcess() // there is another one between the two
 	if err == nil {
@@ -105,7 +106,7 @@ func ofMaster() bool {
 // superseded reports whether a stop signal means that the master has started the next worker: then it is
 // no end of the service, and clients that keep a connection have time to hear of it.
 func superseded(m *foreign.Master) bool {
-	return m != nil && m.Retire == nil && hasSibling(youngerSibling)
+	return m != nil && m.Retire == nil && proc.HasYoungerSibling()
 }
 
 // retire makes room for the next worker of a foreign master. It is a stop that has a successor.

@@ -29,10 +29,10 @@ func becomeSupervisor() error {
 
 // commandLine is that of the first start.
 func commandLine() []string {
-	if len(boot.launch.argv) == 0 {
+	if len(boot.launch.Argv) == 0 {
 		return os.Args
 	}
-	return boot.launch.argv
+	return boot.launch.Argv
 }
 
 // beSupervisor supervises until the program has stopped, and does not return: this process

@@ -295,7 +295,7 @@ func TestSuccessorLives(t *testing.T) {
 	cmd := exec.Command("true")
 	must(t, cmd.Run())
 	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
-		n := &successor{process: &fake{}, exited: make(chan struct{})}
+		n := &successor{proc: &fake{}, exited: make(chan struct{})}
 		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
 		must(t, err)
 		f, err := wire.Read(bytes.NewReader(b))

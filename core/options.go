@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 const (
@@ -74,7 +76,7 @@ func newConfig(opts []Option) config {
 		}
 	}
 	if c.version == "" {
-		c.version = buildVersion()
+		c.version = program.Version()
 	}
 	return c
 }
@@ -238,7 +240,7 @@ func WithControlSocket(path string) Option {
 // the status of the control socket, and in Result. Left out or empty: the main module's
 // version in the build information, or the commit with "+dirty" if files were changed.
 func WithVersion(v string) Option {
-	return func(c *config) { c.version = shortVersion(v) }
+	return func(c *config) { c.version = program.ShortVersion(v) }
 }
 
 // WithLogger sets where the life of the process is logged: upgrades, their

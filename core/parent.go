@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -67,7 +68,7 @@ func (p *parent) plain() bool { return p.ctl == nil || isClosed(p.disowned) }
 // between the two.
 func (p *parent) pid() int {
 	if p.plain() {
-		return startedBy
+		return proc.StartedBy
 	}
 	return p.oldPID
 }
@@ -93,7 +94,7 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 // goroutine of its own.
 func (u *Upgrader) follow(p *parent) {
 	defer u.post((*lifecycle).aged)
-	defer boot.stderr.orphan()
+	defer boot.stderr.Orphaned()
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)
@@ -236,12 +237,8 @@ func (p *parent) receiver() (in io.Reader, files func() []int) {
 // must already have written, or answers at once.
 const parentWait = 10 * time.Second
 
-// parentPoll is how often a new process looks whether an old one that has no
-// control socket is still there. Nothing depends on noticing it sooner.
-const parentPoll = 50 * time.Millisecond
-
 func (p *parent) waitGone(stop <-chan struct{}) {
-	t := time.NewTicker(parentPoll)
+	t := time.NewTicker(proc.Poll)
 	defer t.Stop()
 	for p.alive() {
 		select {
@@ -283,7 +280,7 @@ func (p *parent) spare() {
 // gets another one. Pid 1 does not count: it must live.
 func (p *parent) alive() bool {
 	if p.plain() {
-		return startedBy > 1 && os.Getppid() == startedBy
+		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
 	}
 	return p.oldPID > 1 && !isClosed(p.gone)
 }
@@ -294,7 +291,7 @@ func (p *parent) hungUp() bool {
 	return p.ctl != nil && isClosed(p.gone) && p.alivePID()
 }
 
-func (p *parent) alivePID() bool { return p.oldPID > 1 && alive(p.oldPID) }
+func (p *parent) alivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
 
 // endsWithin waits for the end of an old process that can't be heard any more.
 func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
@@ -329,15 +326,15 @@ func (p *parent) signal(sig syscall.Signal) error {
 	// The handle first, then the check: a handle opened while the parent is
 	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
 	// are as close together as they can be.
-	proc, err := os.FindProcess(p.pid())
+	old, err := os.FindProcess(p.pid())
 	if err != nil {
 		return err
 	}
-	defer func() { _ = proc.Release() }()
+	defer func() { _ = old.Release() }()
 	if !p.alive() {
 		return os.ErrProcessDone
 	}
-	return proc.Signal(sig)
+	return old.Signal(sig)
 }
 
 // tellFailed tells the old process, if there is one, why this one won't be ready.

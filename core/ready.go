@@ -105,7 +105,7 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 // has nothing to lose.
 func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
-	boot.stderr.giveBack()
+	boot.stderr.GiveBack()
 	p := u.inherited.parent
 	if p == nil || p.plain() {
 		return nil

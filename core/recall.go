@@ -85,9 +85,9 @@ func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
 		return
 	}
 	defer n.talk.mute()
-	others := kinOf(n)
-	others.signal(syscall.SIGTERM)
-	defer others.end(killGrace)
+	others := n.descendants()
+	others.Signal(syscall.SIGTERM)
+	defer others.End(killGrace)
 	n.send(syscall.SIGTERM)
 	if n.endsWithin(killGrace) || n.saysReady() && n.endsWithin(stop) {
 		return

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 // StartError says why the new process did not become current, or with ErrRolledBack
@@ -26,6 +28,12 @@ type StartError struct {
 	// package, when stderr is a terminal, and after a rollback: such a one has this
 	// process's stderr.
 	Stderr []string
+}
+
+// notStarted makes the error for a file that could not be executed.
+func notStarted(path string, err error) error {
+	file, remedy := program.Diagnose(path, boot.launch.Dir, err)
+	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }
 
 // Error names the path and everything else that is known, and ends in the lines of

@@ -3,37 +3,34 @@ package core
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// gracefulFlag is the first argument of a process that an upgrade started.
-const gracefulFlag = "-graceful"
-
 // startup is what this process was started with.
 type startup struct {
-	launch   launch
-	graceful bool         // an upgrade started this process, or somebody gave the flag by hand
-	control  int          // the control socket's descriptor; -1 for the plain protocol
-	last     int          // one past the last listener's descriptor
-	stderr   *startStderr // nil: descriptor 2 is what it was in the old process
-	link     *link        // to the supervisor; nil without one
-	kept     bool         // a supervisor started this process, with what it has kept
-	mode     string       // EnvMode
-	modeErr  error        // ... that is none
+	launch   spawn.Launch
+	graceful bool          // an upgrade started this process, or somebody gave the flag by hand
+	control  int           // the control socket's descriptor; -1 for the plain protocol
+	last     int           // one past the last listener's descriptor
+	stderr   *spawn.Stderr // nil: descriptor 2 is what it was in the old process
+	link     *link         // to the supervisor; nil without one
+	kept     bool          // a supervisor started this process, with what it has kept
+	mode     string        // EnvMode
+	modeErr  error         // ... that is none
 	err      error
 
 	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
 }
-
-// startedBy is the process that started this one, as of the first look: later
-// looks could name another process that got the number.
-var startedBy = os.Getppid()
 
 // startedAt is when this process began, nearly.
 var startedAt = time.Now()
@@ -49,7 +46,7 @@ func takeStartup() startup {
 	if err != nil {
 		dir = "."
 	}
-	argv, graceful := cutGraceful(os.Args)
+	argv, graceful := spawn.CutGraceful(os.Args)
 	os.Args = argv
 	control, given := os.LookupEnv(EnvControl)
 	_ = os.Unsetenv(EnvControl)
@@ -72,7 +69,7 @@ func takeStartup() startup {
 			st.first()
 		}
 	}
-	st.launch = launch{dir: dir, argv: slices.Clone(os.Args), env: os.Environ(), umask: readUmask()}
+	st.launch = spawn.Launch{Dir: dir, Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
 	if !graceful {
 		return st
 	}
@@ -80,14 +77,14 @@ func takeStartup() startup {
 		closeOnExec(st.last)
 		return st
 	}
-	c, err := parseControl(control)
+	c, err := wire.ParseControl(control)
 	if err != nil {
 		st.err = err
 		return st
 	}
-	s := c.s
+	s := c.Descriptor
 	err = fd.CheckStream(s)
-	if c.pid != startedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
+	if c.PID != proc.StartedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
 		// It came through a program that knows nothing of it, and the descriptor
 		// is not what it was.
 		closeOnExec(st.last)
@@ -100,22 +97,22 @@ func takeStartup() startup {
 		return st
 	}
 	fd.CloseOnExec(s)
-	if c.version != wire.Version {
+	if c.Version != wire.Version {
 		// The plain protocol then. The old process knows its own version.
 		_ = fd.Close(s)
 		return st
 	}
 	st.control = s
-	if c.umask >= 0 {
-		setUmask(c.umask)
-		st.launch.umask = c.umask
+	if c.Umask >= 0 {
+		spawn.SetUmask(c.Umask)
+		st.launch.Umask = c.Umask
 	}
-	if st.stderr, err = takeStderr(c); err != nil {
+	if st.stderr, err = spawn.TakeStderr(c); err != nil {
 		st.err = err
 		return st
 	}
-	if c.link != 0 {
-		if st.link, err = newLink(c.link, c.supervisor); err != nil {
+	if c.Link != 0 {
+		if st.link, err = newLink(c.Link, c.Supervisor); err != nil {
 			st.err = fmt.Errorf("%s: link: %w", EnvControl, err)
 			return st
 		}
@@ -146,24 +143,33 @@ func (st *startup) master() *foreign.Master {
 	return st.start.Master
 }
 
+// manager is how the service manager is told of the service; nil where a supervisor tells
+// it, or none wants to know.
+func (st *startup) manager(log *slog.Logger) *sdnotify.Service {
+	if st.link != nil {
+		return nil
+	}
+	return sdnotify.NewService(st.launch.Getenv, st.graceful, log)
+}
+
 // errNoFlag: an upgrade started this process, and a wrapper has lost the arguments.
 var errNoFlag = errors.New(`started by an upgrade, but without its arguments; a wrapper script has to pass them on: exec ./app "$@"`)
 
 // refuseWithoutFlag tells the old process, if it is the one that has started this one,
 // that the flag is missing: this one would not take over, and might serve beside it.
 func refuseWithoutFlag(control string) error {
-	c, err := parseControl(control)
+	c, err := wire.ParseControl(control)
 	if err == nil {
-		err = fd.CheckStream(c.s)
+		err = fd.CheckStream(c.Descriptor)
 	}
-	if ours := err == nil && c.pid == startedBy && c.version == wire.Version; !ours {
+	if ours := err == nil && c.PID == proc.StartedBy && c.Version == wire.Version; !ours {
 		return nil
 	}
-	closeOnExec(c.s)
+	closeOnExec(c.Descriptor)
 	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
 	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
-	_ = fd.Write(c.s, words)
-	_ = fd.Close(c.s)
+	_ = fd.Write(c.Descriptor, words)
+	_ = fd.Close(c.Descriptor)
 	return errNoFlag
 }
 
@@ -175,14 +181,4 @@ func closeOnExec(last int) {
 			fd.CloseOnExec(s)
 		}
 	}
-}
-
-// cutGraceful takes the flag out of a command line: only as the first argument,
-// where the old process puts it, so that a program's own use of the word
-// elsewhere stays its own.
-func cutGraceful(args []string) ([]string, bool) {
-	if len(args) < 2 || (args[1] != gracefulFlag && args[1] != "-"+gracefulFlag) {
-		return args, false
-	}
-	return slices.Concat(args[:1], args[2:]), true
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // wroteIn returns the lines that an error's text ends in.
@@ -182,7 +183,7 @@ func TestStderrWhenOldDies(t *testing.T) {
 			seen[i], last = true, max(last, i)
 		}
 	}
-	if lost := last + 1 - len(seen); lost > captureChunk/80 {
+	if lost := last + 1 - len(seen); lost > 4096/80 {
 		t.Errorf("%d lines of %d are lost", lost, last+1)
 	}
 }
@@ -419,7 +420,7 @@ func TestScriptIsGivenUp(t *testing.T) {
 	must(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	must(t, err)
-	if err := syscall.Kill(pid, 0); err == nil && !isZombie(pid) {
+	if err := syscall.Kill(pid, 0); err == nil && !proc.Zombie(pid) {
 		t.Errorf("process %d is left", pid)
 		a.strays = append(a.strays, pid)
 	}

@@ -184,7 +184,7 @@ func (l *lifecycle) beginStop(req stopRequest) {
 	}
 	if d := l.cfg.preStopDelay; d > 0 && !req.now && before >= StateCurrent {
 		l.setState(StateStopping)
-		l.manager.stops(l.u.remaining(), l.cfg.stopTime())
+		l.manager.Stopping(l.u.remaining(), l.cfg.stopTime())
 		l.log.Info("not ready any more; still accepting", "pre_stop_delay", d)
 		l.stopping.delay = time.After(d)
 		return

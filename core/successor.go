@@ -13,43 +13,31 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-// process is a started process. It is the seam to the operating system, with
-// system.
-type process interface {
-	pid() int
-	signal(os.Signal) error
-	wait() exit // blocks until it has ended, and reaps it
-}
-
-// exit is how a process ended.
-type exit struct {
-	text   string         // "exit status 1", "signal: killed"
-	signal syscall.Signal // 0 if none ended it
-}
 
 // system is what an attempt needs of the operating system; tests put another one
 // behind it.
 type system struct {
-	// start starts path as the next generation, which inherits files from
-	// descriptor 3 up. The files stay the caller's.
-	start func(path string, l launch, control string, files []int) (process, error)
-	// capture makes the pipe for its stderr; it and what it returns may be nil.
-	capture func(path string, log *slog.Logger) *capture
+	// start is as spawn.Start.
+	start func(path string, l spawn.Launch, control string, files []int) (spawn.Process, error)
+	// capture is as spawn.NewCapture; it and what it returns may be nil.
+	capture func(path string, log *slog.Logger) *spawn.Capture
 }
 
-var realSystem = system{start: startProcess, capture: newCapture}
+var realSystem = system{start: spawn.Start, capture: spawn.NewCapture}
 
 // successor is the next generation as the old process sees it.
 type successor struct {
-	process
+	proc   spawn.Process
 	path   string
 	ctl    net.Conn
 	own    *os.Process                   // that said hello, if a wrapper was started; valid once it did
 	passed []passable                    // that it got
-	stderr *capture                      // nil: it has this process's
+	stderr *spawn.Capture                // nil: it has this process's
 	frames chan frameEvent               // what it says until it is ready
 	talk   *talk                         // what it says afterwards
 	plain  bool                          // it speaks only the plain protocol
@@ -58,7 +46,6 @@ type successor struct {
 	reads  chan struct{}                 // closed when it says that it reads what comes
 	served bool                          // it was current: what it wrote when it started explains nothing any more
 	told   atomic.Bool                   // it got the word that it is given up
-	tries  bool                          // it can be on probation; valid once it said ready
 	ended  func() bool                   // it has ended by itself, now that its end of the control socket is closed
 	began  time.Time
 	heir   int // its end of the link to the supervisor, until it is ready or given up; -1 for none
@@ -66,7 +53,7 @@ type successor struct {
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
 	exited chan struct{} // closed when it has ended and was reaped
-	exit   exit          // valid once exited
+	exit   spawn.Exit    // valid once exited
 	ran    time.Duration // valid once exited
 }
 
@@ -86,9 +73,9 @@ func (ev frameEvent) reason() string {
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
-func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *successor {
+func newSuccessor(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *successor {
 	n := &successor{
-		process: proc, path: path, ctl: ctl, began: time.Now(), heir: -1,
+		proc: p, path: path, ctl: ctl, began: time.Now(), heir: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
 		frames:  make(chan frameEvent, 8),
@@ -100,7 +87,7 @@ func newSuccessor(path string, proc process, ctl net.Conn, spoke *atomic.Bool) *
 	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(reapWait) })
 	go n.read(spoke)
 	go func() {
-		n.exit = proc.wait()
+		n.exit = p.Wait()
 		n.ran = time.Since(n.began)
 		close(n.exited)
 	}()
@@ -161,6 +148,9 @@ func (n *successor) note(f wire.Frame) {
 	}
 }
 
+// pid is the process number of what was started.
+func (n *successor) pid() int { return n.proc.PID() }
+
 // saysReady reports whether it has said ready.
 func (n *successor) saysReady() bool { return n.ready.Load() != nil }
 
@@ -196,7 +186,17 @@ func (n *successor) lives() bool {
 	if n.own == nil {
 		return !isClosed(n.exited)
 	}
-	return n.own.Signal(syscall.Signal(0)) == nil && !isZombie(n.says)
+	return proc.Running(n.own)
+}
+
+// descendants returns the processes that a wrapper script has started, while the script is
+// there and no program of its has said hello. They are given up with it: nobody would know
+// of a program that serves on.
+func (n *successor) descendants() proc.Processes {
+	if n.own != nil || program.Interpreter(n.path) == "" {
+		return nil
+	}
+	return proc.Descendants(n.pid())
 }
 
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
@@ -206,7 +206,7 @@ func (n *successor) send(sig syscall.Signal) {
 		_ = n.own.Signal(sig)
 	}
 	if n.own == nil || sig == syscall.SIGKILL {
-		_ = n.signal(sig)
+		_ = n.proc.Signal(sig)
 	}
 }
 
@@ -218,7 +218,7 @@ func (n *successor) isGoneWithin(d time.Duration) bool {
 	if n.own == nil {
 		return n.endsWithin(d)
 	}
-	for end := time.Now().Add(d); n.lives(); time.Sleep(parentPoll) {
+	for end := time.Now().Add(d); n.lives(); time.Sleep(proc.Poll) {
 		if time.Now().After(end) {
 			return false
 		}
@@ -332,13 +332,13 @@ func (n *successor) explain(err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := explain(n.path, boot.launch.dir)
+	file, _ := program.Describe(n.path, boot.launch.Dir)
 	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
 	if !n.served {
-		start.Stderr = n.stderr.lines()
+		start.Stderr = n.stderr.Lines()
 	}
 	if isClosed(n.exited) {
-		start.Exit, start.Ran = n.exit.text, n.ran
+		start.Exit, start.Ran = n.exit.Text, n.ran
 	}
 	return start
 }
@@ -357,7 +357,7 @@ const sayWait = time.Second
 // is gone.
 func (n *successor) release() {
 	_ = n.ctl.Close()
-	n.stderr.end()
+	n.stderr.End()
 	if n.own != nil {
 		_ = n.own.Release()
 	}

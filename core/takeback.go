@@ -55,7 +55,7 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).failed(pid, l.u.generation, l.u.elders(), "the last upgrade was rolled back", why)
+	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.elders(), "the last upgrade was rolled back", why)
 }
 
 // namePID has the pid file name this process again.

@@ -206,7 +206,7 @@ func TestPIDFileAfterRecall(t *testing.T) {
 		f.onTrial(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
-		must(t, pidfile.Write(path, f.pid()))
+		must(t, pidfile.Write(path, f.PID()))
 		close(written)
 		f.ended <- "exit status 1"
 	}, WithProbation(time.Minute), WithPIDFile(path))

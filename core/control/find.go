@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 const (
@@ -162,7 +164,7 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 			return nil, a.hanging(pid)
 		}
 	}
-	if !alive(pid) {
+	if !proc.Alive(pid) {
 		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist: the app has crashed or was killed; start it again", ErrStale, file, pid)
 	}
 	c, err := findByPID(ctx, pid)
@@ -193,7 +195,7 @@ func findByPID(ctx context.Context, pid int) (*Client, error) {
 		}
 	}
 	switch {
-	case !alive(pid):
+	case !proc.Alive(pid):
 		return nil, fmt.Errorf("%w: there is no process %d", ErrNotFound, pid)
 	case denied:
 		return nil, fmt.Errorf("%w: process %d is another user's%s; run this as that user, or as root", ErrPermission, pid, among(troubles))

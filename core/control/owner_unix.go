@@ -33,9 +33,3 @@ func ownedBy(path string) string {
 		path = up
 	}
 }
-
-// alive reports whether there is a process with this number: see kill(2) for signal 0.
-func alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || err == syscall.EPERM
-}

@@ -2,8 +2,17 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
+)
+
+const (
+	// firstDescriptor is the first one after stdin, stdout and stderr.
+	firstDescriptor = 3
+	// maxDescriptor is far above any real number of listeners, and keeps the loop over
+	// them short.
+	maxDescriptor = 1 << 16
 )
 
 // EnvLink is the environment variable by which a supervisor tells a worker that it starts
@@ -31,8 +40,102 @@ func ParseLink(v string) (LinkInfo, error) {
 		*fields[i], err = strconv.Atoi(parts[i])
 		ok = err == nil && *fields[i] > 0
 	}
-	if !ok || l.Descriptor < 3 || l.Descriptor > 1<<16 {
+	if !ok || l.Descriptor < firstDescriptor || l.Descriptor > maxDescriptor {
 		return LinkInfo{}, fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>; it is set by a supervisor and not to be given by hand", EnvLink, v)
 	}
 	return l, nil
+}
+
+// EnvControl is the environment variable by which an old process tells a new one where
+// their control socket is: "<protocol version>:<descriptor>:<process number of the old
+// process>", and after it what else the new one was given, each as ":<key>=<number>".
+const EnvControl = "GRACEX_CONTROL"
+
+// ControlInfo is what EnvControl says.
+type ControlInfo struct {
+	Version, Descriptor, PID int
+
+	// Descriptors that come after the control socket; 0 for none.
+	Stderr int    // what descriptor 2 is to become again
+	Pipe   int    // the read end of the pipe that descriptor 2 is meanwhile
+	PipeID uint64 // the inode number of the pipe's write end
+
+	Link       int // this process's end of the link to the supervisor
+	Supervisor int // the supervisor's process number, given with Link
+
+	Umask int // -1 for none
+}
+
+// String is the form of EnvControl's value.
+func (c ControlInfo) String() string {
+	s := fmt.Sprintf("%d:%d:%d", c.Version, c.Descriptor, c.PID)
+	if c.Stderr != 0 {
+		s += fmt.Sprintf(":stderr=%d:pipe=%d:id=%d", c.Stderr, c.Pipe, c.PipeID)
+	}
+	if c.Link != 0 {
+		s += fmt.Sprintf(":link=%d:supervisor=%d", c.Link, c.Supervisor)
+	}
+	if c.Umask >= 0 {
+		s += fmt.Sprintf(":umask=%d", c.Umask)
+	}
+	return s
+}
+
+// maxUmask is all the bits that a umask has.
+const maxUmask = 0o777
+
+// ParseControl reads the value of EnvControl.
+func ParseControl(v string) (ControlInfo, error) {
+	bad := fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>, with :<key>=<number> after it", EnvControl, v)
+	c := ControlInfo{Umask: -1}
+	parts := strings.Split(v, ":")
+	fixed := []*int{&c.Version, &c.Descriptor, &c.PID}
+	if len(parts) < len(fixed) {
+		return ControlInfo{}, bad
+	}
+	for i, p := range fixed {
+		var err error
+		if *p, err = strconv.Atoi(parts[i]); err != nil || *p <= 0 {
+			return ControlInfo{}, bad
+		}
+	}
+	if c.Descriptor < firstDescriptor || c.Descriptor > maxDescriptor {
+		return ControlInfo{}, bad
+	}
+	for _, field := range parts[len(fixed):] {
+		key, value, ok := strings.Cut(field, "=")
+		if !ok || !c.set(key, value) {
+			return ControlInfo{}, bad
+		}
+	}
+	if (c.Stderr == 0) != (c.Pipe == 0) || c.Stderr != 0 && c.Stderr == c.Pipe {
+		return ControlInfo{}, bad
+	}
+	if (c.Link == 0) != (c.Supervisor == 0) || c.Link != 0 && (c.Link == c.Stderr || c.Link == c.Pipe) {
+		return ControlInfo{}, bad
+	}
+	return c, nil
+}
+
+// set takes an optional field, and reports whether its value is one. A key that a
+// later version has is ignored.
+func (c *ControlInfo) set(key, value string) bool {
+	n, err := strconv.ParseUint(value, 10, 64)
+	switch key {
+	case "stderr", "pipe", "link":
+		if err != nil || n <= uint64(c.Descriptor) || n > maxDescriptor+3 {
+			return false
+		}
+		*map[string]*int{"stderr": &c.Stderr, "pipe": &c.Pipe, "link": &c.Link}[key] = int(n)
+	case "supervisor":
+		c.Supervisor = int(min(n, math.MaxInt32))
+		return err == nil && n > 0
+	case "id":
+		c.PipeID = n
+		return err == nil
+	case "umask":
+		c.Umask = int(min(n, maxUmask+1))
+		return err == nil && n <= maxUmask
+	}
+	return true
 }

@@ -1,27 +1,26 @@
-package core
+package spawn
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// startStderr is a new process's stderr while it starts: its descriptor 2 is a pipe
+// Stderr is a new process's stderr while it starts: its descriptor 2 is a pipe
 // to the old process, which copies what comes, so that it can say why a start
-// failed. The real one comes back with giveBack, or when the old process is gone.
+// failed. The real one comes back with GiveBack, or when the old process is gone.
 //
 // This process holds the read end too: it never writes into a pipe without a reader,
 // and reads what the old process can't read any more.
 //
 // A nil one does nothing.
-type startStderr struct {
+type Stderr struct {
 	real   int      // what descriptor 2 was in the old process; this one's
 	pipe   *os.File // the read end
 	pipeID uint64   // of the write end
@@ -29,36 +28,37 @@ type startStderr struct {
 
 	once     sync.Once
 	given    chan struct{} // closed when descriptor 2 is the real one
-	orphaned chan struct{} // closed when the old process is gone; see orphan
+	orphaned chan struct{} // closed when the old process is gone; see Orphaned
 	gone     sync.Once
 }
 
-// takeStderr takes what c names and watches over it from here on.
-func takeStderr(c controlInfo) (*startStderr, error) {
-	if c.stderr == 0 {
+// TakeStderr takes the descriptors that c names, and watches over them from here on. It
+// returns nil if there are none.
+func TakeStderr(c wire.ControlInfo) (*Stderr, error) {
+	if c.Stderr == 0 {
 		return nil, nil
 	}
 	// The runtime opens descriptors of its own where there are gaps, so these are
 	// touched only if they are what they should be.
-	if _, err := fd.PipeID(c.pipe); err != nil {
-		return nil, fmt.Errorf("%s: pipe: %w", EnvControl, err)
+	if _, err := fd.PipeID(c.Pipe); err != nil {
+		return nil, fmt.Errorf("%s: pipe: %w", wire.EnvControl, err)
 	}
-	fd.CloseOnExec(c.pipe)
-	if err := fd.CheckOpen(c.stderr); err != nil {
-		return nil, fmt.Errorf("%s: stderr: %w", EnvControl, err)
+	fd.CloseOnExec(c.Pipe)
+	if err := fd.CheckOpen(c.Stderr); err != nil {
+		return nil, fmt.Errorf("%s: stderr: %w", wire.EnvControl, err)
 	}
-	fd.CloseOnExec(c.stderr)
-	s := &startStderr{
-		real: c.stderr, pipe: os.NewFile(uintptr(c.pipe), "pipe"), pipeID: c.pipeID, oldPID: c.pid,
+	fd.CloseOnExec(c.Stderr)
+	s := &Stderr{
+		real: c.Stderr, pipe: os.NewFile(uintptr(c.Pipe), "pipe"), pipeID: c.PipeID, oldPID: c.PID,
 		given: make(chan struct{}), orphaned: make(chan struct{}),
 	}
 	go s.watch()
 	return s, nil
 }
 
-// giveBack puts the real stderr back. Descriptor 2 is left alone if it is something
+// GiveBack puts the real stderr back. Descriptor 2 is left alone if it is something
 // else by now: a wrapper script or the program has sent it elsewhere.
-func (s *startStderr) giveBack() {
+func (s *Stderr) GiveBack() {
 	if s == nil {
 		return
 	}
@@ -70,8 +70,8 @@ func (s *startStderr) giveBack() {
 	})
 }
 
-// orphan says that the old process is gone.
-func (s *startStderr) orphan() {
+// Orphaned says that the old process is gone.
+func (s *Stderr) Orphaned() {
 	if s != nil {
 		s.gone.Do(func() { close(s.orphaned) })
 	}
@@ -80,14 +80,14 @@ func (s *startStderr) orphan() {
 // watch waits until the old process is gone, whether this one is ready by then or
 // not, and copies what it has left in the pipe. It ends when nobody has the pipe as
 // its stderr any more.
-func (s *startStderr) watch() {
-	t := time.NewTicker(parentPoll)
+func (s *Stderr) watch() {
+	t := time.NewTicker(proc.Poll)
 	tick := t.C
 	given := s.given
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
-			waiting = alive(s.oldPID)
+			waiting = proc.Alive(s.oldPID)
 		case <-given: // who is ready hears of the end on the control socket
 			t.Stop()
 			tick, given = nil, nil
@@ -97,7 +97,7 @@ func (s *startStderr) watch() {
 	}
 	t.Stop()
 	s.catchUp()
-	s.giveBack()
+	s.GiveBack()
 	_, _ = io.Copy(descriptor(s.real), s.pipe)
 	_, _ = io.Copy(io.Discard, s.pipe) // nobody takes it, and nobody is held up
 	_ = s.pipe.Close()
@@ -106,7 +106,7 @@ func (s *startStderr) watch() {
 
 // catchUp copies what waits in the pipe, so that it comes before what this process
 // writes to its real stderr. One that writes all the time can't hold that up.
-func (s *startStderr) catchUp() {
+func (s *Stderr) catchUp() {
 	if s.pipe.SetReadDeadline(time.Now().Add(catchUpWait)) != nil {
 		return // another process has made it blocking
 	}
@@ -116,28 +116,6 @@ func (s *startStderr) catchUp() {
 
 // catchUpWait is enough for a pipe's content, and does not hold up what comes after.
 const catchUpWait = 20 * time.Millisecond
-
-// alive reports whether the old process is there. One that has ended may not have been
-// waited for, which the system would call alive.
-func alive(oldPID int) bool {
-	if startedBy == oldPID {
-		return os.Getppid() == oldPID
-	}
-	p, err := os.FindProcess(oldPID)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = p.Release() }()
-	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) && !isZombie(oldPID)
-}
-
-// isZombie looks where Linux says so: the state is the field after the name, which is
-// in parentheses and may hold some itself (proc_pid_stat(5)).
-func isZombie(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	i := bytes.LastIndexByte(b, ')')
-	return err == nil && bytes.HasPrefix(b[i+1:], []byte(" Z"))
-}
 
 // descriptor is a writer to what may be shared with other processes, and whose flags
 // are not this process's to change.

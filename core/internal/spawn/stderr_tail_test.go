@@ -1,14 +1,15 @@
-package core
+package spawn
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestLastLines: the same whatever the pieces are that they come in.
-func TestLastLines(t *testing.T) {
+// TestTail: the same whatever the pieces are that they come in.
+func TestTail(t *testing.T) {
 	t.Parallel()
 	var many, last []string
 	for i := range 50 {
@@ -34,7 +35,7 @@ func TestLastLines(t *testing.T) {
 		{"\x00\t\x1b[0m\"\\ ü\xff\u202e\n", []string{`\x00` + "\t" + `\x1b[0m"\ ü\xff\u202e`}},
 	} {
 		for _, piece := range []int{1, 3, 400, 1 << 20} {
-			var l lastLines
+			var l tail
 			for c := range slices.Chunk([]byte(tt.in), piece) {
 				_, _ = l.Write(c)
 				_ = l.get() // changes nothing
@@ -44,4 +45,30 @@ func TestLastLines(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzTail: what a program writes is kept by the line, however it comes in pieces.
+func FuzzTail(f *testing.F) {
+	f.Add([]byte("a\nb\r\n\nc"), 2)
+	f.Add(bytes.Repeat([]byte("x"), 1000), 399)
+	f.Add(bytes.Repeat([]byte("line\n"), 30), 7)
+	f.Fuzz(func(t *testing.T, b []byte, at int) {
+		var whole, pieces tail
+		_, _ = whole.Write(b)
+		at = min(max(at, 0), len(b))
+		_, _ = pieces.Write(b[:at])
+		_, _ = pieces.Write(b[at:])
+		lines := whole.get()
+		if !slices.Equal(lines, pieces.get()) {
+			t.Fatalf("%q at once and %q in pieces", lines, pieces.get())
+		}
+		if len(lines) > keepLines+2 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		for _, l := range lines {
+			if strings.ContainsAny(l, "\n\x00\x1b") {
+				t.Fatalf("%q", l)
+			}
+		}
+	})
 }

@@ -1,20 +1,18 @@
-package core
+package program
 
 import (
-	"bufio"
 	"bytes"
 	"debug/elf"
 	"debug/macho"
 	"debug/pe"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 )
 
 // machine names what a program file was built for, in Go's words where Go has some:
-// "linux/arm64". It is "" for what is no program (a script, say).
+// "linux/arm64". It returns "" for a file that is no program, such as a script.
 func machine(path string) string {
 	if f, err := elf.Open(path); err == nil {
 		defer f.Close()
@@ -39,7 +37,7 @@ func machine(path string) string {
 	return ""
 }
 
-// elfOS: Linux, and some others, do not say who they are.
+// elfOS names the system that an ELF file is for. Linux, and some others, do not say it.
 func elfOS(f *elf.File) string {
 	switch f.OSABI {
 	case elf.ELFOSABI_FREEBSD:
@@ -110,8 +108,8 @@ func peArch(m uint16) string {
 	return "an unknown processor"
 }
 
-// loader returns what a dynamically linked ELF program names as its loader: if that
-// is missing the system says that the program is.
+// loader returns the loader that a dynamically linked ELF program names. If it is
+// missing, the system says that the program is.
 func loader(path string) string {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -128,25 +126,4 @@ func loader(path string) string {
 	}
 	name, _, _ := bytes.Cut(b, []byte{0})
 	return string(name)
-}
-
-// interpreter returns the program that a script's first line names, or "" if the file
-// is no script.
-func interpreter(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	r := bufio.NewReader(io.LimitReader(f, 4096))
-	if b, err := r.Peek(2); err != nil || string(b) != "#!" {
-		return ""
-	}
-	line, _ := r.ReadString('\n')
-	// Not TrimSpace: a line that ends as on Windows names a file that does not exist.
-	line = strings.Trim(line[2:], " \t\n")
-	if i := strings.IndexAny(line, " \t"); i >= 0 {
-		line = line[:i]
-	}
-	return line
 }

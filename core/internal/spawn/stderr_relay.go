@@ -1,4 +1,4 @@
-package core
+package spawn
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func relayCommand() ([]string, error) {
 	return []string{sh, "-c", "trap '' HUP INT QUIT TERM USR1 USR2; exec cat"}, nil
 }
 
-func (c *capture) startRelay() error {
+func (c *Capture) startRelay() error {
 	argv, err := relayCommand()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package core
+package proc
 
 import (
 	"os"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// residentMemory is how much memory this process has, in bytes: the second number of
-// /proc/self/statm is in pages (proc_pid_statm(5)). 0 if it can't be read.
-func residentMemory() uint64 {
+// ResidentMemory returns how much memory this process has, in bytes: the second number of
+// /proc/self/statm is in pages (proc_pid_statm(5)). It is 0 if it can't be read.
+func ResidentMemory() uint64 {
 	b, _ := os.ReadFile("/proc/self/statm")
 	fields := strings.Fields(string(b))
 	if len(fields) < 2 {

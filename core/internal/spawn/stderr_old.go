@@ -1,4 +1,4 @@
-package core
+package spawn
 
 import (
 	"bytes"
@@ -14,30 +14,32 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// capture is the old process's end of a new one's stderr while that starts: what
+// Capture is the old process's end of a new one's stderr while that starts: what
 // comes through the pipe is copied to this process's stderr at once, and the last
-// lines are kept for the error. See startStderr for the other end.
+// lines are kept for the error. See Stderr for the other end.
 //
 // A nil one does nothing: the new process has this one's stderr.
-type capture struct {
-	lastLines
+type Capture struct {
+	tail
 	log    *slog.Logger
 	reader *os.File // closed by copy
 
-	// The new process's; closed by handedOut.
+	// The new process's; closed by HandedOut.
 	write, real, read int
 	writeID           uint64
 
-	ended   atomic.Bool   // see end
-	relayed atomic.Bool   // see relay
+	ended   atomic.Bool   // see End
+	relayed atomic.Bool   // see Relay
 	copied  chan struct{} // closed at the end of copy
 }
 
-// newCapture makes the pipe for the stderr of the program at path. It returns nil, and
+// NewCapture makes the pipe for the stderr of the program at path. It returns nil, and
 // says why to the debug log, where the program is better off with this process's own.
-func newCapture(path string, log *slog.Logger) *capture {
+func NewCapture(path string, log *slog.Logger) *Capture {
 	c, err := openCapture(path)
 	if err != nil {
 		log.Debug("the new process gets this one's stderr as it is", "why", err)
@@ -47,14 +49,14 @@ func newCapture(path string, log *slog.Logger) *capture {
 	return c
 }
 
-func openCapture(path string) (c *capture, err error) {
+func openCapture(path string) (c *Capture, err error) {
 	if err := fd.CheckOutput(fd.Stderr); err != nil {
 		return nil, err
 	}
 	if err := givesBack(path); err != nil {
 		return nil, err
 	}
-	c = &capture{write: -1, real: -1, read: -1, copied: make(chan struct{})}
+	c = &Capture{write: -1, real: -1, read: -1, copied: make(chan struct{})}
 	if c.reader, c.write, err = fd.Pipe(); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func openCapture(path string) (c *capture, err error) {
 		}
 	}
 	if err != nil {
-		c.handedOut()
+		c.HandedOut()
 		_ = c.reader.Close()
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func givesBack(path string) error {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return errKeepsIt
 	}
-	if interpreter(path) != "" {
+	if program.Interpreter(path) != "" {
 		_, err := relayCommand()
 		return err
 	}
@@ -101,21 +103,21 @@ func givesBack(path string) error {
 	return nil
 }
 
-// handOut adds the new process's descriptors to those that it gets, and says so in
+// HandOut adds the new process's descriptors to those that it gets, and says so in
 // its control value.
-func (c *capture) handOut(l launch, control *controlInfo, files []int) (launch, []int) {
+func (c *Capture) HandOut(l Launch, control *wire.ControlInfo, files []int) (Launch, []int) {
 	if c == nil {
 		return l, files
 	}
-	control.stderr = fd.First + len(files)
-	control.pipe = control.stderr + 1
-	control.pipeID = c.writeID
+	control.Stderr = fd.First + len(files)
+	control.Pipe = control.Stderr + 1
+	control.PipeID = c.writeID
 	l.stderr = c.write
 	return l, append(files[:len(files):len(files)], c.real, c.read)
 }
 
-// handedOut closes what is the new process's.
-func (c *capture) handedOut() {
+// HandedOut closes the descriptors that are the new process's.
+func (c *Capture) HandedOut() {
 	if c == nil {
 		return
 	}
@@ -127,22 +129,22 @@ func (c *capture) handedOut() {
 	}
 }
 
-// begin copies in a goroutine, until the new process has put its real stderr back or
+// Begin copies in a goroutine, until the new process has put its real stderr back or
 // has ended.
-func (c *capture) begin() {
+func (c *Capture) Begin() {
 	if c != nil {
 		go c.copy()
 	}
 }
 
-// abandon is for a process that could not be started.
-func (c *capture) abandon() {
+// Abandon is for a process that could not be started.
+func (c *Capture) Abandon() {
 	if c != nil {
 		_ = c.reader.Close()
 	}
 }
 
-func (c *capture) copy() {
+func (c *Capture) copy() {
 	defer close(c.copied)
 	defer c.reader.Close()
 	var out io.Writer = descriptor(fd.Stderr)
@@ -151,7 +153,7 @@ func (c *capture) copy() {
 	for room := captureRest; room > 0; {
 		ended := c.ended.Load()
 		if ended {
-			_ = c.reader.SetReadDeadline(time.Now().Add(exitGrace))
+			_ = c.reader.SetReadDeadline(time.Now().Add(restWait))
 		}
 		n, err := c.reader.Read(b[held:])
 		_, _ = c.Write(b[held : held+n])
@@ -195,18 +197,18 @@ const captureChunk = 4096
 // captureRest is as much as the pipe holds, at the most (pipe-max-size, pipe(7)).
 const captureRest = 1 << 20
 
-// end is for when the process has ended and was reaped, or has put its real stderr
+// End is for when the process has ended and was reaped, or has put its real stderr
 // back: what there is of it is copied. Another process that it has started may have
 // the pipe as its stderr, and is not waited for.
-func (c *capture) end() {
+func (c *Capture) End() {
 	if c != nil {
 		c.ended.Store(true)
-		_ = c.reader.SetReadDeadline(time.Now().Add(exitGrace))
+		_ = c.reader.SetReadDeadline(time.Now().Add(restWait))
 	}
 }
 
-// wait waits until it is copied, after end.
-func (c *capture) wait() {
+// Wait waits until it is copied, after End.
+func (c *Capture) Wait() {
 	if c == nil {
 		return
 	}
@@ -216,22 +218,25 @@ func (c *capture) wait() {
 	}
 }
 
-// lines returns the last lines, after end.
-func (c *capture) lines() []string {
+// Lines returns the last lines, after End.
+func (c *Capture) Lines() []string {
 	if c == nil {
 		return nil
 	}
-	c.wait()
-	return c.get()
+	c.Wait()
+	return c.tail.get()
 }
+
+// restWait is how long a process that has ended is heard: another one may have the pipe.
+const restWait = 200 * time.Millisecond
 
 // captureWait bounds the wait for copying what is left to a stderr that takes it
 // slowly, or not at all.
 const captureWait = 2 * time.Second
 
-// relay is for a process that has taken over and does not know how to put its stderr
+// Relay is for a process that has taken over and does not know how to put its stderr
 // back: another one copies for it from here on, however long it lives.
-func (c *capture) relay() {
+func (c *Capture) Relay() {
 	if c != nil {
 		c.relayed.Store(true)
 		_ = c.reader.SetReadDeadline(time.Now())

@@ -1,4 +1,5 @@
-package core
+// Package program says what lies at a path, and why it can't be started.
+package program
 
 import (
 	"errors"
@@ -9,9 +10,10 @@ import (
 	"syscall"
 )
 
-// notStarted makes the error for a file that could not be executed.
-func notStarted(path string, err error) error {
-	file, remedy := explain(path, boot.launch.dir)
+// Diagnose is Describe for a file whose start has failed with err. The remedy fits the
+// error; it is empty if nothing is known.
+func Diagnose(path, dir string, err error) (file, remedy string) {
+	file, remedy = Describe(path, dir)
 	if remedy == "" {
 		remedy = scarce(err)
 	}
@@ -25,11 +27,13 @@ func notStarted(path string, err error) error {
 			remedy = "it is not a program for this machine; build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH
 		}
 	}
-	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
+	return file, remedy
 }
 
-// explain says what is at path: the usual reasons why it can't be started.
-func explain(path, dir string) (file, remedy string) {
+// Describe returns the mode, the owner and the architecture of the file at path, as far as
+// they can be read, and what to do about the usual reasons why it can't be started in the
+// directory dir.
+func Describe(path, dir string) (file, remedy string) {
 	if _, err := os.Stat(dir); err != nil {
 		return "", fmt.Sprintf("the startup directory %s is gone; put it back", dir)
 	}
@@ -54,10 +58,10 @@ func explain(path, dir string) (file, remedy string) {
 	case fi.Size() == 0:
 		return file, "it is empty; was the copy complete?"
 	}
-	if name := interpreter(path); name != "" {
-		file += ", a script for " + printable([]byte(name))
+	if name := Interpreter(path); name != "" {
+		file += ", a script for " + Printable([]byte(name))
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			remedy = fmt.Sprintf("its first line names %s, which does not exist; install it or change the line", printable([]byte(name)))
+			remedy = fmt.Sprintf("its first line names %s, which does not exist; install it or change the line", Printable([]byte(name)))
 		}
 		return file, remedy
 	}

@@ -1,4 +1,4 @@
-package core
+package program
 
 import (
 	"runtime/debug"
@@ -8,13 +8,14 @@ import (
 // maxVersion bounds what a program may call itself, in bytes.
 const maxVersion = 100
 
-func shortVersion(v string) string {
+// ShortVersion cuts a version to what a program may call itself.
+func ShortVersion(v string) string {
 	return strings.ToValidUTF8(v[:min(len(v), maxVersion)], "")
 }
 
-// buildVersion is what the build information says: a tag, or the commit that the
-// program was built from; empty for one that was built from no module and no commit.
-func buildVersion() string {
+// Version returns what the build information of this program says: a tag, or the commit
+// that it was built from. It is empty for a program of no module and no commit.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
@@ -24,7 +25,7 @@ func buildVersion() string {
 
 func versionOf(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return shortVersion(v)
+		return ShortVersion(v)
 	}
 	revision, dirty := "", ""
 	for _, s := range info.Settings {

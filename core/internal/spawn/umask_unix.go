@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package spawn
 
 import (
 	"os"
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// readUmask returns the umask. Most systems tell it only to who sets another one,
-// which is for before main runs, when nothing makes files.
-func readUmask() int {
+// Umask returns the umask. Most systems tell it only to a process that sets another one,
+// so it is for before main runs, when nothing makes files.
+func Umask() int {
 	b, _ := os.ReadFile("/proc/self/status") // Linux
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(line, "Umask:"); ok {
@@ -25,4 +25,5 @@ func readUmask() int {
 	return mask
 }
 
-func setUmask(mask int) { syscall.Umask(mask) }
+// SetUmask sets the umask.
+func SetUmask(mask int) { syscall.Umask(mask) }

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package proc
+
+// Zombie is not known here.
+func Zombie(int) bool { return false }
+
+// Parent is not known here.
+func Parent(int) (parent int, known bool) { return 0, false }
+
+// Descendants are not known here.
+func Descendants(int) Processes { return nil }
+
+// HasSibling is not known here.
+func HasSibling() bool { return false }
+
+// HasYoungerSibling is not known here.
+func HasYoungerSibling() bool { return false }

@@ -1,0 +1,98 @@
+package spawn
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// GracefulFlag is the first argument of a process that an upgrade started.
+const GracefulFlag = "-graceful"
+
+// CutGraceful takes the flag out of a command line: only as the first argument,
+// where the old process puts it, so that a program's own use of the word
+// elsewhere stays its own.
+func CutGraceful(args []string) ([]string, bool) {
+	if len(args) < 2 || (args[1] != GracefulFlag && args[1] != "-"+GracefulFlag) {
+		return args, false
+	}
+	return slices.Concat(args[:1], args[2:]), true
+}
+
+// Launch is how this process was started, and so how the next one is.
+type Launch struct {
+	Dir   string   // the working directory at the start, as $PWD names it: symlinks unresolved
+	Argv  []string // without the -graceful flag
+	Env   []string // at the start, without the private variables
+	Umask int      // at the start of the first generation; -1: not known
+
+	stderr int // what descriptor 2 is for the next process; 0: the same as here
+}
+
+// Path returns what to start: the startup directory and argv[0], symlinks
+// unresolved, so that a `current -> releases/2` that was flipped since is
+// followed anew. os.Executable would still name the old release, or a file that
+// was replaced by rename as "(deleted)".
+func (l Launch) Path() (string, error) {
+	if len(l.Argv) == 0 || l.Argv[0] == "" {
+		return os.Executable()
+	}
+	name := l.Argv[0]
+	if strings.ContainsRune(name, filepath.Separator) {
+		if !filepath.IsAbs(name) {
+			// Not filepath.Join: it would take "link/.." out without following link.
+			name = l.Dir + string(filepath.Separator) + strings.TrimPrefix(name, "./")
+		}
+		return name, nil
+	}
+	if p, ok := l.lookPath(name); ok {
+		return p, nil
+	}
+	// argv[0] was chosen by whoever started this process (exec -a, a login
+	// shell) and names no file.
+	return os.Executable()
+}
+
+// lookPath searches the PATH of the start, not today's.
+func (l Launch) lookPath(name string) (string, bool) {
+	for _, dir := range filepath.SplitList(l.Getenv("PATH")) {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(l.Dir, dir)
+		}
+		p := filepath.Join(dir, name)
+		if _, err := exec.LookPath(p); err == nil {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// Getenv returns a variable of the environment at the start.
+func (l Launch) Getenv(key string) string {
+	for i := len(l.Env) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(l.Env[i], "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// Args returns the command line of the next process: the flag first.
+func (l Launch) Args() []string {
+	argv := []string{"", GracefulFlag}
+	if len(l.Argv) > 0 {
+		argv[0] = l.Argv[0]
+		argv = append(argv, l.Argv[1:]...)
+	}
+	return argv
+}
+
+// environ returns the environment of the next process, which learns from
+// control where its control socket is.
+func (l Launch) environ(control string) []string {
+	return append(l.Env[:len(l.Env):len(l.Env)], wire.EnvControl+"="+control)
+}

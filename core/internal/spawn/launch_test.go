@@ -1,0 +1,109 @@
+package spawn
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+func TestCutGraceful(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args, want []string
+		graceful   bool
+	}{
+		{[]string{"app"}, []string{"app"}, false},
+		{[]string{"app", "-graceful"}, []string{"app"}, true},
+		{[]string{"app", "--graceful", "-v"}, []string{"app", "-v"}, true},
+		{[]string{"app", "serve", "-graceful"}, []string{"app", "serve", "-graceful"}, false},
+		{[]string{"app", "-graceful", "-graceful"}, []string{"app", "-graceful"}, true},
+		{[]string{"app", "-graceful=false"}, []string{"app", "-graceful=false"}, false},
+		{nil, nil, false},
+	} {
+		before := slices.Clone(tt.args)
+		got, graceful := CutGraceful(tt.args)
+		if !slices.Equal(got, tt.want) || graceful != tt.graceful {
+			t.Errorf("CutGraceful(%q) = %q, %v", tt.args, got, graceful)
+		}
+		if !slices.Equal(before, tt.args) {
+			t.Errorf("CutGraceful changed its argument to %q", tt.args)
+		}
+	}
+}
+
+func TestLaunchPath(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Launch is only used for upgrades, which Windows has not; its paths look otherwise")
+	}
+	dir := t.TempDir()
+	for _, p := range []string{"bin/app", "work/sub/x"} {
+		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(p)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, p), nil, 0o755))
+	}
+	self, err := os.Executable()
+	must(t, err)
+	work := filepath.Join(dir, "work")
+	env := []string{"PATH=/none", "PATH=sub:" + filepath.Join(dir, "bin")}
+	for argv0, want := range map[string]string{
+		"./app":      work + "/app",
+		"app":        dir + "/bin/app",
+		"x":          work + "/sub/x",
+		"link/../a":  work + "/link/../a", // not cleaned: link may lead elsewhere
+		"/abs/app":   "/abs/app",
+		"not-there":  self,
+		"":           self,
+		"../bin/app": work + "/../bin/app",
+	} {
+		l := Launch{Dir: work, Argv: []string{argv0, "-v"}, Env: env}
+		if got, err := l.Path(); err != nil || got != want {
+			t.Errorf("path of %q = %q, %v; want %q", argv0, got, err, want)
+		}
+		if got := l.Args(); !slices.Equal(got, []string{argv0, "-graceful", "-v"}) {
+			t.Errorf("args = %q", got)
+		}
+	}
+}
+
+func TestLaunchEnviron(t *testing.T) {
+	t.Parallel()
+	l := Launch{Env: append(make([]string, 0, 8), "A=1")}
+	one, two := l.environ("1:3:1"), l.environ("1:4:1")
+	if !slices.Equal(one, []string{"A=1", wire.EnvControl + "=1:3:1"}) || !slices.Equal(two, []string{"A=1", wire.EnvControl + "=1:4:1"}) {
+		t.Errorf("environments %q and %q", one, two)
+	}
+}
+
+// FuzzArguments: the flag is put in front and taken from there, and whatever else a
+// command line has stays as it is.
+func FuzzArguments(f *testing.F) {
+	for _, s := range []string{"", "app", "app\x00-graceful", "app\x00--graceful\x00-graceful", "app\x00x\x00-graceful", "\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		args := strings.Split(s, "\x00")
+		cut, graceful := CutGraceful(slices.Clone(args))
+		if graceful != (len(args) > 1 && (args[1] == "-graceful" || args[1] == "--graceful")) {
+			t.Fatalf("%q: graceful %v", args, graceful)
+		}
+		if want := len(args); graceful && len(cut) != want-1 || !graceful && !slices.Equal(cut, args) {
+			t.Fatalf("%q became %q", args, cut)
+		}
+		back, graceful := CutGraceful(Launch{Argv: args}.Args())
+		if !graceful || !slices.Equal(back, args) {
+			t.Fatalf("%q came back as %q, %v", args, back, graceful)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,20 @@
+// Package spawn starts the next process, and keeps its stderr until it is ready.
+package spawn
+
+import (
+	"os"
+	"syscall"
+)
+
+// Process is a started process.
+type Process interface {
+	PID() int
+	Signal(os.Signal) error
+	Wait() Exit // blocks until it has ended, and reaps it
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Text   string         // "exit status 1", "signal: killed"
+	Signal syscall.Signal // 0 if none ended it
+}

@@ -1,0 +1,56 @@
+//go:build unix
+
+package spawn
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+)
+
+// Start starts the program at path as the next process, which inherits files from
+// descriptor 3 up. The files stay the caller's. control is the value of EnvControl.
+//
+// It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK
+// on the shared sockets.
+func Start(path string, l Launch, control string, files []int) (Process, error) {
+	attr := &syscall.ProcAttr{
+		Dir:   l.Dir,
+		Env:   l.environ(control),
+		Files: []uintptr{0, 1, 2},
+	}
+	if l.stderr != 0 {
+		attr.Files[fd.Stderr] = uintptr(l.stderr)
+	}
+	for _, s := range files {
+		attr.Files = append(attr.Files, uintptr(s))
+	}
+	// What this process was given unasked by whoever started it goes no further.
+	fd.CloseOnExecFrom(fd.First)
+	pid, err := syscall.ForkExec(path, l.Args(), attr)
+	if err != nil {
+		return nil, os.NewSyscallError("exec", err)
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	return process{p}, nil
+}
+
+type process struct{ *os.Process }
+
+func (p process) PID() int { return p.Pid }
+
+func (p process) Wait() Exit {
+	state, err := p.Process.Wait()
+	if err != nil {
+		return Exit{Text: "its exit status was taken by somebody else: " + err.Error()}
+	}
+	e := Exit{Text: state.String()}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		e.Signal = ws.Signal()
+	}
+	return e
+}

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package core
-
-func readUmask() int { return -1 }
-
-func setUmask(int) {}
