@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,17 @@ const plainSettle = time.Second
 // not, because the new process speaks the protocol. It was meant for the service.
 var errTermWasAStop = because(ErrStopped, errors.New("a SIGTERM came during the upgrade"))
 
+// system is what an attempt needs of the operating system; tests put another one
+// behind it.
+type system struct {
+	// start is as spawn.Start.
+	start func(path string, l spawn.Launch, control string, files []int) (spawn.Process, error)
+	// capture is as spawn.NewCapture; it and what it returns may be nil.
+	capture func(path string, log *slog.Logger) *spawn.Capture
+}
+
+var realSystem = system{start: spawn.Start, capture: spawn.NewCapture}
+
 // attempt is one try at starting the next generation.
 type attempt struct {
 	u      *Upgrader
@@ -37,6 +49,7 @@ type attempt struct {
 	service *sdnotify.Socket // that the new process is to know; nil: it has what this one has
 
 	process atomic.Pointer[successor] // the new process; nil before it is there
+	passed  []passable                // what it got; valid once it is there
 
 	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
@@ -117,7 +130,7 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 		}
 	}
 	err = a.await(readyCtx, next)
-	next.introduce(a.u.generation + 1)
+	next.introduce(a.u.generation+1, uint8(StateCurrent))
 	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {
 			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.u.cfg.readyTimeout)
@@ -186,7 +199,8 @@ func (a *attempt) start() (*successor, error) {
 	}
 	stderr.Begin()
 	next := newSuccessor(path, proc, ctl, &a.spoke)
-	next.stderr, next.passed, next.heir = stderr, handed, heir
+	next.stderr, next.heir = stderr, heir
+	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }
 	next.talk.answer.Store(&answer)
 	a.process.Store(next)

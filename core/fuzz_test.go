@@ -72,7 +72,7 @@ func FuzzHear(f *testing.F) {
 			if err == nil && fr.Type == wire.Offer {
 				err = u.receive(p, fr, nil)
 			} else if err == nil {
-				err = u.hear(p, fr)
+				err = p.hear(fr, u.oldHandler(p))
 			}
 			if err != nil {
 				break

@@ -21,6 +21,7 @@ type handing struct {
 	old     handover.Old
 	attempt *attempt
 	next    *successor        // nil until the attempt has a result, or if nothing was started
+	passed  []passable        // what next got
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
 	result  Result            // valid once next is ready
 	err     error             // why next is given up
@@ -127,7 +128,7 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 // attemptEnded takes the result of an attempt.
 func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	a := h.attempt
-	h.attempt, h.next, h.err = nil, res.next, res.err
+	h.attempt, h.next, h.passed, h.err = nil, res.next, a.passed, res.err
 	a.cancel(nil)
 	if res.err == nil {
 		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: program.ShortVersion(res.next.said().Version)}
@@ -295,7 +296,7 @@ func (l *lifecycle) gone(h *handing) {
 	l.handing = nil
 	if h.next != nil {
 		l.u.passing.restore()
-		h.err = h.next.explain(h.err)
+		h.err = explain(h.next, h.err)
 	}
 	l.upgradeFailed(h.err, h.next)
 	if h.asker != nil {

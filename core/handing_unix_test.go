@@ -533,7 +533,7 @@ func TestTaking_AbortOfTheDead(t *testing.T) {
 			f, err := wire.Read(strings.NewReader(string(b)))
 			must(t, err)
 			must(t, old.ctl.Close())
-			_ = u.hear(u.inherited.parent, f) // as follow does, which may have read it before the end
+			_ = u.inherited.parent.hear(f, u.oldHandler(u.inherited.parent)) // as follow does, which may have read it before the end
 			if stop {
 				awaitClosed(t, u.Done())
 				return
@@ -633,7 +633,7 @@ func TestTaking_SeesOff(t *testing.T) {
 				limit /= 2
 			}
 			seen := make(chan struct{})
-			go func() { defer close(seen); u.seeOff(p, limit) }()
+			go func() { defer close(seen); p.seeOff(limit, u.phase.done, u.log) }()
 			if tt.end != nil {
 				tt.end(p)
 			}

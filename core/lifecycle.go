@@ -110,7 +110,7 @@ func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
-	boot.link.stand(l.u.generation, s, l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
+	boot.link.stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
 }
 
 func (l *lifecycle) signal(sig os.Signal) {

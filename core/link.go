@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
-	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -27,7 +24,7 @@ type link struct {
 	gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
-	upgrader  atomic.Pointer[Upgrader] // the one that is asked
+	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if nobody is there to take the word
 }
 
 // newLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -48,25 +45,6 @@ func newLink(s, supervisor int) (*link, error) {
 	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), gone: make(chan struct{})}
 	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
-}
-
-// takeLink takes what a supervisor has started this process with. A value that came
-// through a program which knows nothing of it is not for this one.
-func (st *startup) takeLink(v string) {
-	info, err := wire.ParseLink(v)
-	if err != nil {
-		st.err = err
-		return
-	}
-	if info.Version != wire.Version || fd.CheckStream(info.Descriptor) != nil || !wire.IsWelcome(fd.Peek(info.Descriptor, 64)) {
-		return
-	}
-	st.last = info.Descriptor
-	closeOnExec(st.last)
-	if st.link, err = newLink(info.Descriptor, info.PID); err != nil {
-		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
-	}
-	st.kept = true
 }
 
 // pid is the supervisor's process number, 0 without one.
@@ -92,9 +70,10 @@ func (l *link) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// follow has the supervisor ask u, the newest Upgrader.
-func (l *link) follow(u *Upgrader) {
-	l.upgrader.Store(u)
+// follow has the supervisor's words go to ask, the newest one. It reports false for a word that nobody is
+// there to take.
+func (l *link) follow(ask func(wire.SignalMsg) bool) {
+	l.ask.Store(&ask)
 	l.listening.Do(func() { go l.listen() })
 }
 
@@ -117,28 +96,11 @@ func (l *link) listen() {
 			if f.Decode(&msg) != nil {
 				continue
 			}
-			if l.upgrader.Load().request(func(l *lifecycle) error { l.asked(msg); return nil }) != nil {
+			if !(*l.ask.Load())(msg) {
 				_ = l.say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
 			}
 		}
 	}
-}
-
-// asked does what a signal to the supervisor means. One that is for the service is not this
-// process's if another one has taken over: the supervisor did not know yet.
-func (l *lifecycle) asked(msg wire.SignalMsg) {
-	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
-	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
-	drains := l.state() == StateDraining
-	others := drains || (stop || reopen) && l.hands(handover.OldTrial, handover.OldAsked) // which would go on
-	heard := wire.HeardMsg{ID: msg.ID, Taken: !others || msg.All}
-	switch {
-	case !upgrade && !stop && !reopen:
-		heard.Unknown = true
-	case heard.Taken || reopen && !drains: // both may serve
-		l.around(sig) // and never a plain program's "ready"
-	}
-	_ = boot.link.say(wire.Heard, heard, nil)
 }
 
 // say writes a frame to the supervisor, which may be stopped.
@@ -158,27 +120,15 @@ func (l *link) say(t wire.Type, msg any, files []int) error {
 }
 
 // stand says where this process stands.
-func (l *link) stand(generation int, s State, clean, wayBack bool) {
+func (l *link) stand(generation int, state uint8, clean, wayBack bool) {
 	if l != nil {
-		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: uint8(s), Clean: clean, WayBack: wayBack}, nil)
+		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: state, Clean: clean, WayBack: wayBack}, nil)
 	}
 }
 
-// keep gives the supervisor duplicates of all listeners, in place of those that it has.
-func (l *link) keep(t *passing) error {
-	if l == nil {
-		return nil
-	}
-	passed, files, err := t.passOn()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		for _, s := range files {
-			_ = fd.Close(s)
-		}
-	}()
-	words := words(passed)
+// keep gives the supervisor duplicates of all listeners, in place of those that it has. The files
+// stay the caller's.
+func (l *link) keep(words []wire.Listener, files []int) error {
 	for from := 0; ; from += fd.MaxFiles {
 		to := min(from+fd.MaxFiles, len(words))
 		if err := l.say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
@@ -228,35 +178,4 @@ func (l *link) heir() (int, error) {
 		return -1, fmt.Errorf("the supervisor (pid %d) can't be told: %w", l.supervisor, err)
 	}
 	return end, nil
-}
-
-// watchSupervisor stops this process when the supervisor is gone: nobody would know of
-// it, and the next supervisor's worker could not listen on its addresses.
-func (u *Upgrader) watchSupervisor() {
-	boot.link.follow(u)
-	select {
-	case <-boot.link.gone:
-		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.pid())
-		u.requestStop(stopRequest{})
-	case <-u.phase.done:
-	}
-}
-
-// keepListeners gives the supervisor the listeners of this generation if it accepts
-// from them.
-func (u *Upgrader) keepListeners() {
-	if st := u.State(); st < StateCurrent || st > StateProbation {
-		return
-	}
-	if err := boot.link.keep(&u.passing); err != nil {
-		u.log.Error("the supervisor was not given the listeners: after a crash they would be opened anew", "error", err)
-	}
-}
-
-// servicePID is the process number that the service is known by.
-func servicePID() int {
-	if pid := boot.link.pid(); pid != 0 {
-		return pid
-	}
-	return os.Getpid()
 }

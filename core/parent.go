@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -90,71 +91,81 @@ func (p *parent) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// follow listens to what the old process says until it is gone. It runs in a
-// goroutine of its own.
-func (u *Upgrader) follow(p *parent) {
-	defer u.post((*lifecycle).aged)
-	defer boot.stderr.Orphaned()
+// oldHandler is what the words of the old process lead to. One goroutine calls it, in their order.
+type oldHandler struct {
+	offer     func(f wire.Frame, files []int) error // the files become its own
+	moved     func(wire.Frame)
+	committed func()
+	confirmed func()
+	aborted   func(handover.NewEvent) // Abort, AbortStop or AbortDead
+	again     func()                  // one more upgrade is asked for
+	older     func()                  // the number of older generations may have changed
+	ended     func()                  // it has ended, or hung up and lives for some reason
+}
+
+// follow listens to what the old process says until it is gone, or stop is closed.
+func (p *parent) follow(h oldHandler, stop <-chan struct{}, log *slog.Logger) {
+	defer h.older()
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)
 		came := files()
 		if err == nil && f.Type == wire.Offer {
-			err, came = u.receive(p, f, came), nil
+			err, came = h.offer(f, came), nil
 		}
 		for _, s := range came {
 			_ = fd.Close(s) // nobody asked for it
 		}
 		if err == nil {
-			err = u.hear(p, f)
+			err = p.hear(f, h)
 		}
 		if err != nil {
 			if isClosed(p.disowned) {
 				break
 			}
 			if !hungUp(err) {
-				u.log.Error("the old process is not understood any more", "old_pid", p.pid(), "error", err)
+				log.Error("the old process is not understood any more", "old_pid", p.pid(), "error", err)
 			}
 			_ = p.ctl.Close() // it must not wait for an answer
-			u.lose(p)
+			p.lose(h, stop)
 			return
 		}
 	}
 	defer close(p.gone)
-	p.waitGone(u.phase.done)
+	p.waitGone(stop)
 }
 
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
-// one, and has some time for that. The lifecycle knows before anybody who waits for gone.
-func (u *Upgrader) lose(p *parent) {
-	if p.endsWithin(reapWait, u.phase.done) {
-		u.post((*lifecycle).oldEnded)
+// one, and has some time for that. h.ended is called before anybody who waits for gone goes on.
+func (p *parent) lose(h oldHandler, stop <-chan struct{}) {
+	if p.endsWithin(reapWait, stop) {
+		h.ended()
 		close(p.gone)
 		return
 	}
 	close(p.gone)
-	p.endsWithin(parentWait, u.phase.done)
-	u.post((*lifecycle).oldEnded)
+	p.endsWithin(parentWait, stop)
+	h.ended()
 }
 
 // hear is a word of the old process. One of a type that this version does not know is
 // nothing.
-func (u *Upgrader) hear(p *parent, f wire.Frame) error {
+func (p *parent) hear(f wire.Frame, h oldHandler) error {
 	switch f.Type {
 	case wire.Commit:
 		if err := once(p.committed, f, &p.commit); err != nil {
 			return err
 		}
-		u.post(func(l *lifecycle) { l.oldCommitsLate(p.commit) })
+		h.committed()
 	case wire.Confirm:
 		if err := once(p.confirmed, f, &p.confirm); err != nil {
 			return err
 		}
-		u.post(func(l *lifecycle) { l.oldConfirms(p.confirm) })
+		h.confirmed()
 	case wire.Abort:
-		return u.hearAbort(p, f)
+		return p.hearAbort(f, h)
 	case wire.Again:
-		u.post((*lifecycle).oldAsksAgain)
+		h.again()
 	case wire.Disown:
 		if !isClosed(p.disowned) {
 			close(p.disowned)
@@ -167,11 +178,11 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 			return err
 		}
 		p.elders.Store(int32(min(max(msg.Elders, 0), math.MaxInt32)))
-		u.post((*lifecycle).aged)
+		h.older()
 	case wire.Report:
 		return p.reports.take(f)
 	case wire.Moved:
-		u.reconcile(p, f)
+		h.moved(f)
 	case wire.Drained:
 		if !isClosed(p.drained) {
 			close(p.drained)
@@ -181,7 +192,7 @@ func (u *Upgrader) hear(p *parent, f wire.Frame) error {
 }
 
 // hearAbort: the old process serves, or the service stops.
-func (u *Upgrader) hearAbort(p *parent, f wire.Frame) error {
+func (p *parent) hearAbort(f wire.Frame, h oldHandler) error {
 	var msg wire.AbortMsg
 	if err := f.Decode(&msg); err != nil {
 		return err
@@ -191,14 +202,14 @@ func (u *Upgrader) hearAbort(p *parent, f wire.Frame) error {
 	case msg.Stop:
 		e = handover.AbortStop
 	case p.ended():
-		u.post(func(l *lifecycle) { l.oldSays(handover.AbortDead) }) // it was killed right after its word
+		h.aborted(handover.AbortDead) // it was killed right after its word
 		return nil
 	}
 	if !isClosed(p.aborted) {
 		p.reason = msg.Reason
 		close(p.aborted)
 	}
-	u.post(func(l *lifecycle) { l.oldSays(e) })
+	h.aborted(e)
 	return nil
 }
 
@@ -337,13 +348,6 @@ func (p *parent) signal(sig syscall.Signal) error {
 	return old.Signal(sig)
 }
 
-// tellFailed tells the old process, if there is one, why this one won't be ready.
-func (u *Upgrader) tellFailed(err error) {
-	if p := u.inherited.parent; p != nil && !isClosed(p.committed) {
-		_ = p.say(wire.Failed, wire.Because(err.Error()))
-	}
-}
-
 // killGrace is how long a process has to obey SIGTERM before SIGKILL.
 const killGrace = 5 * time.Second
 
@@ -351,13 +355,13 @@ const killGrace = 5 * time.Second
 // killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
 // in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
 // its main should hurry.
-func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
+func (p *parent) seeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
 	for _, last := range []bool{false, true} { // the second word is SIGKILL
 		after := killGrace
 		if !last {
 			after = addTime(limit, killGrace)
 		}
-		if u.goesWithin(p, after) {
+		if p.goesWithin(after, done, log) {
 			return
 		}
 		sig := syscall.SIGKILL
@@ -367,34 +371,34 @@ func (u *Upgrader) seeOff(p *parent, limit time.Duration) {
 			}
 			sig = syscall.SIGTERM
 		}
-		if !p.staysGivenUp(u.phase.done) {
+		if !p.staysGivenUp(done) {
 			return
 		}
 		err := p.signal(sig)
 		if errors.Is(err, os.ErrProcessDone) {
 			return
 		}
-		u.log.Warn("the old process did not go by its deadline; signal sent",
+		log.Warn("the old process did not go by its deadline; signal sent",
 			"old_pid", p.pid(), "signal", sig.String(), "error", err)
 	}
 	select {
 	case <-p.gone:
-		u.log.Debug("the old process is gone", "old_pid", p.pid())
-	case <-u.phase.done:
+		log.Debug("the old process is gone", "old_pid", p.pid())
+	case <-done:
 	}
 }
 
 // goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
 // time of one that begins to drain counts from there.
-func (u *Upgrader) goesWithin(p *parent, d time.Duration) bool {
+func (p *parent) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
 		select {
 		case <-p.gone:
-			u.log.Debug("the old process is gone", "old_pid", p.pid())
+			log.Debug("the old process is gone", "old_pid", p.pid())
 			return true
-		case <-u.phase.done:
+		case <-done:
 			return true
 		case <-p.aborted: // it serves again
 			return true

@@ -167,7 +167,7 @@ func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
 	if p.plain() {
 		u.tellForeign(p)
 	}
-	go u.seeOff(p, limit)
+	go p.seeOff(limit, u.phase.done, u.log)
 	go func() {
 		defer close(u.seenOff)
 		select {

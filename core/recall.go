@@ -4,24 +4,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-// restorePIDFile names this process in the pid file again, after a new one that is given up,
-// which had written its own number there or removed the file with its end: it may have
-// stood still when it was given up.
-func (l *lifecycle) restorePIDFile(next *successor) {
-	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
-		return
-	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.says && pid != next.pid() {
-		return // it is in order, or somebody else's
-	}
-	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
-		l.log.Error("the pid file does not name this process", "error", err)
-	}
-}
 
 // seeOut returns when a new process that was told to go has ended and was reaped. heard is called
 // with what it says until then, unless that can be the answer to a signal from here, and look now

@@ -92,3 +92,19 @@ func (w wrote) MarshalText() ([]byte, error) { return []byte(strings.Join(w, "\n
 
 // MarshalJSON is what slog.JSONHandler takes.
 func (w wrote) MarshalJSON() ([]byte, error) { return json.Marshal([]string(w)) }
+
+// explain makes the error of an attempt whose process n has ended.
+func explain(n *successor, err error) error {
+	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
+		return err
+	}
+	file, _ := program.Describe(n.path, boot.launch.Dir)
+	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
+	if !n.served {
+		start.Stderr = n.stderr.Lines()
+	}
+	if isClosed(n.exited) {
+		start.Exit, start.Ran = n.exit.Text, n.ran
+	}
+	return start
+}

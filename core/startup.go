@@ -182,3 +182,22 @@ func closeOnExec(last int) {
 		}
 	}
 }
+
+// takeLink takes what a supervisor has started this process with. A value that came
+// through a program which knows nothing of it is not for this one.
+func (st *startup) takeLink(v string) {
+	info, err := wire.ParseLink(v)
+	if err != nil {
+		st.err = err
+		return
+	}
+	if info.Version != wire.Version || fd.CheckStream(info.Descriptor) != nil || !wire.IsWelcome(fd.Peek(info.Descriptor, 64)) {
+		return
+	}
+	st.last = info.Descriptor
+	closeOnExec(st.last)
+	if st.link, err = newLink(info.Descriptor, info.PID); err != nil {
+		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
+	}
+	st.kept = true
+}

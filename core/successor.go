@@ -2,10 +2,8 @@ package core
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,24 +17,12 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// system is what an attempt needs of the operating system; tests put another one
-// behind it.
-type system struct {
-	// start is as spawn.Start.
-	start func(path string, l spawn.Launch, control string, files []int) (spawn.Process, error)
-	// capture is as spawn.NewCapture; it and what it returns may be nil.
-	capture func(path string, log *slog.Logger) *spawn.Capture
-}
-
-var realSystem = system{start: spawn.Start, capture: spawn.NewCapture}
-
 // successor is the next generation as the old process sees it.
 type successor struct {
 	proc   spawn.Process
 	path   string
 	ctl    net.Conn
 	own    *os.Process                   // that said hello, if a wrapper was started; valid once it did
-	passed []passable                    // that it got
 	stderr *spawn.Capture                // nil: it has this process's
 	frames chan frameEvent               // what it says until it is ready
 	talk   *talk                         // what it says afterwards
@@ -69,7 +55,7 @@ func (ev frameEvent) reason() string {
 	if err := ev.Decode(&msg); err != nil || msg.Reason == "" {
 		return "it failed and did not say why"
 	}
-	return strings.TrimPrefix(msg.Reason, prefix)
+	return strings.TrimPrefix(msg.Reason, "gracex: ") // said once, by the one that reports it
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
@@ -160,16 +146,6 @@ func (n *successor) said() wire.ReadyMsg {
 		return *msg
 	}
 	return wire.ReadyMsg{}
-}
-
-// claimed returns what the new process has use for.
-func (n *successor) claimed() (claimed []passable) {
-	for i, p := range n.passed {
-		if !slices.Contains(n.said().Unclaimed, i) {
-			claimed = append(claimed, p)
-		}
-	}
-	return claimed
 }
 
 // serves is the process number of the program: the one that was started may be a wrapper's.
@@ -308,11 +284,11 @@ func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
 func (n *successor) disown() { _ = n.say(wire.Disown, nil, parentWait) }
 
 // introduce closes this process's duplicate of next's link, by whose end the supervisor
-// knows the end of next. A program that speaks only the plain protocol is introduced: it
+// knows the end of next. current is its state. A program that speaks only the plain protocol is introduced: it
 // does not know of the link.
-func (n *successor) introduce(generation int) {
+func (n *successor) introduce(generation int, current uint8) {
 	if n.plain && n.heir >= 0 {
-		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: uint8(StateCurrent), Plain: true}
+		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: current, Plain: true}
 		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
 			_ = fd.Write(n.heir, b)
 		}
@@ -325,22 +301,6 @@ func closeHeir(s int) {
 	if s >= 0 {
 		_ = fd.Close(s)
 	}
-}
-
-// explain makes the error of an attempt whose process has ended.
-func (n *successor) explain(err error) error {
-	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
-		return err
-	}
-	file, _ := program.Describe(n.path, boot.launch.Dir)
-	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
-	if !n.served {
-		start.Stderr = n.stderr.Lines()
-	}
-	if isClosed(n.exited) {
-		start.Exit, start.Ran = n.exit.Text, n.ran
-	}
-	return start
 }
 
 // drained tells the new process that this one's drain has ended.

@@ -73,6 +73,21 @@ func (l *lifecycle) namePID(h *handing) {
 	}
 }
 
+// restorePIDFile names this process in the pid file again, after a new one that is given up,
+// which had written its own number there or removed the file with its end: it may have
+// stood still when it was given up.
+func (l *lifecycle) restorePIDFile(next *successor) {
+	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
+		return
+	}
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.says && pid != next.pid() {
+		return // it is in order, or somebody else's
+	}
+	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
+		l.log.Error("the pid file does not name this process", "error", err)
+	}
+}
+
 // reportRolledBack tells why the service was taken back, and that the upgrade has failed.
 func (l *lifecycle) reportRolledBack(h *handing) {
 	h.discardPIDFile() // it is left if this process stops
@@ -86,7 +101,7 @@ func (l *lifecycle) reportRolledBack(h *handing) {
 		if errors.Is(why, errEndedOnProbation) && !h.next.ended() {
 			why = errHungUpOnProbation
 		}
-		err := because(ErrRolledBack, h.next.explain(why))
+		err := because(ErrRolledBack, explain(h.next, why))
 		l.log.Error("upgrade rolled back; this process "+then, "error", err)
 		l.u.post(func(l *lifecycle) { l.explained() })
 		if h.asker != nil {
@@ -110,7 +125,7 @@ func (l *lifecycle) reportTakenBack(h *handing) {
 	l.explaining++
 	l.u.note(control.StepTakenBack, h.result.PID)
 	go func() {
-		err := because(ErrRolledBack, h.next.explain(why))
+		err := because(ErrRolledBack, explain(h.next, why))
 		l.log.Error("upgrade rolled back late; this process serves again", "error", err)
 		l.u.post(func(l *lifecycle) { l.explained() })
 	}()
@@ -148,11 +163,21 @@ func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEv
 // when the process drains, as the program was told, and may rely on that.
 func (l *listener) waits() bool { return l.served.Load() || l.origin.network == networkControl }
 
+// claimed returns what the new process has use for.
+func (h *handing) claimed() (claimed []passable) {
+	for i, p := range h.passed {
+		if !slices.Contains(h.next.said().Unclaimed, i) {
+			claimed = append(claimed, p)
+		}
+	}
+	return claimed
+}
+
 // closeForGood closes what there is no way back for: listeners that the new process has no use for,
 // whose clients are to be refused and not to wait in a queue, and those that the program accepts
 // from itself.
 func (l *lifecycle) closeForGood(h *handing) {
-	used := h.next.claimed()
+	used := h.claimed()
 	var list []*listener
 	for _, ln := range only[*listener](l.u.passing.all()) {
 		if !ln.waits() || !slices.Contains(used, passable(ln)) {

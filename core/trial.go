@@ -127,7 +127,7 @@ func (l *lifecycle) pause(h *handing) {
 	}
 	l.u.next, h.next.served = h.next, true
 	l.setState(StateProbation)
-	h.paused = only[*listener](h.next.claimed())
+	h.paused = only[*listener](h.claimed())
 	pauseAll(h.paused)
 }
 
@@ -259,7 +259,7 @@ func (l *lifecycle) relieved() {
 	if h.old.Phase > handover.OldDraining {
 		return
 	}
-	h.quiet = only[*PacketConn](h.next.claimed())
+	h.quiet = only[*PacketConn](h.claimed())
 	for _, c := range h.quiet {
 		c.pause()
 	}

@@ -97,12 +97,12 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.parent == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
-	boot.link.stand(u.generation, StateStarting, false, false)
+	boot.link.stand(u.generation, uint8(StateStarting), false, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}
 	if h.parent != nil {
-		go u.follow(h.parent)
+		go u.followOld(h.parent)
 	}
 	if boot.link != nil {
 		go u.watchSupervisor()

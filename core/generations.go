@@ -1,0 +1,68 @@
+package core
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// report answers the new process's question. It runs in a goroutine of its own.
+func (u *Upgrader) report(next *successor, f wire.Frame) {
+	var ask wire.AskMsg
+	if f.Decode(&ask) != nil {
+		return
+	}
+	all, err := json.Marshal(u.generations(ask.Wait() * 3 / 4)) // the rest is for the way back
+	if err == nil {
+		_ = next.say(wire.Report, wire.ReportMsg{Generations: all}, sayWait)
+	}
+}
+
+// generations describes this process and those before it, newest first. It takes no
+// longer than wait.
+func (u *Upgrader) generations(wait time.Duration) []control.Generation {
+	all := []control.Generation{u.describe()}
+	p := u.inherited.parent
+	switch {
+	case p == nil || !p.alive():
+	case p.plain():
+		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.pid(), State: stateUnknown})
+	default:
+		older, ok := p.reports.ask(min(wait, reportWait), func() error {
+			return p.say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
+		})
+		if !ok || len(older) == 0 {
+			older = []control.Generation{{Generation: u.generation - 1, PID: p.pid(), State: stateUnknown}}
+		}
+		all = append(all, older...)
+	}
+	return all
+}
+
+// stateUnknown is the state of an old process that does not answer.
+const stateUnknown = "unknown"
+
+// describe is this process.
+func (u *Upgrader) describe() control.Generation {
+	l := u.Stats()
+	g := control.Generation{
+		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
+		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
+		Idle: len(u.conns.quiet()), Memory: proc.ResidentMemory(),
+		Probation: l.State == StateCurrent && u.onProbation(),
+	}
+	if at := u.phase.deadline.Load(); at != 0 && l.State < StateStopped {
+		deadline := time.UnixMilli(at)
+		g.Deadline = &deadline
+	}
+	return g
+}
+
+// onProbation reports whether an old process can still take the service back.
+func (u *Upgrader) onProbation() bool {
+	p := u.inherited.parent
+	return p != nil && !p.plain() && isClosed(p.committed) && p.commit.ProbationMillis > 0 && !u.inherited.committed.Load()
+}
