@@ -15,12 +15,9 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-// plainSettle is how long after a SIGTERM that may mean "ready" the new process
-// must have lived. One that sends the signal and dies has not taken over.
-const plainSettle = time.Second
 
 // errTermWasAStop: a SIGTERM that could have been a plain program's "ready" was
 // not, because the new process speaks the protocol. It was meant for the service.
@@ -164,7 +161,7 @@ func (a *attempt) start() (*successor, error) {
 		return nil, wrap("upgrade: control socket", err)
 	}
 	files = append(files, end)
-	_ = ctl.SetDeadline(time.Now().Add(parentWait))
+	_ = ctl.SetDeadline(time.Now().Add(timing.Word))
 	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: words(handed)})
 	if err != nil {
 		_ = ctl.Close()
@@ -215,14 +212,6 @@ var (
 	errHungUp         = errors.New("it closed the control socket before it was ready")
 )
 
-// exitGrace is how far apart two signs of the same end may be noticed: a process's
-// exit, the end of its control socket, the signal that it sent.
-const exitGrace = 200 * time.Millisecond
-
-// hangupGrace is how long a process that has closed the control socket has to end by itself. Most
-// are on their way out; the system takes a while on a busy machine.
-const hangupGrace = time.Second
-
 // await returns nil when the new process is ready, else why it won't be.
 func (a *attempt) await(ctx context.Context, next *successor) error {
 	frames := next.frames
@@ -235,7 +224,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 				continue
 			}
 			ready, err := a.heard(ev)
-			if errors.Is(err, errHungUp) && next.endsWithin(hangupGrace) {
+			if errors.Is(err, errHungUp) && next.endsWithin(timing.HangUp) {
 				err = errEnded
 			}
 			if ready && len(a.term) > 0 {
@@ -253,7 +242,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			if a.spoke.Load() {
 				return a.whoseTerm(next)
 			}
-			t := time.NewTimer(plainSettle)
+			t := time.NewTimer(timing.PlainSettle)
 			defer t.Stop()
 			settled = t.C
 		case <-settled:
@@ -262,7 +251,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			if errors.Is(context.Cause(ctx), errNotReadyInTime) {
 				// This process may have been stopped, or in a hook: a word that
 				// came in time holds, because the new process relies on it.
-				if last, ok := next.lastWords(frames, inTimeWait); ok {
+				if last, ok := next.lastWords(frames, timing.InTime); ok {
 					ready, err := a.heard(last)
 					if ready && len(a.term) > 0 {
 						return a.whoseTerm(next)
@@ -288,7 +277,7 @@ func (a *attempt) whoseTerm(next *successor) error {
 
 // ended says why a process that has ended did, and whose a SIGTERM was.
 func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) error {
-	if last, ok := next.lastWords(frames, lastWordsWait); ok && last.Type == wire.Failed {
+	if last, ok := next.lastWords(frames, timing.LastWords); ok && last.Type == wire.Failed {
 		return fmt.Errorf("%w: %s", errSaidFailed, last.reason())
 	}
 	if !a.spoke.Load() {
@@ -296,7 +285,7 @@ func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) 
 		select {
 		case <-a.term:
 			termed = true
-		case <-time.After(exitGrace):
+		case <-time.After(timing.Exit):
 		}
 		if termed && next.exit.Signal == syscall.SIGTERM {
 			return errTermWasAStop // somebody ends all processes of the service

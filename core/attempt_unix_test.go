@@ -17,6 +17,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -163,7 +164,7 @@ func readyInTimePasses(t *testing.T) {
 				return
 			}
 		}
-	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*inTimeWait),
+	}, WithReadyTimeout(50*time.Millisecond), WithProbation(4*timing.InTime),
 		OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))
 	if _, err := u.Upgrade(t.Context()); err != nil {
 		t.Error(err)
@@ -273,7 +274,7 @@ func TestBrokenHandshake(t *testing.T) {
 func TestAbortGivesTime(t *testing.T) {
 	t.Parallel()
 	cfg := newConfig([]Option{WithPreStopDelay(time.Minute), WithDrainTimeout(time.Hour)})
-	for ready, want := range map[bool]time.Duration{false: killGrace, true: killGrace + time.Minute + time.Hour} {
+	for ready, want := range map[bool]time.Duration{false: timing.Kill, true: timing.Kill + time.Minute + time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{signals: make(chan os.Signal, 8), ended: make(chan string, 1)}
 			ours, theirs := net.Pipe()

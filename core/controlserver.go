@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // ServeHTTP answers an operator.
@@ -85,7 +86,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 	u := s.u
 	st := control.Status{
 		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.pid(), Version: u.cfg.version,
-		Generations: u.generations(reportWait),
+		Generations: u.generations(timing.Report),
 	}
 	st.Program, _ = boot.launch.Path()
 	if u.cfg.pidFile != "" {
@@ -140,7 +141,7 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 		refuse(w, http.StatusConflict, control.CodeRefused, "the probation was just over; deploy the old version and upgrade")
 		return
 	case <-p.gone:
-	case <-time.After(parentWait):
+	case <-time.After(timing.Word):
 		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d does not answer; this one serves on", p.pid()))
 		return
 	case <-r.Context().Done():

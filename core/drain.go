@@ -9,36 +9,19 @@ import (
 	"slices"
 	"sort"
 	"time"
-)
 
-const (
-	// sweepTime is how long a stop goes on accepting what the kernel has queued:
-	// closing the listener resets those connections.
-	sweepTime = 5 * time.Millisecond
-	// stopLinger is how long a stop lets idle connections ask once more. With no
-	// next generation there is nobody else who could answer.
-	stopLinger = time.Second
-	// idleWindow is the most that the end of a drain takes to close idle
-	// connections one by one, so that their clients do not all come back at once.
-	idleWindow = 3 * time.Second
-	// idleTick is the grain of that.
-	idleTick = 20 * time.Millisecond
-	// hookGrace bounds the OnDrainTimeout hooks, and each hook of OnSignal.
-	hookGrace = 5 * time.Second
-	// closeGrace bounds closing or pausing the listeners. It blocks only if another
-	// process has made a socket blocking.
-	closeGrace = time.Second
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // sweep lets the accept loops, and who reads datagrams, take what is queued, and no more.
 func sweep(listeners []*listener, sockets []*PacketConn) {
 	for _, l := range listeners {
-		l.sweep(sweepTime)
+		l.sweep(timing.Sweep)
 	}
 	for _, c := range sockets {
-		c.endAt(time.Now().Add(sweepTime))
+		c.endAt(time.Now().Add(timing.Sweep))
 	}
-	time.Sleep(sweepTime)
+	time.Sleep(timing.Sweep)
 }
 
 // endReading ends the reads of a process that has handed over when the next generation reads: in
@@ -49,7 +32,7 @@ func endReading(sockets []*PacketConn, next *successor) {
 		case <-next.reads:
 		case <-next.talk.silent:
 		case <-next.talk.ignored:
-		case <-time.After(sayWait): // it may be of a version that does not say so
+		case <-time.After(timing.Say): // it may be of a version that does not say so
 		}
 	}
 	for _, c := range sockets {
@@ -93,7 +76,7 @@ func inTime(f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(closeGrace):
+	case <-time.After(timing.Close):
 	}
 }
 
@@ -152,7 +135,7 @@ func (d *drainer) run() error {
 		return errTakenBack
 	}
 	if d.handing != nil { // the accept loops are left, and the datagram sockets
-		if soon := time.Now().Add(stopLinger); d.deadline.Before(soon) {
+		if soon := time.Now().Add(timing.StopLinger); d.deadline.Before(soon) {
 			d.deadline = soon // their readers hear only now that it is over
 		}
 		err = cmp.Or(err, d.finish())
@@ -226,7 +209,7 @@ func (d *drainer) tell() {
 func (d *drainer) finish() error {
 	deadline := time.NewTimer(time.Until(d.deadline))
 	defer deadline.Stop()
-	tick := time.NewTicker(idleTick)
+	tick := time.NewTicker(timing.IdleTick)
 	defer tick.Stop()
 	var before <-chan struct{} // closed when the generation before has moved its last connection here
 	if d.replaced {
@@ -268,7 +251,7 @@ func (d *drainer) over() bool {
 // and leave; the rest is spread over that last stretch.
 func (d *drainer) closeIdle() {
 	if !d.replaced {
-		linger := min(stopLinger, d.u.cfg.drainTimeout/2)
+		linger := min(timing.StopLinger, d.u.cfg.drainTimeout/2)
 		if time.Since(d.began) < linger {
 			return
 		}
@@ -276,14 +259,14 @@ func (d *drainer) closeIdle() {
 		dismiss(quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })])
 		return
 	}
-	window := min(d.u.cfg.drainTimeout/10, idleWindow)
+	window := min(d.u.cfg.drainTimeout/10, timing.IdleWindow)
 	left := time.Until(d.deadline)
 	if left > window {
 		return
 	}
 	d.u.conns.enterLastStretch(d.undone)
 	quiet := d.quiet()
-	ticks := int(max(left-2*idleTick, 0)/idleTick) + 1
+	ticks := int(max(left-2*timing.IdleTick, 0)/timing.IdleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
 }
 
@@ -323,7 +306,7 @@ func (d *drainer) cutRest(why string) error {
 	if left.none() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hookGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), timing.Hook)
 	defer cancel()
 	for _, hook := range d.u.cfg.onDrainLimit {
 		if err := runHook(ctx, func(context.Context) error { hook(left); return nil }); err != nil && !errors.Is(err, ErrTimeout) {

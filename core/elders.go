@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -25,7 +26,7 @@ func (l *lifecycle) aged() {
 	}
 	if l.u.next != nil {
 		if !l.hands(handover.OldTrial, handover.OldAsked) && !l.u.next.plain {
-			_ = l.u.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, sayWait)
+			_ = l.u.next.say(wire.Elders, wire.EldersMsg{Elders: n + 1}, timing.Say)
 		}
 		return
 	}

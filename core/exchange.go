@@ -7,13 +7,9 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-// answerPoll is how often the old process looks whether the new one, which
-// owes it an answer, lives. Its end is mostly seen at once; a wrapper script
-// may keep the control socket open.
-const answerPoll = time.Second
 
 // Why an offer has no answer.
 var (
@@ -48,7 +44,7 @@ func (n *successor) interrupt() { _ = n.ctl.SetWriteDeadline(longAgo) }
 
 // sayMoved says how many connections have moved.
 func (n *successor) sayMoved(moved uint64) {
-	_ = n.say(wire.Moved, wire.MovedMsg{Moved: moved}, sayWait)
+	_ = n.say(wire.Moved, wire.MovedMsg{Moved: moved}, timing.Say)
 }
 
 // sendOffer writes an offer. There is no limit but quit: see awaitAnswer.
@@ -71,7 +67,7 @@ func (n *successor) sendOffer(b []byte, files []int, quit <-chan struct{}) error
 // is not understood while the upgrade can be rolled back is about to be ended.
 func (n *successor) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
 	talk, silent := n.talk, n.talk.silent
-	poll := time.NewTicker(answerPoll)
+	poll := time.NewTicker(timing.AnswerPoll)
 	defer poll.Stop()
 	var last <-chan time.Time
 	for {
@@ -88,12 +84,12 @@ func (n *successor) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.F
 				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
 			}
 		case <-quit: // an answer may be on its way
-			quit, last = nil, time.After(inTimeWait)
+			quit, last = nil, time.After(timing.InTime)
 		case <-last:
 			if len(talk.taken) == 0 && (silent == nil || !n.unread()) {
 				return wire.Frame{}, errNoAnswer
 			}
-			last = time.After(inTimeWait) // this process has not come to read it
+			last = time.After(timing.InTime) // this process has not come to read it
 		case <-poll.C:
 			if !n.lives() {
 				return wire.Frame{}, errTakerGone

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -17,7 +18,7 @@ func (u *Upgrader) report(next *successor, f wire.Frame) {
 	}
 	all, err := json.Marshal(u.generations(ask.Wait() * 3 / 4)) // the rest is for the way back
 	if err == nil {
-		_ = next.say(wire.Report, wire.ReportMsg{Generations: all}, sayWait)
+		_ = next.say(wire.Report, wire.ReportMsg{Generations: all}, timing.Say)
 	}
 }
 
@@ -31,7 +32,7 @@ func (u *Upgrader) generations(wait time.Duration) []control.Generation {
 	case p.plain():
 		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.pid(), State: stateUnknown})
 	default:
-		older, ok := p.reports.ask(min(wait, reportWait), func() error {
+		older, ok := p.reports.ask(min(wait, timing.Report), func() error {
 			return p.say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
 		})
 		if !ok || len(older) == 0 {

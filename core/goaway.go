@@ -2,15 +2,10 @@ package core
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
-
-// goAwayWait is how long a client has to answer the PING behind the first GOAWAY, before
-// the last one goes out all the same. One that keeps to RFC 9113, section 6.7, answers in a
-// round-trip. It is a quarter of the drain timeout at the most.
-const goAwayWait = 5 * time.Second
 
 // tellHTTP2 is rung 3: it asks the clients of all HTTP/2 connections that there are to
 // leave. A connection that comes later looks whether it is to leave when it is
@@ -25,7 +20,7 @@ func (u *Upgrader) tellHTTP2() {
 
 func (u *Upgrader) askToLeave(f *h2.Conn) {
 	if !f.Left() {
-		go f.Leave(min(goAwayWait, u.cfg.drainTimeout/4))
+		go f.Leave(min(timing.GoAway, u.cfg.drainTimeout/4))
 	}
 }
 

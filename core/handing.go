@@ -11,6 +11,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -81,10 +82,10 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 	case handover.SayCommitForGood:
 		l.commit(h, 0)
 	case handover.SayPing:
-		_ = h.next.say(wire.Ping, nil, sayWait) // its end is heard
+		_ = h.next.say(wire.Ping, nil, timing.Say) // its end is heard
 	case handover.SayConfirm:
 		h.again = l.pending
-		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, sayWait)
+		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, timing.Say)
 	case handover.Drain:
 		l.leaveTo(h)
 		l.startDrain(StateDraining, h)
@@ -204,7 +205,7 @@ func (l *lifecycle) leaveTo(h *handing) {
 		l.u.note(control.StepConfirmed, h.result.PID)
 	}
 	if l.pending && !h.again { // a signal has come since confirm was said
-		_ = h.next.say(wire.Again, nil, sayWait)
+		_ = h.next.say(wire.Again, nil, timing.Say)
 	}
 	l.pending = false
 	l.handsOver(h)
@@ -240,7 +241,7 @@ func (l *lifecycle) sayAbort(h *handing, stop bool) {
 		return
 	}
 	why := cmp.Or[error](h.err, ErrStopped)
-	if next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, sayWait) == nil {
+	if next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, timing.Say) == nil {
 		next.told.Store(true)
 	}
 	if h.next != nil {
@@ -258,7 +259,7 @@ func (l *lifecycle) seeOut(h *handing) {
 	early := errors.Is(h.err, errSaidFailed)
 	go func() {
 		if early {
-			h.next.endsWithin(killGrace) // by itself
+			h.next.endsWithin(timing.Kill) // by itself
 		}
 		h.next.seeOut(l.cfg.stopTime(), l.phase.finished, func(f wire.Frame) {
 			l.u.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })

@@ -23,6 +23,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -614,7 +615,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			close(p.aborted)
 		}, 0},
 		"it had stood still, and drains": {func(p *parent, _ net.Conn) { p.drains <- time.Hour }, func(p *parent) {
-			time.Sleep(2 * killGrace) // as before
+			time.Sleep(2 * timing.Kill) // as before
 			close(p.gone)
 		}, 0},
 	} {
@@ -628,7 +629,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			p.oldPID = process.Process.Pid
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
-			limit := -killGrace // at once
+			limit := -timing.Kill // at once
 			if len(p.drains) > 0 {
 				limit /= 2
 			}
@@ -657,19 +658,19 @@ func TestTaking_SeesOff(t *testing.T) {
 // TestTimesOfTheHandover: the inequalities that the protocol rests on (docs/protocol.md).
 func TestTimesOfTheHandover(t *testing.T) {
 	t.Parallel()
-	if closeGrace >= parentWait {
+	if timing.Close >= timing.Word {
 		t.Error("pausing the listeners may take longer than the new process waits for commit")
 	}
-	if silenceLimit+maxBeat >= tooLateAfter {
+	if timing.Silence+timing.MaxBeat >= timing.TooLate {
 		t.Error("silence at the end of a probation is noticed too late to take the service back")
 	}
-	if tooLateAfter >= aloneAfter {
+	if timing.TooLate >= timing.Alone {
 		t.Error("the new process goes on alone while the old one takes the service back")
 	}
-	if dismissWait >= killGrace {
+	if timing.Dismiss >= timing.Kill {
 		t.Error("a master may pass its signal on when the next generation has killed this process")
 	}
-	if hookGrace > 2*killGrace-dismissWait {
+	if timing.Hook > 2*timing.Kill-timing.Dismiss {
 		t.Error("the hooks of a cut drain are killed")
 	}
 }

@@ -6,16 +6,8 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
-)
-
-const (
-	// reportWait is how long the old process may take to report. One of a version that
-	// knows no Ask never does.
-	reportWait = 500 * time.Millisecond
-	// askAgain is how long one question is enough: an old process that stands still must
-	// not find many.
-	askAgain = 5 * time.Second
 )
 
 // inquiry asks an old process how it is. The zero inquiry is ready.
@@ -33,7 +25,7 @@ func (q *inquiry) ask(wait time.Duration, say func() error) ([]control.Generatio
 		q.waiting = make(chan struct{})
 	}
 	answered := q.waiting
-	due := q.asked.IsZero() || time.Since(q.asked) > askAgain
+	due := q.asked.IsZero() || time.Since(q.asked) > timing.AskAgain
 	if due {
 		q.asked = time.Now()
 	}

@@ -13,14 +13,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
-)
-
-const (
-	// siblingPoll is how often a worker looks whether the master has other ones that still drain.
-	siblingPoll = 100 * time.Millisecond
-	// dismissWait is how long a master may take to pass a stop signal on: less than the next
-	// generation waits before it ends this process.
-	dismissWait = killGrace - time.Second
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 var (
@@ -85,7 +78,7 @@ func (t *passing) foreignPath() string {
 // the last worker that it knows, has drained.
 func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	// The ones before this one drain, too. A signal from the master is impatience to them.
-	tick := time.NewTicker(siblingPoll)
+	tick := time.NewTicker(timing.SiblingPoll)
 	defer tick.Stop()
 	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && proc.HasSibling() {
 		<-tick.C
@@ -102,8 +95,8 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	passedOn := make(chan os.Signal, 1)
 	signal.Notify(passedOn, syscall.SIGTERM)
 	defer signal.Stop(passedOn)
-	late := time.After(dismissWait)
-	for again := time.NewTicker(masterPoll); ; {
+	late := time.After(timing.Dismiss)
+	for again := time.NewTicker(timing.MasterPoll); ; {
 		p, err := masterProcess()
 		if err == nil {
 			err = p.Signal(m.Dismiss)

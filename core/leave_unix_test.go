@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -140,7 +141,7 @@ func TestLeaveWaits(t *testing.T) {
 	}
 	free := a.expect("ready", 2)
 	a.expectLog("msg=draining", 2)
-	time.Sleep(10 * idleTick) // for longer than it takes to cut
+	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
 	if strings.Contains(a.log(), "the master ends") {
 		t.Error("the master is told to end while a worker drains")
 	}

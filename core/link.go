@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -58,7 +59,7 @@ func (l *link) pid() int {
 // welcome reads what the supervisor has kept for a worker that it has started.
 func (l *link) welcome() (wire.WelcomeMsg, error) {
 	var msg wire.WelcomeMsg
-	_ = l.conn.SetReadDeadline(time.Now().Add(parentWait))
+	_ = l.conn.SetReadDeadline(time.Now().Add(timing.Word))
 	f, err := wire.Read(l.conn)
 	if err == nil && f.Type != wire.Welcome {
 		err = fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
@@ -111,7 +112,7 @@ func (l *link) say(t wire.Type, msg any, files []int) error {
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	_ = l.conn.SetWriteDeadline(time.Now().Add(sayWait))
+	_ = l.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 	if len(files) == 0 {
 		_, err = l.conn.Write(b)
 		return err
@@ -146,7 +147,7 @@ func (l *link) release() {
 	if l == nil || l.say(wire.Release, nil, nil) != nil {
 		return
 	}
-	t := time.NewTimer(sayWait)
+	t := time.NewTimer(timing.Say)
 	defer t.Stop()
 	select {
 	case <-l.released:

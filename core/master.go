@@ -12,11 +12,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
-
-// masterPoll is how often a worker looks whether a foreign master that it must not outlive is still
-// there.
-const masterPoll = 500 * time.Millisecond
 
 // errMastered: a foreign master starts the next version. One that this process started would
 // serve beside it.
@@ -64,7 +61,7 @@ func tellOldWorker(pid int) error {
 // watchMaster stops this process when the master that it must not outlive is gone.
 func (u *Upgrader) watchMaster(m *foreign.Master) {
 	_, _ = masterProcess()
-	t := time.NewTicker(masterPoll)
+	t := time.NewTicker(timing.MasterPoll)
 	defer t.Stop()
 	for {
 		select {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -214,7 +215,7 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 			go m.settle()
 			synctest.Wait()
 		})}
-		if err := h.next.say(wire.Commit, wire.CommitMsg{}, parentWait); err != nil {
+		if err := h.next.say(wire.Commit, wire.CommitMsg{}, timing.Word); err != nil {
 			t.Errorf("commit = %v", err)
 		}
 		m.start()

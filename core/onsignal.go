@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // signalHook is what OnSignal was given.
@@ -86,7 +88,7 @@ func (u *Upgrader) runHooks(r hookRun, which func(signalHook) func()) {
 		if f == nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), hookGrace)
+		ctx, cancel := context.WithTimeout(context.Background(), timing.Hook)
 		stop := make(chan struct{})
 		go func() {
 			select {

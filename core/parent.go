@@ -16,6 +16,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -77,7 +78,7 @@ func (p *parent) pid() int {
 // welcome reads the old process's first frame.
 func (p *parent) welcome() (wire.WelcomeMsg, error) {
 	var msg wire.WelcomeMsg
-	_ = p.ctl.SetReadDeadline(time.Now().Add(parentWait))
+	_ = p.ctl.SetReadDeadline(time.Now().Add(timing.Word))
 	f, err := wire.Read(p.ctl)
 	if err != nil {
 		return msg, fmt.Errorf("no word from the old process: %w", err)
@@ -138,13 +139,13 @@ func (p *parent) follow(h oldHandler, stop <-chan struct{}, log *slog.Logger) {
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
 // one, and has some time for that. h.ended is called before anybody who waits for gone goes on.
 func (p *parent) lose(h oldHandler, stop <-chan struct{}) {
-	if p.endsWithin(reapWait, stop) {
+	if p.endsWithin(timing.Reap, stop) {
 		h.ended()
 		close(p.gone)
 		return
 	}
 	close(p.gone)
-	p.endsWithin(parentWait, stop)
+	p.endsWithin(timing.Word, stop)
 	h.ended()
 }
 
@@ -244,12 +245,8 @@ func (p *parent) receiver() (in io.Reader, files func() []int) {
 	return p.ctl, func() []int { return nil }
 }
 
-// parentWait bounds how long a new process waits for words that the old one
-// must already have written, or answers at once.
-const parentWait = 10 * time.Second
-
 func (p *parent) waitGone(stop <-chan struct{}) {
-	t := time.NewTicker(proc.Poll)
+	t := time.NewTicker(timing.Poll)
 	defer t.Stop()
 	for p.alive() {
 		select {
@@ -275,7 +272,7 @@ func (p *parent) staysGivenUp(stop <-chan struct{}) bool {
 		case err != nil || !fd.Pending(rc) || isClosed(p.gone):
 			return true
 		}
-		time.Sleep(endPoll)
+		time.Sleep(timing.EndPoll)
 	}
 }
 
@@ -309,7 +306,7 @@ func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	limit := time.After(d)
 	for p.alivePID() {
 		select {
-		case <-time.After(endPoll):
+		case <-time.After(timing.EndPoll):
 		case <-limit:
 			return false
 		case <-stop:
@@ -319,16 +316,12 @@ func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	return true
 }
 
-// endPoll is how often a process that has closed its end of the control socket is looked for: most
-// are on their way out.
-const endPoll = 5 * time.Millisecond
-
 // say writes a frame to the old process, which may be stopped or gone.
 func (p *parent) say(t wire.Type, msg any) error {
 	if p.ctl == nil {
 		return nil
 	}
-	_ = p.ctl.SetWriteDeadline(time.Now().Add(parentWait))
+	_ = p.ctl.SetWriteDeadline(time.Now().Add(timing.Word))
 	return wire.Write(p.ctl, t, msg)
 }
 
@@ -348,18 +341,15 @@ func (p *parent) signal(sig syscall.Signal) error {
 	return old.Signal(sig)
 }
 
-// killGrace is how long a process has to obey SIGTERM before SIGKILL.
-const killGrace = 5 * time.Second
-
 // seeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is
 // killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
 // in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
 // its main should hurry.
 func (p *parent) seeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
 	for _, last := range []bool{false, true} { // the second word is SIGKILL
-		after := killGrace
+		after := timing.Kill
 		if !last {
-			after = addTime(limit, killGrace)
+			after = timing.Add(limit, timing.Kill)
 		}
 		if p.goesWithin(after, done, log) {
 			return
@@ -405,7 +395,7 @@ func (p *parent) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Log
 		case <-p.spared:
 			return true
 		case drain := <-p.drains:
-			t.Reset(addTime(drain, killGrace))
+			t.Reset(timing.Add(drain, timing.Kill))
 		case <-t.C:
 			return false
 		}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -259,7 +260,7 @@ func TestMasters(t *testing.T) {
 				}
 				if quiet != nil {
 					a.expectLog("to make room", i)
-					time.Sleep(stopLinger + 10*idleTick) // for longer than a stop lets a client be idle
+					time.Sleep(timing.StopLinger + 10*timing.IdleTick) // for longer than a stop lets a client be idle
 					quiet.ask(t, old.PID)
 				}
 				if i == 0 {

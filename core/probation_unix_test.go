@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -363,14 +364,14 @@ func TestOldDiesOnProbation(t *testing.T) {
 // and does not take its own absence for the new one's.
 func TestOldStopsOnProbation(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", (silenceLimit + time.Second).String(), "-share", "1") // in which it is stopped
+	a := start(t, "app", "-probation", (timing.Silence + time.Second).String(), "-share", "1") // in which it is stopped
 	first := a.expect("ready", 0)
 	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 8, Fresh: 4})
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	run.await(t, second.PID)
 	a.freeze(first.PID)
-	time.Sleep(silenceLimit + maxBeat) // that is what it is about
+	time.Sleep(timing.Silence + timing.MaxBeat) // that is what it is about
 	a.signal(first.PID, syscall.SIGCONT)
 	a.expectLog("msg=upgraded", 1)
 	a.expect("end", 0)

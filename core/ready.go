@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -113,7 +114,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
 	}
-	t := time.NewTimer(parentWait)
+	t := time.NewTimer(timing.Word)
 	defer t.Stop()
 	why := ""
 	select {

@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -26,12 +27,12 @@ func (n *successor) seeOut(stop time.Duration, finished <-chan struct{}, heard f
 // it. As long as it answers it has the time of a stop to finish what it accepted; this
 // process does not wait for that when it has finished itself.
 func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
-	limit := time.NewTimer(stop + killGrace)
+	limit := time.NewTimer(stop + timing.Kill)
 	defer limit.Stop()
-	beat := time.NewTicker(sayWait)
+	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()
 	defer n.talk.mute()
-	for missed, pongs := time.Duration(0), n.talk.pongs.Load(); missed < killGrace; {
+	for missed, pongs := time.Duration(0), n.talk.pongs.Load(); missed < timing.Kill; {
 		select {
 		case <-n.exited:
 			n.hearOut(heard)
@@ -39,19 +40,19 @@ func (n *successor) recall(stop time.Duration, finished <-chan struct{}, heard f
 		case f := <-n.talk.words:
 			heard(f)
 		case <-limit.C:
-			missed = killGrace
+			missed = timing.Kill
 		case <-beat.C:
 			look()
 			switch now := n.talk.pongs.Load(); {
 			case isClosed(n.talk.silent): // nothing but the limit tells
 			case now == pongs:
-				missed += sayWait
+				missed += timing.Say
 			case isClosed(finished):
 				return
 			default:
 				pongs, missed = now, 0
 			}
-			_ = n.say(wire.Ping, nil, sayWait)
+			_ = n.say(wire.Ping, nil, timing.Say)
 		}
 	}
 	n.kill()
@@ -71,9 +72,9 @@ func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
 	defer n.talk.mute()
 	others := n.descendants()
 	others.Signal(syscall.SIGTERM)
-	defer others.End(killGrace)
+	defer others.End(timing.Kill)
 	n.send(syscall.SIGTERM)
-	if n.endsWithin(killGrace) || n.saysReady() && n.endsWithin(stop) {
+	if n.endsWithin(timing.Kill) || n.saysReady() && n.endsWithin(stop) {
 		return
 	}
 	n.kill()
@@ -82,7 +83,7 @@ func (n *successor) terminate(stop time.Duration, heard func(wire.Frame)) {
 
 // hearOut hears what a process that has ended has said last.
 func (n *successor) hearOut(heard func(wire.Frame)) {
-	limit := time.After(lastWordsWait) // another process may hold its end of the socket open
+	limit := time.After(timing.LastWords) // another process may hold its end of the socket open
 	for {
 		select {
 		case f := <-n.talk.words:
@@ -93,7 +94,7 @@ func (n *successor) hearOut(heard func(wire.Frame)) {
 			if !n.unread() {
 				return
 			}
-			limit = time.After(lastWordsWait) // this process has not come to read it
+			limit = time.After(timing.LastWords) // this process has not come to read it
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // TestReloadsWhileDraining: start_server sends SIGTERM to every worker that is not the current one, at each reload.
@@ -28,7 +30,7 @@ func TestReloadsWhileDraining(t *testing.T) {
 		a.expect("ready", i+1)
 		a.expect("signalled", i+1)
 	}
-	time.Sleep(10 * idleTick) // for longer than it takes to cut
+	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
 	client.finish(t, first.PID)
 	client.c.Close()
 	a.signal(master, syscall.SIGTERM)

@@ -27,6 +27,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // knownSettings are net/http's settings for a server that somebody has looked at: is it
@@ -498,7 +500,7 @@ func TestFarewellComesLast(t *testing.T) {
 			lc := newLifecycle(u)
 			go lc.beginDrain(state)
 			synctest.Wait()
-			time.Sleep(closeGrace / 2) // past the sweep
+			time.Sleep(timing.Close / 2) // past the sweep
 			if u.phase.asksToLeave.Load() || isClosed(u.Draining()) {
 				t.Errorf("%v: told to leave while the listener is open", state)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // stopping is the stop of this process, or what of one is not decided yet. The zero stopping is that
@@ -83,7 +84,7 @@ func (l *lifecycle) holdStop() bool {
 	case a == nil || !a.termed && !a.mayBePlain():
 		return false
 	case !a.termed && l.stopping.doubt == nil:
-		l.stopping.doubt = time.After(exitGrace)
+		l.stopping.doubt = time.After(timing.Exit)
 	}
 	l.stopping.held = true
 	return true
@@ -155,7 +156,7 @@ func (l *lifecycle) agreesToStop(req stopRequest) bool {
 		return true
 	}
 	if !l.taking.broken {
-		l.taking.broken, l.taking.giveUp = true, time.After(parentWait)
+		l.taking.broken, l.taking.giveUp = true, time.After(timing.Word)
 	}
 	if l.taking.unsaid != nil { // there is nobody who could answer
 		l.taking.giveUp = time.After(0)

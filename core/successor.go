@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -70,7 +71,7 @@ func newSuccessor(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool
 		writing: make(chan struct{}, 1),
 		exited:  make(chan struct{}),
 	}
-	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(reapWait) })
+	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(timing.Reap) })
 	go n.read(spoke)
 	go func() {
 		n.exit = p.Wait()
@@ -194,7 +195,7 @@ func (n *successor) isGoneWithin(d time.Duration) bool {
 	if n.own == nil {
 		return n.endsWithin(d)
 	}
-	for end := time.Now().Add(d); n.lives(); time.Sleep(proc.Poll) {
+	for end := time.Now().Add(d); n.lives(); time.Sleep(timing.Poll) {
 		if time.Now().After(end) {
 			return false
 		}
@@ -245,14 +246,6 @@ func (n *successor) unread() bool {
 	return err == nil && fd.Pending(rc)
 }
 
-const (
-	// lastWordsWait is for reading what a process has said that has ended. It matters only if
-	// another one holds its end of the socket open, so that no end comes.
-	lastWordsWait = time.Second
-	// inTimeWait is the same for one that is there, and may say nothing.
-	inTimeWait = 100 * time.Millisecond
-)
-
 // vanished reports whether a process that has said ready is no more.
 func (n *successor) vanished() bool {
 	if n.plain {
@@ -281,7 +274,7 @@ func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
 }
 
 // disown leaves word for whoever a plain program passes the control socket on to.
-func (n *successor) disown() { _ = n.say(wire.Disown, nil, parentWait) }
+func (n *successor) disown() { _ = n.say(wire.Disown, nil, timing.Word) }
 
 // introduce closes this process's duplicate of next's link, by whose end the supervisor
 // knows the end of next. current is its state. A program that speaks only the plain protocol is introduced: it
@@ -306,12 +299,9 @@ func closeHeir(s int) {
 // drained tells the new process that this one's drain has ended.
 func (n *successor) drained() {
 	if !n.plain {
-		_ = n.say(wire.Drained, nil, sayWait) // it may be gone
+		_ = n.say(wire.Drained, nil, timing.Say) // it may be gone
 	}
 }
-
-// sayWait bounds saying what is worth no wait.
-const sayWait = time.Second
 
 // release closes this process's end of the control socket: to the new one, this one
 // is gone.

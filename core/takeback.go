@@ -10,6 +10,7 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // resume serves again: from a trial, in which all was kept, or from a drain with a way back,
@@ -244,7 +245,7 @@ func (l *lifecycle) lastLook(d *drainer, h *handing) {
 
 // watch has the lifecycle look now and then whether the new process is there. Its end is heard, but
 // not where another process holds its end of the control socket open: a script around it that outlives it.
-func (h *handing) watch() { h.look, h.absent = time.NewTicker(reapWait), 0 }
+func (h *handing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
 
 func (h *handing) endWatch() {
 	if h.look != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -159,11 +160,11 @@ func (l *lifecycle) accept() {
 // standProbation waits for the old process's word, and runs the ready checks meanwhile.
 func (l *lifecycle) standProbation() {
 	d := l.taking.probation
-	l.taking.own = time.NewTimer(addTime(d, aloneAfter))
+	l.taking.own = time.NewTimer(timing.Add(d, timing.Alone))
 	if len(l.cfg.readyChecks) > 0 {
 		ctx, cancel := context.WithCancel(l.phase.life)
 		l.taking.checked = cancel
-		go l.u.checkAgain(ctx, max(d/4, minBeat))
+		go l.u.checkAgain(ctx, max(d/4, timing.MinBeat))
 	}
 }
 

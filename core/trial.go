@@ -4,40 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
-)
-
-const (
-	// silenceLimit is how long a new process on probation may say nothing. It is far
-	// above what a busy machine takes to run a goroutine.
-	silenceLimit = 5 * time.Second
-	// confirmLimit is how long a new process that answers pings may leave a confirm
-	// without an answer: the goroutine that owns its lifecycle hangs.
-	confirmLimit = 6 * silenceLimit
-	// maxBeat is the longest time between two pings.
-	maxBeat = 250 * time.Millisecond
-	// minBeat is the shortest.
-	minBeat = 50 * time.Millisecond
-	// tooLateAfter is how long after a probation the old process can take the service
-	// back from a new one that lives, and aloneAfter when that goes on alone. The time in
-	// between keeps the two from deciding differently.
-	tooLateAfter = 10 * time.Second
-	aloneAfter   = 15 * time.Second
-	// reapWait is how long after a process's last word its end may be noticed.
-	reapWait = time.Second
 )
 
 // Why a new process did not pass its probation.
 var (
 	errEndedOnProbation  = errors.New("it ended on probation")
 	errHungUpOnProbation = errors.New("it closed the control socket on probation")
-	errSilent            = fmt.Errorf("%w: it did not answer for %v on probation", ErrTimeout, silenceLimit)
+	errSilent            = fmt.Errorf("%w: it did not answer for %v on probation", ErrTimeout, timing.Silence)
 	errRejectedItself    = errors.New("it rejected itself")
 	errEndedInDrain      = errors.New("it ended while this process drained")
 )
@@ -145,18 +125,18 @@ func (l *lifecycle) commit(h *handing, probation time.Duration) {
 		msg.Again = h.again
 	}
 	h.mover = l.prepareMove(h.next, share, probation <= 0)
-	if err := h.next.say(wire.Commit, msg, parentWait); err != nil {
+	if err := h.next.say(wire.Commit, msg, timing.Word); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
 	}
 	if h.mover != nil {
 		h.mover.start()
 	}
-	every := maxBeat
+	every := timing.MaxBeat
 	if probation > 0 {
-		every = min(maxBeat, max(probation/4, minBeat))
+		every = min(timing.MaxBeat, max(probation/4, timing.MinBeat))
 		h.over = time.After(probation)
 	}
-	h.beat, h.most = time.NewTicker(every), int(silenceLimit/every)
+	h.beat, h.most = time.NewTicker(every), int(timing.Silence/every)
 }
 
 // prepareMove makes the mover, if connections can move to next.
@@ -182,21 +162,21 @@ func (l *lifecycle) beatTrial() {
 	silent := h.missed > h.most
 	if h.old.Phase == handover.OldAsked {
 		h.unheard++
-		silent = silent || h.unheard > h.most*int(confirmLimit/silenceLimit)
+		silent = silent || h.unheard > h.most*int(timing.Confirm/timing.Silence)
 	}
 	if silent {
 		h.err = errSilent
 		l.give(h, l.inTime(handover.Silent, handover.SilentLate))
 	}
 	if l.handing == h {
-		_ = h.next.say(wire.Ping, nil, sayWait) // its end is heard
+		_ = h.next.say(wire.Ping, nil, timing.Say) // its end is heard
 	}
 }
 
 // inTime returns one event, or the other one if the new process, which lives, may have
 // decided to go on alone, because this one has stood still: the two must not both serve.
 func (l *lifecycle) inTime(in, late handover.OldEvent) handover.OldEvent {
-	if time.Since(l.handing.committed) > addTime(l.handing.probation, tooLateAfter) {
+	if time.Since(l.handing.committed) > timing.Add(l.handing.probation, timing.TooLate) {
 		return late
 	}
 	return in
@@ -297,12 +277,4 @@ func (l *lifecycle) endTrial(h *handing) {
 		h.beat.Stop()
 		h.beat = nil
 	}
-}
-
-// addTime is a+b, or the longest time that there is.
-func addTime(a, b time.Duration) time.Duration {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

@@ -14,18 +14,8 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
-)
-
-const (
-	// statusWait is how long after the end of a link the exit status may come: the two
-	// are noticed in any order.
-	statusWait = 200 * time.Millisecond
-	// answerWait bounds writing to a worker, which may be stopped.
-	answerWait = time.Second
-	// takeBackWait is how long a worker that drains may take to serve again when the one that
-	// serves has ended: one that stands still is in the way of the next.
-	takeBackWait = 10 * time.Second
 )
 
 // master is a supervisor. Everything in it is run's alone.
@@ -159,7 +149,7 @@ func (m *master) heard(wd word) {
 		closeFiles(wd.files)
 		_ = w.conn.Close()
 		w.gone = true
-		time.AfterFunc(statusWait, func() {
+		time.AfterFunc(timing.Exit, func() {
 			select {
 			case m.overdue <- w:
 			case <-m.quit:
@@ -185,7 +175,7 @@ func (m *master) heard(wd word) {
 		w.kept.close()
 		m.kept.close()
 		m.kept = nil
-		_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
+		_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 		_ = wire.Write(w.conn, wire.Released, nil)
 	case wire.Heard:
 		var msg wire.HeardMsg
@@ -311,7 +301,7 @@ func (m *master) ended(w *worker) {
 		}
 		if serving.wayBack { // it serves again, or says that it does not, or ends
 			m.crash = w
-			time.AfterFunc(takeBackWait, func() {
+			time.AfterFunc(timing.TakeBack, func() {
 				select {
 				case m.stuck <- w:
 				case <-m.quit:

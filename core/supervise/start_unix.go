@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -35,7 +36,7 @@ func (m *master) start(generation int) (*worker, error) {
 	if m.kept != nil {
 		kept = *m.kept
 	}
-	_ = conn.SetWriteDeadline(time.Now().Add(answerWait))
+	_ = conn.SetWriteDeadline(time.Now().Add(timing.Say))
 	err = wire.Write(conn, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Listeners: kept.words})
 	if err != nil {
 		_ = conn.Close()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -103,7 +104,7 @@ func (w *worker) ask(msg wire.SignalMsg) {
 		return
 	}
 	w.asked = append(w.asked, msg)
-	_ = w.conn.SetWriteDeadline(time.Now().Add(answerWait))
+	_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 	_ = wire.Write(w.conn, wire.Signal, msg) // the link's end is noticed
 }
 

@@ -6,15 +6,13 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // StartedBy is the process that started this one, as of the first look: later looks could
 // name another process that got the number.
 var StartedBy = os.Getppid()
-
-// Poll is how often to look for a process whose end nothing tells. Nothing depends on
-// noticing it sooner.
-const Poll = 50 * time.Millisecond
 
 // Alive reports whether a process with this number is there. One that has ended and was
 // not waited for yet does not count, where the system tells.
@@ -49,7 +47,7 @@ func (ps Processes) Signal(sig syscall.Signal) {
 // releases the handles.
 func (ps Processes) End(after time.Duration) {
 	for end := time.Now().Add(after); ps.running() && time.Now().Before(end); {
-		time.Sleep(Poll)
+		time.Sleep(timing.Poll)
 	}
 	ps.Signal(syscall.SIGKILL)
 	for _, p := range ps {

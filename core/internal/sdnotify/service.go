@@ -6,15 +6,11 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 const (
-	// extendEvery is how often a stop that takes long asks for more time, and extendBy for
-	// how much: enough for a few that come late.
-	extendEvery = 5 * time.Second
-	extendBy    = 15 * time.Second
-	// endGrace is what a stop gets beyond its own limit, for the process to end.
-	endGrace = 5 * time.Second
 	// maxReason is how much of an error a status line has, in bytes.
 	maxReason = 200
 )
@@ -132,8 +128,8 @@ func (s *Service) Serving(generation, draining int) {
 // Stopping says that the service stops, which takes at most limit, and what is left to do.
 func (s *Service) Stopping(left fmt.Stringer, limit time.Duration) {
 	if s != nil && s.extend == nil {
-		s.extend, s.limit = time.NewTicker(extendEvery), time.Now().Add(limit)
-		s.send(Stopping, Status("stopping: "+left.String()), ExtendTimeout(min(extendBy, limit+endGrace)))
+		s.extend, s.limit = time.NewTicker(timing.ExtendEvery), time.Now().Add(limit)
+		s.send(Stopping, Status("stopping: "+left.String()), ExtendTimeout(min(timing.ExtendBy, limit+timing.StopEnd)))
 	}
 }
 
@@ -148,7 +144,7 @@ func (s *Service) Extends() <-chan time.Time {
 // Extend says that the stop is not over yet. Past its own limit it gets no more time:
 // something is stuck, and the service manager is to end it.
 func (s *Service) Extend(left fmt.Stringer) {
-	if by := min(extendBy, time.Until(s.limit)+endGrace); by > 0 {
+	if by := min(timing.ExtendBy, time.Until(s.limit)+timing.StopEnd); by > 0 {
 		s.send(Status("stopping: "+left.String()), ExtendTimeout(by))
 	}
 }

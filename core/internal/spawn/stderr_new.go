@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -81,7 +82,7 @@ func (s *Stderr) Orphaned() {
 // not, and copies what it has left in the pipe. It ends when nobody has the pipe as
 // its stderr any more.
 func (s *Stderr) watch() {
-	t := time.NewTicker(proc.Poll)
+	t := time.NewTicker(timing.Poll)
 	tick := t.C
 	given := s.given
 	for waiting := true; waiting; {

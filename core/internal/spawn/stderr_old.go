@@ -15,6 +15,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -153,7 +154,7 @@ func (c *Capture) copy() {
 	for room := captureRest; room > 0; {
 		ended := c.ended.Load()
 		if ended {
-			_ = c.reader.SetReadDeadline(time.Now().Add(restWait))
+			_ = c.reader.SetReadDeadline(time.Now().Add(timing.Exit))
 		}
 		n, err := c.reader.Read(b[held:])
 		_, _ = c.Write(b[held : held+n])
@@ -203,7 +204,7 @@ const captureRest = 1 << 20
 func (c *Capture) End() {
 	if c != nil {
 		c.ended.Store(true)
-		_ = c.reader.SetReadDeadline(time.Now().Add(restWait))
+		_ = c.reader.SetReadDeadline(time.Now().Add(timing.Exit))
 	}
 }
 
@@ -226,9 +227,6 @@ func (c *Capture) Lines() []string {
 	c.Wait()
 	return c.tail.get()
 }
-
-// restWait is how long a process that has ended is heard: another one may have the pipe.
-const restWait = 200 * time.Millisecond
 
 // captureWait bounds the wait for copying what is left to a stderr that takes it
 // slowly, or not at all.

@@ -1,0 +1,123 @@
+// Package timing has the durations by which two processes agree on who serves, and by which one
+// gives another up. They stand in one place because they depend on each other: see the test.
+// docs/protocol.md has those that a process of another version relies on.
+package timing
+
+import (
+	"math"
+	"time"
+)
+
+// Words between the old and the new process.
+const (
+	// Word is how long a process waits for a word that the other one must already have written,
+	// or answers at once.
+	Word = 10 * time.Second
+	// Say bounds the writing of a word that is worth no wait.
+	Say = time.Second
+	// LastWords is how long what an ended process has said last is read. It matters only if another
+	// process holds its end of the socket open, so that no end comes.
+	LastWords = time.Second
+	// InTime is LastWords for a process that lives, and possibly says nothing.
+	InTime = 100 * time.Millisecond
+	// AnswerPoll is how often the old process looks whether the new one, which owes it an answer,
+	// lives. Its end is mostly seen at once; a wrapper script can keep the socket open.
+	AnswerPoll = time.Second
+	// Report is how long an old process can take to report. One of a version that knows no such
+	// question never does.
+	Report = 500 * time.Millisecond
+	// AskAgain is how long one question is enough: an old process that stands still must not find many.
+	AskAgain = 5 * time.Second
+)
+
+// The probation.
+const (
+	// Silence is how long a new process on probation can say nothing. It is far above what a busy
+	// machine takes to run a goroutine.
+	Silence = 5 * time.Second
+	// Confirm is how long a new process that answers pings can leave a confirm without an answer:
+	// the goroutine that owns its lifecycle hangs.
+	Confirm = 6 * Silence
+	// MinBeat and MaxBeat are the shortest and the longest time between two pings.
+	MinBeat = 50 * time.Millisecond
+	MaxBeat = 250 * time.Millisecond
+	// TooLate is how long after a probation the old process can take the service back from a new one
+	// that lives, and Alone when that goes on alone. The time in between keeps the two from deciding
+	// differently.
+	TooLate = 10 * time.Second
+	Alone   = 15 * time.Second
+)
+
+// The end of a process.
+const (
+	// Kill is how long a process has to obey SIGTERM before SIGKILL.
+	Kill = 5 * time.Second
+	// Reap is how long after a process's last word its end can be noticed.
+	Reap = time.Second
+	// Exit is how far apart two signs of the same end can be noticed: a process's exit, the end of
+	// its socket, the signal that it sent, the last of its stderr.
+	Exit = 200 * time.Millisecond
+	// HangUp is how long a process that has closed the handover socket has to end by itself. Most
+	// are on their way out; the system takes a while on a busy machine.
+	HangUp = time.Second
+	// EndPoll is how often such a process is looked for.
+	EndPoll = 5 * time.Millisecond
+	// Poll is how often a process is looked for that has no socket to this one. Nothing depends on
+	// noticing its end sooner.
+	Poll = 50 * time.Millisecond
+	// PlainSettle is how long after a SIGTERM that can mean "ready" the new process must have lived.
+	// One that sends the signal and dies has not taken over.
+	PlainSettle = time.Second
+)
+
+// The drain.
+const (
+	// Close bounds the closing or pausing of the listeners. It blocks only if another process has made a
+	// socket blocking.
+	Close = time.Second
+	// Sweep is how long a stop goes on accepting what the kernel has queued: closing the listener
+	// resets those connections.
+	Sweep = 5 * time.Millisecond
+	// StopLinger is how long a stop lets idle connections ask once more. With no next generation no
+	// other process could answer.
+	StopLinger = time.Second
+	// IdleWindow is the most that the end of a drain takes to close idle connections one by one, so that
+	// their clients do not all come back at once, and IdleTick is the grain of that.
+	IdleWindow = 3 * time.Second
+	IdleTick   = 20 * time.Millisecond
+	// GoAway is how long a client has to answer the PING behind the first GOAWAY, before the last one goes
+	// out all the same. One that keeps to RFC 9113, section 6.7, answers in a round-trip. It is a quarter of
+	// the drain timeout at the most.
+	GoAway = 5 * time.Second
+	// Hook bounds the OnDrainTimeout hooks, and each hook of OnSignal.
+	Hook = 5 * time.Second
+)
+
+// Supervisors and service managers.
+const (
+	// TakeBack is how long a worker that drains can take to serve again when the one that serves has
+	// ended: one that stands still is in the way of the next.
+	TakeBack = 10 * time.Second
+	// MasterPoll is how often a worker looks whether a foreign master still lives.
+	MasterPoll = 500 * time.Millisecond
+	// SiblingPoll is how often a worker looks whether a foreign master has others that still drain.
+	SiblingPoll = 100 * time.Millisecond
+	// Dismiss is how long a foreign master can take to pass a stop signal on: less than the next generation
+	// waits before it ends this process.
+	Dismiss = Kill - time.Second
+	// ExtendEvery is how often a stop that takes long asks the service manager for more time, and ExtendBy
+	// for how much: enough for a few that come late.
+	ExtendEvery = 5 * time.Second
+	ExtendBy    = 15 * time.Second
+	// StopEnd is what the service manager is told that a stop takes beyond its own limit, for the process
+	// to end.
+	StopEnd = 5 * time.Second
+)
+
+// Add is a+b, or the longest time that can be expressed.
+func Add(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
