@@ -32,7 +32,7 @@ func (u *Upgrader) makeRoom() int {
 // receive takes over the connections of an Offer, whose descriptors are files. They
 // are looked after once the answer is on its way; if it does not arrive, the old
 // process is no more. An Offer that can't be read has no answer.
-func (u *Upgrader) receive(p *parent, f wire.Frame, files []int) error {
+func (u *Upgrader) receive(p *oldProcess, f wire.Frame, files []int) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
 		for _, s := range files {
@@ -210,7 +210,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 }
 
 // reconcile compares the old process's count of moved connections with this one's.
-func (u *Upgrader) reconcile(p *parent, f wire.Frame) {
+func (u *Upgrader) reconcile(p *oldProcess, f wire.Frame) {
 	var msg wire.MovedMsg
 	if err := f.Decode(&msg); err != nil || msg.Moved != p.adopted {
 		u.log.Error("the two processes count the moved connections differently",

@@ -21,7 +21,7 @@ import (
 )
 
 // offers sends an Offer with the server's ends of connections.
-func (o *oldProcess) offers(what []wire.Conn, conns ...net.Conn) {
+func (o *playedOld) offers(what []wire.Conn, conns ...net.Conn) {
 	o.t.Helper()
 	b, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: what})
 	must(o.t, err)
@@ -38,7 +38,7 @@ func (o *oldProcess) offers(what []wire.Conn, conns ...net.Conn) {
 	must(o.t, fd.Send(o.ctl.(*net.UnixConn), b, files))
 }
 
-func (o *oldProcess) taken() (msg wire.TakenMsg) {
+func (o *playedOld) taken() (msg wire.TakenMsg) {
 	o.t.Helper()
 	f, err := wire.Read(o.ctl)
 	must(o.t, err)
@@ -54,7 +54,7 @@ func (o *oldProcess) taken() (msg wire.TakenMsg) {
 }
 
 // becomesCurrent takes an upgrade to where connections move.
-func becomesCurrent(t *testing.T, u *Upgrader, o *oldProcess) {
+func becomesCurrent(t *testing.T, u *Upgrader, o *playedOld) {
 	t.Helper()
 	ready := make(chan error, 1)
 	go func() { ready <- u.Ready() }()
@@ -347,7 +347,7 @@ func TestMismatchIsLogged(t *testing.T) {
 	becomesCurrent(t, u, o)
 	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
 	must(t, o.ctl.Close())
-	<-u.inherited.parent.gone
+	<-u.inherited.old.gone
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "moved=3 adopted=0") {
 		t.Error(log.String())
 	}

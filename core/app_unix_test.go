@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 func init() { programs["app"] = playApp }
@@ -227,7 +228,7 @@ func playApp() {
 			if u.Ready() == nil {
 				m := mode() // before the test knows that this one is ready, and sets it for the next
 				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
-					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(EnvControl), Dir: dir})
+					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: dir})
 				switch m {
 				case "crashlater":
 					time.Sleep(time.Second)
@@ -408,7 +409,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, Reject(errors.New(r.FormValue("why"))))
 	})
-	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { _ = u.inherited.parent.ctl.Close() })
+	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { _ = u.inherited.old.ctl.Close() })
 	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
 		u.requestStop(stopRequest{err: errors.New("broken by the test"), now: true}) // as a failing listener does
 	})

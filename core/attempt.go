@@ -45,8 +45,8 @@ type attempt struct {
 
 	service *sdnotify.Socket // that the new process is to know; nil: it has what this one has
 
-	process atomic.Pointer[successor] // the new process; nil before it is there
-	passed  []passable                // what it got; valid once it is there
+	process atomic.Pointer[nextProcess] // the new process; nil before it is there
+	passed  []passable                  // what it got; valid once it is there
 
 	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
@@ -55,7 +55,7 @@ type attempt struct {
 }
 
 type attemptResult struct {
-	next *successor // nil if none was started
+	next *nextProcess // nil if none was started
 	err  error
 }
 
@@ -87,7 +87,7 @@ func (a *attempt) noteTerm() {
 	a.term <- struct{}{}
 }
 
-func (a *attempt) run(ctx context.Context) (*successor, error) {
+func (a *attempt) run(ctx context.Context) (*nextProcess, error) {
 	if os.Getpid() == 1 {
 		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
 	}
@@ -138,8 +138,8 @@ func (a *attempt) run(ctx context.Context) (*successor, error) {
 }
 
 // start starts the new process with the listeners from descriptor 3 up and the
-// control socket after them.
-func (a *attempt) start() (*successor, error) {
+// handover socket after them.
+func (a *attempt) start() (*nextProcess, error) {
 	path, err := boot.launch.Path()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
@@ -158,22 +158,22 @@ func (a *attempt) start() (*successor, error) {
 		if errors.Is(err, fd.ErrUnsupported) {
 			return nil, ErrUnsupported
 		}
-		return nil, wrap("upgrade: control socket", err)
+		return nil, wrap("upgrade: handover socket", err)
 	}
 	files = append(files, end)
 	_ = ctl.SetDeadline(time.Now().Add(timing.Word))
-	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: words(handed)})
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: descriptions(handed)})
 	if err != nil {
 		_ = ctl.Close()
-		return nil, wrap("upgrade: control socket", err)
+		return nil, wrap("upgrade: handover socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	heir, err := boot.link.heir()
+	linkEnd, err := boot.link.forNext()
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
 	}
-	control := wire.ControlInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: boot.launch.Umask}
+	control := wire.HandoverInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: boot.launch.Umask}
 	var stderr *spawn.Capture
 	if a.u.sys.capture != nil {
 		stderr = a.u.sys.capture(path, a.u.log)
@@ -182,24 +182,24 @@ func (a *attempt) start() (*successor, error) {
 	if a.service != nil {
 		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
-	if heir >= 0 {
+	if linkEnd >= 0 {
 		control.Link, control.Supervisor = fd.First+len(passed), boot.link.pid()
-		passed = append(passed[:len(passed):len(passed)], heir)
+		passed = append(passed[:len(passed):len(passed)], linkEnd)
 	}
 	proc, err := a.u.sys.start(path, l, control.String(), passed)
 	stderr.HandedOut()
 	if err != nil {
 		_ = ctl.Close()
 		stderr.Abandon()
-		closeHeir(heir)
+		closeLinkEnd(linkEnd)
 		return nil, notStarted(path, err)
 	}
 	stderr.Begin()
-	next := newSuccessor(path, proc, ctl, &a.spoke)
-	next.stderr, next.heir = stderr, heir
+	next := followNext(path, proc, ctl, &a.spoke)
+	next.stderr, next.linkEnd = stderr, linkEnd
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }
-	next.talk.answer.Store(&answer)
+	next.frames.answer.Store(&answer)
 	a.process.Store(next)
 	return next, nil
 }
@@ -209,12 +209,12 @@ var (
 	errNotReadyInTime = fmt.Errorf("%w: it was not ready in time", ErrTimeout)
 	errEnded          = errors.New("it ended before it was ready")
 	errSaidFailed     = errors.New("it failed to start")
-	errHungUp         = errors.New("it closed the control socket before it was ready")
+	errHungUp         = errors.New("it closed the handover socket before it was ready")
 )
 
 // await returns nil when the new process is ready, else why it won't be.
-func (a *attempt) await(ctx context.Context, next *successor) error {
-	frames := next.frames
+func (a *attempt) await(ctx context.Context, next *nextProcess) error {
+	frames := next.startFrames
 	var settled <-chan time.Time
 	for {
 		select {
@@ -238,7 +238,7 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 			}
 		case <-next.exited:
 			return a.ended(next, frames, settled != nil)
-		case <-a.term: // noted before a word on the control socket
+		case <-a.term: // noted before a word on the handover socket
 			if a.spoke.Load() {
 				return a.whoseTerm(next)
 			}
@@ -264,10 +264,10 @@ func (a *attempt) await(ctx context.Context, next *successor) error {
 	}
 }
 
-// whoseTerm judges a SIGTERM that came before a word on the control socket: a program
+// whoseTerm judges a SIGTERM that came before a word on the handover socket: a program
 // that speaks only the plain protocol says nothing at all, or it is its own next
 // generation that speaks, which has inherited the socket.
-func (a *attempt) whoseTerm(next *successor) error {
+func (a *attempt) whoseTerm(next *nextProcess) error {
 	if a.spoke.Load() && next.says == next.pid() {
 		return errTermWasAStop
 	}
@@ -276,7 +276,7 @@ func (a *attempt) whoseTerm(next *successor) error {
 }
 
 // ended says why a process that has ended did, and whose a SIGTERM was.
-func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) error {
+func (a *attempt) ended(next *nextProcess, frames <-chan frameEvent, termed bool) error {
 	if last, ok := next.lastWords(frames, timing.LastWords); ok && last.Type == wire.Failed {
 		return fmt.Errorf("%w: %s", errSaidFailed, last.reason())
 	}
@@ -294,7 +294,7 @@ func (a *attempt) ended(next *successor, frames <-chan frameEvent, termed bool) 
 	return errEnded
 }
 
-// heard judges what came over the control socket.
+// heard judges what came over the handover socket.
 func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	var version wire.VersionError
 	// Reset: it did not read what this process said.
@@ -308,7 +308,7 @@ func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	case hungUp:
 		return false, errHungUp
 	default:
-		return false, fmt.Errorf("control socket: %w", ev.err)
+		return false, fmt.Errorf("handover socket: %w", ev.err)
 	}
 	switch ev.Type {
 	case wire.Hello:

@@ -28,7 +28,7 @@ type fake struct {
 	files   int
 	signals chan os.Signal
 	ended   chan string   // how
-	said    chan struct{} // closed when onTrial has said ready; nil if nobody wants to know
+	said    chan struct{} // closed when goesOnProbation has said ready; nil if nobody wants to know
 }
 
 func (f *fake) PID() int                   { return 1 << 30 }
@@ -53,12 +53,12 @@ func (f *fake) hear(t *testing.T) wire.Frame {
 // goroutine of its own.
 func fakeStart(t *testing.T, play func(f *fake)) system {
 	return system{start: func(_ string, _ spawn.Launch, control string, files []int) (spawn.Process, error) {
-		c, err := wire.ParseControl(control)
+		c, err := wire.ParseHandover(control)
 		must(t, err)
 		s, err := fd.DupOf(files[len(files)-1])
 		must(t, err)
 		if c.Descriptor != fd.First+len(files)-1 || c.PID != os.Getpid() {
-			t.Errorf("%s says %v for %d files", EnvControl, c, len(files))
+			t.Errorf("%s says %v for %d files", wire.EnvHandover, c, len(files))
 		}
 		ctl, err := fd.Conn(s)
 		must(t, err)
@@ -149,7 +149,7 @@ func readyInTimePasses(t *testing.T) {
 	said := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		f.said = said
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		defer func() { f.ended <- "fine" }()
 		for {
 			switch fr := f.hear(t); fr.Type {
@@ -172,7 +172,7 @@ func readyInTimePasses(t *testing.T) {
 }
 
 // TestGoneAfterReady: a new process that ends in the moment between is no
-// successor.
+// next process.
 func TestGoneAfterReady(t *testing.T) {
 	t.Parallel()
 	u := newFake(t, func(f *fake) {
@@ -280,7 +280,7 @@ func TestAbortGivesTime(t *testing.T) {
 			ours, theirs := net.Pipe()
 			defer theirs.Close()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
-			n := newSuccessor("app", f, ours, new(atomic.Bool))
+			n := followNext("app", f, ours, new(atomic.Bool))
 			if ready {
 				n.ready.Store(&wire.ReadyMsg{})
 			}
@@ -303,12 +303,12 @@ func TestLastWordsAreRead(t *testing.T) {
 	ours, theirs := controlPair(t)
 	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
 	must(t, theirs.Close())
-	n := &successor{ctl: ours, frames: make(chan frameEvent, 8), talk: newTalk()}
+	n := &nextProcess{ctl: ours, startFrames: make(chan frameEvent, 8), frames: newNextFrames()}
 	go func() {
 		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
 		n.read(new(atomic.Bool))
 	}()
-	last, ok := n.lastWords(n.frames, time.Millisecond)
+	last, ok := n.lastWords(n.startFrames, time.Millisecond)
 	if !ok || last.Type != wire.Failed || last.reason() != "no database" {
 		t.Errorf("%v, %v", last, ok)
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -64,7 +65,7 @@ func TestFailedUpgrade(t *testing.T) {
 		"exits 0 early":       {behave("exit0"), []string{"ended before it was ready", "exit status 0"}},
 		"hangs":               {behave("hang"), []string{"timed out", "not ready in time"}},
 		"hangs and is deaf":   {behave("deaf"), []string{"timed out", "signal: killed"}},
-		"closes the control":  {behave("close-control"), []string{"closed the control socket"}},
+		"closes the socket":   {behave("close-control"), []string{"closed the handover socket"}},
 		"sends garbage":       {behave("garbage"), []string{"not a gracex frame"}},
 		"is vetoed":           {behave("veto"), []string{"vetoed", "not on a Friday"}},
 		"ready check fails":   {behave("check"), []string{"ready check: no database"}},
@@ -244,11 +245,11 @@ func TestFailedStart(t *testing.T) {
 			want: []string{"descriptor 3 is a file", "not to be given by hand"}},
 		"flag by hand, a pipe": {args: []string{"-graceful"}, setup: func(t *testing.T, a *app) { a.files = []*os.File{pipe(t)} },
 			want: []string{"descriptor 3 is a pipe", "not to be given by hand"}},
-		"garbage in the environment": {args: []string{"-graceful"}, setup: func(_ *testing.T, a *app) { a.env = []string{EnvControl + "=1:x"} },
-			want: []string{EnvControl + `="1:x"`}},
+		"garbage in the environment": {args: []string{"-graceful"}, setup: func(_ *testing.T, a *app) { a.env = []string{wire.EnvHandover + "=1:x"} },
+			want: []string{wire.EnvHandover + `="1:x"`}},
 		"environment names a file": {args: []string{"-graceful"}, setup: func(t *testing.T, a *app) {
-			a.files, a.env = []*os.File{file(t)}, []string{EnvControl + "=1:3:" + itoa(os.Getpid())}
-		}, want: []string{EnvControl + `="1:3:`, "descriptor 3 is a file"}},
+			a.files, a.env = []*os.File{file(t)}, []string{wire.EnvHandover + "=1:3:" + itoa(os.Getpid())}
+		}, want: []string{wire.EnvHandover + `="1:3:`, "descriptor 3 is a file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

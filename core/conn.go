@@ -26,7 +26,7 @@ const (
 	connParked                    // came from the old process; no server has it yet
 )
 
-// farewell says why a connection is expected to close.
+// closeReason says why a connection is expected to close.
 type closeReason uint32
 
 const (

@@ -134,7 +134,7 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 		refuse(w, http.StatusConflict, control.CodeRefused, err.Error())
 		return
 	}
-	p := s.u.inherited.parent
+	p := s.u.inherited.old
 	select {
 	case <-p.aborted:
 	case <-p.confirmed:

@@ -20,11 +20,11 @@
 //
 // Each process of the program is a generation, counted from 0. During an upgrade
 // there are two: the current one, and the next one, which inherits the listeners
-// as descriptors from 3 up and a control socket after them, and finds -graceful
+// as descriptors from 3 up and a handover socket after them, and finds -graceful
 // as its first argument, which this package takes out of os.Args before main
 // runs. Both hold the same listening socket, so the kernel's queue of connections
 // is never without an owner. Once the next generation is ready, it says so on the
-// control socket, and accepts when the old one has answered. For the time of a
+// handover socket, and accepts when the old one has answered. For the time of a
 // probation the old one keeps its listeners, paused, and most of its connections, and
 // takes the service back if the new one ends, hangs, or calls [Reject]. When the new process
 // has acknowledged that it goes on by itself the old one drains, and still takes the service back

@@ -26,12 +26,12 @@ func sweep(listeners []*listener, sockets []*PacketConn) {
 
 // endReading ends the reads of a process that has handed over when the next generation reads: in
 // between the queue of a socket would overflow. Both may read at the same time.
-func endReading(sockets []*PacketConn, next *successor) {
+func endReading(sockets []*PacketConn, next *nextProcess) {
 	if len(sockets) > 0 && next != nil && !next.plain {
 		select {
 		case <-next.reads:
-		case <-next.talk.silent:
-		case <-next.talk.ignored:
+		case <-next.frames.silent:
+		case <-next.frames.ignored:
 		case <-time.After(timing.Say): // it may be of a version that does not say so
 		}
 	}
@@ -86,7 +86,7 @@ type drainer struct {
 	u        *Upgrader
 	servers  []*server // no more are added while it drains
 	replaced bool      // another generation serves
-	handing  *handing  // the handover with a way back; nil without
+	outgoing *outgoing // the handover with a way back; nil without
 	began    time.Time
 	deadline time.Time
 
@@ -97,10 +97,10 @@ type drainer struct {
 // errTakenBack: this process serves again, so there is nothing to drain.
 var errTakenBack = errors.New("the drain was undone")
 
-// newDrainer makes the drainer of a drain that begins now. With a handing there is a way back.
-func newDrainer(u *Upgrader, replaced bool, h *handing) *drainer {
+// newDrainer makes the drainer of a drain that begins now. With an outgoing handover there is a way back.
+func newDrainer(u *Upgrader, replaced bool, h *outgoing) *drainer {
 	d := &drainer{
-		u: u, servers: u.servers.all(), replaced: replaced, handing: h, began: time.Now(),
+		u: u, servers: u.servers.all(), replaced: replaced, outgoing: h, began: time.Now(),
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
@@ -134,7 +134,7 @@ func (d *drainer) run() error {
 	if !d.mayEnd() {
 		return errTakenBack
 	}
-	if d.handing != nil { // the accept loops are left, and the datagram sockets
+	if d.outgoing != nil { // the accept loops are left, and the datagram sockets
 		if soon := time.Now().Add(timing.StopLinger); d.deadline.Before(soon) {
 			d.deadline = soon // their readers hear only now that it is over
 		}
@@ -160,7 +160,7 @@ func (d *drainer) run() error {
 // whether the new one is there.
 func (d *drainer) mayEnd() bool {
 	if !isClosed(d.released) {
-		d.u.post(func(l *lifecycle) { l.lastLook(d, d.handing) })
+		d.u.post(func(l *lifecycle) { l.lastLook(d, d.outgoing) })
 	}
 	select {
 	case <-d.released:
@@ -173,7 +173,7 @@ func (d *drainer) mayEnd() bool {
 // before is closed when the generation before has drained or is gone. It is nil if there
 // is none, or it serves again.
 func (u *Upgrader) before() <-chan struct{} {
-	if u.seenOff == nil || isClosed(u.inherited.parent.aborted) {
+	if u.seenOff == nil || isClosed(u.inherited.old.aborted) {
 		return nil
 	}
 	return u.seenOff

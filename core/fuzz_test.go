@@ -16,7 +16,7 @@ func frames(f *testing.F) (all [][]byte) {
 	for ty := wire.Type(0); ty < 30; ty++ {
 		for _, msg := range []any{
 			nil, wire.ReasonMsg{Reason: "why"}, wire.CommitMsg{ProbationMillis: 1, DrainMillis: 2, Again: true},
-			wire.EldersMsg{Elders: 3}, wire.TakenMsg{Room: 4, Refused: []wire.Refusal{{Conn: 1}}},
+			wire.OlderMsg{Older: 3}, wire.TakenMsg{Room: 4, Refused: []wire.Refusal{{Conn: 1}}},
 			wire.OfferMsg{Conns: []wire.Conn{{Name: "x"}, {Listener: &wire.Listener{Network: "tcp", Address: ":0"}}}},
 		} {
 			b, err := wire.Append(nil, ty, msg)
@@ -35,12 +35,12 @@ func FuzzTalk(f *testing.F) {
 		f.Add(b, true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, asked bool) {
-		k := newTalk()
+		k := newNextFrames()
 		k.asked.Store(asked)
 		go k.listen(bytes.NewReader(b))
 		for {
 			select {
-			case w := <-k.words:
+			case w := <-k.rest:
 				if !w.Type.Known() || w.Type == wire.Taken {
 					t.Fatalf("the lifecycle gets a %v frame", w.Type)
 				}
@@ -49,8 +49,8 @@ func FuzzTalk(f *testing.F) {
 			}
 			break
 		}
-		if k.why == nil || len(k.taken) > 0 && !asked {
-			t.Fatalf("%v, with %d answers", k.why, len(k.taken))
+		if k.why == nil || len(k.answers) > 0 && !asked {
+			t.Fatalf("%v, with %d answers", k.why, len(k.answers))
 		}
 	})
 }
@@ -66,7 +66,7 @@ func FuzzHear(f *testing.F) {
 			conns: newConnTable(nil), inherited: &inheritance{}, phase: newPhase(),
 		}
 		close(u.phase.done) // there is no lifecycle
-		p := newParent(nobody{bytes.NewReader(b)})
+		p := newOldProcess(nobody{bytes.NewReader(b)})
 		for {
 			fr, err := wire.Read(p.ctl)
 			if err == nil && fr.Type == wire.Offer {
@@ -78,8 +78,8 @@ func FuzzHear(f *testing.F) {
 				break
 			}
 		}
-		if p.adopted != 0 || p.elders.Load() < 0 {
-			t.Fatalf("%d adopted without a descriptor, %d elders", p.adopted, p.elders.Load())
+		if p.adopted != 0 || p.older.Load() < 0 {
+			t.Fatalf("%d adopted without a descriptor, %d older generations", p.adopted, p.older.Load())
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // report answers the new process's question. It runs in a goroutine of its own.
-func (u *Upgrader) report(next *successor, f wire.Frame) {
+func (u *Upgrader) report(next *nextProcess, f wire.Frame) {
 	var ask wire.AskMsg
 	if f.Decode(&ask) != nil {
 		return
@@ -26,7 +26,7 @@ func (u *Upgrader) report(next *successor, f wire.Frame) {
 // longer than wait.
 func (u *Upgrader) generations(wait time.Duration) []control.Generation {
 	all := []control.Generation{u.describe()}
-	p := u.inherited.parent
+	p := u.inherited.old
 	switch {
 	case p == nil || !p.alive():
 	case p.plain():
@@ -64,6 +64,6 @@ func (u *Upgrader) describe() control.Generation {
 
 // onProbation reports whether an old process can still take the service back.
 func (u *Upgrader) onProbation() bool {
-	p := u.inherited.parent
+	p := u.inherited.old
 	return p != nil && !p.plain() && isClosed(p.committed) && p.commit.ProbationMillis > 0 && !u.inherited.committed.Load()
 }

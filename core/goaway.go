@@ -25,8 +25,8 @@ func (u *Upgrader) askToLeave(f *h2.Conn) {
 }
 
 // follow notes that c carries HTTP/2, whose frames are f's. The order makes sure that it is
-// asked to leave if it has to: the frames are there before farewell is looked at, and
-// farewell is set before tellHTTP2 looks for frames. The same goes for its end.
+// asked to leave if it has to: the frames are there before asksToLeave is looked at, and
+// asksToLeave is set before tellHTTP2 looks for frames. The same goes for its end.
 func (s *server) follow(c *conn, f *h2.Conn) {
 	c.http2.Store(true)
 	c.frames.Store(f)

@@ -267,7 +267,7 @@ func expectNonblocking(t *testing.T, s int, fallback string) {
 	}
 }
 
-// TestGoEndsMessages: the end of a control socket is io.EOF for errors.Is, in whatever it is
+// TestGoEndsMessages: the end of a handover socket is io.EOF for errors.Is, in whatever it is
 // wrapped.
 func TestGoEndsMessages(t *testing.T) {
 	t.Parallel()
@@ -285,7 +285,7 @@ func TestGoEndsMessages(t *testing.T) {
 // TestGoKnowsProcesses: an os.Process is this very process, which a pidfd holds, and not a
 // later one with its number.
 func TestGoKnowsProcesses(t *testing.T) {
-	const fallback = "parent.signal, successor and stop would signal by number alone: take a pidfd of our own (pidfd_open(2))"
+	const fallback = "oldProcess.signal, nextProcess and stop would signal by number alone: take a pidfd of our own (pidfd_open(2))"
 	in, out, err := os.Pipe()
 	must(t, err)
 	defer in.Close()

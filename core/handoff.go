@@ -91,7 +91,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 
 // OnAdopt sets what takes over the connections that the old process passes to HandOff
 // with this name. It is called in a goroutine of its own for each, once this
-// process is current; it may drain already, and then c can go on to its successor at
+// process is current; it may drain already, and then c can go on to the next process at
 // once. The connection is the function's to close. The socket itself, a *net.TCPConn
 // or *net.UnixConn, is behind c's NetConn method. If the function panics, that is
 // logged and the connection closed. Set it before Ready; nil removes it, and a second

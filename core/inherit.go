@@ -32,7 +32,7 @@ type inheritance struct {
 	mu         sync.Mutex // held while unclaimed is used
 	unclaimed  []*inherited
 	generation int
-	parent     *parent     // nil when this process replaces no other
+	old        *oldProcess // nil when this process replaces no other
 	committed  atomic.Bool // no old process depends on it any more
 }
 
@@ -58,12 +58,12 @@ func inherit(st startup) (*inheritance, error) {
 	if st.control >= 0 {
 		ctl, err := fd.Conn(st.control)
 		if err != nil {
-			return nil, because(ErrNotInherited, fmt.Errorf("control socket: %w", err))
+			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
-		h.parent = newParent(ctl)
-		if welcome, err = h.parent.welcome(); err != nil {
+		h.old = newOldProcess(ctl)
+		if welcome, err = h.old.welcome(); err != nil {
 			_ = ctl.Close()
-			return nil, because(ErrNotInherited, fmt.Errorf("control socket: %w", err))
+			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
 		h.generation = welcome.Generation
 		if got := st.last - fd.First; got != len(welcome.Listeners) {
@@ -136,8 +136,8 @@ func (h *inheritance) takeStart(start *foreign.Start) error {
 		}
 	}
 	if start.Parent != nil {
-		h.parent = newParent(nil)
-		h.parent.ways = *start.Parent
+		h.old = newOldProcess(nil)
+		h.old.ways = *start.Parent
 		h.generation = 1
 	}
 	return nil
@@ -264,7 +264,7 @@ func (h *inheritance) claim(kind wire.Kind, network, address string) *inherited 
 		case in.called(network, address):
 			r = rankCalled
 		default:
-			r = in.boundTo(network, address)
+			r = in.fits(network, address)
 		}
 		if r > rank {
 			best, rank = i, r

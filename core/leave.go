@@ -67,7 +67,7 @@ func errServiceEnds(m *foreign.Master, unit, why string) error {
 // foreignPath is the path of a unix socket that another program has opened, "" without one.
 func (t *passing) foreignPath() string {
 	for _, p := range t.all() {
-		if w := p.words(); w.Foreign && strings.HasPrefix(w.Network, "unix") {
+		if w := p.describe(); w.Foreign && strings.HasPrefix(w.Network, "unix") {
 			return w.Address
 		}
 	}

@@ -33,14 +33,14 @@ type lifecycle struct {
 	log   *slog.Logger
 	phase *phase
 
-	handing    *handing   // the handover to a next process; nil without one
-	givenUp    []*handing // to processes that have not ended yet
-	leavers    int        // processes that are seen out
-	explaining int        // rollbacks whose reason is being found out
-	pending    bool       // a signal came meanwhile: one upgrade more afterwards
+	outgoing   *outgoing   // the handover to a new process; nil without one
+	givenUp    []*outgoing // to processes that have not ended yet
+	leavers    int         // processes that are seen out
+	explaining int         // rollbacks whose reason is being found out
+	pending    bool        // a signal came meanwhile: one upgrade more afterwards
 
-	taking    taking // the handover from the old process
-	cutBefore int    // generations before this one were asked to end
+	incoming  incoming // the handover from the old process
+	cutBefore int      // generations before this one were asked to end
 
 	stopping stopping
 	drainer  *drainer   // nil before the drain begins
@@ -60,7 +60,7 @@ func newLifecycle(u *Upgrader) *lifecycle {
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := newLifecycle(u)
 	l.manager = boot.manager(u.log)
-	l.taking.new.Gone = u.hasNoOld()
+	l.incoming.machine.Gone = u.hasNoOld()
 	defer l.manager.Close()
 	defer stopSignals()
 	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.stopping.hooksLeft > 0 {
@@ -79,21 +79,21 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 			l.beginDrain(StateStopping)
 		case <-l.stopping.doubt:
 			l.doubtEnds()
-		case f := <-l.handing.words():
+		case f := <-l.outgoing.frames():
 			l.heard(f)
-		case <-l.handing.silence():
+		case <-l.outgoing.silent():
 			l.lost()
-		case <-l.handing.beats():
-			l.beatTrial()
-		case <-l.handing.ends():
-			l.trialDue()
-		case <-l.handing.canceled():
+		case <-l.outgoing.beats():
+			l.beatProbation()
+		case <-l.outgoing.ends():
+			l.probationDue()
+		case <-l.outgoing.canceled():
 			l.canceled()
-		case <-l.handing.looks():
+		case <-l.outgoing.looks():
 			l.looked()
-		case <-l.taking.ownTime():
+		case <-l.incoming.ownTime():
 			l.ownTime()
-		case <-l.taking.givesUp():
+		case <-l.incoming.givesUp():
 			l.beginStop(l.stopping.req)
 		case <-l.manager.Beats():
 			l.manager.Beat()
@@ -145,9 +145,9 @@ func (l *lifecycle) beginDrain(s State) { l.startDrain(s, nil) }
 
 // startDrain starts the drain. Nobody is told to leave before this process accepts no more: a
 // client that comes back at once would find itself in the queue of a listener that is about to be
-// closed. With a handing, whose new process has the listeners too, there is a way back: those that
+// closed. With an outgoing handover, whose new process has the listeners too, there is a way back: those that
 // this process serves itself stay open, and paused.
-func (l *lifecycle) startDrain(s State, h *handing) {
+func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.stopping.delay = nil
 	l.setState(s)
 	if s == StateStopping {
@@ -169,7 +169,7 @@ func (l *lifecycle) startDrain(s State, h *handing) {
 		l.phase.endLife()
 		all := l.u.passing.finish()
 		listeners, sockets = only[*listener](all), only[*PacketConn](all)
-		forget(only[*spare](all))
+		forget(only[*namedFile](all))
 		if replaced {
 			closeAll(listeners, l.u.next == nil)
 			go endReading(sockets, l.u.next)
@@ -205,7 +205,7 @@ func (u *Upgrader) sayGoodbye() {
 func (l *lifecycle) end() {
 	if l.u.next != nil {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
-		l.u.next.talk.mute()
+		l.u.next.frames.mute()
 		l.u.next.drained()
 		l.u.next.stderr.End()
 		l.u.next.stderr.Wait()
@@ -215,10 +215,10 @@ func (l *lifecycle) end() {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
 	}
-	if l.handing != nil {
-		l.handing.discardPIDFile()
+	if l.outgoing != nil {
+		l.outgoing.discardPIDFile()
 	}
-	if p := l.u.inherited.parent; p != nil && p.ctl != nil {
+	if p := l.u.inherited.old; p != nil && p.ctl != nil {
 		_ = p.ctl.Close()
 	}
 	l.phase.err = l.stopping.cause
@@ -239,7 +239,7 @@ func (l *lifecycle) endsService() bool {
 	if boot.link == nil {
 		return true // after a handover too: this one may have been held up before it wrote there
 	}
-	serves := l.u.next != nil || l.taking.new.Phase == handover.NewRecalled && !l.taking.new.Gone && !l.u.hasNoOld()
+	serves := l.u.next != nil || l.incoming.machine.Phase == handover.NewRolledBack && !l.incoming.machine.Gone && !l.u.hasNoOld()
 	return !serves
 }
 

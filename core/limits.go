@@ -9,7 +9,7 @@ import (
 )
 
 // startFiles is how many descriptors a start takes beside one for each listener: the
-// control socket's two ends, the pipe for stderr with its duplicates, the pipe of the
+// handover socket's two ends, the pipe for stderr with its duplicates, the pipe of the
 // fork, and what looks at the program file.
 const startFiles = 10
 

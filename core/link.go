@@ -156,9 +156,9 @@ func (l *link) release() {
 	}
 }
 
-// heir makes the link of the next generation: the descriptor is its end, and the
+// forNext makes the link of the next generation: the descriptor is its end, and the
 // caller's. It is -1 without a supervisor.
-func (l *link) heir() (int, error) {
+func (l *link) forNext() (int, error) {
 	if l == nil {
 		return -1, nil
 	}

@@ -161,7 +161,7 @@ func TestBoundTo(t *testing.T) {
 			for _, s := range list {
 				network, address, _ := strings.Cut(strings.ReplaceAll(s, "*", port(ln.Addr().String())), ",")
 				want := slices.Contains(tt.yes, s)
-				if got := in.boundTo(network, address) > 0; got != want {
+				if got := in.fits(network, address) > 0; got != want {
 					t.Errorf("%s %s boundTo(%s, %s) = %v", tt.network, ln.Addr(), network, address, got)
 				}
 			}

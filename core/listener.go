@@ -31,7 +31,7 @@ type listener struct {
 
 	served atomic.Bool // the accept loop is gracex's own, which can wait: not the program's
 
-	turn      turn         // not this process's while its successor is on probation
+	paused    pause        // while the next process is on probation
 	swept     atomic.Bool  // Accept ends at its deadline
 	accepting sync.RWMutex // held for reading while a connection is on its way into the table
 	closing   sync.Once
@@ -52,7 +52,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	for {
 		select {
-		case <-l.turn.comes():
+		case <-l.paused.over():
 		case <-l.closed:
 			return nil, net.ErrClosed
 		}
@@ -138,7 +138,7 @@ func (l *listener) settle() {
 
 func (l *listener) duplicate() int { return l.dup }
 
-func (l *listener) words() wire.Listener {
+func (l *listener) describe() wire.Listener {
 	return wire.Listener{Network: l.origin.network, Address: l.origin.address, Foreign: l.foreign}
 }
 

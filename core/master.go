@@ -106,11 +106,11 @@ func superseded(m *foreign.Master) bool {
 	return m != nil && m.Retire == nil && proc.HasYoungerSibling()
 }
 
-// retire makes room for the next worker of a foreign master. It is a stop that has a successor.
+// retire makes room for the next worker of a foreign master. It is a stop with a next process.
 func (l *lifecycle) retire(m *foreign.Master) {
 	switch st := l.state(); {
 	case l.hands(handover.OldDraining):
-		l.give(l.handing, handover.Stop) // the next worker serves, whatever becomes of who has left
+		l.stepOutgoing(l.outgoing, handover.Stop) // the next worker serves, whatever becomes of who has left
 		return
 	case st >= StateDraining && l.stopping.delay == nil:
 		return
@@ -120,11 +120,11 @@ func (l *lifecycle) retire(m *foreign.Master) {
 	}
 	l.log.Info("the master has asked this process to make room", "master", m.Name)
 	switch {
-	case l.hands(handover.OldTrial):
-		l.handing.err = errMasterFirst
-		l.give(l.handing, handover.Canceled)
+	case l.hands(handover.OldProbation):
+		l.outgoing.err = errMasterFirst
+		l.stepOutgoing(l.outgoing, handover.Canceled)
 	case l.hands(handover.OldAsked):
-		l.give(l.handing, handover.Stop) // it has the service, and answers in a moment
+		l.stepOutgoing(l.outgoing, handover.Stop) // it has the service, and answers in a moment
 		return
 	case l.starting() != nil:
 		l.starting().cancel(ErrStopped)

@@ -177,7 +177,7 @@ func (m *mover) collect(first *offer) []*offer {
 }
 
 // stop ends it. An offer that has no answer then may have been taken or not. Until
-// the moving begins the control socket is for commit alone.
+// the moving begins the handover socket is for commit alone.
 func (m *mover) stop() {
 	<-m.begin
 	m.once.Do(func() {

@@ -25,26 +25,26 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// heir is a new process that a test plays for a mover in this one.
-type heir struct {
-	*oldProcess // the same kind of end of a control socket
-	in          *fd.Receiver
-	next        *successor // what the mover sees
+// playedNext is a new process that a test plays for a mover in this one.
+type playedNext struct {
+	*playedOld // the same kind of end of a handover socket
+	in         *fd.Receiver
+	next       *nextProcess // what the mover sees
 }
 
-// newHeir makes a mover, started, and the other end of its control socket.
-func newHeir(t *testing.T, room int) (*mover, *heir) {
+// newPlayedNext makes a mover, started, and the other end of its handover socket.
+func newPlayedNext(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
-	m, h := newHeirToBe(t, room)
+	m, h := newPlayedNextBeforeCommit(t, room)
 	must(t, h.next.ctl.SetWriteDeadline(longAgo)) // as the commit of ten seconds ago has left it
-	go h.next.talk.listen(h.next.ctl)
+	go h.next.frames.listen(h.next.ctl)
 	m.start()
 	t.Cleanup(m.stop)
 	return m, h
 }
 
 // newHeirToBe is newHeir before commit: the mover is not started.
-func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
+func newPlayedNextBeforeCommit(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
 	ours, end, err := fd.Pair()
 	must(t, err)
@@ -53,15 +53,15 @@ func newHeirToBe(t *testing.T, room int) (*mover, *heir) {
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	table := newConnTable(newGoodbye())
 	table.goodbye.begin()
-	next := &successor{ctl: ours, talk: newTalk(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
+	next := &nextProcess{ctl: ours, frames: newNextFrames(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
 	next.ready.Store(&wire.ReadyMsg{Room: room})
 	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
-	return m, &heir{&oldProcess{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
+	return m, &playedNext{&playedOld{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
 }
 
 // gets reads an Offer, keeps no descriptor of it, and returns what it describes.
-func (h *heir) gets() []wire.Conn {
+func (h *playedNext) gets() []wire.Conn {
 	h.t.Helper()
 	must(h.t, h.in.SetReadDeadline(time.Now().Add(patience)))
 	f, err := wire.Read(h.in)
@@ -103,7 +103,7 @@ func (m *mover) waiting(t *testing.T, used bool, srv *http.Server) (*conn, *clie
 // a connection that is woken after that is not closed.
 func TestMoverAnswers(t *testing.T) {
 	t.Parallel()
-	m, h := newHeir(t, 10)
+	m, h := newPlayedNext(t, 10)
 	_, _, taken := m.waiting(t, true, &http.Server{})
 	hour := time.Hour.Milliseconds()
 	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused || got[0].IdleMillis < hour {
@@ -160,7 +160,7 @@ func TestMoverPutsTheDeadlineBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, _ := newHeir(t, 1)
+			m, _ := newPlayedNext(t, 1)
 			m.stop() // nothing is taken
 			c, cl, ended := m.waiting(t, tt.used, tt.srv)
 			for !c.boundary.waiting() {
@@ -186,7 +186,7 @@ func TestMoverPutsTheDeadlineBack(t *testing.T) {
 // closed, because the new process may have it; what was not offered stays.
 func TestMoverWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	m, h := newHeir(t, 10)
+	m, h := newPlayedNext(t, 10)
 	_, _, offered := m.waiting(t, true, &http.Server{})
 	h.gets()
 	second := make(chan error, 1)
@@ -210,7 +210,7 @@ func TestMoverWithoutAnswer(t *testing.T) {
 func TestMoverLeavesCommitAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, h := newHeirToBe(t, 10)
+		m, h := newPlayedNextBeforeCommit(t, 10)
 		h.next.ctl = beforeWrite{h.next.ctl, sync.OnceFunc(func() { // the commit
 			go m.settle()
 			synctest.Wait()
@@ -224,7 +224,7 @@ func TestMoverLeavesCommitAlone(t *testing.T) {
 	})
 }
 
-// beforeWrite is a control socket with something that happens before each Write.
+// beforeWrite is a handover socket with something that happens before each Write.
 type beforeWrite struct {
 	net.Conn
 	happens func()
@@ -239,7 +239,7 @@ func (c beforeWrite) Write(b []byte) (int, error) {
 // and nothing is offered any more.
 func TestMoverDoesNotUnderstand(t *testing.T) {
 	t.Parallel()
-	m, h := newHeir(t, 10)
+	m, h := newPlayedNext(t, 10)
 	_, _, offered := m.waiting(t, true, &http.Server{})
 	h.gets()
 	h.says(wire.Taken, "what?")
@@ -255,7 +255,7 @@ func TestMoverDoesNotUnderstand(t *testing.T) {
 // TestMoverBatches: a frame holds what it can, and everything arrives.
 func TestMoverBatches(t *testing.T) {
 	t.Parallel()
-	m, h := newHeir(t, 1000)
+	m, h := newPlayedNext(t, 1000)
 	_, server := pair(t)
 	const offers = 20
 	var wg sync.WaitGroup
@@ -296,7 +296,7 @@ func TestSuccessorLives(t *testing.T) {
 	cmd := exec.Command("true")
 	must(t, cmd.Run())
 	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
-		n := &successor{proc: &fake{}, exited: make(chan struct{})}
+		n := &nextProcess{proc: &fake{}, exited: make(chan struct{})}
 		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
 		must(t, err)
 		f, err := wire.Read(bytes.NewReader(b))
@@ -343,7 +343,7 @@ func TestHandOffCloses(t *testing.T) {
 	t.Parallel()
 	u := newTest(t)
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
-	m, h := newHeir(t, 10)
+	m, h := newPlayedNext(t, 10)
 	u.conns.mover.Store(m)
 	u.phase.draining.Store(true)
 	defer u.phase.draining.Store(false)

@@ -32,7 +32,7 @@ type PacketConn struct {
 	path fs.FileInfo // of a unixgram socket's path when it was opened; nil without
 
 	inherited bool
-	turn      turn // not this process's while its successor is on probation
+	paused    pause // while the next process is on probation
 
 	mu    sync.Mutex
 	until time.Time     // the program's read deadline
@@ -150,14 +150,14 @@ func openPacket(ctx context.Context, network, address string) (net.PacketConn, e
 
 // duplicate, words and rank are for passing it on.
 
-func (c *PacketConn) duplicate() int       { return c.dup }
-func (c *PacketConn) words() wire.Listener { return c.say }
-func (c *PacketConn) rank() int            { return rankOther }
+func (c *PacketConn) duplicate() int          { return c.dup }
+func (c *PacketConn) describe() wire.Listener { return c.say }
+func (c *PacketConn) rank() int               { return rankOther }
 
 // read runs a read of the socket when it is this process's turn.
 func (c *PacketConn) read(f func() error) error {
 	for {
-		if err := c.awaitTurn(); err != nil {
+		if err := c.awaitResume(); err != nil {
 			return err
 		}
 		err := f()
@@ -178,14 +178,14 @@ func (c *PacketConn) read(f func() error) error {
 }
 
 // awaitTurn waits until this process may read.
-func (c *PacketConn) awaitTurn() error {
+func (c *PacketConn) awaitResume() error {
 	for {
 		c.mu.Lock()
 		ended, until, moved := passed(c.end), c.until, c.moved
 		c.mu.Unlock()
 		gate := (<-chan struct{})(c.u.phase.accepting)
 		if isClosed(gate) {
-			gate = c.turn.comes()
+			gate = c.paused.over()
 		}
 		switch {
 		case ended:
@@ -273,7 +273,7 @@ func (c *PacketConn) SetReadDeadline(t time.Time) error {
 	defer c.mu.Unlock()
 	c.until = t
 	c.stirLocked()
-	if !c.end.IsZero() || !isClosed(c.turn.comes()) {
+	if !c.end.IsZero() || !isClosed(c.paused.over()) {
 		return nil // resume sets it
 	}
 	return c.conn.SetReadDeadline(t)
@@ -319,7 +319,7 @@ func (c *PacketConn) close(unlink bool) error {
 func (c *PacketConn) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turn.pass()
+	c.paused.begin()
 	_ = c.conn.SetReadDeadline(longAgo)
 }
 
@@ -330,7 +330,7 @@ func (c *PacketConn) resume() {
 	if c.end.IsZero() {
 		_ = c.conn.SetReadDeadline(c.until)
 	}
-	c.turn.take()
+	c.paused.end()
 	c.stirLocked()
 }
 
@@ -340,7 +340,7 @@ func (c *PacketConn) endAt(t time.Time) {
 	defer c.mu.Unlock()
 	c.end = t
 	_ = c.conn.SetReadDeadline(t)
-	c.turn.take()
+	c.paused.end()
 	c.stirLocked()
 }
 

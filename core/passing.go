@@ -12,9 +12,9 @@ import (
 
 // passable is what the next generation can have.
 type passable interface {
-	words() wire.Listener // by which that knows it
-	duplicate() int       // its descriptor for that one; -1: it can't be passed on
-	rank() int            // those of a lower one come first
+	describe() wire.Listener // by which that knows it
+	duplicate() int          // its descriptor for that one; -1: it can't be passed on
+	rank() int               // those of a lower one come first
 }
 
 // The ranks. A program that speaks only the plain protocol takes the first descriptor for its
@@ -79,9 +79,9 @@ func (t *passing) passOn() (passed []passable, dups []int, err error) {
 }
 
 // words are those of all.
-func words(passed []passable) (out []wire.Listener) {
+func descriptions(passed []passable) (out []wire.Listener) {
 	for _, p := range passed {
-		out = append(out, p.words())
+		out = append(out, p.describe())
 	}
 	return out
 }
@@ -144,7 +144,7 @@ func (t *passing) restore() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.list {
-		if p.words().Kind != wire.KindFile && p.duplicate() >= 0 {
+		if p.describe().Kind != wire.KindFile && p.duplicate() >= 0 {
 			_ = fd.SetNonblock(p.duplicate())
 		}
 	}

@@ -67,7 +67,7 @@ func TestRollBackLosesNothing(t *testing.T) {
 			}
 		}, "it rejected itself: bad cache"},
 		"broken listener": {func(t *testing.T, a *app, addr string) { _ = a.call(addr, "/break") }, "it rejected itself: broken by the test"},
-		"hung up":         {func(t *testing.T, a *app, addr string) { _ = a.call(addr, "/hangup") }, "it closed the control socket on probation"},
+		"hung up":         {func(t *testing.T, a *app, addr string) { _ = a.call(addr, "/hangup") }, "it closed the handover socket on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -58,11 +58,11 @@ func (u *Upgrader) takeService() error {
 	if err := u.request(func(l *lifecycle) error { return l.advance(req) }); err != nil {
 		return err
 	}
-	switch p := u.inherited.parent; {
+	switch p := u.inherited.old; {
 	case p == nil && boot.master() != nil:
 		u.announce(boot.master())
 	case p != nil && p.plain():
-		u.dismissParent(p, u.cfg.drainTimeout)
+		u.dismissOld(p, u.cfg.drainTimeout)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
 	boot.stderr.GiveBack()
-	p := u.inherited.parent
+	p := u.inherited.old
 	if p == nil || p.plain() {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 }
 
 // tellForeign tells an old process that is none of gracex's, in its own way, that this one serves.
-func (u *Upgrader) tellForeign(p *parent) {
+func (u *Upgrader) tellForeign(p *oldProcess) {
 	var err error
 	switch {
 	case p.ways.Tell != nil:
@@ -164,7 +164,7 @@ func (u *Upgrader) tellForeign(p *parent) {
 }
 
 // dismissParent sees to it that the old process goes.
-func (u *Upgrader) dismissParent(p *parent, limit time.Duration) {
+func (u *Upgrader) dismissOld(p *oldProcess, limit time.Duration) {
 	if p.plain() {
 		u.tellForeign(p)
 	}

@@ -18,25 +18,25 @@ import (
 )
 
 // oldProcess is an old process that a test plays for an Upgrader in this one.
-type oldProcess struct {
+type playedOld struct {
 	t   *testing.T
 	ctl net.Conn
 }
 
 // newChild makes an Upgrader whose old process is played.
-func newChild(t *testing.T, opts ...Option) (*Upgrader, *oldProcess) {
+func newChild(t *testing.T, opts ...Option) (*Upgrader, *playedOld) {
 	t.Helper()
 	inProcess.Lock()
 	ours, theirs := controlPair(t)
-	early.mu.Lock()
-	early.taken, early.inherited = false, &inheritance{generation: 1, parent: newParent(theirs)}
-	early.mu.Unlock()
+	beforeNew.mu.Lock()
+	beforeNew.taken, beforeNew.inherited = false, &inheritance{generation: 1, old: newOldProcess(theirs)}
+	beforeNew.mu.Unlock()
 	u := newTestLocked(t, realSystem, opts)
 	t.Cleanup(func() { ours.Close() }) // before the Upgrader is stopped
-	return u, &oldProcess{t, ours}
+	return u, &playedOld{t, ours}
 }
 
-// controlPair returns both ends of a control socket, which are closed with the test.
+// controlPair returns both ends of a handover socket, which are closed with the test.
 func controlPair(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
 	ours, end, err := fd.Pair()
@@ -50,7 +50,7 @@ func controlPair(t *testing.T) (ours, theirs net.Conn) {
 
 // hears waits for a frame of the type. That the new process has acknowledged that it serves is
 // between any two.
-func (o *oldProcess) hears(want wire.Type) {
+func (o *playedOld) hears(want wire.Type) {
 	o.t.Helper()
 	must(o.t, o.ctl.SetReadDeadline(time.Now().Add(patience)))
 	f, err := wire.Read(o.ctl)
@@ -64,7 +64,7 @@ func (o *oldProcess) hears(want wire.Type) {
 	}
 }
 
-func (o *oldProcess) says(ty wire.Type, msg any) {
+func (o *playedOld) says(ty wire.Type, msg any) {
 	o.t.Helper()
 	must(o.t, wire.Write(o.ctl, ty, msg))
 }
@@ -74,17 +74,17 @@ func (o *oldProcess) says(ty wire.Type, msg any) {
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		then func(o *oldProcess)
+		then func(o *playedOld)
 		want error // of Ready; nil: this process is current
 	}{
-		"commit": {func(o *oldProcess) { o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000}) }, nil},
-		"commit, then gone": {func(o *oldProcess) {
+		"commit": {func(o *playedOld) { o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000}) }, nil},
+		"commit, then gone": {func(o *playedOld) {
 			o.says(wire.Commit, wire.CommitMsg{DrainMillis: 1000})
 			o.ctl.Close()
 		}, nil},
-		"gone":  {func(o *oldProcess) { o.ctl.Close() }, nil},
-		"abort": {func(o *oldProcess) { o.says(wire.Abort, wire.ReasonMsg{Reason: "too late"}) }, ErrAborted},
-		"abort for a stop, then gone": {func(o *oldProcess) {
+		"gone":  {func(o *playedOld) { o.ctl.Close() }, nil},
+		"abort": {func(o *playedOld) { o.says(wire.Abort, wire.ReasonMsg{Reason: "too late"}) }, ErrAborted},
+		"abort for a stop, then gone": {func(o *playedOld) {
 			o.says(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("too late"), Stop: true})
 			o.ctl.Close()
 		}, ErrAborted},

@@ -35,13 +35,13 @@ func (l *lifecycle) reject(err error) error {
 	case l.state() == StateStarting:
 		l.stopNow(stopRequest{err: err, now: true})
 		return nil
-	case l.taking.new.Phase != handover.NewProbation:
+	case l.incoming.machine.Phase != handover.NewProbation:
 		return ErrNotOnProbation
 	}
-	l.taking.why = err
-	l.take(handover.Reject)
-	if l.taking.unsaid != nil {
-		return because(ErrNotOnProbation, l.taking.unsaid)
+	l.incoming.why = err
+	l.stepIncoming(handover.Reject)
+	if l.incoming.unsaid != nil {
+		return because(ErrNotOnProbation, l.incoming.unsaid)
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func TestStopHeldOverHandover(t *testing.T) {
 	asked := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		<-asked // the stop is held for the moment in which it may be a plain process's "ready"
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.await(t, wire.Confirm)
 		f.say(t, wire.Confirmed, nil)
 		f.await(t, wire.Drained)
@@ -178,7 +178,7 @@ func TestShortAndLongProbation(t *testing.T) {
 	t.Parallel()
 	t.Run("short", func(t *testing.T) {
 		u := newFake(t, func(f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.ended <- "signal: " + (<-f.signals).String()
 		}, WithProbation(1))
 		if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 5s") {

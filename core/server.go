@@ -85,7 +85,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	if !u.servers.add(s, u.phase) {
 		return ErrStopped
 	}
-	if p := u.inherited.parent; s.moves && p != nil && p.ctl != nil {
+	if p := u.inherited.old; s.moves && p != nil && p.ctl != nil {
 		go func() { _ = s.inner.Serve((*adoption)(s)) }()
 	}
 	go func() {
@@ -185,8 +185,8 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	farewell := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
-	if farewell {
+	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
+	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
 	if c == nil { // the program's ConnContext threw ours away
@@ -194,7 +194,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.u.conns.served.part(0).Add(1)
 		return
 	}
-	if farewell {
+	if leaves {
 		c.closing.Store(uint32(closedPolitely))
 	}
 	if c.side.Load() != nil && r.ProtoMajor == 1 {

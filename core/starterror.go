@@ -94,7 +94,7 @@ func (w wrote) MarshalText() ([]byte, error) { return []byte(strings.Join(w, "\n
 func (w wrote) MarshalJSON() ([]byte, error) { return json.Marshal([]string(w)) }
 
 // explain makes the error of an attempt whose process n has ended.
-func explain(n *successor, err error) error {
+func explain(n *nextProcess, err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 type startup struct {
 	launch   spawn.Launch
 	graceful bool          // an upgrade started this process, or somebody gave the flag by hand
-	control  int           // the control socket's descriptor; -1 for the plain protocol
+	control  int           // the handover socket's descriptor; -1 for the plain protocol
 	last     int           // one past the last listener's descriptor
 	stderr   *spawn.Stderr // nil: descriptor 2 is what it was in the old process
 	link     *link         // to the supervisor; nil without one
@@ -48,8 +48,8 @@ func takeStartup() startup {
 	}
 	argv, graceful := spawn.CutGraceful(os.Args)
 	os.Args = argv
-	control, given := os.LookupEnv(EnvControl)
-	_ = os.Unsetenv(EnvControl)
+	control, given := os.LookupEnv(wire.EnvHandover)
+	_ = os.Unsetenv(wire.EnvHandover)
 	supervised, worker := os.LookupEnv(wire.EnvLink)
 	_ = os.Unsetenv(wire.EnvLink)
 	st := startup{
@@ -77,7 +77,7 @@ func takeStartup() startup {
 		closeOnExec(st.last)
 		return st
 	}
-	c, err := wire.ParseControl(control)
+	c, err := wire.ParseHandover(control)
 	if err != nil {
 		st.err = err
 		return st
@@ -93,7 +93,7 @@ func takeStartup() startup {
 	closeOnExec(s)
 	st.last = s
 	if err != nil {
-		st.err = fmt.Errorf("%s=%q: %w", EnvControl, control, err)
+		st.err = fmt.Errorf("%s=%q: %w", wire.EnvHandover, control, err)
 		return st
 	}
 	fd.CloseOnExec(s)
@@ -113,7 +113,7 @@ func takeStartup() startup {
 	}
 	if c.Link != 0 {
 		if st.link, err = newLink(c.Link, c.Supervisor); err != nil {
-			st.err = fmt.Errorf("%s: link: %w", EnvControl, err)
+			st.err = fmt.Errorf("%s: link: %w", wire.EnvHandover, err)
 			return st
 		}
 	}
@@ -158,7 +158,7 @@ var errNoFlag = errors.New(`started by an upgrade, but without its arguments; a 
 // refuseWithoutFlag tells the old process, if it is the one that has started this one,
 // that the flag is missing: this one would not take over, and might serve beside it.
 func refuseWithoutFlag(control string) error {
-	c, err := wire.ParseControl(control)
+	c, err := wire.ParseHandover(control)
 	if err == nil {
 		err = fd.CheckStream(c.Descriptor)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // wroteIn returns the lines that an error's text ends in.
@@ -341,7 +342,7 @@ func TestStderrOfAPlainProgram(t *testing.T) {
 	must(t, os.Remove(program))
 	for i := range 2 {
 		a.signal(plain, syscall.SIGHUP)
-		a.expectLog("plain: start the successor:", i+1)
+		a.expectLog("plain: start the next process:", i+1)
 	}
 	a.expectLog("here it comes", 1)
 }
@@ -389,7 +390,7 @@ func TestStderrNotGiven(t *testing.T) {
 		socket := os.NewFile(uintptr(end), "control")
 		defer socket.Close()
 		a.files = []*os.File{socket, f, f, r}
-		a.env = []string{EnvControl + "=1:3:" + itoa(os.Getpid()) + ":" + value}
+		a.env = []string{wire.EnvHandover + "=1:3:" + itoa(os.Getpid()) + ":" + value}
 		a.start("app", "./app", "-graceful")
 		a.expectGone()
 		if ends := a.all(); len(ends) != 1 || !strings.Contains(ends[0].Err, want) {

@@ -105,7 +105,7 @@ func (l *lifecycle) stopNow(req stopRequest) {
 	before := l.state()
 	if before >= StateDraining && (l.stopping.delay == nil || !req.now) {
 		if l.hands(handover.OldDraining) {
-			l.give(l.handing, handover.Stop)
+			l.stepOutgoing(l.outgoing, handover.Stop)
 		}
 		return
 	}
@@ -125,21 +125,21 @@ func (l *lifecycle) tellsNext(req stopRequest) bool {
 	l.stopping.telling = true
 	defer func() { l.stopping.telling = false }()
 	for _, h := range slices.Clone(l.givenUp) {
-		l.give(h, handover.Stop)
+		l.stepOutgoing(h, handover.Stop)
 	}
-	h := l.handing
+	h := l.outgoing
 	if h == nil {
 		return false
 	}
-	if l.hands(handover.OldTrial) && ofMaster() {
+	if l.hands(handover.OldProbation) && ofMaster() {
 		h.err = errMasterFirst
-		l.give(h, handover.Canceled)
+		l.stepOutgoing(h, handover.Canceled)
 	}
-	serves := l.hands(handover.OldTrial, handover.OldAsked)
+	serves := l.hands(handover.OldProbation, handover.OldAsked)
 	if serves {
 		l.stopping.cause = req.err
 	}
-	l.give(h, handover.Stop)
+	l.stepOutgoing(h, handover.Stop)
 	return serves
 }
 
@@ -148,30 +148,30 @@ func (l *lifecycle) tellsNext(req stopRequest) bool {
 func (l *lifecycle) agreesToStop(req stopRequest) bool {
 	e := handover.Asked
 	if req.err != nil {
-		e, l.taking.why = handover.Broken, req.err
+		e, l.incoming.why = handover.Broken, req.err
 	}
-	if l.take(e) {
-		l.endProbation()
-		l.taking.broken = false
+	if l.stepIncoming(e) {
+		l.endNewProbation()
+		l.incoming.broken = false
 		return true
 	}
-	if !l.taking.broken {
-		l.taking.broken, l.taking.giveUp = true, time.After(timing.Word)
+	if !l.incoming.broken {
+		l.incoming.broken, l.incoming.giveUp = true, time.After(timing.Word)
 	}
-	if l.taking.unsaid != nil { // there is nobody who could answer
-		l.taking.giveUp = time.After(0)
+	if l.incoming.unsaid != nil { // there is nobody who could answer
+		l.incoming.giveUp = time.After(0)
 	}
 	return false
 }
 
-// beginStop begins the drain of a process that has no successor, after the pre-stop
+// beginStop begins the drain of a process that has no next process, after the pre-stop
 // delay. An upgrade in progress is given up.
 func (l *lifecycle) beginStop(req stopRequest) {
 	before := l.state()
 	if before >= StateDraining && (l.stopping.delay == nil || !req.now) {
 		return
 	}
-	l.taking.broken, l.taking.giveUp = false, nil
+	l.incoming.broken, l.incoming.giveUp = false, nil
 	cause := req.err
 	l.stopping.cause = cause
 	if a := l.starting(); a != nil {

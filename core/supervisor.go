@@ -16,7 +16,7 @@ func (l *lifecycle) asked(msg wire.SignalMsg) {
 	sig, s := syscall.Signal(msg.Signal), l.cfg.signals
 	upgrade, stop, reopen := slices.Contains(s.Upgrade, os.Signal(sig)), slices.Contains(s.Stop, os.Signal(sig)), slices.Contains(s.Reopen, os.Signal(sig))
 	drains := l.state() == StateDraining
-	others := drains || (stop || reopen) && l.hands(handover.OldTrial, handover.OldAsked) // which would go on
+	others := drains || (stop || reopen) && l.hands(handover.OldProbation, handover.OldAsked) // which would go on
 	heard := wire.HeardMsg{ID: msg.ID, Taken: !others || msg.All}
 	switch {
 	case !upgrade && !stop && !reopen:
@@ -65,7 +65,7 @@ func (u *Upgrader) giveToSupervisor() error {
 			_ = fd.Close(s)
 		}
 	}()
-	return boot.link.keep(words(passed), files)
+	return boot.link.keep(descriptions(passed), files)
 }
 
 // servicePID is the process number that the service is known by.

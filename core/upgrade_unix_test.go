@@ -167,7 +167,7 @@ func TestWrapper(t *testing.T) {
 	}
 }
 
-// TestWrapperOutlivesItsProgram: the script holds the control socket open, so that the end of the program
+// TestWrapperOutlivesItsProgram: the script holds the handover socket open, so that the end of the program
 // behind it is not heard. The old process looks for itself, and takes the service back.
 func TestWrapperOutlivesItsProgram(t *testing.T) {
 	t.Parallel()

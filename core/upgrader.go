@@ -46,9 +46,9 @@ type Upgrader struct {
 	hookRuns chan hookRun          // signals whose hooks are to run
 	seenOff  chan struct{}         // closed when the old process has drained or is gone; nil without one
 
-	// The generation that took over; the lifecycle's. Its control socket stays open
+	// The generation that took over; the lifecycle's. Its handover socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
-	next *successor
+	next *nextProcess
 }
 
 // Result describes an upgrade that worked.
@@ -73,14 +73,14 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	case old == nil:
 	case !isClosed(old.phase.done):
 		return nil, ErrRunning
-	case old.inherited.parent != nil && !old.inherited.committed.Load():
+	case old.inherited.old != nil && !old.inherited.committed.Load():
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
 	if err := cmp.Or(boot.modeErr, cfg.superviseErr, cfg.signalErr); err != nil {
 		return nil, err
 	}
-	h, waiting, err := early.take()
+	h, waiting, err := beforeNew.take()
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +95,14 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	}
 	u.conns = newConnTable(u.phase.goodbye)
 	u.ready = sync.OnceValue(u.getReady)
-	u.inherited.committed.Store(h.parent == nil)
+	u.inherited.committed.Store(h.old == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
 	boot.link.stand(u.generation, uint8(StateStarting), false, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}
-	if h.parent != nil {
-		go u.followOld(h.parent)
+	if h.old != nil {
+		go u.followOld(h.old)
 	}
 	if boot.link != nil {
 		go u.watchSupervisor()

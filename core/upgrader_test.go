@@ -322,8 +322,8 @@ func TestListenEarly(t *testing.T) {
 	u := newTestLocked(t, realSystem, nil)
 	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
 	must(t, u.Ready())
-	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || words(passed)[0].Address != "127.0.0.1:0" {
-		t.Errorf("the next generation would get %v, %v", words(passed), err)
+	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || descriptions(passed)[0].Address != "127.0.0.1:0" {
+		t.Errorf("the next generation would get %v, %v", descriptions(passed), err)
 	} else {
 		_ = fd.Close(dups[0])
 	}

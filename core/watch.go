@@ -55,7 +55,7 @@ var stepTexts = map[string]string{
 	control.StepQueued:    "an upgrade is in progress: one more follows it",
 	control.StepStarted:   "the new process runs",
 	control.StepReady:     "the new process is ready",
-	control.StepProbation: "the new process accepts; it is taken back if it turns out to be bad",
+	control.StepProbation: "the new process accepts; the old one serves again if it turns out to be bad",
 	control.StepConfirmed: "the new process goes on by itself",
 	control.StepTakenBack: "the new process is gone, and the old one serves again",
 }

@@ -21,7 +21,7 @@ const (
 	// envShim makes a process the shim: its value is the cell's directory.
 	envShim = "GRACEX_FAULTKIT_DIR"
 	// envControl is core.EnvControl, see docs/protocol.md.
-	envControl = "GRACEX_CONTROL"
+	envControl = "GRACEX_HANDOVER"
 )
 
 // signalTime is more than a signal to oneself takes to be delivered. Some do not end

@@ -18,8 +18,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// master is a supervisor. Everything in it is run's alone.
-type master struct {
+// supervisor runs the workers. Everything in it is run's alone.
+type supervisor struct {
 	cfg     Config
 	env     []string
 	manager *sdnotify.Socket // the service manager; nil without one
@@ -54,7 +54,7 @@ func Run(cfg Config) (code int, err error) {
 	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
-	m := &master{
+	m := &supervisor{
 		cfg: cfg.withDefaults(), env: workerEnv(),
 		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
 	}
@@ -105,10 +105,10 @@ func handled() []os.Signal {
 }
 
 // over reports whether nothing is left to do.
-func (m *master) over() bool { return m.ending && len(m.workers) == 0 }
+func (m *supervisor) over() bool { return m.ending && len(m.workers) == 0 }
 
 // begin starts a worker.
-func (m *master) begin() {
+func (m *supervisor) begin() {
 	m.restart = nil
 	generation := m.next
 	m.next++
@@ -122,13 +122,13 @@ func (m *master) begin() {
 	m.add(w)
 }
 
-func (m *master) add(w *worker) {
+func (m *supervisor) add(w *worker) {
 	m.workers = append(m.workers, w)
 	go w.listen(m.words, m.quit)
 }
 
 // current is the newest worker that serves, or is about to; nil if none does.
-func (m *master) current() *worker {
+func (m *supervisor) current() *worker {
 	var starting *worker
 	for _, w := range slices.Backward(m.workers) {
 		switch {
@@ -143,7 +143,7 @@ func (m *master) current() *worker {
 }
 
 // heard is a worker's word, or the end of it.
-func (m *master) heard(wd word) {
+func (m *supervisor) heard(wd word) {
 	w := wd.worker
 	if wd.err != nil {
 		closeFiles(wd.files)
@@ -202,7 +202,7 @@ func (m *master) heard(wd word) {
 }
 
 // keep takes the listeners of a worker that serves.
-func (m *master) keep(w *worker, msg wire.KeepMsg, files []int) {
+func (m *supervisor) keep(w *worker, msg wire.KeepMsg, files []int) {
 	if !msg.More || w.kept == nil {
 		w.kept.close()
 		w.kept = &bundle{}
@@ -218,7 +218,7 @@ func (m *master) keep(w *worker, msg wire.KeepMsg, files []int) {
 }
 
 // adopt takes the link of a worker that is about to be started by another one.
-func (m *master) adopt(s int) {
+func (m *supervisor) adopt(s int) {
 	conn, err := connOf(s)
 	if err != nil {
 		m.cfg.Log.Error("a worker's link is not understood", "error", err)
@@ -228,7 +228,7 @@ func (m *master) adopt(s int) {
 }
 
 // stands follows a worker that says where it stands.
-func (m *master) stands(w *worker) {
+func (m *supervisor) stands(w *worker) {
 	m.next = max(m.next, w.generation+1)
 	later := w.later
 	w.later = nil
@@ -261,7 +261,7 @@ func (m *master) stands(w *worker) {
 
 // passAgain passes on what waits for other workers than the one that has just said where it stands: it
 // may be that one's now.
-func (m *master) passAgain(stands *worker) {
+func (m *supervisor) passAgain(stands *worker) {
 	for _, w := range m.workers {
 		if w == stands || w.pid == 0 {
 			continue
@@ -275,7 +275,7 @@ func (m *master) passAgain(stands *worker) {
 }
 
 // look settles what has become of workers that have ended.
-func (m *master) look() {
+func (m *supervisor) look() {
 	for _, w := range slices.Clone(m.workers) {
 		if w.ended() {
 			m.workers = slices.DeleteFunc(m.workers, func(x *worker) bool { return x == w })
@@ -285,7 +285,7 @@ func (m *master) look() {
 }
 
 // ended: a worker is no more.
-func (m *master) ended(w *worker) {
+func (m *supervisor) ended(w *worker) {
 	defer w.release()
 	m.cfg.Log.Info("worker ended", "worker", w.pid, "generation", w.generation, "exit", w.status.String())
 	serving := m.current()
@@ -327,12 +327,12 @@ func (m *master) ended(w *worker) {
 
 // stopping reports whether a worker stops because it was asked to: what else ends, such as
 // the new process of an upgrade that is given up for that, has not crashed.
-func (m *master) stopping() bool {
+func (m *supervisor) stopping() bool {
 	return slices.ContainsFunc(m.workers, func(w *worker) bool { return w.state >= stateStopping && w.clean })
 }
 
 // end starts no more workers, and waits for those that there are.
-func (m *master) end(status *exitStatus) {
+func (m *supervisor) end(status *exitStatus) {
 	m.ending, m.restart = true, nil
 	if status != nil {
 		m.code = status.code()
@@ -342,7 +342,7 @@ func (m *master) end(status *exitStatus) {
 }
 
 // crashed: nobody serves. err says why no worker could be started.
-func (m *master) crashed(w *worker, err error) {
+func (m *supervisor) crashed(w *worker, err error) {
 	if !w.since.IsZero() && time.Since(w.since) >= Stable {
 		m.failures = 0
 	}
@@ -382,7 +382,7 @@ func (m *master) crashed(w *worker, err error) {
 }
 
 // notify tells the service manager, if there is one.
-func (m *master) notify(assignments ...string) {
+func (m *supervisor) notify(assignments ...string) {
 	if err := m.manager.Send(assignments...); err != nil {
 		m.cfg.Log.Warn("the service manager can't be told", "error", err)
 	}
@@ -398,7 +398,7 @@ func workerEnv() []string {
 }
 
 // signal passes a signal on, or does what it means.
-func (m *master) signal(sig syscall.Signal) {
+func (m *supervisor) signal(sig syscall.Signal) {
 	switch {
 	case sig == syscall.SIGCHLD:
 		m.reap()
@@ -414,7 +414,7 @@ func (m *master) signal(sig syscall.Signal) {
 
 // pass passes a signal on to the worker that is current. Which one that is may just be
 // changing: then it is not taken, and passed on again.
-func (m *master) pass(sig syscall.Signal) {
+func (m *supervisor) pass(sig syscall.Signal) {
 	w, upgrade := m.current(), slices.Contains(upgradeSignals, os.Signal(sig))
 	switch {
 	case upgrade && m.stops > 0:
@@ -435,7 +435,7 @@ func (m *master) pass(sig syscall.Signal) {
 }
 
 // stop: the first signal is for the worker that serves, the next ones for all of them.
-func (m *master) stop(sig syscall.Signal) {
+func (m *supervisor) stop(sig syscall.Signal) {
 	m.stops++
 	m.upgrade = false
 	m.notify(sdnotify.Stopping)
@@ -455,7 +455,7 @@ func (m *master) stop(sig syscall.Signal) {
 }
 
 // reap waits for every child that has ended: workers, and orphans of theirs.
-func (m *master) reap() {
+func (m *supervisor) reap() {
 	for {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)

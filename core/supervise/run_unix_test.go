@@ -22,7 +22,7 @@ func TestCrashBesideAFailedUpgrade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			serves, failed := &worker{pid: 7, state: stateCurrent, kept: &bundle{}}, &worker{}
-			m := &master{
+			m := &supervisor{
 				cfg: Config{Argv: []string{"./no-such-program"}}.withDefaults(), served: true, quit: make(chan struct{}),
 				workers: []*worker{serves, failed},
 			}
@@ -59,7 +59,7 @@ func TestStopBeforeTheFirstWord(t *testing.T) {
 	serves := &worker{pid: 7, state: stateProbation, gone: true, asked: []wire.SignalMsg{{ID: 1, Signal: int(syscall.SIGTERM)}},
 		status: &exitStatus{syscall.WaitStatus(syscall.SIGKILL)}}
 	next := &worker{conn: ours}
-	m := &master{cfg: Config{}.withDefaults(), served: true, stops: 1, quit: make(chan struct{}), workers: []*worker{serves, next}}
+	m := &supervisor{cfg: Config{}.withDefaults(), served: true, stops: 1, quit: make(chan struct{}), workers: []*worker{serves, next}}
 	defer close(m.quit)
 	m.look()
 	next.stand(wire.StandMsg{PID: os.Getpid(), State: stateStarting})

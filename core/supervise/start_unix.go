@@ -22,7 +22,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // start starts a worker with the listeners from descriptor 3 up and the link after them,
 // on which a welcome waits.
-func (m *master) start(generation int) (*worker, error) {
+func (m *supervisor) start(generation int) (*worker, error) {
 	path, err := lookUp(m.cfg.Argv[0])
 	if err != nil {
 		return nil, err

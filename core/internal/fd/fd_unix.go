@@ -92,7 +92,7 @@ func CheckSocket(s int) error {
 }
 
 // CheckStream returns nil if s is a stream socket that does not listen: what
-// the control socket must be.
+// the handover socket must be.
 func CheckStream(s int) error {
 	what, ok := describe(s)
 	if !ok {

@@ -17,7 +17,7 @@ func (w *world) decideOld(n *state, c int, e OldEvent) {
 		p.given = true
 	}
 	switch next.Phase {
-	case OldStarting, OldTrial, OldAsked:
+	case OldStarting, OldProbation, OldAsked:
 	case OldIdle:
 		*l = link{parent: l.parent, another: l.another, report: l.report, lie: l.lie}
 	case OldReleased:
@@ -48,10 +48,10 @@ func (w *world) decideNew(n *state, i int, e NewEvent) {
 	if next.Phase == NewAlone && was != NewAlone {
 		p.seesOff, p.tSee = true, ticksSee
 	}
-	if e == Abort && next.Phase == NewRecalled {
+	if e == Abort && next.Phase == NewRolledBack {
 		p.given = true // not before: the old process can be killed until then
 	}
-	if next.Phase == NewRecalled || next.Gone {
+	if next.Phase == NewRolledBack || next.Gone {
 		p.seesOff, p.tSee = false, 0
 	}
 }
@@ -107,7 +107,7 @@ var oldDoes = [...]string{
 var newDoes = [...]string{
 	Accept: "accepts", NamePIDNew: "has the pid file name it", SayConfirmed: "says confirmed", SayReject: "says reject",
 	SaySettled: "says settled", SayAgain: "says again", Remember: "keeps an upgrade for later", Inspect: "looks after the pid file",
-	PassProbation: "has passed", Recall: "is recalled, and drains", StopNew: "begins to stop", StartNext: "starts a next process",
+	PassProbation: "has passed", RollBack: "is rolled back, and drains", StopNew: "begins to stop", StartNext: "starts a next process",
 }
 
 func (w *world) doOld(n *state, i, c int, e OldEffect) {
@@ -194,7 +194,7 @@ func (w *world) doNew(n *state, i int, e NewEffect) {
 		if !p.seesOff && !p.new.Gone {
 			p.seesOff, p.tSee = true, ticksSee
 		}
-	case Recall:
+	case RollBack:
 		p.lis, p.does = closed, max(p.does, draining)
 	case StopNew:
 		w.stop(n, i)

@@ -34,7 +34,7 @@ func (s *state) passes(i, j int) bool {
 			return true
 		case OldStarting:
 			return alone
-		case OldTrial, OldAsked:
+		case OldProbation, OldAsked:
 			return alone && s.p[i].effects[0] == oldEffect(j, Pause)
 		}
 		return false
@@ -44,7 +44,7 @@ func (s *state) passes(i, j int) bool {
 
 // toGo reports whether process i has been given up and has not acted on that.
 func (s *state) toGo(i int) bool {
-	return i > 0 && (s.l[i-1].old.Phase == OldGivenUp || s.p[i].new.Phase == NewRecalled ||
+	return i > 0 && (s.l[i-1].old.Phase == OldGivenUp || s.p[i].new.Phase == NewRolledBack ||
 		s.l[i-1].down.has(wordAbortStop) || s.p[i].inbox.has(wordAbortStop))
 }
 

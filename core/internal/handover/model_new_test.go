@@ -235,7 +235,7 @@ func (w *world) stopDraining(n *state, i int) {
 // service says what a stop that process i takes now is a stop of.
 func (s *state) service(i int) uint8 {
 	p := &s.p[i]
-	if !p.told || p.new.Phase == NewWaiting || p.new.Phase == NewRecalled {
+	if !p.told || p.new.Phase == NewWaiting || p.new.Phase == NewRolledBack {
 		return 0
 	}
 	service := uint8(i + 1)
@@ -243,7 +243,7 @@ func (s *state) service(i int) uint8 {
 		service = elsewhere
 	}
 	s.children(i, func(_ int, l *link) {
-		if l.old.Phase == OldTrial || l.old.Phase == OldAsked {
+		if l.old.Phase == OldProbation || l.old.Phase == OldAsked {
 			service = elsewhere
 		}
 	})
@@ -260,7 +260,7 @@ func (w *world) ends(s *state, i int) {
 	leaves, given := false, false
 	s.children(i, func(c int, l *link) {
 		switch l.old.Phase {
-		case OldStarting, OldTrial, OldAsked:
+		case OldStarting, OldProbation, OldAsked:
 			waits = true
 		case OldDraining:
 			waits = waits || w.neglects != lastLook && (!s.p[c].lives() || !l.up.empty())

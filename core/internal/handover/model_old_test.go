@@ -84,7 +84,7 @@ func (w *world) asOld(s *state, i, c int, l *link) {
 		w.attempted(s, i, c, l)
 	}
 	switch l.old.Phase {
-	case OldTrial, OldAsked:
+	case OldProbation, OldAsked:
 		w.timers(s, i, c, l)
 		w.hears(s, i, c, l)
 	case OldDraining:
@@ -176,7 +176,7 @@ func (w *world) timers(s *state, i, c int, l *link) {
 			w.step(urgent, i, "says its next ping to", names[c:c+1])
 		}
 	}
-	if l.old.Phase == OldTrial && !l.old.Due && l.tDue == 0 {
+	if l.old.Phase == OldProbation && !l.old.Due && l.tDue == 0 {
 		w.decideOld(w.fork(s), c, Due)
 		w.step(urgent, i, "decides that it is time for", names[c:c+1])
 	}

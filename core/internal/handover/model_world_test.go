@@ -163,7 +163,7 @@ func (w *world) tick(s *state) {
 
 func (l *link) tick(parent, child *proc) {
 	count(&l.tDue)
-	if l.old.Phase == OldTrial || l.old.Phase == OldAsked {
+	if l.old.Phase == OldProbation || l.old.Phase == OldAsked {
 		l.age = min(l.age+1, ticksTooLate+1)
 		l.beat = l.beat || !parent.frozen
 	}
@@ -239,7 +239,7 @@ func (w *world) environment(s *state) {
 func (w *world) mishaps(s *state, i int) {
 	p, l, left := &s.p[i], &s.l[i-1], s.g.left
 	if s.parent(i).lives() {
-		if (l.attempt == attemptRuns || l.old.Phase == OldTrial || l.old.Phase == OldAsked) && !l.cancel {
+		if (l.attempt == attemptRuns || l.old.Phase == OldProbation || l.old.Phase == OldAsked) && !l.cancel {
 			w.act(s, i, "the context of its Upgrade ends", left.cancels, func(n *state, _ *proc) { n.g.left.cancels--; n.l[i-1].cancel = true })
 		}
 		if !l.deaf && p.ready != readyNot {

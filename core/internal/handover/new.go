@@ -30,10 +30,10 @@ const (
 	// NewSettled: it has said that the old process is not to serve again, whatever comes.
 	NewSettled
 	// NewRecalled: the old process serves, or nobody does. This one finishes what it has.
-	NewRecalled
+	NewRolledBack
 )
 
-var newNames = [...]string{"waiting", "probation", "alone", "free", "settled", "recalled"}
+var newNames = [...]string{"waiting", "probation", "alone", "free", "settled", "rolled back"}
 
 // String returns the phase in words.
 func (p NewPhase) String() string { return newNames[p] }
@@ -94,8 +94,8 @@ const (
 	// PassProbation: what was kept for the old process's return is not needed any more, and
 	// an upgrade that was remembered follows.
 	PassProbation
-	// Recall: finish what was accepted, because the old process serves.
-	Recall
+	// RollBack: finish what was accepted, because the old process serves.
+	RollBack
 	// StopNew begins the stop of this process.
 	StopNew
 	// StartNext starts the next process.
@@ -103,7 +103,7 @@ const (
 )
 
 // Accepts reports whether this process has the service.
-func (n New) Accepts() bool { return n.Phase != NewWaiting && n.Phase != NewRecalled }
+func (n New) Accepts() bool { return n.Phase != NewWaiting && n.Phase != NewRolledBack }
 
 // Clear reports whether nothing is to be expected of the old process any more that could
 // change who serves.
@@ -140,8 +140,8 @@ func (n New) Step(e NewEvent) (New, []NewEffect) {
 	case Abort, AbortStop:
 		switch {
 		case n.Phase == NewWaiting, n.Accepts() && n.Phase != NewSettled:
-			n.Phase = NewRecalled
-			return n, []NewEffect{Recall}
+			n.Phase = NewRolledBack
+			return n, []NewEffect{RollBack}
 		}
 	case AbortDead: // it does not serve; its end follows
 	case Reject:
@@ -189,7 +189,7 @@ func (n New) oldEnded() (New, []NewEffect) {
 		return n, []NewEffect{Inspect, PassProbation}
 	case NewFree, NewSettled:
 		return n, []NewEffect{Inspect}
-	case NewWaiting, NewRecalled:
+	case NewWaiting, NewRolledBack:
 	}
 	return n, nil
 }
@@ -200,9 +200,9 @@ func (n New) oldEnded() (New, []NewEffect) {
 func (n New) stop(e NewEvent) (New, []NewEffect) {
 	switch {
 	case n.Phase == NewWaiting:
-		n.Phase = NewRecalled // a commit that is on its way comes too late
+		n.Phase = NewRolledBack // a commit that is on its way comes too late
 		return n, []NewEffect{StopNew}
-	case n.Phase == NewRecalled || n.Clear():
+	case n.Phase == NewRolledBack || n.Clear():
 		return n, []NewEffect{StopNew}
 	case e == Asked:
 		n.Phase = NewSettled

@@ -26,7 +26,7 @@ const (
 	OldStarting
 	// OldTrial: the new process accepts, on probation; the listeners of this one are
 	// paused. Next: OldAsked, OldDraining, OldReleased, OldGivenUp.
-	OldTrial
+	OldProbation
 	// OldAsked: the new process was told that it has passed, and has not acknowledged
 	// that. The listeners are still paused. Next: OldDraining, OldReleased, OldGivenUp.
 	OldAsked
@@ -42,7 +42,7 @@ const (
 	OldGivenUp
 )
 
-var oldNames = [...]string{"idle", "starting", "trial", "asked", "draining", "released", "given up"}
+var oldNames = [...]string{"idle", "starting", "probation", "asked", "draining", "released", "given up"}
 
 // String returns the phase in words.
 func (p OldPhase) String() string { return oldNames[p] }
@@ -147,7 +147,7 @@ func (o Old) Step(e OldEvent) (Old, []OldEffect) {
 		}
 	case OldStarting:
 		return o.whileStarting(e)
-	case OldTrial, OldAsked:
+	case OldProbation, OldAsked:
 		return o.whilePaused(e)
 	case OldDraining:
 		return o.whileDraining(e)
@@ -161,7 +161,7 @@ func (o Old) Step(e OldEvent) (Old, []OldEffect) {
 func (o Old) whileStarting(e OldEvent) (Old, []OldEffect) {
 	switch e {
 	case Ready:
-		return Old{Phase: OldTrial}, []OldEffect{Pause, SayCommit}
+		return Old{Phase: OldProbation}, []OldEffect{Pause, SayCommit}
 	case ReadyForGood:
 		return Old{Phase: OldAsked, Due: true}, []OldEffect{Pause, SayCommitForGood}
 	case Failed:
@@ -177,24 +177,24 @@ func (o Old) whileStarting(e OldEvent) (Old, []OldEffect) {
 	return o, nil
 }
 
-// whilePaused is a step of the trial, or of the wait for the acknowledgement.
+// whilePaused is a step of the probation, or of the wait for the acknowledgement.
 func (o Old) whilePaused(e OldEvent) (Old, []OldEffect) {
-	trial := o.Phase == OldTrial
+	probation := o.Phase == OldProbation
 	switch e {
 	case Due:
-		if trial {
+		if probation {
 			o.Due = true
 			return o, []OldEffect{SayPing}
 		}
 	case Pong:
-		if trial && o.Due {
+		if probation && o.Due {
 			o.Phase = OldAsked
 			return o, []OldEffect{SayConfirm}
 		}
 	case Stop:
 		// The service is the new process's, which is told so: unless it can't have it.
 		o.Stopping = true
-		if trial {
+		if probation {
 			o.Phase, o.Due = OldAsked, true
 			return o, []OldEffect{SayConfirm}
 		}
@@ -205,7 +205,7 @@ func (o Old) whilePaused(e OldEvent) (Old, []OldEffect) {
 		return o, []OldEffect{Close, ReportUpgraded}
 	case Silent, Canceled:
 		switch {
-		case trial:
+		case probation:
 			return o.takeBack(ReportRolledBack)
 		case e == Silent:
 			// It was told that it has passed, and may act on that when it goes on. Only its
@@ -215,7 +215,7 @@ func (o Old) whilePaused(e OldEvent) (Old, []OldEffect) {
 	case SilentLate:
 		return o, []OldEffect{Kill}
 	case Deaf:
-		if !trial {
+		if !probation {
 			// It was told that it has passed: it may serve, have said so, and have started
 			// a next process, for all that can be heard.
 			o.Phase = OldReleased
@@ -232,7 +232,7 @@ func (o Old) whilePaused(e OldEvent) (Old, []OldEffect) {
 // confirmed: the new process serves. It may say so unasked, when this process stood still.
 func (o Old) confirmed() (Old, []OldEffect) {
 	var effects []OldEffect
-	if o.Phase == OldTrial {
+	if o.Phase == OldProbation {
 		effects = append(effects, SayConfirm)
 	}
 	if o.Stopping || o.NoWay {

@@ -92,7 +92,7 @@ func (l Launch) Args() []string {
 }
 
 // environ returns the environment of the next process, which learns from
-// control where its control socket is.
+// control where its handover socket is.
 func (l Launch) environ(control string) []string {
-	return append(l.Env[:len(l.Env):len(l.Env)], wire.EnvControl+"="+control)
+	return append(l.Env[:len(l.Env):len(l.Env)], wire.EnvHandover+"="+control)
 }

@@ -74,7 +74,7 @@ func TestLaunchEnviron(t *testing.T) {
 	t.Parallel()
 	l := Launch{Env: append(make([]string, 0, 8), "A=1")}
 	one, two := l.environ("1:3:1"), l.environ("1:4:1")
-	if !slices.Equal(one, []string{"A=1", wire.EnvControl + "=1:3:1"}) || !slices.Equal(two, []string{"A=1", wire.EnvControl + "=1:4:1"}) {
+	if !slices.Equal(one, []string{"A=1", wire.EnvHandover + "=1:3:1"}) || !slices.Equal(two, []string{"A=1", wire.EnvHandover + "=1:4:1"}) {
 		t.Errorf("environments %q and %q", one, two)
 	}
 }

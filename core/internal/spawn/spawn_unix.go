@@ -10,7 +10,7 @@ import (
 )
 
 // Start starts the program at path as the next process, which inherits files from
-// descriptor 3 up. The files stay the caller's. control is the value of EnvControl.
+// descriptor 3 up. The files stay the caller's. control is the value of wire.EnvHandover.
 //
 // It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK
 // on the shared sockets.

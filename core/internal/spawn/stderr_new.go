@@ -35,18 +35,18 @@ type Stderr struct {
 
 // TakeStderr takes the descriptors that c names, and watches over them from here on. It
 // returns nil if there are none.
-func TakeStderr(c wire.ControlInfo) (*Stderr, error) {
+func TakeStderr(c wire.HandoverInfo) (*Stderr, error) {
 	if c.Stderr == 0 {
 		return nil, nil
 	}
 	// The runtime opens descriptors of its own where there are gaps, so these are
 	// touched only if they are what they should be.
 	if _, err := fd.PipeID(c.Pipe); err != nil {
-		return nil, fmt.Errorf("%s: pipe: %w", wire.EnvControl, err)
+		return nil, fmt.Errorf("%s: pipe: %w", wire.EnvHandover, err)
 	}
 	fd.CloseOnExec(c.Pipe)
 	if err := fd.CheckOpen(c.Stderr); err != nil {
-		return nil, fmt.Errorf("%s: stderr: %w", wire.EnvControl, err)
+		return nil, fmt.Errorf("%s: stderr: %w", wire.EnvHandover, err)
 	}
 	fd.CloseOnExec(c.Stderr)
 	s := &Stderr{
@@ -89,7 +89,7 @@ func (s *Stderr) watch() {
 		select {
 		case <-tick:
 			waiting = proc.Alive(s.oldPID)
-		case <-given: // who is ready hears of the end on the control socket
+		case <-given: // who is ready hears of the end on the handover socket
 			t.Stop()
 			tick, given = nil, nil
 		case <-s.orphaned:

@@ -106,7 +106,7 @@ func givesBack(path string) error {
 
 // HandOut adds the new process's descriptors to those that it gets, and says so in
 // its control value.
-func (c *Capture) HandOut(l Launch, control *wire.ControlInfo, files []int) (Launch, []int) {
+func (c *Capture) HandOut(l Launch, control *wire.HandoverInfo, files []int) (Launch, []int) {
 	if c == nil {
 		return l, files
 	}

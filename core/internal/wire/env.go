@@ -46,16 +46,16 @@ func ParseLink(v string) (LinkInfo, error) {
 	return l, nil
 }
 
-// EnvControl is the environment variable by which an old process tells a new one where
-// their control socket is: "<protocol version>:<descriptor>:<process number of the old
+// EnvHandover is the environment variable by which an old process tells a new one where
+// their handover socket is: "<protocol version>:<descriptor>:<process number of the old
 // process>", and after it what else the new one was given, each as ":<key>=<number>".
-const EnvControl = "GRACEX_CONTROL"
+const EnvHandover = "GRACEX_HANDOVER"
 
-// ControlInfo is what EnvControl says.
-type ControlInfo struct {
+// HandoverInfo is what EnvHandover says.
+type HandoverInfo struct {
 	Version, Descriptor, PID int
 
-	// Descriptors that come after the control socket; 0 for none.
+	// Descriptors that come after the handover socket; 0 for none.
 	Stderr int    // what descriptor 2 is to become again
 	Pipe   int    // the read end of the pipe that descriptor 2 is meanwhile
 	PipeID uint64 // the inode number of the pipe's write end
@@ -66,8 +66,8 @@ type ControlInfo struct {
 	Umask int // -1 for none
 }
 
-// String is the form of EnvControl's value.
-func (c ControlInfo) String() string {
+// String is the form of EnvHandover's value.
+func (c HandoverInfo) String() string {
 	s := fmt.Sprintf("%d:%d:%d", c.Version, c.Descriptor, c.PID)
 	if c.Stderr != 0 {
 		s += fmt.Sprintf(":stderr=%d:pipe=%d:id=%d", c.Stderr, c.Pipe, c.PipeID)
@@ -84,42 +84,42 @@ func (c ControlInfo) String() string {
 // maxUmask is all the bits that a umask has.
 const maxUmask = 0o777
 
-// ParseControl reads the value of EnvControl.
-func ParseControl(v string) (ControlInfo, error) {
-	bad := fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>, with :<key>=<number> after it", EnvControl, v)
-	c := ControlInfo{Umask: -1}
+// ParseControl reads the value of EnvHandover.
+func ParseHandover(v string) (HandoverInfo, error) {
+	bad := fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>, with :<key>=<number> after it", EnvHandover, v)
+	c := HandoverInfo{Umask: -1}
 	parts := strings.Split(v, ":")
 	fixed := []*int{&c.Version, &c.Descriptor, &c.PID}
 	if len(parts) < len(fixed) {
-		return ControlInfo{}, bad
+		return HandoverInfo{}, bad
 	}
 	for i, p := range fixed {
 		var err error
 		if *p, err = strconv.Atoi(parts[i]); err != nil || *p <= 0 {
-			return ControlInfo{}, bad
+			return HandoverInfo{}, bad
 		}
 	}
 	if c.Descriptor < firstDescriptor || c.Descriptor > maxDescriptor {
-		return ControlInfo{}, bad
+		return HandoverInfo{}, bad
 	}
 	for _, field := range parts[len(fixed):] {
 		key, value, ok := strings.Cut(field, "=")
 		if !ok || !c.set(key, value) {
-			return ControlInfo{}, bad
+			return HandoverInfo{}, bad
 		}
 	}
 	if (c.Stderr == 0) != (c.Pipe == 0) || c.Stderr != 0 && c.Stderr == c.Pipe {
-		return ControlInfo{}, bad
+		return HandoverInfo{}, bad
 	}
 	if (c.Link == 0) != (c.Supervisor == 0) || c.Link != 0 && (c.Link == c.Stderr || c.Link == c.Pipe) {
-		return ControlInfo{}, bad
+		return HandoverInfo{}, bad
 	}
 	return c, nil
 }
 
 // set takes an optional field, and reports whether its value is one. A key that a
 // later version has is ignored.
-func (c *ControlInfo) set(key, value string) bool {
+func (c *HandoverInfo) set(key, value string) bool {
 	n, err := strconv.ParseUint(value, 10, 64)
 	switch key {
 	case "stderr", "pipe", "link":

@@ -7,18 +7,18 @@ import (
 
 func TestParseControl(t *testing.T) {
 	t.Parallel()
-	for v, want := range map[string]ControlInfo{
+	for v, want := range map[string]HandoverInfo{
 		"1:5:4711":                                         {Version: 1, Descriptor: 5, PID: 4711, Umask: -1},
 		"1:5:4711:umask=18":                                {Version: 1, Descriptor: 5, PID: 4711, Umask: 18},
 		"1:5:4711:stderr=6:pipe=7:id=9:umask=0":            {Version: 1, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, PipeID: 9},
 		"2:5:4711:stderr=6:pipe=7:id=0":                    {Version: 2, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, Umask: -1},
 		"1:5:4711:stderr=6:pipe=7:id=18446744073709551615": {Version: 1, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, PipeID: 1<<64 - 1, Umask: -1},
 	} {
-		if c, err := ParseControl(v); err != nil || c != want || c.String() != v {
+		if c, err := ParseHandover(v); err != nil || c != want || c.String() != v {
 			t.Errorf("ParseControl(%q) = %+v, %v", v, c, err)
 		}
 	}
-	if c, err := ParseControl("1:5:4711:later=x=y:umask=18:other="); err != nil || c.String() != "1:5:4711:umask=18" {
+	if c, err := ParseHandover("1:5:4711:later=x=y:umask=18:other="); err != nil || c.String() != "1:5:4711:umask=18" {
 		t.Errorf("with fields of a later version: %v, %v", c, err)
 	}
 	for _, v := range []string{
@@ -28,8 +28,8 @@ func TestParseControl(t *testing.T) {
 		"1:5:3:stderr=6", "1:5:3:pipe=6", "1:5:3:stderr=6:pipe=6", "1:5:3:stderr=2:pipe=6", "1:5:3:stderr=6:pipe=5",
 		"1:5:3:stderr=6:pipe=99999", "1:5:3:stderr=x:pipe=7", "1:5:3:stderr=6:pipe=7:id=x",
 	} {
-		if c, err := ParseControl(v); err == nil || !strings.Contains(err.Error(), EnvControl) {
-			t.Errorf("ParseControl(%q) = %v, %v; want an error that names %s", v, c, err, EnvControl)
+		if c, err := ParseHandover(v); err == nil || !strings.Contains(err.Error(), EnvHandover) {
+			t.Errorf("ParseControl(%q) = %v, %v; want an error that names %s", v, c, err, EnvHandover)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func FuzzParseControl(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
-		c, err := ParseControl(v)
+		c, err := ParseHandover(v)
 		if err != nil {
 			return
 		}
@@ -56,7 +56,7 @@ func FuzzParseControl(f *testing.F) {
 		if c.Stderr == 0 {
 			c.PipeID = 0 // of no pipe
 		}
-		if again, err := ParseControl(c.String()); err != nil || again != c {
+		if again, err := ParseHandover(c.String()); err != nil || again != c {
 			t.Fatalf("%q gave %v, which gives %v, %v", v, c, again, err)
 		}
 	})

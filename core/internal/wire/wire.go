@@ -1,5 +1,5 @@
 // Package wire is the handover protocol's frame format: what the old and the
-// new generation say to each other on the control socket. docs/protocol.md is
+// new generation say to each other on the handover socket. docs/protocol.md is
 // the written page.
 package wire
 
@@ -49,7 +49,7 @@ const (
 	// Payload: AbortMsg.
 	Abort Type = 6
 	// Disown: the old process took the new one for a program that speaks only the
-	// plain protocol. Whoever reads this got the control socket through it and has
+	// plain protocol. Whoever reads this got the handover socket through it and has
 	// another old process: its parent. No payload.
 	Disown Type = 7
 	// Offer hands established connections over, after Commit: their descriptors
@@ -78,9 +78,9 @@ const (
 	// Again: the process that says it was asked for an upgrade that it can't do; one more is to
 	// follow, by the one that has the service then. No payload.
 	Again Type = 17
-	// Elders says how many generations older than the new process are left. Payload:
+	// Older says how many generations older than the new process are left. Payload:
 	// EldersMsg.
-	Elders Type = 18
+	Older Type = 18
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
 	Cut Type = 19
@@ -141,7 +141,7 @@ var names = [...]string{
 	Confirm: "confirm",
 	Settled: "settled",
 	Again:   "again",
-	Elders:  "elders",
+	Older:   "older",
 	Cut:     "cut",
 	Ask:     "ask",
 	Report:  "report",
@@ -282,8 +282,8 @@ func millis(n int64) time.Duration {
 }
 
 // EldersMsg counts the processes that drain.
-type EldersMsg struct {
-	Elders int `json:"elders"` // the old process among them
+type OlderMsg struct {
+	Older int `json:"older"` // the old process among them
 }
 
 // CutMsg names generations.
@@ -331,7 +331,7 @@ type AskMsg struct {
 func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
 
 // ReportMsg describes the old process and those before it, newest first, each as the
-// control socket's status does: control.Generation.
+// handover socket's status does: control.Generation.
 type ReportMsg struct {
 	Generations json.RawMessage `json:"generations"`
 }

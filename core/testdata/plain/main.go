@@ -72,27 +72,27 @@ func run() error {
 	return wait(signals, serving, srv, ln)
 }
 
-// wait serves until SIGTERM, and starts a successor on SIGHUP and SIGUSR2.
+// wait serves until SIGTERM, and starts a next process on SIGHUP and SIGUSR2.
 func wait(signals <-chan os.Signal, serving <-chan error, srv *http.Server, ln *net.TCPListener) error {
-	var gone chan error // the successor's end; nil when there is none
+	var gone chan error // the next process's end; nil when there is none
 	for {
 		select {
 		case err := <-serving:
 			return err
 		case err := <-gone:
-			fmt.Fprintln(os.Stderr, "plain: successor ended:", err)
+			fmt.Fprintln(os.Stderr, "plain: next process ended:", err)
 			gone = nil
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGTERM:
 				return shutdown(srv)
 			case gone != nil:
-				fmt.Fprintln(os.Stderr, "plain: a successor is already there")
+				fmt.Fprintln(os.Stderr, "plain: a next process is already there")
 				continue
 			}
 			cmd, err := start(ln)
 			if err != nil {
-				fmt.Fprintln(os.Stderr, "plain: start the successor:", err)
+				fmt.Fprintln(os.Stderr, "plain: start the next process:", err)
 				continue
 			}
 			gone = make(chan error, 1)

@@ -38,7 +38,7 @@ func begin(sigs ...os.Signal) (*parent, error) {
 	return p, nil
 }
 
-// fork starts the successor with the listeners from descriptor 3 on, or what is before.
+// fork starts the next process with the listeners from descriptor 3 on, or what is before.
 func (p *parent) fork(before []*os.File, args, vars []string) (*exec.Cmd, error) {
 	own, err := files(p.listeners)
 	if err != nil {
@@ -52,7 +52,7 @@ func (p *parent) fork(before []*os.File, args, vars []string) (*exec.Cmd, error)
 	return cmd, err
 }
 
-// runUpgrade is the home-made program: it goes as soon as the successor is started.
+// runUpgrade is the home-made program: it goes as soon as the next process is started.
 func runUpgrade() error {
 	p, err := begin(syscall.SIGHUP)
 	if err != nil {
@@ -71,7 +71,7 @@ func runUpgrade() error {
 	return nil
 }
 
-// replacedBySIGTERM is the way of endless and grace: the successor tells it to go.
+// replacedBySIGTERM is the way of endless and grace: the next process tells it to go.
 func replacedBySIGTERM(sig os.Signal, vars func(p *parent) []string) error {
 	p, err := begin(sig)
 	if err != nil {
@@ -112,7 +112,7 @@ func runGrace() error {
 	})
 }
 
-// runGracehttp starts the successor by fork and exec alone, and goes. The real one lets its clients keep their
+// runGracehttp starts the next process by fork and exec alone, and goes. The real one lets its clients keep their
 // connections (PREDECESSOR_STAYS), and is there until they have gone.
 func runGracehttp() error {
 	p, err := begin(syscall.SIGUSR2)
@@ -140,7 +140,7 @@ func runGracehttp() error {
 	return nil
 }
 
-// runTableflip has the successor say on a pipe that it is ready, and names the sockets on another one, whose
+// runTableflip has the next process say on a pipe that it is ready, and names the sockets on another one, whose
 // end tells that this process has ended.
 func runTableflip() error {
 	p, err := begin(syscall.SIGHUP)

@@ -17,9 +17,9 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	switch l.state() {
 	case StateCurrent:
 		switch {
-		case req.reply != nil && !l.taking.isOver():
+		case req.reply != nil && !l.incoming.isOver():
 			err = ErrInProgress
-		case l.take(handover.Upgrade):
+		case l.stepIncoming(handover.Upgrade):
 			l.begin(req)
 			return
 		default: // it is remembered: after a rollback it is the old process that has to do it
@@ -49,7 +49,7 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 
 // upgradeFailed goes back to serving, as if nothing had been tried. The new process, if
 // there was one that has ended, is gone.
-func (l *lifecycle) upgradeFailed(err error, gone *successor) {
+func (l *lifecycle) upgradeFailed(err error, gone *nextProcess) {
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
 	}
@@ -58,7 +58,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *successor) {
 		return
 	}
 	l.setState(StateCurrent)
-	l.manager.Failed(os.Getpid(), l.u.generation, l.u.elders(), "the last upgrade failed", err)
+	l.manager.Failed(os.Getpid(), l.u.generation, l.u.olderGenerations(), "the last upgrade failed", err)
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)

@@ -14,11 +14,11 @@ import (
 
 // talk is what a new process says after ready. One goroutine reads it, for whoever
 // waits for it.
-type talk struct {
-	words  chan wire.Frame // for the lifecycle
-	taken  chan wire.Frame // answers to offers, for the mover; room for the one
-	silent chan struct{}   // closed when nothing more will be heard
-	why    error           // valid once silent
+type nextFrames struct {
+	rest    chan wire.Frame // for the lifecycle
+	answers chan wire.Frame // answers to offers, for the mover; room for the one
+	silent  chan struct{}   // closed when nothing more will be heard
+	why     error           // valid once silent
 
 	ignored chan struct{} // closed when nobody takes words any more
 	ignore  sync.Once
@@ -28,15 +28,15 @@ type talk struct {
 	answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
 }
 
-func newTalk() *talk {
-	return &talk{
-		words: make(chan wire.Frame), taken: make(chan wire.Frame, 1),
+func newNextFrames() *nextFrames {
+	return &nextFrames{
+		rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
 		silent: make(chan struct{}), ignored: make(chan struct{}),
 	}
 }
 
 // listen hears the new process out.
-func (t *talk) listen(ctl io.Reader) {
+func (t *nextFrames) listen(ctl io.Reader) {
 	defer close(t.silent)
 	for t.why == nil {
 		f, err := wire.Read(ctl)
@@ -49,13 +49,13 @@ func (t *talk) listen(ctl io.Reader) {
 }
 
 // heard passes a frame on. One of a type that this version does not know is nothing.
-func (t *talk) heard(f wire.Frame) error {
+func (t *nextFrames) heard(f wire.Frame) error {
 	switch f.Type {
 	case wire.Taken:
 		if !t.asked.Swap(false) {
 			return fmt.Errorf("%w: a taken frame that answers nothing", wire.ErrGarbage)
 		}
-		t.taken <- f
+		t.answers <- f
 		return nil
 	case wire.Pong:
 		t.pongs.Add(1)
@@ -72,16 +72,16 @@ func (t *talk) heard(f wire.Frame) error {
 		return nil
 	}
 	select {
-	case t.words <- f:
+	case t.rest <- f:
 	case <-t.ignored:
 	}
 	return nil
 }
 
 // mute has the words that are not for the mover go nowhere.
-func (t *talk) mute() { t.ignore.Do(func() { close(t.ignored) }) }
+func (t *nextFrames) mute() { t.ignore.Do(func() { close(t.ignored) }) }
 
-// hungUp reports whether an error of the control socket means no more than that the
+// hungUp reports whether an error of the handover socket means no more than that the
 // peer is gone.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||

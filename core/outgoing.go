@@ -15,33 +15,33 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// handing is a handover to one new process, as the old one sees it. What happens goes to
+// outgoing is a handover to one new process, as the old one sees it. What happens goes to
 // handover.Old, which decides; the lifecycle carries out what that answers. It is the
 // lifecycle's alone.
-type handing struct {
-	old     handover.Old
+type outgoing struct {
+	machine handover.Old
 	attempt *attempt
-	next    *successor        // nil until the attempt has a result, or if nothing was started
+	next    *nextProcess      // nil until the attempt has a result, or if nothing was started
 	passed  []passable        // what next got
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
 	result  Result            // valid once next is ready
 	err     error             // why next is given up
 	leaves  bool              // next is being seen out
 
-	trial
+	oldProbation
 }
 
 // hands reports whether the handover in progress is in one of the phases.
 func (l *lifecycle) hands(phases ...handover.OldPhase) bool {
-	return l.handing != nil && slices.Contains(phases, l.handing.old.Phase)
+	return l.outgoing != nil && slices.Contains(phases, l.outgoing.machine.Phase)
 }
 
 // starting is the attempt that has no result yet; nil without one.
 func (l *lifecycle) starting() *attempt {
-	if l.handing == nil {
+	if l.outgoing == nil {
 		return nil
 	}
-	return l.handing.attempt
+	return l.outgoing.attempt
 }
 
 // begin starts an attempt.
@@ -49,11 +49,11 @@ func (l *lifecycle) begin(req upgradeRequest) {
 	l.setState(StateUpgrading)
 	l.manager.Reloading(l.u.generation)
 	for _, h := range l.givenUp {
-		l.give(h, handover.Another)
+		l.stepOutgoing(h, handover.Another)
 	}
-	h := &handing{asker: req.reply, attempt: newAttempt(l.u, req)}
-	l.handing = h
-	l.give(h, handover.Started)
+	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req)}
+	l.outgoing = h
+	l.stepOutgoing(h, handover.Started)
 	go func() {
 		res := h.attempt.result()
 		l.u.post(func(l *lifecycle) { l.attemptEnded(h, res) })
@@ -61,10 +61,10 @@ func (l *lifecycle) begin(req upgradeRequest) {
 }
 
 // give takes an event of a handover to its decision, and carries that out.
-func (l *lifecycle) give(h *handing, e handover.OldEvent) {
-	was := h.old.Phase
-	next, effects := h.old.Step(e)
-	h.old = next
+func (l *lifecycle) stepOutgoing(h *outgoing, e handover.OldEvent) {
+	was := h.machine.Phase
+	next, effects := h.machine.Step(e)
+	h.machine = next
 	if next.Phase == handover.OldGivenUp && was > handover.OldStarting && was != next.Phase {
 		l.disengage(h)
 	}
@@ -73,7 +73,7 @@ func (l *lifecycle) give(h *handing, e handover.OldEvent) {
 	}
 }
 
-func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
+func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 	switch effect {
 	case handover.Pause:
 		l.pause(h)
@@ -127,7 +127,7 @@ func (l *lifecycle) carryOut(h *handing, effect handover.OldEffect) {
 }
 
 // attemptEnded takes the result of an attempt.
-func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
+func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	a := h.attempt
 	h.attempt, h.next, h.passed, h.err = nil, res.next, a.passed, res.err
 	a.cancel(nil)
@@ -142,27 +142,27 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 	case res.next == nil:
 		l.gone(h)
 	case h.err != nil:
-		l.give(h, handover.Failed)
+		l.stepOutgoing(h, handover.Failed)
 		l.seeOut(h) // whoever has told it
-	case h.old.Stopping:
+	case h.machine.Stopping:
 		h.err = ErrStopped
-		l.give(h, handover.Ready)
+		l.stepOutgoing(h, handover.Ready)
 	case l.stopping.hooked && !l.stopping.signaled: // the hooks of a stop run: the service is about to stop
 		h.err = ErrStopped
-		l.give(h, handover.Failed)
+		l.stepOutgoing(h, handover.Failed)
 		l.seeOut(h)
-	case l.state() != StateUpgrading: // the old process has recalled this one
+	case l.state() != StateUpgrading: // the old process serves again
 		h.err = ErrStopped
-		l.give(h, handover.Failed)
+		l.stepOutgoing(h, handover.Failed)
 	case res.next.plain:
 		l.handOverToPlain(h)
 	default:
 		l.u.note(control.StepReady, res.next.pid())
 		h.asked, h.committed = a.asked, time.Now()
 		if l.cfg.probation > 0 && h.next.said().Probation {
-			l.give(h, handover.Ready)
+			l.stepOutgoing(h, handover.Ready)
 		} else {
-			l.give(h, handover.ReadyForGood)
+			l.stepOutgoing(h, handover.ReadyForGood)
 		}
 	}
 	held := l.stopping.held
@@ -174,11 +174,11 @@ func (l *lifecycle) attemptEnded(h *handing, res attemptResult) {
 
 // handOverToPlain leaves the service to a process that speaks only the plain protocol: by its
 // signal it accepts already, and it says no word that could end a way back.
-func (l *lifecycle) handOverToPlain(h *handing) {
-	h.old.Phase = handover.OldReleased
+func (l *lifecycle) handOverToPlain(h *outgoing) {
+	h.machine.Phase = handover.OldReleased
 	l.u.note(control.StepReady, h.next.pid())
 	l.u.next = h.next
-	h.next.talk.mute()
+	h.next.frames.mute()
 	l.startDrain(StateDraining, nil)
 	if l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same. Before the
@@ -198,9 +198,9 @@ func (l *lifecycle) handOverToPlain(h *handing) {
 	l.upgraded(h.result, h.asker)
 }
 
-// leaveTo is the end of a trial that was passed.
-func (l *lifecycle) leaveTo(h *handing) {
-	l.endTrial(h)
+// leaveTo is the end of a probation that was passed.
+func (l *lifecycle) leaveTo(h *outgoing) {
+	l.endOldProbation(h)
 	if h.probation > 0 {
 		l.u.note(control.StepConfirmed, h.result.PID)
 	}
@@ -215,23 +215,23 @@ func (l *lifecycle) leaveTo(h *handing) {
 }
 
 // handsOver tells the service manager that the service is the new process's.
-func (l *lifecycle) handsOver(h *handing) {
-	cmp.Or(l.manager, l.taken).HandedOver(h.next.serves(), h.result.Generation, l.u.elders()+1)
+func (l *lifecycle) handsOver(h *outgoing) {
+	cmp.Or(l.manager, l.taken).HandedOver(h.next.serves(), h.result.Generation, l.u.olderGenerations()+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.
-func (l *lifecycle) disengage(h *handing) {
-	l.endTrial(h)
+func (l *lifecycle) disengage(h *outgoing) {
+	l.endOldProbation(h)
 	h.endWatch()
 	if h.mover != nil {
 		h.mover.retire()
 	}
-	l.handing, l.u.next = nil, nil
+	l.outgoing, l.u.next = nil, nil
 	l.givenUp = append(l.givenUp, h)
 }
 
 // sayAbort tells a new process to go, and sees it out. stop says that the service stops.
-func (l *lifecycle) sayAbort(h *handing, stop bool) {
+func (l *lifecycle) sayAbort(h *outgoing, stop bool) {
 	next := h.next
 	if h.attempt != nil { // the attempt's result follows
 		next = h.attempt.process.Load()
@@ -250,7 +250,7 @@ func (l *lifecycle) sayAbort(h *handing, stop bool) {
 }
 
 // seeOut waits for the end of a new process that was told to go.
-func (l *lifecycle) seeOut(h *handing) {
+func (l *lifecycle) seeOut(h *outgoing) {
 	if h.leaves {
 		return
 	}
@@ -272,11 +272,11 @@ func (l *lifecycle) seeOut(h *handing) {
 }
 
 // heardFromGivenUp is a word of a new process that is seen out.
-func (l *lifecycle) heardFromGivenUp(h *handing, f wire.Frame) {
+func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 	switch f.Type {
 	case wire.Settled:
 		l.log.Info("the new process has had the service, and was asked to stop it", "new_pid", h.next.pid())
-		l.give(h, handover.Settled)
+		l.stepOutgoing(h, handover.Settled)
 	case wire.Again:
 		l.pending = true
 		if l.state() == StateCurrent && l.explaining == 0 {
@@ -286,15 +286,15 @@ func (l *lifecycle) heardFromGivenUp(h *handing, f wire.Frame) {
 }
 
 // gone: a new process that was given up has ended, or there was none.
-func (l *lifecycle) gone(h *handing) {
-	l.give(h, handover.Gone)
-	if l.handing != h { // it was current, and what has become of it was reported
+func (l *lifecycle) gone(h *outgoing) {
+	l.stepOutgoing(h, handover.Gone)
+	if l.outgoing != h { // it was current, and what has become of it was reported
 		l.log.Debug("the new process is gone", "new_pid", h.next.pid())
-		l.givenUp = slices.DeleteFunc(l.givenUp, func(x *handing) bool { return x == h })
+		l.givenUp = slices.DeleteFunc(l.givenUp, func(x *outgoing) bool { return x == h })
 		l.restorePIDFile(h.next)
 		return
 	}
-	l.handing = nil
+	l.outgoing = nil
 	if h.next != nil {
 		l.u.passing.restore()
 		h.err = explain(h.next, h.err)
@@ -307,7 +307,7 @@ func (l *lifecycle) gone(h *handing) {
 
 // upgraded is the good end of an upgrade.
 func (l *lifecycle) upgraded(r Result, asker chan upgradeReply) {
-	l.aged()
+	l.olderChanged()
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
 	if asker != nil {
 		asker <- upgradeReply{result: r}

@@ -60,13 +60,13 @@ func TestHandover_NothingIsGivenUpUnacknowledged(t *testing.T) {
 		play      func(t *testing.T, f *fake)
 	}{
 		"it ends right after the last pong": {50 * time.Millisecond, func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.await(t, wire.Ping) // there may be more: each can be the last one
 			f.say(t, wire.Pong, nil)
 			f.ends("signal: killed")
 		}},
 		"it has read confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.passesProbation(t)
 			f.ends("signal: killed")
 		}},
@@ -77,14 +77,14 @@ func TestHandover_NothingIsGivenUpUnacknowledged(t *testing.T) {
 			f.ends("signal: killed")
 		}},
 		"it rejects itself after confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.passesProbation(t)
 			f.say(t, wire.Reject, wire.Because("too late for a probation"))
 			f.await(t, wire.Abort)
 			f.ends("exit status 1")
 		}},
 		"it says nothing to confirm": {50 * time.Millisecond, func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.passesProbation(t)
 			if sig := <-f.signals; sig != os.Kill {
 				t.Errorf("%v for a process that may go on with what it was told", sig)
@@ -118,10 +118,10 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "app.pid")
 			u := newFake(t, func(f *fake) {
 				runs++
-				f.onTrial(t)
+				f.goesOnProbation(t)
 				f.passesProbation(t)
 				f.say(t, wire.Confirmed, nil)
-				f.await(t, wire.Elders)
+				f.await(t, wire.Older)
 				if runs == 1 {
 					<-end
 					if settles {
@@ -192,12 +192,12 @@ func TestHandover_LastLook(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	close(ended)
-	h := &handing{old: handover.Old{Phase: handover.OldDraining}, next: &successor{ctl: &net.UnixConn{}, exited: ended}}
+	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: &nextProcess{ctl: &net.UnixConn{}, exited: ended}}
 	d := &drainer{released: make(chan struct{})}
-	l := &lifecycle{handing: h, drainer: d}
+	l := &lifecycle{outgoing: h, drainer: d}
 	l.lastLook(d, h)
-	if h.old.Phase != handover.OldDraining || isClosed(d.released) {
-		t.Errorf("the way back is closed: %v", h.old.Phase)
+	if h.machine.Phase != handover.OldDraining || isClosed(d.released) {
+		t.Errorf("the way back is closed: %v", h.machine.Phase)
 	}
 }
 
@@ -206,11 +206,11 @@ func TestHandover_LooksTwice(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	close(ended)
-	h := &handing{old: handover.Old{Phase: handover.OldDraining}, next: &successor{ctl: &net.UnixConn{}, exited: ended}}
-	l := &lifecycle{handing: h}
+	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: &nextProcess{ctl: &net.UnixConn{}, exited: ended}}
+	l := &lifecycle{outgoing: h}
 	l.looked()
-	if h.old.Phase != handover.OldDraining || h.heardOut {
-		t.Errorf("it is decided: %v", h.old.Phase)
+	if h.machine.Phase != handover.OldDraining || h.heardOut {
+		t.Errorf("it is decided: %v", h.machine.Phase)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestHandover_AfterTheWayBack(t *testing.T) {
 	t.Parallel()
 	end := make(chan struct{})
 	u := newFake(t, func(f *fake) {
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.passesProbation(t)
 		f.say(t, wire.Confirmed, nil)
 		<-end
@@ -286,12 +286,12 @@ func TestHandover_SettledHoldsAlways(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(t *testing.T, f *fake){
 		"on probation": func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.say(t, wire.Settled, nil)
 			f.ends("fine")
 		},
 		"after a rollback": func(t *testing.T, f *fake) {
-			f.onTrial(t)
+			f.goesOnProbation(t)
 			f.say(t, wire.Reject, wire.Because("bad"))
 			f.await(t, wire.Abort)
 			f.say(t, wire.Settled, nil)
@@ -343,7 +343,7 @@ func TestHandover_StopIsSaidFirst(t *testing.T) {
 func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
 	t.Parallel()
 	u := newFake(t, func(f *fake) {
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.await(t, wire.Abort)
 		if sig := <-f.signals; sig != os.Kill {
 			t.Errorf("%v", sig)
@@ -370,7 +370,7 @@ func TestHandover_PIDFileOfOneThatLeaves(t *testing.T) {
 	pidFile, played := filepath.Join(t.TempDir(), "app.pid"), make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		defer close(played)
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.say(t, wire.Reject, wire.Because("bad"))
 		f.await(t, wire.Abort)
 		for end := time.Now().Add(patience); ; {
@@ -458,7 +458,7 @@ func TestTaking_SettledComesFirst(t *testing.T) {
 }
 
 // TestTaking_WordsAfterACommit: a process that has stood still finds commit, connections and abort at once.
-// It is current first, since nobody else can answer the connections, and is recalled then.
+// It is current first, since nobody else can answer the connections, and is rolled back then.
 func TestTaking_WordsAfterACommit(t *testing.T) {
 	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "app.pid")
@@ -467,10 +467,10 @@ func TestTaking_WordsAfterACommit(t *testing.T) {
 	old.saysAtOnce(
 		word{wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}},
 		word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad")}})
-	awaitClosed(t, u.inherited.parent.aborted)
+	awaitClosed(t, u.inherited.old.aborted)
 	for end, heard := time.Now().Add(patience), false; !heard; {
 		must(t, u.request(func(l *lifecycle) error {
-			heard = len(l.taking.waiting) > 0 || l.taking.new.Phase != handover.NewWaiting
+			heard = len(l.incoming.waiting) > 0 || l.incoming.machine.Phase != handover.NewWaiting
 			return nil
 		}))
 		if time.Now().After(end) {
@@ -505,8 +505,8 @@ func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
 	must(t, u.request(func(l *lifecycle) error {
 		l.manager = sdnotify.ServiceAt(sdnotify.At(path), u.log)
 		must(t, old.ctl.Close())
-		<-u.inherited.parent.gone // and its end is in the inbox
-		l.aged()
+		<-u.inherited.old.gone // and its end is in the inbox
+		l.olderChanged()
 		return nil
 	}))
 	want := fmt.Sprintf("generation %d, serving", u.generation)
@@ -534,12 +534,12 @@ func TestTaking_AbortOfTheDead(t *testing.T) {
 			f, err := wire.Read(strings.NewReader(string(b)))
 			must(t, err)
 			must(t, old.ctl.Close())
-			_ = u.inherited.parent.hear(f, u.oldHandler(u.inherited.parent)) // as follow does, which may have read it before the end
+			_ = u.inherited.old.hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
 			if stop {
 				awaitClosed(t, u.Done())
 				return
 			}
-			awaitClosed(t, u.inherited.parent.gone)
+			awaitClosed(t, u.inherited.old.gone)
 			if _, err := u.Upgrade(canceled(t)); errors.Is(err, ErrInProgress) || errors.Is(err, ErrStopped) {
 				t.Errorf("Upgrade = %v", err)
 			}
@@ -579,14 +579,14 @@ func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
 func TestTaking_SeesOffAnew(t *testing.T) {
 	t.Parallel()
 	_, theirs := controlPair(t)
-	p := newParent(theirs)
-	l := newLifecycle(&Upgrader{inherited: &inheritance{parent: p}, phase: newPhase()})
-	l.taking.seesOff, l.taking.drain = true, time.Hour
+	p := newOldProcess(theirs)
+	l := newLifecycle(&Upgrader{inherited: &inheritance{old: p}, phase: newPhase()})
+	l.incoming.seesOff, l.incoming.drain = true, time.Hour
 	l.seeOffOld()
 	l.seeOffOld() // nobody is held up
 	select {
 	case d := <-p.drains:
-		if d != l.taking.drain {
+		if d != l.incoming.drain {
 			t.Errorf("it has %v", d)
 		}
 	default:
@@ -599,22 +599,22 @@ func TestTaking_SeesOffAnew(t *testing.T) {
 func TestTaking_SeesOff(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		begin func(p *parent, old net.Conn) // before it is to go
-		end   func(p *parent)               // while it goes; nil: nothing
-		want  syscall.Signal                // that ends it; 0: none
+		begin func(p *oldProcess, old net.Conn) // before it is to go
+		end   func(p *oldProcess)               // while it goes; nil: nothing
+		want  syscall.Signal                    // that ends it; 0: none
 	}{
-		"it drains":            {func(*parent, net.Conn) {}, nil, syscall.SIGKILL},
-		"it has drained":       {func(p *parent, _ net.Conn) { close(p.drained) }, nil, syscall.SIGTERM},
-		"it is asked to serve": {func(p *parent, _ net.Conn) { close(p.drained); p.spare() }, nil, 0},
-		"it has said that it serves": {func(p *parent, old net.Conn) {
+		"it drains":            {func(*oldProcess, net.Conn) {}, nil, syscall.SIGKILL},
+		"it has drained":       {func(p *oldProcess, _ net.Conn) { close(p.drained) }, nil, syscall.SIGTERM},
+		"it is asked to serve": {func(p *oldProcess, _ net.Conn) { close(p.drained); p.keepAlive() }, nil, 0},
+		"it has said that it serves": {func(p *oldProcess, old net.Conn) {
 			close(p.drained)
 			_, err := old.Write([]byte("abort"))
 			must(t, err)
-		}, func(p *parent) {
+		}, func(p *oldProcess) {
 			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
 			close(p.aborted)
 		}, 0},
-		"it had stood still, and drains": {func(p *parent, _ net.Conn) { p.drains <- time.Hour }, func(p *parent) {
+		"it had stood still, and drains": {func(p *oldProcess, _ net.Conn) { p.drains <- time.Hour }, func(p *oldProcess) {
 			time.Sleep(2 * timing.Kill) // as before
 			close(p.gone)
 		}, 0},
@@ -625,7 +625,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			must(t, process.Start())
 			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
 			ours, theirs := controlPair(t)
-			p := newParent(theirs)
+			p := newOldProcess(theirs)
 			p.oldPID = process.Process.Pid
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)

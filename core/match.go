@@ -10,7 +10,7 @@ import (
 // How well an inherited socket fits what a program asks for; 0 is not at all.
 const (
 	rankAlike  = 1 + iota // it takes what the wanted one would, or a part of that
-	rankBound             // it is bound to the very same
+	rankSame              // it is bound to the very same
 	rankCalled            // its owner calls it so
 	rankSaid              // the old process has opened it with the same words
 )
@@ -19,11 +19,11 @@ const (
 // bind. ":8080" is every address of the machine in both families, and so are "0.0.0.0:8080" and
 // "[::]:8080" with the networks that name no family (net.Listen): of two sockets, one for each family, those take the one that
 // they name. "tcp4" and "tcp6" with no host are one family each.
-func (in *inherited) boundTo(network, address string) int {
+func (in *inherited) fits(network, address string) int {
 	switch at := in.addr().(type) {
 	case *net.UnixAddr:
 		if (network == "unix" || network == "unixgram") && network == at.Net && samePath(at.Name, address) {
-			return rankBound
+			return rankSame
 		}
 	case *net.TCPAddr:
 		if want, err := net.ResolveTCPAddr(network, address); err == nil && in.hasPort(want.Port, at.Port) {
@@ -46,7 +46,7 @@ func (in *inherited) hasPort(want, at int) bool {
 func (in *inherited) hasIP(network string, want, at net.IP) int {
 	if want != nil && !want.IsUnspecified() {
 		if want.Equal(at) {
-			return rankBound
+			return rankSame
 		}
 		return 0
 	}
@@ -59,7 +59,7 @@ func (in *inherited) hasIP(network string, want, at net.IP) int {
 	rank := func(exact bool) int {
 		switch {
 		case exact:
-			return rankBound
+			return rankSame
 		case in.Network == "" || in.Network == network:
 			return rankAlike
 		}
@@ -68,12 +68,12 @@ func (in *inherited) hasIP(network string, want, at net.IP) int {
 	switch network[len(network)-1] {
 	case '4': // tcp4, udp4
 		if v4 {
-			return rankBound
+			return rankSame
 		}
 		return 0
 	case '6':
 		if v6 {
-			return rankBound
+			return rankSame
 		}
 		return 0
 	}

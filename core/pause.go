@@ -20,7 +20,7 @@ func (l *listener) sweep(d time.Duration) {
 func (l *listener) pause() bool {
 	dl, ok := l.Listener.(deadliner)
 	if ok {
-		l.turn.pass()
+		l.paused.begin()
 		_ = dl.SetDeadline(longAgo)
 	}
 	return ok
@@ -30,18 +30,18 @@ func (l *listener) pause() bool {
 func (l *listener) resume() {
 	if dl, ok := l.Listener.(deadliner); ok {
 		_ = dl.SetDeadline(noDeadline)
-		l.turn.take()
+		l.paused.end()
 	}
 }
 
 // turn says whether it is this process's turn to accept. The zero turn is.
-type turn struct {
+type pause struct {
 	mu   sync.Mutex
 	next chan struct{} // closed when it comes; nil if it is now
 }
 
 // comes returns a channel that is closed when it is this process's turn.
-func (t *turn) comes() <-chan struct{} {
+func (t *pause) over() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil {
@@ -50,7 +50,7 @@ func (t *turn) comes() <-chan struct{} {
 	return t.next
 }
 
-func (t *turn) pass() {
+func (t *pause) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil {
@@ -58,7 +58,7 @@ func (t *turn) pass() {
 	}
 }
 
-func (t *turn) take() {
+func (t *pause) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next != nil {

@@ -16,15 +16,15 @@ import (
 // Why a new process did not pass its probation.
 var (
 	errEndedOnProbation  = errors.New("it ended on probation")
-	errHungUpOnProbation = errors.New("it closed the control socket on probation")
+	errHungUpOnProbation = errors.New("it closed the handover socket on probation")
 	errSilent            = fmt.Errorf("%w: it did not answer for %v on probation", ErrTimeout, timing.Silence)
 	errRejectedItself    = errors.New("it rejected itself")
 	errEndedInDrain      = errors.New("it ended while this process drained")
 )
 
-// trial is the time in which the old process waits for a new one that accepts: for the end
+// oldProbation is the time in which the old process waits for a new one that accepts: for the end
 // of the probation, and then for its acknowledgement.
-type trial struct {
+type oldProbation struct {
 	probation time.Duration   // 0 if there is none
 	asked     context.Context // the upgrade's; its end gives it up
 	committed time.Time       // when the new process was about to be told to accept
@@ -50,28 +50,28 @@ type trial struct {
 
 // beats, ends, canceled and looks are channels for the lifecycle, nil when nobody waits.
 
-func (h *handing) beats() <-chan time.Time {
+func (h *outgoing) beats() <-chan time.Time {
 	if h == nil || h.beat == nil {
 		return nil
 	}
 	return h.beat.C
 }
 
-func (h *handing) ends() <-chan time.Time {
+func (h *outgoing) ends() <-chan time.Time {
 	if h == nil || h.beat == nil {
 		return nil
 	}
 	return h.over
 }
 
-func (h *handing) canceled() <-chan struct{} {
+func (h *outgoing) canceled() <-chan struct{} {
 	if h == nil || h.beat == nil {
 		return nil
 	}
 	return h.asked.Done()
 }
 
-func (h *handing) looks() <-chan time.Time {
+func (h *outgoing) looks() <-chan time.Time {
 	if h == nil || h.look == nil {
 		return nil
 	}
@@ -81,23 +81,23 @@ func (h *handing) looks() <-chan time.Time {
 // words is what the new process says, and silence is closed when it can't be heard any more.
 // Both are nil before it is ready, and when it is seen out.
 
-func (h *handing) words() <-chan wire.Frame {
+func (h *outgoing) frames() <-chan wire.Frame {
 	if h == nil || h.next == nil || h.next.plain || h.leaves {
 		return nil
 	}
-	return h.next.talk.words
+	return h.next.frames.rest
 }
 
-func (h *handing) silence() <-chan struct{} {
-	if h.words() == nil || h.heardOut {
+func (h *outgoing) silent() <-chan struct{} {
+	if h.frames() == nil || h.heardOut {
 		return nil
 	}
-	return h.next.talk.silent
+	return h.next.frames.silent
 }
 
 // pause is before the new process is told to accept: what it can do without opening anything
 // has to be all of the way back.
-func (l *lifecycle) pause(h *handing) {
+func (l *lifecycle) pause(h *outgoing) {
 	if l.cfg.pidFile != "" {
 		// Now: a disk that is full later must not be in the way back.
 		var err error
@@ -112,7 +112,7 @@ func (l *lifecycle) pause(h *handing) {
 }
 
 // commit tells the new process that it is current, and lets connections move to it.
-func (l *lifecycle) commit(h *handing, probation time.Duration) {
+func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 	msg := wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds()}
 	share := 1.0
 	h.probation = probation
@@ -140,7 +140,7 @@ func (l *lifecycle) commit(h *handing, probation time.Duration) {
 }
 
 // prepareMove makes the mover, if connections can move to next.
-func (l *lifecycle) prepareMove(next *successor, share float64, final bool) *mover {
+func (l *lifecycle) prepareMove(next *nextProcess, share float64, final bool) *mover {
 	if !l.cfg.handoff {
 		return nil
 	}
@@ -152,23 +152,23 @@ func (l *lifecycle) prepareMove(next *successor, share float64, final bool) *mov
 }
 
 // beatTrial counts what was not answered, and asks anew.
-func (l *lifecycle) beatTrial() {
-	h := l.handing
-	if n := h.next.talk.pongs.Load(); n != h.pongs {
+func (l *lifecycle) beatProbation() {
+	h := l.outgoing
+	if n := h.next.frames.pongs.Load(); n != h.pongs {
 		h.pongs, h.missed = n, 0
 	} else {
 		h.missed++
 	}
 	silent := h.missed > h.most
-	if h.old.Phase == handover.OldAsked {
+	if h.machine.Phase == handover.OldAsked {
 		h.unheard++
 		silent = silent || h.unheard > h.most*int(timing.Confirm/timing.Silence)
 	}
 	if silent {
 		h.err = errSilent
-		l.give(h, l.inTime(handover.Silent, handover.SilentLate))
+		l.stepOutgoing(h, l.inTime(handover.Silent, handover.SilentLate))
 	}
-	if l.handing == h {
+	if l.outgoing == h {
 		_ = h.next.say(wire.Ping, nil, timing.Say) // its end is heard
 	}
 }
@@ -176,33 +176,33 @@ func (l *lifecycle) beatTrial() {
 // inTime returns one event, or the other one if the new process, which lives, may have
 // decided to go on alone, because this one has stood still: the two must not both serve.
 func (l *lifecycle) inTime(in, late handover.OldEvent) handover.OldEvent {
-	if time.Since(l.handing.committed) > timing.Add(l.handing.probation, timing.TooLate) {
+	if time.Since(l.outgoing.committed) > timing.Add(l.outgoing.probation, timing.TooLate) {
 		return late
 	}
 	return in
 }
 
 // trialDue: one more answer, and the new process has passed.
-func (l *lifecycle) trialDue() {
-	l.handing.over = nil
-	l.give(l.handing, handover.Due)
+func (l *lifecycle) probationDue() {
+	l.outgoing.over = nil
+	l.stepOutgoing(l.outgoing, handover.Due)
 }
 
 // canceled: the caller of the upgrade does not want it any more.
 func (l *lifecycle) canceled() {
-	h := l.handing
+	h := l.outgoing
 	why := context.Cause(h.asked)
 	h.asked = context.Background()
 	h.err = why
-	l.give(h, l.inTime(handover.Canceled, handover.CanceledLate))
-	if l.handing == h {
+	l.stepOutgoing(h, l.inTime(handover.Canceled, handover.CanceledLate))
+	if l.outgoing == h {
 		l.log.Warn("the upgrade was given up too late", "error", why)
 	}
 }
 
 // heard is a word of the new process.
 func (l *lifecycle) heard(f wire.Frame) {
-	h := l.handing
+	h := l.outgoing
 	switch f.Type {
 	case wire.Serves:
 		l.relieved()
@@ -212,31 +212,31 @@ func (l *lifecycle) heard(f wire.Frame) {
 		h.nextAsks = true
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
 		h.err = fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
-		l.give(h, l.unlessClosed(h, handover.Rejected))
+		l.stepOutgoing(h, l.unlessClosed(h, handover.Rejected))
 	case wire.Settled:
 		l.log.Info("the new process has the service for good", "new_pid", h.next.pid())
-		l.give(h, handover.Settled)
+		l.stepOutgoing(h, handover.Settled)
 	case wire.Pong:
-		l.give(h, handover.Pong)
+		l.stepOutgoing(h, handover.Pong)
 	case wire.Confirmed:
 		e := handover.Confirmed
 		if h.next.vanished() {
 			e = handover.ConfirmedDead
 		}
 		l.relieved() // by now it reads datagrams, or has none to read
-		h.old.NoWay = !l.canResume(h)
-		l.give(h, e)
+		h.machine.NoWay = !l.canResume(h)
+		l.stepOutgoing(h, e)
 	}
 }
 
 // relieved: the new process reads datagrams, too.
 func (l *lifecycle) relieved() {
-	h := l.handing
+	h := l.outgoing
 	if isClosed(h.next.reads) {
 		return
 	}
 	close(h.next.reads)
-	if h.old.Phase > handover.OldDraining {
+	if h.machine.Phase > handover.OldDraining {
 		return
 	}
 	h.quiet = only[*PacketConn](h.claimed())
@@ -247,19 +247,19 @@ func (l *lifecycle) relieved() {
 
 // lost: the new process can't be heard any more. All that it has said was.
 func (l *lifecycle) lost() {
-	h := l.handing
+	h := l.outgoing
 	h.heardOut = true
-	why := h.next.talk.why
-	switch h.old.Phase {
-	case handover.OldTrial:
+	why := h.next.frames.why
+	switch h.machine.Phase {
+	case handover.OldProbation:
 		if !errors.Is(h.err, errSilent) { // for which it was killed
 			h.err = errEndedOnProbation
 		}
 		e := handover.Ended
 		if !hungUp(why) {
-			h.err, e = fmt.Errorf("%w: control socket: %w", errHungUpOnProbation, why), handover.Deaf
+			h.err, e = fmt.Errorf("%w: handover socket: %w", errHungUpOnProbation, why), handover.Deaf
 		}
-		l.give(h, e)
+		l.stepOutgoing(h, e)
 	case handover.OldAsked, handover.OldDraining: // if it lives it may serve, for all that can be heard
 		go func() { // its end may be noticed a little later
 			e := handover.Deaf
@@ -272,7 +272,7 @@ func (l *lifecycle) lost() {
 }
 
 // endTrial ends the wait for the new process.
-func (l *lifecycle) endTrial(h *handing) {
+func (l *lifecycle) endOldProbation(h *outgoing) {
 	if h.beat != nil {
 		h.beat.Stop()
 		h.beat = nil

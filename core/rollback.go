@@ -13,9 +13,9 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// resume serves again: from a trial, in which all was kept, or from a drain with a way back,
+// resume serves again: from a probation, in which all was kept, or from a drain with a way back,
 // which is undone. What was told to leave, leaves.
-func (l *lifecycle) resume(h *handing) {
+func (l *lifecycle) resume(h *outgoing) {
 	if d := l.drainer; d != nil {
 		d.back()
 		l.drainer, l.drained = nil, nil
@@ -42,7 +42,7 @@ func (l *lifecycle) resume(h *handing) {
 }
 
 // discardPIDFile removes what was prepared for the way back.
-func (h *handing) discardPIDFile() {
+func (h *outgoing) discardPIDFile() {
 	if h.pidFile != nil {
 		h.pidFile.Discard()
 		h.pidFile = nil
@@ -56,11 +56,11 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.elders(), "the last upgrade was rolled back", why)
+	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), "the last upgrade was rolled back", why)
 }
 
 // namePID has the pid file name this process again.
-func (l *lifecycle) namePID(h *handing) {
+func (l *lifecycle) namePID(h *outgoing) {
 	var err error
 	switch {
 	case h.pidFile != nil:
@@ -77,7 +77,7 @@ func (l *lifecycle) namePID(h *handing) {
 // restorePIDFile names this process in the pid file again, after a new one that is given up,
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
-func (l *lifecycle) restorePIDFile(next *successor) {
+func (l *lifecycle) restorePIDFile(next *nextProcess) {
 	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
 		return
 	}
@@ -90,10 +90,10 @@ func (l *lifecycle) restorePIDFile(next *successor) {
 }
 
 // reportRolledBack tells why the service was taken back, and that the upgrade has failed.
-func (l *lifecycle) reportRolledBack(h *handing) {
+func (l *lifecycle) reportRolledBack(h *outgoing) {
 	h.discardPIDFile() // it is left if this process stops
 	why, then := h.err, "serves again"
-	if h.old.Stopping {
+	if h.machine.Stopping {
 		then = "stops"
 	}
 	l.pending = l.pending || h.nextAsks
@@ -120,7 +120,7 @@ func (l *lifecycle) explained() {
 }
 
 // reportTakenBack is reportRolledBack for an upgrade that was reported as done.
-func (l *lifecycle) reportTakenBack(h *handing) {
+func (l *lifecycle) reportTakenBack(h *outgoing) {
 	why := h.err
 	l.pending = l.pending || h.again || h.nextAsks
 	l.explaining++
@@ -134,26 +134,26 @@ func (l *lifecycle) reportTakenBack(h *handing) {
 
 // lostAfterConfirm decides about a new process that can't be heard any more, and was told to go on by
 // itself.
-func (l *lifecycle) lostAfterConfirm(h *handing, e handover.OldEvent) {
-	if h != l.handing {
+func (l *lifecycle) lostAfterConfirm(h *outgoing, e handover.OldEvent) {
+	if h != l.outgoing {
 		return
 	}
 	switch {
-	case h.old.Phase == handover.OldDraining:
+	case h.machine.Phase == handover.OldDraining:
 		h.err = errEndedInDrain
 	case !errors.Is(h.err, errSilent): // for which it was killed
 		h.err = errEndedOnProbation
 	}
 	if e == handover.Deaf {
-		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.pid(), "error", h.next.talk.why)
+		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.pid(), "error", h.next.frames.why)
 	}
-	l.give(h, l.unlessClosed(h, e))
+	l.stepOutgoing(h, l.unlessClosed(h, e))
 }
 
 // unlessClosed returns what ends the way back instead of e, if this process has nothing to serve
 // on any more.
-func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEvent {
-	if h.old.Phase != handover.OldDraining || e == handover.Deaf || l.canResume(h) {
+func (l *lifecycle) unlessClosed(h *outgoing, e handover.OldEvent) handover.OldEvent {
+	if h.machine.Phase != handover.OldDraining || e == handover.Deaf || l.canResume(h) {
 		return e
 	}
 	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.pid(), "error", h.err)
@@ -165,7 +165,7 @@ func (l *lifecycle) unlessClosed(h *handing, e handover.OldEvent) handover.OldEv
 func (l *listener) waits() bool { return l.served.Load() || l.origin.network == networkControl }
 
 // claimed returns what the new process has use for.
-func (h *handing) claimed() (claimed []passable) {
+func (h *outgoing) claimed() (claimed []passable) {
 	for i, p := range h.passed {
 		if !slices.Contains(h.next.said().Unclaimed, i) {
 			claimed = append(claimed, p)
@@ -177,7 +177,7 @@ func (h *handing) claimed() (claimed []passable) {
 // closeForGood closes what there is no way back for: listeners that the new process has no use for,
 // whose clients are to be refused and not to wait in a queue, and those that the program accepts
 // from itself.
-func (l *lifecycle) closeForGood(h *handing) {
+func (l *lifecycle) closeForGood(h *outgoing) {
 	used := h.claimed()
 	var list []*listener
 	for _, ln := range only[*listener](l.u.passing.all()) {
@@ -191,7 +191,7 @@ func (l *lifecycle) closeForGood(h *handing) {
 
 // canResume reports whether this process could serve again: some of it, where nobody else would, and
 // under a supervisor, which starts another worker, all of it.
-func (l *lifecycle) canResume(h *handing) bool {
+func (l *lifecycle) canResume(h *outgoing) bool {
 	serves, lacks := false, false
 	for _, ln := range h.paused {
 		switch {
@@ -214,7 +214,7 @@ func (l *lifecycle) canResume(h *handing) bool {
 }
 
 // missing lists what this process does not serve again, although the new one did.
-func (h *handing) missing() (addresses []string) {
+func (h *outgoing) missing() (addresses []string) {
 	for _, ln := range h.paused {
 		if isClosed(ln.closed) {
 			addresses = append(addresses, ln.Addr().String())
@@ -224,11 +224,11 @@ func (h *handing) missing() (addresses []string) {
 }
 
 // closeWay ends the way back of a drain that goes on.
-func (l *lifecycle) closeWay(h *handing) {
+func (l *lifecycle) closeWay(h *outgoing) {
 	h.endWatch()
 	l.phase.endLife()
 	all := l.u.passing.finish()
-	forget(only[*spare](all))
+	forget(only[*namedFile](all))
 	closeAll(only[*listener](all), false)
 	go endReading(only[*PacketConn](all), h.next)
 	l.setState(l.state()) // the supervisor hears that there is no way back
@@ -237,17 +237,17 @@ func (l *lifecycle) closeWay(h *handing) {
 
 // lastLook ends the way back when nothing is left of the drain, if the new process is there.
 // Otherwise its last words, or its end, are on their way and decide.
-func (l *lifecycle) lastLook(d *drainer, h *handing) {
-	if d == l.drainer && h.old.Phase == handover.OldDraining && !h.next.vanished() {
-		l.give(h, handover.Drained)
+func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
+	if d == l.drainer && h.machine.Phase == handover.OldDraining && !h.next.vanished() {
+		l.stepOutgoing(h, handover.Drained)
 	}
 }
 
 // watch has the lifecycle look now and then whether the new process is there. Its end is heard, but
-// not where another process holds its end of the control socket open: a script around it that outlives it.
-func (h *handing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
+// not where another process holds its end of the handover socket open: a script around it that outlives it.
+func (h *outgoing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
 
-func (h *handing) endWatch() {
+func (h *outgoing) endWatch() {
 	if h.look != nil {
 		h.look.Stop()
 		h.look = nil
@@ -256,7 +256,7 @@ func (h *handing) endWatch() {
 
 // looked looks twice: what the process has said last comes first.
 func (l *lifecycle) looked() {
-	h := l.handing
+	h := l.outgoing
 	if h.next.lives() {
 		return
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// taking is the handover from the old process, as the new one sees it. What happens goes to
+// incoming is the handover from the old process, as the new one sees it. What happens goes to
 // handover.New, which decides; the lifecycle carries out what that answers. It is the
 // lifecycle's alone. Without an old process, or with one that says nothing after it has started
 // this one, it is as if that had ended.
-type taking struct {
-	new       handover.New
+type incoming struct {
+	machine   handover.New
 	paths     []func()            // remove the paths of unix sockets that are not used any more
 	pidFile   *pidfile.File       // to be renamed into place; nil without one
 	probation time.Duration       // 0: the handover is for good
@@ -34,22 +34,22 @@ type taking struct {
 }
 
 // hasNoOld reports whether no old process can say who is to serve.
-func (u *Upgrader) hasNoOld() bool { p := u.inherited.parent; return p == nil || p.plain() }
+func (u *Upgrader) hasNoOld() bool { p := u.inherited.old; return p == nil || p.plain() }
 
 // ownTime and givesUp are channels for the lifecycle, nil when nothing is waited for.
 
-func (t *taking) ownTime() <-chan time.Time {
+func (t *incoming) ownTime() <-chan time.Time {
 	if t.own == nil {
 		return nil
 	}
 	return t.own.C
 }
 
-func (t *taking) givesUp() <-chan time.Time { return t.giveUp }
+func (t *incoming) givesUp() <-chan time.Time { return t.giveUp }
 
 // isOver reports whether an upgrade can begin: no word of the old process can cross it.
-func (t *taking) isOver() bool {
-	return t.new.Phase != handover.NewProbation && t.new.Phase != handover.NewAlone
+func (t *incoming) isOver() bool {
+	return t.machine.Phase != handover.NewProbation && t.machine.Phase != handover.NewAlone
 }
 
 // advanceRequest makes this process the current generation.
@@ -68,30 +68,30 @@ func (l *lifecycle) advance(req advanceRequest) error {
 		return ErrStopped
 	}
 	if l.u.hasNoOld() {
-		l.taking.new.Gone = true
+		l.incoming.machine.Gone = true
 	}
-	l.taking.pidFile, l.taking.paths, l.taking.probation, l.taking.drain = req.pidFile, req.paths, req.probation, req.drain
+	l.incoming.pidFile, l.incoming.paths, l.incoming.probation, l.incoming.drain = req.pidFile, req.paths, req.probation, req.drain
 	l.pending = req.again
-	l.take(req.event)
-	if !l.taking.new.Accepts() {
-		return because(ErrAborted, errors.New(l.u.inherited.parent.reason))
+	l.stepIncoming(req.event)
+	if !l.incoming.machine.Accepts() {
+		return because(ErrAborted, errors.New(l.u.inherited.old.reason))
 	}
-	if p := l.u.inherited.parent; p != nil && isClosed(p.confirmed) {
+	if p := l.u.inherited.old; p != nil && isClosed(p.confirmed) {
 		l.oldConfirms(p.confirm) // it came before this process knew of the commit
 	}
-	waiting := l.taking.waiting
-	l.taking.waiting = nil
+	waiting := l.incoming.waiting
+	l.incoming.waiting = nil
 	for _, e := range waiting {
-		l.take(e)
+		l.stepIncoming(e)
 	}
 	return nil
 }
 
 // take takes an event of the handover to its decision, and carries that out. It reports whether
 // what was asked of this process, a stop or an upgrade, goes ahead.
-func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
-	next, effects := l.taking.new.Step(e)
-	l.taking.new = next
+func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
+	next, effects := l.incoming.machine.Step(e)
+	l.incoming.machine = next
 	for _, effect := range effects {
 		switch effect {
 		case handover.Accept:
@@ -104,13 +104,13 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 				l.goesOnAlone()
 			}
 		case handover.SayReject:
-			l.u.inherited.parent.spare()
-			l.taking.unsaid = l.u.inherited.parent.say(wire.Reject, wire.Because(l.taking.why.Error()))
-			if l.taking.unsaid == nil {
-				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.taking.why)
+			l.u.inherited.old.keepAlive()
+			l.incoming.unsaid = l.u.inherited.old.say(wire.Reject, wire.Because(l.incoming.why.Error()))
+			if l.incoming.unsaid == nil {
+				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.incoming.why)
 			}
 		case handover.SaySettled:
-			if l.sayOld(wire.Settled) || !l.u.inherited.parent.alivePID() {
+			if l.sayOld(wire.Settled) || !l.u.inherited.old.alivePID() {
 				l.u.inherited.committed.Store(true) // what was inherited is not the old one's any more
 			}
 		case handover.SayAgain:
@@ -119,11 +119,11 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 			l.remember()
 		case handover.Inspect:
 			l.inspect()
-			l.aged() // that it is gone may have been noted before its last word
+			l.olderChanged() // that it is gone may have been noted before its last word
 		case handover.PassProbation:
 			l.passProbation()
-		case handover.Recall:
-			l.recalled()
+		case handover.RollBack:
+			l.rolledBack()
 		case handover.StopNew, handover.StartNext:
 			goesAhead = true
 		}
@@ -133,7 +133,7 @@ func (l *lifecycle) take(e handover.NewEvent) (goesAhead bool) {
 
 // sayOld says a word to the old process. That it is gone is heard otherwise.
 func (l *lifecycle) sayOld(t wire.Type) bool {
-	err := l.u.inherited.parent.say(t, nil)
+	err := l.u.inherited.old.say(t, nil)
 	if err != nil {
 		l.log.Debug("the old process can't be told", "word", t.String(), "error", err)
 	}
@@ -142,7 +142,7 @@ func (l *lifecycle) sayOld(t wire.Type) bool {
 
 // accept accepts connections from here on.
 func (l *lifecycle) accept() {
-	p := l.u.inherited.parent
+	p := l.u.inherited.old
 	l.setState(StateCurrent)
 	if p != nil {
 		l.u.seenOff = make(chan struct{})
@@ -152,25 +152,25 @@ func (l *lifecycle) accept() {
 	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
 	}
-	if l.taking.new.Phase == handover.NewProbation {
-		l.standProbation()
+	if l.incoming.machine.Phase == handover.NewProbation {
+		l.beginNewProbation()
 	}
 }
 
 // standProbation waits for the old process's word, and runs the ready checks meanwhile.
-func (l *lifecycle) standProbation() {
-	d := l.taking.probation
-	l.taking.own = time.NewTimer(timing.Add(d, timing.Alone))
+func (l *lifecycle) beginNewProbation() {
+	d := l.incoming.probation
+	l.incoming.own = time.NewTimer(timing.Add(d, timing.Alone))
 	if len(l.cfg.readyChecks) > 0 {
 		ctx, cancel := context.WithCancel(l.phase.life)
-		l.taking.checked = cancel
+		l.incoming.checked = cancel
 		go l.u.checkAgain(ctx, max(d/4, timing.MinBeat))
 	}
 }
 
 // endProbation ends what standProbation has begun.
-func (l *lifecycle) endProbation() {
-	t := &l.taking
+func (l *lifecycle) endNewProbation() {
+	t := &l.incoming
 	if t.own != nil {
 		t.own.Stop()
 		t.own = nil
@@ -184,64 +184,64 @@ func (l *lifecycle) endProbation() {
 
 // namePIDFirst has the pid file name this process, which is current.
 func (l *lifecycle) namePIDFirst() {
-	p := l.u.inherited.parent
-	if l.taking.pidFile != nil && (p == nil || !isClosed(p.aborted)) { // else the old process has named itself
-		if err := l.taking.pidFile.Commit(); err != nil {
+	p := l.u.inherited.old
+	if l.incoming.pidFile != nil && (p == nil || !isClosed(p.aborted)) { // else the old process has named itself
+		if err := l.incoming.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
 	args := []any{"addresses", l.u.passing.addresses()}
 	if p != nil {
-		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", l.taking.probation)
+		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", l.incoming.probation)
 	}
 	l.log.Info("current", args...)
-	l.aged()
+	l.olderChanged()
 }
 
 // ownTime is when the old process has not ended the probation for long. It may be this process
 // that has stood still, with the word in its socket: that has one second more.
 func (l *lifecycle) ownTime() {
-	if !l.taking.late {
-		l.taking.late = true
-		l.taking.own.Reset(time.Second)
+	if !l.incoming.late {
+		l.incoming.late = true
+		l.incoming.own.Reset(time.Second)
 		return
 	}
-	l.take(handover.OwnTime)
+	l.stepIncoming(handover.OwnTime)
 }
 
 // goesOnAlone sees to it that the old process, which has not said who serves, goes.
 func (l *lifecycle) goesOnAlone() {
-	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.parent.pid())
-	l.endProbation()
+	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.old.pid())
+	l.endNewProbation()
 	l.seeOffOld()
 }
 
 // seeOffOld sees to it that the old process goes, in the time of its drain from here on.
 func (l *lifecycle) seeOffOld() {
-	p := l.u.inherited.parent
+	p := l.u.inherited.old
 	switch {
 	case p == nil || p.plain():
-	case !l.taking.seesOff:
-		l.taking.seesOff = true
-		l.u.dismissParent(p, l.taking.drain)
+	case !l.incoming.seesOff:
+		l.incoming.seesOff = true
+		l.u.dismissOld(p, l.incoming.drain)
 	case len(p.drains) == 0:
-		p.drains <- l.taking.drain // it had stood still
+		p.drains <- l.incoming.drain // it had stood still
 	}
 }
 
 // passProbation: the old process will not need again what was kept for it.
 func (l *lifecycle) passProbation() {
-	p := l.u.inherited.parent
-	l.endProbation()
+	p := l.u.inherited.old
+	l.endNewProbation()
 	if p == nil || !p.hungUp() {
 		l.u.inherited.committed.Store(true)
-		for _, remove := range l.taking.paths {
+		for _, remove := range l.incoming.paths {
 			remove()
 		}
 	}
-	l.taking.paths = nil
+	l.incoming.paths = nil
 	l.seeOffOld()
-	if l.taking.broken {
+	if l.incoming.broken {
 		l.beginStop(l.stopping.req)
 		return
 	}
@@ -252,28 +252,28 @@ func (l *lifecycle) passProbation() {
 
 // oldCommitsLate: the old process, which had stood still, hands over to this one, which had gone on alone.
 func (l *lifecycle) oldCommitsLate(msg wire.CommitMsg) {
-	if l.taking.new.Phase == handover.NewAlone && msg.Probation() == 0 {
-		l.taking.drain = msg.Drain()
+	if l.incoming.machine.Phase == handover.NewAlone && msg.Probation() == 0 {
+		l.incoming.drain = msg.Drain()
 		l.pending = l.pending || msg.Again
-		l.take(handover.CommitForGood)
+		l.stepIncoming(handover.CommitForGood)
 	}
 }
 
 // oldConfirms: the old process hands over for good.
 func (l *lifecycle) oldConfirms(msg wire.CommitMsg) {
-	if l.taking.new.Phase == handover.NewWaiting || l.taking.heard {
+	if l.incoming.machine.Phase == handover.NewWaiting || l.incoming.heard {
 		return // advance looks again, or has
 	}
-	l.taking.heard = true
-	l.taking.drain = msg.Drain()
+	l.incoming.heard = true
+	l.incoming.drain = msg.Drain()
 	l.pending = l.pending || msg.Again
-	l.take(handover.Confirm)
+	l.stepIncoming(handover.Confirm)
 }
 
 // oldAsksAgain: an upgrade that the old process was asked for is this one's to do.
 func (l *lifecycle) oldAsksAgain() {
 	l.pending = true
-	if l.state() == StateCurrent && l.taking.isOver() {
+	if l.state() == StateCurrent && l.incoming.isOver() {
 		l.upgradeAgain()
 	}
 }
@@ -281,16 +281,16 @@ func (l *lifecycle) oldAsksAgain() {
 // oldSays is a word of the old process. Those that follow a commit come after it: Ready is about to tell
 // of that, and connections may have come since, which only a process that is current can answer.
 func (l *lifecycle) oldSays(e handover.NewEvent) {
-	if l.taking.new.Phase == handover.NewWaiting && isClosed(l.u.inherited.parent.committed) {
-		l.taking.waiting = append(l.taking.waiting, e)
+	if l.incoming.machine.Phase == handover.NewWaiting && isClosed(l.u.inherited.old.committed) {
+		l.incoming.waiting = append(l.incoming.waiting, e)
 		return
 	}
-	l.take(e)
+	l.stepIncoming(e)
 }
 
 // oldEnded: the old process has ended, or hung up and lives for some reason.
 func (l *lifecycle) oldEnded() {
-	if p := l.u.inherited.parent; l.taking.new.Phase == handover.NewProbation {
+	if p := l.u.inherited.old; l.incoming.machine.Phase == handover.NewProbation {
 		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.pid())
 	}
 	l.oldSays(handover.OldEnded)
@@ -311,13 +311,13 @@ func (l *lifecycle) inspect() {
 	}
 }
 
-// recalled: the old process serves again, and this one finishes what it has.
-func (l *lifecycle) recalled() {
+// rolledBack: the old process serves again, and this one finishes what it has.
+func (l *lifecycle) rolledBack() {
 	if l.state() < StateCurrent {
 		return // Ready returns ErrAborted
 	}
-	l.endProbation()
-	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.parent.reason))
+	l.endNewProbation()
+	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.old.reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.stopping.cause)
 	l.u.inherited.committed.Store(false)
 	if l.drainer == nil { // else it is broken, and drains already

@@ -21,7 +21,7 @@ import (
 )
 
 // parent is the old process as the new one sees it.
-type parent struct {
+type oldProcess struct {
 	ctl net.Conn // nil: it speaks only the plain protocol
 
 	committed chan struct{} // closed when it handed over
@@ -29,7 +29,7 @@ type parent struct {
 	aborted   chan struct{} // closed when it gave this process up
 	disowned  chan struct{} // closed when ctl turned out to be another process's
 	drained   chan struct{} // closed when its drain has ended
-	spared    chan struct{} // closed when it may have to serve again, so that it is not ended
+	keptAlive chan struct{} // closed when it may have to serve again, so that it is not ended
 	gone      chan struct{} // closed when it is no more, or hung up
 
 	drains chan time.Duration // that its drain begins now, and how long that is; room for the one
@@ -39,7 +39,7 @@ type parent struct {
 	confirm wire.CommitMsg // valid once confirmed
 	reason  string         // valid once aborted
 
-	elders atomic.Int32 // how many generations before this one there are, by its word
+	older atomic.Int32 // how many generations before this one there are, by its word
 
 	reports inquiry // what it says about itself
 
@@ -48,8 +48,8 @@ type parent struct {
 	adopted uint64 // connections taken over from it; of the goroutine that listens
 }
 
-func newParent(ctl net.Conn) *parent {
-	return &parent{
+func newOldProcess(ctl net.Conn) *oldProcess {
+	return &oldProcess{
 		ctl:       ctl,
 		ways:      foreign.Parent{Obeys: true},
 		committed: make(chan struct{}),
@@ -57,18 +57,18 @@ func newParent(ctl net.Conn) *parent {
 		aborted:   make(chan struct{}),
 		disowned:  make(chan struct{}),
 		drained:   make(chan struct{}),
-		spared:    make(chan struct{}),
+		keptAlive: make(chan struct{}),
 		gone:      make(chan struct{}),
 		drains:    make(chan time.Duration, 1),
 	}
 }
 
 // plain reports whether the old process speaks only the plain protocol.
-func (p *parent) plain() bool { return p.ctl == nil || isClosed(p.disowned) }
+func (p *oldProcess) plain() bool { return p.ctl == nil || isClosed(p.disowned) }
 
 // pid is the old process's: who started this one, unless that was a wrapper
 // between the two.
-func (p *parent) pid() int {
+func (p *oldProcess) pid() int {
 	if p.plain() {
 		return proc.StartedBy
 	}
@@ -76,7 +76,7 @@ func (p *parent) pid() int {
 }
 
 // welcome reads the old process's first frame.
-func (p *parent) welcome() (wire.WelcomeMsg, error) {
+func (p *oldProcess) welcome() (wire.WelcomeMsg, error) {
 	var msg wire.WelcomeMsg
 	_ = p.ctl.SetReadDeadline(time.Now().Add(timing.Word))
 	f, err := wire.Read(p.ctl)
@@ -105,7 +105,7 @@ type oldHandler struct {
 }
 
 // follow listens to what the old process says until it is gone, or stop is closed.
-func (p *parent) follow(h oldHandler, stop <-chan struct{}, log *slog.Logger) {
+func (p *oldProcess) follow(h oldHandler, stop <-chan struct{}, log *slog.Logger) {
 	defer h.older()
 	in, files := p.receiver()
 	for p.ctl != nil {
@@ -138,7 +138,7 @@ func (p *parent) follow(h oldHandler, stop <-chan struct{}, log *slog.Logger) {
 
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
 // one, and has some time for that. h.ended is called before anybody who waits for gone goes on.
-func (p *parent) lose(h oldHandler, stop <-chan struct{}) {
+func (p *oldProcess) lose(h oldHandler, stop <-chan struct{}) {
 	if p.endsWithin(timing.Reap, stop) {
 		h.ended()
 		close(p.gone)
@@ -151,7 +151,7 @@ func (p *parent) lose(h oldHandler, stop <-chan struct{}) {
 
 // hear is a word of the old process. One of a type that this version does not know is
 // nothing.
-func (p *parent) hear(f wire.Frame, h oldHandler) error {
+func (p *oldProcess) hear(f wire.Frame, h oldHandler) error {
 	switch f.Type {
 	case wire.Commit:
 		if err := once(p.committed, f, &p.commit); err != nil {
@@ -173,12 +173,12 @@ func (p *parent) hear(f wire.Frame, h oldHandler) error {
 		}
 	case wire.Ping:
 		return p.say(wire.Pong, nil)
-	case wire.Elders:
-		var msg wire.EldersMsg
+	case wire.Older:
+		var msg wire.OlderMsg
 		if err := f.Decode(&msg); err != nil {
 			return err
 		}
-		p.elders.Store(int32(min(max(msg.Elders, 0), math.MaxInt32)))
+		p.older.Store(int32(min(max(msg.Older, 0), math.MaxInt32)))
 		h.older()
 	case wire.Report:
 		return p.reports.take(f)
@@ -193,7 +193,7 @@ func (p *parent) hear(f wire.Frame, h oldHandler) error {
 }
 
 // hearAbort: the old process serves, or the service stops.
-func (p *parent) hearAbort(f wire.Frame, h oldHandler) error {
+func (p *oldProcess) hearAbort(f wire.Frame, h oldHandler) error {
 	var msg wire.AbortMsg
 	if err := f.Decode(&msg); err != nil {
 		return err
@@ -214,8 +214,8 @@ func (p *parent) hearAbort(f wire.Frame, h oldHandler) error {
 	return nil
 }
 
-// ended reports whether the old process is known to have closed its end of the control socket.
-func (p *parent) ended() bool {
+// ended reports whether the old process is known to have closed its end of the handover socket.
+func (p *oldProcess) ended() bool {
 	sc, ok := p.ctl.(syscall.Conn)
 	if !ok {
 		return false
@@ -236,8 +236,8 @@ func once(there chan struct{}, f wire.Frame, msg *wire.CommitMsg) error {
 	return nil
 }
 
-// receiver reads from the control socket, and returns the descriptors that came.
-func (p *parent) receiver() (in io.Reader, files func() []int) {
+// receiver reads from the handover socket, and returns the descriptors that came.
+func (p *oldProcess) receiver() (in io.Reader, files func() []int) {
 	if c, ok := p.ctl.(*net.UnixConn); ok {
 		r := fd.NewReceiver(c)
 		return r, r.Take
@@ -245,7 +245,7 @@ func (p *parent) receiver() (in io.Reader, files func() []int) {
 	return p.ctl, func() []int { return nil }
 }
 
-func (p *parent) waitGone(stop <-chan struct{}) {
+func (p *oldProcess) waitGone(stop <-chan struct{}) {
 	t := time.NewTicker(timing.Poll)
 	defer t.Stop()
 	for p.alive() {
@@ -259,7 +259,7 @@ func (p *parent) waitGone(stop <-chan struct{}) {
 
 // staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
 // it is that it serves again.
-func (p *parent) staysGivenUp(stop <-chan struct{}) bool {
+func (p *oldProcess) staysGivenUp(stop <-chan struct{}) bool {
 	sc, ok := p.ctl.(syscall.Conn)
 	if !ok {
 		return true // a plain program says nothing
@@ -267,7 +267,7 @@ func (p *parent) staysGivenUp(stop <-chan struct{}) bool {
 	for {
 		rc, err := sc.SyscallConn()
 		switch {
-		case isClosed(p.aborted) || isClosed(p.spared) || isClosed(stop):
+		case isClosed(p.aborted) || isClosed(p.keptAlive) || isClosed(stop):
 			return false
 		case err != nil || !fd.Pending(rc) || isClosed(p.gone):
 			return true
@@ -277,16 +277,16 @@ func (p *parent) staysGivenUp(stop <-chan struct{}) bool {
 }
 
 // spare keeps this process from ending it. It is the lifecycle's.
-func (p *parent) spare() {
-	if !isClosed(p.spared) {
-		close(p.spared)
+func (p *oldProcess) keepAlive() {
+	if !isClosed(p.keptAlive) {
+		close(p.keptAlive)
 	}
 }
 
-// alive reports whether the old process is still there. One with a control socket
+// alive reports whether the old process is still there. One with a handover socket
 // holds its end of it; any other is the parent, and a process whose parent ends
 // gets another one. Pid 1 does not count: it must live.
-func (p *parent) alive() bool {
+func (p *oldProcess) alive() bool {
 	if p.plain() {
 		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
 	}
@@ -295,14 +295,14 @@ func (p *parent) alive() bool {
 
 // hungUp reports whether an old process that can't be heard any more lives: it serves, and
 // is about to end this one.
-func (p *parent) hungUp() bool {
+func (p *oldProcess) hungUp() bool {
 	return p.ctl != nil && isClosed(p.gone) && p.alivePID()
 }
 
-func (p *parent) alivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
+func (p *oldProcess) alivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
 
 // endsWithin waits for the end of an old process that can't be heard any more.
-func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
+func (p *oldProcess) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	limit := time.After(d)
 	for p.alivePID() {
 		select {
@@ -317,7 +317,7 @@ func (p *parent) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 }
 
 // say writes a frame to the old process, which may be stopped or gone.
-func (p *parent) say(t wire.Type, msg any) error {
+func (p *oldProcess) say(t wire.Type, msg any) error {
 	if p.ctl == nil {
 		return nil
 	}
@@ -326,7 +326,7 @@ func (p *parent) say(t wire.Type, msg any) error {
 }
 
 // signal sends sig to the old process if it still is the one that it was.
-func (p *parent) signal(sig syscall.Signal) error {
+func (p *oldProcess) signal(sig syscall.Signal) error {
 	// The handle first, then the check: a handle opened while the parent is
 	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
 	// are as close together as they can be.
@@ -345,7 +345,7 @@ func (p *parent) signal(sig syscall.Signal) error {
 // killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
 // in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
 // its main should hurry.
-func (p *parent) seeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
+func (p *oldProcess) seeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
 	for _, last := range []bool{false, true} { // the second word is SIGKILL
 		after := timing.Kill
 		if !last {
@@ -380,7 +380,7 @@ func (p *parent) seeOff(limit time.Duration, done <-chan struct{}, log *slog.Log
 
 // goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
 // time of one that begins to drain counts from there.
-func (p *parent) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
+func (p *oldProcess) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
@@ -392,7 +392,7 @@ func (p *parent) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Log
 			return true
 		case <-p.aborted: // it serves again
 			return true
-		case <-p.spared:
+		case <-p.keptAlive:
 			return true
 		case drain := <-p.drains:
 			t.Reset(timing.Add(drain, timing.Kill))

@@ -9,9 +9,9 @@ import (
 
 // early is what this process has before its first Upgrader: what the old process
 // handed over, and the listeners that were opened with Listen.
-var early earlyState
+var beforeNew beforeNewState
 
-type earlyState struct {
+type beforeNewState struct {
 	mu        sync.Mutex
 	inherited *inheritance // nil until somebody looks
 	err       error
@@ -20,7 +20,7 @@ type earlyState struct {
 }
 
 // lookLocked takes over what boot found, once.
-func (e *earlyState) lookLocked() (*inheritance, error) {
+func (e *beforeNewState) lookLocked() (*inheritance, error) {
 	switch {
 	case e.taken:
 		return &inheritance{}, nil
@@ -32,7 +32,7 @@ func (e *earlyState) lookLocked() (*inheritance, error) {
 
 // take gives everything to an Upgrader. An error stays: every later one gets it
 // too, because the process is not what it claims to be.
-func (e *earlyState) take() (*inheritance, []*listener, error) {
+func (e *beforeNewState) take() (*inheritance, []*listener, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h, err := e.lookLocked()
@@ -49,17 +49,17 @@ func (e *earlyState) take() (*inheritance, []*listener, error) {
 // process has or makes next, and to the next generation after it. Nothing is
 // accepted from it before Ready.
 func Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	return early.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
+	return beforeNew.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
 }
 
 // ListenFD is Upgrader.ListenFD for where no Upgrader is at hand, as Listen is: for programs that
 // are told by a flag which descriptor their socket is (circus, and many others).
 func ListenFD(s int) (net.Listener, error) {
-	return early.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
+	return beforeNew.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
 }
 
 // listen gives the listener to the Upgrader that there is, or to the next one.
-func (e *earlyState) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
+func (e *beforeNewState) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
 	if u := running.Load(); u != nil && !isClosed(u.phase.done) {
 		return u.listen(network, address, open)
 	}

@@ -14,14 +14,14 @@ import (
 
 // spare is a duplicate of a connection or a file of the program's, which the next generation
 // gets under its name.
-type spare struct {
+type namedFile struct {
 	say wire.Listener
 	dup int
 }
 
-func (s *spare) duplicate() int       { return s.dup }
-func (s *spare) words() wire.Listener { return s.say }
-func (s *spare) rank() int            { return rankOther }
+func (s *namedFile) duplicate() int          { return s.dup }
+func (s *namedFile) describe() wire.Listener { return s.say }
+func (s *namedFile) rank() int               { return rankOther }
 
 // errNotPassed: the old process has no such thing.
 var errNotPassed = fmt.Errorf("the old process has passed none: %w", fs.ErrNotExist)
@@ -112,11 +112,11 @@ func (u *Upgrader) add(kind wire.Kind, name string, v any) error {
 	if err != nil {
 		return fail(err)
 	}
-	return u.keep(&spare{wire.Listener{Kind: kind, Address: name}, dup})
+	return u.keep(&namedFile{wire.Listener{Kind: kind, Address: name}, dup})
 }
 
 // keep puts it in the place of what has the name.
-func (u *Upgrader) keep(s *spare) error {
+func (u *Upgrader) keep(s *namedFile) error {
 	u.drop(s.say.Kind, s.say.Address)
 	if !u.passing.add(s) {
 		_ = fd.Close(s.dup)
@@ -138,7 +138,7 @@ func (u *Upgrader) take(kind wire.Kind, name string, open func(s int) error) err
 			err = open(dup)
 		}
 		if err == nil {
-			err = u.keep(&spare{wire.Listener{Kind: kind, Address: name}, in.s})
+			err = u.keep(&namedFile{wire.Listener{Kind: kind, Address: name}, in.s})
 		}
 	}
 	if err != nil {
@@ -148,7 +148,7 @@ func (u *Upgrader) take(kind wire.Kind, name string, open func(s int) error) err
 }
 
 func (u *Upgrader) drop(kind wire.Kind, name string) {
-	for _, s := range only[*spare](u.passing.all()) {
+	for _, s := range only[*namedFile](u.passing.all()) {
 		if s.say.Kind == kind && s.say.Address == name && u.passing.remove(s) {
 			_ = fd.Close(s.dup)
 			u.keepListeners()
@@ -157,7 +157,7 @@ func (u *Upgrader) drop(kind wire.Kind, name string) {
 }
 
 // forget closes the duplicates.
-func forget(list []*spare) {
+func forget(list []*namedFile) {
 	for _, s := range list {
 		_ = fd.Close(s.dup)
 	}

@@ -18,24 +18,24 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// successor is the next generation as the old process sees it.
-type successor struct {
-	proc   spawn.Process
-	path   string
-	ctl    net.Conn
-	own    *os.Process                   // that said hello, if a wrapper was started; valid once it did
-	stderr *spawn.Capture                // nil: it has this process's
-	frames chan frameEvent               // what it says until it is ready
-	talk   *talk                         // what it says afterwards
-	plain  bool                          // it speaks only the plain protocol
-	says   int                           // its pid in its own words; valid once it said hello
-	ready  atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
-	reads  chan struct{}                 // closed when it says that it reads what comes
-	served bool                          // it was current: what it wrote when it started explains nothing any more
-	told   atomic.Bool                   // it got the word that it is given up
-	ended  func() bool                   // it has ended by itself, now that its end of the control socket is closed
-	began  time.Time
-	heir   int // its end of the link to the supervisor, until it is ready or given up; -1 for none
+// nextProcess is the next generation as the old process sees it.
+type nextProcess struct {
+	proc        spawn.Process
+	path        string
+	ctl         net.Conn
+	own         *os.Process                   // that said hello, if a wrapper was started; valid once it did
+	stderr      *spawn.Capture                // nil: it has this process's
+	startFrames chan frameEvent               // what it says until it is ready
+	frames      *nextFrames                   // what it says afterwards
+	plain       bool                          // it speaks only the plain protocol
+	says        int                           // its pid in its own words; valid once it said hello
+	ready       atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
+	reads       chan struct{}                 // closed when it says that it reads what comes
+	served      bool                          // it was current: what it wrote when it started explains nothing any more
+	told        atomic.Bool                   // it got the word that it is given up
+	ended       func() bool                   // it has ended by itself, now that its end of the handover socket is closed
+	began       time.Time
+	linkEnd     int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
@@ -60,16 +60,16 @@ func (ev frameEvent) reason() string {
 }
 
 // newSuccessor begins to follow a process. spoke is set when it has said hello.
-func newSuccessor(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *successor {
-	n := &successor{
-		proc: p, path: path, ctl: ctl, began: time.Now(), heir: -1,
+func followNext(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *nextProcess {
+	n := &nextProcess{
+		proc: p, path: path, ctl: ctl, began: time.Now(), linkEnd: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
 		// protocol that is kept, and stops at the first frame too many.
-		frames:  make(chan frameEvent, 8),
-		talk:    newTalk(),
-		reads:   make(chan struct{}),
-		writing: make(chan struct{}, 1),
-		exited:  make(chan struct{}),
+		startFrames: make(chan frameEvent, 8),
+		frames:      newNextFrames(),
+		reads:       make(chan struct{}),
+		writing:     make(chan struct{}, 1),
+		exited:      make(chan struct{}),
 	}
 	n.ended = sync.OnceValue(func() bool { return n.isGoneWithin(timing.Reap) })
 	go n.read(spoke)
@@ -82,23 +82,23 @@ func newSuccessor(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool
 }
 
 // read passes frames on until the one that decides, and then what is said to talk.
-func (n *successor) read(spoke *atomic.Bool) {
+func (n *nextProcess) read(spoke *atomic.Bool) {
 	ready := n.readStart(spoke)
-	close(n.frames)
+	close(n.startFrames)
 	if ready {
-		n.talk.listen(n.ctl)
+		n.frames.listen(n.ctl)
 		return
 	}
-	n.talk.why = errNotReady
-	close(n.talk.silent)
+	n.frames.why = errNotReady
+	close(n.frames.silent)
 }
 
 // errNotReady: a process that does not get ready has nothing more to say.
 var errNotReady = errors.New("it did not get ready")
 
 // readStart reports whether the frame that decides is ready.
-func (n *successor) readStart(spoke *atomic.Bool) (ready bool) {
-	for range cap(n.frames) {
+func (n *nextProcess) readStart(spoke *atomic.Bool) (ready bool) {
+	for range cap(n.startFrames) {
 		f, err := wire.Read(n.ctl)
 		if err == nil {
 			n.note(f)
@@ -106,7 +106,7 @@ func (n *successor) readStart(spoke *atomic.Bool) (ready bool) {
 				spoke.Store(true)
 			}
 		}
-		n.frames <- frameEvent{f, err}
+		n.startFrames <- frameEvent{f, err}
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return err == nil && f.Type == wire.Ready
 		}
@@ -115,7 +115,7 @@ func (n *successor) readStart(spoke *atomic.Bool) (ready bool) {
 }
 
 // note keeps what a frame says about the process. Whoever gets the frame may look.
-func (n *successor) note(f wire.Frame) {
+func (n *nextProcess) note(f wire.Frame) {
 	switch f.Type {
 	case wire.Hello:
 		var msg wire.HelloMsg
@@ -136,13 +136,13 @@ func (n *successor) note(f wire.Frame) {
 }
 
 // pid is the process number of what was started.
-func (n *successor) pid() int { return n.proc.PID() }
+func (n *nextProcess) pid() int { return n.proc.PID() }
 
 // saysReady reports whether it has said ready.
-func (n *successor) saysReady() bool { return n.ready.Load() != nil }
+func (n *nextProcess) saysReady() bool { return n.ready.Load() != nil }
 
 // said is what it said of itself with ready; the zero message until it has.
-func (n *successor) said() wire.ReadyMsg {
+func (n *nextProcess) said() wire.ReadyMsg {
 	if msg := n.ready.Load(); msg != nil {
 		return *msg
 	}
@@ -150,7 +150,7 @@ func (n *successor) said() wire.ReadyMsg {
 }
 
 // serves is the process number of the program: the one that was started may be a wrapper's.
-func (n *successor) serves() int {
+func (n *nextProcess) serves() int {
 	if n.own != nil {
 		return n.says
 	}
@@ -159,7 +159,7 @@ func (n *successor) serves() int {
 
 // lives reports whether the process that said hello is still there: the one that was
 // started may be a wrapper around it.
-func (n *successor) lives() bool {
+func (n *nextProcess) lives() bool {
 	if n.own == nil {
 		return !isClosed(n.exited)
 	}
@@ -169,7 +169,7 @@ func (n *successor) lives() bool {
 // descendants returns the processes that a wrapper script has started, while the script is
 // there and no program of its has said hello. They are given up with it: nobody would know
 // of a program that serves on.
-func (n *successor) descendants() proc.Processes {
+func (n *nextProcess) descendants() proc.Processes {
 	if n.own != nil || program.Interpreter(n.path) == "" {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (n *successor) descendants() proc.Processes {
 
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
 // no other signal: many pass on what they get, and a second SIGTERM cuts a drain short.
-func (n *successor) send(sig syscall.Signal) {
+func (n *nextProcess) send(sig syscall.Signal) {
 	if n.own != nil {
 		_ = n.own.Signal(sig)
 	}
@@ -188,10 +188,10 @@ func (n *successor) send(sig syscall.Signal) {
 }
 
 // kill ends the new process, and what is between, at once.
-func (n *successor) kill() { n.send(syscall.SIGKILL) }
+func (n *nextProcess) kill() { n.send(syscall.SIGKILL) }
 
 // isGoneWithin reports whether the process that said hello ends in time.
-func (n *successor) isGoneWithin(d time.Duration) bool {
+func (n *nextProcess) isGoneWithin(d time.Duration) bool {
 	if n.own == nil {
 		return n.endsWithin(d)
 	}
@@ -203,7 +203,7 @@ func (n *successor) isGoneWithin(d time.Duration) bool {
 	return true
 }
 
-func (n *successor) endsWithin(d time.Duration) bool {
+func (n *nextProcess) endsWithin(d time.Duration) bool {
 	select {
 	case <-n.exited:
 		return true
@@ -214,7 +214,7 @@ func (n *successor) endsWithin(d time.Duration) bool {
 
 // lastWords returns the frame that decides, if the process has sent one: it may
 // still be in the socket. wait bounds the time in which nothing comes.
-func (n *successor) lastWords(frames <-chan frameEvent, wait time.Duration) (last frameEvent, ok bool) {
+func (n *nextProcess) lastWords(frames <-chan frameEvent, wait time.Duration) (last frameEvent, ok bool) {
 	limit := time.After(wait)
 	for frames != nil {
 		select {
@@ -237,7 +237,7 @@ func (n *successor) lastWords(frames <-chan frameEvent, wait time.Duration) (las
 
 // unread reports whether something is in the socket that nobody has read, or its end, which comes to
 // whoever reads.
-func (n *successor) unread() bool {
+func (n *nextProcess) unread() bool {
 	sc, ok := n.ctl.(syscall.Conn)
 	if !ok {
 		return false
@@ -247,7 +247,7 @@ func (n *successor) unread() bool {
 }
 
 // vanished reports whether a process that has said ready is no more.
-func (n *successor) vanished() bool {
+func (n *nextProcess) vanished() bool {
 	if n.plain {
 		return isClosed(n.exited) // it may have closed what it does not know
 	}
@@ -257,7 +257,7 @@ func (n *successor) vanished() bool {
 
 // say writes a frame to the new process, which may be stopped or gone. The limit is
 // for one that reads nothing, until the socket is full.
-func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
+func (n *nextProcess) say(t wire.Type, msg any, limit time.Duration) error {
 	b, err := wire.Append(nil, t, msg)
 	if err != nil {
 		return err
@@ -273,39 +273,39 @@ func (n *successor) say(t wire.Type, msg any, limit time.Duration) error {
 	return err
 }
 
-// disown leaves word for whoever a plain program passes the control socket on to.
-func (n *successor) disown() { _ = n.say(wire.Disown, nil, timing.Word) }
+// disown leaves word for whoever a plain program passes the handover socket on to.
+func (n *nextProcess) disown() { _ = n.say(wire.Disown, nil, timing.Word) }
 
 // introduce closes this process's duplicate of next's link, by whose end the supervisor
 // knows the end of next. current is its state. A program that speaks only the plain protocol is introduced: it
 // does not know of the link.
-func (n *successor) introduce(generation int, current uint8) {
-	if n.plain && n.heir >= 0 {
+func (n *nextProcess) introduce(generation int, current uint8) {
+	if n.plain && n.linkEnd >= 0 {
 		msg := wire.StandMsg{PID: n.pid(), Generation: generation, State: current, Plain: true}
 		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
-			_ = fd.Write(n.heir, b)
+			_ = fd.Write(n.linkEnd, b)
 		}
 	}
-	closeHeir(n.heir)
-	n.heir = -1
+	closeLinkEnd(n.linkEnd)
+	n.linkEnd = -1
 }
 
-func closeHeir(s int) {
+func closeLinkEnd(s int) {
 	if s >= 0 {
 		_ = fd.Close(s)
 	}
 }
 
 // drained tells the new process that this one's drain has ended.
-func (n *successor) drained() {
+func (n *nextProcess) drained() {
 	if !n.plain {
 		_ = n.say(wire.Drained, nil, timing.Say) // it may be gone
 	}
 }
 
-// release closes this process's end of the control socket: to the new one, this one
+// release closes this process's end of the handover socket: to the new one, this one
 // is gone.
-func (n *successor) release() {
+func (n *nextProcess) release() {
 	_ = n.ctl.Close()
 	n.stderr.End()
 	if n.own != nil {

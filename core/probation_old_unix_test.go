@@ -19,8 +19,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// onTrial says what a new process says until it is on probation.
-func (f *fake) onTrial(t *testing.T) {
+// goesOnProbation says what a new process says until it is on probation.
+func (f *fake) goesOnProbation(t *testing.T) {
 	t.Helper()
 	f.say(t, wire.Hello, nil)
 	f.say(t, wire.Ready, wire.ReadyMsg{Probation: true})
@@ -60,8 +60,8 @@ func TestTrialUnderAttack(t *testing.T) {
 		want string
 		told bool // it hears that it is given up
 	}{
-		"truncated":           {func(f *fake) { raw("GX\x01\x0d\x00")(f); f.ctl.Close() }, "it closed the control socket", false},
-		"hung up":             {func(f *fake) { f.ctl.Close() }, "it closed the control socket", false},
+		"truncated":           {func(f *fake) { raw("GX\x01\x0d\x00")(f); f.ctl.Close() }, "it closed the handover socket", false},
+		"hung up":             {func(f *fake) { f.ctl.Close() }, "it closed the handover socket", false},
 		"oversized":           {raw("GX\x01\x0d\xff\xff\xff\xff"), "a payload of 4294967295 bytes", false},
 		"garbage":             {raw("GET / HTTP/1.1\r\n\r\n"), "not a gracex frame", false},
 		"future version":      {raw("GX\x02\x0d\x00\x00\x00\x00"), "protocol version 2", false},
@@ -75,7 +75,7 @@ func TestTrialUnderAttack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newFake(t, func(f *fake) {
-				f.onTrial(t)
+				f.goesOnProbation(t)
 				tt.play(f)
 				if tt.told {
 					f.await(t, wire.Abort)
@@ -148,12 +148,12 @@ func TestTrialPasses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newFake(t, func(f *fake) {
-				f.onTrial(t)
+				f.goesOnProbation(t)
 				if u := running.Load(); u.State() != StateProbation {
 					t.Errorf("state %v", u.State())
 				}
 				play(f)
-				must(t, f.await(t, wire.Elders).Decode(&wire.EldersMsg{}))
+				must(t, f.await(t, wire.Older).Decode(&wire.OlderMsg{}))
 				f.await(t, wire.Drained)
 				f.ended <- "fine"
 			}, WithProbation(50*time.Millisecond), WithDrainTimeout(1500*time.Millisecond))
@@ -173,7 +173,7 @@ func TestRecall(t *testing.T) {
 	killed := make(chan struct{})
 	u := newFake(t, func(f *fake) {
 		defer close(killed)
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
 		for range 2 { // and no signal
@@ -203,7 +203,7 @@ func TestPIDFileAfterRecall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.pid")
 	written := make(chan struct{})
 	u := newFake(t, func(f *fake) {
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
 		must(t, pidfile.Write(path, f.PID()))
@@ -228,7 +228,7 @@ func TestPIDFileAfterRecall(t *testing.T) {
 func TestStopDoesNotWaitForTheRecalled(t *testing.T) {
 	t.Parallel()
 	u := newFake(t, func(f *fake) {
-		f.onTrial(t)
+		f.goesOnProbation(t)
 		f.say(t, wire.Reject, nil)
 		f.await(t, wire.Abort)
 		for { // until it is let go
@@ -260,28 +260,28 @@ func TestStopDoesNotWaitForTheRecalled(t *testing.T) {
 // goes when it is told.
 func TestOldProcessAttacks(t *testing.T) {
 	t.Parallel()
-	onTrial := wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}
-	commit := func(o *oldProcess) { o.says(wire.Commit, onTrial) }
+	onProbation := wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}
+	commit := func(o *playedOld) { o.says(wire.Commit, onProbation) }
 	confirm, abort := word{wire.Confirm, wire.CommitMsg{DrainMillis: 1000}}, word{wire.Abort, wire.ReasonMsg{Reason: "bad"}}
 	for name, tt := range map[string]struct {
-		play    func(o *oldProcess)
-		recalls bool
+		play      func(o *playedOld)
+		rollsBack bool
 	}{
-		"commit that is none":  {func(o *oldProcess) { o.says(wire.Commit, "what?") }, false},
-		"confirm before all":   {func(o *oldProcess) { o.saysAtOnce(word{wire.Confirm, wire.CommitMsg{}}, word{wire.Commit, onTrial}) }, false},
-		"confirm that is none": {func(o *oldProcess) { commit(o); o.says(wire.Confirm, "what?") }, false},
-		"confirm twice":        {func(o *oldProcess) { commit(o); o.saysAtOnce(confirm, confirm) }, false},
-		"elders that are none": {func(o *oldProcess) { commit(o); o.says(wire.Elders, "what?") }, false},
-		"elders below zero":    {func(o *oldProcess) { commit(o); o.says(wire.Elders, wire.EldersMsg{Elders: -1 << 40}) }, false},
-		"its own role": {func(o *oldProcess) {
+		"commit that is none":  {func(o *playedOld) { o.says(wire.Commit, "what?") }, false},
+		"confirm before all":   {func(o *playedOld) { o.saysAtOnce(word{wire.Confirm, wire.CommitMsg{}}, word{wire.Commit, onProbation}) }, false},
+		"confirm that is none": {func(o *playedOld) { commit(o); o.says(wire.Confirm, "what?") }, false},
+		"confirm twice":        {func(o *playedOld) { commit(o); o.saysAtOnce(confirm, confirm) }, false},
+		"older that are none":  {func(o *playedOld) { commit(o); o.says(wire.Older, "what?") }, false},
+		"older below zero":     {func(o *playedOld) { commit(o); o.says(wire.Older, wire.OlderMsg{Older: -1 << 40}) }, false},
+		"its own role": {func(o *playedOld) {
 			commit(o)
 			o.saysAtOnce(word{wire.Pong, nil}, word{wire.Taken, nil}, word{200, nil})
 		}, false},
-		"oversized":      {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01\x0c\xff\xff\xff\xff")) }, false},
-		"future version": {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x02\x0c\x00\x00\x00\x00")) }, false},
-		"truncated":      {func(o *oldProcess) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01")); o.ctl.Close() }, false},
-		"abort":          {func(o *oldProcess) { commit(o); o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"}) }, true},
-		"abort twice":    {func(o *oldProcess) { commit(o); o.saysAtOnce(abort, abort) }, true},
+		"oversized":      {func(o *playedOld) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01\x0c\xff\xff\xff\xff")) }, false},
+		"future version": {func(o *playedOld) { commit(o); _, _ = o.ctl.Write([]byte("GX\x02\x0c\x00\x00\x00\x00")) }, false},
+		"truncated":      {func(o *playedOld) { commit(o); _, _ = o.ctl.Write([]byte("GX\x01")); o.ctl.Close() }, false},
+		"abort":          {func(o *playedOld) { commit(o); o.says(wire.Abort, wire.ReasonMsg{Reason: "bad"}) }, true},
+		"abort twice":    {func(o *playedOld) { commit(o); o.saysAtOnce(abort, abort) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, old := newChild(t, WithDrainTimeout(time.Second))
@@ -296,8 +296,8 @@ func TestOldProcessAttacks(t *testing.T) {
 				old.confirmsStop()
 			}()
 			err = u.Ready() // the word may have come before it accepted anything
-			<-said          // the end of the test closes its end of the control socket
-			if tt.recalls {
+			<-said          // the end of the test closes its end of the handover socket
+			if tt.rollsBack {
 				<-u.Done()
 				if err := u.Err(); !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), "bad") {
 					t.Errorf("Err = %v", err)
@@ -322,7 +322,7 @@ type word struct {
 }
 
 // saysAtOnce says the words in one write: after the first of them the other side may have hung up.
-func (o *oldProcess) saysAtOnce(words ...word) {
+func (o *playedOld) saysAtOnce(words ...word) {
 	o.t.Helper()
 	var b []byte
 	for _, w := range words {
@@ -335,7 +335,7 @@ func (o *oldProcess) saysAtOnce(words ...word) {
 }
 
 // confirmsStop reads until the new process ends, and answers its stop.
-func (o *oldProcess) confirmsStop() {
+func (o *playedOld) confirmsStop() {
 	_ = o.ctl.SetReadDeadline(noDeadline)
 	for {
 		switch f, err := wire.Read(o.ctl); {

@@ -21,7 +21,7 @@ var (
 )
 
 // room is how many established connections the new process takes; 0: none.
-func (n *successor) room() int {
+func (n *nextProcess) room() int {
 	if _, ok := n.ctl.(*net.UnixConn); !ok || n.plain {
 		return 0
 	}
@@ -31,8 +31,8 @@ func (n *successor) room() int {
 // exchange sends an offer, with the descriptors that it names, and returns the answer. The end of
 // quit gives it up: errStopMoving if nothing was sent, and else errNoAnswer. final reports whether
 // the new process goes on by itself.
-func (n *successor) exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error) {
-	n.talk.asked.Store(true)
+func (n *nextProcess) exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error) {
+	n.frames.asked.Store(true)
 	if err := n.sendOffer(offer, files, quit); err != nil {
 		return wire.Frame{}, notSent(err, quit)
 	}
@@ -40,15 +40,15 @@ func (n *successor) exchange(offer []byte, files []int, quit <-chan struct{}, fi
 }
 
 // interrupt ends the sending of an offer.
-func (n *successor) interrupt() { _ = n.ctl.SetWriteDeadline(longAgo) }
+func (n *nextProcess) interrupt() { _ = n.ctl.SetWriteDeadline(longAgo) }
 
 // sayMoved says how many connections have moved.
-func (n *successor) sayMoved(moved uint64) {
+func (n *nextProcess) sayMoved(moved uint64) {
 	_ = n.say(wire.Moved, wire.MovedMsg{Moved: moved}, timing.Say)
 }
 
 // sendOffer writes an offer. There is no limit but quit: see awaitAnswer.
-func (n *successor) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
+func (n *nextProcess) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
 	n.writing <- struct{}{}
 	defer func() { <-n.writing }()
 	_ = n.ctl.SetWriteDeadline(noDeadline)
@@ -65,19 +65,19 @@ func (n *successor) sendOffer(b []byte, files []int, quit <-chan struct{}) error
 // awaitAnswer returns the answer to an offer. As long as the new process lives it may
 // still take what it was offered: there is no other limit than the drain's. One that
 // is not understood while the upgrade can be rolled back is about to be ended.
-func (n *successor) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
-	talk, silent := n.talk, n.talk.silent
+func (n *nextProcess) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
+	talk, silent := n.frames, n.frames.silent
 	poll := time.NewTicker(timing.AnswerPoll)
 	defer poll.Stop()
 	var last <-chan time.Time
 	for {
 		select {
-		case f := <-talk.taken:
+		case f := <-talk.answers:
 			return f, nil
 		case <-silent:
 			silent = nil
 			switch {
-			case len(talk.taken) > 0:
+			case len(talk.answers) > 0:
 			case hungUp(talk.why):
 				return wire.Frame{}, errTakerGone
 			case final():
@@ -86,7 +86,7 @@ func (n *successor) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.F
 		case <-quit: // an answer may be on its way
 			quit, last = nil, time.After(timing.InTime)
 		case <-last:
-			if len(talk.taken) == 0 && (silent == nil || !n.unread()) {
+			if len(talk.answers) == 0 && (silent == nil || !n.unread()) {
 				return wire.Frame{}, errNoAnswer
 			}
 			last = time.After(timing.InTime) // this process has not come to read it
@@ -108,5 +108,5 @@ func notSent(err error, quit <-chan struct{}) error {
 	case hungUp(err):
 		return errTakerGone
 	}
-	return fmt.Errorf("control socket: %w", err)
+	return fmt.Errorf("handover socket: %w", err)
 }
