@@ -5,14 +5,10 @@ package core
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -266,50 +262,5 @@ func TestBrokenHandshake(t *testing.T) {
 				t.Errorf("state %v", u.State())
 			}
 		})
-	}
-}
-
-// TestAbortGivesTime: a new process that is given up, and can't be told, gets SIGTERM, and
-// SIGKILL when its time is over: the time of a whole stop if it may have taken over.
-func TestAbortGivesTime(t *testing.T) {
-	t.Parallel()
-	cfg := newConfig([]Option{WithPreStopDelay(time.Minute), WithDrainTimeout(time.Hour)})
-	for ready, want := range map[bool]time.Duration{false: timing.Kill, true: timing.Kill + time.Minute + time.Hour} {
-		synctest.Test(t, func(t *testing.T) {
-			f := &fake{signals: make(chan os.Signal, 8), ended: make(chan string, 1)}
-			ours, theirs := net.Pipe()
-			defer theirs.Close()
-			go func() { _, _ = io.Copy(io.Discard, theirs) }()
-			n := followNext("app", f, ours, new(atomic.Bool))
-			if ready {
-				n.ready.Store(&wire.ReadyMsg{})
-			}
-			began := time.Now()
-			go n.seeOut(cfg.stopTime(), nil, func(wire.Frame) {}, func() {})
-			if sig := <-f.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {
-				t.Errorf("%v after %v", sig, time.Since(began))
-			}
-			if sig := <-f.signals; sig != os.Kill || time.Since(began) != want {
-				t.Errorf("ready %v: %v after %v, want SIGKILL after %v", ready, sig, time.Since(began), want)
-			}
-			f.ended <- "killed"
-		})
-	}
-}
-
-// TestLastWordsAreRead: what a process has said last is read, however late this one comes to it.
-func TestLastWordsAreRead(t *testing.T) {
-	t.Parallel()
-	ours, theirs := controlPair(t)
-	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
-	must(t, theirs.Close())
-	n := &nextProcess{ctl: ours, startFrames: make(chan frameEvent, 8), frames: newNextFrames()}
-	go func() {
-		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
-		n.read(new(atomic.Bool))
-	}()
-	last, ok := n.lastWords(n.startFrames, time.Millisecond)
-	if !ok || last.Type != wire.Failed || last.reason() != "no database" {
-		t.Errorf("%v, %v", last, ok)
 	}
 }

@@ -29,32 +29,6 @@ func frames(f *testing.F) (all [][]byte) {
 	return append(all, bytes.Join(all, nil))
 }
 
-// FuzzTalk: whatever a new process says, the old one gets to the end of it.
-func FuzzTalk(f *testing.F) {
-	for _, b := range frames(f) {
-		f.Add(b, true)
-	}
-	f.Fuzz(func(t *testing.T, b []byte, asked bool) {
-		k := newNextFrames()
-		k.asked.Store(asked)
-		go k.listen(bytes.NewReader(b))
-		for {
-			select {
-			case w := <-k.rest:
-				if !w.Type.Known() || w.Type == wire.Taken {
-					t.Fatalf("the lifecycle gets a %v frame", w.Type)
-				}
-				continue
-			case <-k.silent:
-			}
-			break
-		}
-		if k.why == nil || len(k.answers) > 0 && !asked {
-			t.Fatalf("%v, with %d answers", k.why, len(k.answers))
-		}
-	})
-}
-
 // FuzzHear: whatever the old process says, the new one gets to the end of it.
 func FuzzHear(f *testing.F) {
 	for _, b := range frames(f) {

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,16 +11,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
-	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -36,28 +34,31 @@ type playedNext struct {
 func newPlayedNext(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
 	m, h := newPlayedNextBeforeCommit(t, room)
-	must(t, h.next.ctl.SetWriteDeadline(longAgo)) // as the commit of ten seconds ago has left it
-	go h.next.frames.listen(h.next.ctl)
+	h.next.interrupt() // the write deadline is as the commit of ten seconds ago has left it
 	m.start()
 	t.Cleanup(m.stop)
 	return m, h
 }
 
-// newHeirToBe is newHeir before commit: the mover is not started.
+// newPlayedNextBeforeCommit is newPlayedNext before commit: the mover is not started.
 func newPlayedNextBeforeCommit(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
-	ours, end, err := fd.Pair()
-	must(t, err)
-	theirs, err := fd.Conn(end)
-	must(t, err)
-	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	ours, theirs := controlPair(t)
+	next := followNext("app", &fake{}, ours, new(atomic.Bool))
+	must(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
+	for range next.startFrames { //nolint:revive // until ready is read
+	}
+	m := newTestMover(next)
+	return m, &playedNext{&playedOld{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
+}
+
+// newTestMover makes the mover of a process that drains.
+func newTestMover(to taker) *mover {
 	table := newConnTable(newGoodbye())
 	table.goodbye.begin()
-	next := &nextProcess{ctl: ours, frames: newNextFrames(), writing: make(chan struct{}, 1), exited: make(chan struct{})}
-	next.ready.Store(&wire.ReadyMsg{Room: room})
-	m := newMover(next, table, 1, true, slog.New(slog.DiscardHandler))
+	m := newMover(to, table, 1, true, slog.New(slog.DiscardHandler))
 	table.mover.Store(m)
-	return m, &playedNext{&playedOld{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
+	return m
 }
 
 // gets reads an Offer, keeps no descriptor of it, and returns what it describes.
@@ -210,30 +211,28 @@ func TestMoverWithoutAnswer(t *testing.T) {
 func TestMoverLeavesCommitAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, h := newPlayedNextBeforeCommit(t, 10)
-		h.next.ctl = beforeWrite{h.next.ctl, sync.OnceFunc(func() { // the commit
-			go m.settle()
-			synctest.Wait()
-		})}
-		if err := h.next.say(wire.Commit, wire.CommitMsg{}, timing.Word); err != nil {
-			t.Errorf("commit = %v", err)
+		to := &silentTaker{moved: make(chan uint64, 1)}
+		m := newTestMover(to)
+		go m.settle()
+		synctest.Wait()
+		if to.interrupted.Load() || len(to.moved) > 0 {
+			t.Error("something was said before the commit")
 		}
 		m.start()
-		h.hears(wire.Commit)
-		h.hears(wire.Moved)
+		<-to.moved
 	})
 }
 
-// beforeWrite is a handover socket with something that happens before each Write.
-type beforeWrite struct {
-	net.Conn
-	happens func()
+// silentTaker takes connections, and is offered none.
+type silentTaker struct {
+	taker
+	interrupted atomic.Bool
+	moved       chan uint64
 }
 
-func (c beforeWrite) Write(b []byte) (int, error) {
-	c.happens()
-	return c.Conn.Write(b)
-}
+func (to *silentTaker) room() int             { return 10 }
+func (to *silentTaker) interrupt()            { to.interrupted.Store(true) }
+func (to *silentTaker) sayMoved(moved uint64) { to.moved <- moved }
 
 // TestMoverDoesNotUnderstand: after an answer that is none the connections are closed,
 // and nothing is offered any more.
@@ -286,25 +285,6 @@ func TestWakeOnlyWhoWaits(t *testing.T) {
 	cl.send("x")
 	if _, err := c.Conn.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestSuccessorLives: behind a wrapper script it is the process that said hello that
-// counts.
-func TestSuccessorLives(t *testing.T) {
-	t.Parallel()
-	cmd := exec.Command("true")
-	must(t, cmd.Run())
-	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
-		n := &nextProcess{proc: &fake{}, exited: make(chan struct{})}
-		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
-		must(t, err)
-		f, err := wire.Read(bytes.NewReader(b))
-		must(t, err)
-		n.note(f)
-		if n.lives() != want {
-			t.Errorf("process %d lives: %v", pid, !want)
-		}
 	}
 }
 

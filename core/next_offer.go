@@ -40,7 +40,7 @@ func (n *nextProcess) exchange(offer []byte, files []int, quit <-chan struct{}, 
 }
 
 // interrupt ends the sending of an offer.
-func (n *nextProcess) interrupt() { _ = n.ctl.SetWriteDeadline(longAgo) }
+func (n *nextProcess) interrupt() { _ = n.ctl.SetWriteDeadline(time.Unix(1, 0)) }
 
 // sayMoved says how many connections have moved.
 func (n *nextProcess) sayMoved(moved uint64) {
@@ -51,7 +51,7 @@ func (n *nextProcess) sayMoved(moved uint64) {
 func (n *nextProcess) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
 	n.writing <- struct{}{}
 	defer func() { <-n.writing }()
-	_ = n.ctl.SetWriteDeadline(noDeadline)
+	_ = n.ctl.SetWriteDeadline(time.Time{})
 	if isClosed(quit) {
 		return errStopMoving
 	}

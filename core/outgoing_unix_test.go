@@ -186,13 +186,21 @@ func awaitClosed(t *testing.T, ch <-chan struct{}) {
 	}
 }
 
+// endedNext is a new process that has ended.
+func endedNext(t *testing.T) *nextProcess {
+	ours, _ := controlPair(t)
+	f := &fake{ended: make(chan string, 1)}
+	f.ended <- "exit status 0"
+	next := followNext("app", f, ours, new(atomic.Bool))
+	<-next.exited
+	return next
+}
+
 // TestHandover_LastLook: an old process that has nothing left does not end when the new one is not
 // there: its end is about to be heard.
 func TestHandover_LastLook(t *testing.T) {
 	t.Parallel()
-	ended := make(chan struct{})
-	close(ended)
-	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: &nextProcess{ctl: &net.UnixConn{}, exited: ended}}
+	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: endedNext(t)}
 	d := &drainer{released: make(chan struct{})}
 	l := &lifecycle{outgoing: h, drainer: d}
 	l.lastLook(d, h)
@@ -204,9 +212,7 @@ func TestHandover_LastLook(t *testing.T) {
 // TestHandover_LooksTwice: a new process that is not there at the first look may have said something last.
 func TestHandover_LooksTwice(t *testing.T) {
 	t.Parallel()
-	ended := make(chan struct{})
-	close(ended)
-	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: &nextProcess{ctl: &net.UnixConn{}, exited: ended}}
+	h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: endedNext(t)}
 	l := &lifecycle{outgoing: h}
 	l.looked()
 	if h.machine.Phase != handover.OldDraining || h.heardOut {
@@ -626,7 +632,9 @@ func TestTaking_SeesOff(t *testing.T) {
 			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
 			ours, theirs := controlPair(t)
 			p := newOldProcess(theirs)
-			p.oldPID = process.Process.Pid
+			must(t, wire.Write(ours, wire.Welcome, wire.WelcomeMsg{PID: process.Process.Pid}))
+			_, err := p.welcome()
+			must(t, err)
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
 			limit := -timing.Kill // at once
@@ -640,7 +648,7 @@ func TestTaking_SeesOff(t *testing.T) {
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
-				if proc.Zombie(p.oldPID) {
+				if proc.Zombie(p.pid()) {
 					t.Error("it was killed")
 				}
 				must(t, process.Process.Kill())
@@ -652,25 +660,5 @@ func TestTaking_SeesOff(t *testing.T) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
-	}
-}
-
-// TestTimesOfTheHandover: the inequalities that the protocol rests on (docs/protocol.md).
-func TestTimesOfTheHandover(t *testing.T) {
-	t.Parallel()
-	if timing.Close >= timing.Word {
-		t.Error("pausing the listeners may take longer than the new process waits for commit")
-	}
-	if timing.Silence+timing.MaxBeat >= timing.TooLate {
-		t.Error("silence at the end of a probation is noticed too late to take the service back")
-	}
-	if timing.TooLate >= timing.Alone {
-		t.Error("the new process goes on alone while the old one takes the service back")
-	}
-	if timing.Dismiss >= timing.Kill {
-		t.Error("a master may pass its signal on when the next generation has killed this process")
-	}
-	if timing.Hook > 2*timing.Kill-timing.Dismiss {
-		t.Error("the hooks of a cut drain are killed")
 	}
 }
