@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -32,7 +34,7 @@ func (u *Upgrader) makeRoom() int {
 // receive takes over the connections of an Offer, whose descriptors are files. They
 // are looked after once the answer is on its way; if it does not arrive, the old
 // process is no more. An Offer that can't be read has no answer.
-func (u *Upgrader) receive(p *oldProcess, f wire.Frame, files []int) error {
+func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
 		for _, s := range files {
@@ -41,10 +43,10 @@ func (u *Upgrader) receive(p *oldProcess, f wire.Frame, files []int) error {
 		return err
 	}
 	starts, refused := u.adoptConns(msg.Conns, files)
-	p.adopted += uint64(len(starts))
+	p.Adopted += uint64(len(starts))
 	taken := wire.TakenMsg{Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0))}
-	if err := p.say(wire.Taken, taken); err != nil {
-		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.pid(), "error", err)
+	if err := p.Say(wire.Taken, taken); err != nil {
+		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.PID(), "error", err)
 	}
 	for _, start := range starts {
 		go start()
@@ -210,12 +212,12 @@ func (a *adoption) Accept() (net.Conn, error) {
 }
 
 // reconcile compares the old process's count of moved connections with this one's.
-func (u *Upgrader) reconcile(p *oldProcess, f wire.Frame) {
+func (u *Upgrader) reconcile(p *peer.Old, f wire.Frame) {
 	var msg wire.MovedMsg
-	if err := f.Decode(&msg); err != nil || msg.Moved != p.adopted {
+	if err := f.Decode(&msg); err != nil || msg.Moved != p.Adopted {
 		u.log.Error("the two processes count the moved connections differently",
-			"old_pid", p.pid(), "moved", msg.Moved, "adopted", p.adopted, "error", err)
+			"old_pid", p.PID(), "moved", msg.Moved, "adopted", p.Adopted, "error", err)
 		return
 	}
-	u.log.Info("connections adopted", "old_pid", p.pid(), "count", p.adopted)
+	u.log.Info("connections adopted", "old_pid", p.PID(), "count", p.Adopted)
 }

@@ -347,7 +347,7 @@ func TestMismatchIsLogged(t *testing.T) {
 	becomesCurrent(t, u, o)
 	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
 	must(t, o.ctl.Close())
-	<-u.inherited.old.gone
+	<-u.inherited.old.Gone
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "moved=3 adopted=0") {
 		t.Error(log.String())
 	}

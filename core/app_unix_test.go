@@ -409,7 +409,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, Reject(errors.New(r.FormValue("why"))))
 	})
-	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { _ = u.inherited.old.ctl.Close() })
+	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { u.inherited.old.HangUp() })
 	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
 		u.requestStop(stopRequest{err: errors.New("broken by the test"), now: true}) // as a failing listener does
 	})

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
@@ -45,8 +47,8 @@ type attempt struct {
 
 	service *sdnotify.Socket // that the new process is to know; nil: it has what this one has
 
-	process atomic.Pointer[nextProcess] // the new process; nil before it is there
-	passed  []passable                  // what it got; valid once it is there
+	process atomic.Pointer[peer.Next] // the new process; nil before it is there
+	passed  []passable                // what it got; valid once it is there
 
 	started atomic.Bool   // the new process may exist, and may become ready
 	spoke   atomic.Bool   // it has said hello
@@ -55,7 +57,7 @@ type attempt struct {
 }
 
 type attemptResult struct {
-	next *nextProcess // nil if none was started
+	next *peer.Next // nil if none was started
 	err  error
 }
 
@@ -87,7 +89,7 @@ func (a *attempt) noteTerm() {
 	a.term <- struct{}{}
 }
 
-func (a *attempt) run(ctx context.Context) (*nextProcess, error) {
+func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 	if os.Getpid() == 1 {
 		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
 	}
@@ -116,18 +118,18 @@ func (a *attempt) run(ctx context.Context) (*nextProcess, error) {
 		}
 		return nil, err
 	}
-	a.u.log.Info("new process started", "new_pid", next.pid(), "path", next.path)
-	a.u.note(control.StepStarted, next.pid())
+	a.u.log.Info("new process started", "new_pid", next.PID(), "path", next.Path)
+	a.u.note(control.StepStarted, next.PID())
 	readyCtx, cancel := context.WithTimeoutCause(ctx, a.u.cfg.readyTimeout, errNotReadyInTime)
 	defer cancel()
 	for _, hook := range a.u.cfg.postFork {
-		err := runHook(readyCtx, func(ctx context.Context) error { hook(ctx, next.pid()); return nil })
+		err := runHook(readyCtx, func(ctx context.Context) error { hook(ctx, next.PID()); return nil })
 		if err != nil && readyCtx.Err() == nil {
 			a.u.log.Error("a post-fork hook failed", "error", err)
 		}
 	}
 	err = a.await(readyCtx, next)
-	next.introduce(a.u.generation+1, uint8(StateCurrent))
+	next.Introduce(a.u.generation+1, uint8(StateCurrent))
 	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {
 			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.u.cfg.readyTimeout)
@@ -139,7 +141,7 @@ func (a *attempt) run(ctx context.Context) (*nextProcess, error) {
 
 // start starts the new process with the listeners from descriptor 3 up and the
 // handover socket after them.
-func (a *attempt) start() (*nextProcess, error) {
+func (a *attempt) start() (*peer.Next, error) {
 	path, err := boot.launch.Path()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
@@ -168,7 +170,7 @@ func (a *attempt) start() (*nextProcess, error) {
 		return nil, wrap("upgrade: handover socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	linkEnd, err := boot.link.forNext()
+	linkEnd, err := boot.link.ForNext()
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
@@ -183,7 +185,7 @@ func (a *attempt) start() (*nextProcess, error) {
 		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
 	if linkEnd >= 0 {
-		control.Link, control.Supervisor = fd.First+len(passed), boot.link.pid()
+		control.Link, control.Supervisor = fd.First+len(passed), boot.link.PID()
 		passed = append(passed[:len(passed):len(passed)], linkEnd)
 	}
 	proc, err := a.u.sys.start(path, l, control.String(), passed)
@@ -191,15 +193,15 @@ func (a *attempt) start() (*nextProcess, error) {
 	if err != nil {
 		_ = ctl.Close()
 		stderr.Abandon()
-		closeLinkEnd(linkEnd)
+		peer.CloseLinkEnd(linkEnd)
 		return nil, notStarted(path, err)
 	}
 	stderr.Begin()
-	next := followNext(path, proc, ctl, &a.spoke)
-	next.stderr, next.linkEnd = stderr, linkEnd
+	next := peer.Follow(path, proc, ctl, &a.spoke)
+	next.Stderr, next.LinkEnd = stderr, linkEnd
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }
-	next.frames.answer.Store(&answer)
+	next.Frames.Answer.Store(&answer)
 	a.process.Store(next)
 	return next, nil
 }
@@ -213,8 +215,8 @@ var (
 )
 
 // await returns nil when the new process is ready, else why it won't be.
-func (a *attempt) await(ctx context.Context, next *nextProcess) error {
-	frames := next.startFrames
+func (a *attempt) await(ctx context.Context, next *peer.Next) error {
+	frames := next.Start
 	var settled <-chan time.Time
 	for {
 		select {
@@ -224,7 +226,7 @@ func (a *attempt) await(ctx context.Context, next *nextProcess) error {
 				continue
 			}
 			ready, err := a.heard(ev)
-			if errors.Is(err, errHungUp) && next.endsWithin(timing.HangUp) {
+			if errors.Is(err, errHungUp) && next.EndsWithin(timing.HangUp) {
 				err = errEnded
 			}
 			if ready && len(a.term) > 0 {
@@ -236,7 +238,7 @@ func (a *attempt) await(ctx context.Context, next *nextProcess) error {
 			if settled != nil && a.spoke.Load() {
 				return a.whoseTerm(next)
 			}
-		case <-next.exited:
+		case <-next.Exited:
 			return a.ended(next, frames, settled != nil)
 		case <-a.term: // noted before a word on the handover socket
 			if a.spoke.Load() {
@@ -251,7 +253,7 @@ func (a *attempt) await(ctx context.Context, next *nextProcess) error {
 			if errors.Is(context.Cause(ctx), errNotReadyInTime) {
 				// This process may have been stopped, or in a hook: a word that
 				// came in time holds, because the new process relies on it.
-				if last, ok := next.lastWords(frames, timing.InTime); ok {
+				if last, ok := next.LastWords(frames, timing.InTime); ok {
 					ready, err := a.heard(last)
 					if ready && len(a.term) > 0 {
 						return a.whoseTerm(next)
@@ -267,18 +269,18 @@ func (a *attempt) await(ctx context.Context, next *nextProcess) error {
 // whoseTerm judges a SIGTERM that came before a word on the handover socket: a program
 // that speaks only the plain protocol says nothing at all, or it is its own next
 // generation that speaks, which has inherited the socket.
-func (a *attempt) whoseTerm(next *nextProcess) error {
-	if a.spoke.Load() && next.says == next.pid() {
+func (a *attempt) whoseTerm(next *peer.Next) error {
+	if a.spoke.Load() && next.Says == next.PID() {
 		return errTermWasAStop
 	}
-	next.plain = true
+	next.Plain = true
 	return nil
 }
 
 // ended says why a process that has ended did, and whose a SIGTERM was.
-func (a *attempt) ended(next *nextProcess, frames <-chan frameEvent, termed bool) error {
-	if last, ok := next.lastWords(frames, timing.LastWords); ok && last.Type == wire.Failed {
-		return fmt.Errorf("%w: %s", errSaidFailed, last.reason())
+func (a *attempt) ended(next *peer.Next, frames <-chan peer.Event, termed bool) error {
+	if last, ok := next.LastWords(frames, timing.LastWords); ok && last.Type == wire.Failed {
+		return fmt.Errorf("%w: %s", errSaidFailed, last.Reason())
 	}
 	if !a.spoke.Load() {
 		// Its own SIGTERM may be on its way: it is not to stop the service.
@@ -287,7 +289,7 @@ func (a *attempt) ended(next *nextProcess, frames <-chan frameEvent, termed bool
 			termed = true
 		case <-time.After(timing.Exit):
 		}
-		if termed && next.exit.Signal == syscall.SIGTERM {
+		if termed && next.Exit.Signal == syscall.SIGTERM {
 			return errTermWasAStop // somebody ends all processes of the service
 		}
 	}
@@ -295,20 +297,20 @@ func (a *attempt) ended(next *nextProcess, frames <-chan frameEvent, termed bool
 }
 
 // heard judges what came over the handover socket.
-func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
+func (a *attempt) heard(ev peer.Event) (ready bool, err error) {
 	var version wire.VersionError
 	// Reset: it did not read what this process said.
-	hungUp := errors.Is(ev.err, io.EOF) || errors.Is(ev.err, syscall.ECONNRESET)
+	hungUp := errors.Is(ev.Err, io.EOF) || errors.Is(ev.Err, syscall.ECONNRESET)
 	switch {
-	case ev.err == nil:
-	case !a.spoke.Load() && (hungUp || errors.As(ev.err, &version)):
+	case ev.Err == nil:
+	case !a.spoke.Load() && (hungUp || errors.As(ev.Err, &version)):
 		// Another major version, or a plain program that closed what it does
 		// not know: SIGTERM will tell.
 		return false, nil
 	case hungUp:
 		return false, errHungUp
 	default:
-		return false, fmt.Errorf("handover socket: %w", ev.err)
+		return false, fmt.Errorf("handover socket: %w", ev.Err)
 	}
 	switch ev.Type {
 	case wire.Hello:
@@ -316,7 +318,7 @@ func (a *attempt) heard(ev frameEvent) (ready bool, err error) {
 	case wire.Ready:
 		return true, nil
 	case wire.Failed:
-		return false, fmt.Errorf("%w: %s", errSaidFailed, ev.reason())
+		return false, fmt.Errorf("%w: %s", errSaidFailed, ev.Reason())
 	}
 	return false, fmt.Errorf("it sent an unexpected %v frame", ev.Type)
 }

@@ -85,7 +85,7 @@ func writeJSON(w io.Writer, v any) {
 func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte) {
 	u := s.u
 	st := control.Status{
-		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.pid(), Version: u.cfg.version,
+		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.PID(), Version: u.cfg.version,
 		Generations: u.generations(timing.Report),
 	}
 	st.Program, _ = boot.launch.Path()
@@ -136,23 +136,23 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 	}
 	p := s.u.inherited.old
 	select {
-	case <-p.aborted:
-	case <-p.confirmed:
+	case <-p.Aborted:
+	case <-p.Confirmed:
 		refuse(w, http.StatusConflict, control.CodeRefused, "the probation was just over; deploy the old version and upgrade")
 		return
-	case <-p.gone:
+	case <-p.Gone:
 	case <-time.After(timing.Word):
-		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d does not answer; this one serves on", p.pid()))
+		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d does not answer; this one serves on", p.PID()))
 		return
 	case <-r.Context().Done():
 		return
 	}
-	if !isClosed(p.aborted) {
-		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d is gone; this one serves on", p.pid()))
+	if !isClosed(p.Aborted) {
+		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d is gone; this one serves on", p.PID()))
 		return
 	}
 	writeJSON(w, struct {
 		RolledBack bool `json:"rolled_back"`
 		PID        int  `json:"pid"` // that serves again
-	}{true, p.pid()})
+	}{true, p.PID()})
 }

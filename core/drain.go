@@ -10,6 +10,8 @@ import (
 	"sort"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -26,12 +28,12 @@ func sweep(listeners []*listener, sockets []*PacketConn) {
 
 // endReading ends the reads of a process that has handed over when the next generation reads: in
 // between the queue of a socket would overflow. Both may read at the same time.
-func endReading(sockets []*PacketConn, next *nextProcess) {
-	if len(sockets) > 0 && next != nil && !next.plain {
+func endReading(sockets []*PacketConn, next *peer.Next) {
+	if len(sockets) > 0 && next != nil && !next.Plain {
 		select {
-		case <-next.reads:
-		case <-next.frames.silent:
-		case <-next.frames.ignored:
+		case <-next.Reads:
+		case <-next.Frames.Silent:
+		case <-next.Frames.Ignored:
 		case <-time.After(timing.Say): // it may be of a version that does not say so
 		}
 	}
@@ -173,7 +175,7 @@ func (d *drainer) mayEnd() bool {
 // before is closed when the generation before has drained or is gone. It is nil if there
 // is none, or it serves again.
 func (u *Upgrader) before() <-chan struct{} {
-	if u.seenOff == nil || isClosed(u.inherited.old.aborted) {
+	if u.seenOff == nil || isClosed(u.inherited.old.Aborted) {
 		return nil
 	}
 	return u.seenOff

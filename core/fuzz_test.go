@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -40,20 +42,21 @@ func FuzzHear(f *testing.F) {
 			conns: newConnTable(nil), inherited: &inheritance{}, phase: newPhase(),
 		}
 		close(u.phase.done) // there is no lifecycle
-		p := newOldProcess(nobody{bytes.NewReader(b)})
+		said := nobody{bytes.NewReader(b)}
+		p := peer.NewOld(said)
 		for {
-			fr, err := wire.Read(p.ctl)
+			fr, err := wire.Read(said)
 			if err == nil && fr.Type == wire.Offer {
 				err = u.receive(p, fr, nil)
 			} else if err == nil {
-				err = p.hear(fr, u.oldHandler(p))
+				err = p.Hear(fr, u.oldHandler(p))
 			}
 			if err != nil {
 				break
 			}
 		}
-		if p.adopted != 0 || p.older.Load() < 0 {
-			t.Fatalf("%d adopted without a descriptor, %d older generations", p.adopted, p.older.Load())
+		if p.Adopted != 0 || p.OlderGenerations() < 0 {
+			t.Fatalf("%d adopted without a descriptor, %d older generations", p.Adopted, p.OlderGenerations())
 		}
 	})
 }

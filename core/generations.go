@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -11,14 +13,14 @@ import (
 )
 
 // report answers the new process's question. It runs in a goroutine of its own.
-func (u *Upgrader) report(next *nextProcess, f wire.Frame) {
+func (u *Upgrader) report(next *peer.Next, f wire.Frame) {
 	var ask wire.AskMsg
 	if f.Decode(&ask) != nil {
 		return
 	}
 	all, err := json.Marshal(u.generations(ask.Wait() * 3 / 4)) // the rest is for the way back
 	if err == nil {
-		_ = next.say(wire.Report, wire.ReportMsg{Generations: all}, timing.Say)
+		_ = next.Say(wire.Report, wire.ReportMsg{Generations: all}, timing.Say)
 	}
 }
 
@@ -28,15 +30,15 @@ func (u *Upgrader) generations(wait time.Duration) []control.Generation {
 	all := []control.Generation{u.describe()}
 	p := u.inherited.old
 	switch {
-	case p == nil || !p.alive():
-	case p.plain():
-		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.pid(), State: stateUnknown})
+	case p == nil || !p.Alive():
+	case p.Plain():
+		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown})
 	default:
-		older, ok := p.reports.ask(min(wait, timing.Report), func() error {
-			return p.say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
+		older, ok := p.Reports.Ask(min(wait, timing.Report), func() error {
+			return p.Say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
 		})
 		if !ok || len(older) == 0 {
-			older = []control.Generation{{Generation: u.generation - 1, PID: p.pid(), State: stateUnknown}}
+			older = []control.Generation{{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown}}
 		}
 		all = append(all, older...)
 	}
@@ -65,5 +67,5 @@ func (u *Upgrader) describe() control.Generation {
 // onProbation reports whether an old process can still take the service back.
 func (u *Upgrader) onProbation() bool {
 	p := u.inherited.old
-	return p != nil && !p.plain() && isClosed(p.committed) && p.commit.ProbationMillis > 0 && !u.inherited.committed.Load()
+	return p != nil && !p.Plain() && isClosed(p.Committed) && p.Commit.ProbationMillis > 0 && !u.inherited.committed.Load()
 }

@@ -34,7 +34,7 @@ type incoming struct {
 }
 
 // hasNoOld reports whether no old process can say who is to serve.
-func (u *Upgrader) hasNoOld() bool { p := u.inherited.old; return p == nil || p.plain() }
+func (u *Upgrader) hasNoOld() bool { p := u.inherited.old; return p == nil || p.Plain() }
 
 // ownTime and givesUp are channels for the lifecycle, nil when nothing is waited for.
 
@@ -74,10 +74,10 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	l.pending = req.again
 	l.stepIncoming(req.event)
 	if !l.incoming.machine.Accepts() {
-		return because(ErrAborted, errors.New(l.u.inherited.old.reason))
+		return because(ErrAborted, errors.New(l.u.inherited.old.Reason))
 	}
-	if p := l.u.inherited.old; p != nil && isClosed(p.confirmed) {
-		l.oldConfirms(p.confirm) // it came before this process knew of the commit
+	if p := l.u.inherited.old; p != nil && isClosed(p.Confirmed) {
+		l.oldConfirms(p.Confirm) // it came before this process knew of the commit
 	}
 	waiting := l.incoming.waiting
 	l.incoming.waiting = nil
@@ -104,13 +104,13 @@ func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 				l.goesOnAlone()
 			}
 		case handover.SayReject:
-			l.u.inherited.old.keepAlive()
-			l.incoming.unsaid = l.u.inherited.old.say(wire.Reject, wire.Because(l.incoming.why.Error()))
+			l.u.inherited.old.KeepAlive()
+			l.incoming.unsaid = l.u.inherited.old.Say(wire.Reject, wire.Because(l.incoming.why.Error()))
 			if l.incoming.unsaid == nil {
 				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.incoming.why)
 			}
 		case handover.SaySettled:
-			if l.sayOld(wire.Settled) || !l.u.inherited.old.alivePID() {
+			if l.sayOld(wire.Settled) || !l.u.inherited.old.AlivePID() {
 				l.u.inherited.committed.Store(true) // what was inherited is not the old one's any more
 			}
 		case handover.SayAgain:
@@ -133,7 +133,7 @@ func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 
 // sayOld says a word to the old process. That it is gone is heard otherwise.
 func (l *lifecycle) sayOld(t wire.Type) bool {
-	err := l.u.inherited.old.say(t, nil)
+	err := l.u.inherited.old.Say(t, nil)
 	if err != nil {
 		l.log.Debug("the old process can't be told", "word", t.String(), "error", err)
 	}
@@ -185,14 +185,14 @@ func (l *lifecycle) endNewProbation() {
 // namePIDFirst has the pid file name this process, which is current.
 func (l *lifecycle) namePIDFirst() {
 	p := l.u.inherited.old
-	if l.incoming.pidFile != nil && (p == nil || !isClosed(p.aborted)) { // else the old process has named itself
+	if l.incoming.pidFile != nil && (p == nil || !isClosed(p.Aborted)) { // else the old process has named itself
 		if err := l.incoming.pidFile.Commit(); err != nil {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
 	args := []any{"addresses", l.u.passing.addresses()}
 	if p != nil {
-		args = append(args, "old_pid", p.pid(), "plain", p.plain(), "probation", l.incoming.probation)
+		args = append(args, "old_pid", p.PID(), "plain", p.Plain(), "probation", l.incoming.probation)
 	}
 	l.log.Info("current", args...)
 	l.olderChanged()
@@ -211,7 +211,7 @@ func (l *lifecycle) ownTime() {
 
 // goesOnAlone sees to it that the old process, which has not said who serves, goes.
 func (l *lifecycle) goesOnAlone() {
-	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.old.pid())
+	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.old.PID())
 	l.endNewProbation()
 	l.seeOffOld()
 }
@@ -220,12 +220,12 @@ func (l *lifecycle) goesOnAlone() {
 func (l *lifecycle) seeOffOld() {
 	p := l.u.inherited.old
 	switch {
-	case p == nil || p.plain():
+	case p == nil || p.Plain():
 	case !l.incoming.seesOff:
 		l.incoming.seesOff = true
 		l.u.dismissOld(p, l.incoming.drain)
-	case len(p.drains) == 0:
-		p.drains <- l.incoming.drain // it had stood still
+	case len(p.Drains) == 0:
+		p.Drains <- l.incoming.drain // it had stood still
 	}
 }
 
@@ -233,7 +233,7 @@ func (l *lifecycle) seeOffOld() {
 func (l *lifecycle) passProbation() {
 	p := l.u.inherited.old
 	l.endNewProbation()
-	if p == nil || !p.hungUp() {
+	if p == nil || !p.HungUp() {
 		l.u.inherited.committed.Store(true)
 		for _, remove := range l.incoming.paths {
 			remove()
@@ -281,7 +281,7 @@ func (l *lifecycle) oldAsksAgain() {
 // oldSays is a word of the old process. Those that follow a commit come after it: Ready is about to tell
 // of that, and connections may have come since, which only a process that is current can answer.
 func (l *lifecycle) oldSays(e handover.NewEvent) {
-	if l.incoming.machine.Phase == handover.NewWaiting && isClosed(l.u.inherited.old.committed) {
+	if l.incoming.machine.Phase == handover.NewWaiting && isClosed(l.u.inherited.old.Committed) {
 		l.incoming.waiting = append(l.incoming.waiting, e)
 		return
 	}
@@ -291,7 +291,7 @@ func (l *lifecycle) oldSays(e handover.NewEvent) {
 // oldEnded: the old process has ended, or hung up and lives for some reason.
 func (l *lifecycle) oldEnded() {
 	if p := l.u.inherited.old; l.incoming.machine.Phase == handover.NewProbation {
-		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.pid())
+		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.PID())
 	}
 	l.oldSays(handover.OldEnded)
 }
@@ -317,7 +317,7 @@ func (l *lifecycle) rolledBack() {
 		return // Ready returns ErrAborted
 	}
 	l.endNewProbation()
-	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.old.reason))
+	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.old.Reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.stopping.cause)
 	l.u.inherited.committed.Store(false)
 	if l.drainer == nil { // else it is broken, and drains already

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/spawn"
@@ -32,7 +34,7 @@ type inheritance struct {
 	mu         sync.Mutex // held while unclaimed is used
 	unclaimed  []*inherited
 	generation int
-	old        *oldProcess // nil when this process replaces no other
+	old        *peer.Old   // nil when this process replaces no other
 	committed  atomic.Bool // no old process depends on it any more
 }
 
@@ -60,8 +62,8 @@ func inherit(st startup) (*inheritance, error) {
 		if err != nil {
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
-		h.old = newOldProcess(ctl)
-		if welcome, err = h.old.welcome(); err != nil {
+		h.old = peer.NewOld(ctl)
+		if welcome, err = h.old.Welcome(); err != nil {
 			_ = ctl.Close()
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
@@ -101,7 +103,7 @@ func (h *inheritance) take(in *inherited) error {
 
 // takeKept takes what a supervisor has kept from the worker before.
 func (h *inheritance) takeKept(st startup) error {
-	welcome, err := st.link.welcome()
+	welcome, err := st.link.Welcome()
 	if err == nil && st.last-fd.First != len(welcome.Listeners) {
 		err = fmt.Errorf("it names %d listeners and passed %d", len(welcome.Listeners), st.last-fd.First)
 	}
@@ -110,7 +112,7 @@ func (h *inheritance) takeKept(st startup) error {
 		err = h.open(welcome.Listeners)
 	}
 	if err != nil {
-		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.pid(), err))
+		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err))
 	}
 	return nil
 }
@@ -136,8 +138,8 @@ func (h *inheritance) takeStart(start *foreign.Start) error {
 		}
 	}
 	if start.Parent != nil {
-		h.old = newOldProcess(nil)
-		h.old.ways = *start.Parent
+		h.old = peer.NewOld(nil)
+		h.old.Ways = *start.Parent
 		h.generation = 1
 	}
 	return nil

@@ -110,7 +110,7 @@ func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
-	boot.link.stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
+	boot.link.Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
@@ -182,7 +182,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.drainer, l.drained = d, drained
 	go func() {
 		if !replaced {
-			boot.link.release()
+			boot.link.Release()
 			sweep(listeners, sockets)
 			closeAll(listeners, true)
 			l.u.sayGoodbye()
@@ -205,10 +205,10 @@ func (u *Upgrader) sayGoodbye() {
 func (l *lifecycle) end() {
 	if l.u.next != nil {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
-		l.u.next.frames.mute()
-		l.u.next.drained()
-		l.u.next.stderr.End()
-		l.u.next.stderr.Wait()
+		l.u.next.Frames.Mute()
+		l.u.next.Drained()
+		l.u.next.Stderr.End()
+		l.u.next.Stderr.Wait()
 	}
 	if l.cfg.pidFile != "" && l.endsService() {
 		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
@@ -218,8 +218,8 @@ func (l *lifecycle) end() {
 	if l.outgoing != nil {
 		l.outgoing.discardPIDFile()
 	}
-	if p := l.u.inherited.old; p != nil && p.ctl != nil {
-		_ = p.ctl.Close()
+	if p := l.u.inherited.old; p != nil {
+		p.HangUp()
 	}
 	l.phase.err = l.stopping.cause
 	if l.phase.err == nil {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -25,10 +27,10 @@ var (
 
 // taker is the new process, to which connections are offered.
 type taker interface {
-	room() int // how many it takes; 0: none
-	exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error)
-	interrupt()
-	sayMoved(moved uint64)
+	Room() int // how many it takes; 0: none
+	Exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error)
+	Interrupt()
+	SayMoved(moved uint64)
 }
 
 // mover is rung 1 of the drain: it hands the connections of this generation to the
@@ -60,7 +62,7 @@ type mover struct {
 // newMover returns nil if the new process takes no connections. A share of 1 is all of them, less
 // leaves the rest for widen.
 func newMover(to taker, table *connTable, share float64, final bool, log *slog.Logger) *mover {
-	room := to.room()
+	room := to.Room()
 	if room == 0 {
 		return nil
 	}
@@ -116,7 +118,7 @@ func (m *mover) run() {
 	if m.held != nil {
 		m.held.settle(m.why)
 	}
-	if m.final.Load() && !errors.Is(m.why, errStopMoving) && !errors.Is(m.why, errWentBack) {
+	if m.final.Load() && !errors.Is(m.why, peer.ErrQuit) && !errors.Is(m.why, errWentBack) {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
 	}
 }
@@ -149,7 +151,7 @@ func (m *mover) next(widened <-chan struct{}, more bool) (o *offer) {
 	select {
 	case o = <-m.offers:
 	case <-m.quit:
-		m.why = errStopMoving
+		m.why = peer.ErrQuit
 	case <-m.retired:
 		m.why = errWentBack
 	case <-widened:
@@ -182,7 +184,7 @@ func (m *mover) stop() {
 	<-m.begin
 	m.once.Do(func() {
 		close(m.quit)
-		m.to.interrupt()
+		m.to.Interrupt()
 	})
 	<-m.done
 }
@@ -190,7 +192,7 @@ func (m *mover) stop() {
 // settle is the end of a drain: the new process hears how many have moved.
 func (m *mover) settle() {
 	m.stop()
-	if !m.unsure && errors.Is(m.why, errStopMoving) {
-		m.to.sayMoved(m.moved)
+	if !m.unsure && errors.Is(m.why, peer.ErrQuit) {
+		m.to.SayMoved(m.moved)
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -27,14 +29,14 @@ import (
 type playedNext struct {
 	*playedOld // the same kind of end of a handover socket
 	in         *fd.Receiver
-	next       *nextProcess // what the mover sees
+	next       *peer.Next // what the mover sees
 }
 
 // newPlayedNext makes a mover, started, and the other end of its handover socket.
 func newPlayedNext(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
 	m, h := newPlayedNextBeforeCommit(t, room)
-	h.next.interrupt() // the write deadline is as the commit of ten seconds ago has left it
+	h.next.Interrupt() // the write deadline is as the commit of ten seconds ago has left it
 	m.start()
 	t.Cleanup(m.stop)
 	return m, h
@@ -44,9 +46,9 @@ func newPlayedNext(t *testing.T, room int) (*mover, *playedNext) {
 func newPlayedNextBeforeCommit(t *testing.T, room int) (*mover, *playedNext) {
 	t.Helper()
 	ours, theirs := controlPair(t)
-	next := followNext("app", &fake{}, ours, new(atomic.Bool))
+	next := peer.Follow("app", &fake{}, ours, new(atomic.Bool))
 	must(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
-	for range next.startFrames { //nolint:revive // until ready is read
+	for range next.Start { //nolint:revive // until ready is read
 	}
 	m := newTestMover(next)
 	return m, &playedNext{&playedOld{t, theirs}, fd.NewReceiver(theirs.(*net.UnixConn)), next}
@@ -198,7 +200,7 @@ func TestMoverWithoutAnswer(t *testing.T) {
 	if err := <-offered; !errors.Is(err, io.EOF) {
 		t.Errorf("Read = %v", err)
 	}
-	if err := <-second; !errors.Is(err, errStopMoving) {
+	if err := <-second; !errors.Is(err, peer.ErrQuit) {
 		t.Errorf("offer = %v", err)
 	}
 	if c, _ := m.table.account(); c.moved != 0 || c.cut != (left{}) {
@@ -230,9 +232,9 @@ type silentTaker struct {
 	moved       chan uint64
 }
 
-func (to *silentTaker) room() int             { return 10 }
-func (to *silentTaker) interrupt()            { to.interrupted.Store(true) }
-func (to *silentTaker) sayMoved(moved uint64) { to.moved <- moved }
+func (to *silentTaker) Room() int             { return 10 }
+func (to *silentTaker) Interrupt()            { to.interrupted.Store(true) }
+func (to *silentTaker) SayMoved(moved uint64) { to.moved <- moved }
 
 // TestMoverDoesNotUnderstand: after an answer that is none the connections are closed,
 // and nothing is offered any more.

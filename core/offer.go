@@ -4,6 +4,8 @@ import (
 	"errors"
 	"syscall"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -17,7 +19,7 @@ type offer struct {
 
 // settle answers the offer.
 func (o *offer) settle(err error) {
-	if errors.Is(err, errNoAnswer) {
+	if errors.Is(err, peer.ErrNoAnswer) {
 		err = nil
 	}
 	if err == nil && o.left != nil {
@@ -77,8 +79,8 @@ func (m *mover) hand(batch []*offer) error {
 		m.noteFull()
 	} else if taken, err := m.exchange(batch); err != nil {
 		fill(answers, err)
-		if end = err; errors.Is(err, errNoAnswer) {
-			end, m.unsure = errStopMoving, true
+		if end = err; errors.Is(err, peer.ErrNoAnswer) {
+			end, m.unsure = peer.ErrQuit, true
 			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
 		}
 	} else {
@@ -111,7 +113,7 @@ func (m *mover) count(answers []error) {
 		case err == nil:
 			m.moved++
 			m.table.counts.moved++
-		case !errors.Is(err, errNoAnswer):
+		case !errors.Is(err, peer.ErrNoAnswer):
 			m.table.counts.refused++
 		}
 	}
@@ -135,13 +137,13 @@ func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 	if err != nil {
 		return taken, err
 	}
-	f, err := m.to.exchange(b, files, m.quit, m.final.Load)
+	f, err := m.to.Exchange(b, files, m.quit, m.final.Load)
 	if err == nil {
 		err = f.Decode(&taken)
 	}
 	if errors.Is(err, wire.ErrGarbage) {
 		m.log.Error("the new process is not understood any more; what it was offered last is given up", "error", err)
-		err = errNoAnswer
+		err = peer.ErrNoAnswer
 	}
 	return taken, err
 }

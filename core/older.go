@@ -9,11 +9,10 @@ import (
 // olderGenerations is how many generations before this one there are. Each stays until the one
 // before it is gone.
 func (u *Upgrader) olderGenerations() int {
-	p := u.inherited.old
-	if p == nil || p.ctl == nil || isClosed(p.gone) {
-		return 0
+	if p := u.inherited.old; p != nil {
+		return p.OlderGenerations()
 	}
-	return int(p.older.Load())
+	return 0
 }
 
 // aged: the count of older generations may have changed. The next generation gets to
@@ -25,8 +24,8 @@ func (l *lifecycle) olderChanged() {
 		l.manager.Serving(l.u.generation, n)
 	}
 	if l.u.next != nil {
-		if !l.hands(handover.OldProbation, handover.OldAsked) && !l.u.next.plain {
-			_ = l.u.next.say(wire.Older, wire.OlderMsg{Older: n + 1}, timing.Say)
+		if !l.hands(handover.OldProbation, handover.OldAsked) && !l.u.next.Plain {
+			_ = l.u.next.Say(wire.Older, wire.OlderMsg{Older: n + 1}, timing.Say)
 		}
 		return
 	}
@@ -34,7 +33,7 @@ func (l *lifecycle) olderChanged() {
 	if limit >= 1 && n > limit && before > l.cutBefore && l.state() > StateStarting {
 		l.cutBefore = before
 		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
-		_ = l.u.inherited.old.say(wire.Cut, wire.CutMsg{Before: before})
+		_ = l.u.inherited.old.Say(wire.Cut, wire.CutMsg{Before: before})
 	}
 }
 
@@ -46,7 +45,7 @@ func (l *lifecycle) cutOlder(f wire.Frame) {
 		return
 	}
 	if l.u.olderGenerations() > 0 {
-		_ = l.u.inherited.old.say(wire.Cut, msg)
+		_ = l.u.inherited.old.Say(wire.Cut, msg)
 	}
 	if l.u.generation < msg.Before && l.state() >= StateDraining {
 		l.u.cutShort("too many generations drain")

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
@@ -21,7 +23,7 @@ import (
 type outgoing struct {
 	machine handover.Old
 	attempt *attempt
-	next    *nextProcess      // nil until the attempt has a result, or if nothing was started
+	next    *peer.Next        // nil until the attempt has a result, or if nothing was started
 	passed  []passable        // what next got
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
 	result  Result            // valid once next is ready
@@ -82,10 +84,10 @@ func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 	case handover.SayCommitForGood:
 		l.commit(h, 0)
 	case handover.SayPing:
-		_ = h.next.say(wire.Ping, nil, timing.Say) // its end is heard
+		_ = h.next.Say(wire.Ping, nil, timing.Say) // its end is heard
 	case handover.SayConfirm:
 		h.again = l.pending
-		_ = h.next.say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, timing.Say)
+		_ = h.next.Say(wire.Confirm, wire.CommitMsg{DrainMillis: l.cfg.drainTimeout.Milliseconds(), Again: h.again}, timing.Say)
 	case handover.Drain:
 		l.leaveTo(h)
 		l.startDrain(StateDraining, h)
@@ -111,8 +113,8 @@ func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 			return // its end is about to be heard
 		}
 		h.killed = true
-		l.log.Error("the new process does not answer, and may have the service: it is killed", "new_pid", h.next.pid())
-		h.next.kill()
+		l.log.Error("the new process does not answer, and may have the service: it is killed", "new_pid", h.next.PID())
+		h.next.Kill()
 	case handover.ReportUpgraded:
 		l.upgraded(h.result, h.asker)
 	case handover.ReportRolledBack:
@@ -132,9 +134,9 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	h.attempt, h.next, h.passed, h.err = nil, res.next, a.passed, res.err
 	a.cancel(nil)
 	if res.err == nil {
-		h.result = Result{PID: res.next.pid(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.plain, Version: program.ShortVersion(res.next.said().Version)}
-		if res.next.vanished() {
-			h.err = &StartError{Path: res.next.path, PID: res.next.pid(), Reason: "it was ready, and then was not there", Err: errHungUp}
+		h.result = Result{PID: res.next.PID(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.Plain, Version: program.ShortVersion(res.next.Said().Version)}
+		if res.next.Vanished() {
+			h.err = &StartError{Path: res.next.Path, PID: res.next.PID(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}
 	}
 	l.taken = sdnotify.ServiceAt(a.service, l.log)
@@ -154,12 +156,12 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	case l.state() != StateUpgrading: // the old process serves again
 		h.err = ErrStopped
 		l.stepOutgoing(h, handover.Failed)
-	case res.next.plain:
+	case res.next.Plain:
 		l.handOverToPlain(h)
 	default:
-		l.u.note(control.StepReady, res.next.pid())
+		l.u.note(control.StepReady, res.next.PID())
 		h.asked, h.committed = a.asked, time.Now()
-		if l.cfg.probation > 0 && h.next.said().Probation {
+		if l.cfg.probation > 0 && h.next.Said().Probation {
 			l.stepOutgoing(h, handover.Ready)
 		} else {
 			l.stepOutgoing(h, handover.ReadyForGood)
@@ -176,14 +178,14 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 // signal it accepts already, and it says no word that could end a way back.
 func (l *lifecycle) handOverToPlain(h *outgoing) {
 	h.machine.Phase = handover.OldReleased
-	l.u.note(control.StepReady, h.next.pid())
+	l.u.note(control.StepReady, h.next.PID())
 	l.u.next = h.next
-	h.next.frames.mute()
+	h.next.Frames.Mute()
 	l.startDrain(StateDraining, nil)
 	if l.cfg.pidFile != "" {
 		// It does not know the file; a supervisor reads it all the same. Before the
 		// next word: a generation after it, which waits for that, may know the file.
-		pid := h.next.pid()
+		pid := h.next.PID()
 		if boot.link != nil {
 			pid = servicePID()
 		}
@@ -192,9 +194,9 @@ func (l *lifecycle) handOverToPlain(h *outgoing) {
 		}
 	}
 	l.u.socket.unlink() // it will not answer there
-	h.next.stderr.Relay()
+	h.next.Stderr.Relay()
 	l.handsOver(h)
-	h.next.disown()
+	h.next.Disown()
 	l.upgraded(h.result, h.asker)
 }
 
@@ -205,7 +207,7 @@ func (l *lifecycle) leaveTo(h *outgoing) {
 		l.u.note(control.StepConfirmed, h.result.PID)
 	}
 	if l.pending && !h.again { // a signal has come since confirm was said
-		_ = h.next.say(wire.Again, nil, timing.Say)
+		_ = h.next.Say(wire.Again, nil, timing.Say)
 	}
 	l.pending = false
 	l.handsOver(h)
@@ -216,7 +218,7 @@ func (l *lifecycle) leaveTo(h *outgoing) {
 
 // handsOver tells the service manager that the service is the new process's.
 func (l *lifecycle) handsOver(h *outgoing) {
-	cmp.Or(l.manager, l.taken).HandedOver(h.next.serves(), h.result.Generation, l.u.olderGenerations()+1)
+	cmp.Or(l.manager, l.taken).HandedOver(h.next.Serves(), h.result.Generation, l.u.olderGenerations()+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.
@@ -241,8 +243,8 @@ func (l *lifecycle) sayAbort(h *outgoing, stop bool) {
 		return
 	}
 	why := cmp.Or[error](h.err, ErrStopped)
-	if next.say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, timing.Say) == nil {
-		next.told.Store(true)
+	if next.Say(wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because(why.Error()), Stop: stop}, timing.Say) == nil {
+		next.Told.Store(true)
 	}
 	if h.next != nil {
 		l.seeOut(h)
@@ -259,9 +261,9 @@ func (l *lifecycle) seeOut(h *outgoing) {
 	early := errors.Is(h.err, errSaidFailed)
 	go func() {
 		if early {
-			h.next.endsWithin(timing.Kill) // by itself
+			h.next.EndsWithin(timing.Kill) // by itself
 		}
-		h.next.seeOut(l.cfg.stopTime(), l.phase.finished, func(f wire.Frame) {
+		h.next.SeeOut(l.cfg.stopTime(), l.phase.finished, func(f wire.Frame) {
 			l.u.post(func(l *lifecycle) { l.heardFromGivenUp(h, f) })
 		}, func() { l.u.post(func(l *lifecycle) { l.restorePIDFile(h.next) }) })
 		l.u.post(func(l *lifecycle) {
@@ -275,7 +277,7 @@ func (l *lifecycle) seeOut(h *outgoing) {
 func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 	switch f.Type {
 	case wire.Settled:
-		l.log.Info("the new process has had the service, and was asked to stop it", "new_pid", h.next.pid())
+		l.log.Info("the new process has had the service, and was asked to stop it", "new_pid", h.next.PID())
 		l.stepOutgoing(h, handover.Settled)
 	case wire.Again:
 		l.pending = true
@@ -289,7 +291,7 @@ func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 func (l *lifecycle) gone(h *outgoing) {
 	l.stepOutgoing(h, handover.Gone)
 	if l.outgoing != h { // it was current, and what has become of it was reported
-		l.log.Debug("the new process is gone", "new_pid", h.next.pid())
+		l.log.Debug("the new process is gone", "new_pid", h.next.PID())
 		l.givenUp = slices.DeleteFunc(l.givenUp, func(x *outgoing) bool { return x == h })
 		l.restorePIDFile(h.next)
 		return

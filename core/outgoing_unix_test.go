@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
@@ -187,12 +189,12 @@ func awaitClosed(t *testing.T, ch <-chan struct{}) {
 }
 
 // endedNext is a new process that has ended.
-func endedNext(t *testing.T) *nextProcess {
+func endedNext(t *testing.T) *peer.Next {
 	ours, _ := controlPair(t)
 	f := &fake{ended: make(chan string, 1)}
 	f.ended <- "exit status 0"
-	next := followNext("app", f, ours, new(atomic.Bool))
-	<-next.exited
+	next := peer.Follow("app", f, ours, new(atomic.Bool))
+	<-next.Exited
 	return next
 }
 
@@ -473,7 +475,7 @@ func TestTaking_WordsAfterACommit(t *testing.T) {
 	old.saysAtOnce(
 		word{wire.Commit, wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}},
 		word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad")}})
-	awaitClosed(t, u.inherited.old.aborted)
+	awaitClosed(t, u.inherited.old.Aborted)
 	for end, heard := time.Now().Add(patience), false; !heard; {
 		must(t, u.request(func(l *lifecycle) error {
 			heard = len(l.incoming.waiting) > 0 || l.incoming.machine.Phase != handover.NewWaiting
@@ -511,7 +513,7 @@ func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
 	must(t, u.request(func(l *lifecycle) error {
 		l.manager = sdnotify.ServiceAt(sdnotify.At(path), u.log)
 		must(t, old.ctl.Close())
-		<-u.inherited.old.gone // and its end is in the inbox
+		<-u.inherited.old.Gone // and its end is in the inbox
 		l.olderChanged()
 		return nil
 	}))
@@ -540,12 +542,12 @@ func TestTaking_AbortOfTheDead(t *testing.T) {
 			f, err := wire.Read(strings.NewReader(string(b)))
 			must(t, err)
 			must(t, old.ctl.Close())
-			_ = u.inherited.old.hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
+			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
 			if stop {
 				awaitClosed(t, u.Done())
 				return
 			}
-			awaitClosed(t, u.inherited.old.gone)
+			awaitClosed(t, u.inherited.old.Gone)
 			if _, err := u.Upgrade(canceled(t)); errors.Is(err, ErrInProgress) || errors.Is(err, ErrStopped) {
 				t.Errorf("Upgrade = %v", err)
 			}
@@ -585,13 +587,13 @@ func TestTaking_PIDFileOfADeadOldProcess(t *testing.T) {
 func TestTaking_SeesOffAnew(t *testing.T) {
 	t.Parallel()
 	_, theirs := controlPair(t)
-	p := newOldProcess(theirs)
+	p := peer.NewOld(theirs)
 	l := newLifecycle(&Upgrader{inherited: &inheritance{old: p}, phase: newPhase()})
 	l.incoming.seesOff, l.incoming.drain = true, time.Hour
 	l.seeOffOld()
 	l.seeOffOld() // nobody is held up
 	select {
-	case d := <-p.drains:
+	case d := <-p.Drains:
 		if d != l.incoming.drain {
 			t.Errorf("it has %v", d)
 		}
@@ -605,24 +607,24 @@ func TestTaking_SeesOffAnew(t *testing.T) {
 func TestTaking_SeesOff(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		begin func(p *oldProcess, old net.Conn) // before it is to go
-		end   func(p *oldProcess)               // while it goes; nil: nothing
-		want  syscall.Signal                    // that ends it; 0: none
+		begin func(p *peer.Old, old net.Conn) // before it is to go
+		end   func(p *peer.Old)               // while it goes; nil: nothing
+		want  syscall.Signal                  // that ends it; 0: none
 	}{
-		"it drains":            {func(*oldProcess, net.Conn) {}, nil, syscall.SIGKILL},
-		"it has drained":       {func(p *oldProcess, _ net.Conn) { close(p.drained) }, nil, syscall.SIGTERM},
-		"it is asked to serve": {func(p *oldProcess, _ net.Conn) { close(p.drained); p.keepAlive() }, nil, 0},
-		"it has said that it serves": {func(p *oldProcess, old net.Conn) {
-			close(p.drained)
+		"it drains":            {func(*peer.Old, net.Conn) {}, nil, syscall.SIGKILL},
+		"it has drained":       {func(p *peer.Old, _ net.Conn) { close(p.Drained) }, nil, syscall.SIGTERM},
+		"it is asked to serve": {func(p *peer.Old, _ net.Conn) { close(p.Drained); p.KeepAlive() }, nil, 0},
+		"it has said that it serves": {func(p *peer.Old, old net.Conn) {
+			close(p.Drained)
 			_, err := old.Write([]byte("abort"))
 			must(t, err)
-		}, func(p *oldProcess) {
+		}, func(p *peer.Old) {
 			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
-			close(p.aborted)
+			close(p.Aborted)
 		}, 0},
-		"it had stood still, and drains": {func(p *oldProcess, _ net.Conn) { p.drains <- time.Hour }, func(p *oldProcess) {
+		"it had stood still, and drains": {func(p *peer.Old, _ net.Conn) { p.Drains <- time.Hour }, func(p *peer.Old) {
 			time.Sleep(2 * timing.Kill) // as before
-			close(p.gone)
+			close(p.Gone)
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -631,24 +633,24 @@ func TestTaking_SeesOff(t *testing.T) {
 			must(t, process.Start())
 			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
 			ours, theirs := controlPair(t)
-			p := newOldProcess(theirs)
+			p := peer.NewOld(theirs)
 			must(t, wire.Write(ours, wire.Welcome, wire.WelcomeMsg{PID: process.Process.Pid}))
-			_, err := p.welcome()
+			_, err := p.Welcome()
 			must(t, err)
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
 			limit := -timing.Kill // at once
-			if len(p.drains) > 0 {
+			if len(p.Drains) > 0 {
 				limit /= 2
 			}
 			seen := make(chan struct{})
-			go func() { defer close(seen); p.seeOff(limit, u.phase.done, u.log) }()
+			go func() { defer close(seen); p.SeeOff(limit, u.phase.done, u.log) }()
 			if tt.end != nil {
 				tt.end(p)
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
-				if proc.Zombie(p.pid()) {
+				if proc.Zombie(p.PID()) {
 					t.Error("it was killed")
 				}
 				must(t, process.Process.Kill())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
@@ -82,17 +84,17 @@ func (h *outgoing) looks() <-chan time.Time {
 // Both are nil before it is ready, and when it is seen out.
 
 func (h *outgoing) frames() <-chan wire.Frame {
-	if h == nil || h.next == nil || h.next.plain || h.leaves {
+	if h == nil || h.next == nil || h.next.Plain || h.leaves {
 		return nil
 	}
-	return h.next.frames.rest
+	return h.next.Frames.Rest
 }
 
 func (h *outgoing) silent() <-chan struct{} {
 	if h.frames() == nil || h.heardOut {
 		return nil
 	}
-	return h.next.frames.silent
+	return h.next.Frames.Silent
 }
 
 // pause is before the new process is told to accept: what it can do without opening anything
@@ -105,7 +107,7 @@ func (l *lifecycle) pause(h *outgoing) {
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}
-	l.u.next, h.next.served = h.next, true
+	l.u.next, h.next.Served = h.next, true
 	l.setState(StateProbation)
 	h.paused = only[*listener](h.claimed())
 	pauseAll(h.paused)
@@ -125,7 +127,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 		msg.Again = h.again
 	}
 	h.mover = l.prepareMove(h.next, share, probation <= 0)
-	if err := h.next.say(wire.Commit, msg, timing.Word); err != nil {
+	if err := h.next.Say(wire.Commit, msg, timing.Word); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
 	}
 	if h.mover != nil {
@@ -140,7 +142,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 }
 
 // prepareMove makes the mover, if connections can move to next.
-func (l *lifecycle) prepareMove(next *nextProcess, share float64, final bool) *mover {
+func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *mover {
 	if !l.cfg.handoff {
 		return nil
 	}
@@ -154,7 +156,7 @@ func (l *lifecycle) prepareMove(next *nextProcess, share float64, final bool) *m
 // beatTrial counts what was not answered, and asks anew.
 func (l *lifecycle) beatProbation() {
 	h := l.outgoing
-	if n := h.next.frames.pongs.Load(); n != h.pongs {
+	if n := h.next.Frames.Pongs.Load(); n != h.pongs {
 		h.pongs, h.missed = n, 0
 	} else {
 		h.missed++
@@ -169,7 +171,7 @@ func (l *lifecycle) beatProbation() {
 		l.stepOutgoing(h, l.inTime(handover.Silent, handover.SilentLate))
 	}
 	if l.outgoing == h {
-		_ = h.next.say(wire.Ping, nil, timing.Say) // its end is heard
+		_ = h.next.Say(wire.Ping, nil, timing.Say) // its end is heard
 	}
 }
 
@@ -211,16 +213,16 @@ func (l *lifecycle) heard(f wire.Frame) {
 	case wire.Again:
 		h.nextAsks = true
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
-		h.err = fmt.Errorf("%w: %s", errRejectedItself, frameEvent{Frame: f}.reason())
+		h.err = fmt.Errorf("%w: %s", errRejectedItself, peer.Event{Frame: f}.Reason())
 		l.stepOutgoing(h, l.unlessClosed(h, handover.Rejected))
 	case wire.Settled:
-		l.log.Info("the new process has the service for good", "new_pid", h.next.pid())
+		l.log.Info("the new process has the service for good", "new_pid", h.next.PID())
 		l.stepOutgoing(h, handover.Settled)
 	case wire.Pong:
 		l.stepOutgoing(h, handover.Pong)
 	case wire.Confirmed:
 		e := handover.Confirmed
-		if h.next.vanished() {
+		if h.next.Vanished() {
 			e = handover.ConfirmedDead
 		}
 		l.relieved() // by now it reads datagrams, or has none to read
@@ -232,10 +234,10 @@ func (l *lifecycle) heard(f wire.Frame) {
 // relieved: the new process reads datagrams, too.
 func (l *lifecycle) relieved() {
 	h := l.outgoing
-	if isClosed(h.next.reads) {
+	if isClosed(h.next.Reads) {
 		return
 	}
-	close(h.next.reads)
+	close(h.next.Reads)
 	if h.machine.Phase > handover.OldDraining {
 		return
 	}
@@ -249,21 +251,21 @@ func (l *lifecycle) relieved() {
 func (l *lifecycle) lost() {
 	h := l.outgoing
 	h.heardOut = true
-	why := h.next.frames.why
+	why := h.next.Frames.Why
 	switch h.machine.Phase {
 	case handover.OldProbation:
 		if !errors.Is(h.err, errSilent) { // for which it was killed
 			h.err = errEndedOnProbation
 		}
 		e := handover.Ended
-		if !hungUp(why) {
+		if !peer.HungUp(why) {
 			h.err, e = fmt.Errorf("%w: handover socket: %w", errHungUpOnProbation, why), handover.Deaf
 		}
 		l.stepOutgoing(h, e)
 	case handover.OldAsked, handover.OldDraining: // if it lives it may serve, for all that can be heard
 		go func() { // its end may be noticed a little later
 			e := handover.Deaf
-			if hungUp(why) && h.next.ended() {
+			if peer.HungUp(why) && h.next.Ended() {
 				e = handover.Ended
 			}
 			l.u.post(func(l *lifecycle) { l.lostAfterConfirm(h, e) })

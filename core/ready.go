@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -61,7 +63,7 @@ func (u *Upgrader) takeService() error {
 	switch p := u.inherited.old; {
 	case p == nil && boot.master() != nil:
 		u.announce(boot.master())
-	case p != nil && p.plain():
+	case p != nil && p.Plain():
 		u.dismissOld(p, u.cfg.drainTimeout)
 	}
 	return nil
@@ -108,21 +110,21 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
 	boot.stderr.GiveBack()
 	p := u.inherited.old
-	if p == nil || p.plain() {
+	if p == nil || p.Plain() {
 		return nil
 	}
-	if err := p.say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
-		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.pid(), "error", err)
+	if err := p.Say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
+		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
 	}
 	t := time.NewTimer(timing.Word)
 	defer t.Stop()
 	why := ""
 	select {
-	case <-p.committed:
-	case <-p.aborted:
-	case <-p.disowned:
+	case <-p.Committed:
+	case <-p.Aborted:
+	case <-p.Disowned:
 	case <-u.phase.life.Done():
-	case <-p.gone:
+	case <-p.Gone:
 		why = "it is gone"
 	case <-t.C:
 		// Stopped or stuck. When it goes on it finds the word that this process
@@ -134,47 +136,47 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	switch {
 	case u.phase.life.Err() != nil:
 		return ErrStopped
-	case isClosed(p.committed):
-		req.event, req.again, req.probation, req.drain = handover.CommitForGood, p.commit.Again, p.commit.Probation(), p.commit.Drain()
+	case isClosed(p.Committed):
+		req.event, req.again, req.probation, req.drain = handover.CommitForGood, p.Commit.Again, p.Commit.Probation(), p.Commit.Drain()
 		if req.probation > 0 {
 			req.event = handover.Commit
 		}
 		return nil
-	case isClosed(p.aborted):
-		return because(ErrAborted, errors.New(p.reason))
-	case isClosed(p.disowned):
+	case isClosed(p.Aborted):
+		return because(ErrAborted, errors.New(p.Reason))
+	case isClosed(p.Disowned):
 		return nil
 	}
-	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.pid(), "why", why)
+	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.PID(), "why", why)
 	return nil
 }
 
 // tellForeign tells an old process that is none of gracex's, in its own way, that this one serves.
-func (u *Upgrader) tellForeign(p *oldProcess) {
+func (u *Upgrader) tellForeign(p *peer.Old) {
 	var err error
 	switch {
-	case p.ways.Tell != nil:
-		err = p.ways.Tell()
-	case p.ways.Obeys:
-		err = p.signal(syscall.SIGTERM)
+	case p.Ways.Tell != nil:
+		err = p.Ways.Tell()
+	case p.Ways.Obeys:
+		err = p.Signal(syscall.SIGTERM)
 	}
 	if err != nil {
-		u.log.Warn("the old process was gone already", "old_pid", p.pid(), "error", err)
+		u.log.Warn("the old process was gone already", "old_pid", p.PID(), "error", err)
 	}
 }
 
 // dismissParent sees to it that the old process goes.
-func (u *Upgrader) dismissOld(p *oldProcess, limit time.Duration) {
-	if p.plain() {
+func (u *Upgrader) dismissOld(p *peer.Old, limit time.Duration) {
+	if p.Plain() {
 		u.tellForeign(p)
 	}
-	go p.seeOff(limit, u.phase.done, u.log)
+	go p.SeeOff(limit, u.phase.done, u.log)
 	go func() {
 		defer close(u.seenOff)
 		select {
-		case <-p.drained: // what is left of it is its main
-		case <-p.gone:
-		case <-p.aborted: // it serves again
+		case <-p.Drained: // what is left of it is its main
+		case <-p.Gone:
+		case <-p.Aborted: // it serves again
 		}
 	}()
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -29,7 +31,7 @@ func newChild(t *testing.T, opts ...Option) (*Upgrader, *playedOld) {
 	inProcess.Lock()
 	ours, theirs := controlPair(t)
 	beforeNew.mu.Lock()
-	beforeNew.taken, beforeNew.inherited = false, &inheritance{generation: 1, old: newOldProcess(theirs)}
+	beforeNew.taken, beforeNew.inherited = false, &inheritance{generation: 1, old: peer.NewOld(theirs)}
 	beforeNew.mu.Unlock()
 	u := newTestLocked(t, realSystem, opts)
 	t.Cleanup(func() { ours.Close() }) // before the Upgrader is stopped

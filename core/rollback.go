@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
@@ -77,11 +79,11 @@ func (l *lifecycle) namePID(h *outgoing) {
 // restorePIDFile names this process in the pid file again, after a new one that is given up,
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
-func (l *lifecycle) restorePIDFile(next *nextProcess) {
+func (l *lifecycle) restorePIDFile(next *peer.Next) {
 	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
 		return
 	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.says && pid != next.pid() {
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says && pid != next.PID() {
 		return // it is in order, or somebody else's
 	}
 	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
@@ -99,7 +101,7 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 	l.pending = l.pending || h.nextAsks
 	l.explaining++
 	go func() {
-		if errors.Is(why, errEndedOnProbation) && !h.next.ended() {
+		if errors.Is(why, errEndedOnProbation) && !h.next.Ended() {
 			why = errHungUpOnProbation
 		}
 		err := because(ErrRolledBack, explain(h.next, why))
@@ -145,7 +147,7 @@ func (l *lifecycle) lostAfterConfirm(h *outgoing, e handover.OldEvent) {
 		h.err = errEndedOnProbation
 	}
 	if e == handover.Deaf {
-		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.pid(), "error", h.next.frames.why)
+		l.log.Warn("the new process lives and can't be heard any more: there is no way back to this one", "new_pid", h.next.PID(), "error", h.next.Frames.Why)
 	}
 	l.stepOutgoing(h, l.unlessClosed(h, e))
 }
@@ -156,7 +158,7 @@ func (l *lifecycle) unlessClosed(h *outgoing, e handover.OldEvent) handover.OldE
 	if h.machine.Phase != handover.OldDraining || e == handover.Deaf || l.canResume(h) {
 		return e
 	}
-	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.pid(), "error", h.err)
+	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.PID(), "error", h.err)
 	return handover.Drained
 }
 
@@ -167,7 +169,7 @@ func (l *listener) waits() bool { return l.served.Load() || l.origin.network == 
 // claimed returns what the new process has use for.
 func (h *outgoing) claimed() (claimed []passable) {
 	for i, p := range h.passed {
-		if !slices.Contains(h.next.said().Unclaimed, i) {
+		if !slices.Contains(h.next.Said().Unclaimed, i) {
 			claimed = append(claimed, p)
 		}
 	}
@@ -238,7 +240,7 @@ func (l *lifecycle) closeWay(h *outgoing) {
 // lastLook ends the way back when nothing is left of the drain, if the new process is there.
 // Otherwise its last words, or its end, are on their way and decide.
 func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
-	if d == l.drainer && h.machine.Phase == handover.OldDraining && !h.next.vanished() {
+	if d == l.drainer && h.machine.Phase == handover.OldDraining && !h.next.Vanished() {
 		l.stepOutgoing(h, handover.Drained)
 	}
 }
@@ -257,7 +259,7 @@ func (h *outgoing) endWatch() {
 // looked looks twice: what the process has said last comes first.
 func (l *lifecycle) looked() {
 	h := l.outgoing
-	if h.next.lives() {
+	if h.next.Lives() {
 		return
 	}
 	if h.absent++; h.absent > 1 {

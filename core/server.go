@@ -85,7 +85,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	if !u.servers.add(s, u.phase) {
 		return ErrStopped
 	}
-	if p := u.inherited.old; s.moves && p != nil && p.ctl != nil {
+	if p := u.inherited.old; s.moves && p != nil && p.Speaks() {
 		go func() { _ = s.inner.Serve((*adoption)(s)) }()
 	}
 	go func() {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/program"
 )
 
@@ -94,17 +96,17 @@ func (w wrote) MarshalText() ([]byte, error) { return []byte(strings.Join(w, "\n
 func (w wrote) MarshalJSON() ([]byte, error) { return json.Marshal([]string(w)) }
 
 // explain makes the error of an attempt whose process n has ended.
-func explain(n *nextProcess, err error) error {
+func explain(n *peer.Next, err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := program.Describe(n.path, boot.launch.Dir)
-	start := &StartError{Path: n.path, File: file, PID: n.pid(), Err: err}
-	if !n.served {
-		start.Stderr = n.stderr.Lines()
+	file, _ := program.Describe(n.Path, boot.launch.Dir)
+	start := &StartError{Path: n.Path, File: file, PID: n.PID(), Err: err}
+	if !n.Served {
+		start.Stderr = n.Stderr.Lines()
 	}
-	if isClosed(n.exited) {
-		start.Exit, start.Ran = n.exit.Text, n.ran
+	if isClosed(n.Exited) {
+		start.Exit, start.Ran = n.Exit.Text, n.Ran
 	}
 	return start
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/proc"
@@ -23,7 +25,7 @@ type startup struct {
 	control  int           // the handover socket's descriptor; -1 for the plain protocol
 	last     int           // one past the last listener's descriptor
 	stderr   *spawn.Stderr // nil: descriptor 2 is what it was in the old process
-	link     *link         // to the supervisor; nil without one
+	link     *peer.Link    // to the supervisor; nil without one
 	kept     bool          // a supervisor started this process, with what it has kept
 	mode     string        // EnvMode
 	modeErr  error         // ... that is none
@@ -112,7 +114,7 @@ func takeStartup() startup {
 		return st
 	}
 	if c.Link != 0 {
-		if st.link, err = newLink(c.Link, c.Supervisor); err != nil {
+		if st.link, err = peer.NewLink(c.Link, c.Supervisor); err != nil {
 			st.err = fmt.Errorf("%s: link: %w", wire.EnvHandover, err)
 			return st
 		}
@@ -196,7 +198,7 @@ func (st *startup) takeLink(v string) {
 	}
 	st.last = info.Descriptor
 	closeOnExec(st.last)
-	if st.link, err = newLink(info.Descriptor, info.PID); err != nil {
+	if st.link, err = peer.NewLink(info.Descriptor, info.PID); err != nil {
 		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
 	}
 	st.kept = true

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/gracex-go/gracex/core/internal/peer"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 )
@@ -42,14 +44,14 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	}
 	args := []any{"error", err, "state", l.state().String()}
 	if l.u.next != nil {
-		args = append(args, "current_pid", l.u.next.pid())
+		args = append(args, "current_pid", l.u.next.PID())
 	}
 	l.log.Warn("upgrade refused", args...)
 }
 
 // upgradeFailed goes back to serving, as if nothing had been tried. The new process, if
 // there was one that has ended, is gone.
-func (l *lifecycle) upgradeFailed(err error, gone *nextProcess) {
+func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/peer"
 )
 
 // running is this process's Upgrader. Whoever makes one holds making.
@@ -48,7 +50,7 @@ type Upgrader struct {
 
 	// The generation that took over; the lifecycle's. Its handover socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
-	next *nextProcess
+	next *peer.Next
 }
 
 // Result describes an upgrade that worked.
@@ -97,7 +99,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
-	boot.link.stand(u.generation, uint8(StateStarting), false, false)
+	boot.link.Stand(u.generation, uint8(StateStarting), false, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}

@@ -1,4 +1,4 @@
-package core
+package peer
 
 import (
 	"errors"
@@ -13,47 +13,47 @@ import (
 
 // Why an offer has no answer.
 var (
-	errTakerGone = errors.New("the new process is gone")
-	// errStopMoving: the drain is over.
-	errStopMoving = errors.New("the drain has ended")
-	// errNoAnswer: it may have moved, so nobody reads from it here any more.
-	errNoAnswer = errors.New("it is not known whether the new process has it")
+	ErrGone = errors.New("the new process is gone")
+	// ErrQuit is for an offer that was not sent.
+	ErrQuit = errors.New("the drain has ended")
+	// ErrNoAnswer is for a connection that has possibly moved: nobody reads from it here any more.
+	ErrNoAnswer = errors.New("it is not known whether the new process has it")
 )
 
-// room is how many established connections the new process takes; 0: none.
-func (n *nextProcess) room() int {
-	if _, ok := n.ctl.(*net.UnixConn); !ok || n.plain {
+// Room is how many established connections the new process takes; 0: none.
+func (n *Next) Room() int {
+	if _, ok := n.ctl.(*net.UnixConn); !ok || n.Plain {
 		return 0
 	}
-	return max(n.said().Room, 0)
+	return max(n.Said().Room, 0)
 }
 
-// exchange sends an offer, with the descriptors that it names, and returns the answer. The end of
-// quit gives it up: errStopMoving if nothing was sent, and else errNoAnswer. final reports whether
+// Exchange sends an offer, with the descriptors that it names, and returns the answer. The end of
+// quit gives it up: ErrQuit if nothing was sent, and else ErrNoAnswer. final reports whether
 // the new process goes on by itself.
-func (n *nextProcess) exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error) {
-	n.frames.asked.Store(true)
+func (n *Next) Exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error) {
+	n.Frames.asked.Store(true)
 	if err := n.sendOffer(offer, files, quit); err != nil {
 		return wire.Frame{}, notSent(err, quit)
 	}
 	return n.awaitAnswer(quit, final)
 }
 
-// interrupt ends the sending of an offer.
-func (n *nextProcess) interrupt() { _ = n.ctl.SetWriteDeadline(time.Unix(1, 0)) }
+// Interrupt ends the sending of an offer.
+func (n *Next) Interrupt() { _ = n.ctl.SetWriteDeadline(time.Unix(1, 0)) }
 
-// sayMoved says how many connections have moved.
-func (n *nextProcess) sayMoved(moved uint64) {
-	_ = n.say(wire.Moved, wire.MovedMsg{Moved: moved}, timing.Say)
+// SayMoved says how many connections have moved.
+func (n *Next) SayMoved(moved uint64) {
+	_ = n.Say(wire.Moved, wire.MovedMsg{Moved: moved}, timing.Say)
 }
 
 // sendOffer writes an offer. There is no limit but quit: see awaitAnswer.
-func (n *nextProcess) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
+func (n *Next) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
 	n.writing <- struct{}{}
 	defer func() { <-n.writing }()
 	_ = n.ctl.SetWriteDeadline(time.Time{})
 	if isClosed(quit) {
-		return errStopMoving
+		return ErrQuit
 	}
 	ctl, ok := n.ctl.(*net.UnixConn)
 	if !ok {
@@ -65,8 +65,8 @@ func (n *nextProcess) sendOffer(b []byte, files []int, quit <-chan struct{}) err
 // awaitAnswer returns the answer to an offer. As long as the new process lives it may
 // still take what it was offered: there is no other limit than the drain's. One that
 // is not understood while the upgrade can be rolled back is about to be ended.
-func (n *nextProcess) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
-	talk, silent := n.frames, n.frames.silent
+func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
+	talk, silent := n.Frames, n.Frames.Silent
 	poll := time.NewTicker(timing.AnswerPoll)
 	defer poll.Stop()
 	var last <-chan time.Time
@@ -78,21 +78,21 @@ func (n *nextProcess) awaitAnswer(quit <-chan struct{}, final func() bool) (wire
 			silent = nil
 			switch {
 			case len(talk.answers) > 0:
-			case hungUp(talk.why):
-				return wire.Frame{}, errTakerGone
+			case HungUp(talk.Why):
+				return wire.Frame{}, ErrGone
 			case final():
-				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.why)
+				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.Why)
 			}
 		case <-quit: // an answer may be on its way
 			quit, last = nil, time.After(timing.InTime)
 		case <-last:
 			if len(talk.answers) == 0 && (silent == nil || !n.unread()) {
-				return wire.Frame{}, errNoAnswer
+				return wire.Frame{}, ErrNoAnswer
 			}
 			last = time.After(timing.InTime) // this process has not come to read it
 		case <-poll.C:
-			if !n.lives() {
-				return wire.Frame{}, errTakerGone
+			if !n.Lives() {
+				return wire.Frame{}, ErrGone
 			}
 		}
 	}
@@ -101,12 +101,12 @@ func (n *nextProcess) awaitAnswer(quit <-chan struct{}, final func() bool) (wire
 // notSent says what it means that an offer could not be sent.
 func notSent(err error, quit <-chan struct{}) error {
 	switch {
-	case errors.Is(err, errStopMoving):
+	case errors.Is(err, ErrQuit):
 		return err
 	case isClosed(quit):
-		return errNoAnswer
-	case hungUp(err):
-		return errTakerGone
+		return ErrNoAnswer
+	case HungUp(err):
+		return ErrGone
 	}
 	return fmt.Errorf("handover socket: %w", err)
 }

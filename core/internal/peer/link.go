@@ -1,4 +1,4 @@
-package core
+package peer
 
 import (
 	"fmt"
@@ -13,23 +13,23 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// link is a worker's line to the supervisor, which keeps duplicates of its listeners
+// Link is a worker's line to the supervisor, which keeps duplicates of its listeners
 // and starts the next worker if this one crashes. Its end is the end of this process, or
 // of the supervisor. Each generation has its own. A nil one does nothing.
-type link struct {
+type Link struct {
 	conn       *net.UnixConn
 	supervisor int // its process number
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
-	gone     chan struct{} // closed when the supervisor is
+	Gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
 	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if nobody is there to take the word
 }
 
-// newLink takes descriptor s, and introduces this process: its main has not run yet.
-func newLink(s, supervisor int) (*link, error) {
+// NewLink takes descriptor s, and introduces this process: its main has not run yet.
+func NewLink(s, supervisor int) (*Link, error) {
 	if err := fd.CheckStream(s); err != nil {
 		return nil, err
 	}
@@ -43,21 +43,21 @@ func newLink(s, supervisor int) (*link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
-	l := &link{conn: conn, supervisor: supervisor, released: make(chan struct{}), gone: make(chan struct{})}
-	_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
+	l := &Link{conn: conn, supervisor: supervisor, released: make(chan struct{}), Gone: make(chan struct{})}
+	_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
 }
 
-// pid is the supervisor's process number, 0 without one.
-func (l *link) pid() int {
+// PID is the supervisor's process number, 0 without one.
+func (l *Link) PID() int {
 	if l == nil {
 		return 0
 	}
 	return l.supervisor
 }
 
-// welcome reads what the supervisor has kept for a worker that it has started.
-func (l *link) welcome() (wire.WelcomeMsg, error) {
+// Welcome reads what the supervisor has kept for a worker that it has started.
+func (l *Link) Welcome() (wire.WelcomeMsg, error) {
 	var msg wire.WelcomeMsg
 	_ = l.conn.SetReadDeadline(time.Now().Add(timing.Word))
 	f, err := wire.Read(l.conn)
@@ -71,17 +71,17 @@ func (l *link) welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// follow has the supervisor's words go to ask, the newest one. It reports false for a word that nobody is
+// Follow has the supervisor's words go to ask, the newest one. It reports false for a word that nobody is
 // there to take.
-func (l *link) follow(ask func(wire.SignalMsg) bool) {
+func (l *Link) Follow(ask func(wire.SignalMsg) bool) {
 	l.ask.Store(&ask)
 	l.listening.Do(func() { go l.listen() })
 }
 
 // listen passes on what the supervisor says until it is gone. What nobody is there to take is
 // not taken.
-func (l *link) listen() {
-	defer close(l.gone)
+func (l *Link) listen() {
+	defer close(l.Gone)
 	for {
 		f, err := wire.Read(l.conn)
 		if err != nil {
@@ -98,14 +98,14 @@ func (l *link) listen() {
 				continue
 			}
 			if !(*l.ask.Load())(msg) {
-				_ = l.say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
+				_ = l.Say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
 			}
 		}
 	}
 }
 
-// say writes a frame to the supervisor, which may be stopped.
-func (l *link) say(t wire.Type, msg any, files []int) error {
+// Say writes a frame to the supervisor, which may be stopped.
+func (l *Link) Say(t wire.Type, msg any, files []int) error {
 	b, err := wire.Append(nil, t, msg)
 	if err != nil {
 		return err
@@ -120,19 +120,19 @@ func (l *link) say(t wire.Type, msg any, files []int) error {
 	return fd.Send(l.conn, b, files)
 }
 
-// stand says where this process stands.
-func (l *link) stand(generation int, state uint8, clean, wayBack bool) {
+// Stand says where this process stands.
+func (l *Link) Stand(generation int, state uint8, clean, wayBack bool) {
 	if l != nil {
-		_ = l.say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: state, Clean: clean, WayBack: wayBack}, nil)
+		_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: state, Clean: clean, WayBack: wayBack}, nil)
 	}
 }
 
-// keep gives the supervisor duplicates of all listeners, in place of those that it has. The files
+// Keep gives the supervisor duplicates of all listeners, in place of those that it has. The files
 // stay the caller's.
-func (l *link) keep(words []wire.Listener, files []int) error {
+func (l *Link) Keep(words []wire.Listener, files []int) error {
 	for from := 0; ; from += fd.MaxFiles {
 		to := min(from+fd.MaxFiles, len(words))
-		if err := l.say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
+		if err := l.Say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
 			return err
 		}
 		if to == len(words) {
@@ -141,24 +141,24 @@ func (l *link) keep(words []wire.Listener, files []int) error {
 	}
 }
 
-// release returns when the supervisor has closed its duplicates: what this process does
+// Release returns when the supervisor has closed its duplicates: what this process does
 // not accept any more is to be refused and not to wait in a queue.
-func (l *link) release() {
-	if l == nil || l.say(wire.Release, nil, nil) != nil {
+func (l *Link) Release() {
+	if l == nil || l.Say(wire.Release, nil, nil) != nil {
 		return
 	}
 	t := time.NewTimer(timing.Say)
 	defer t.Stop()
 	select {
 	case <-l.released:
-	case <-l.gone:
+	case <-l.Gone:
 	case <-t.C:
 	}
 }
 
-// forNext makes the link of the next generation: the descriptor is its end, and the
+// ForNext makes the link of the next generation: the descriptor is its end, and the
 // caller's. It is -1 without a supervisor.
-func (l *link) forNext() (int, error) {
+func (l *Link) ForNext() (int, error) {
 	if l == nil {
 		return -1, nil
 	}
@@ -169,7 +169,7 @@ func (l *link) forNext() (int, error) {
 	defer ours.Close() // the supervisor has it
 	rc, err := ours.(*net.UnixConn).SyscallConn()
 	if err == nil {
-		cerr := rc.Control(func(s uintptr) { err = l.say(wire.Link, nil, []int{int(s)}) })
+		cerr := rc.Control(func(s uintptr) { err = l.Say(wire.Link, nil, []int{int(s)}) })
 		if err == nil {
 			err = cerr
 		}

@@ -1,4 +1,4 @@
-package core
+package peer
 
 import (
 	"syscall"
@@ -8,14 +8,14 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// seeOut returns when a new process that was told to go has ended and was reaped. heard is called
+// SeeOut returns when a new process that was told to go has ended and was reaped. heard is called
 // with what it says until then, unless that can be the answer to a signal from here, and look now
 // and then while it may finish what it has accepted.
-func (n *nextProcess) seeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
+func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	defer n.release()
 	if n.saysReady() {
-		stop = max(stop, n.said().Stop())
-		if n.told.Load() && !isClosed(n.frames.silent) {
+		stop = max(stop, n.Said().Stop())
+		if n.Told.Load() && !isClosed(n.Frames.Silent) {
 			n.rollBack(stop, finished, heard, look)
 			return
 		}
@@ -26,25 +26,25 @@ func (n *nextProcess) seeOut(stop time.Duration, finished <-chan struct{}, heard
 // rollBack is for one that may be current and can be heard. SIGTERM would be the operator's word to
 // it. As long as it answers it has the time of a stop to finish what it accepted; this
 // process does not wait for that when it has finished itself.
-func (n *nextProcess) rollBack(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
+func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	limit := time.NewTimer(stop + timing.Kill)
 	defer limit.Stop()
 	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()
-	defer n.frames.mute()
-	for missed, pongs := time.Duration(0), n.frames.pongs.Load(); missed < timing.Kill; {
+	defer n.Frames.Mute()
+	for missed, pongs := time.Duration(0), n.Frames.Pongs.Load(); missed < timing.Kill; {
 		select {
-		case <-n.exited:
+		case <-n.Exited:
 			n.hearOut(heard)
 			return
-		case f := <-n.frames.rest:
+		case f := <-n.Frames.Rest:
 			heard(f)
 		case <-limit.C:
 			missed = timing.Kill
 		case <-beat.C:
 			look()
-			switch now := n.frames.pongs.Load(); {
-			case isClosed(n.frames.silent): // nothing but the limit tells
+			switch now := n.Frames.Pongs.Load(); {
+			case isClosed(n.Frames.Silent): // nothing but the limit tells
 			case now == pongs:
 				missed += timing.Say
 			case isClosed(finished):
@@ -52,43 +52,43 @@ func (n *nextProcess) rollBack(stop time.Duration, finished <-chan struct{}, hea
 			default:
 				pongs, missed = now, 0
 			}
-			_ = n.say(wire.Ping, nil, timing.Say)
+			_ = n.Say(wire.Ping, nil, timing.Say)
 		}
 	}
-	n.kill()
-	<-n.exited
+	n.Kill()
+	<-n.Exited
 }
 
 // terminate is for one that has not said ready, or can't be heard. One that has said ready,
 // while this process was stopped, may have taken over and has the time of a stop to finish what
 // it accepted.
-func (n *nextProcess) terminate(stop time.Duration, heard func(wire.Frame)) {
-	if isClosed(n.exited) || n.saysReady() && isClosed(n.frames.silent) && n.ended() {
+func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
+	if isClosed(n.Exited) || n.saysReady() && isClosed(n.Frames.Silent) && n.Ended() {
 		n.hearOut(heard) // it was no signal of this process
 	}
-	if isClosed(n.exited) {
+	if isClosed(n.Exited) {
 		return
 	}
-	defer n.frames.mute()
+	defer n.Frames.Mute()
 	others := n.descendants()
 	others.Signal(syscall.SIGTERM)
 	defer others.End(timing.Kill)
 	n.send(syscall.SIGTERM)
-	if n.endsWithin(timing.Kill) || n.saysReady() && n.endsWithin(stop) {
+	if n.EndsWithin(timing.Kill) || n.saysReady() && n.EndsWithin(stop) {
 		return
 	}
-	n.kill()
-	<-n.exited
+	n.Kill()
+	<-n.Exited
 }
 
 // hearOut hears what a process that has ended has said last.
-func (n *nextProcess) hearOut(heard func(wire.Frame)) {
+func (n *Next) hearOut(heard func(wire.Frame)) {
 	limit := time.After(timing.LastWords) // another process may hold its end of the socket open
 	for {
 		select {
-		case f := <-n.frames.rest:
+		case f := <-n.Frames.Rest:
 			heard(f)
-		case <-n.frames.silent:
+		case <-n.Frames.Silent:
 			return
 		case <-limit:
 			if !n.unread() {

@@ -1,4 +1,4 @@
-package core
+package peer
 
 import (
 	"errors"
@@ -12,44 +12,44 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// talk is what a new process says after ready. One goroutine reads it, for whoever
+// Frames is what a new process says after ready. One goroutine reads it, for whoever
 // waits for it.
-type nextFrames struct {
-	rest    chan wire.Frame // for the lifecycle
+type Frames struct {
+	Rest    chan wire.Frame // for the lifecycle
 	answers chan wire.Frame // answers to offers, for the mover; room for the one
-	silent  chan struct{}   // closed when nothing more will be heard
-	why     error           // valid once silent
+	Silent  chan struct{}   // closed when nothing more will be heard
+	Why     error           // valid once silent
 
-	ignored chan struct{} // closed when nobody takes words any more
+	Ignored chan struct{} // closed when nobody takes words any more
 	ignore  sync.Once
 	asked   atomic.Bool   // an offer waits for its answer
-	pongs   atomic.Uint32 // answers to Ping
+	Pongs   atomic.Uint32 // answers to Ping
 
-	answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
+	Answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
 }
 
-func newNextFrames() *nextFrames {
-	return &nextFrames{
-		rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
-		silent: make(chan struct{}), ignored: make(chan struct{}),
+func newFrames() *Frames {
+	return &Frames{
+		Rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
+		Silent: make(chan struct{}), Ignored: make(chan struct{}),
 	}
 }
 
 // listen hears the new process out.
-func (t *nextFrames) listen(ctl io.Reader) {
-	defer close(t.silent)
-	for t.why == nil {
+func (t *Frames) listen(ctl io.Reader) {
+	defer close(t.Silent)
+	for t.Why == nil {
 		f, err := wire.Read(ctl)
 		if err != nil {
-			t.why = err
+			t.Why = err
 			return
 		}
-		t.why = t.heard(f)
+		t.Why = t.heard(f)
 	}
 }
 
 // heard passes a frame on. One of a type that this version does not know is nothing.
-func (t *nextFrames) heard(f wire.Frame) error {
+func (t *Frames) heard(f wire.Frame) error {
 	switch f.Type {
 	case wire.Taken:
 		if !t.asked.Swap(false) {
@@ -58,9 +58,9 @@ func (t *nextFrames) heard(f wire.Frame) error {
 		t.answers <- f
 		return nil
 	case wire.Pong:
-		t.pongs.Add(1)
+		t.Pongs.Add(1)
 	case wire.Ask:
-		if answer := t.answer.Load(); answer != nil {
+		if answer := t.Answer.Load(); answer != nil {
 			go (*answer)(f)
 		}
 		return nil
@@ -72,18 +72,18 @@ func (t *nextFrames) heard(f wire.Frame) error {
 		return nil
 	}
 	select {
-	case t.rest <- f:
-	case <-t.ignored:
+	case t.Rest <- f:
+	case <-t.Ignored:
 	}
 	return nil
 }
 
-// mute has the words that are not for the mover go nowhere.
-func (t *nextFrames) mute() { t.ignore.Do(func() { close(t.ignored) }) }
+// Mute has the words that are not for the mover go nowhere.
+func (t *Frames) Mute() { t.ignore.Do(func() { close(t.Ignored) }) }
 
-// hungUp reports whether an error of the handover socket means no more than that the
+// HungUp reports whether an error of the handover socket means no more than that the
 // peer is gone.
-func hungUp(err error) bool {
+func HungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

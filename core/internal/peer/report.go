@@ -1,4 +1,4 @@
-package core
+package peer
 
 import (
 	"encoding/json"
@@ -18,8 +18,8 @@ type inquiry struct {
 	answer  []control.Generation
 }
 
-// ask returns the report, or false if there is none in time. say asks the question.
-func (q *inquiry) ask(wait time.Duration, say func() error) ([]control.Generation, bool) {
+// Ask returns the report, or false if there is none in time. say asks the question.
+func (q *inquiry) Ask(wait time.Duration, say func() error) ([]control.Generation, bool) {
 	q.mu.Lock()
 	if q.waiting == nil {
 		q.waiting = make(chan struct{})

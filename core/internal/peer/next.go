@@ -1,0 +1,314 @@
+package peer
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// Next is the next generation as the old process sees it.
+type Next struct {
+	proc    spawn.Process
+	Path    string
+	ctl     net.Conn
+	own     *os.Process                   // that said hello, if a wrapper was started; valid once it did
+	Stderr  *spawn.Capture                // nil: it has this process's
+	Start   chan Event                    // what it says until it is ready
+	Frames  *Frames                       // what it says afterwards
+	Plain   bool                          // it speaks only the plain protocol
+	Says    int                           // its pid in its own words; valid once it said hello
+	ready   atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
+	Reads   chan struct{}                 // closed when it says that it reads what comes
+	Served  bool                          // it was current: what it wrote when it started explains nothing any more
+	Told    atomic.Bool                   // it got the word that it is given up
+	Ended   func() bool                   // it has ended by itself, now that its end of the handover socket is closed
+	began   time.Time
+	LinkEnd int // its end of the link to the supervisor, until it is ready or given up; -1 for none
+
+	writing chan struct{} // full while a frame is written to ctl; room for one
+
+	Exited chan struct{} // closed when it has ended and was reaped
+	Exit   spawn.Exit    // valid once exited
+	Ran    time.Duration // valid once exited
+}
+
+// Event is a frame, or the end of them.
+type Event struct {
+	wire.Frame
+	Err error
+}
+
+// Reason is the text of a Failed frame.
+func (ev Event) Reason() string {
+	var msg wire.ReasonMsg
+	if err := ev.Decode(&msg); err != nil || msg.Reason == "" {
+		return "it failed and did not say why"
+	}
+	return strings.TrimPrefix(msg.Reason, "gracex: ") // said once, by the one that reports it
+}
+
+// Follow begins to follow a process. spoke is set when it has said hello.
+func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Next {
+	n := &Next{
+		proc: p, Path: path, ctl: ctl, began: time.Now(), LinkEnd: -1,
+		// Hello, Ready or Failed, and the end: the reader never blocks on a
+		// protocol that is kept, and stops at the first frame too many.
+		Start:   make(chan Event, 8),
+		Frames:  newFrames(),
+		Reads:   make(chan struct{}),
+		writing: make(chan struct{}, 1),
+		Exited:  make(chan struct{}),
+	}
+	n.Ended = sync.OnceValue(func() bool { return n.isGoneWithin(timing.Reap) })
+	go n.read(spoke)
+	go func() {
+		n.Exit = p.Wait()
+		n.Ran = time.Since(n.began)
+		close(n.Exited)
+	}()
+	return n
+}
+
+// read passes frames on until the one that decides, and then all others to Frames.
+func (n *Next) read(spoke *atomic.Bool) {
+	ready := n.readStart(spoke)
+	close(n.Start)
+	if ready {
+		n.Frames.listen(n.ctl)
+		return
+	}
+	n.Frames.Why = errNotReady
+	close(n.Frames.Silent)
+}
+
+// errNotReady is why a process that does not get ready says nothing more.
+var errNotReady = errors.New("it did not get ready")
+
+// readStart reports whether the frame that decides is ready.
+func (n *Next) readStart(spoke *atomic.Bool) (ready bool) {
+	for range cap(n.Start) {
+		f, err := wire.Read(n.ctl)
+		if err == nil {
+			n.note(f)
+			if f.Type == wire.Hello {
+				spoke.Store(true)
+			}
+		}
+		n.Start <- Event{f, err}
+		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
+			return err == nil && f.Type == wire.Ready
+		}
+	}
+	return false
+}
+
+// note keeps what a frame says about the process. Whoever gets the frame may look.
+func (n *Next) note(f wire.Frame) {
+	switch f.Type {
+	case wire.Hello:
+		var msg wire.HelloMsg
+		if f.Decode(&msg) != nil || n.own != nil {
+			return
+		}
+		n.Says = msg.PID
+		if n.Says > 1 && n.Says != n.PID() {
+			n.own, _ = os.FindProcess(n.Says) // while it is sure to be that one
+		}
+	case wire.Ready:
+		var msg wire.ReadyMsg
+		if len(f.Payload) == 0 || f.Decode(&msg) != nil {
+			msg = wire.ReadyMsg{} // it takes nothing, and has no probation
+		}
+		n.ready.Store(&msg)
+	}
+}
+
+// PID is the process number of what was started.
+func (n *Next) PID() int { return n.proc.PID() }
+
+// saysReady reports whether it has said ready.
+func (n *Next) saysReady() bool { return n.ready.Load() != nil }
+
+// Said is what it said of itself with ready; the zero message until it has.
+func (n *Next) Said() wire.ReadyMsg {
+	if msg := n.ready.Load(); msg != nil {
+		return *msg
+	}
+	return wire.ReadyMsg{}
+}
+
+// Serves is the process number of the program: the one that was started may be a wrapper's.
+func (n *Next) Serves() int {
+	if n.own != nil {
+		return n.Says
+	}
+	return n.PID()
+}
+
+// Lives reports whether the process that said hello is still there: the one that was
+// started may be a wrapper around it.
+func (n *Next) Lives() bool {
+	if n.own == nil {
+		return !isClosed(n.Exited)
+	}
+	return proc.Running(n.own)
+}
+
+// descendants returns the processes that a wrapper script has started, while the script is
+// there and no program of its has said hello. They are given up with it: nobody would know
+// of a program that serves on.
+func (n *Next) descendants() proc.Processes {
+	if n.own != nil || program.Interpreter(n.Path) == "" {
+		return nil
+	}
+	return proc.Descendants(n.PID())
+}
+
+// send sends a signal to the new process. A wrapper around it is killed with it, and gets
+// no other signal: many pass on what they get, and a second SIGTERM cuts a drain short.
+func (n *Next) send(sig syscall.Signal) {
+	if n.own != nil {
+		_ = n.own.Signal(sig)
+	}
+	if n.own == nil || sig == syscall.SIGKILL {
+		_ = n.proc.Signal(sig)
+	}
+}
+
+// Kill ends the new process, and what is between, at once.
+func (n *Next) Kill() { n.send(syscall.SIGKILL) }
+
+// isGoneWithin reports whether the process that said hello ends in time.
+func (n *Next) isGoneWithin(d time.Duration) bool {
+	if n.own == nil {
+		return n.EndsWithin(d)
+	}
+	for end := time.Now().Add(d); n.Lives(); time.Sleep(timing.Poll) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *Next) EndsWithin(d time.Duration) bool {
+	select {
+	case <-n.Exited:
+		return true
+	case <-time.After(d):
+		return isClosed(n.Exited)
+	}
+}
+
+// LastWords returns the frame that decides, if the process has sent one: it may
+// still be in the socket. wait bounds the time in which nothing comes.
+func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, ok bool) {
+	limit := time.After(wait)
+	for frames != nil {
+		select {
+		case ev, more := <-frames:
+			if !more || ev.Err != nil {
+				return Event{}, false
+			}
+			if ev.Type == wire.Failed || ev.Type == wire.Ready {
+				return ev, true
+			}
+		case <-limit:
+			if len(frames) == 0 && !n.unread() {
+				return Event{}, false
+			}
+			limit = time.After(wait) // this process has not come to read it
+		}
+	}
+	return Event{}, false
+}
+
+// unread reports whether something is in the socket that nobody has read, or its end, which comes to
+// whoever reads.
+func (n *Next) unread() bool {
+	sc, ok := n.ctl.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	return err == nil && fd.Pending(rc)
+}
+
+// Vanished reports whether a process that has said ready is no more.
+func (n *Next) Vanished() bool {
+	if n.Plain {
+		return isClosed(n.Exited) // it may have closed what it does not know
+	}
+	rc, err := n.ctl.(syscall.Conn).SyscallConn()
+	return isClosed(n.Exited) || err != nil || fd.Ended(rc) || !n.Lives()
+}
+
+// Say writes a frame to the new process, which may be stopped or gone. The limit is
+// for one that reads nothing, until the socket is full.
+func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	select {
+	case n.writing <- struct{}{}:
+	case <-time.After(limit):
+		return os.ErrDeadlineExceeded
+	}
+	defer func() { <-n.writing }()
+	_ = n.ctl.SetWriteDeadline(time.Now().Add(limit))
+	_, err = n.ctl.Write(b)
+	return err
+}
+
+// Disown leaves word for whoever a plain program passes the handover socket on to.
+func (n *Next) Disown() { _ = n.Say(wire.Disown, nil, timing.Word) }
+
+// Introduce closes this process's duplicate of next's link, by whose end the supervisor
+// knows the end of next. current is its state. A program that speaks only the plain protocol is introduced: it
+// does not know of the link.
+func (n *Next) Introduce(generation int, current uint8) {
+	if n.Plain && n.LinkEnd >= 0 {
+		msg := wire.StandMsg{PID: n.PID(), Generation: generation, State: current, Plain: true}
+		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
+			_ = fd.Write(n.LinkEnd, b)
+		}
+	}
+	CloseLinkEnd(n.LinkEnd)
+	n.LinkEnd = -1
+}
+
+func CloseLinkEnd(s int) {
+	if s >= 0 {
+		_ = fd.Close(s)
+	}
+}
+
+// Drained tells the new process that this one's drain has ended.
+func (n *Next) Drained() {
+	if !n.Plain {
+		_ = n.Say(wire.Drained, nil, timing.Say) // it may be gone
+	}
+}
+
+// release closes this process's end of the handover socket: to the new one, this one
+// is gone.
+func (n *Next) release() {
+	_ = n.ctl.Close()
+	n.Stderr.End()
+	if n.own != nil {
+		_ = n.own.Release()
+	}
+}

@@ -1,0 +1,421 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// Old is the old process as the new one sees it.
+type Old struct {
+	ctl net.Conn // nil: it speaks only the plain protocol
+
+	Committed chan struct{} // closed when it handed over
+	Confirmed chan struct{} // closed when it can't take the service back any more
+	Aborted   chan struct{} // closed when it gave this process up
+	Disowned  chan struct{} // closed when ctl turned out to be another process's
+	Drained   chan struct{} // closed when its drain has ended
+	keptAlive chan struct{} // closed when it may have to serve again, so that it is not ended
+	Gone      chan struct{} // closed when it is no more, or hung up
+
+	Drains chan time.Duration // that its drain begins now, and how long that is; room for the one
+
+	oldPID  int            // who holds the other end of ctl
+	Commit  wire.CommitMsg // valid once committed
+	Confirm wire.CommitMsg // valid once confirmed
+	Reason  string         // valid once aborted
+
+	older atomic.Int32 // how many generations before this one there are, by its word
+
+	Reports inquiry // what it says about itself
+
+	Ways foreign.Parent // how it wants to hear that this process serves, if it is plain
+
+	Adopted uint64 // connections taken over from it; of the goroutine that listens
+}
+
+func NewOld(ctl net.Conn) *Old {
+	return &Old{
+		ctl:       ctl,
+		Ways:      foreign.Parent{Obeys: true},
+		Committed: make(chan struct{}),
+		Confirmed: make(chan struct{}),
+		Aborted:   make(chan struct{}),
+		Disowned:  make(chan struct{}),
+		Drained:   make(chan struct{}),
+		keptAlive: make(chan struct{}),
+		Gone:      make(chan struct{}),
+		Drains:    make(chan time.Duration, 1),
+	}
+}
+
+// Speaks reports whether it speaks more than the plain protocol, as far as is known.
+func (p *Old) Speaks() bool { return p.ctl != nil }
+
+// HangUp closes the handover socket: this process neither hears nor says anything more.
+func (p *Old) HangUp() {
+	if p.ctl != nil {
+		_ = p.ctl.Close()
+	}
+}
+
+// OlderGenerations is how many generations before this one there are, by its word; 0 when it is gone.
+func (p *Old) OlderGenerations() int {
+	if p.ctl == nil || isClosed(p.Gone) {
+		return 0
+	}
+	return int(p.older.Load())
+}
+
+// Plain reports whether the old process speaks only the plain protocol.
+func (p *Old) Plain() bool { return p.ctl == nil || isClosed(p.Disowned) }
+
+// PID is the old process's: who started this one, unless that was a wrapper
+// between the two.
+func (p *Old) PID() int {
+	if p.Plain() {
+		return proc.StartedBy
+	}
+	return p.oldPID
+}
+
+// Welcome reads the old process's first frame.
+func (p *Old) Welcome() (wire.WelcomeMsg, error) {
+	var msg wire.WelcomeMsg
+	_ = p.ctl.SetReadDeadline(time.Now().Add(timing.Word))
+	f, err := wire.Read(p.ctl)
+	if err != nil {
+		return msg, fmt.Errorf("no word from the old process: %w", err)
+	}
+	_ = p.ctl.SetReadDeadline(time.Time{})
+	if f.Type != wire.Welcome {
+		return msg, fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
+	}
+	err = f.Decode(&msg)
+	p.oldPID = msg.PID
+	return msg, err
+}
+
+// OldHandler is what the words of the old process lead to. One goroutine calls it, in their order.
+type OldHandler struct {
+	Offer     func(f wire.Frame, files []int) error // the files become its own
+	Moved     func(wire.Frame)
+	Committed func()
+	Confirmed func()
+	Aborted   func(handover.NewEvent) // Abort, AbortStop or AbortDead
+	Again     func()                  // one more upgrade is asked for
+	Older     func()                  // the number of older generations may have changed
+	Ended     func()                  // it has ended, or hung up and lives for some reason
+}
+
+// Follow listens to what the old process says until it is gone, or stop is closed.
+func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
+	defer h.Older()
+	in, files := p.receiver()
+	for p.ctl != nil {
+		f, err := wire.Read(in)
+		came := files()
+		if err == nil && f.Type == wire.Offer {
+			err, came = h.Offer(f, came), nil
+		}
+		for _, s := range came {
+			_ = fd.Close(s) // nobody asked for it
+		}
+		if err == nil {
+			err = p.Hear(f, h)
+		}
+		if err != nil {
+			if isClosed(p.Disowned) {
+				break
+			}
+			if !HungUp(err) {
+				log.Error("the old process is not understood any more", "old_pid", p.PID(), "error", err)
+			}
+			_ = p.ctl.Close() // it must not wait for an answer
+			p.lose(h, stop)
+			return
+		}
+	}
+	defer close(p.Gone)
+	p.waitGone(stop)
+}
+
+// lose notes that the old process has ended. One that has hung up and lives is about to end this
+// one, and has some time for that. h.ended is called before anybody who waits for gone goes on.
+func (p *Old) lose(h OldHandler, stop <-chan struct{}) {
+	if p.endsWithin(timing.Reap, stop) {
+		h.Ended()
+		close(p.Gone)
+		return
+	}
+	close(p.Gone)
+	p.endsWithin(timing.Word, stop)
+	h.Ended()
+}
+
+// Hear is a word of the old process. One of a type that this version does not know is
+// nothing.
+func (p *Old) Hear(f wire.Frame, h OldHandler) error {
+	switch f.Type {
+	case wire.Commit:
+		if err := once(p.Committed, f, &p.Commit); err != nil {
+			return err
+		}
+		h.Committed()
+	case wire.Confirm:
+		if err := once(p.Confirmed, f, &p.Confirm); err != nil {
+			return err
+		}
+		h.Confirmed()
+	case wire.Abort:
+		return p.hearAbort(f, h)
+	case wire.Again:
+		h.Again()
+	case wire.Disown:
+		if !isClosed(p.Disowned) {
+			close(p.Disowned)
+		}
+	case wire.Ping:
+		return p.Say(wire.Pong, nil)
+	case wire.Older:
+		var msg wire.OlderMsg
+		if err := f.Decode(&msg); err != nil {
+			return err
+		}
+		p.older.Store(int32(min(max(msg.Older, 0), math.MaxInt32)))
+		h.Older()
+	case wire.Report:
+		return p.Reports.take(f)
+	case wire.Moved:
+		h.Moved(f)
+	case wire.Drained:
+		if !isClosed(p.Drained) {
+			close(p.Drained)
+		}
+	}
+	return nil
+}
+
+// hearAbort hears that the old process serves, or the service stops.
+func (p *Old) hearAbort(f wire.Frame, h OldHandler) error {
+	var msg wire.AbortMsg
+	if err := f.Decode(&msg); err != nil {
+		return err
+	}
+	e := handover.Abort
+	switch {
+	case msg.Stop:
+		e = handover.AbortStop
+	case p.ended():
+		h.Aborted(handover.AbortDead) // it was killed right after its word
+		return nil
+	}
+	if !isClosed(p.Aborted) {
+		p.Reason = msg.Reason
+		close(p.Aborted)
+	}
+	h.Aborted(e)
+	return nil
+}
+
+// ended reports whether the old process is known to have closed its end of the handover socket.
+func (p *Old) ended() bool {
+	sc, ok := p.ctl.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	return err == nil && fd.Ended(rc)
+}
+
+// once keeps a message that counts the first time, and says that it is there.
+func once(there chan struct{}, f wire.Frame, msg *wire.CommitMsg) error {
+	if isClosed(there) {
+		return nil
+	}
+	if err := f.Decode(msg); err != nil {
+		return err
+	}
+	close(there)
+	return nil
+}
+
+// receiver reads from the handover socket, and returns the descriptors that came.
+func (p *Old) receiver() (in io.Reader, files func() []int) {
+	if c, ok := p.ctl.(*net.UnixConn); ok {
+		r := fd.NewReceiver(c)
+		return r, r.Take
+	}
+	return p.ctl, func() []int { return nil }
+}
+
+func (p *Old) waitGone(stop <-chan struct{}) {
+	t := time.NewTicker(timing.Poll)
+	defer t.Stop()
+	for p.Alive() {
+		select {
+		case <-t.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
+// it is that it serves again.
+func (p *Old) staysGivenUp(stop <-chan struct{}) bool {
+	sc, ok := p.ctl.(syscall.Conn)
+	if !ok {
+		return true // a plain program says nothing
+	}
+	for {
+		rc, err := sc.SyscallConn()
+		switch {
+		case isClosed(p.Aborted) || isClosed(p.keptAlive) || isClosed(stop):
+			return false
+		case err != nil || !fd.Pending(rc) || isClosed(p.Gone):
+			return true
+		}
+		time.Sleep(timing.EndPoll)
+	}
+}
+
+// KeepAlive keeps this process from ending it. It is the lifecycle's.
+func (p *Old) KeepAlive() {
+	if !isClosed(p.keptAlive) {
+		close(p.keptAlive)
+	}
+}
+
+// Alive reports whether the old process is still there. One with a handover socket
+// holds its end of it; any other is the parent, and a process whose parent ends
+// gets another one. Pid 1 does not count: it must live.
+func (p *Old) Alive() bool {
+	if p.Plain() {
+		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
+	}
+	return p.oldPID > 1 && !isClosed(p.Gone)
+}
+
+// HungUp reports whether an old process that can't be heard any more lives: it serves, and
+// is about to end this one.
+func (p *Old) HungUp() bool {
+	return p.ctl != nil && isClosed(p.Gone) && p.AlivePID()
+}
+
+func (p *Old) AlivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
+
+// endsWithin waits for the end of an old process that can't be heard any more.
+func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
+	limit := time.After(d)
+	for p.AlivePID() {
+		select {
+		case <-time.After(timing.EndPoll):
+		case <-limit:
+			return false
+		case <-stop:
+			return false
+		}
+	}
+	return true
+}
+
+// Say writes a frame to the old process, which may be stopped or gone.
+func (p *Old) Say(t wire.Type, msg any) error {
+	if p.ctl == nil {
+		return nil
+	}
+	_ = p.ctl.SetWriteDeadline(time.Now().Add(timing.Word))
+	return wire.Write(p.ctl, t, msg)
+}
+
+// Signal sends sig to the old process if it still is the one that it was.
+func (p *Old) Signal(sig syscall.Signal) error {
+	// The handle first, then the check: a handle opened while the parent is
+	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
+	// are as close together as they can be.
+	old, err := os.FindProcess(p.PID())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = old.Release() }()
+	if !p.Alive() {
+		return os.ErrProcessDone
+	}
+	return old.Signal(sig)
+}
+
+// SeeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is
+// killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
+// in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
+// its main should hurry.
+func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
+	for _, last := range []bool{false, true} { // the second word is SIGKILL
+		after := timing.Kill
+		if !last {
+			after = timing.Add(limit, timing.Kill)
+		}
+		if p.goesWithin(after, done, log) {
+			return
+		}
+		sig := syscall.SIGKILL
+		if !last {
+			if !isClosed(p.Drained) && !p.Plain() {
+				continue
+			}
+			sig = syscall.SIGTERM
+		}
+		if !p.staysGivenUp(done) {
+			return
+		}
+		err := p.Signal(sig)
+		if errors.Is(err, os.ErrProcessDone) {
+			return
+		}
+		log.Warn("the old process did not go by its deadline; signal sent",
+			"old_pid", p.PID(), "signal", sig.String(), "error", err)
+	}
+	select {
+	case <-p.Gone:
+		log.Debug("the old process is gone", "old_pid", p.PID())
+	case <-done:
+	}
+}
+
+// goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
+// time of one that begins to drain counts from there.
+func (p *Old) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.Gone:
+			log.Debug("the old process is gone", "old_pid", p.PID())
+			return true
+		case <-done:
+			return true
+		case <-p.Aborted: // it serves again
+			return true
+		case <-p.keptAlive:
+			return true
+		case drain := <-p.Drains:
+			t.Reset(timing.Add(drain, timing.Kill))
+		case <-t.C:
+			return false
+		}
+	}
+}

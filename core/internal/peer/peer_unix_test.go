@@ -1,0 +1,144 @@
+//go:build unix
+
+package peer
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// played is a process that a test plays.
+type played struct {
+	signals chan os.Signal
+	ended   chan string // how
+}
+
+func (p *played) PID() int                   { return 1 << 30 }
+func (p *played) Signal(sig os.Signal) error { p.signals <- sig; return nil }
+func (p *played) Wait() spawn.Exit           { return spawn.Exit{Text: <-p.ended} }
+
+func newPlayed() *played {
+	return &played{signals: make(chan os.Signal, 8), ended: make(chan string, 1)}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSeeOut_GivesTime has a new process that is given up, and can't be told, get SIGTERM, and SIGKILL when
+// its time is over: the time of a whole stop if it has possibly taken over.
+func TestSeeOut_GivesTime(t *testing.T) {
+	t.Parallel()
+	const stop = time.Hour + time.Minute
+	for ready, want := range map[bool]time.Duration{false: timing.Kill, true: timing.Kill + stop} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlayed()
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			n := Follow("app", p, ours, new(atomic.Bool))
+			if ready {
+				n.ready.Store(&wire.ReadyMsg{})
+			}
+			began := time.Now()
+			go n.SeeOut(stop, nil, func(wire.Frame) {}, func() {})
+			if sig := <-p.signals; sig != syscall.SIGTERM || time.Since(began) != 0 {
+				t.Errorf("%v after %v", sig, time.Since(began))
+			}
+			if sig := <-p.signals; sig != os.Kill || time.Since(began) != want {
+				t.Errorf("ready %v: %v after %v, want SIGKILL after %v", ready, sig, time.Since(began), want)
+			}
+			p.ended <- "killed"
+		})
+	}
+}
+
+// TestLastWords_AreReadHoweverLate reads what a process has said last when this one comes to it.
+func TestLastWords_AreReadHoweverLate(t *testing.T) {
+	t.Parallel()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	defer ours.Close()
+	theirs, err := fd.Conn(end)
+	must(t, err)
+	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
+	must(t, theirs.Close())
+	n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
+	go func() {
+		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
+		n.read(new(atomic.Bool))
+	}()
+	last, ok := n.LastWords(n.Start, time.Millisecond)
+	if !ok || last.Type != wire.Failed || last.Reason() != "no database" {
+		t.Errorf("%v, %v", last, ok)
+	}
+}
+
+// TestLives_LooksAtTheProcessThatSaidHello looks through a wrapper script.
+func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("true")
+	must(t, cmd.Run())
+	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
+		n := &Next{proc: newPlayed(), Exited: make(chan struct{})}
+		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
+		must(t, err)
+		f, err := wire.Read(bytes.NewReader(b))
+		must(t, err)
+		n.note(f)
+		if n.Lives() != want {
+			t.Errorf("process %d lives: %v", pid, !want)
+		}
+	}
+}
+
+// FuzzFrames has the old process get to the end of whatever a new one says.
+func FuzzFrames(f *testing.F) {
+	var all []byte
+	for ty := wire.Type(0); ty < 30; ty++ {
+		for _, msg := range []any{
+			nil, wire.ReasonMsg{Reason: "why"}, wire.TakenMsg{Room: 4, Refused: []wire.Refusal{{Conn: 1}}},
+		} {
+			b, err := wire.Append(nil, ty, msg)
+			must(f, err)
+			f.Add(b, true)
+			all = append(all, b...)
+		}
+	}
+	f.Add(all, true)
+	f.Fuzz(func(t *testing.T, b []byte, asked bool) {
+		k := newFrames()
+		k.asked.Store(asked)
+		go k.listen(bytes.NewReader(b))
+		for {
+			select {
+			case w := <-k.Rest:
+				if !w.Type.Known() || w.Type == wire.Taken {
+					t.Fatalf("the lifecycle gets a %v frame", w.Type)
+				}
+				continue
+			case <-k.Silent:
+			}
+			break
+		}
+		if k.Why == nil || len(k.answers) > 0 && !asked {
+			t.Fatalf("%v, with %d answers", k.Why, len(k.answers))
+		}
+	})
+}
