@@ -42,7 +42,7 @@ func (a *acceptor) accept() (net.Conn, error) {
 	nc, err := a.ln.Accept()
 	if c, ok := nc.(*conn); ok && a.moves {
 		if _, ok := transport(c.Conn); ok {
-			c.side.Store(a.side)
+			c.belongsTo(a.side)
 		}
 	}
 	if err != nil || tracked(nc) != nil {
@@ -80,9 +80,7 @@ func (f *foreignConns) find(nc net.Conn, st http.ConnState) *conn {
 	if c != nil && (st == http.StateClosed || st == http.StateHijacked) {
 		// Its end will not be seen: net/http closes it, or its new owner does.
 		delete(f.m, nc)
-		if !c.closed.Swap(true) {
-			c.table.remove(c)
-		}
+		c.leave()
 	}
 	return c
 }

@@ -63,7 +63,9 @@ func (u *Upgrader) adoptConns(conns []wire.Conn, files []int) (starts []func(), 
 	}
 	all := make([]func(), len(conns))
 	errs := make([]error, len(conns))
-	fill(errs[n:], errNoRoom)
+	for i := range errs[n:] {
+		errs[n+i] = errNoRoom
+	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), n)
 	for w := range workers {

@@ -147,7 +147,7 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 
 func (c *conn) setState(st connState) {
 	if st == connIdle {
-		c.boundary.end(c.side.Load() != nil)
+		c.boundary.end(c.canMove())
 		c.noteIdle()
 	}
 	c.state.Store(int32(st))
@@ -157,7 +157,7 @@ func (c *conn) setState(st connState) {
 // it that tells, and the clock is not asked for each request; where it sets none it
 // does not matter before the drain.
 func (c *conn) noteIdle() {
-	if c.side.Load() == nil || c.table.drains.Load() {
+	if !c.canMove() || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
 	} else if c.idle.Load() != 0 {
 		c.idle.Store(0)
@@ -188,15 +188,85 @@ func (c *conn) unanswered() int {
 	return 0
 }
 
+// begins notes that a handler is about to run for r, and reports whether the connection's state says
+// when that is answered. answered gets to hear which it is.
+func (c *conn) begins(r *http.Request) (followed bool) {
+	if c.canMove() && r.ProtoMajor == 1 {
+		c.boundary.note(r)
+		return true
+	}
+	if r.ProtoMajor >= 2 {
+		c.speaksHTTP2()
+	}
+	c.requests.Add(1)
+	return false
+}
+
 // answered is the end of a request's handler, a panic included.
-func (c *conn) answered() {
-	c.requests.Add(-1)
+func (c *conn) answered(followed bool) {
+	if !followed {
+		c.requests.Add(-1)
+	}
 	c.served.Add(1)
+}
+
+// canMove reports whether a server follows net/http on this very connection.
+func (c *conn) canMove() bool { return c.side.Load() != nil }
+
+// belongsTo says which server follows net/http on the connection; nil if none does any more.
+func (c *conn) belongsTo(s *side) { c.side.Store(s) }
+
+// speaksHTTP2 notes that it carries HTTP/2.
+func (c *conn) speaksHTTP2() { c.http2.Store(true) }
+
+// carries notes that it carries HTTP/2, whose frames are f's.
+func (c *conn) carries(f *h2.Conn) {
+	c.speaksHTTP2()
+	c.frames.Store(f)
+	if c.closed.Load() {
+		f.End()
+	}
+}
+
+// http2Frames returns the frames that it carries; nil if they are not followed.
+func (c *conn) http2Frames() *h2.Conn { return c.frames.Load() }
+
+// isUnder notes the TLS that is over the connection.
+func (c *conn) isUnder(tc *tls.Conn) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	c.outer = tc
+}
+
+// keep keeps the context of the requests that come by TLS. It is called before the first of them.
+func (c *conn) keep(ctx context.Context) { c.ctx = ctx }
+
+// context returns what keep got.
+func (c *conn) context() context.Context { return c.ctx }
+
+// mayFollow says that it can carry HTTP/2 in the clear, for s, and is to be followed then.
+func (c *conn) mayFollow(s *side) { c.h2c = s }
+
+// draining is closed when the process that serves it begins to drain.
+func (c *conn) draining() <-chan struct{} { return c.table.goodbye.channel() }
+
+// leave takes it out of the table, for one whose end will not be seen.
+func (c *conn) leave() {
+	if !c.closed.Swap(true) {
+		c.table.remove(c)
+	}
+}
+
+// dismissIdle closes it if it is idle, and no request has just arrived.
+func (c *conn) dismissIdle() {
+	if c.quiet() && !c.pending() {
+		c.dismiss(closedIdle)
+	}
 }
 
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *conn) quiet() bool {
-	if c.side.Load() != nil && !c.http2.Load() {
+	if c.canMove() && !c.http2.Load() {
 		return c.boundary.waiting()
 	}
 	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0

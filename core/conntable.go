@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,6 +228,27 @@ func (t *connTable) left() left {
 	}
 	return r
 }
+
+// quietFor returns the connections that have waited for a request for so long, longest idle first.
+func (t *connTable) quietFor(d time.Duration) []*conn {
+	quiet, since := t.quiet(), t.now()-int64(d)
+	return quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })]
+}
+
+// drain says whether the process drains.
+func (t *connTable) drain(begins bool) { t.drains.Store(begins) }
+
+// countServed counts a request of a connection that is not known.
+func (t *connTable) countServed() { t.served.part(0).Add(1) }
+
+// changes gets a value when a drain is to look again.
+func (t *connTable) changes() <-chan struct{} { return t.changed }
+
+// moveBy has the connections move by m, which ends that itself.
+func (t *connTable) moveBy(m *mover) { t.mover.Store(m) }
+
+// movesBy returns the mover; nil when connections stay.
+func (t *connTable) movesBy() *mover { return t.mover.Load() }
 
 // moves returns the mover that c is to move by, or nil.
 func (t *connTable) moves(c *conn) *mover {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
@@ -142,7 +141,7 @@ func (d *drainer) run() error {
 		}
 		err = cmp.Or(err, d.finish())
 	}
-	if m := d.u.conns.mover.Load(); m != nil {
+	if m := d.u.conns.movesBy(); m != nil {
 		m.settle()
 	}
 	close(d.u.phase.finished)
@@ -219,7 +218,7 @@ func (d *drainer) finish() error {
 	}
 	for !d.over() || before != nil {
 		select {
-		case <-d.u.conns.changed:
+		case <-d.u.conns.changes():
 		case <-before:
 			before = nil
 		case <-tick.C:
@@ -257,8 +256,7 @@ func (d *drainer) closeIdle() {
 		if time.Since(d.began) < linger {
 			return
 		}
-		quiet, since := d.u.conns.quiet(), d.u.conns.now()-int64(linger)
-		dismiss(quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })])
+		dismiss(d.u.conns.quietFor(linger))
 		return
 	}
 	window := min(d.u.cfg.drainTimeout/10, timing.IdleWindow)
@@ -282,13 +280,10 @@ func (d *drainer) quiet() []*conn {
 	return quiet
 }
 
-// dismiss closes idle connections, but for those on which a request has just
-// arrived.
+// dismiss closes those that are still idle.
 func dismiss(quiet []*conn) {
 	for _, c := range quiet {
-		if c.quiet() && !c.pending() {
-			c.dismiss(closedIdle)
-		}
+		c.dismissIdle()
 	}
 }
 
@@ -297,7 +292,7 @@ func (d *drainer) cutRest(why string) error {
 	if !d.u.conns.close(d.undone) {
 		return errTakenBack
 	}
-	if m := d.u.conns.mover.Load(); m != nil {
+	if m := d.u.conns.movesBy(); m != nil {
 		m.settle() // it holds the descriptors of those that have no answer
 	}
 	dismiss(d.quiet())

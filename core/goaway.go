@@ -12,7 +12,7 @@ import (
 // followed. Each is asked once, however many drains there are.
 func (u *Upgrader) tellHTTP2() {
 	for _, c := range u.conns.all() {
-		if f := c.frames.Load(); f != nil {
+		if f := c.http2Frames(); f != nil {
 			u.askToLeave(f)
 		}
 	}
@@ -26,25 +26,21 @@ func (u *Upgrader) askToLeave(f *h2.Conn) {
 
 // follow notes that c carries HTTP/2, whose frames are f's. The order makes sure that it is
 // asked to leave if it has to: the frames are there before asksToLeave is looked at, and
-// asksToLeave is set before tellHTTP2 looks for frames. The same goes for its end.
+// asksToLeave is set before tellHTTP2 looks for frames.
 func (s *server) follow(c *conn, f *h2.Conn) {
-	c.http2.Store(true)
-	c.frames.Store(f)
+	c.carries(f)
 	if s.u.phase.asksToLeave.Load() {
 		s.u.askToLeave(f)
 	}
-	if c.closed.Load() {
-		f.End()
-	}
 }
 
-// followed reports whether r came on an HTTP/2 connection that gets its GOAWAY without an
+// leavesByItself reports whether r came on an HTTP/2 connection that gets its GOAWAY without an
 // answer that says so. c is nil if the program's ConnContext threw it away.
-func followed(c *conn, r *http.Request) bool {
+func leavesByItself(c *conn, r *http.Request) bool {
 	if c == nil {
 		if taken, _ := r.Context().Value(takenKey{}).(*takenConn); taken != nil {
 			c = taken.own
 		}
 	}
-	return c != nil && r.ProtoMajor >= 2 && c.frames.Load() != nil
+	return c != nil && r.ProtoMajor >= 2 && c.http2Frames() != nil
 }

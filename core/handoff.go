@@ -67,7 +67,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	if u == nil || !u.phase.draining.Load() {
 		return errors.New("no upgrade hands over; wait for the channel of Draining")
 	}
-	m := u.conns.mover.Load()
+	m := u.conns.movesBy()
 	if m == nil {
 		if u.State() == StateDraining {
 			return errNoTaker
@@ -82,7 +82,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 		_ = c.Close()
 		return nil
 	}
-	if err := m.offer(t, &offer{Conn: what}); err != nil {
+	if err := m.move(t, what); err != nil {
 		return err
 	}
 	_ = nc.Close()

@@ -42,7 +42,7 @@ func newHTTP2Server(s *server, given givenHTTP2) *http2Server {
 	})
 	l.srv.ConnContext = func(_ context.Context, nc net.Conn) context.Context {
 		c := l.taken(nc)
-		return context.WithValue(c.own.ctx, takenKey{}, c)
+		return context.WithValue(c.own.context(), takenKey{}, c)
 	}
 	l.srv.ConnState = l.onConnState
 	return l

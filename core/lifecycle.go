@@ -154,7 +154,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
-	l.u.conns.drains.Store(true)
+	l.u.conns.drain(true)
 	l.phase.draining.Store(true)
 	l.u.servers.mu.Unlock()
 	replaced := s == StateDraining

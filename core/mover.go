@@ -130,7 +130,7 @@ func (m *mover) choose() []*conn {
 	if m.all.Load() {
 		return conns
 	}
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.side.Load() == nil || c.http2.Load() || c.is(connHijacked) })
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return !c.canMove() || c.http2.Load() || c.is(connHijacked) })
 	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // all is in no order
 	for _, c := range conns {
 		c.chosen.Store(m)

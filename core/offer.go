@@ -47,6 +47,9 @@ func (m *mover) leave(c *conn, what wire.Conn) error {
 	return m.offer(c, &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }})
 }
 
+// move moves a connection that is in no table.
+func (m *mover) move(c syscall.Conn, what wire.Conn) error { return m.offer(c, &offer{Conn: what}) }
+
 // offer offers a connection and returns the answer. Control keeps the descriptor
 // open, and its number from being another one's, whoever closes the connection.
 func (m *mover) offer(c syscall.Conn, o *offer) error {

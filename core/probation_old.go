@@ -148,7 +148,7 @@ func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *mov
 	}
 	m := newMover(next, l.u.conns, share, final, l.log)
 	if m != nil {
-		l.u.conns.mover.Store(m)
+		l.u.conns.moveBy(m)
 	}
 	return m
 }

@@ -26,7 +26,7 @@ func (l *lifecycle) resume(h *outgoing) {
 		l.phase.asksToLeave.Store(false)
 		l.phase.goodbye.renew()
 		l.u.servers.mu.Lock()
-		l.u.conns.drains.Store(false)
+		l.u.conns.drain(false)
 		l.phase.draining.Store(false)
 		l.u.servers.mu.Unlock()
 	}

@@ -185,29 +185,20 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*conn)
-	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !followed(c, r)
+	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !leavesByItself(c, r)
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
 	if c == nil { // the program's ConnContext threw ours away
 		s.handler.ServeHTTP(w, r)
-		s.u.conns.served.part(0).Add(1)
+		s.u.conns.countServed()
 		return
 	}
 	if leaves {
-		c.closing.Store(uint32(closedPolitely))
+		c.saysGoodbye()
 	}
-	if c.side.Load() != nil && r.ProtoMajor == 1 {
-		c.boundary.note(r) // ConnState says when it is answered
-		defer c.served.Add(1)
-		s.handler.ServeHTTP(w, r)
-		return
-	}
-	if r.ProtoMajor >= 2 {
-		c.http2.Store(true)
-	}
-	c.requests.Add(1)
-	defer c.answered()
+	followed := c.begins(r)
+	defer c.answered(followed)
 	s.handler.ServeHTTP(w, r)
 }
 
@@ -226,23 +217,21 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	}
 	tc, overTLS := nc.(*tls.Conn)
 	if overTLS {
-		c.table.mu.Lock()
-		c.outer = tc
-		c.table.mu.Unlock()
+		c.isUnder(tc)
 	}
 	s.u.conns.serve(c)
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {
 		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
-			c.side.Store(nil) // its requests can't be followed
+			c.belongsTo(nil) // its requests can't be followed
 		}
 	}
 	switch {
 	case overTLS:
-		c.ctx = ctx
+		c.keep(ctx)
 	case s.follows && nc == net.Conn(c):
-		c.h2c = s.side
+		c.mayFollow(s.side)
 	}
 	return ctx
 }
@@ -254,7 +243,7 @@ func (s *server) onConnState(nc net.Conn, st http.ConnState) {
 	}
 	if own, ok := fromHTTP(st); ok && c != nil && own != connNew {
 		if tc, ok := nc.(*tls.Conn); ok && c.is(connNew) && tc.ConnectionState().NegotiatedProtocol == "h2" {
-			c.http2.Store(true)
+			c.speaksHTTP2()
 		}
 		c.setState(own)
 	}

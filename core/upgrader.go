@@ -274,7 +274,7 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.channel()
 // never ready, before there is one.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		return c.table.goodbye.channel()
+		return c.draining()
 	}
 	if u := running.Load(); u != nil {
 		return u.phase.goodbye.channel()
