@@ -279,6 +279,9 @@ func (t *connTable) enterLastStretch(undone <-chan struct{}) {
 	}
 }
 
+// inLastStretch reports whether the deadline of the drain is near.
+func (t *connTable) inLastStretch() bool { return t.late.Load() }
+
 // reopen is for a drain that was undone.
 func (t *connTable) reopen() {
 	t.mu.Lock()

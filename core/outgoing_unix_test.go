@@ -161,7 +161,7 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 			if isClosed(u.Draining()) || u.State() != StateCurrent || u.phase.asksToLeave.Load() {
 				t.Errorf("it is told to leave in a process that serves again; state %v", u.State())
 			}
-			if u.conns.late.Load() || !u.conns.addSocket(nil) {
+			if u.conns.inLastStretch() || !u.conns.addSocket(nil) {
 				t.Error("it takes nothing in, as at the end of a drain")
 			}
 			u.conns.removeSocket(nil)

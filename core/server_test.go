@@ -439,7 +439,7 @@ func TestFarewell(t *testing.T) {
 						r.Header.Set("Upgrade", upgrade)
 					}
 					if known {
-						r = r.WithContext(context.WithValue(r.Context(), connKey{}, &conn{table: u.conns, served: u.conns.served.part(0)}))
+						r = r.WithContext(context.WithValue(r.Context(), connKey{}, u.conns.track(struct{ net.Conn }{}, nil, connNew)))
 					}
 					w := httptest.NewRecorder()
 					s.ServeHTTP(w, r)

@@ -233,5 +233,5 @@ func (c *conn) watch() (int, error) {
 // has been answered. In the last stretch of a drain it is not relied upon: a client
 // that always sends ahead has no boundary to move at.
 func (c *conn) movable(r *http.Request) bool {
-	return c.canMove() && r.ProtoMajor == 1 && c.mover() != nil && !c.table.late.Load()
+	return c.canMove() && r.ProtoMajor == 1 && c.mover() != nil && !c.table.inLastStretch()
 }
