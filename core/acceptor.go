@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
 // acceptor is the listener that the inner server accepts from.
@@ -34,24 +36,24 @@ func (a *acceptor) accept() (net.Conn, error) {
 		default:
 			select {
 			case <-a.u.phase.accepting:
-			case <-a.u.phase.goodbye.channel(): // before it ever was
+			case <-a.u.phase.goodbye.Channel(): // before it ever was
 				return nil, net.ErrClosed
 			}
 		}
 	}
 	nc, err := a.ln.Accept()
-	if c, ok := nc.(*conn); ok && a.moves {
-		if _, ok := transport(c.Conn); ok {
-			c.belongsTo(a.side)
+	if c, ok := nc.(*conns.Conn); ok && a.moves {
+		if _, ok := conns.Transport(c.Conn); ok {
+			c.BelongsTo(a.side)
 		}
 	}
-	if err != nil || tracked(nc) != nil {
+	if err != nil || conns.Tracked(nc) != nil {
 		return nc, err
 	}
 	if _, ok := nc.(connectionStater); ok {
 		return nc, nil
 	}
-	return a.u.conns.track(nc, nil, connNew), nil
+	return a.u.conns.Track(nc, nil, conns.New), nil
 }
 
 // foreignConns are connections that have no wrapper of ours, neither around nor
@@ -59,28 +61,28 @@ func (a *acceptor) accept() (net.Conn, error) {
 // net/http's word alone.
 type foreignConns struct {
 	mu sync.Mutex
-	m  map[net.Conn]*conn
+	m  map[net.Conn]*conns.Conn
 }
 
-func (f *foreignConns) track(t *connTable, nc net.Conn) *conn {
-	c := t.track(nc, nil, connNew)
+func (f *foreignConns) track(t *conns.Table, nc net.Conn) *conns.Conn {
+	c := t.Track(nc, nil, conns.New)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.m == nil {
-		f.m = make(map[net.Conn]*conn)
+		f.m = make(map[net.Conn]*conns.Conn)
 	}
 	f.m[nc] = c
 	return c
 }
 
-func (f *foreignConns) find(nc net.Conn, st http.ConnState) *conn {
+func (f *foreignConns) find(nc net.Conn, st http.ConnState) *conns.Conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.m[nc]
 	if c != nil && (st == http.StateClosed || st == http.StateHijacked) {
 		// Its end will not be seen: net/http closes it, or its new owner does.
 		delete(f.m, nc)
-		c.leave()
+		c.Leave()
 	}
 	return c
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/peer"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -23,7 +25,7 @@ const (
 // makeRoom counts how many connections this process can take over.
 func (u *Upgrader) makeRoom() int {
 	free := 0
-	if u.cfg.handoff && selfTest() == nil {
+	if u.cfg.handoff && conns.SelfTest() == nil {
 		free, _, _ = fd.Free()
 		free = max(free-max(minReserve, free/reservePart), 0)
 	}
@@ -56,22 +58,22 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 
 // adoptConns takes over what it can, on all processors: the old process waits. Files
 // that the kernel had no room for are missing at the end.
-func (u *Upgrader) adoptConns(conns []wire.Conn, files []int) (starts []func(), refused []wire.Refusal) {
-	n := min(len(conns), len(files))
+func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(), refused []wire.Refusal) {
+	n := min(len(offered), len(files))
 	for _, s := range files[n:] {
 		_ = fd.Close(s)
 	}
-	all := make([]func(), len(conns))
-	errs := make([]error, len(conns))
+	all := make([]func(), len(offered))
+	errs := make([]error, len(offered))
 	for i := range errs[n:] {
-		errs[n+i] = errNoRoom
+		errs[n+i] = conns.ErrNoRoom
 	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), n)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < n; i += workers {
-				all[i], errs[i] = u.adoptConn(conns[i], files[i])
+				all[i], errs[i] = u.adoptConn(offered[i], files[i])
 			}
 		})
 	}
@@ -103,9 +105,9 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	case what.Name == "" && srv == nil:
 		err = errors.New("the new process has no plaintext server for it")
 	}
-	var c *conn
+	var c *conns.Conn
 	if err == nil {
-		if c = u.conns.adopt(nc, srv, what); c == nil {
+		if c = u.conns.Adopt(nc, srv, what); c == nil {
 			err = errors.New("the new process has ended its drain")
 		}
 	}
@@ -118,13 +120,13 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 		// a connection has no address.
 		return func() { _ = c.Close() }, nil
 	case srv != nil:
-		return c.park, nil
+		return c.Park, nil
 	}
 	return func() { u.runAdopter(c, what, handler) }, nil
 }
 
 // runAdopter gives a connection of the program's own to its OnAdopt.
-func (u *Upgrader) runAdopter(c *conn, what wire.Conn, handler func(net.Conn, []byte)) {
+func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Conn, []byte)) {
 	select {
 	case <-u.phase.accepting:
 	case <-u.phase.finished:
@@ -143,7 +145,7 @@ func (u *Upgrader) runAdopter(c *conn, what wire.Conn, handler func(net.Conn, []
 // sideFor returns the server that a connection belongs to which was accepted from
 // a listener of the old process: the one whose listener has the connection's local
 // address, or the same words.
-func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) (found *side) {
+func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) (found *conns.Side) {
 	if at == nil {
 		return nil
 	}
@@ -156,7 +158,7 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) (found *side) {
 			continue
 		}
 		rank := 2 * accepts(l.Addr(), local)
-		if l.origin.network == at.Network && l.origin.address == at.Address {
+		if l.origin.Network == at.Network && l.origin.Address == at.Address {
 			rank++ // and alone where a firewall changes local addresses (TPROXY)
 		}
 		if rank > best {
@@ -206,7 +208,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	select {
-	case c := <-a.side.adopted:
+	case c := <-a.side.Adopted:
 		return c, nil
 	case <-a.u.phase.finished:
 		return nil, net.ErrClosed

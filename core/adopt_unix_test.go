@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -331,9 +333,9 @@ func TestOnAdopt(t *testing.T) {
 // TestNothingIsAdoptedAfterTheDrain: nobody would look after it.
 func TestNothingIsAdoptedAfterTheDrain(t *testing.T) {
 	t.Parallel()
-	table := newConnTable(nil)
-	table.close(nil)
-	if c := table.adopt(nil, nil, wire.Conn{}); c != nil {
+	table := conns.NewTable(nil)
+	table.Close(nil)
+	if c := table.Adopt(nil, nil, wire.Conn{}); c != nil {
 		t.Error("adopted")
 	}
 }

@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -95,7 +97,7 @@ func playApp() {
 	case "nohandoff":
 		*handoff = false
 	case "oldgo": // one whose net/http reads in another way
-		selfTest = func() error { return errors.New("net/http has changed") }
+		conns.SelfTest = func() error { return errors.New("net/http has changed") }
 	case "fewfiles":
 		lowerLimit(minReserve + 20)
 	}
@@ -493,7 +495,7 @@ func noneSaysDown(context.Context) error {
 // appEcho echoes lines and moves with its connection, to the OnAdopt of that name.
 func appEcho(c net.Conn, name string, draining <-chan struct{}) {
 	defer c.Close()
-	stop := context.AfterFunc(contextOf(draining), func() { _ = c.SetReadDeadline(longAgo) })
+	stop := context.AfterFunc(contextOf(draining), func() { _ = c.SetReadDeadline(conns.LongAgo) })
 	defer stop()
 	for {
 		var b [1]byte

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
@@ -65,7 +67,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the request's body: %w", err)
 	}
-	return body, rc.SetReadDeadline(noDeadline)
+	return body, rc.SetReadDeadline(conns.NoDeadline)
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {

@@ -131,10 +131,10 @@ func (s *controlSocket) serve() {
 	if s == nil {
 		return
 	}
-	s.u.log.Debug("control socket", "path", s.ln.origin.address)
+	s.u.log.Debug("control socket", "path", s.ln.origin.Address)
 	go func() {
 		if err := s.server.Serve(s.ln); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-			s.u.log.Error("the control socket does not answer any more", "path", s.ln.origin.address, "error", err)
+			s.u.log.Error("the control socket does not answer any more", "path", s.ln.origin.Address, "error", err)
 		}
 	}()
 }
@@ -142,7 +142,7 @@ func (s *controlSocket) serve() {
 // unlink removes the path, for a new process that has the socket and does not know it.
 func (s *controlSocket) unlink() {
 	if s != nil && s.ln.path != nil {
-		removePath(s.ln.origin.address, s.ln.path)
+		removePath(s.ln.origin.Address, s.ln.path)
 	}
 }
 

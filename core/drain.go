@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/peer"
 
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -37,7 +39,7 @@ func endReading(sockets []*PacketConn, next *peer.Next) {
 		}
 	}
 	for _, c := range sockets {
-		c.endAt(longAgo)
+		c.endAt(conns.LongAgo)
 	}
 }
 
@@ -114,7 +116,7 @@ func newDrainer(u *Upgrader, replaced bool, h *outgoing) *drainer {
 // release ends the way back. It is the lifecycle's, and called once.
 func (d *drainer) release() {
 	close(d.released)
-	d.u.conns.nudge()
+	d.u.conns.Nudge()
 }
 
 // back undoes the drain: nothing is closed or cut by it from here on. It is the lifecycle's, and
@@ -141,8 +143,8 @@ func (d *drainer) run() error {
 		}
 		err = cmp.Or(err, d.finish())
 	}
-	if m := d.u.conns.movesBy(); m != nil {
-		m.settle()
+	if m := d.u.conns.MovesBy(); m != nil {
+		m.Settle()
 	}
 	close(d.u.phase.finished)
 	for _, s := range d.servers {
@@ -218,7 +220,7 @@ func (d *drainer) finish() error {
 	}
 	for !d.over() || before != nil {
 		select {
-		case <-d.u.conns.changes():
+		case <-d.u.conns.Changes():
 		case <-before:
 			before = nil
 		case <-tick.C:
@@ -244,7 +246,7 @@ func (d *drainer) over() bool {
 			return false
 		}
 	}
-	return d.u.conns.empty(!way)
+	return d.u.conns.Empty(!way)
 }
 
 // closeIdle closes idle connections, longest idle first. After a handover their
@@ -256,7 +258,7 @@ func (d *drainer) closeIdle() {
 		if time.Since(d.began) < linger {
 			return
 		}
-		dismiss(d.u.conns.quietFor(linger))
+		dismiss(d.u.conns.QuietFor(linger))
 		return
 	}
 	window := min(d.u.cfg.drainTimeout/10, timing.IdleWindow)
@@ -264,7 +266,7 @@ func (d *drainer) closeIdle() {
 	if left > window {
 		return
 	}
-	d.u.conns.enterLastStretch(d.undone)
+	d.u.conns.EnterLastStretch(d.undone)
 	quiet := d.quiet()
 	ticks := int(max(left-2*timing.IdleTick, 0)/timing.IdleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
@@ -272,8 +274,8 @@ func (d *drainer) closeIdle() {
 
 // quiet returns the idle connections, longest idle first, without any that has come after the drain
 // was undone.
-func (d *drainer) quiet() []*conn {
-	quiet := d.u.conns.quiet()
+func (d *drainer) quiet() []*conns.Conn {
+	quiet := d.u.conns.Quiet()
 	if isClosed(d.undone) {
 		return nil
 	}
@@ -281,19 +283,19 @@ func (d *drainer) quiet() []*conn {
 }
 
 // dismiss closes those that are still idle.
-func dismiss(quiet []*conn) {
+func dismiss(quiet []*conns.Conn) {
 	for _, c := range quiet {
-		c.dismissIdle()
+		c.DismissIdle()
 	}
 }
 
 // cutRest: rung 6.
 func (d *drainer) cutRest(why string) error {
-	if !d.u.conns.close(d.undone) {
+	if !d.u.conns.Close(d.undone) {
 		return errTakenBack
 	}
-	if m := d.u.conns.movesBy(); m != nil {
-		m.settle() // it holds the descriptors of those that have no answer
+	if m := d.u.conns.MovesBy(); m != nil {
+		m.Settle() // it holds the descriptors of those that have no answer
 	}
 	dismiss(d.quiet())
 	sockets, left := isClosed(d.released), d.u.remaining()
@@ -310,7 +312,7 @@ func (d *drainer) cutRest(why string) error {
 			d.u.log.Error("a drain timeout hook failed", "error", err)
 		}
 	}
-	if left = Remaining(d.u.conns.cutAll(sockets, d.undone)); left.none() {
+	if left = Remaining(d.u.conns.CutAll(sockets, d.undone)); left.none() {
 		return nil // finished while the hooks ran, or taken back
 	}
 	d.u.log.Warn("drain cut short", "why", why, "requests", left.Requests,

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/peer"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -39,7 +41,7 @@ func FuzzHear(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u := &Upgrader{
 			log:   slog.New(slog.DiscardHandler),
-			conns: newConnTable(nil), inherited: &inheritance{}, phase: newPhase(),
+			conns: conns.NewTable(nil), inherited: &inheritance{}, phase: newPhase(),
 		}
 		close(u.phase.done) // there is no lifecycle
 		said := nobody{bytes.NewReader(b)}

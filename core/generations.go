@@ -54,7 +54,7 @@ func (u *Upgrader) describe() control.Generation {
 	g := control.Generation{
 		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
-		Idle: len(u.conns.quiet()), Memory: proc.ResidentMemory(),
+		Idle: len(u.conns.Quiet()), Memory: proc.ResidentMemory(),
 		Probation: l.State == StateCurrent && u.onProbation(),
 	}
 	if at := u.phase.deadline.Load(); at != 0 && l.State < StateStopped {

@@ -3,6 +3,8 @@ package core
 import (
 	"net/http"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
@@ -11,8 +13,8 @@ import (
 // leave. A connection that comes later looks whether it is to leave when it is
 // followed. Each is asked once, however many drains there are.
 func (u *Upgrader) tellHTTP2() {
-	for _, c := range u.conns.all() {
-		if f := c.http2Frames(); f != nil {
+	for _, c := range u.conns.All() {
+		if f := c.HTTP2Frames(); f != nil {
 			u.askToLeave(f)
 		}
 	}
@@ -27,8 +29,8 @@ func (u *Upgrader) askToLeave(f *h2.Conn) {
 // follow notes that c carries HTTP/2, whose frames are f's. The order makes sure that it is
 // asked to leave if it has to: the frames are there before asksToLeave is looked at, and
 // asksToLeave is set before tellHTTP2 looks for frames.
-func (s *server) follow(c *conn, f *h2.Conn) {
-	c.carries(f)
+func (s *server) follow(c *conns.Conn, f *h2.Conn) {
+	c.Carries(f)
 	if s.u.phase.asksToLeave.Load() {
 		s.u.askToLeave(f)
 	}
@@ -36,11 +38,11 @@ func (s *server) follow(c *conn, f *h2.Conn) {
 
 // leavesByItself reports whether r came on an HTTP/2 connection that gets its GOAWAY without an
 // answer that says so. c is nil if the program's ConnContext threw it away.
-func leavesByItself(c *conn, r *http.Request) bool {
+func leavesByItself(c *conns.Conn, r *http.Request) bool {
 	if c == nil {
 		if taken, _ := r.Context().Value(takenKey{}).(*takenConn); taken != nil {
 			c = taken.own
 		}
 	}
-	return c != nil && r.ProtoMajor >= 2 && c.http2Frames() != nil
+	return c != nil && r.ProtoMajor >= 2 && c.HTTP2Frames() != nil
 }

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
 )
@@ -28,7 +30,7 @@ import (
 // TestGoReadsHTTP1: what moving HTTP/1 connections relies on.
 func TestGoReadsHTTP1(t *testing.T) {
 	t.Parallel()
-	if err := selfTest(); err != nil {
+	if err := conns.SelfTest(); err != nil {
 		t.Errorf("%v: until boundary.go knows, selfTest fails with this release, connections stay, and clients reconnect", err)
 	}
 }
@@ -147,11 +149,11 @@ func TestGoEndsWaits(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer ln.Close()
-	must(t, ln.(*net.TCPListener).SetDeadline(longAgo))
+	must(t, ln.(*net.TCPListener).SetDeadline(conns.LongAgo))
 	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Accept: %v: %s", err, fallback)
 	}
-	must(t, ln.(*net.TCPListener).SetDeadline(noDeadline))
+	must(t, ln.(*net.TCPListener).SetDeadline(conns.NoDeadline))
 	client, err := net.Dial("tcp", ln.Addr().String())
 	must(t, err)
 	defer client.Close()
@@ -178,7 +180,7 @@ func TestGoEndsWaits(t *testing.T) {
 	if n, err := ts.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a Read of half a record: %d, %v: %s", n, err, fallback)
 	}
-	must(t, ts.SetReadDeadline(noDeadline))
+	must(t, ts.SetReadDeadline(conns.NoDeadline))
 	must(t, halves.rest())
 	if _, err := io.ReadFull(ts, b); err != nil || string(b) != "hello" {
 		t.Errorf("a Read of the rest of a record: %q, %v: %s", b, err, fallback)

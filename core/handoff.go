@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -46,20 +48,20 @@ var (
 )
 
 func handOff(nc net.Conn, name string, state []byte) error {
-	if name == "" || len(name) > maxName {
-		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", maxName)
+	if name == "" || len(name) > conns.MaxName {
+		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", conns.MaxName)
 	}
 	if len(state) > MaxHandOffState {
 		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandOffState)
 	}
-	c, tracked := nc.(*conn)
+	c, tracked := nc.(*conns.Conn)
 	if tracked {
-		if !c.is(connHijacked) && !c.is(connRaw) {
+		if !c.Is(conns.Hijacked) && !c.Is(conns.Raw) {
 			return errors.New("an http.Server uses it: hijack it first")
 		}
 		nc = c.Conn
 	}
-	t, ok := transport(nc)
+	t, ok := conns.Transport(nc)
 	if !ok {
 		return fmt.Errorf("a %T is more than its descriptor", nc)
 	}
@@ -67,7 +69,7 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	if u == nil || !u.phase.draining.Load() {
 		return errors.New("no upgrade hands over; wait for the channel of Draining")
 	}
-	m := u.conns.movesBy()
+	m := u.conns.MovesBy()
 	if m == nil {
 		if u.State() == StateDraining {
 			return errNoTaker
@@ -76,13 +78,13 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	}
 	what := wire.Conn{Name: name, State: state}
 	if tracked {
-		if err := m.leave(c, what); err != nil {
+		if err := m.Leave(c, what); err != nil {
 			return err
 		}
 		_ = c.Close()
 		return nil
 	}
-	if err := m.move(t, what); err != nil {
+	if err := m.Move(t, what); err != nil {
 		return err
 	}
 	_ = nc.Close()

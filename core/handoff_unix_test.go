@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -24,7 +26,7 @@ func TestHandOffRefuses(t *testing.T) {
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	_, server := pair(t)
 	defer server.Close()
-	used := u.conns.track(server, nil, connNew)
+	used := u.conns.Track(server, nil, conns.New)
 	refused := func(want string, c net.Conn, name string, state []byte) {
 		t.Helper()
 		if err := HandOff(c, name, state); !errors.Is(err, ErrNotMoved) || !strings.Contains(fmt.Sprint(err), want) {
@@ -53,14 +55,14 @@ func TestHandOffCloses(t *testing.T) {
 	u := newTest(t)
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	next := &taking{offered: make(chan wire.OfferMsg, 1)}
-	m := newMover(next, u.conns, 1, true, u.log)
-	u.conns.moveBy(m)
-	m.start()
+	m := conns.NewMover(next, u.conns, 1, true, u.log)
+	u.conns.MoveBy(m)
+	m.Start()
 	u.phase.draining.Store(true)
 	defer u.phase.draining.Store(false)
 	_, own := pair(t)
 	_, server := pair(t)
-	tracked := u.conns.track(server, nil, connHijacked)
+	tracked := u.conns.Track(server, nil, conns.Hijacked)
 	for _, c := range []net.Conn{own, tracked} {
 		handed := make(chan error, 1)
 		go func() { handed <- HandOff(c, "x", []byte("state")) }()
@@ -72,7 +74,7 @@ func TestHandOffCloses(t *testing.T) {
 			t.Errorf("Write = %v", err)
 		}
 	}
-	if !u.conns.empty(true) {
+	if !u.conns.Empty(true) {
 		t.Error("a connection is still in the table")
 	}
 }
@@ -120,7 +122,7 @@ func TestTransport(t *testing.T) {
 		must(t, err)
 		nc, err := (*acceptor)(&server{u: u2, ln: l, moves: true}).Accept()
 		must(t, err)
-		if moves := nc.(*conn).canMove(); moves != (name == "plain") {
+		if moves := nc.(*conns.Conn).CanMove(); moves != (name == "plain") {
 			t.Errorf("%s: moves %v", name, moves)
 		}
 		must(t, nc.Close())

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/h2"
 )
 
@@ -42,7 +44,7 @@ func newHTTP2Server(s *server, given givenHTTP2) *http2Server {
 	})
 	l.srv.ConnContext = func(_ context.Context, nc net.Conn) context.Context {
 		c := l.taken(nc)
-		return context.WithValue(c.own.context(), takenKey{}, c)
+		return context.WithValue(c.own.RequestContext(), takenKey{}, c)
 	}
 	l.srv.ConnState = l.onConnState
 	return l
@@ -55,7 +57,7 @@ type takenKey struct{}
 type takenConn struct {
 	*h2.Conn // nil if it is not followed
 	tls      *tls.Conn
-	own      *conn
+	own      *conns.Conn
 	handler  http.Handler // the inner server's; it fills in Request.TLS
 	ended    chan struct{}
 }
@@ -116,7 +118,7 @@ func (l *http2Server) start() {
 // prepare returns what the third server is to accept, or nil if that must not be.
 func (l *http2Server) prepare(c *takenConn) net.Conn {
 	follow := func(limit time.Duration) {
-		c.Conn = h2.New(c.tls, len(h2.Preface), limit, c.own.saysGoodbye)
+		c.Conn = h2.New(c.tls, len(h2.Preface), limit, c.own.SaysGoodbye)
 		l.s.follow(c.own, c.Conn)
 	}
 	switch l.door {
@@ -148,8 +150,8 @@ func (l *http2Server) onConnState(nc net.Conn, st http.ConnState) {
 }
 
 // find returns the connection of ours that is under tc, or stands for it.
-func (s *server) find(tc *tls.Conn) *conn {
-	if c := tracked(tc); c != nil {
+func (s *server) find(tc *tls.Conn) *conns.Conn {
+	if c := conns.Tracked(tc); c != nil {
 		return c
 	}
 	return s.foreign.find(tc, http.StateActive)

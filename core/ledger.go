@@ -99,14 +99,14 @@ func Generation() int {
 
 // Stats returns the ledger of this generation.
 func (u *Upgrader) Stats() Ledger {
-	c, served := u.conns.account()
+	c, served := u.conns.Account()
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
-		Accepted: c.accepted, Served: served, Adopted: c.adopted, Moved: c.moved, Refused: c.refused,
-		ClosedPolitely: c.closedPolitely, ClosedIdle: c.closedIdle,
-		Cut: Remaining(c.cut), Open: u.remaining(),
+		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
+		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
+		Cut: Remaining(c.Cut), Open: u.remaining(),
 	}
 }
 
 // remaining is what a drain waits for.
-func (u *Upgrader) remaining() Remaining { return Remaining(u.conns.left()) }
+func (u *Upgrader) remaining() Remaining { return Remaining(u.conns.Left()) }

@@ -154,7 +154,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
-	l.u.conns.drain(true)
+	l.u.conns.Drain(true)
 	l.phase.draining.Store(true)
 	l.u.servers.mu.Unlock()
 	replaced := s == StateDraining
@@ -198,7 +198,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 // sayGoodbye asks clients and streams to leave from here on.
 func (u *Upgrader) sayGoodbye() {
 	u.phase.asksToLeave.Store(true)
-	u.phase.goodbye.begin()
+	u.phase.goodbye.Begin()
 }
 
 // end is the last thing that happens in the life of an Upgrader.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -22,7 +24,7 @@ type listener struct {
 	net.Listener
 	u      *Upgrader     // valid once bound
 	bound  chan struct{} // closed when an Upgrader has it
-	origin origin        // the next generation claims it by these words
+	origin conns.Origin  // the next generation claims it by these words
 	dup    int           // -1: it can't be passed on
 
 	inherited bool
@@ -74,13 +76,13 @@ func (l *listener) accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.origin.network == networkControl {
+	if l.origin.Network == networkControl {
 		return c, nil // none of the program's
 	}
 	if tc, ok := c.(*net.TCPConn); ok && l.u.cfg.keepAlive != nil {
 		_ = tc.SetKeepAliveConfig(*l.u.cfg.keepAlive) // of a connection that is gone already
 	}
-	return l.u.conns.track(c, &l.origin, connRaw), nil
+	return l.u.conns.Track(c, &l.origin, conns.Raw), nil
 }
 
 // Close closes the listener for good: the next generation does not get it.
@@ -139,11 +141,11 @@ func (l *listener) settle() {
 func (l *listener) duplicate() int { return l.dup }
 
 func (l *listener) describe() wire.Listener {
-	return wire.Listener{Network: l.origin.network, Address: l.origin.address, Foreign: l.foreign}
+	return wire.Listener{Network: l.origin.Network, Address: l.origin.Address, Foreign: l.foreign}
 }
 
 func (l *listener) rank() int {
-	if l.origin.network == networkControl {
+	if l.origin.Network == networkControl {
 		return rankControl
 	}
 	return rankListener
@@ -183,7 +185,7 @@ func pathRemover(path string) func() {
 // to make one.
 func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
 	l := &listener{
-		Listener: ln, origin: origin{network: network, address: address}, dup: dup,
+		Listener: ln, origin: conns.Origin{Network: network, Address: address}, dup: dup,
 		bound: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if ul, ok := ln.(*net.UnixListener); ok {

@@ -212,7 +212,7 @@ func (l *lifecycle) leaveTo(h *outgoing) {
 	l.pending = false
 	l.handsOver(h)
 	if h.mover != nil {
-		h.mover.widen() // before anybody is told to reconnect
+		h.mover.Widen() // before anybody is told to reconnect
 	}
 }
 
@@ -226,7 +226,7 @@ func (l *lifecycle) disengage(h *outgoing) {
 	l.endOldProbation(h)
 	h.endWatch()
 	if h.mover != nil {
-		h.mover.retire()
+		h.mover.Retire()
 	}
 	l.outgoing, l.u.next = nil, nil
 	l.givenUp = append(l.givenUp, h)

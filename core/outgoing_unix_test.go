@@ -146,8 +146,8 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 			}
 			<-u.Draining()
 			if !settles { // the deadline is near, and has come
-				u.conns.enterLastStretch(nil)
-				u.conns.close(nil)
+				u.conns.EnterLastStretch(nil)
+				u.conns.Close(nil)
 			}
 			close(end)
 			if settles {
@@ -161,10 +161,10 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 			if isClosed(u.Draining()) || u.State() != StateCurrent || u.phase.asksToLeave.Load() {
 				t.Errorf("it is told to leave in a process that serves again; state %v", u.State())
 			}
-			if u.conns.inLastStretch() || !u.conns.addSocket(nil) {
+			if u.conns.InLastStretch() || !u.conns.AddSocket(nil) {
 				t.Error("it takes nothing in, as at the end of a drain")
 			}
-			u.conns.removeSocket(nil)
+			u.conns.RemoveSocket(nil)
 			if b, _ := os.ReadFile(pidFile); strings.TrimSpace(string(b)) != strconv.Itoa(os.Getpid()) {
 				t.Errorf("the pid file has %q", b)
 			}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -95,7 +97,7 @@ func (u *Upgrader) bindPacket(c *PacketConn, err error) (*PacketConn, error) {
 		return nil, err
 	}
 	c.u = u
-	if !u.conns.addSocket(c) || !u.passing.add(c) {
+	if !u.conns.AddSocket(c) || !u.passing.add(c) {
 		_ = c.Close()
 		return nil, ErrStopped
 	}
@@ -302,7 +304,7 @@ func (c *PacketConn) Close() error {
 func (c *PacketConn) close(unlink bool) error {
 	err := c.failed("close", net.ErrClosed)
 	c.closing.Do(func() {
-		c.endAt(longAgo)
+		c.endAt(conns.LongAgo)
 		if unlink && c.path != nil && (!c.inherited || c.u.inherited.committed.Load()) {
 			removePath(c.LocalAddr().String(), c.path)
 		}
@@ -310,7 +312,7 @@ func (c *PacketConn) close(unlink bool) error {
 			_ = fd.Close(c.dup)
 		}
 		err = c.conn.Close()
-		c.u.conns.removeSocket(c)
+		c.u.conns.RemoveSocket(c)
 	})
 	return err
 }
@@ -320,7 +322,7 @@ func (c *PacketConn) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused.begin()
-	_ = c.conn.SetReadDeadline(longAgo)
+	_ = c.conn.SetReadDeadline(conns.LongAgo)
 }
 
 // resume undoes pause.

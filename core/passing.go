@@ -115,7 +115,7 @@ func (t *passing) all() []passable {
 // find returns the listener bound to addr, or nil.
 func (t *passing) find(addr net.Addr) *listener {
 	for _, l := range only[*listener](t.all()) {
-		if l.origin.network != networkControl && l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
+		if l.origin.Network != networkControl && l.Addr().Network() == addr.Network() && l.Addr().String() == addr.String() {
 			return l
 		}
 	}
@@ -128,7 +128,7 @@ func (t *passing) addresses() []string {
 	for _, p := range t.all() {
 		switch p := p.(type) {
 		case *listener:
-			if p.origin.network != networkControl {
+			if p.origin.Network != networkControl {
 				out = append(out, p.Addr().String())
 			}
 		case *PacketConn:

@@ -3,6 +3,8 @@ package core
 import (
 	"sync"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
 // deadliner is a listener whose Accept can be ended.
@@ -21,7 +23,7 @@ func (l *listener) pause() bool {
 	dl, ok := l.Listener.(deadliner)
 	if ok {
 		l.paused.begin()
-		_ = dl.SetDeadline(longAgo)
+		_ = dl.SetDeadline(conns.LongAgo)
 	}
 	return ok
 }
@@ -29,7 +31,7 @@ func (l *listener) pause() bool {
 // resume undoes pause.
 func (l *listener) resume() {
 	if dl, ok := l.Listener.(deadliner); ok {
-		_ = dl.SetDeadline(noDeadline)
+		_ = dl.SetDeadline(conns.NoDeadline)
 		l.paused.end()
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
 // phase is where this process stands in its life. The lifecycle writes it, and any goroutine may
@@ -16,7 +18,7 @@ type phase struct {
 	draining    atomic.Bool
 	deadline    atomic.Int64    // when the drain is cut, in Unix milliseconds; 0: none has begun
 	asksToLeave atomic.Bool     // clients are asked to come back on a new connection
-	goodbye     *goodbye        // the drain begins
+	goodbye     *conns.Goodbye  // the drain begins
 	life        context.Context // ends when the process stops or hands over
 	endLife     context.CancelFunc
 
@@ -32,7 +34,7 @@ type phase struct {
 func newPhase() *phase {
 	p := &phase{
 		accepting: make(chan struct{}),
-		goodbye:   newGoodbye(),
+		goodbye:   conns.NewGoodbye(),
 		cut:       make(chan struct{}),
 		finished:  make(chan struct{}),
 		done:      make(chan struct{}),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/peer"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -32,7 +34,7 @@ type oldProbation struct {
 	committed time.Time       // when the new process was about to be told to accept
 	paused    []*listener     // of this process, while the new one accepts
 	quiet     []*PacketConn   // paused, too
-	mover     *mover          // nil if connections do not move
+	mover     *conns.Mover    // nil if connections do not move
 	pidFile   *pidfile.File   // names this process again; nil without one
 
 	beat     *time.Ticker // nil when the wait is over
@@ -131,7 +133,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
 	}
 	if h.mover != nil {
-		h.mover.start()
+		h.mover.Start()
 	}
 	every := timing.MaxBeat
 	if probation > 0 {
@@ -142,13 +144,13 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 }
 
 // prepareMove makes the mover, if connections can move to next.
-func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *mover {
+func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *conns.Mover {
 	if !l.cfg.handoff {
 		return nil
 	}
-	m := newMover(next, l.u.conns, share, final, l.log)
+	m := conns.NewMover(next, l.u.conns, share, final, l.log)
 	if m != nil {
-		l.u.conns.moveBy(m)
+		l.u.conns.MoveBy(m)
 	}
 	return m
 }

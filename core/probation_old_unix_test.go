@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -101,7 +103,7 @@ func TestTrialUnderAttack(t *testing.T) {
 // listens is the program's first listener.
 func (u *Upgrader) listens() *listener {
 	all := only[*listener](u.passing.all())
-	return all[slices.IndexFunc(all, func(l *listener) bool { return l.origin.network != networkControl })]
+	return all[slices.IndexFunc(all, func(l *listener) bool { return l.origin.Network != networkControl })]
 }
 
 // acceptsAgain checks that the Upgrader's first listener accepts.
@@ -336,7 +338,7 @@ func (o *playedOld) saysAtOnce(words ...word) {
 
 // confirmsStop reads until the new process ends, and answers its stop.
 func (o *playedOld) confirmsStop() {
-	_ = o.ctl.SetReadDeadline(noDeadline)
+	_ = o.ctl.SetReadDeadline(conns.NoDeadline)
 	for {
 		switch f, err := wire.Read(o.ctl); {
 		case err != nil:

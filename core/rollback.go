@@ -21,12 +21,12 @@ func (l *lifecycle) resume(h *outgoing) {
 	if d := l.drainer; d != nil {
 		d.back()
 		l.drainer, l.drained = nil, nil
-		l.u.conns.reopen()
+		l.u.conns.Reopen()
 		l.phase.deadline.Store(0)
 		l.phase.asksToLeave.Store(false)
-		l.phase.goodbye.renew()
+		l.phase.goodbye.Renew()
 		l.u.servers.mu.Lock()
-		l.u.conns.drain(false)
+		l.u.conns.Drain(false)
 		l.phase.draining.Store(false)
 		l.u.servers.mu.Unlock()
 	}
@@ -164,7 +164,7 @@ func (l *lifecycle) unlessClosed(h *outgoing, e handover.OldEvent) handover.OldE
 
 // waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
 // when the process drains, as the program was told, and may rely on that.
-func (l *listener) waits() bool { return l.served.Load() || l.origin.network == networkControl }
+func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == networkControl }
 
 // claimed returns what the new process has use for.
 func (h *outgoing) claimed() (claimed []passable) {
@@ -197,7 +197,7 @@ func (l *lifecycle) canResume(h *outgoing) bool {
 	serves, lacks := false, false
 	for _, ln := range h.paused {
 		switch {
-		case ln.origin.network == networkControl:
+		case ln.origin.Network == networkControl:
 		case ln.waits() && !isClosed(ln.closed):
 			serves = true
 		default:

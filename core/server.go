@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
 // server serves one http.Server of the program on one listener.
@@ -40,7 +42,7 @@ type server struct {
 	follows bool         // their frames are followed then
 	http2   *http2Server // for HTTP/2 over TLS; nil if there is none, or the program's own
 	other   *otherServer // for those connections that inner can't serve, or nil
-	side    *side        // for those that can move
+	side    *conns.Side  // for those that can move
 
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
@@ -67,7 +69,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	}
 	s := &server{
 		u: u, user: srv, ln: ln, own: own, ended: make(chan struct{}),
-		moves: direct && !useTLS && u.cfg.handoff && selfTest() == nil,
+		moves: direct && !useTLS && u.cfg.handoff && conns.SelfTest() == nil,
 	}
 	s.gate = newGate(ln.Addr(), u.phase.finished, func() { u.requestStop(stopRequest{}) })
 	srv.RegisterOnShutdown(s.gate.shutdown)
@@ -91,7 +93,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 	go func() {
 		err := serve()
 		close(s.ended)
-		u.conns.nudge()
+		u.conns.Nudge()
 		switch {
 		case u.phase.draining.Load():
 		case !errors.Is(err, net.ErrClosed):
@@ -111,7 +113,7 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 		return ln, nil
 	}
 	if own := u.passing.find(ln.Addr()); own != nil {
-		own.origin.wrapped.Store(true)
+		own.origin.Wrapped.Store(true)
 		return ln, nil
 	}
 	if _, ok := ln.(syscall.Conn); !ok {
@@ -171,10 +173,10 @@ func (s *server) newInner() *http.Server {
 }
 
 // newSide is for connections that come from the server's listener, or did in the old process.
-func (s *server) newSide() *side {
-	own := &side{http: s.inner, h2c: s.h2c, adopted: make(chan *conn), over: s.u.phase.finished, follow: s.follow}
+func (s *server) newSide() *conns.Side {
+	own := &conns.Side{HTTP: s.inner, H2C: s.h2c, Adopted: make(chan *conns.Conn), Over: s.u.phase.finished, Follow: s.follow}
 	if l, ok := s.ln.(*listener); ok {
-		own.from = &l.origin
+		own.From = &l.origin
 	}
 	return own
 }
@@ -184,21 +186,21 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.movable(r)) && !leavesByItself(c, r)
+	c, _ := r.Context().Value(connKey{}).(*conns.Conn)
+	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.Movable(r)) && !leavesByItself(c, r)
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
 	if c == nil { // the program's ConnContext threw ours away
 		s.handler.ServeHTTP(w, r)
-		s.u.conns.countServed()
+		s.u.conns.CountServed()
 		return
 	}
 	if leaves {
-		c.saysGoodbye()
+		c.SaysGoodbye()
 	}
-	followed := c.begins(r)
-	defer c.answered(followed)
+	followed := c.Begins(r)
+	defer c.Answered(followed)
 	s.handler.ServeHTTP(w, r)
 }
 
@@ -211,43 +213,43 @@ func mayClose(r *http.Request) bool {
 }
 
 func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context {
-	c := tracked(nc)
+	c := conns.Tracked(nc)
 	if c == nil {
 		c = s.foreign.track(s.u.conns, nc)
 	}
 	tc, overTLS := nc.(*tls.Conn)
 	if overTLS {
-		c.isUnder(tc)
+		c.IsUnder(tc)
 	}
-	s.u.conns.serve(c)
+	s.u.conns.Serve(c)
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {
-		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
-			c.belongsTo(nil) // its requests can't be followed
+		if ctx = s.connCtx(ctx, conns.Exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
+			c.BelongsTo(nil) // its requests can't be followed
 		}
 	}
 	switch {
 	case overTLS:
-		c.keep(ctx)
+		c.KeepRequestContext(ctx)
 	case s.follows && nc == net.Conn(c):
-		c.mayFollow(s.side)
+		c.MayFollow(s.side)
 	}
 	return ctx
 }
 
 func (s *server) onConnState(nc net.Conn, st http.ConnState) {
-	c := tracked(nc)
+	c := conns.Tracked(nc)
 	if c == nil {
 		c = s.foreign.find(nc, st)
 	}
-	if own, ok := fromHTTP(st); ok && c != nil && own != connNew {
-		if tc, ok := nc.(*tls.Conn); ok && c.is(connNew) && tc.ConnectionState().NegotiatedProtocol == "h2" {
-			c.speaksHTTP2()
+	if own, ok := conns.FromHTTP(st); ok && c != nil && own != conns.New {
+		if tc, ok := nc.(*tls.Conn); ok && c.Is(conns.New) && tc.ConnectionState().NegotiatedProtocol == "h2" {
+			c.SpeaksHTTP2()
 		}
-		c.setState(own)
+		c.SetState(own)
 	}
 	if s.connState != nil {
-		s.connState(exposed(nc), st)
+		s.connState(conns.Exposed(nc), st)
 	}
 }

@@ -28,6 +28,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -426,7 +428,7 @@ func (h hiding) Accept() (net.Conn, error) {
 // can't reach, too.
 func TestFarewell(t *testing.T) {
 	t.Parallel()
-	u := &Upgrader{conns: newConnTable(nil), phase: newPhase()}
+	u := &Upgrader{conns: conns.NewTable(nil), phase: newPhase()}
 	s := &server{u: u, handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	for _, draining := range []bool{false, true} {
 		u.phase.asksToLeave.Store(draining)
@@ -439,7 +441,7 @@ func TestFarewell(t *testing.T) {
 						r.Header.Set("Upgrade", upgrade)
 					}
 					if known {
-						r = r.WithContext(context.WithValue(r.Context(), connKey{}, u.conns.track(struct{ net.Conn }{}, nil, connNew)))
+						r = r.WithContext(context.WithValue(r.Context(), connKey{}, u.conns.Track(struct{ net.Conn }{}, nil, conns.New)))
 					}
 					w := httptest.NewRecorder()
 					s.ServeHTTP(w, r)
@@ -492,7 +494,7 @@ func TestFarewellComesLast(t *testing.T) {
 	for _, state := range []State{StateStopping, StateDraining} {
 		synctest.Test(t, func(t *testing.T) {
 			u := &Upgrader{log: slog.New(slog.DiscardHandler), phase: newPhase()}
-			u.conns = newConnTable(u.phase.goodbye)
+			u.conns = conns.NewTable(u.phase.goodbye)
 			ln := slowToClose{release: make(chan struct{})}
 			l, err := newListener(ln, -1, "tcp", "here")
 			must(t, err)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/conns"
+
 	"github.com/gracex-go/gracex/core/internal/peer"
 )
 
@@ -37,7 +39,7 @@ type Upgrader struct {
 	inherited *inheritance // from the old process
 	passing   passing      // to the next generation
 	servers   servers
-	conns     *connTable
+	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one
 	watchers  watchers       // of an upgrade
 	room      atomic.Int64   // how many more connections this process takes over
@@ -95,7 +97,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 		inbox:      make(chan func(*lifecycle), inboxRoom),
 		hookRuns:   make(chan hookRun, maxHookRuns),
 	}
-	u.conns = newConnTable(u.phase.goodbye)
+	u.conns = conns.NewTable(u.phase.goodbye)
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
@@ -265,7 +267,7 @@ func (u *Upgrader) wait() error {
 // program's own accept loops and streams to say goodbye. If the new process ends while this one
 // drains, this one serves again (docs/drain.md), and from then on Draining returns another channel: a
 // program that keeps something for as long as it does not drain asks anew with each request.
-func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.channel() }
+func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.Channel() }
 
 // Draining returns a channel that is closed when the generation that serves the
 // request with this context begins to drain. Handlers of streams and of hijacked
@@ -273,11 +275,11 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.channel()
 // any other context it is the channel of this process's Upgrader, and nil, which is
 // never ready, before there is one.
 func Draining(ctx context.Context) <-chan struct{} {
-	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		return c.draining()
+	if c, ok := ctx.Value(connKey{}).(*conns.Conn); ok {
+		return c.Draining()
 	}
 	if u := running.Load(); u != nil {
-		return u.phase.goodbye.channel()
+		return u.phase.goodbye.Channel()
 	}
 	return nil
 }

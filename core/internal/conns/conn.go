@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 	"github.com/gracex-go/gracex/core/internal/h2"
 )
 
-// connState is what a connection is doing, as far as the drain cares.
-type connState int32
+// State is what a connection is doing, as far as the drain cares.
+type State int32
 
 const (
-	connRaw      connState = iota // accepted by the program's own loop
-	connNew                       // accepted for a server; no request yet
-	connActive                    // a request is read or answered
-	connIdle                      // between two requests
-	connHijacked                  // the program took it over
-	connParked                    // came from the old process; no server has it yet
+	Raw      State = iota // accepted by the program's own loop
+	New                   // accepted for a server; no request yet
+	Active                // a request is read or answered
+	Idle                  // between two requests
+	Hijacked              // the program took it over
+	Parked                // came from the old process; no server has it yet
 )
 
 // closeReason says why a connection is expected to close.
@@ -37,23 +37,23 @@ const (
 	closedMoved                // the next generation has it
 )
 
-// conn is an accepted connection. It stands between the socket and net/http
+// Conn is an accepted connection. It stands between the socket and net/http
 // (under TLS where there is TLS), costs one allocation a connection and none a
 // request, and leaves the connection table when it is closed.
-type conn struct {
+type Conn struct {
 	net.Conn
-	table  *connTable
+	table  *Table
 	served *atomic.Uint64 // where its requests are counted
-	from   *origin        // nil when the program brought the listener
+	from   *Origin        // nil when the program brought the listener
 	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
 
 	// srv speaks HTTP on this very connection, so that it can move; else nil.
-	side atomic.Pointer[side]
+	side atomic.Pointer[Side]
 
-	chosen atomic.Pointer[mover] // that moves it while the rest stays; see mover.choose
+	chosen atomic.Pointer[Mover] // that moves it while the rest stays; see mover.choose
 
 	frames atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
-	h2c    *side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
+	h2c    *Side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
 	ctx    context.Context         // of ConnContext, under TLS
 
 	boundary boundary
@@ -70,7 +70,7 @@ type conn struct {
 // RemoteAddr returns the client's address. The kernel does not know it any more of a
 // connection that was reset on its way here from the old process; nobody who has got a
 // connection expects nil.
-func (c *conn) RemoteAddr() net.Addr {
+func (c *Conn) RemoteAddr() net.Addr {
 	if addr := c.Conn.RemoteAddr(); addr != nil {
 		return addr
 	}
@@ -78,7 +78,7 @@ func (c *conn) RemoteAddr() net.Addr {
 }
 
 // Read returns what has come. In the clear it finds out whether that is HTTP/2.
-func (c *conn) Read(b []byte) (int, error) {
+func (c *Conn) Read(b []byte) (int, error) {
 	if c.h2c == nil || c.preface < 0 {
 		return c.readBytes(b)
 	}
@@ -87,7 +87,7 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // readBytes notes that a request has begun: from its first byte on it must be
 // answered, or be counted as cut.
-func (c *conn) readBytes(b []byte) (int, error) {
+func (c *Conn) readBytes(b []byte) (int, error) {
 	if s := c.side.Load(); s != nil {
 		switch {
 		case c.atBoundary(b):
@@ -100,7 +100,7 @@ func (c *conn) readBytes(b []byte) (int, error) {
 	if n > 0 {
 		c.boundary.begin()
 	}
-	if n > 0 && c.is(connNew) {
+	if n > 0 && c.Is(New) {
 		c.idle.Store(c.table.now()) // under TLS nobody can say whether it is a request
 	}
 	return n, err
@@ -108,7 +108,7 @@ func (c *conn) readBytes(b []byte) (int, error) {
 
 // Close closes the connection and takes it out of the table. The first call
 // counts.
-func (c *conn) Close() error {
+func (c *Conn) Close() error {
 	if !c.closed.Swap(true) {
 		c.table.remove(c)
 		if f := c.frames.Load(); f != nil {
@@ -119,10 +119,10 @@ func (c *conn) Close() error {
 }
 
 // NetConn returns the connection that was accepted, as tls.Conn.NetConn does.
-func (c *conn) NetConn() net.Conn { return c.Conn }
+func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // ReadFrom keeps sendfile and splice: net/http looks for it.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if rf, ok := c.Conn.(io.ReaderFrom); ok && c.inClear() == nil {
 		return rf.ReadFrom(r)
 	}
@@ -130,7 +130,7 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // CloseWrite keeps net/http's half-close after a request that it refused.
-func (c *conn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}
@@ -138,16 +138,16 @@ func (c *conn) CloseWrite() error {
 }
 
 // SyscallConn gives access to the descriptor where there is one.
-func (c *conn) SyscallConn() (syscall.RawConn, error) {
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := c.Conn.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
 	return nil, syscall.ENOTSUP
 }
 
-func (c *conn) setState(st connState) {
-	if st == connIdle {
-		c.boundary.end(c.canMove())
+func (c *Conn) SetState(st State) {
+	if st == Idle {
+		c.boundary.end(c.CanMove())
 		c.noteIdle()
 	}
 	c.state.Store(int32(st))
@@ -156,31 +156,31 @@ func (c *conn) setState(st connState) {
 // noteIdle notes since when the connection is idle. Where net/http sets a deadline for
 // it that tells, and the clock is not asked for each request; where it sets none it
 // does not matter before the drain.
-func (c *conn) noteIdle() {
-	if !c.canMove() || c.table.drains.Load() {
+func (c *Conn) noteIdle() {
+	if !c.CanMove() || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
 	} else if c.idle.Load() != 0 {
 		c.idle.Store(0)
 	}
 }
 
-func (c *conn) is(st connState) bool { return connState(c.state.Load()) == st }
+func (c *Conn) Is(st State) bool { return State(c.state.Load()) == st }
 
 // unanswered counts the requests that have been read, in part at least, and not
 // answered.
-func (c *conn) unanswered() int {
+func (c *Conn) unanswered() int {
 	if n := int(c.requests.Load()); n > 0 || c.http2.Load() {
 		return n
 	}
-	switch connState(c.state.Load()) {
-	case connActive:
+	switch State(c.state.Load()) {
+	case Active:
 		return 1
-	case connNew:
+	case New:
 		// Under TLS the first bytes are the handshake's.
 		if c.boundary.begun.Load() && c.tls() == nil {
 			return 1
 		}
-	case connIdle:
+	case Idle:
 		if c.boundary.begun.Load() {
 			return 1
 		}
@@ -188,104 +188,104 @@ func (c *conn) unanswered() int {
 	return 0
 }
 
-// begins notes that a handler is about to run for r, and reports whether the connection's state says
+// Begins notes that a handler is about to run for r, and reports whether the connection's state says
 // when that is answered. answered gets to hear which it is.
-func (c *conn) begins(r *http.Request) (followed bool) {
-	if c.canMove() && r.ProtoMajor == 1 {
+func (c *Conn) Begins(r *http.Request) (followed bool) {
+	if c.CanMove() && r.ProtoMajor == 1 {
 		c.boundary.note(r)
 		return true
 	}
 	if r.ProtoMajor >= 2 {
-		c.speaksHTTP2()
+		c.SpeaksHTTP2()
 	}
 	c.requests.Add(1)
 	return false
 }
 
-// answered is the end of a request's handler, a panic included.
-func (c *conn) answered(followed bool) {
+// Answered is the end of a request's handler, a panic included.
+func (c *Conn) Answered(followed bool) {
 	if !followed {
 		c.requests.Add(-1)
 	}
 	c.served.Add(1)
 }
 
-// canMove reports whether a server follows net/http on this very connection.
-func (c *conn) canMove() bool { return c.side.Load() != nil }
+// CanMove reports whether a server follows net/http on this very connection.
+func (c *Conn) CanMove() bool { return c.side.Load() != nil }
 
-// belongsTo says which server follows net/http on the connection; nil if none does any more.
-func (c *conn) belongsTo(s *side) { c.side.Store(s) }
+// BelongsTo says which server follows net/http on the connection; nil if none does any more.
+func (c *Conn) BelongsTo(s *Side) { c.side.Store(s) }
 
-// speaksHTTP2 notes that it carries HTTP/2.
-func (c *conn) speaksHTTP2() { c.http2.Store(true) }
+// SpeaksHTTP2 notes that it carries HTTP/2.
+func (c *Conn) SpeaksHTTP2() { c.http2.Store(true) }
 
-// carries notes that it carries HTTP/2, whose frames are f's.
-func (c *conn) carries(f *h2.Conn) {
-	c.speaksHTTP2()
+// Carries notes that it carries HTTP/2, whose frames are f's.
+func (c *Conn) Carries(f *h2.Conn) {
+	c.SpeaksHTTP2()
 	c.frames.Store(f)
 	if c.closed.Load() {
 		f.End()
 	}
 }
 
-// http2Frames returns the frames that it carries; nil if they are not followed.
-func (c *conn) http2Frames() *h2.Conn { return c.frames.Load() }
+// HTTP2Frames returns the frames that it carries; nil if they are not followed.
+func (c *Conn) HTTP2Frames() *h2.Conn { return c.frames.Load() }
 
-// isUnder notes the TLS that is over the connection.
-func (c *conn) isUnder(tc *tls.Conn) {
+// IsUnder notes the TLS that is over the connection.
+func (c *Conn) IsUnder(tc *tls.Conn) {
 	c.table.mu.Lock()
 	defer c.table.mu.Unlock()
 	c.outer = tc
 }
 
-// keep keeps the context of the requests that come by TLS. It is called before the first of them.
-func (c *conn) keep(ctx context.Context) { c.ctx = ctx }
+// KeepRequestContext keeps the context of the requests that come by TLS. It is called before the first of them.
+func (c *Conn) KeepRequestContext(ctx context.Context) { c.ctx = ctx }
 
-// context returns what keep got.
-func (c *conn) context() context.Context { return c.ctx }
+// RequestContext returns what KeepRequestContext got.
+func (c *Conn) RequestContext() context.Context { return c.ctx }
 
-// mayFollow says that it can carry HTTP/2 in the clear, for s, and is to be followed then.
-func (c *conn) mayFollow(s *side) { c.h2c = s }
+// MayFollow says that it can carry HTTP/2 in the clear, for s, and is to be followed then.
+func (c *Conn) MayFollow(s *Side) { c.h2c = s }
 
-// draining is closed when the process that serves it begins to drain.
-func (c *conn) draining() <-chan struct{} { return c.table.goodbye.channel() }
+// Draining is closed when the process that serves it begins to drain.
+func (c *Conn) Draining() <-chan struct{} { return c.table.goodbye.Channel() }
 
-// leave takes it out of the table, for one whose end will not be seen.
-func (c *conn) leave() {
+// Leave takes it out of the table, for one whose end will not be seen.
+func (c *Conn) Leave() {
 	if !c.closed.Swap(true) {
 		c.table.remove(c)
 	}
 }
 
-// dismissIdle closes it if it is idle, and no request has just arrived.
-func (c *conn) dismissIdle() {
+// DismissIdle closes it if it is idle, and no request has just arrived.
+func (c *Conn) DismissIdle() {
 	if c.quiet() && !c.pending() {
 		c.dismiss(closedIdle)
 	}
 }
 
 // quiet reports whether the connection waits for a request that has not begun.
-func (c *conn) quiet() bool {
-	if c.canMove() && !c.http2.Load() {
+func (c *Conn) quiet() bool {
+	if c.CanMove() && !c.http2.Load() {
 		return c.boundary.waiting()
 	}
-	return (c.is(connIdle) || c.is(connNew)) && c.unanswered() == 0
+	return (c.Is(Idle) || c.Is(New)) && c.unanswered() == 0
 }
 
 // pending reports whether something has arrived that nobody has read yet.
-func (c *conn) pending() bool {
+func (c *Conn) pending() bool {
 	rc, err := c.SyscallConn()
 	return err == nil && fd.Pending(rc)
 }
 
-func (c *conn) tls() *tls.Conn {
+func (c *Conn) tls() *tls.Conn {
 	c.table.mu.Lock()
 	defer c.table.mu.Unlock()
 	return c.outer
 }
 
 // dismiss closes the connection for the given reason. TLS says goodbye.
-func (c *conn) dismiss(why closeReason) {
+func (c *Conn) dismiss(why closeReason) {
 	c.closing.Store(uint32(why))
 	if tc := c.tls(); tc != nil {
 		_ = tc.Close()
@@ -293,11 +293,11 @@ func (c *conn) dismiss(why closeReason) {
 	_ = c.Close()
 }
 
-// tracked finds the connection of ours in what net/http holds, or nil.
-func tracked(nc net.Conn) *conn {
+// Tracked finds the connection of ours in what net/http holds, or nil.
+func Tracked(nc net.Conn) *Conn {
 	for nc != nil {
 		switch v := nc.(type) {
-		case *conn:
+		case *Conn:
 			return v
 		case interface{ NetConn() net.Conn }: // *tls.Conn and its like
 			nc = v.NetConn()
@@ -308,26 +308,26 @@ func tracked(nc net.Conn) *conn {
 	return nil
 }
 
-// exposed is the connection that a user's ConnState and ConnContext see: what
+// Exposed is the connection that a user's ConnState and ConnContext see: what
 // net/http alone would have shown.
-func exposed(nc net.Conn) net.Conn {
-	if c, ok := nc.(*conn); ok {
+func Exposed(nc net.Conn) net.Conn {
+	if c, ok := nc.(*Conn); ok {
 		return c.Conn
 	}
 	return nc
 }
 
-// fromHTTP translates net/http's state.
-func fromHTTP(st http.ConnState) (connState, bool) {
+// FromHTTP translates net/http's state.
+func FromHTTP(st http.ConnState) (State, bool) {
 	switch st {
 	case http.StateNew:
-		return connNew, true
+		return New, true
 	case http.StateActive:
-		return connActive, true
+		return Active, true
 	case http.StateIdle:
-		return connIdle, true
+		return Idle, true
 	case http.StateHijacked:
-		return connHijacked, true
+		return Hijacked, true
 	}
 	return 0, false // closed: Close tells
 }

@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"errors"
@@ -15,30 +15,30 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// maxName bounds the name of OnAdopt, so that a frame has room for it.
-const maxName = 255
+// MaxName bounds the name of OnAdopt, so that a frame has room for it.
+const MaxName = 255
 
 // Why a connection stays.
 var (
-	errNoRoom = errors.New("the new process has no descriptors left for it")
-	// errWentBack: the upgrade was rolled back.
+	ErrNoRoom = errors.New("the new process has no descriptors left for it")
+	// errWentBack is for an upgrade that was rolled back.
 	errWentBack = errors.New("the new process is not current any more")
 )
 
-// taker is the new process, to which connections are offered.
-type taker interface {
+// Taker is the new process, to which connections are offered.
+type Taker interface {
 	Room() int // how many it takes; 0: none
 	Exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error)
 	Interrupt()
 	SayMoved(moved uint64)
 }
 
-// mover is rung 1 of the drain: it hands the connections of this generation to the
+// Mover is rung 1 of the drain: it hands the connections of this generation to the
 // next one. A connection offers itself, by the goroutine that reads from it, and
 // nobody reads from it until there is an answer.
-type mover struct {
-	to      taker
-	table   *connTable
+type Mover struct {
+	to      Taker
+	table   *Table
 	log     *slog.Logger
 	offers  chan *offer
 	all     atomic.Bool   // every connection is to move, not only the chosen ones
@@ -59,14 +59,14 @@ type mover struct {
 	unsure bool   // an offer had no answer
 }
 
-// newMover returns nil if the new process takes no connections. A share of 1 is all of them, less
+// NewMover returns nil if the new process takes no connections. A share of 1 is all of them, less
 // leaves the rest for widen.
-func newMover(to taker, table *connTable, share float64, final bool, log *slog.Logger) *mover {
+func NewMover(to Taker, table *Table, share float64, final bool, log *slog.Logger) *Mover {
 	room := to.Room()
 	if room == 0 {
 		return nil
 	}
-	m := &mover{
+	m := &Mover{
 		to: to, table: table, log: log, share: share, room: room,
 		offers: make(chan *offer), begin: make(chan struct{}), widened: make(chan struct{}),
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
@@ -77,26 +77,26 @@ func newMover(to taker, table *connTable, share float64, final bool, log *slog.L
 	return m
 }
 
-// start lets the connections move. Until then those that offer themselves wait.
-func (m *mover) start() { close(m.begin) }
+// Start lets the connections move. Until then those that offer themselves wait.
+func (m *Mover) Start() { close(m.begin) }
 
-// widen has all the others move too: the new process goes on by itself.
-func (m *mover) widen() {
+// Widen has all the others move too: the new process goes on by itself.
+func (m *Mover) Widen() {
 	m.final.Store(true)
 	if !m.all.Swap(true) {
 		close(m.widened)
 	}
 }
 
-// retire ends the moving of an upgrade that is rolled back. What was offered has its
+// Retire ends the moving of an upgrade that is rolled back. What was offered has its
 // answer when the new process gives it, or is no more: the mover's goroutine waits for
 // that.
-func (m *mover) retire() {
+func (m *Mover) Retire() {
 	m.table.mover.CompareAndSwap(m, nil)
 	close(m.retired)
 }
 
-func (m *mover) run() {
+func (m *Mover) run() {
 	defer close(m.done)
 	<-m.begin
 	asleep, widened := m.choose(), m.widened
@@ -111,7 +111,7 @@ func (m *mover) run() {
 			m.why = m.hand(m.collect(o))
 		}
 		if widened != nil && isClosed(widened) {
-			asleep, widened = m.table.all(), nil
+			asleep, widened = m.table.All(), nil
 		}
 	}
 	m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
@@ -125,12 +125,12 @@ func (m *mover) run() {
 
 // choose returns the connections that are to move now: all, or a share of those that
 // are kept between requests, and one at the least if there is one.
-func (m *mover) choose() []*conn {
-	conns := m.table.all()
+func (m *Mover) choose() []*Conn {
+	conns := m.table.All()
 	if m.all.Load() {
 		return conns
 	}
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return !c.canMove() || c.http2.Load() || c.is(connHijacked) })
+	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.CanMove() || c.http2.Load() || c.Is(Hijacked) })
 	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // all is in no order
 	for _, c := range conns {
 		c.chosen.Store(m)
@@ -139,7 +139,7 @@ func (m *mover) choose() []*conn {
 }
 
 // next waits for an offer, and if there are more connections to wake, not for long.
-func (m *mover) next(widened <-chan struct{}, more bool) (o *offer) {
+func (m *Mover) next(widened <-chan struct{}, more bool) (o *offer) {
 	if m.held != nil {
 		o, m.held = m.held, nil
 		return o
@@ -161,7 +161,7 @@ func (m *mover) next(widened <-chan struct{}, more bool) (o *offer) {
 }
 
 // collect adds the offers that wait to the first one, as many as go into a frame.
-func (m *mover) collect(first *offer) []*offer {
+func (m *Mover) collect(first *offer) []*offer {
 	batch, size := []*offer{first}, first.size()
 	for len(batch) < min(fd.MaxFiles, m.room) {
 		select {
@@ -180,7 +180,7 @@ func (m *mover) collect(first *offer) []*offer {
 
 // stop ends it. An offer that has no answer then may have been taken or not. Until
 // the moving begins the handover socket is for commit alone.
-func (m *mover) stop() {
+func (m *Mover) stop() {
 	<-m.begin
 	m.once.Do(func() {
 		close(m.quit)
@@ -189,8 +189,8 @@ func (m *mover) stop() {
 	<-m.done
 }
 
-// settle is the end of a drain: the new process hears how many have moved.
-func (m *mover) settle() {
+// Settle is the end of a drain: the new process hears how many have moved.
+func (m *Mover) Settle() {
 	m.stop()
 	if !m.unsure && errors.Is(m.why, peer.ErrQuit) {
 		m.to.SayMoved(m.moved)

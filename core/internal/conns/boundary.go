@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"net/http"
@@ -50,7 +50,7 @@ type boundary struct {
 	wait    atomic.Uint32 // a waitPhase
 	chunked bool          // the body of the request being answered is chunked
 	unused  bool          // the connection came without having carried a request
-	refused *mover        // that could not move it
+	refused *Mover        // that could not move it
 }
 
 // begin notes the first byte of a request. It writes once a request: others read begun.

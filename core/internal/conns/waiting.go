@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 )
 
 // SetReadDeadline follows net/http's steps. Our own deadlines are set on c.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error {
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	if f := c.inClear(); f != nil {
 		return f.SetReadDeadline(t)
 	}
@@ -28,14 +28,14 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 
 // atBoundary reports whether a Read with room for b is the wait for a request of
 // which net/http has nothing yet.
-func (c *conn) atBoundary(b []byte) bool {
+func (c *Conn) atBoundary(b []byte) bool {
 	if c.boundary.begun.Load() {
 		return false
 	}
-	switch connState(c.state.Load()) {
-	case connNew:
+	switch State(c.state.Load()) {
+	case New:
 		return true
-	case connIdle:
+	case Idle:
 		if c.boundary.proves(len(b)) {
 			return true
 		}
@@ -52,7 +52,7 @@ func (c *conn) atBoundary(b []byte) bool {
 // set before the mover is looked for; there the mover is set before the phase is
 // looked at. And once the mover has woken the connection, this side waits until
 // the deadline that it did so with is set, because net/http sets its own next.
-func (c *conn) readNext(s *side, b []byte) (int, error) {
+func (c *Conn) readNext(s *Side, b []byte) (int, error) {
 	if closeReason(c.closing.Load()) == closedMoved {
 		return 0, io.EOF // net/http may look once more, for HTTP/2
 	}
@@ -60,7 +60,7 @@ func (c *conn) readNext(s *side, b []byte) (int, error) {
 		c.boundary.startWait()
 		if m := c.mover(); m != nil {
 			c.stopWaiting(s)
-			if err := m.leave(c, c.description()); err == nil {
+			if err := m.Leave(c, c.description()); err == nil {
 				return 0, io.EOF
 			}
 			c.boundary.refused = m
@@ -72,7 +72,7 @@ func (c *conn) readNext(s *side, b []byte) (int, error) {
 		}
 		if n > 0 && b != nil {
 			c.boundary.begin()
-			if c.is(connNew) {
+			if c.Is(New) {
 				c.noteFirst(s, b[:n])
 			}
 		}
@@ -80,9 +80,9 @@ func (c *conn) readNext(s *side, b []byte) (int, error) {
 	}
 }
 
-// park looks after an adopted connection until a request comes, and then gives it to
+// Park looks after an adopted connection until a request comes, and then gives it to
 // its server: so its idle time goes on, and a client that has gone is not served.
-func (c *conn) park() {
+func (c *Conn) Park() {
 	s := c.side.Load()
 	_ = c.Conn.SetReadDeadline(c.patience(s))
 	n, err := c.readNext(s, nil)
@@ -93,24 +93,24 @@ func (c *conn) park() {
 		_ = c.Close() // moved on, gone, or idle for too long
 		return
 	}
-	_ = c.Conn.SetReadDeadline(noDeadline)
+	_ = c.Conn.SetReadDeadline(NoDeadline)
 	c.idle.Store(c.table.now())
 	select {
-	case s.adopted <- c:
-	case <-s.over:
+	case s.Adopted <- c:
+	case <-s.Over:
 		_ = c.Close()
 	}
 }
 
 // mover returns what moves the connection to the next generation, or nil if it stays.
-func (c *conn) mover() *mover {
+func (c *Conn) mover() *Mover {
 	if m := c.table.moves(c); m != c.boundary.refused {
 		return m
 	}
 	return nil
 }
 
-func (c *conn) waitOrRead(b []byte) (int, error) {
+func (c *Conn) waitOrRead(b []byte) (int, error) {
 	if b != nil {
 		return c.Conn.Read(b)
 	}
@@ -123,7 +123,7 @@ func (c *conn) waitOrRead(b []byte) (int, error) {
 
 // stopWaiting ends the wait, and reports whether the mover has woken the connection.
 // If so, the deadline is set to what it was.
-func (c *conn) stopWaiting(s *side) (wasWoken bool) {
+func (c *Conn) stopWaiting(s *Side) (wasWoken bool) {
 	if c.boundary.change(waits, waitsNot) {
 		return false
 	}
@@ -135,38 +135,38 @@ func (c *conn) stopWaiting(s *side) (wasWoken bool) {
 }
 
 // wake makes a connection that waits for a request look for the mover.
-func (c *conn) wake() {
+func (c *Conn) wake() {
 	if !c.boundary.waiting() {
 		return
 	}
 	c.table.waking.Lock()
 	defer c.table.waking.Unlock()
 	if c.boundary.change(waits, woken) {
-		_ = c.Conn.SetReadDeadline(longAgo)
+		_ = c.Conn.SetReadDeadline(LongAgo)
 	}
 }
 
 // Deadlines: one that has passed, and none.
 var (
-	longAgo    = time.Unix(1, 0)
-	noDeadline time.Time
+	LongAgo    = time.Unix(1, 0)
+	NoDeadline time.Time
 )
 
 // patience is when net/http ends the wait for the next request: the deadline that
 // was set before the mover set its own. The zero time is never.
-func (c *conn) patience(s *side) time.Time {
+func (c *Conn) patience(s *Side) time.Time {
 	d := s.idleTimeout()
-	if c.boundary.unused || c.is(connNew) {
+	if c.boundary.unused || c.Is(New) {
 		d = s.headerTimeout()
 	}
 	if d <= 0 {
-		return noDeadline
+		return NoDeadline
 	}
 	return time.Now().Add(d - c.idleFor())
 }
 
 // idleFor is how long nothing has happened on the connection, 0 if it is not known.
-func (c *conn) idleFor() time.Duration {
+func (c *Conn) idleFor() time.Duration {
 	since := c.idle.Load()
 	if since == 0 {
 		return 0
@@ -175,17 +175,17 @@ func (c *conn) idleFor() time.Duration {
 }
 
 // description is what the next generation needs to know.
-func (c *conn) description() wire.Conn {
+func (c *Conn) description() wire.Conn {
 	return wire.Conn{
-		Listener:   &wire.Listener{Network: c.from.network, Address: c.from.address},
+		Listener:   &wire.Listener{Network: c.from.Network, Address: c.from.Address},
 		IdleMillis: c.idleFor().Milliseconds(),
-		Unused:     c.boundary.unused || c.is(connNew),
+		Unused:     c.boundary.unused || c.Is(New),
 	}
 }
 
-// transport returns nc if it is nothing but its descriptor, so that what moves with
+// Transport returns nc if it is nothing but its descriptor, so that what moves with
 // that is all there is.
-func transport(nc net.Conn) (syscall.Conn, bool) {
+func Transport(nc net.Conn) (syscall.Conn, bool) {
 	switch v := nc.(type) {
 	case *net.TCPConn:
 		return v, true
@@ -199,17 +199,17 @@ func transport(nc net.Conn) (syscall.Conn, bool) {
 // while a handler runs that the client has gone, in a generation that hands its
 // connections over. While a chunked body is read, one byte may also be what is
 // free in the buffer, and HTTP/2 reads as many as a frame has.
-func (c *conn) isBackgroundRead() bool {
-	return c.is(connActive) && c.table.moves(c) != nil && !c.boundary.chunked && c.boundary.http1.Load()
+func (c *Conn) isBackgroundRead() bool {
+	return c.Is(Active) && c.table.moves(c) != nil && !c.boundary.chunked && c.boundary.http1.Load()
 }
 
 // noteFirst looks at the first bytes of a connection: are they HTTP/2's (RFC 9113,
 // section 3.4)? Too few of them do not tell; boundary.note may.
-func (c *conn) noteFirst(s *side, b []byte) {
+func (c *Conn) noteFirst(s *Side, b []byte) {
 	const preface = "PRI * HTTP/2.0"
 	n := min(len(b), len(preface))
 	switch {
-	case !s.h2c || string(b[:n]) != preface[:n]:
+	case !s.H2C || string(b[:n]) != preface[:n]:
 		c.boundary.speaksHTTP1()
 	case n == len(preface):
 		c.http2.Store(true)
@@ -218,7 +218,7 @@ func (c *conn) noteFirst(s *side, b []byte) {
 
 // watch is that Read without taking the byte: it may be the first of the next
 // request, which would have to stay here then.
-func (c *conn) watch() (int, error) {
+func (c *Conn) watch() (int, error) {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -229,9 +229,9 @@ func (c *conn) watch() (int, error) {
 	return 0, io.EOF
 }
 
-// movable reports whether the connection will move when the request that it carries
+// Movable reports whether the connection will move when the request that it carries
 // has been answered. In the last stretch of a drain it is not relied upon: a client
 // that always sends ahead has no boundary to move at.
-func (c *conn) movable(r *http.Request) bool {
-	return c.canMove() && r.ProtoMajor == 1 && c.mover() != nil && !c.table.inLastStretch()
+func (c *Conn) Movable(r *http.Request) bool {
+	return c.CanMove() && r.ProtoMajor == 1 && c.mover() != nil && !c.table.InLastStretch()
 }

@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"time"
@@ -9,11 +9,11 @@ import (
 // HTTP/2 in the clear begins on a connection like any other: net/http reads the first
 // bytes, and if they are HTTP/2's preface it serves that. The same bytes come by here.
 
-// saysGoodbye notes that the client is asked to leave.
-func (c *conn) saysGoodbye() { c.closing.Store(uint32(closedPolitely)) }
+// SaysGoodbye notes that the client is asked to leave.
+func (c *Conn) SaysGoodbye() { c.closing.Store(uint32(closedPolitely)) }
 
 // readOrFollow reads for a connection that may speak HTTP/2, or does.
-func (c *conn) readOrFollow(b []byte) (int, error) {
+func (c *Conn) readOrFollow(b []byte) (int, error) {
 	if f := c.frames.Load(); f != nil {
 		return f.Read(b)
 	}
@@ -27,7 +27,7 @@ func (c *conn) readOrFollow(b []byte) (int, error) {
 // look compares the first bytes with the preface. net/http asks for no more than
 // that at first. From one that would, the connection gets GOAWAY with an answer: its frames
 // are in the middle of b then.
-func (c *conn) look(b []byte) {
+func (c *Conn) look(b []byte) {
 	end := c.preface + len(b)
 	if end > len(h2.Preface) || string(b) != h2.Preface[c.preface:end] {
 		c.preface = -1
@@ -40,12 +40,12 @@ func (c *conn) look(b []byte) {
 		c.preface = -1
 		return
 	}
-	c.h2c.follow(c, h2.New(c.Conn, 0, 0, c.saysGoodbye))
+	c.h2c.Follow(c, h2.New(c.Conn, 0, 0, c.SaysGoodbye))
 }
 
 // inClear returns the frames that the connection itself carries, or nil. Those of
 // a connection under TLS are followed above that.
-func (c *conn) inClear() *h2.Conn {
+func (c *Conn) inClear() *h2.Conn {
 	if c.h2c == nil {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (c *conn) inClear() *h2.Conn {
 }
 
 // Write writes, between the frames of HTTP/2 if it is that.
-func (c *conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (int, error) {
 	if f := c.inClear(); f != nil {
 		return f.Write(b)
 	}
@@ -61,7 +61,7 @@ func (c *conn) Write(b []byte) (int, error) {
 }
 
 // SetWriteDeadline is net/http's.
-func (c *conn) SetWriteDeadline(t time.Time) error {
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if f := c.inClear(); f != nil {
 		return f.SetWriteDeadline(t)
 	}
@@ -69,7 +69,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 }
 
 // SetDeadline is net/http's.
-func (c *conn) SetDeadline(t time.Time) error {
+func (c *Conn) SetDeadline(t time.Time) error {
 	if f := c.inClear(); f != nil {
 		return f.SetDeadline(t)
 	}

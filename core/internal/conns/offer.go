@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"errors"
@@ -41,18 +41,18 @@ func (o *offer) size() int {
 	return n
 }
 
-// leave moves c to the next generation. On an error c stays, with nothing read
+// Leave moves c to the next generation. On an error c stays, with nothing read
 // from it.
-func (m *mover) leave(c *conn, what wire.Conn) error {
+func (m *Mover) Leave(c *Conn, what wire.Conn) error {
 	return m.offer(c, &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }})
 }
 
-// move moves a connection that is in no table.
-func (m *mover) move(c syscall.Conn, what wire.Conn) error { return m.offer(c, &offer{Conn: what}) }
+// Move moves a connection that is in no table.
+func (m *Mover) Move(c syscall.Conn, what wire.Conn) error { return m.offer(c, &offer{Conn: what}) }
 
 // offer offers a connection and returns the answer. Control keeps the descriptor
 // open, and its number from being another one's, whoever closes the connection.
-func (m *mover) offer(c syscall.Conn, o *offer) error {
+func (m *Mover) offer(c syscall.Conn, o *offer) error {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -74,11 +74,11 @@ func (m *mover) offer(c syscall.Conn, o *offer) error {
 }
 
 // hand sends a batch and answers each of it. An error is the end of moving.
-func (m *mover) hand(batch []*offer) error {
+func (m *Mover) hand(batch []*offer) error {
 	answers := make([]error, len(batch))
 	var end error
 	if m.room <= 0 {
-		fill(answers, errNoRoom)
+		fill(answers, ErrNoRoom)
 		m.noteFull()
 	} else if taken, err := m.exchange(batch); err != nil {
 		fill(answers, err)
@@ -101,23 +101,23 @@ func (m *mover) hand(batch []*offer) error {
 	return end
 }
 
-func (m *mover) noteFull() {
+func (m *Mover) noteFull() {
 	if !m.full {
 		m.full = true
 		m.log.Warn("the new process has no descriptors left for more connections; the rest stays and is asked to reconnect")
 	}
 }
 
-func (m *mover) count(answers []error) {
+func (m *Mover) count(answers []error) {
 	m.table.mu.Lock()
 	defer m.table.mu.Unlock()
 	for _, err := range answers {
 		switch {
 		case err == nil:
 			m.moved++
-			m.table.counts.moved++
+			m.table.counts.Moved++
 		case !errors.Is(err, peer.ErrNoAnswer):
-			m.table.counts.refused++
+			m.table.counts.Refused++
 		}
 	}
 }
@@ -129,7 +129,7 @@ func fill(answers []error, err error) {
 }
 
 // exchange sends a batch and waits for the answer.
-func (m *mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
+func (m *Mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 	msg := wire.OfferMsg{Conns: make([]wire.Conn, 0, len(batch))}
 	files := make([]int, 0, len(batch))
 	for _, o := range batch {

@@ -1,4 +1,4 @@
-package core
+package conns
 
 import "sync/atomic"
 

@@ -1,4 +1,4 @@
-package core
+package conns
 
 import (
 	"bufio"
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// selfTest checks, once in a process, that net/http reads from its connections in the
+// SelfTest checks, once in a process, that net/http reads from its connections in the
 // way that moving them relies on. With a net/http that does not, connections
 // stay: nothing is lost, and clients reconnect.
-var selfTest = sync.OnceValue(func() error { return probeNetHTTP(readBuffer) })
+var SelfTest = sync.OnceValue(func() error { return probeNetHTTP(readBuffer) })
 
 // probeTime bounds the self-test, which takes about a millisecond.
 const probeTime = 5 * time.Second
@@ -167,7 +167,7 @@ func (p *probe) expectRead(when string, want probeRead) error {
 // leave ends the Read that waits for the next request as a move does.
 func (p *probe) leave() error {
 	p.leaving.Store(true)
-	_ = p.Conn.SetReadDeadline(longAgo)
+	_ = p.Conn.SetReadDeadline(LongAgo)
 	select {
 	case <-p.closed:
 	case <-time.After(probeTime):

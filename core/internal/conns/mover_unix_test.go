@@ -1,0 +1,330 @@
+//go:build unix
+
+package conns
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+const patience = 60 * time.Second
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pair returns both ends of a TCP connection.
+func pair(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	client, err = net.Dial("tcp", ln.Addr().String())
+	must(t, err)
+	server, err = ln.Accept()
+	must(t, err)
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
+}
+
+func send(t *testing.T, c net.Conn) {
+	t.Helper()
+	_, err := c.Write([]byte("x"))
+	must(t, err)
+}
+
+// endless is a process that does not end.
+type endless struct{}
+
+func (endless) PID() int               { return 1 << 30 }
+func (endless) Signal(os.Signal) error { return nil }
+func (endless) Wait() spawn.Exit       { select {} }
+
+// playedNext is a new process that a test plays for a mover in this one.
+type playedNext struct {
+	t    *testing.T
+	ctl  net.Conn
+	in   *fd.Receiver
+	next *peer.Next // what the mover sees
+}
+
+// newPlayedNext makes a mover, started, and the other end of its handover socket.
+func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
+	t.Helper()
+	ours, end, err := fd.Pair()
+	must(t, err)
+	theirs, err := fd.Conn(end)
+	must(t, err)
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	next := peer.Follow("app", endless{}, ours, new(atomic.Bool))
+	must(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
+	for range next.Start { //nolint:revive // until ready is read
+	}
+	m := newTestMover(next)
+	next.Interrupt() // the write deadline is as the commit of ten seconds ago has left it
+	m.Start()
+	t.Cleanup(m.stop)
+	return m, &playedNext{t, theirs, fd.NewReceiver(theirs.(*net.UnixConn)), next}
+}
+
+// newTestMover makes the mover of a process that drains.
+func newTestMover(to Taker) *Mover {
+	table := NewTable(NewGoodbye())
+	table.goodbye.Begin()
+	m := NewMover(to, table, 1, true, slog.New(slog.DiscardHandler))
+	table.MoveBy(m)
+	return m
+}
+
+func (h *playedNext) says(ty wire.Type, msg any) {
+	h.t.Helper()
+	must(h.t, wire.Write(h.ctl, ty, msg))
+}
+
+// gets reads an Offer, keeps no descriptor of it, and returns what it describes.
+func (h *playedNext) gets() []wire.Conn {
+	h.t.Helper()
+	must(h.t, h.in.SetReadDeadline(time.Now().Add(patience)))
+	f, err := wire.Read(h.in)
+	must(h.t, err)
+	files := h.in.Take()
+	for _, s := range files {
+		must(h.t, fd.Close(s))
+	}
+	var msg wire.OfferMsg
+	must(h.t, f.Decode(&msg))
+	if f.Type != wire.Offer || len(files) != len(msg.Conns) {
+		h.t.Fatalf("%v with %d descriptors for %d connections", f.Type, len(files), len(msg.Conns))
+	}
+	return msg.Conns
+}
+
+// waiting is a connection in whose first Read, or the one after a request, a goroutine
+// waits. What that returns is sent.
+func (m *Mover) waiting(t *testing.T, used bool, srv *http.Server) (*Conn, net.Conn, chan error) {
+	t.Helper()
+	cl, nc := pair(t)
+	c := m.table.Track(nc, &Origin{Network: "tcp", Address: "here"}, New)
+	c.side.Store(&Side{HTTP: srv})
+	if used {
+		c.boundary.http1.Store(true)
+		c.SetState(Idle)
+		must(t, c.SetReadDeadline(NoDeadline))
+	}
+	c.idle.Add(-int64(time.Hour))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, readBuffer))
+		ended <- err
+	}()
+	return c, cl, ended
+}
+
+// TestMover_HeedsTheAnswer: taken is an end of the stream for net/http, refused is nothing, and
+// a connection that is woken after that is not closed.
+func TestMover_HeedsTheAnswer(t *testing.T) {
+	t.Parallel()
+	m, h := newPlayedNext(t, 10)
+	_, _, taken := m.waiting(t, true, &http.Server{})
+	hour := time.Hour.Milliseconds()
+	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused || got[0].IdleMillis < hour {
+		t.Errorf("offered %+v", got)
+	}
+	h.says(wire.Taken, wire.TakenMsg{Room: 9})
+	if err := <-taken; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	c, cl, refused := m.waiting(t, false, &http.Server{})
+	if got := h.gets(); len(got) != 1 || !got[0].Unused {
+		t.Errorf("offered %+v", got)
+	}
+	h.says(wire.Taken, wire.TakenMsg{Room: 9, Refused: []wire.Refusal{{Conn: 0, Reason: "no"}}})
+	for !c.boundary.waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	c.wake()
+	for !c.boundary.waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case err := <-refused:
+		t.Fatalf("Read = %v: net/http would close the connection", err)
+	default:
+	}
+	send(t, cl)
+	must(t, <-refused)
+	m.Settle()
+	if c, _ := m.table.Account(); c.Moved != 1 || c.Refused != 1 {
+		t.Errorf("counts %+v", c)
+	}
+	f, err := wire.Read(h.in)
+	must(t, err)
+	if f.Type != wire.Moved || string(f.Payload) != `{"moved":1}` {
+		t.Errorf("%v %s", f.Type, f.Payload)
+	}
+}
+
+// TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http
+// would have waited.
+func TestMover_PutsTheDeadlineBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		used bool
+		srv  *http.Server
+		ends bool
+	}{
+		"idle, with an IdleTimeout":        {true, &http.Server{IdleTimeout: 1}, true},
+		"idle, with a ReadTimeout":         {true, &http.Server{ReadTimeout: 1}, true},
+		"idle, with a ReadHeaderTimeout":   {true, &http.Server{ReadHeaderTimeout: 1}, false},
+		"unused, with a ReadHeaderTimeout": {false, &http.Server{ReadHeaderTimeout: 1}, true},
+		"unused, with an IdleTimeout":      {false, &http.Server{IdleTimeout: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, _ := newPlayedNext(t, 1)
+			m.stop() // nothing is taken
+			c, cl, ended := m.waiting(t, tt.used, tt.srv)
+			for !c.boundary.waiting() {
+				time.Sleep(time.Millisecond)
+			}
+			c.wake()
+			if tt.ends {
+				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("Read = %v", err)
+				}
+				return
+			}
+			for !c.boundary.waiting() {
+				time.Sleep(time.Millisecond)
+			}
+			send(t, cl)
+			must(t, <-ended)
+		})
+	}
+}
+
+// TestMover_ClosesWhatHasNoAnswer: at the end of a drain, what was offered and not answered is
+// closed, because the new process may have it; what was not offered stays.
+func TestMover_ClosesWhatHasNoAnswer(t *testing.T) {
+	t.Parallel()
+	m, h := newPlayedNext(t, 10)
+	_, _, offered := m.waiting(t, true, &http.Server{})
+	h.gets()
+	second := make(chan error, 1)
+	_, server := pair(t)
+	go func() { second <- m.offer(server.(*net.TCPConn), &offer{Conn: wire.Conn{Name: "x"}}) }()
+	m.table.Close(nil)
+	m.Settle() // as the end of a drain does: it waits for nobody
+	if left := m.table.CutAll(true, nil); left != (Left{}) {
+		t.Errorf("%+v is left", left)
+	}
+	if err := <-offered; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	if err := <-second; !errors.Is(err, peer.ErrQuit) {
+		t.Errorf("offer = %v", err)
+	}
+	if c, _ := m.table.Account(); c.Moved != 0 || c.Cut != (Left{}) {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+// TestMover_SaysNothingBeforeCommit: a drain that has nothing to wait for is over before the
+// new process has been told that it is current. Its last word waits for that.
+func TestMover_SaysNothingBeforeCommit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := &silentTaker{moved: make(chan uint64, 1)}
+		m := newTestMover(to)
+		go m.Settle()
+		synctest.Wait()
+		if to.interrupted.Load() || len(to.moved) > 0 {
+			t.Error("something was said before the commit")
+		}
+		m.Start()
+		<-to.moved
+	})
+}
+
+// silentTaker takes connections, and is offered none.
+type silentTaker struct {
+	Taker
+	interrupted atomic.Bool
+	moved       chan uint64
+}
+
+func (to *silentTaker) Room() int             { return 10 }
+func (to *silentTaker) Interrupt()            { to.interrupted.Store(true) }
+func (to *silentTaker) SayMoved(moved uint64) { to.moved <- moved }
+
+// TestMover_EndsAfterGarbage: after an answer that is none the connections are closed,
+// and nothing is offered any more.
+func TestMover_EndsAfterGarbage(t *testing.T) {
+	t.Parallel()
+	m, h := newPlayedNext(t, 10)
+	_, _, offered := m.waiting(t, true, &http.Server{})
+	h.gets()
+	h.says(wire.Taken, "what?")
+	if err := <-offered; !errors.Is(err, io.EOF) {
+		t.Errorf("Read = %v", err)
+	}
+	<-m.done
+	if m.table.mover.Load() != nil {
+		t.Error("the mover is still there")
+	}
+}
+
+// TestMover_FillsFrames: a frame holds what it can, and everything arrives.
+func TestMover_FillsFrames(t *testing.T) {
+	t.Parallel()
+	m, h := newPlayedNext(t, 1000)
+	_, server := pair(t)
+	const offers = 20
+	var wg sync.WaitGroup
+	for i := range offers {
+		wg.Go(func() {
+			what := wire.Conn{Name: strings.Repeat("\x00", MaxName), State: make([]byte, wire.MaxPayload/2-i)}
+			if err := m.offer(server.(*net.TCPConn), &offer{Conn: what}); err != nil {
+				t.Errorf("offer = %v", err)
+			}
+		})
+	}
+	got := map[int]bool{}
+	for len(got) < offers {
+		for _, c := range h.gets() {
+			got[len(c.State)] = true
+		}
+		h.says(wire.Taken, wire.TakenMsg{Room: 1000})
+	}
+	wg.Wait()
+}
+
+// TestWake_OnlyWhoWaits: a connection that does anything else gets no deadline.
+func TestWake_OnlyWhoWaits(t *testing.T) {
+	t.Parallel()
+	cl, server := pair(t)
+	c := NewTable(nil).Track(server, nil, Active)
+	c.wake()
+	send(t, cl)
+	if _, err := c.Conn.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}

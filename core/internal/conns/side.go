@@ -1,0 +1,36 @@
+package conns
+
+import (
+	"cmp"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/h2"
+)
+
+// Origin is the listener that a connection was accepted from.
+type Origin struct {
+	Network, Address string      // as given to Listen: the next generation knows it by these words
+	Wrapped          atomic.Bool // a server accepts through a type that hides our connections
+}
+
+// Side is the server that speaks HTTP on a connection.
+type Side struct {
+	HTTP    *http.Server
+	H2C     bool                      // it speaks HTTP/2 in the clear, too
+	From    *Origin                   // nil when the program brought the listener
+	Adopted chan *Conn                // moved here, with a request to read
+	Over    <-chan struct{}           // closed when it serves no more
+	Follow  func(c *Conn, f *h2.Conn) // notes that c carries HTTP/2 in the clear
+}
+
+// idleTimeout is net/http's rule.
+func (s *Side) idleTimeout() time.Duration {
+	return cmp.Or(s.HTTP.IdleTimeout, s.HTTP.ReadTimeout)
+}
+
+// headerTimeout is net/http's rule for the first request of a connection.
+func (s *Side) headerTimeout() time.Duration {
+	return cmp.Or(s.HTTP.ReadHeaderTimeout, s.HTTP.ReadTimeout)
+}

@@ -1,0 +1,314 @@
+package conns
+
+import (
+	"cmp"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// Table holds the open connections of a generation and its counts.
+type Table struct {
+	clock
+	goodbye *Goodbye // the generation's: what Draining returns
+
+	mover  atomic.Pointer[Mover] // nil unless connections move to the next generation; see moves
+	waking sync.Mutex            // held while the mover wakes a connection
+	drains atomic.Bool           // the drain has begun
+	late   atomic.Bool           // the last stretch of the drain
+
+	served counter // requests whose handler has returned
+
+	mu      sync.Mutex
+	tracked uint64 // how many connections there have been
+	closed  bool   // no more is adopted
+	conns   map[*Conn]struct{}
+	sockets map[io.Closer]struct{} // datagram sockets that the program has not closed
+	counts  Counts
+	changed chan struct{} // a nudge when a connection leaves; room for one
+}
+
+// Counts is what has become of the connections.
+type Counts struct {
+	Accepted, Adopted          uint64
+	Moved, Refused             uint64 // to the next generation, or by it
+	ClosedPolitely, ClosedIdle uint64
+	Cut                        Left
+}
+
+// Left is what a drain waits for, or has cut: see Remaining.
+type Left struct{ Requests, Connections, Hijacked, Sockets int }
+
+func (l Left) plus(more Left) Left {
+	return Left{
+		l.Requests + more.Requests, l.Connections + more.Connections, l.Hijacked + more.Hijacked, l.Sockets + more.Sockets,
+	}
+}
+
+// Account returns the counts, and how many requests were answered.
+func (t *Table) Account() (c Counts, served uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts, t.served.sum()
+}
+
+func NewTable(g *Goodbye) *Table {
+	return &Table{
+		clock:   clock{time.Now()},
+		goodbye: g,
+		conns:   make(map[*Conn]struct{}),
+		sockets: make(map[io.Closer]struct{}),
+		changed: make(chan struct{}, 1),
+	}
+}
+
+// Track takes a connection in. It is in the table before anybody else sees it.
+func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
+	c := &Conn{Conn: nc, table: t, from: from}
+	c.idle.Store(t.now())
+	c.SetState(st)
+	t.mu.Lock()
+	t.addLocked(c)
+	if !c.shadow() {
+		t.counts.Accepted++
+	}
+	t.mu.Unlock()
+	return c
+}
+
+// Adopt takes in a connection that the old process has handed over. It returns nil
+// if it is too late.
+func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
+	c := &Conn{Conn: nc, table: t}
+	c.boundary.unused = what.Unused
+	c.side.Store(s)
+	st := Hijacked
+	if s != nil {
+		st = Parked
+		c.from = s.From
+	}
+	c.state.Store(int32(st))
+	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.addLocked(c)
+	t.counts.Adopted++
+	return c
+}
+
+func (t *Table) addLocked(c *Conn) {
+	t.tracked++
+	c.served = t.served.part(t.tracked)
+	t.conns[c] = struct{}{}
+}
+
+// Serve notes that a server has taken the connection.
+func (t *Table) Serve(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.shadow() {
+		t.counts.Accepted++ // the wrapper did not hide it after all
+	}
+	c.SetState(New)
+}
+
+// shadow reports whether another entry of the table stands for the connection:
+// the program wrapped one of our listeners in a type that hides it, and what a
+// server accepts from that type is tracked again.
+func (c *Conn) shadow() bool {
+	return c.from != nil && c.from.Wrapped.Load() && c.Is(Raw)
+}
+
+func (t *Table) remove(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+	switch closeReason(c.closing.Load()) {
+	case closedPolitely:
+		t.counts.ClosedPolitely++
+	case closedIdle:
+		t.counts.ClosedIdle++
+	}
+	if len(t.conns) < fewConns { // looking for the rest takes time
+		t.Nudge()
+	}
+}
+
+// fewConns is how few open connections make a drain look at each that goes. Before,
+// it looks from time to time.
+const fewConns = 64
+
+func (t *Table) AddSocket(c io.Closer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.sockets[c] = struct{}{}
+	return true
+}
+
+func (t *Table) RemoveSocket(c io.Closer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sockets, c)
+	t.Nudge()
+}
+
+// openSockets returns the datagram sockets that the program has not closed.
+func (t *Table) openSockets() []io.Closer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.sockets))
+}
+
+// Nudge makes a drain look again.
+func (t *Table) Nudge() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// All returns the open connections.
+func (t *Table) All() []*Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*Conn, 0, len(t.conns))
+	for c := range t.conns {
+		if !c.shadow() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Empty reports whether no connection is open, and with sockets, no datagram socket.
+func (t *Table) Empty(sockets bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		if !c.shadow() {
+			return false
+		}
+	}
+	return !sockets || len(t.sockets) == 0
+}
+
+// Quiet returns the connections that wait for a request, longest idle first.
+func (t *Table) Quiet() []*Conn {
+	out := slices.DeleteFunc(t.All(), func(c *Conn) bool { return !c.quiet() })
+	slices.SortFunc(out, func(a, b *Conn) int { return cmp.Compare(a.idle.Load(), b.idle.Load()) })
+	return out
+}
+
+// Left counts what a drain still waits for.
+func (t *Table) Left() Left {
+	r := Left{Sockets: len(t.openSockets())}
+	for _, c := range t.All() {
+		if closeReason(c.closing.Load()) == closedMoved {
+			continue // on its way out of the table
+		}
+		if c.Is(Hijacked) {
+			r.Hijacked++
+			continue
+		}
+		r.Connections++
+		r.Requests += c.unanswered()
+	}
+	return r
+}
+
+// QuietFor returns the connections that have waited for a request for so long, longest idle first.
+func (t *Table) QuietFor(d time.Duration) []*Conn {
+	quiet, since := t.Quiet(), t.now()-int64(d)
+	return quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })]
+}
+
+// Drain says whether the process drains.
+func (t *Table) Drain(begins bool) { t.drains.Store(begins) }
+
+// CountServed counts a request of a connection that is not known.
+func (t *Table) CountServed() { t.served.part(0).Add(1) }
+
+// Changes gets a value when a drain is to look again.
+func (t *Table) Changes() <-chan struct{} { return t.changed }
+
+// MoveBy has the connections move by m, which ends that itself.
+func (t *Table) MoveBy(m *Mover) { t.mover.Store(m) }
+
+// MovesBy returns the mover; nil when connections stay.
+func (t *Table) MovesBy() *Mover { return t.mover.Load() }
+
+// moves returns the mover that c is to move by, or nil.
+func (t *Table) moves(c *Conn) *Mover {
+	m := t.mover.Load()
+	if m != nil && !m.all.Load() && c.chosen.Load() != m {
+		return nil
+	}
+	return m
+}
+
+// Close ends the adopting of connections, unless the drain was undone. It reports false then.
+func (t *Table) Close(undone <-chan struct{}) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if isClosed(undone) {
+		return false
+	}
+	t.closed = true
+	return true
+}
+
+// EnterLastStretch notes that the deadline is near, unless the drain was undone.
+func (t *Table) EnterLastStretch(undone <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !isClosed(undone) {
+		t.late.Store(true)
+	}
+}
+
+// InLastStretch reports whether the deadline of the drain is near.
+func (t *Table) InLastStretch() bool { return t.late.Load() }
+
+// Reopen is for a drain that was undone.
+func (t *Table) Reopen() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = false
+	t.late.Store(false)
+}
+
+// CutAll closes the connections that are left, and with sockets the datagram sockets, and counts
+// them as cut, unless the drain was undone: what has come since must not be among them.
+func (t *Table) CutAll(sockets bool, undone <-chan struct{}) Left {
+	rest, conns, open := t.Left(), t.All(), t.openSockets()
+	if !sockets {
+		rest.Sockets, open = 0, nil
+	}
+	t.mu.Lock()
+	if isClosed(undone) {
+		t.mu.Unlock()
+		return Left{}
+	}
+	t.counts.Cut = t.counts.Cut.plus(rest)
+	t.mu.Unlock()
+	for _, c := range conns {
+		c.dismiss(closedCut)
+	}
+	for _, c := range open {
+		_ = c.Close()
+	}
+	return rest
+}
