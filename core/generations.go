@@ -34,10 +34,9 @@ func (u *Upgrader) generations(wait time.Duration) []control.Generation {
 	case p.Plain():
 		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown})
 	default:
-		older, ok := p.Reports.Ask(min(wait, timing.Report), func() error {
-			return p.Say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
-		})
-		if !ok || len(older) == 0 {
+		var older []control.Generation
+		report, ok := p.Report(wait)
+		if !ok || json.Unmarshal(report, &older) != nil || len(older) == 0 { // or of another version
 			older = []control.Generation{{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown}}
 		}
 		all = append(all, older...)

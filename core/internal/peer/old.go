@@ -41,7 +41,7 @@ type Old struct {
 
 	older atomic.Int32 // how many generations before this one there are, by its word
 
-	Reports inquiry // what it says about itself
+	reports inquiry // what it says about itself
 
 	Ways foreign.Parent // how it wants to hear that this process serves, if it is plain
 
@@ -199,7 +199,7 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 		p.older.Store(int32(min(max(msg.Older, 0), math.MaxInt32)))
 		h.Older()
 	case wire.Report:
-		return p.Reports.take(f)
+		return p.reports.take(f)
 	case wire.Moved:
 		h.Moved(f)
 	case wire.Drained:

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -15,11 +14,19 @@ type inquiry struct {
 	mu      sync.Mutex
 	asked   time.Time     // the question that is open; zero: none
 	waiting chan struct{} // closed when it is answered; nil if nobody waits
-	answer  []control.Generation
+	answer  json.RawMessage
 }
 
-// Ask returns the report, or false if there is none in time. say asks the question.
-func (q *inquiry) Ask(wait time.Duration, say func() error) ([]control.Generation, bool) {
+// Report returns what the old process says about itself and those before it, or false if it says nothing
+// in time. It takes no longer than wait.
+func (p *Old) Report(wait time.Duration) (generations json.RawMessage, ok bool) {
+	return p.reports.ask(min(wait, timing.Report), func() error {
+		return p.Say(wire.Ask, wire.AskMsg{WaitMillis: wait.Milliseconds()})
+	})
+}
+
+// ask returns the report, or false if there is none in time. say asks the question.
+func (q *inquiry) ask(wait time.Duration, say func() error) (json.RawMessage, bool) {
 	q.mu.Lock()
 	if q.waiting == nil {
 		q.waiting = make(chan struct{})
@@ -51,13 +58,9 @@ func (q *inquiry) take(f wire.Frame) error {
 	if err := f.Decode(&msg); err != nil {
 		return err
 	}
-	var all []control.Generation
-	if json.Unmarshal(msg.Generations, &all) != nil {
-		all = nil // of another version: it is known by its pid
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.asked, q.answer = time.Time{}, all
+	q.asked, q.answer = time.Time{}, msg.Generations
 	if q.waiting != nil {
 		close(q.waiting)
 		q.waiting = nil
