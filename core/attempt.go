@@ -142,7 +142,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 // start starts the new process with the listeners from descriptor 3 up and the
 // handover socket after them.
 func (a *attempt) start() (*peer.Next, error) {
-	path, err := boot.launch.Path()
+	path, err := a.u.boot.launch.Path()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
@@ -170,22 +170,22 @@ func (a *attempt) start() (*peer.Next, error) {
 		return nil, wrap("upgrade: handover socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	linkEnd, err := boot.link.ForNext()
+	linkEnd, err := a.u.boot.link.ForNext()
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
 	}
-	control := wire.HandoverInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: boot.launch.Umask}
+	control := wire.HandoverInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: a.u.boot.launch.Umask}
 	var stderr *spawn.Capture
 	if a.u.sys.capture != nil {
 		stderr = a.u.sys.capture(path, a.u.log)
 	}
-	l, passed := stderr.HandOut(boot.launch, &control, files)
+	l, passed := stderr.HandOut(a.u.boot.launch, &control, files)
 	if a.service != nil {
 		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
 	if linkEnd >= 0 {
-		control.Link, control.Supervisor = fd.First+len(passed), boot.link.PID()
+		control.Link, control.Supervisor = fd.First+len(passed), a.u.boot.link.PID()
 		passed = append(passed[:len(passed):len(passed)], linkEnd)
 	}
 	proc, err := a.u.sys.start(path, l, control.String(), passed)
@@ -194,7 +194,7 @@ func (a *attempt) start() (*peer.Next, error) {
 		_ = ctl.Close()
 		stderr.Abandon()
 		peer.CloseLinkEnd(linkEnd)
-		return nil, notStarted(path, err)
+		return nil, notStarted(path, a.u.boot.launch.Dir, err)
 	}
 	stderr.Begin()
 	next := peer.Follow(path, proc, ctl, &a.spoke)

@@ -87,10 +87,10 @@ func writeJSON(w io.Writer, v any) {
 func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte) {
 	u := s.u
 	st := control.Status{
-		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: boot.link.PID(), Version: u.cfg.version,
+		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.boot.link.PID(), Version: u.cfg.version,
 		Generations: u.generations(timing.Report),
 	}
-	st.Program, _ = boot.launch.Path()
+	st.Program, _ = s.u.boot.launch.Path()
 	if u.cfg.pidFile != "" {
 		st.PIDFile, _ = filepath.Abs(u.cfg.pidFile)
 	}

@@ -55,7 +55,7 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte
 	}
 	o := s.u.outcome(reply, newPID)
 	o.Took = time.Since(began)
-	if m := boot.master(); o.OK && leave && m != nil {
+	if m := s.u.boot.master(); o.OK && leave && m != nil {
 		o.Left = fmt.Sprintf("%s (pid %d)", m.Name, m.PID)
 	}
 	if !o.OK {

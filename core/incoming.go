@@ -303,10 +303,10 @@ func (l *lifecycle) inspect() {
 	if l.cfg.pidFile == "" || l.state() > StateUpgrading {
 		return
 	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid == servicePID() {
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid == l.u.servicePID() {
 		return
 	}
-	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
+	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
 	}
 }

@@ -33,7 +33,7 @@ func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.request
 // underMaster reports why a foreign master keeps this process from starting the next version.
 // If it does not, manager is how the service manager is told of it, nil where that is as ever.
 func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, err error) {
-	m := boot.master()
+	m := a.u.boot.master()
 	if m == nil && a.leave {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, errNoMaster)
 	}

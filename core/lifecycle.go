@@ -59,7 +59,7 @@ func newLifecycle(u *Upgrader) *lifecycle {
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := newLifecycle(u)
-	l.manager = boot.manager(u.log)
+	l.manager = u.boot.manager(u.log)
 	l.incoming.machine.Gone = u.hasNoOld()
 	defer l.manager.Close()
 	defer stopSignals()
@@ -110,7 +110,7 @@ func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
-	boot.link.Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
+	l.u.boot.link.Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
@@ -126,9 +126,9 @@ func (l *lifecycle) signal(sig os.Signal) {
 func (l *lifecycle) act(sig os.Signal) {
 	s := l.cfg.signals
 	switch {
-	case boot.master() != nil && sig == boot.master().Retire:
+	case l.u.boot.master() != nil && sig == l.u.boot.master().Retire:
 		l.log.Info("signal: make room", "signal", sig.String())
-		l.retire(boot.master())
+		l.retire(l.u.boot.master())
 	case slices.Contains(s.Upgrade, sig):
 		l.log.Info("signal: upgrade", "signal", sig.String())
 		l.upgrade(upgradeRequest{ctx: context.Background()})
@@ -158,7 +158,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.phase.draining.Store(true)
 	l.u.servers.mu.Unlock()
 	replaced := s == StateDraining
-	leaves := replaced && l.u.next != nil && boot.master() != nil
+	leaves := replaced && l.u.next != nil && l.u.boot.master() != nil
 	var listeners []*listener
 	var sockets []*PacketConn
 	if h != nil {
@@ -182,14 +182,14 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.drainer, l.drained = d, drained
 	go func() {
 		if !replaced {
-			boot.link.Release()
+			l.u.boot.link.Release()
 			sweep(listeners, sockets)
 			closeAll(listeners, true)
 			l.u.sayGoodbye()
 		}
 		err := d.run()
 		if leaves && !errors.Is(err, errTakenBack) {
-			l.u.dismissMaster(boot.master())
+			l.u.dismissMaster(l.u.boot.master())
 		}
 		drained <- err
 	}()
@@ -211,7 +211,7 @@ func (l *lifecycle) end() {
 		l.u.next.Stderr.Wait()
 	}
 	if l.cfg.pidFile != "" && l.endsService() {
-		if err := pidfile.Remove(l.cfg.pidFile, servicePID()); err != nil {
+		if err := pidfile.Remove(l.cfg.pidFile, l.u.servicePID()); err != nil {
 			l.log.Warn("the pid file could not be removed", "error", err)
 		}
 	}
@@ -236,7 +236,7 @@ func (l *lifecycle) end() {
 // endsService reports whether the pid file may go with this process, which under a supervisor names that
 // one as long as another worker serves. Otherwise it has its number, and is left alone with another one.
 func (l *lifecycle) endsService() bool {
-	if boot.link == nil {
+	if l.u.boot.link == nil {
 		return true // after a handover too: this one may have been held up before it wrote there
 	}
 	serves := l.u.next != nil || l.incoming.machine.Phase == handover.NewRolledBack && !l.incoming.machine.Gone && !l.u.hasNoOld()

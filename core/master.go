@@ -95,8 +95,8 @@ func masterGone(m *foreign.Master) bool {
 
 // ofMaster reports whether the service is a foreign master's: until this process has left it, and
 // where the end of the master is a stop, until this process has heard of that.
-func ofMaster() bool {
-	m := boot.master()
+func (u *Upgrader) ofMaster() bool {
+	m := u.boot.master()
 	return m != nil && (m.Leads || !masterGone(m))
 }
 

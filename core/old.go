@@ -8,7 +8,7 @@ import (
 
 // followOld listens to the old process. It runs in a goroutine of its own.
 func (u *Upgrader) followOld(p *peer.Old) {
-	defer boot.stderr.Orphaned()
+	defer u.boot.stderr.Orphaned()
 	p.Follow(u.oldHandler(p), u.phase.done, u.log)
 }
 

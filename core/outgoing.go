@@ -186,8 +186,8 @@ func (l *lifecycle) handOverToPlain(h *outgoing) {
 		// It does not know the file; a supervisor reads it all the same. Before the
 		// next word: a generation after it, which waits for that, may know the file.
 		pid := h.next.PID()
-		if boot.link != nil {
-			pid = servicePID()
+		if l.u.boot.link != nil {
+			pid = l.u.servicePID()
 		}
 		if err := pidfile.Write(l.cfg.pidFile, pid); err != nil {
 			l.log.Error("the pid file still names this process", "error", err)
@@ -299,7 +299,7 @@ func (l *lifecycle) gone(h *outgoing) {
 	l.outgoing = nil
 	if h.next != nil {
 		l.u.passing.restore()
-		h.err = explain(h.next, h.err)
+		h.err = l.u.explain(h.next, h.err)
 	}
 	l.upgradeFailed(h.err, h.next)
 	if h.asker != nil {

@@ -105,7 +105,7 @@ func (l *lifecycle) pause(h *outgoing) {
 	if l.cfg.pidFile != "" {
 		// Now: a disk that is full later must not be in the way back.
 		var err error
-		if h.pidFile, err = pidfile.Prepare(l.cfg.pidFile, servicePID()); err != nil {
+		if h.pidFile, err = pidfile.Prepare(l.cfg.pidFile, l.u.servicePID()); err != nil {
 			l.log.Error("the pid file could not be restored after a rollback", "error", err)
 		}
 	}

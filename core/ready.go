@@ -47,7 +47,7 @@ func (u *Upgrader) takeService() error {
 	var req advanceRequest
 	if u.cfg.pidFile != "" {
 		var err error
-		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, servicePID()); err != nil {
+		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, u.servicePID()); err != nil {
 			return wrap("ready", err)
 		}
 		defer req.pidFile.Discard() // nothing is left of it after Commit
@@ -61,8 +61,8 @@ func (u *Upgrader) takeService() error {
 		return err
 	}
 	switch p := u.inherited.old; {
-	case p == nil && boot.master() != nil:
-		u.announce(boot.master())
+	case p == nil && u.boot.master() != nil:
+		u.announce(u.boot.master())
 	case p != nil && p.Plain():
 		u.dismissOld(p, u.cfg.drainTimeout)
 	}
@@ -108,7 +108,7 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 // has nothing to lose.
 func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
-	boot.stderr.GiveBack()
+	u.boot.stderr.GiveBack()
 	p := u.inherited.old
 	if p == nil || p.Plain() {
 		return nil

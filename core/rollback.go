@@ -55,7 +55,7 @@ func (h *outgoing) discardPIDFile() {
 // master's, whose main process that has been.
 func (l *lifecycle) mainAgain(why error) {
 	pid := os.Getpid()
-	if m := boot.master(); l.taken != nil && m != nil {
+	if m := l.u.boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
 	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), "the last upgrade was rolled back", why)
@@ -69,7 +69,7 @@ func (l *lifecycle) namePID(h *outgoing) {
 		err = h.pidFile.Commit()
 		h.pidFile = nil
 	case l.cfg.pidFile != "":
-		err = pidfile.Write(l.cfg.pidFile, servicePID())
+		err = pidfile.Write(l.cfg.pidFile, l.u.servicePID())
 	}
 	if err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
@@ -86,7 +86,7 @@ func (l *lifecycle) restorePIDFile(next *peer.Next) {
 	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says && pid != next.PID() {
 		return // it is in order, or somebody else's
 	}
-	if err := pidfile.Write(l.cfg.pidFile, servicePID()); err != nil {
+	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
 	}
 }
@@ -104,7 +104,7 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 		if errors.Is(why, errEndedOnProbation) && !h.next.Ended() {
 			why = errHungUpOnProbation
 		}
-		err := because(ErrRolledBack, explain(h.next, why))
+		err := because(ErrRolledBack, l.u.explain(h.next, why))
 		l.log.Error("upgrade rolled back; this process "+then, "error", err)
 		l.u.post(func(l *lifecycle) { l.explained() })
 		if h.asker != nil {
@@ -128,7 +128,7 @@ func (l *lifecycle) reportTakenBack(h *outgoing) {
 	l.explaining++
 	l.u.note(control.StepTakenBack, h.result.PID)
 	go func() {
-		err := because(ErrRolledBack, explain(h.next, why))
+		err := because(ErrRolledBack, l.u.explain(h.next, why))
 		l.log.Error("upgrade rolled back late; this process serves again", "error", err)
 		l.u.post(func(l *lifecycle) { l.explained() })
 	}()
@@ -212,7 +212,7 @@ func (l *lifecycle) canResume(h *outgoing) bool {
 			lacks = true
 		}
 	}
-	return serves && (!lacks || boot.link == nil)
+	return serves && (!lacks || l.u.boot.link == nil)
 }
 
 // missing lists what this process does not serve again, although the new one did.

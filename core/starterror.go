@@ -32,9 +32,9 @@ type StartError struct {
 	Stderr []string
 }
 
-// notStarted makes the error for a file that could not be executed.
-func notStarted(path string, err error) error {
-	file, remedy := program.Diagnose(path, boot.launch.Dir, err)
+// notStarted makes the error for a file that could not be executed. dir is the directory for that.
+func notStarted(path, dir string, err error) error {
+	file, remedy := program.Diagnose(path, dir, err)
 	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }
 
@@ -96,11 +96,11 @@ func (w wrote) MarshalText() ([]byte, error) { return []byte(strings.Join(w, "\n
 func (w wrote) MarshalJSON() ([]byte, error) { return json.Marshal([]string(w)) }
 
 // explain makes the error of an attempt whose process n has ended.
-func explain(n *peer.Next, err error) error {
+func (u *Upgrader) explain(n *peer.Next, err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := program.Describe(n.Path, boot.launch.Dir)
+	file, _ := program.Describe(n.Path, u.boot.launch.Dir)
 	start := &StartError{Path: n.Path, File: file, PID: n.PID(), Err: err}
 	if !n.Served {
 		start.Stderr = n.Stderr.Lines()

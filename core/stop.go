@@ -45,7 +45,7 @@ func (u *Upgrader) cutShort(why string) {
 // stopSignal: the first one stops or, when this generation drains already, is
 // only noted; the second one ends the pre-stop delay, or else cuts the drain short.
 func (l *lifecycle) stopSignal(sig os.Signal) {
-	if l.stopping.signaled && superseded(boot.master()) { // start_server says it at each reload, to all that are left
+	if l.stopping.signaled && superseded(l.u.boot.master()) { // start_server says it at each reload, to all that are left
 		l.log.Debug("signal: stop, once more by the master", "signal", sig.String())
 		return
 	}
@@ -61,8 +61,8 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	}
 	l.stopping.signaled = true
 	l.log.Info("signal: stop", "signal", sig.String(), "state", l.state().String())
-	if superseded(boot.master()) {
-		l.retire(boot.master())
+	if superseded(l.u.boot.master()) {
+		l.retire(l.u.boot.master())
 		return
 	}
 	l.stopNow(stopRequest{})
@@ -131,7 +131,7 @@ func (l *lifecycle) tellsNext(req stopRequest) bool {
 	if h == nil {
 		return false
 	}
-	if l.hands(handover.OldProbation) && ofMaster() {
+	if l.hands(handover.OldProbation) && l.u.ofMaster() {
 		h.err = errMasterFirst
 		l.stepOutgoing(h, handover.Canceled)
 	}

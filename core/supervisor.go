@@ -24,18 +24,18 @@ func (l *lifecycle) asked(msg wire.SignalMsg) {
 	case heard.Taken || reopen && !drains: // both may serve
 		l.around(sig) // and never a plain program's "ready"
 	}
-	_ = boot.link.Say(wire.Heard, heard, nil)
+	_ = l.u.boot.link.Say(wire.Heard, heard, nil)
 }
 
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	boot.link.Follow(func(msg wire.SignalMsg) bool {
+	u.boot.link.Follow(func(msg wire.SignalMsg) bool {
 		return u.request(func(l *lifecycle) error { l.asked(msg); return nil }) == nil
 	})
 	select {
-	case <-boot.link.Gone:
-		u.log.Error("the supervisor is gone; this process stops", "supervisor", boot.link.PID())
+	case <-u.boot.link.Gone:
+		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.boot.link.PID())
 		u.requestStop(stopRequest{})
 	case <-u.phase.done:
 	}
@@ -53,7 +53,7 @@ func (u *Upgrader) keepListeners() {
 }
 
 func (u *Upgrader) giveToSupervisor() error {
-	if boot.link == nil {
+	if u.boot.link == nil {
 		return nil
 	}
 	passed, files, err := u.passing.passOn()
@@ -65,12 +65,12 @@ func (u *Upgrader) giveToSupervisor() error {
 			_ = fd.Close(s)
 		}
 	}()
-	return boot.link.Keep(descriptions(passed), files)
+	return u.boot.link.Keep(descriptions(passed), files)
 }
 
 // servicePID is the process number that the service is known by.
-func servicePID() int {
-	if pid := boot.link.PID(); pid != 0 {
+func (u *Upgrader) servicePID() int {
+	if pid := u.boot.link.PID(); pid != 0 {
 		return pid
 	}
 	return os.Getpid()

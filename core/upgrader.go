@@ -34,6 +34,7 @@ type Upgrader struct {
 	cfg        config
 	log        *slog.Logger
 	sys        system
+	boot       *startup // what the process was started with
 	generation int
 
 	inherited *inheritance // from the old process
@@ -68,9 +69,9 @@ type Result struct {
 // handed to it. It returns ErrRunning if there is one already, ErrNotInherited if the
 // process claims to be an upgrade's new process and is not, and ErrAborted if it is
 // one and has failed before. Signals are handled from here on.
-func New(opts ...Option) (*Upgrader, error) { return newUpgrader(realSystem, opts) }
+func New(opts ...Option) (*Upgrader, error) { return newUpgrader(&boot, realSystem, opts) }
 
-func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
+func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	making.Lock()
 	defer making.Unlock()
 	switch old := running.Load(); {
@@ -91,6 +92,7 @@ func newUpgrader(sys system, opts []Option) (*Upgrader, error) {
 	u := &Upgrader{
 		cfg:        cfg,
 		sys:        sys,
+		boot:       boot,
 		generation: h.generation,
 		inherited:  h,
 		phase:      newPhase(),

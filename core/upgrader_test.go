@@ -30,7 +30,7 @@ func newTest(t *testing.T, opts ...Option) *Upgrader {
 func newTestLocked(t *testing.T, sys system, opts []Option) *Upgrader {
 	t.Helper()
 	running.Store(nil) // a child of another test that has failed does not count here
-	u, err := newUpgrader(sys, append([]Option{WithSignals(Signals{})}, opts...))
+	u, err := newUpgrader(&boot, sys, append([]Option{WithSignals(Signals{})}, opts...))
 	if err != nil {
 		inProcess.Unlock()
 		t.Fatal(err)
