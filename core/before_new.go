@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// early is what this process has before its first Upgrader: what the old process
+// beforeNew is what this process has before its first Upgrader: what the old process
 // handed over, and the listeners that were opened with Listen.
 var beforeNew beforeNewState
 

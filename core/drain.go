@@ -97,7 +97,7 @@ type drainer struct {
 	undone   chan struct{} // closed when the service was taken back
 }
 
-// errTakenBack: this process serves again, so there is nothing to drain.
+// errTakenBack is the result of a drain that was undone: this process serves again.
 var errTakenBack = errors.New("the drain was undone")
 
 // newDrainer makes the drainer of a drain that begins now. With an outgoing handover there is a way back.
@@ -182,7 +182,7 @@ func (u *Upgrader) before() <-chan struct{} {
 	return u.seenOff
 }
 
-// tell: rungs 3 and 4. Shutdown of the program's own servers runs their
+// tell does rungs 3 and 4. Shutdown of the program's own servers runs their
 // RegisterOnShutdown hooks; it sees no connection. A server that
 // the program itself has shut down is left alone: the hooks must not run twice.
 func (d *drainer) tell() {
@@ -289,7 +289,7 @@ func dismiss(quiet []*conns.Conn) {
 	}
 }
 
-// cutRest: rung 6.
+// cutRest does rung 6.
 func (d *drainer) cutRest(why string) error {
 	if !d.u.conns.Close(d.undone) {
 		return errTakenBack

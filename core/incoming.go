@@ -87,7 +87,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	return nil
 }
 
-// take takes an event of the handover to its decision, and carries that out. It reports whether
+// stepIncoming takes an event of the handover to its decision, and carries that out. It reports whether
 // what was asked of this process, a stop or an upgrade, goes ahead.
 func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 	next, effects := l.incoming.machine.Step(e)
@@ -157,7 +157,7 @@ func (l *lifecycle) accept() {
 	}
 }
 
-// standProbation waits for the old process's word, and runs the ready checks meanwhile.
+// beginNewProbation waits for the old process's word, and runs the ready checks meanwhile.
 func (l *lifecycle) beginNewProbation() {
 	d := l.incoming.probation
 	l.incoming.own = time.NewTimer(timing.Add(d, timing.Alone))
@@ -168,7 +168,7 @@ func (l *lifecycle) beginNewProbation() {
 	}
 }
 
-// endProbation ends what standProbation has begun.
+// endNewProbation ends what beginNewProbation has begun.
 func (l *lifecycle) endNewProbation() {
 	t := &l.incoming
 	if t.own != nil {
@@ -229,7 +229,7 @@ func (l *lifecycle) seeOffOld() {
 	}
 }
 
-// passProbation: the old process will not need again what was kept for it.
+// passProbation lets go of what was kept for the old process, which will not need it again.
 func (l *lifecycle) passProbation() {
 	p := l.u.inherited.old
 	l.endNewProbation()
@@ -250,7 +250,8 @@ func (l *lifecycle) passProbation() {
 	}
 }
 
-// oldCommitsLate: the old process, which had stood still, hands over to this one, which had gone on alone.
+// oldCommitsLate hears that the old process, which had stood still, hands over to this one, which had gone on
+// alone.
 func (l *lifecycle) oldCommitsLate(msg wire.CommitMsg) {
 	if l.incoming.machine.Phase == handover.NewAlone && msg.Probation() == 0 {
 		l.incoming.drain = msg.Drain()
@@ -259,7 +260,7 @@ func (l *lifecycle) oldCommitsLate(msg wire.CommitMsg) {
 	}
 }
 
-// oldConfirms: the old process hands over for good.
+// oldConfirms hears that the old process hands over for good.
 func (l *lifecycle) oldConfirms(msg wire.CommitMsg) {
 	if l.incoming.machine.Phase == handover.NewWaiting || l.incoming.heard {
 		return // advance looks again, or has
@@ -270,7 +271,7 @@ func (l *lifecycle) oldConfirms(msg wire.CommitMsg) {
 	l.stepIncoming(handover.Confirm)
 }
 
-// oldAsksAgain: an upgrade that the old process was asked for is this one's to do.
+// oldAsksAgain does an upgrade that the old process was asked for.
 func (l *lifecycle) oldAsksAgain() {
 	l.pending = true
 	if l.state() == StateCurrent && l.incoming.isOver() {
@@ -288,7 +289,7 @@ func (l *lifecycle) oldSays(e handover.NewEvent) {
 	l.stepIncoming(e)
 }
 
-// oldEnded: the old process has ended, or hung up and lives for some reason.
+// oldEnded hears that the old process has ended, or has hung up and lives for some reason.
 func (l *lifecycle) oldEnded() {
 	if p := l.u.inherited.old; l.incoming.machine.Phase == handover.NewProbation {
 		l.log.Warn("the old process is gone: there is no way back any more", "old_pid", p.PID())
@@ -311,7 +312,7 @@ func (l *lifecycle) inspect() {
 	}
 }
 
-// rolledBack: the old process serves again, and this one finishes what it has.
+// rolledBack finishes what this process has, because the old one serves again.
 func (l *lifecycle) rolledBack() {
 	if l.state() < StateCurrent {
 		return // Ready returns ErrAborted

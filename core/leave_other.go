@@ -9,5 +9,5 @@ import (
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
-// takeService: systemd is on Linux.
+// takeService does nothing: systemd is on Linux.
 func takeService(context.Context, *foreign.Master) (*sdnotify.Socket, error) { return nil, nil }

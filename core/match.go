@@ -15,7 +15,7 @@ const (
 	rankSaid              // the old process has opened it with the same words
 )
 
-// boundTo says how well the socket fits what Listen(network, address), or ListenPacket, would
+// fits says how well the socket fits what Listen(network, address), or ListenPacket, would
 // bind. ":8080" is every address of the machine in both families, and so are "0.0.0.0:8080" and
 // "[::]:8080" with the networks that name no family (net.Listen): of two sockets, one for each family, those take the one that
 // they name. "tcp4" and "tcp6" with no host are one family each.
@@ -37,7 +37,7 @@ func (in *inherited) fits(network, address string) int {
 	return 0
 }
 
-// hasPort: for a port that the system chose, a parent that has no words for its listener has
+// hasPort compares ports. For one that the system chose, a parent that has no words for its listener has
 // passed the one.
 func (in *inherited) hasPort(want, at int) bool {
 	return want == at || want == 0 && in.Network == "" && !in.Foreign

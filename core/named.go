@@ -12,7 +12,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// spare is a duplicate of a connection or a file of the program's, which the next generation
+// namedFile is a duplicate of a connection or a file of the program's, which the next generation
 // gets under its name.
 type namedFile struct {
 	say wire.Listener

@@ -15,7 +15,7 @@ func (u *Upgrader) olderGenerations() int {
 	return 0
 }
 
-// aged: the count of older generations may have changed. The next generation gets to
+// olderChanged looks at the number of older generations anew. The next generation gets to
 // know it, or if this is the current one it holds to WithMaxDraining.
 func (l *lifecycle) olderChanged() {
 	n := l.u.olderGenerations()

@@ -62,7 +62,7 @@ func (l *lifecycle) begin(req upgradeRequest) {
 	}()
 }
 
-// give takes an event of a handover to its decision, and carries that out.
+// stepOutgoing takes an event of a handover to its decision, and carries that out.
 func (l *lifecycle) stepOutgoing(h *outgoing, e handover.OldEvent) {
 	was := h.machine.Phase
 	next, effects := h.machine.Step(e)
@@ -287,7 +287,7 @@ func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 	}
 }
 
-// gone: a new process that was given up has ended, or there was none.
+// gone hears that a new process which was given up has ended, or that there was none.
 func (l *lifecycle) gone(h *outgoing) {
 	l.stepOutgoing(h, handover.Gone)
 	if l.outgoing != h { // it was current, and what has become of it was reported

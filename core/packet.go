@@ -179,7 +179,7 @@ func (c *PacketConn) read(f func() error) error {
 	}
 }
 
-// awaitTurn waits until this process may read.
+// awaitResume waits until this process may read.
 func (c *PacketConn) awaitResume() error {
 	for {
 		c.mu.Lock()

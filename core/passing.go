@@ -78,7 +78,7 @@ func (t *passing) passOn() (passed []passable, dups []int, err error) {
 	return passed, dups, nil
 }
 
-// words are those of all.
+// descriptions are those of all.
 func descriptions(passed []passable) (out []wire.Listener) {
 	for _, p := range passed {
 		out = append(out, p.describe())

@@ -36,13 +36,13 @@ func (l *listener) resume() {
 	}
 }
 
-// turn says whether it is this process's turn to accept. The zero turn is.
+// pause is a time in which another process accepts. The zero pause is over.
 type pause struct {
 	mu   sync.Mutex
 	next chan struct{} // closed when it comes; nil if it is now
 }
 
-// comes returns a channel that is closed when it is this process's turn.
+// over returns a channel that is closed when the pause is.
 func (t *pause) over() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -155,7 +155,7 @@ func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *con
 	return m
 }
 
-// beatTrial counts what was not answered, and asks anew.
+// beatProbation counts what was not answered, and asks anew.
 func (l *lifecycle) beatProbation() {
 	h := l.outgoing
 	if n := h.next.Frames.Pongs.Load(); n != h.pongs {
@@ -186,13 +186,13 @@ func (l *lifecycle) inTime(in, late handover.OldEvent) handover.OldEvent {
 	return in
 }
 
-// trialDue: one more answer, and the new process has passed.
+// probationDue asks for one more answer, with which the new process has passed.
 func (l *lifecycle) probationDue() {
 	l.outgoing.over = nil
 	l.stepOutgoing(l.outgoing, handover.Due)
 }
 
-// canceled: the caller of the upgrade does not want it any more.
+// canceled gives the upgrade up, which its caller does not want any more.
 func (l *lifecycle) canceled() {
 	h := l.outgoing
 	why := context.Cause(h.asked)
@@ -233,7 +233,7 @@ func (l *lifecycle) heard(f wire.Frame) {
 	}
 }
 
-// relieved: the new process reads datagrams, too.
+// relieved hears that the new process reads datagrams, too.
 func (l *lifecycle) relieved() {
 	h := l.outgoing
 	if isClosed(h.next.Reads) {
@@ -249,7 +249,7 @@ func (l *lifecycle) relieved() {
 	}
 }
 
-// lost: the new process can't be heard any more. All that it has said was.
+// lost hears that the new process can't be heard any more. All that it has said was.
 func (l *lifecycle) lost() {
 	h := l.outgoing
 	h.heardOut = true
@@ -275,7 +275,7 @@ func (l *lifecycle) lost() {
 	}
 }
 
-// endTrial ends the wait for the new process.
+// endOldProbation ends the wait for the new process.
 func (l *lifecycle) endOldProbation(h *outgoing) {
 	if h.beat != nil {
 		h.beat.Stop()

@@ -29,15 +29,15 @@ func (u *Upgrader) Ready() error {
 
 // getReady is Ready, called once.
 func (u *Upgrader) getReady() error {
-	err := u.takeService()
+	err := u.becomeCurrent()
 	if err != nil {
 		u.requestStop(stopRequest{err: err, now: true})
 	}
 	return err
 }
 
-// takeService makes this process the current generation.
-func (u *Upgrader) takeService() error {
+// becomeCurrent makes this process the current generation.
+func (u *Upgrader) becomeCurrent() error {
 	if err := u.servers.failure(); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (u *Upgrader) tellForeign(p *peer.Old) {
 	}
 }
 
-// dismissParent sees to it that the old process goes.
+// dismissOld sees to it that the old process goes.
 func (u *Upgrader) dismissOld(p *peer.Old, limit time.Duration) {
 	if p.Plain() {
 		u.tellForeign(p)

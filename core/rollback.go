@@ -113,7 +113,7 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 	}()
 }
 
-// explained: why an upgrade was rolled back is in the log, so the next one can begin.
+// explained hears that the log says why an upgrade was rolled back, so the next one can begin.
 func (l *lifecycle) explained() {
 	l.explaining--
 	if l.state() == StateCurrent {

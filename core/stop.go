@@ -42,7 +42,7 @@ func (u *Upgrader) cutShort(why string) {
 	})
 }
 
-// stopSignal: the first one stops or, when this generation drains already, is
+// stopSignal does what a stop signal means. The first one stops or, when this generation drains already, is
 // only noted; the second one ends the pre-stop delay, or else cuts the drain short.
 func (l *lifecycle) stopSignal(sig os.Signal) {
 	if l.stopping.signaled && superseded(l.u.boot.master()) { // start_server says it at each reload, to all that are left
@@ -90,7 +90,7 @@ func (l *lifecycle) holdStop() bool {
 	return true
 }
 
-// doubtEnds: no SIGTERM came, so the stop is one.
+// doubtEnds stops this process: no SIGTERM came, so the stop is one.
 func (l *lifecycle) doubtEnds() {
 	l.stopping.doubt = nil
 	if a := l.starting(); l.stopping.held && (a == nil || !a.termed) {
