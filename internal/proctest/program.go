@@ -88,7 +88,7 @@ func (p *Program) await(end <-chan struct{}) int {
 	select {
 	case <-end:
 	case <-time.After(Patience):
-		p.t.Fatalf("it does not end; in its group are %v", p.Members())
+		p.t.Fatalf("it does not end: %v", p.Live())
 	}
 	return p.Cmd.ProcessState.ExitCode()
 }
@@ -96,19 +96,19 @@ func (p *Program) await(end <-chan struct{}) int {
 // Signal sends a signal to a process of the program.
 func (p *Program) Signal(pid int, sig os.Signal) {
 	p.t.Helper()
-	p.must(p.Group.Signal(pid, sig))
+	p.must(p.Process.Signal(pid, sig))
 }
 
 // Freeze stops a process of the program, and returns when it stands still.
 func (p *Program) Freeze(pid int) {
 	p.t.Helper()
-	p.must(p.Group.Freeze(pid))
+	p.must(p.Process.Freeze(pid))
 }
 
 // Thaw lets a frozen process go on.
 func (p *Program) Thaw(pid int) {
 	p.t.Helper()
-	p.must(p.Group.Thaw(pid))
+	p.must(p.Process.Thaw(pid))
 }
 
 func (p *Program) must(err error) {

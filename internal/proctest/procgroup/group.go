@@ -1,11 +1,13 @@
 package procgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -67,17 +69,42 @@ func (g Group) Live(known ...int) []int {
 	return pids
 }
 
+// Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
+func (g Group) Signal(pid int, sig os.Signal) error { return send(pid, sig, g.Has) }
+
 // Thaw lets a frozen process go on.
 func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
 
 // Freeze stops a process of the group, and returns when all its threads stand still.
-func (g Group) Freeze(pid int) error {
-	if err := g.Signal(pid, sigstop); err != nil {
+func (g Group) Freeze(pid int) error { return freeze(pid, g.Has) }
+
+// send signals a process if has reports that it is one to be signalled.
+func send(pid int, sig os.Signal, has func(pid int) bool) error {
+	// The handle first: on Linux it can't name a later process with the same number.
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		defer func() { _ = p.Release() }()
+		err = os.ErrProcessDone
+		if has(pid) {
+			err = p.Signal(sig)
+		}
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
+		return fmt.Errorf("%v to process %d: %w", sig, pid, err)
+	}
+	return nil
+}
+
+func freeze(pid int, has func(pid int) bool) error {
+	if err := send(pid, sigstop, has); err != nil {
 		return err
 	}
 	for late := time.Now().Add(freezeTime); ; time.Sleep(time.Millisecond) {
 		switch {
-		case !g.Has(pid):
+		case !has(pid):
 			return fmt.Errorf("stop process %d: %w", pid, os.ErrProcessDone)
 		case stopped(pid):
 			return nil

@@ -3,8 +3,6 @@
 package procgroup
 
 import (
-	"errors"
-	"os"
 	"os/exec"
 	"syscall"
 )
@@ -20,11 +18,10 @@ func (Group) Members(...int) []Member { return nil }
 // Has reports false.
 func (Group) Has(int) bool { return false }
 
-// Signal returns errors.ErrUnsupported.
-func (Group) Signal(int, os.Signal) error { return errors.ErrUnsupported }
-
 // Kill does nothing.
 func (Group) Kill() {}
 
 // Reap returns none.
 func (Group) Reap() []Exit { return nil }
+
+func lives(int, string) bool { return false }

@@ -4,7 +4,6 @@ package procgroup
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -67,28 +66,16 @@ func (g Group) Has(pid int) bool {
 	return err == nil && of == int(g)
 }
 
-// Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
-func (g Group) Signal(pid int, sig os.Signal) error {
-	// The handle first: on Linux it can't name a later process with the same number.
-	p, err := os.FindProcess(pid)
-	if err == nil {
-		defer func() { _ = p.Release() }()
-		err = os.ErrProcessDone
-		if g.Has(pid) {
-			err = p.Signal(sig)
-		}
-	}
-	if errors.Is(err, syscall.ESRCH) {
-		err = os.ErrProcessDone
-	}
-	if err != nil {
-		return fmt.Errorf("%v to process %d: %w", sig, pid, err)
-	}
-	return nil
-}
-
 // Kill sends SIGKILL to every process of the group at once.
 func (g Group) Kill() { _ = syscall.Kill(-int(g), syscall.SIGKILL) }
+
+// lives reports whether the process has not ended, and where the system tells, was started with the mark.
+func lives(pid int, mark string) bool {
+	if runtime.GOOS != "linux" {
+		return syscall.Kill(pid, 0) == nil
+	}
+	return hasMark(pid, mark)
+}
 
 // Reap waits for the members that have ended and are children of this process, and returns how they ended. It
 // does not block.

@@ -1,12 +1,12 @@
 package procgroup
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +17,7 @@ type Process struct {
 	Cmd *exec.Cmd
 	Log *Output // what they have written to standard error and output, unless Cmd had another place for it
 
+	mark    string   // in their environment
 	leash   *os.File // the other end of their standard input; nil if Cmd had one
 	news    news
 	readers sync.WaitGroup
@@ -28,7 +29,8 @@ type Process struct {
 // *Output goes there. A standard input that is nil is a pipe in which nothing comes before its end, see Close.
 func Start(cmd *exec.Cmd) (_ *Process, err error) {
 	Lead(cmd)
-	p := &Process{Cmd: cmd, Log: new(Output), exited: make(chan struct{}), ended: make(chan struct{})}
+	p := &Process{Cmd: cmd, Log: new(Output), mark: newMark(), exited: make(chan struct{}), ended: make(chan struct{})}
+	cmd.Env = append(cmd.Environ(), p.mark)
 	var passed []*os.File
 	defer func() {
 		for _, f := range passed {
@@ -120,6 +122,34 @@ func closed(ch <-chan struct{}) bool {
 	}
 }
 
+// Has reports whether the process is in the group, or was started by one of the Process, and has not ended. Where
+// the system does not tell it is true of every process.
+func (p *Process) Has(pid int) bool { return p.Group.Has(pid) || lives(pid, p.mark) }
+
+// Live lists the processes that have not ended. Known is as in [Group.Members].
+func (p *Process) Live(known ...int) []int {
+	pids := append(p.Group.Live(known...), marked(p.mark)...)
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
+// Signal sends a signal to a process that Has reports.
+func (p *Process) Signal(pid int, sig os.Signal) error { return send(pid, sig, p.Has) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw(pid int) error { return p.Signal(pid, sigcont) }
+
+// Freeze stops a process, and returns when all its threads stand still.
+func (p *Process) Freeze(pid int) error { return freeze(pid, p.Has) }
+
+// Kill sends SIGKILL to every process that is left.
+func (p *Process) Kill() {
+	p.Group.Kill()
+	for _, pid := range marked(p.mark) {
+		_ = send(pid, os.Kill, p.Has)
+	}
+}
+
 // Wait waits until cond holds, and reports false if it does not when all processes have ended or late comes.
 // It asks whenever they have written something, and a few hundred times a second.
 func (p *Process) Wait(late <-chan time.Time, cond func() bool) bool {
@@ -154,21 +184,18 @@ func (p *Process) Close() {
 // that time.
 func (p *Process) End(patience time.Duration) error {
 	p.Close()
-	if p.Running() {
-		p.Kill() // the output is open, so the group is not empty, and its number is nobody else's
-	}
 	late := time.After(patience)
-	select {
-	case <-p.ended:
-	case <-late:
-		return fmt.Errorf("its output is still open after %v; in its group are %v", patience, p.Members())
-	}
-	for len(p.Live()) > 0 {
+	for {
+		if p.Running() {
+			p.Kill() // the output is open, so the group is not empty, and its number is nobody else's
+		}
+		if !p.Running() && len(p.Live()) == 0 {
+			return nil
+		}
 		select {
 		case <-time.After(look):
 		case <-late:
-			return errors.New("in its group are still " + fmt.Sprint(p.Members()))
+			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v", patience, !p.Running(), p.Live())
 		}
 	}
-	return nil
 }

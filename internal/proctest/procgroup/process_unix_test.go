@@ -139,17 +139,34 @@ func TestExited_DoesNotWaitForTheOthers(t *testing.T) {
 	}
 }
 
-func TestEnd_ReportsWhatHasLeftTheGroup(t *testing.T) {
+func TestEnd_EndsWhatHasLeftTheGroup(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("setsid"); err != nil {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
 		t.Skip(err)
 	}
-	p, err := Start(exec.Command("/bin/sh", "-c", "setsid /bin/sh -c 'echo $$; exec sleep 1000' &"))
+	p := script(t, "setsid /bin/sh -c 'echo $$; exec sleep 1000' &", nil)
+	stray := pidIn(t, p)
+	if !p.Has(stray) || p.Group.Has(stray) || p.Has(os.Getpid()) {
+		t.Errorf("process %d is not known for what it is", stray)
+	}
+	must(t, p.Freeze(stray))
+	must(t, p.End(patience))
+	if p.Has(stray) {
+		t.Errorf("process %d has not ended", stray)
+	}
+}
+
+func TestEnd_ReportsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip(err)
+	}
+	p, err := Start(exec.Command("/bin/sh", "-c", "setsid env -i /bin/sh -c 'echo $$; exec sleep 1000' &"))
 	must(t, err)
 	stray := pidIn(t, p)
 	err = p.End(10 * time.Millisecond)
 	must(t, syscall.Kill(stray, syscall.SIGKILL))
-	if err == nil || !strings.Contains(err.Error(), "its output is still open") {
+	if err == nil || !strings.Contains(err.Error(), "its output is closed: false") {
 		t.Error(err)
 	}
 	<-p.Ended()
