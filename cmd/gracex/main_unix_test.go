@@ -24,13 +24,14 @@ import (
 const playEnv = "GRACEX_TEST_PLAY"
 
 func TestMain(m *testing.M) {
-	os.Exit(proctest.Main(m, playEnv, func(name string) int {
+	proctest.Play(playEnv, func(name string) int {
 		if name == "app" {
 			return playApp()
 		}
 		main()
 		return 0
-	}, "app", "gracex"))
+	})
+	os.Exit(proctest.Main(m, "app", "gracex"))
 }
 
 // playApp is an app with a pid file in its directory. A file "mode" makes the generation

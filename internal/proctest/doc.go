@@ -5,6 +5,7 @@
 // A test binary can be the program, too:
 //
 //	func TestMain(m *testing.M) {
-//		os.Exit(proctest.Main(m, "APP_TEST_PROGRAM", func(name string) int { return programs[name]() }))
+//		proctest.Play("APP_TEST_PROGRAM", func(name string) int { return programs[name]() })
+//		os.Exit(proctest.Main(m))
 //	}
 package proctest

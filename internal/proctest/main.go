@@ -32,15 +32,19 @@ func (p *playable) start(env []string) {
 	}
 }
 
-// Main is what a TestMain does: it runs the tests and returns the exit status. If the environment variable env
-// names a program, the test binary plays that instead, until its standard input ends. A program among names that
-// no test has started is an error, unless only some tests were asked for.
-func Main(m *testing.M, env string, play func(name string) int, names ...string) int {
-	if name := os.Getenv(env); env != "" && name != "" {
+// Play makes this process a program if the environment variable env names one: it plays it and exits with the
+// status that is returned, or with its standard input. It is the first thing in a TestMain.
+func Play(env string, play func(name string) int) {
+	if name := os.Getenv(env); name != "" {
 		EndWithInput()
-		return play(name)
+		os.Exit(play(name))
 	}
 	programs.env = env
+}
+
+// Main runs the tests and returns the exit status. It is an error if no test has started one of the programs to
+// play, unless only some tests were asked for.
+func Main(m *testing.M, toPlay ...string) int {
 	allowBuild()
 	code := m.Run()
 	if err := removeBuilt(); err != nil {
@@ -50,7 +54,7 @@ func Main(m *testing.M, env string, play func(name string) int, names ...string)
 	if code != 0 || Partial() {
 		return code
 	}
-	for _, name := range names {
+	for _, name := range toPlay {
 		if !slices.Contains(programs.started, name) {
 			fmt.Fprintf(os.Stderr, "no test has started the program %q\n", name)
 			code = 1
@@ -78,10 +82,11 @@ func Partial() bool {
 			return true
 		}
 	}
-	return testing.Short()
+	return false
 }
 
 // Parallel has up to n tests run at a time, whatever the number of processors: most of them wait for processes.
+// It comes behind Play, because it parses the flags.
 func Parallel(n int) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", fmt.Sprint(n)) // it is there

@@ -18,7 +18,8 @@ import (
 const playEnv = "GRACEX_PROCTEST_PROGRAM"
 
 func TestMain(m *testing.M) {
-	os.Exit(Main(m, playEnv, play, "app"))
+	Play(playEnv, play)
+	os.Exit(Main(m, "app"))
 }
 
 // play is a program that names itself in a pid file and starts its next generation on SIGUSR2.

@@ -51,10 +51,8 @@ type loadRun struct {
 // startLoad puts load on s. Its clients speak HTTP/1.1 whatever the kind.
 func startLoad(s *server, k kind, cfg load.Config) *loadRun {
 	l := &loadRun{answered: make(chan string)}
-	cfg.Network, cfg.Addr, cfg.Timeout = k.network, s.address, patience
-	if k.scheme == "https" {
-		cfg.TLS = clientTLS()
-	}
+	at := k.at(s)
+	cfg.Network, cfg.Addr, cfg.Timeout, cfg.TLS = at.Network, at.Addr, at.Timeout, at.TLS
 	cfg.Observe = func(sample load.Sample) {
 		select {
 		case l.answered <- sample.Server.Generation:
@@ -77,13 +75,8 @@ func startHTTP2Load(s *server, k kind) *http2Load {
 	if k.proto != "HTTP/2.0" {
 		return &http2Load{}
 	}
-	cfg := load.Config{
-		Network: k.network, Addr: s.address, Timeout: patience,
-		HTTP2: true, Clients: http2Clients, Streams: 4, Chunked: true, BodySize: 2000,
-	}
-	if k.scheme == "https" {
-		cfg.TLS = clientTLS()
-	}
+	cfg := k.at(s)
+	cfg.HTTP2, cfg.Clients, cfg.Streams, cfg.Chunked, cfg.BodySize = true, http2Clients, 4, true, 2000
 	return &http2Load{load.Start(cfg), s}
 }
 

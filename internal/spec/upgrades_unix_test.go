@@ -35,7 +35,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		ask("before any load")
 		loads := startMix(s, m.kind)
 		defer stopAll(t, loads)
-		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, newWire(m.kind, s, true), url)}
+		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, m.kind.fresh(s), url)}
 		defer func() {
 			for _, tour := range tours {
 				tour.stop()
@@ -66,7 +66,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 			}
 			round()
 			ask("after the upgrade")
-			if n := own.Transport.(*wire).dials; n != 1 {
+			if n := own.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: an idle one does not move", n)
 			}
 			streaming.CloseIdleConnections()

@@ -26,7 +26,7 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m, "", nil)) }
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 func TestSimple(t *testing.T) {
 	t.Parallel()

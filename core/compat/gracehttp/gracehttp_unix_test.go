@@ -11,7 +11,7 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m, "", nil)) }
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 func TestHello(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m, "", nil)) }
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
