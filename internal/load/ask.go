@@ -97,12 +97,12 @@ func (q *question) answer() (Answer, error) {
 	defer resp.Body.Close()
 	a := Answer{Server: serverOf(resp), Status: resp.StatusCode}
 	body, err := io.ReadAll(resp.Body)
-	if err == nil {
-		_, err = io.Copy(io.Discard, q.conn.r)
-	}
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
+	if err != nil {
 		return a, q.explain(err)
 	}
 	a.Body = string(body)
+	if _, err := io.Copy(io.Discard, q.conn.r); err != nil && !errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
+		return a, q.explain(err)
+	}
 	return a, nil
 }
