@@ -18,27 +18,47 @@ var built struct {
 	mu    sync.Mutex
 	main  bool // Main is going to remove them
 	dir   string
-	paths map[string]string // by package and flags
+	paths map[string]string // by what was built
 }
 
 // Build puts a program of the package pkg at path. It is built once in a test process, with these flags of "go
 // build". A TestMain has to call [Main], which removes it.
 func Build(t testing.TB, path, pkg string, flags ...string) {
 	t.Helper()
-	file, err := build(pkg, flags)
+	put(t, path, "", append(flags, pkg))
+}
+
+// BuildAlone is Build for the Go files in dir. They become a program of no module, which knows none.
+func BuildAlone(t testing.TB, path, dir string) {
+	t.Helper()
+	dir, err := filepath.Abs(dir)
+	var files []string
+	if err == nil {
+		files, err = filepath.Glob(filepath.Join(dir, "*.go"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, os.TempDir(), files)
+}
+
+func put(t testing.TB, path, from string, what []string) {
+	t.Helper()
+	file, err := build(from, what)
 	if err != nil {
 		t.Fatal(err)
 	}
 	Place(t, file, path)
 }
 
-func build(pkg string, flags []string) (string, error) {
+// build builds what is not there yet: without the workspace if it is from another directory than the test's.
+func build(from string, what []string) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
 	if !built.main {
 		return "", errors.New("proctest.Build: TestMain has not called proctest.Main")
 	}
-	key := strings.Join(append(flags, pkg), " ")
+	key := strings.Join(what, " ")
 	if path := built.paths[key]; path != "" {
 		return path, nil
 	}
@@ -50,8 +70,11 @@ func build(pkg string, flags []string) (string, error) {
 		built.dir, built.paths = dir, map[string]string{}
 	}
 	path := filepath.Join(built.dir, strconv.Itoa(len(built.paths)))
-	args := append([]string{"build", "-o", path}, flags...)
-	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", append([]string{"build", "-o", path}, what...)...)
+	if from != "" {
+		cmd.Dir, cmd.Env = from, append(os.Environ(), "GOWORK=off")
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w\n%s", key, err, out)
 	}
 	built.paths[key] = path

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // programs is which of the programs that this test binary plays were started.
@@ -40,6 +42,7 @@ func Play(env string, play func(name string) int) {
 		os.Exit(play(name))
 	}
 	programs.env = env
+	procgroup.ResetHangup()
 }
 
 // Main runs the tests and returns the exit status. It is an error if no test has started one of the programs to

@@ -12,6 +12,9 @@ const sigstop, sigcont = syscall.Signal(0), syscall.Signal(0)
 // Lead does nothing: the system has no process groups.
 func Lead(*exec.Cmd) {}
 
+// ResetHangup does nothing.
+func ResetHangup() {}
+
 // Members returns none.
 func (Group) Members(...int) []Member { return nil }
 

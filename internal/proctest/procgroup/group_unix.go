@@ -15,14 +15,20 @@ import (
 const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
 
 // Lead has cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
-// number. A SIGHUP that is ignored here, as under nohup, is not ignored in the new process.
+// number. ResetHangup holds for the new process.
 func Lead(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = !cmd.SysProcAttr.Setsid
+	ResetHangup()
+}
+
+// ResetHangup has SIGHUP end the processes that this one starts, though it is ignored here, as under nohup: exec
+// resets a signal that is caught.
+func ResetHangup() {
 	if signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // exec resets a signal that is caught
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 }
 

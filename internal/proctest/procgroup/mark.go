@@ -11,7 +11,7 @@ import (
 
 // envMark is the variable by which the processes of a Process are known: those that a supervisor starts lead
 // groups of their own.
-const envMark = "GRACEX_PROCTEST_ID"
+const envMark = "PROCTEST_ID"
 
 var marks atomic.Int64
 

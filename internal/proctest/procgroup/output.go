@@ -8,9 +8,9 @@ import (
 
 // Output is what processes have written so far. It can be read while they write. Its zero value is empty.
 type Output struct {
-	mu   sync.Mutex
-	text []byte
-	done bool // nothing more comes
+	mu     sync.Mutex
+	text   []byte
+	closed bool // nothing more comes
 }
 
 // String is everything that was written.
@@ -27,6 +27,13 @@ func (o *Output) Count(text string) int {
 	return bytes.Count(o.text, []byte(text))
 }
 
+// Closed reports whether nothing more comes, of an Output that Start has been given: no process can write to it.
+func (o *Output) Closed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // Lines returns the lines that begin behind the first n bytes, and where the next one begins. The last line is
 // left out while it has no end and can get one.
 func (o *Output) Lines(n int) (lines []string, next int) {
@@ -34,7 +41,7 @@ func (o *Output) Lines(n int) (lines []string, next int) {
 	defer o.mu.Unlock()
 	for n < len(o.text) {
 		line, _, whole := bytes.Cut(o.text[n:], []byte("\n"))
-		if !whole && !o.done {
+		if !whole && !o.closed {
 			break
 		}
 		lines = append(lines, string(line))
@@ -60,7 +67,7 @@ func (o *Output) read(r io.ReadCloser, n *news) {
 		_, _ = o.Write(b[:k])
 		if err != nil {
 			o.mu.Lock()
-			o.done = true
+			o.closed = true
 			o.mu.Unlock()
 			n.tell()
 			return

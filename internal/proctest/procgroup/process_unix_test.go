@@ -70,7 +70,7 @@ func TestStart_CollectsTheOutputs(t *testing.T) {
 	if code := p.Cmd.ProcessState.ExitCode(); code != 7 {
 		t.Errorf("exit status %d", code)
 	}
-	if out.String() != "one\nthree" || p.Log.String() != "two\n" {
+	if !out.Closed() || out.String() != "one\nthree" || p.Log.String() != "two\n" {
 		t.Errorf("output %q, log %q", &out, p.Log)
 	}
 	lines, next := out.Lines(0)
