@@ -151,9 +151,9 @@ func (p *Process) Kill() {
 }
 
 // Wait waits until cond holds, and reports false if it does not when all processes have ended or late comes.
-// It asks whenever they have written something, and a few hundred times a second.
+// It asks whenever they have written something, and a hundred times a second.
 func (p *Process) Wait(late <-chan time.Time, cond func() bool) bool {
-	tick := time.NewTicker(4 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		news, over := p.news.next(), !p.Running()
