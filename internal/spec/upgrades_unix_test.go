@@ -43,7 +43,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		}()
 		round := func() {
 			for _, l := range loads {
-				l.await(s, 3)
+				s.awaitAnswers(l, 3)
 			}
 			for _, tour := range tours {
 				tour.await(t, s)
@@ -83,24 +83,15 @@ func TestAppUnderUpgrades(t *testing.T) {
 
 // startMix starts one client that keeps its connection and one that does not for
 // each kind of request that the app's echo understands.
-func startMix(s *server, k kind) []*loadRun {
-	var runs []*loadRun
+func startMix(s *server, k kind) []*load.Run {
+	var runs []*load.Run
 	for _, kind := range load.Kinds() {
 		if cfg := kind.Config; !cfg.NoBody {
 			cfg.Clients, cfg.Fresh, cfg.Think = 1, 1, 20*time.Millisecond
-			runs = append(runs, startLoad(s, k, cfg))
+			runs = append(runs, s.startLoad(k, cfg))
 		}
 	}
 	return runs
-}
-
-func stopAll(t *testing.T, runs []*loadRun) {
-	t.Helper()
-	for _, l := range runs {
-		if r := l.Stop(); r.Failed != 0 {
-			t.Error(r)
-		}
-	}
 }
 
 // tour is a visitor that asks for everything again and again.
