@@ -62,7 +62,6 @@ func TestActivation(t *testing.T) {
 				[]*os.File{byFD, spare, byName, byPath, packets},
 				"-listen", "tcp,web", "-listen", "unix,sock", "-listen", "tcp,127.0.0.1:0", "-fd", "3")
 			if mode == ModeSupervised {
-				a.strays = append(a.strays, a.cmd.Process.Pid)
 			}
 			first := a.expect("ready", 0)
 			if got := first.Addrs; got[0] != nameAddr || got[1] != path || got[3] != fdAddr {

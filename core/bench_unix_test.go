@@ -85,8 +85,8 @@ func logTime(a *app, pid int, msg string) time.Time {
 	a.t.Helper()
 	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + strconv.Itoa(pid))
 	var at time.Time
-	if !a.wait(func() bool {
-		m := line.FindStringSubmatch(a.stderr.String())
+	if !a.Until(func() bool {
+		m := line.FindStringSubmatch(a.log())
 		if m == nil {
 			return false
 		}

@@ -391,7 +391,7 @@ func TestControlGarbage(t *testing.T) {
 func TestControlStale(t *testing.T) {
 	t.Parallel()
 	a, c, first := controlled(t)
-	b := &app{t: t, dir: a.dir, moved: make(chan struct{}), eof: make(chan struct{})}
+	b := &app{t: t, dir: a.dir}
 	b.start("app", "./app", "-control", "ctl.sock")
 	if ev := b.expect("end", 0); !strings.Contains(ev.Err, "control socket: ") || !strings.Contains(ev.Err, "another program listens there") {
 		t.Errorf("a second app on the same control socket: %q", ev.Err)
@@ -402,7 +402,7 @@ func TestControlStale(t *testing.T) {
 	if _, err := c.Status(t.Context()); !errors.Is(err, control.ErrStale) {
 		t.Errorf("Status of a killed app = %v", err)
 	}
-	d := &app{t: t, dir: a.dir, moved: make(chan struct{}), eof: make(chan struct{})}
+	d := &app{t: t, dir: a.dir}
 	d.start("app", "./app", "-control", "ctl.sock")
 	again := d.expect("ready", 0)
 	status(t, c, func(st control.Status) bool { return st.PID == again.PID })
@@ -462,7 +462,7 @@ func TestControlOthers(t *testing.T) {
 	}
 	must(t, os.Chmod(a.dir, 0o755))
 	ask := func() string {
-		b := &app{t: t, dir: a.dir, moved: make(chan struct{}), eof: make(chan struct{})}
+		b := &app{t: t, dir: a.dir}
 		b.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		b.start("controlclient", "./app", c.Path())
 		return b.expect("asked", 0).Err
@@ -500,7 +500,6 @@ func TestControlPlain(t *testing.T) {
 	if err != nil || !o.OK || o.OldPID != first.PID || o.Version != "" {
 		t.Fatalf("outcome %+v, %v", o, err)
 	}
-	a.strays = append(a.strays, o.NewPID)
 	if _, err := c.Status(t.Context()); !errors.Is(err, control.ErrNotFound) {
 		t.Errorf("Status of a plain program = %v", err)
 	}

@@ -45,7 +45,6 @@ func startTwice(t *testing.T) *app {
 	install(t, filepath.Join(a.dir, "app"))
 	a.env = []string{EnvMode + "=supervised", "ADDRESS=" + taken.Addr().String()}
 	a.start("twice", "./app")
-	a.strays = append(a.strays, a.cmd.Process.Pid)
 	resp, err := http.Get("http://" + a.expect("listens", 0).Addrs[0])
 	must(t, err)
 	must(t, resp.Body.Close())
@@ -149,7 +148,6 @@ func TestSupervisedPIDFile_StaysBesideAFailedUpgrade(t *testing.T) {
 			a.expect("ready", 0)
 			a.setMode(mode)
 			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
-			a.strays = append(a.strays, a.expect("lingers", 0).PID)
 			if got := readPID(t, a); got != strconv.Itoa(a.cmd.Process.Pid) {
 				t.Errorf("the pid file has %q, want %d", got, a.cmd.Process.Pid)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // envHAProxy makes the test fail where there is no HAProxy. Without it, it is
@@ -133,17 +134,9 @@ func startHAProxy(t *testing.T, addrs ...string) *haproxy {
 	must(t, err)
 	defer f.Close()
 	p.addr = ln.Addr().String()
-	out := new(strings.Builder)
 	cmd := exec.Command(path, "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
-	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{f}, out, out
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("HAProxy:\n%s", out)
-		}
-	})
+	cmd.ExtraFiles = []*os.File{f}
+	proctest.Start(t, cmd)
 	for _, s := range p.servers {
 		p.await(s, "UP")
 	}
@@ -183,13 +176,9 @@ func (p *haproxy) stat(s *backend, column string) string {
 // await waits until HAProxy has the server for up or down.
 func (p *haproxy) await(s *backend, status string) {
 	p.t.Helper()
-	late := time.Now().Add(patience)
-	for p.stat(s, "check_status") == "" || p.stat(s, "status") != status {
-		if time.Now().After(late) {
-			p.t.Fatalf("HAProxy says that %s is %s, want %s", s.name, p.stat(s, "status"), status)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	proctest.Await(p.t, "HAProxy says that "+s.name+" is "+status, func() bool {
+		return p.stat(s, "check_status") != "" && p.stat(s, "status") == status
+	})
 }
 
 // served waits until clients were served by the server's current generation.

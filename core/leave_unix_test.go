@@ -35,16 +35,8 @@ func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...strin
 // masterEnds waits for that.
 func masterEnds(t *testing.T, a *app) {
 	t.Helper()
-	a.waited = true
-	ended := make(chan error, 1)
-	go func() { ended <- a.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("the master ended with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the master does not end")
+	if status := a.AwaitExit(); status != 0 {
+		t.Errorf("the master ended with %v", a.cmd.ProcessState)
 	}
 }
 
@@ -209,8 +201,7 @@ func TestMasterGone(t *testing.T) {
 	t.Parallel()
 	a, worker, addrs := startWorker(t, "starter", syscall.SIGHUP)
 	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
-	a.waited = true
-	_ = a.cmd.Wait()
+	a.AwaitExit()
 	runs, blames := loads(addrs, 0)
 	a.signal(worker.PID, syscall.SIGUSR2)
 	next := a.expect("ready", 1)
@@ -234,16 +225,13 @@ func TestLeaveRefused(t *testing.T) {
 	})
 	t.Run("a path that goes with the master", func(t *testing.T) {
 		t.Parallel()
-		path, err := predecessorProgram()
-		must(t, err)
 		a := prepare(t)
-		place(t, path, filepath.Join(a.dir, "app"))
+		placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
 		a.env = []string{"PREDECESSOR=starter"}
 		sock := filepath.Join(a.dir, "app.sock")
 		must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("unix,"+sock), 0o600))
 		a.start("app", "./app", "-listen", "unix,"+sock)
-		old := a.expect("predecessor", 0)
-		a.strays = append(a.strays, a.cmd.Process.Pid, old.PID)
+		a.expect("predecessor", 0)
 		deploy(t, a, func(path string) { install(t, path) })
 		a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
 		a.expect("ready", 0)

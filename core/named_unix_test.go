@@ -100,7 +100,6 @@ func TestPassedOn(t *testing.T) {
 			install(t, filepath.Join(a.dir, "app"))
 			a.start("keeper", "./app")
 			if m == ModeSupervised {
-				a.strays = append(a.strays, a.cmd.Process.Pid)
 			}
 			c, err := up.Accept()
 			must(t, err)

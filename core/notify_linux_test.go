@@ -201,7 +201,6 @@ func TestNotifySupervised(t *testing.T) {
 	m := newManager(t, a)
 	a.env = append(a.env, EnvMode+"=supervised")
 	a.start("app", "./app")
-	a.strays = append(a.strays, a.cmd.Process.Pid)
 	first := a.expect("ready", 0)
 	supervises := func(gen, pid int) string {
 		return fmt.Sprintf("STATUS=supervising generation %d, process %d", gen, pid)

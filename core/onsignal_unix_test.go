@@ -36,7 +36,6 @@ func TestOnSignal(t *testing.T) {
 			first := a.expect("ready", 0)
 			to := func() int { return first.PID }
 			if m == ModeSupervised {
-				a.strays = append(a.strays, a.cmd.Process.Pid)
 				to = func() int { return a.cmd.Process.Pid }
 			}
 			a.signal(first.PID, syscall.SIGWINCH) // gracex does nothing with it

@@ -202,7 +202,6 @@ func TestPackets(t *testing.T) {
 			}
 			a.start("app", "./app", append(c.args, "-packet", c.network+","+address)...)
 			if c.env != nil {
-				a.strays = append(a.strays, a.cmd.Process.Pid)
 			}
 			first := a.expect("ready", 0)
 			http, at := first.Addrs[0], first.Addrs[1]

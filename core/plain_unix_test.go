@@ -14,14 +14,10 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-var plainProgram = built("plain")
-
 // deployPlain replaces the app's program file by the plain program.
 func deployPlain(t *testing.T, a *app) {
 	t.Helper()
-	path, err := plainProgram()
-	must(t, err)
-	deploy(t, a, func(next string) { place(t, path, next) })
+	deploy(t, a, func(next string) { placeAlone(t, "plain", next) })
 }
 
 // deploy replaces the app's program file by rename.
@@ -65,7 +61,6 @@ func TestPlainProtocol(t *testing.T) {
 	a.expectLog("plain=true", 1)
 	a.expect("end", 0)
 	plain := pidIn(t, a, first.PID)
-	a.strays = append(a.strays, plain)
 	server := load.Server{PID: itoa(plain), Generation: "0"}
 	awaitServed(t, run, server)
 	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
@@ -176,7 +171,6 @@ func replacePlainAtOnce(t *testing.T, during func(t *testing.T, a *app)) {
 	during(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	plain := pidIn(t, a, first.PID)
-	a.strays = append(a.strays, plain)
 
 	deploy(t, a, func(path string) { install(t, path) })
 	a.signal(plain, syscall.SIGHUP)
@@ -214,7 +208,6 @@ func TestPlainReadyAndOwnHandler(t *testing.T) {
 		t.Errorf("it ended with %s", end.Err)
 	}
 	plain := pidIn(t, a, first.PID)
-	a.strays = append(a.strays, plain)
 	awaitServed(t, run, load.Server{PID: itoa(plain), Generation: "0"})
 	if res := run.Stop(); res.Failed != 0 {
 		t.Errorf("%v", res)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -22,58 +21,29 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// built builds a program of testdata once, which is in no module, and so not of this one: it knows nothing of
+// placeAlone puts a program of testdata at path. It is in no module, and so not of this one, and knows nothing of
 // gracex.
-func built(name string) func() (string, error) {
-	return sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "gx"+name)
-		if err != nil {
-			return "", err
-		}
-		path := filepath.Join(dir, name)
-		sources, err := filepath.Glob(filepath.Join("testdata", name, "*.go"))
-		if err != nil {
-			return "", err
-		}
-		for i, s := range sources {
-			if sources[i], err = filepath.Abs(s); err != nil {
-				return "", err
-			}
-		}
-		cmd := exec.Command("go", append([]string{"build", "-o", path}, sources...)...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return "", &os.PathError{Op: "go build", Path: string(out), Err: err}
-		}
-		atEndMu.Lock() // two programs may be built at once
-		defer atEndMu.Unlock()
-		atEnd = append(atEnd, func() { os.RemoveAll(dir) })
-		return path, nil
-	})
+func placeAlone(t testing.TB, name, path string) {
+	t.Helper()
+	proctest.BuildAlone(t, path, filepath.Join("testdata", name))
 }
-
-var predecessorProgram = built("predecessor")
 
 // startPredecessor starts a program that speaks the protocol, on addresses of its own. It
 // returns the process that serves, and the addresses.
 func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (a *app, serves event, addrs []string) {
 	t.Helper()
-	path, err := predecessorProgram()
-	must(t, err)
 	a = prepare(t)
-	place(t, path, filepath.Join(a.dir, "app"))
+	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
 	a.env = append([]string{"PREDECESSOR=" + protocol}, env...)
 	var args []string
 	for range listeners {
 		args = append(args, "-listen", "tcp,127.0.0.1:0")
 	}
 	a.start("app", "./app", args...)
-	a.strays = append(a.strays, a.cmd.Process.Pid)
 	serves = a.expect("predecessor", 0)
-	a.strays = append(a.strays, serves.PID)
 	addrs = serves.Addrs
 	if serves.PID != a.cmd.Process.Pid {
 		addrs = a.expect("master", 0).Addrs

@@ -54,8 +54,8 @@ func TestActivatedParent(t *testing.T) {
 			deploy(t, a, func(path string) { install(t, path) })
 			a.signal(old.PID, syscall.SIGUSR2)
 			var first event
-			a.wait(func() bool {
-				for _, ev := range a.events {
+			a.Until(func() bool {
+				for _, ev := range a.all() {
 					if ev.Event == "ready" || ev.Event == "end" {
 						first = ev
 					}

@@ -92,9 +92,9 @@ func TestStopCrossesRollback(t *testing.T) {
 		a.signal(second.PID, syscall.SIGTERM)
 		a.signal(second.PID, syscall.SIGCONT)
 		a.expect("end", 0)
-		if !a.wait(func() bool {
+		if !a.Until(func() bool {
 			_, err := os.Stat(filepath.Join(a.dir, "app.sock"))
-			return isClosed(a.eof) || err == nil && !strings.Contains(a.stderr.String(), "was asked to stop it")
+			return a.out.Closed() || err == nil && !strings.Contains(a.log(), "was asked to stop it")
 		}) {
 			t.Error("the old process neither serves nor ends")
 		}

@@ -134,9 +134,8 @@ func TestStopGracefully(t *testing.T) {
 				t.Error(end.Err)
 			}
 			a.expectGone()
-			a.waited = true
-			if err := a.cmd.Wait(); err != nil {
-				t.Errorf("exit status: %v", err)
+			if status := a.AwaitExit(); status != 0 {
+				t.Errorf("exit status %d", status)
 			}
 			if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); !os.IsNotExist(err) {
 				t.Errorf("the pid file after the stop: %v", err)

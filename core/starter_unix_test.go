@@ -3,17 +3,15 @@
 package core
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // envStarter makes the test fail where there is no start_server. Without it, it is skipped
@@ -31,18 +29,9 @@ func (a *app) startStarter() (addr string) {
 		}
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
-	// An address of this program's own, of which nobody else takes a port first: start_server would end at once.
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		host = fmt.Sprintf("127.%d.%d.9", 1+os.Getpid()>>8&0x7f, os.Getpid()&0xff)
-	}
-	ln, err := net.Listen("tcp", host+":0")
-	must(t, err)
-	addr = ln.Addr().String()
-	ln.Close()
+	addr = proctest.FreeAddr(t) // start_server would end at once if it were not free
 	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
 	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
-	a.strays = append(a.strays, a.cmd.Process.Pid)
 	return addr
 }
 
@@ -73,15 +62,12 @@ func signalStarter(a *app, master int, sig syscall.Signal, n int) {
 // blocking and open in one family.
 func TestServerStarter(t *testing.T) {
 	t.Parallel()
-	program, err := predecessorProgram()
-	must(t, err)
 	a := prepare(t)
-	place(t, program, filepath.Join(a.dir, "app"))
+	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
 	a.env = []string{"PREDECESSOR=starter", "PREDECESSOR_WORKER=1"}
 	addr := a.startStarter()
 	master := a.cmd.Process.Pid
 	old := a.expect("predecessor", 0)
-	a.strays = append(a.strays, old.PID)
 
 	runs, blames := loads([]string{addr}, old.PID)
 	deploy(t, a, func(path string) { install(t, path) })

@@ -86,13 +86,6 @@ func TestStderrOfAFailedStart(t *testing.T) {
 			if strings.Contains(a.log(), `\n\t|`) {
 				t.Error("the log has the lines twice")
 			}
-			for _, ev := range a.all() {
-				if ev.Event == "child" {
-					pid, err := strconv.Atoi(ev.Err)
-					must(t, err)
-					a.strays = append(a.strays, pid)
-				}
-			}
 			if _, err := os.Stat("/proc/self/fd"); err == nil {
 				expectCensus(t, addr, before)
 			}
@@ -108,10 +101,7 @@ func flooded(t *testing.T, a *app, n int) {
 		fmt.Fprintf(&want, "flood %05d %s\n", i, strings.Repeat("x", 87))
 	}
 	last := fmt.Sprintf("flood %05d", n-1)
-	a.expectLog(last, 1)
-	if !a.wait(func() bool { return strings.Contains(a.stderr.String(), last+" "+strings.Repeat("x", 87)+"\n") }) {
-		t.Fatal("the last line is not whole")
-	}
+	a.expectLog(last+" "+strings.Repeat("x", 87)+"\n", 1)
 	var got strings.Builder
 	for line := range strings.Lines(a.log()) {
 		if strings.HasPrefix(line, "flood ") {
@@ -167,8 +157,7 @@ func TestStderrWhenOldDies(t *testing.T) {
 	a.expect("checking", 0)
 	a.expectLog("chatter 1000 ", 1)
 	a.signal(first.PID, syscall.SIGKILL)
-	a.waited = true
-	_ = a.cmd.Wait()
+	a.AwaitExit()
 	now := strings.Count(a.log(), "\nchatter ")
 	a.expectLog(fmt.Sprintf("\nchatter %d ", now+20_000), 1) // more than any pipe takes
 	a.setMode("")
@@ -205,9 +194,7 @@ func TestStderrWhenOldDiesAtOnce(t *testing.T) {
 	// All is there, but where the new process took its real stderr a line may be in
 	// pieces, with others in between.
 	const bytes = floodLines * 87
-	if !a.wait(func() bool { return strings.Count(a.stderr.String(), "x") >= bytes }) {
-		t.Errorf("%d of %d bytes arrived", strings.Count(a.log(), "x"), bytes)
-	}
+	a.expectLog("x", bytes)
 	if n := strings.Count(a.log(), "flood "); n < floodLines-4 {
 		t.Errorf("%d of %d lines arrived", n, floodLines)
 	}
@@ -325,10 +312,8 @@ func TestStderrOfAPlainProgram(t *testing.T) {
 	install(t, filepath.Join(a.dir, "app"))
 	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
 	first := a.expect("ready", 0)
-	path, err := plainProgram()
-	must(t, err)
 	program := filepath.Join(a.dir, "plain")
-	place(t, path, program)
+	placeAlone(t, "plain", program)
 	deploy(t, a, func(path string) {
 		must(t, writeProgram(path, "#!/bin/sh\necho here it comes >&2\nexec ./plain \"$@\"\n"))
 	})
@@ -336,9 +321,7 @@ func TestStderrOfAPlainProgram(t *testing.T) {
 	a.expectLog("plain=true", 1)
 	a.expect("end", 0)
 	plain := pidIn(t, a, first.PID)
-	a.strays = append(a.strays, plain)
-	_ = a.cmd.Wait()
-	a.waited = true
+	a.AwaitExit()
 	must(t, os.Remove(program))
 	for i := range 2 {
 		a.signal(plain, syscall.SIGHUP)
@@ -359,7 +342,6 @@ func TestStderrNotCaptured(t *testing.T) {
 	deployPlain(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	plain := pidIn(t, a, first.PID)
-	a.strays = append(a.strays, plain)
 	if got := stderrOf(t, plain); got != want {
 		t.Errorf("stderr is %s, want %s", got, want)
 	}
@@ -423,6 +405,5 @@ func TestScriptIsGivenUp(t *testing.T) {
 	must(t, err)
 	if err := syscall.Kill(pid, 0); err == nil && !proc.Zombie(pid) {
 		t.Errorf("process %d is left", pid)
-		a.strays = append(a.strays, pid)
 	}
 }

@@ -39,10 +39,9 @@ func TestParentStays(t *testing.T) {
 		t.Errorf("process %d ended with %q, want %d", end.PID, end.Err, first.PID)
 	}
 	a.expectLog("the old process did not go by its deadline", 2)
-	err := a.cmd.Wait()
-	a.waited = true
+	a.AwaitExit()
 	if st, _ := a.cmd.ProcessState.Sys().(syscall.WaitStatus); st.Signal() != syscall.SIGKILL {
-		t.Errorf("the parent ended with %v", err)
+		t.Errorf("the parent ended with %v", a.cmd.ProcessState)
 	}
 	judge(t, []*load.Run{run}, []*blame{b})
 	a.signal(second.PID, syscall.SIGTERM)
@@ -53,14 +52,11 @@ func TestParentStays(t *testing.T) {
 // port in those is 0, and no datagram is lost. Both processes read until the old one is gone.
 func TestTableflipPackets(t *testing.T) {
 	t.Parallel()
-	path, err := predecessorProgram()
-	must(t, err)
 	a := prepare(t)
-	place(t, path, filepath.Join(a.dir, "app"))
+	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
 	a.env = []string{"PREDECESSOR=tableflip"}
 	a.start("app", "./app", "-listen", "tcp,127.0.0.1:0", "-packet", "udp,127.0.0.1:0", "-packet", "udp,localhost:0")
 	old := a.expect("predecessor", 0)
-	a.strays = append(a.strays, old.PID)
 	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+old.Addrs[0]), 0o600))
 	var streams []*packetStream
 	for _, addr := range old.Addrs[1:] {

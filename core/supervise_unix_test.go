@@ -26,7 +26,6 @@ func supervised(t *testing.T, env []string, args ...string) *app {
 	install(t, filepath.Join(a.dir, "app"))
 	a.env = slices.Concat(env, []string{EnvMode + "=supervised"})
 	a.start("app", "./app", args...)
-	a.strays = append(a.strays, a.cmd.Process.Pid)
 	return a
 }
 
@@ -34,10 +33,7 @@ func supervised(t *testing.T, env []string, args ...string) *app {
 func (a *app) exit() int {
 	a.t.Helper()
 	a.expectGone()
-	a.waited = true
-	_ = a.cmd.Wait()
-	a.strays = nil
-	return a.cmd.ProcessState.ExitCode()
+	return a.AwaitExit()
 }
 
 // TestSupervisedUpgrades: the supervisor's process number is the service's, whatever the
@@ -509,7 +505,6 @@ func TestWithSupervision(t *testing.T) {
 			install(t, filepath.Join(a.dir, "app"))
 			a.env = c.env
 			a.start("supervision", "./app", "one", "-two")
-			a.strays = append(a.strays, a.cmd.Process.Pid)
 			ready := a.expect("ready", 0)
 			decided := a.expect("decided", 0)
 			if decided.Env != c.want.String() || !slices.Equal(decided.Args, []string{"one", "-two"}) {

@@ -61,8 +61,7 @@ func killedAt(t *testing.T, probation, at, request time.Duration) {
 	second, err := strconv.Atoi(begun.Err)
 	must(t, err)
 	must(t, syscall.Kill(second, syscall.SIGKILL))
-	a.strays = append(a.strays, second)
-	if !a.wait(func() bool { return strings.Contains(a.stderr.String(), "this process serves ") }) {
+	if !a.Until(func() bool { return strings.Contains(a.log(), "this process serves ") }) {
 		t.Fatal("the old process does not say that it serves")
 	}
 	if res := run.Stop(); res.Failed > 1 { // the one request that was in the process that was killed

@@ -186,7 +186,6 @@ func TestWrapperOutlivesItsProgram(t *testing.T) {
 	if line, err := answer.ReadString('\n'); line != "goodbye\n" { // it is told to leave
 		t.Fatalf("%q, %v", line, err)
 	}
-	a.strays = append(a.strays, second.PID)
 	a.signal(second.PID, syscall.SIGKILL)
 	a.expectLog("upgrade rolled back late", 1)
 	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
@@ -280,8 +279,7 @@ func TestOldProcessDies(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("checking", 0)
 	a.signal(first.PID, syscall.SIGKILL)
-	a.waited = true
-	_ = a.cmd.Wait()
+	a.AwaitExit()
 	answered := make(chan error)
 	go func() { // waits in the socket's queue
 		_, err := get(filepath.Join(a.dir, "app.sock"), "/")

@@ -68,7 +68,7 @@ func TestDeployed(t *testing.T) {
 				must(t, os.Remove(filepath.Join(s.dir, "mode")))
 				if mode == "crashlater" { // the probation outlasts the test
 					s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
-					s.await("new pid", func() bool { return s.pid() != old })
+					s.app.Await("new pid", func() bool { return s.pid() != old })
 					return
 				}
 				s.expect(exitOK, []string{"upgraded"}, "upgrade") // the app is unharmed
@@ -96,18 +96,18 @@ func TestLife(t *testing.T) {
 	s.expect(exitRefused, []string{"not on probation"}, "rollback")
 	s.expect(exitRefused, []string{"refused: ", "nothing to leave"}, "upgrade", "--leave")
 	s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
-	s.await("new pid", func() bool { return s.pid() != first })
+	s.app.Await("new pid", func() bool { return s.pid() != first })
 	second := s.pid()
 	s.expect(exitOK, []string{strconv.Itoa(first), "probation", strconv.Itoa(second), "current, on probation"}, "status", "--pid", strconv.Itoa(first))
 	s.expect(exitRefused, []string{"refused: "}, "upgrade")
 	s.expect(exitOK, nil, "rollback", "--reason", "error rate")
-	s.await("old pid", func() bool { return s.pid() == first })
+	s.app.Await("old pid", func() bool { return s.pid() == first })
 
 	s.write("veto", "not on a Friday")
 	s.expect(exitRefused, []string{"not on a Friday"}, "upgrade")
 	must(t, os.Remove(filepath.Join(s.dir, "veto")))
 	s.expect(exitTimedOut, []string{"no outcome within", "goes on"}, "upgrade", "--timeout", "300ms")
-	s.await("new pid", func() bool { return s.pid() != first })
+	s.app.Await("new pid", func() bool { return s.pid() != first })
 
 	var l struct{ PID int }
 	must(t, json.Unmarshal([]byte(s.gracex("ledger").out), &l))
@@ -117,8 +117,8 @@ func TestLife(t *testing.T) {
 		t.Errorf("%+v %+v, the pid file says %d", st, l, s.pid())
 	}
 	s.expect(exitOK, []string{"stopped after"}, "stop")
-	if err := s.app.Wait(); err != nil {
-		t.Error(err)
+	if code := s.app.AwaitEnd(); code != 0 {
+		t.Errorf("exit status %d", code)
 	}
 	s.expect(exitNotFound, []string{"no gracex app found"}, "status")
 }
@@ -141,15 +141,15 @@ func TestInterrupted(t *testing.T) {
 	first := s.pid()
 	c, _, errs := s.command("upgrade")
 	must(t, c.Start())
-	s.await("new pid", func() bool { return s.pid() != first })
+	s.app.Await("new pid", func() bool { return s.pid() != first })
 	must(t, c.Process.Signal(os.Interrupt))
 	_ = c.Wait()
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the upgrade goes on") {
 		t.Errorf("exit status %d: %s", code, errs)
 	}
 	second := s.pid()
-	must(t, syscall.Kill(first, syscall.SIGTERM)) // ends the probation
-	s.await("end of the probation", func() bool { return !strings.Contains(s.gracex("status").out, "probation") })
+	s.app.Signal(first, syscall.SIGTERM) // ends the probation
+	s.app.Await("end of the probation", func() bool { return !strings.Contains(s.gracex("status").out, "probation") })
 	if s.pid() != second {
 		t.Errorf("process %d serves, want %d", s.pid(), second)
 	}
@@ -163,25 +163,24 @@ func TestRun(t *testing.T) {
 	self, _ := os.Executable()
 	// The worker plays the app.
 	s.start("gracex", "run", "--min-backoff", "1ms", "--", "/bin/sh", "-c", playEnv+`=app exec "$0" "$@"`, self)
-	if s.pid() != s.app.Process.Pid {
-		t.Errorf("the pid file says %d, want %d", s.pid(), s.app.Process.Pid)
+	if s.pid() != s.app.PID() {
+		t.Errorf("the pid file says %d, want %d", s.pid(), s.app.PID())
 	}
 	worker := func() int {
 		var st control.Status
-		if json.Unmarshal([]byte(s.gracex("status", "--json", "--pid", strconv.Itoa(s.app.Process.Pid)).out), &st) != nil || st.Supervisor != s.app.Process.Pid {
+		if json.Unmarshal([]byte(s.gracex("status", "--json", "--pid", strconv.Itoa(s.app.PID())).out), &st) != nil || st.Supervisor != s.app.PID() {
 			return 0
 		}
 		return st.PID
 	}
 	var first, second int
-	s.await("worker", func() bool { first = worker(); return first != 0 })
+	s.app.Await("worker", func() bool { first = worker(); return first != 0 })
 	s.expect(exitOK, []string{"upgraded"}, "upgrade")
-	s.await("worker after the upgrade", func() bool { second = worker(); return second != 0 && second != first })
-	must(t, syscall.Kill(second, syscall.SIGKILL))
-	s.await("next worker", func() bool { w := worker(); return w != 0 && w != second })
+	s.app.Await("worker after the upgrade", func() bool { second = worker(); return second != 0 && second != first })
+	s.app.Signal(second, syscall.SIGKILL)
+	s.app.Await("next worker", func() bool { w := worker(); return w != 0 && w != second })
 	s.expect(exitOK, []string{"stopped"}, "stop")
-	_ = s.app.Wait()
-	if code := s.app.ProcessState.ExitCode(); code != 0 {
+	if code := s.app.AwaitEnd(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 	s.expect(5, nil, "run", "--", "/bin/sh", "-c", "exit 5")
@@ -264,11 +263,11 @@ func TestHangs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start()
-	must(t, syscall.Kill(s.pid(), syscall.SIGSTOP))
+	s.app.Freeze(s.pid())
 	for _, args := range [][]string{{"--pid-file", "app.pid"}, {"--pid", strconv.Itoa(s.pid())}, {}} {
 		s.expect(exitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
 	}
-	must(t, syscall.Kill(s.pid(), syscall.SIGCONT))
+	s.app.Thaw(s.pid())
 	s.expect(exitOK, []string{"upgraded"}, "upgrade")
 }
 

@@ -12,27 +12,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // playEnv has this test binary play the command, or an app.
 const playEnv = "GRACEX_TEST_PLAY"
 
-// patience bounds every wait. Nothing is expected to take that long.
-const patience = 60 * time.Second
-
 func TestMain(m *testing.M) {
-	switch os.Getenv(playEnv) {
-	case "app":
-		os.Exit(playApp())
-	case "gracex":
+	proctest.Play(playEnv, func(name string) int {
+		if name == "app" {
+			return playApp()
+		}
 		main()
-	}
-	os.Exit(m.Run())
+		return 0
+	})
+	os.Exit(proctest.Main(m, "app", "gracex"))
 }
 
 // playApp is an app with a pid file in its directory. A file "mode" makes the generation
@@ -45,7 +44,7 @@ func playApp() int {
 		fmt.Fprintln(os.Stderr, "no database")
 		return 7
 	case "hang":
-		time.Sleep(patience)
+		time.Sleep(proctest.Patience)
 	}
 	if mode == "crashlater" {
 		go func() {
@@ -88,7 +87,7 @@ func playApp() int {
 type site struct {
 	t   *testing.T
 	dir string
-	app *exec.Cmd
+	app *proctest.Program
 }
 
 // newSite makes one without an app.
@@ -120,43 +119,12 @@ func (s *site) start(argv ...string) {
 	if len(argv) == 0 {
 		argv, play = []string{filepath.Join(s.dir, "app")}, "app"
 	}
-	s.app = &exec.Cmd{Path: self, Args: argv, Dir: s.dir, Env: s.env(play), SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
-	if play == "gracex" {
-		s.app.Env = append(s.app.Env, playEnv+"=gracex")
-	}
-	var stderr bytes.Buffer
-	s.app.Stderr = &stderr
-	if err := s.app.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		if s.t.Failed() {
-			defer func() { s.t.Logf("the app wrote:\n%s", &stderr) }()
-		}
-		if s.app.ProcessState == nil {
-			_ = syscall.Kill(s.pid(), syscall.SIGKILL)
-			_ = s.app.Process.Kill()
-			_ = s.app.Wait()
-		}
-	})
-	s.await("a pid file", func() bool { return s.pid() > 0 })
-}
-
-func (s *site) await(what string, cond func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("no %s", what)
-		}
-	}
+	s.app = proctest.Start(s.t, &exec.Cmd{Path: self, Args: argv, Dir: s.dir, Env: s.env(play)})
+	s.app.AwaitPID(filepath.Join(s.dir, "app.pid"), 0)
 }
 
 // pid is what the pid file says, 0 without one.
-func (s *site) pid() int {
-	b, _ := os.ReadFile(filepath.Join(s.dir, "app.pid"))
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return n
-}
+func (s *site) pid() int { return procgroup.ReadPIDFile(filepath.Join(s.dir, "app.pid")) }
 
 func (s *site) write(name, text string) {
 	s.t.Helper()

@@ -143,7 +143,7 @@ func TestUpgrades(t *testing.T) {
 			t.Errorf("a stream was told %v", err)
 		}
 		for i := range generation {
-			p.Poll(func() bool { return generation[i].Load() == strconv.Itoa(n+1) || t.Failed() })
+			p.Await("the client gets to the next generation", func() bool { return generation[i].Load() == strconv.Itoa(n+1) || t.Failed() })
 		}
 	}
 	close(stop)
@@ -162,19 +162,17 @@ func TestCallIsAwaited(t *testing.T) {
 	held := hold(ctx, t, c, 500*time.Millisecond)
 	p.Upgrade(syscall.SIGUSR2)
 	var by string
-	if !p.Poll(func() bool {
+	p.Await("the new process answers", func() bool {
 		var err error
 		if by, err = check(ctx, c); err != nil {
 			t.Errorf("a call behind the one that is held: %v", err)
 		}
 		return by == "1" || t.Failed()
-	}) {
-		t.Fatal("it has ended")
-	}
+	})
 	if err := held(); err != nil {
 		t.Errorf("the call that was under way when the upgrade came: %v", err)
 	}
-	p.AwaitLog("msg=\"generation ended\" generation=0")
+	p.AwaitLog("msg=\"generation ended\" generation=0", 1)
 	held = hold(ctx, t, c, 500*time.Millisecond)
 	p.Signal(syscall.SIGTERM)
 	if err := held(); err != nil {
@@ -194,8 +192,8 @@ func TestDrainEnds(t *testing.T) {
 	if err := held(); status.Code(err) != codes.Unavailable {
 		t.Errorf("the call ended with %v", err)
 	}
-	p.AwaitLog("calls are cut")
-	p.AwaitLog("msg=\"generation ended\" generation=0")
+	p.AwaitLog("calls are cut", 1)
+	p.AwaitLog("msg=\"generation ended\" generation=0", 1)
 	p.Stop()
 }
 
@@ -219,18 +217,16 @@ func TestSilentClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Upgrade(syscall.SIGUSR2)
-	if !p.Poll(func() bool {
+	p.Await("the new process answers", func() bool {
 		by, err := check(ctx, c)
 		if err != nil {
 			t.Error(err)
 		}
 		return by == "1" || t.Failed()
-	}) {
-		t.Fatal("it has ended")
-	}
-	p.AwaitLog("msg=\"generation ended\" generation=0")
+	})
+	p.AwaitLog("msg=\"generation ended\" generation=0", 1)
 	p.Stop()
-	if strings.Contains(p.Log(), "are cut") {
+	if p.Log.Count("are cut") > 0 {
 		t.Error("calls were cut")
 	}
 }

@@ -5,7 +5,6 @@ package migrate_test
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // The program before restarts itself, then its binary is replaced by the program
@@ -69,7 +69,7 @@ func restart(t *testing.T, p *exampletest.Program) {
 	p.AwaitLoad(run)
 	stopped := "process " + strconv.Itoa(p.PID()) + " has stopped\n"
 	p.Upgrade(syscall.SIGHUP)
-	p.AwaitLog(stopped)
+	p.AwaitLog(stopped, 1)
 	p.AwaitLoad(run)
 	r := run.Stop()
 	if r.Failed > r.Reasons[load.NoAnswer]+r.Reasons[load.Reset] {
@@ -85,14 +85,13 @@ func startLoad(p *exampletest.Program, clients int) *load.Run {
 	})
 }
 
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
+
 // deploy builds a program and renames it into place.
 func deploy(t *testing.T, program, file string) {
 	t.Helper()
 	next := file + ".new"
-	out, err := exec.Command("go", "build", "-o", next, "./"+program).CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build %s: %v\n%s", program, err, out)
-	}
+	proctest.Build(t, next, "./"+program)
 	if err := os.Rename(next, file); err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,14 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // envSupervisord makes the test fail where there is no supervisord.
 const envSupervisord = "CORE_TEST_SUPERVISORD"
+
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 // service is the example under supervisord.
 type service struct {
@@ -58,12 +62,12 @@ func (s *service) crash() {
 	bad := deploytest.MustPost(s.t, s.addr, "/", "").PID
 	s.signal(s.pid, syscall.SIGSTOP)
 	s.signal(bad, syscall.SIGKILL)
-	deploytest.Await(s.t, "the worker has ended", func() bool {
+	proctest.Await(s.t, "the worker has ended", func() bool {
 		b, err := os.ReadFile("/proc/" + bad + "/stat")
 		return err != nil || strings.Contains(string(b), ") Z ")
 	})
 	type result struct {
-		deploytest.Answer
+		load.Answer
 		error
 	}
 	results := make(chan result)
@@ -74,7 +78,7 @@ func (s *service) crash() {
 			results <- result{a, err}
 		}()
 	}
-	deploytest.Await(s.t, "the clients wait", func() bool { return connectedTo(s.t, s.addr) >= clients })
+	proctest.Await(s.t, "the clients wait", func() bool { return connectedTo(s.t, s.addr) >= clients })
 	s.signal(s.pid, syscall.SIGCONT)
 	for range clients {
 		if r := <-results; r.error != nil || r.PID == bad {
@@ -121,8 +125,8 @@ func startService(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &service{t: t, dir: dir, addr: deploytest.FreeAddr(t)}
-	deploytest.Build(t, deploytest.Example, filepath.Join(dir, "server"))
+	s := &service{t: t, dir: dir, addr: proctest.FreeAddr(t)}
+	proctest.Build(t, filepath.Join(dir, "server"), deploytest.Example)
 	config, err := os.ReadFile("supervisord.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +141,14 @@ func startService(t *testing.T) *service {
 	}
 	// On SIGTERM it stops what it has started, and then ends.
 	p := deploytest.Start(t, exec.Command("supervisord", "-c", s.config()), syscall.SIGTERM)
-	deploytest.Await(t, "the program serves", func() bool {
+	proctest.Await(t, "the program serves", func() bool {
 		if !p.Running() {
 			t.Fatal("supervisord has ended")
 		}
 		_, err := deploytest.Post(s.addr, "/", "")
 		return err == nil
 	})
-	deploytest.Await(t, "supervisord trusts it", func() bool { return strings.Contains(s.ctl("status", "web"), "RUNNING") })
+	proctest.Await(t, "supervisord trusts it", func() bool { return strings.Contains(s.ctl("status", "web"), "RUNNING") })
 	s.pid = strings.TrimSpace(s.ctl("pid", "web"))
 	t.Cleanup(func() {
 		if t.Failed() {

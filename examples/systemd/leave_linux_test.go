@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // TestLeave: a service whose main process is a start_server, or a script that waits for one, becomes one of the program itself while it runs, as
@@ -29,17 +30,17 @@ func testLeave(t *testing.T, command string) {
 	_, err := exec.LookPath("start_server")
 	deploytest.Need(t, envSystemd, err, "on Debian, apt-get install libserver-starter-perl")
 	m := startManager(t, "")
-	s := &service{manager: m, name: "gracex-left", addr: deploytest.FreeAddr(t)}
+	s := &service{manager: m, name: "gracex-left", addr: proctest.FreeAddr(t)}
 	const pidfile = "/opt/gracex-example/left.pid"
 	program := "/opt/gracex-example/server -addr " + s.addr + " -pidfile " + pidfile + " -drain 25s -probation 20ms"
 	output := "\nStandardOutput=append:" + s.log + "\nStandardError=append:" + s.log + "\n"
-	s.install("server", func(path string) { deploytest.Build(t, deploytest.Example, path) })
-	s.install("gracex", func(path string) { deploytest.Build(t, deploytest.Command, path) })
+	s.install("server", func(path string) { proctest.Build(t, path, deploytest.Example) })
+	s.install("gracex", func(path string) { proctest.Build(t, path, deploytest.Command) })
 	s.unit(s.name+".service", "[Service]\nExecStart="+fmt.Sprintf(command, s.addr, program)+output)
 	s.must("daemon-reload")
 	s.must("start", s.name)
 	main := s.show(s.name, "MainPID")
-	deploytest.Await(t, "it serves", func() bool {
+	proctest.Await(t, "it serves", func() bool {
 		_, err := deploytest.Post(s.addr, "/", "")
 		return err == nil
 	})
@@ -58,13 +59,13 @@ func testLeave(t *testing.T, command string) {
 	if out, err := leave(); err != nil || !strings.Contains(out, "start_server (pid ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	deploytest.Await(t, "the master is gone, and what has started it", func() bool {
+	proctest.Await(t, "the master is gone, and what has started it", func() bool {
 		_, err := s.Inside("kill", "-0", main)
 		return err != nil
 	})
 	a := s.serves("1")
 	s.must("kill", "--kill-who=main", "--signal=USR2", s.name)
-	deploytest.Await(t, "the next generation is the main process", func() bool {
+	proctest.Await(t, "the next generation is the main process", func() bool {
 		pid := s.show(s.name, "MainPID")
 		return pid != a.PID && pid == deploytest.MustPost(t, s.addr, "/", "").PID
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // envSystemd makes the tests fail where systemd can't be started.
@@ -20,6 +21,8 @@ const envSystemd = "CORE_TEST_SYSTEMD"
 const envSystemdRoot = "CORE_TEST_SYSTEMD_ROOT"
 
 const systemdPath = "/lib/systemd/systemd"
+
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 // manager is a real systemd, which is pid 1 of a pid namespace and has its own mounts,
 // cgroups, IPC and host name. It has a /run of its own, and no units but those of the test. The network is
@@ -104,9 +107,9 @@ func startManager(t *testing.T, root string) *manager {
 			t.Logf("systemctl status:\n%s\nwhat services have written:\n%s", status, log)
 		}
 	})
-	deploytest.Await(t, "systemd has started", func() bool {
+	proctest.Await(t, "systemd has started", func() bool {
 		if !m.Running() {
-			deploytest.Need(t, envSystemd, errors.New("systemd does not run here: "+m.Output()), "its own words say why")
+			deploytest.Need(t, envSystemd, errors.New("systemd does not run here: "+m.Log.String()), "its own words say why")
 		}
 		out, _ := m.Inside("systemctl", "is-active", "basic.target")
 		return out == "active\n"
@@ -158,7 +161,7 @@ func newCgroup(t *testing.T) (*os.File, error) {
 	}
 	// Cleanups run last first, so by now everything in it has ended.
 	t.Cleanup(func() {
-		deploytest.Await(t, "the cgroup is empty", func() bool { return removeCgroup(path) == nil })
+		proctest.Await(t, "the cgroup is empty", func() bool { return removeCgroup(path) == nil })
 	})
 	f, err := os.Open(path)
 	if err != nil {

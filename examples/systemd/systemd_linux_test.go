@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // service is the example as a service of a systemd.
@@ -21,9 +23,9 @@ type service struct {
 func (m *manager) deploy(name string) *service {
 	t := m.t
 	t.Helper()
-	s := &service{manager: m, name: name, addr: deploytest.FreeAddr(t)}
-	s.install("server", func(path string) { deploytest.Build(t, deploytest.Example, path) })
-	s.install("gracex", func(path string) { deploytest.Build(t, deploytest.Command, path) })
+	s := &service{manager: m, name: name, addr: proctest.FreeAddr(t)}
+	s.install("server", func(path string) { proctest.Build(t, path, deploytest.Example) })
+	s.install("gracex", func(path string) { proctest.Build(t, path, deploytest.Command) })
 	s.unit(name+".service.d/test.conf", `[Service]
 Environment="ARGS=-addr `+s.addr+` -drain 25s -probation 20ms"
 Environment=GORACE=atexit_sleep_ms=0
@@ -38,14 +40,14 @@ StandardError=append:`+s.log+`
 // begun notes when the service has begun. Its first answers may come before systemd has read that it is ready.
 func (s *service) begun() {
 	s.t.Helper()
-	deploytest.Await(s.t, "the service is active", func() bool { return s.show(s.name, "ActiveState") == "active" })
+	proctest.Await(s.t, "the service is active", func() bool { return s.show(s.name, "ActiveState") == "active" })
 	s.since = s.show(s.name, "ActiveEnterTimestampMonotonic")
 	s.serves("0")
 }
 
 // serves checks that the generation answers and is, for systemd, the main process of the
 // service that has run all the time.
-func (s *service) serves(generation string) deploytest.Answer {
+func (s *service) serves(generation string) load.Answer {
 	s.t.Helper()
 	a := deploytest.MustPost(s.t, s.addr, "/", "hello")
 	if a.Generation != generation {
@@ -67,7 +69,7 @@ func (s *service) serves(generation string) deploytest.Answer {
 func (s *service) restarts() {
 	s.t.Helper()
 	s.must("kill", "--kill-who=main", "--signal=KILL", s.name)
-	deploytest.Await(s.t, "the service runs again", func() bool {
+	proctest.Await(s.t, "the service runs again", func() bool {
 		a, err := deploytest.Post(s.addr, "/", "")
 		return err == nil && a.Generation == "0"
 	})
@@ -207,7 +209,7 @@ func TestTakenBack(t *testing.T) {
 	s.must("reload", s.name)
 	second := s.serves("1")
 	s.must("kill", "--kill-who=main", "--signal=KILL", s.name)
-	deploytest.Await(t, "the old process is the main one again", func() bool {
+	proctest.Await(t, "the old process is the main one again", func() bool {
 		pid := s.show(s.name, "MainPID")
 		return pid != second.PID && pid != "0"
 	})

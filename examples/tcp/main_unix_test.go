@@ -101,9 +101,7 @@ func TestUpgrades(t *testing.T) {
 	for n := range upgrades {
 		p.Upgrade(syscall.SIGUSR2)
 		for _, c := range clients {
-			if !p.Poll(func() bool { return c.generation.Load() == int64(n+1) || t.Failed() }) {
-				t.Fatal("it has ended")
-			}
+			p.Await("the client gets to the next generation", func() bool { return c.generation.Load() == int64(n+1) || t.Failed() })
 		}
 	}
 	close(stop)

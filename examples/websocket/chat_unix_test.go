@@ -71,9 +71,7 @@ func TestClientsStayConnected(t *testing.T) {
 		}
 		for _, c := range clients {
 			goal := c.count.Load() + 2*talkers
-			if !p.Poll(func() bool { return c.count.Load() >= goal || failed.Load() }) {
-				t.Fatal("it has ended")
-			}
+			p.Await(c.nick+" hears more", func() bool { return c.count.Load() >= goal || failed.Load() })
 		}
 	}
 	stopTalking()
@@ -100,7 +98,7 @@ func TestClientsStayConnected(t *testing.T) {
 			t.Errorf("%s heard %d visitors of %d", c.nick, c.heard["visitor"], visitors)
 		}
 	}
-	if log := p.Log(); strings.Contains(log, "dropped") || strings.Contains(log, "level=ERROR") {
+	if p.Log.Count("dropped")+p.Log.Count("level=ERROR") > 0 {
 		t.Error("the log has complaints")
 	}
 	t.Logf("each client heard %d messages, %d of them from visitors", clients[0].count.Load(), visitors)
@@ -202,9 +200,7 @@ func TestStopSaysGoodbye(t *testing.T) {
 		talk.Go(func() { farewell(t, c, c.chat(nil, talkers)) })
 	}
 	for _, c := range clients {
-		if !p.Poll(func() bool { return c.count.Load() > talkers }) {
-			t.Fatal("it has ended")
-		}
+		p.Await(c.nick+" hears others", func() bool { return c.count.Load() > talkers })
 	}
 	p.Stop()
 	talk.Wait()
@@ -245,15 +241,13 @@ func TestSlowClientMovesLater(t *testing.T) {
 	talk(flood)
 	p.Upgrade(syscall.SIGUSR2)
 	talk(batch) // with the new process, or it would get no answer
-	waited := !strings.Contains(p.Log(), old)
+	waited := p.Log.Count(old) == 0
 	for slow.heard["fast"] < flood+batch {
 		if _, _, err := slow.hear(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !p.Poll(func() bool { return strings.Contains(p.Log(), old) }) {
-		t.Fatal("it has ended")
-	}
+	p.AwaitLog(old, 1)
 	terminate(t, p, []*client{slow, fast})
 	if !waited {
 		t.Skip("the old process did not have to wait: the buffers of this system hold more")
@@ -303,9 +297,7 @@ func TestHalfMessagesMove(t *testing.T) {
 		if i < len(cuts) {
 			p.Upgrade(syscall.SIGUSR2)
 			moved := fmt.Sprintf("generation=%d pid=%d old_pid=", i+1, p.PID())
-			if !p.Poll(func() bool { return adopted(p.Log(), moved) == 2 }) {
-				t.Fatal("it has ended")
-			}
+			p.Await("both connections are adopted", func() bool { return adopted(p.Log.String(), moved) == 2 })
 		}
 	}
 	for _, want := range []string{"ann: 2", "ann: 3 last"} {
@@ -322,7 +314,7 @@ func TestHalfMessagesMove(t *testing.T) {
 	ann, pongs := newClient("ann", conn, in), 0
 	frames := wsutil.NewClientSideReader(in)
 	conn.SetReadDeadline(time.Now().Add(patience))
-	for want := []string{greeting("ann", p.FirstPID(), 0), "ann: 1", "ann: 2", "ann: 3 last"}; len(want) > 0; {
+	for want := []string{greeting("ann", p.Cmd.Process.Pid, 0), "ann: 1", "ann: 2", "ann: 3 last"}; len(want) > 0; {
 		head, err := frames.NextFrame()
 		if err != nil {
 			t.Fatal(err)
@@ -366,13 +358,8 @@ func TestRefusals(t *testing.T) {
 		"/?nick=" + strings.Repeat("n", 33): http.StatusBadRequest,
 		"/?nick=%ff":                        http.StatusBadRequest,
 	} {
-		resp, err := http.Get("http://" + p.Addr + target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != status {
-			t.Errorf("%s: %s, want %d", target, resp.Status, status)
+		if a := p.Ask(http.MethodGet, target, ""); a.Status != status {
+			t.Errorf("%s: %d, want %d", target, a.Status, status)
 		}
 	}
 	for _, tt := range []struct {

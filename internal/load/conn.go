@@ -18,6 +18,10 @@ type Server struct {
 	PID, Generation string
 }
 
+func serverOf(resp *http.Response) Server {
+	return Server{PID: resp.Header.Get("X-Pid"), Generation: resp.Header.Get("X-Generation")}
+}
+
 // lastRead is how much of an answer is left to be read by itself. A longer read
 // would pass the buffer by, which then has nothing of what comes behind.
 const lastRead = 1024
@@ -43,8 +47,11 @@ func dial(cfg *Config, deadline time.Time) (*conn, error) {
 			nc.Close()
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
-		if cfg.HTTP2 && tc.ConnectionState().NegotiatedProtocol != "h2" {
+		if h2 := tc.ConnectionState().NegotiatedProtocol == "h2"; h2 != cfg.HTTP2 {
 			nc.Close()
+			if h2 {
+				return nil, errHTTP2
+			}
 			return nil, errNotNegotiated
 		}
 		nc = tc
@@ -168,8 +175,7 @@ func (c *conn) header(q *request) (answer, Reason, error) {
 		}
 		return answer{}, reasonOf(err, fallback), fmt.Errorf("read the header: %w", cause(err))
 	}
-	who := Server{PID: resp.Header.Get("X-Pid"), Generation: resp.Header.Get("X-Generation")}
-	return answer{resp.StatusCode, resp.Status, who, resp.Header[tagField], resp.Body, resp.Close}, "", nil
+	return answer{resp.StatusCode, resp.Status, serverOf(resp), resp.Header[tagField], resp.Body, resp.Close}, "", nil
 }
 
 // unsent explains a write that failed. A server that closes before it has read

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// errNotNegotiated: the server has not chosen HTTP/2.
-var errNotNegotiated = errors.New("TLS handshake: the server does not speak HTTP/2")
+// What the server has chosen is not what the client has to speak.
+var (
+	errNotNegotiated = errors.New("TLS handshake: the server does not speak HTTP/2")
+	errHTTP2         = errors.New("TLS handshake: the server wants HTTP/2")
+)
 
 // http2Client keeps some streams open on one connection, and dials another one when the
 // server says GOAWAY. One goroutine owns it.

@@ -3,30 +3,27 @@
 package spec_test
 
 import (
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // Where it can't listen, each run method says so at once and names the place.
 func TestErrorsNameTheAddress(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { taken.Close() })
+	taken := proctest.Occupied(t)
 	takesAddress := func(m method) bool { return !m.fd && m.env == nil && !m.foreign }
 	eachMethod(t, takesAddress, func(t *testing.T, f framework, m method) {
-		address := taken.Addr().String()
+		address := taken
 		place := address[strings.LastIndex(address, ":"):] // the host is not every method's argument
 		if m.kind.network == "unix" {
 			address = filepath.Join(theSite().dir, "none", "sock")
 			place = address
 		}
 		s := launch(t, f, m, "", address)
-		if err := s.gone(); err == nil {
+		if s.AwaitEnd() == 0 {
 			t.Error("it ended as if nothing were wrong")
 		}
 		if e := s.last("returned"); !strings.HasPrefix(e.Error, "gracex: ") || !strings.Contains(e.Error, place) {

@@ -42,7 +42,7 @@ func TestDrainTimeout(t *testing.T) {
 		}
 		c.CloseIdleConnections()
 		s.signal(syscall.SIGTERM)
-		_ = s.gone()
+		s.AwaitEnd()
 		if e := s.last("returned"); e.Generation != 1 || e.Error != "" {
 			t.Errorf("generation %d returned %q after the stop", e.Generation, e.Error)
 		}

@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+
+	"github.com/gracex-go/gracex/internal/load"
 )
 
 // kind is how a client reaches a server.
@@ -34,12 +36,27 @@ func (k kind) url(s *server) string {
 	return k.scheme + "://" + s.address
 }
 
-// client makes a client that keeps its connection. That of HTTP/1.1 is a wire:
-// http.Transport drops a connection of which it does not know within 50 ms that the
-// request has gone out, which on a busy machine it does not.
+// at is where s answers clients of the kind.
+func (k kind) at(s *server) load.Config {
+	cfg := load.Config{Network: k.network, Addr: s.address, Timeout: patience}
+	if k.scheme == "https" {
+		cfg.TLS = clientTLS()
+	}
+	return cfg
+}
+
+// fresh makes an HTTP/1.1 client that opens a connection for each request.
+func (k kind) fresh(s *server) *http.Client {
+	cfg := k.at(s)
+	cfg.Fresh = 1
+	return &http.Client{Transport: load.NewTransport(cfg)}
+}
+
+// client makes a client that keeps its connection. That of HTTP/1.1 sends each request once. http.Transport drops a
+// connection of which it does not know within 50 ms that the request has gone out, and on a busy machine it does not.
 func (k kind) client(s *server) *http.Client {
 	if k.proto == "HTTP/1.1" {
-		return newWire(k, s, false)
+		return &http.Client{Transport: load.NewTransport(k.at(s))}
 	}
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

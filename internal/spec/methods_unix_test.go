@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/load"
 )
 
 // Each run method serves the whole app in its protocol, hands over while a request
@@ -51,7 +53,7 @@ func TestRunMethods(t *testing.T) {
 			t.Error(err)
 		}
 		if m.kind.moves {
-			if n := c.Transport.(*wire).dials; n != 1 {
+			if n := c.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: they do not move with an upgrade", n)
 			}
 		}
@@ -122,9 +124,7 @@ func TestForeignListener(t *testing.T) {
 		expect(t, s, post(t, c, url, strings.NewReader("two")), "HTTP/1.1", "two")
 		c.CloseIdleConnections()
 		s.signal(syscall.SIGTERM)
-		if err := s.gone(); err != nil {
-			t.Errorf("generation 0 ended with %v", err)
-		}
+		s.endsWell()
 	})
 }
 

@@ -14,7 +14,7 @@ func TestPreStopDelay(t *testing.T) {
 	t.Parallel()
 	eachFramework(t, func(t *testing.T, f framework, m method) {
 		s := start(t, f, m, "pre-stop")
-		c := newWire(m.kind, s, true)
+		c := m.kind.fresh(s)
 		url := m.kind.url(s)
 		checkHealth(t, c, url+"/readyz", 200, "current")
 		s.signal(syscall.SIGTERM)

@@ -71,8 +71,6 @@ func TestRollback(t *testing.T) {
 		expect(t, s, post(t, c, url, strings.NewReader("after")), m.kind.proto, "after")
 		c.CloseIdleConnections()
 		s.signal(syscall.SIGTERM)
-		if err := s.gone(); err != nil {
-			t.Errorf("generation 0 ended with %v", err)
-		}
+		s.endsWell()
 	})
 }

@@ -4,7 +4,6 @@ package spec_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -49,11 +48,6 @@ type process struct {
 }
 
 func play(name string) int {
-	go func() {
-		// Its end is the end of the test, however that came about.
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
-	}()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := &process{
 		log:      log,

@@ -75,7 +75,7 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A connection that comes later is accepted later.
-		checkHealth(t, newWire(m.kind, s, true), url+"/readyz", 200, "current")
+		checkHealth(t, m.kind.fresh(s), url+"/readyz", 200, "current")
 		old := s.copy()
 		s.upgrade(syscall.SIGUSR2)
 		said("fork", 0, 200, "upgrading")
@@ -105,7 +105,7 @@ func TestReadinessFromTheFirstConnection(t *testing.T) {
 		var probes sync.WaitGroup
 		for range 4 {
 			probes.Go(func() {
-				c := newWire(m.kind, s, true)
+				c := m.kind.fresh(s)
 				for {
 					select {
 					case <-stop:

@@ -3,7 +3,6 @@
 package spec_test
 
 import (
-	"bufio"
 	"net"
 	"os"
 	"os/exec"
@@ -11,13 +10,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// patience bounds every wait. Nothing that works comes near it.
-const patience = 60 * time.Second
+const patience = proctest.Patience
 
 // event is a line that a generation has logged.
 type event struct {
@@ -39,40 +37,14 @@ type event struct {
 
 // server is a running program in all its generations.
 type server struct {
+	*proctest.Program
 	t       *testing.T
 	pid     int // of the current generation
-	first   int // pid of generation 0, which leads the process group
 	gen     int // the current generation's number
 	address string
-	state   string         // the directory that is its own
-	exit    chan error     // generation 0's
+	state   string // the directory that is its own
+	events  *proctest.Events[event]
 	holding sync.WaitGroup // what hold has begun
-
-	mu      sync.Mutex
-	events  []event
-	output  []string      // every line as it came
-	changed chan struct{} // closed and made anew with each line, and at the end
-	ended   bool          // no generation is left
-}
-
-// played are the programs that were started.
-var played programSet
-
-type programSet struct {
-	mu    sync.Mutex
-	names []string
-}
-
-func (s *programSet) add(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.names = append(s.names, name)
-}
-
-func (s *programSet) has(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.names, name)
 }
 
 // start starts the program and returns when it is current.
@@ -111,7 +83,6 @@ func wantsPort(env string) bool { return strings.HasSuffix(env, freePort) }
 func launch(t *testing.T, f framework, m method, variant, address string) *server {
 	t.Helper()
 	name := f.name + "/" + m.name
-	played.add(name)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -127,79 +98,34 @@ func launch(t *testing.T, f framework, m method, variant, address string) *serve
 	default:
 		address = "127.0.0.1:0"
 	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, keep, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.Command(exe, address)
 	cmd.Env = append(os.Environ(), programEnv+"="+name, variantEnv+"="+variant, siteEnv+"="+theSite().dir, stateEnv+"="+state)
 	for _, e := range m.env {
 		if wantsPort(e) {
-			_, port, _ := net.SplitHostPort(freeAddress(t))
-			e = strings.TrimSuffix(e, freePort) + port
+			e = strings.TrimSuffix(e, freePort) + unusedPort(t)
 		}
 		cmd.Env = append(cmd.Env, e)
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, w, w
 	if m.fd {
 		cmd.ExtraFiles = []*os.File{os.Stderr, listenFile(t)}
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
-	stdin.Close()
-	w.Close()
-	if err != nil {
-		r.Close()
-		keep.Close()
-		t.Fatal(err)
-	}
-	s := &server{
-		t: t, pid: cmd.Process.Pid, first: cmd.Process.Pid, state: state,
-		exit: make(chan error, 1), changed: make(chan struct{}),
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		defer r.Close()
-		s.read(bufio.NewScanner(r))
-	}()
-	waited := make(chan struct{})
-	go func() {
-		defer close(waited)
-		s.exit <- cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		s.mu.Lock()
-		ended := s.ended
-		s.mu.Unlock()
-		if !ended {
-			// The group has members, so its number is nobody else's.
-			_ = syscall.Kill(-s.first, syscall.SIGKILL)
-		}
-		keep.Close()
-		<-read
-		<-waited
-		s.holding.Wait()
-		if t.Failed() {
-			t.Logf("%s wrote:\n%s", name, strings.Join(s.output, "\n"))
-		}
-	})
+	s := &server{t: t, state: state}
+	t.Cleanup(s.holding.Wait) // behind the end of the program
+	s.Program = proctest.Start(t, cmd)
+	s.pid, s.events = s.PID(), proctest.NewEvents(s.Log, decode)
 	return s
 }
 
-// freeAddress is an address that nobody listens on, for now.
-func freeAddress(t *testing.T) string {
+// unusedPort is one that nobody uses, for now.
+func unusedPort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", ":0") // as the programs do
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	return ln.Addr().String()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
 }
 
 // listenFile is a listening socket as a service manager passes it.

@@ -35,7 +35,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		ask("before any load")
 		loads := startMix(s, m.kind)
 		defer stopAll(t, loads)
-		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, newWire(m.kind, s, true), url)}
+		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, m.kind.fresh(s), url)}
 		defer func() {
 			for _, tour := range tours {
 				tour.stop()
@@ -43,7 +43,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 		}()
 		round := func() {
 			for _, l := range loads {
-				l.await(s, 3)
+				s.awaitAnswers(l, 3)
 			}
 			for _, tour := range tours {
 				tour.await(t, s)
@@ -66,7 +66,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 			}
 			round()
 			ask("after the upgrade")
-			if n := own.Transport.(*wire).dials; n != 1 {
+			if n := own.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: an idle one does not move", n)
 			}
 			streaming.CloseIdleConnections()
@@ -83,24 +83,15 @@ func TestAppUnderUpgrades(t *testing.T) {
 
 // startMix starts one client that keeps its connection and one that does not for
 // each kind of request that the app's echo understands.
-func startMix(s *server, k kind) []*loadRun {
-	var runs []*loadRun
+func startMix(s *server, k kind) []*load.Run {
+	var runs []*load.Run
 	for _, kind := range load.Kinds() {
 		if cfg := kind.Config; !cfg.NoBody {
 			cfg.Clients, cfg.Fresh, cfg.Think = 1, 1, 20*time.Millisecond
-			runs = append(runs, startLoad(s, k, cfg))
+			runs = append(runs, s.startLoad(k, cfg))
 		}
 	}
 	return runs
-}
-
-func stopAll(t *testing.T, runs []*loadRun) {
-	t.Helper()
-	for _, l := range runs {
-		if r := l.Stop(); r.Failed != 0 {
-			t.Error(r)
-		}
-	}
 }
 
 // tour is a visitor that asks for everything again and again.

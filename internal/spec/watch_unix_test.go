@@ -3,55 +3,30 @@
 package spec_test
 
 import (
-	"bufio"
 	"encoding/json"
+	"fmt"
 	"syscall"
-	"time"
 )
 
-// read takes in what the generations write, until the last one has ended.
-func (s *server) read(lines *bufio.Scanner) {
-	for more := true; more; {
-		more = lines.Scan()
-		s.mu.Lock()
-		if more {
-			var e event
-			s.output = append(s.output, lines.Text())
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				e = event{Msg: "unexpected output", Error: lines.Text()} // a panic, a data race
-			}
-			s.events = append(s.events, e)
-		}
-		s.ended = !more
-		close(s.changed)
-		s.changed = make(chan struct{})
-		s.mu.Unlock()
+// decode takes in a line that a generation has written.
+func decode(line string) (e event, ok bool) {
+	if err := json.Unmarshal([]byte(line), &e); err != nil {
+		e = event{Msg: "unexpected output", Error: line} // a panic, a data race
 	}
+	return e, true
 }
 
 // await returns the first event that matches, of those that came already too.
-func (s *server) await(what string, match func(event) bool) event {
+func (s *server) await(what string, match func(event) bool) (first event) {
 	s.t.Helper()
-	late := time.After(patience)
-	for {
-		s.mu.Lock()
-		for _, e := range s.events {
-			if match(e) {
-				s.mu.Unlock()
-				return e
-			}
+	s.Await(fmt.Sprintf("generation %d %s", s.gen, what), func() bool {
+		found := s.events.Where(match)
+		if len(found) > 0 {
+			first = found[0]
 		}
-		ended, changed := s.ended, s.changed
-		s.mu.Unlock()
-		if ended {
-			s.t.Fatalf("waiting for generation %d %s: the last process has ended", s.gen, what)
-		}
-		select {
-		case <-changed:
-		case <-late:
-			s.t.Fatalf("waiting for generation %d %s: nothing in %v", s.gen, what, patience)
-		}
-	}
+		return len(found) > 0
+	})
+	return first
 }
 
 // awaitHere is await for what the current generation logs.
@@ -75,22 +50,13 @@ func (s *server) last(msg string) event {
 }
 
 // logged returns all events of a kind so far.
-func (s *server) logged(msg string) (found []event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.events {
-		if e.Msg == msg {
-			found = append(found, e)
-		}
-	}
-	return found
+func (s *server) logged(msg string) []event {
+	return s.events.Where(func(e event) bool { return e.Msg == msg })
 }
 
 func (s *server) signal(sig syscall.Signal) {
 	s.t.Helper()
-	if err := syscall.Kill(s.pid, sig); err != nil {
-		s.t.Fatalf("signal %v to generation %d: %v", sig, s.gen, err)
-	}
+	s.Signal(s.pid, sig)
 }
 
 // upgrade returns when the next generation is current.
@@ -116,11 +82,9 @@ func (s *server) stop() {
 // end waits for the end of every generation, and checks that each was a good one.
 func (s *server) end() {
 	s.t.Helper()
-	if err := s.gone(); err != nil {
-		s.t.Errorf("generation 0 ended with %v", err)
-	}
+	s.endsWell()
 	returned := 0
-	for _, e := range s.events {
+	for _, e := range s.events.All() {
 		switch e.Msg {
 		case "returned":
 			returned++
@@ -140,28 +104,10 @@ func (s *server) end() {
 	}
 }
 
-// gone waits until no generation is left, and returns how generation 0 ended.
-func (s *server) gone() error {
+// endsWell waits until no generation is left, and checks how generation 0 ended.
+func (s *server) endsWell() {
 	s.t.Helper()
-	late := time.After(patience)
-	for {
-		s.mu.Lock()
-		ended, changed := s.ended, s.changed
-		s.mu.Unlock()
-		if ended {
-			break
-		}
-		select {
-		case <-changed:
-		case <-late:
-			s.t.Fatalf("a generation still runs after %v", patience)
-		}
-	}
-	select {
-	case err := <-s.exit:
-		return err
-	case <-late:
-		s.t.Fatal("generation 0 still runs")
-		return nil
+	if status := s.AwaitEnd(); status != 0 {
+		s.t.Errorf("generation 0 ended with status %d", status)
 	}
 }

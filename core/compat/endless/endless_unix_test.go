@@ -22,13 +22,17 @@ import (
 
 	"github.com/gracex-go/gracex/core/compat/endless"
 	"github.com/gracex-go/gracex/core/compat/internal/compattest"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
+
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 func TestSimple(t *testing.T) {
 	t.Parallel()
 	p := compattest.Start(t, compattest.Build(t, "simple"), 1)
 	p.Upgrades(syscall.SIGHUP)
-	p.Await("the server has stopped", 3)
+	p.AwaitLog("the server has stopped", 3)
 }
 
 // TestMultiPort: servers of one process that are started one by one are upgraded together, although the first one
@@ -37,8 +41,8 @@ func TestMultiPort(t *testing.T) {
 	t.Parallel()
 	p := compattest.Start(t, compattest.Build(t, "multiport"), 2)
 	p.Upgrades(syscall.SIGHUP)
-	p.Await("all servers have stopped", 3)
-	if strings.Contains(p.Log(), "not used any more") {
+	p.AwaitLog("all servers have stopped", 3)
+	if strings.Contains(p.Log.String(), "not used any more") {
 		t.Error("a listener was closed that a server was about to claim")
 	}
 }
@@ -48,32 +52,35 @@ func TestOneServerFails(t *testing.T) {
 	t.Parallel()
 	p := compattest.Start(t, compattest.Build(t, "multiport"), 2)
 	// From now on the second one asks for an address that is none.
-	if err := os.WriteFile(filepath.Join(p.Dir, "other"), []byte("127.0.0.1:no-such-port"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.Cmd.Dir, "other"), []byte("127.0.0.1:no-such-port"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.Signal(syscall.SIGHUP)
-	p.Await("upgrade failed; this process serves on", 1)
+	p.AwaitLog("upgrade failed; this process serves on", 1)
 	for _, addr := range []string{p.Addr, p.Other} {
-		res, err := http.Get("http://" + addr + "/hello")
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
+		ask(t, addr)
 	}
 	p.Signal(syscall.SIGTERM)
-	p.Ended()
+	p.AwaitEnd()
+}
+
+func ask(t *testing.T, addr string) {
+	t.Helper()
+	if _, err := load.Ask(load.Config{Addr: addr, Method: http.MethodGet, Path: "/hello"}, ""); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestHooks: hooks of signals run before and after what a signal does.
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	p := compattest.Start(t, compattest.Build(t, "hook"), 1)
-	p.Await("begin on "+p.Addr, 1)
+	p.AwaitLog("begin on "+p.Addr, 1)
 	p.Signal(syscall.SIGUSR1)
-	p.Await("after SIGUSR1", 1)
+	p.AwaitLog("after SIGUSR1", 1)
 	p.Signal(syscall.SIGUSR2) // which does nothing to one that does not drain
 	p.Upgrade(syscall.SIGHUP)
-	log := p.Log()
+	log := p.Log.String()
 	if before, after := strings.Index(log, "before SIGUSR1"), strings.Index(log, "after SIGUSR1"); before < 0 || before > after {
 		t.Error("the hooks ran in the wrong order")
 	}
@@ -81,7 +88,7 @@ func TestHooks(t *testing.T) {
 		t.Error("the hook of SIGHUP did not run once")
 	}
 	p.Signal(syscall.SIGTERM)
-	p.Ended()
+	p.AwaitEnd()
 }
 
 // TestHammer: a drain is cut after DefaultHammerTime, and by SIGUSR2.
@@ -106,18 +113,14 @@ func TestHammer(t *testing.T) {
 			defer c2.Close()
 			fmt.Fprintf(c2, "GET /hello?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")
 			// A connection that comes later is accepted later.
-			res, err := http.Get("http://" + p.Addr + "/hello")
-			if err != nil {
-				t.Fatal(err)
-			}
-			res.Body.Close()
+			ask(t, p.Addr)
 			p.Signal(syscall.SIGTERM)
-			p.Await("draining", 1)
+			p.AwaitLog("draining", 1)
 			for _, sig := range c.more {
 				p.Signal(sig)
 			}
-			p.Ended()
-			p.Await("drain cut short", 1)
+			p.AwaitEnd()
+			p.AwaitLog("drain cut short", 1)
 		})
 	}
 }
@@ -129,22 +132,19 @@ func TestTLS(t *testing.T) {
 	p := compattest.Start(t, path, 1)
 	ask := func() {
 		t.Helper()
-		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
-		defer tr.CloseIdleConnections()
-		res, err := (&http.Client{Transport: tr}).Get("https://" + p.Addr + "/hello")
+		// It is offered HTTP/2, and has to take HTTP/1.1.
+		cfg := load.Config{Addr: p.Addr, TLS: &tls.Config{InsecureSkipVerify: true}, Fresh: 1}
+		res, err := (&http.Client{Transport: load.NewTransport(cfg)}).Get("https://" + p.Addr + "/hello")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
-		if res.ProtoMajor != 1 {
-			t.Errorf("%s, want HTTP/1.1", res.Proto)
-		}
+		res.Body.Close()
 	}
 	ask()
 	p.Upgrade(syscall.SIGHUP)
 	ask()
 	p.Signal(syscall.SIGTERM)
-	p.Ended()
+	p.AwaitEnd()
 }
 
 // certificate writes one for nobody in particular.

@@ -25,7 +25,8 @@ func Namespaces(flags uintptr) error {
 func PID1(flags uintptr, script string, args ...string) *exec.Cmd {
 	script = "set -e; mount --make-rprivate /; mount -t proc proc /proc\n" + script + "\n" + `exec "$@"`
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | flags}
+	// It leads a session, as a container's pid 1 does.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | flags}
 	return cmd
 }
 

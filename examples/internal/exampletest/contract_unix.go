@@ -62,7 +62,7 @@ func answers(t *testing.T, _ string) {
 }
 
 // isFrom checks that the current generation gave the answer, and that it is the n-th.
-func (p *Program) isFrom(a Answer, n int) {
+func (p *Program) isFrom(a load.Answer, n int) {
 	p.t.Helper()
 	if pid := strconv.Itoa(p.PID()); a.PID != pid {
 		p.t.Errorf("X-Pid is %s, the pid file says %s", a.PID, pid)
@@ -103,7 +103,7 @@ func upgrades(t *testing.T, name string) {
 		t.Errorf("the answer that was under way when the stop came: %+v, %v", a, err)
 	}
 	p.End()
-	if log := "\n" + p.Log(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+name+": ") {
+	if log := "\n" + p.Log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+name+": ") {
 		t.Error("a generation has ended with an error")
 	}
 }
@@ -118,9 +118,7 @@ func probation(t *testing.T, _ string) {
 	bad := p.PID()
 	p.isFrom(p.Ask("POST", "/", ""), 1)
 	p.Signal(syscall.SIGKILL)
-	if !p.Poll(func() bool { return p.PID() != bad }) {
-		t.Fatal("it has ended")
-	}
+	p.AwaitPID(p.pidfile, bad)
 	p.isFrom(p.Ask("POST", "/", ""), 0)
 	if a, err := answer(); err != nil || a.PID != strconv.Itoa(old) || p.PID() != old {
 		t.Errorf("process %d serves after %d; the held answer: %+v, %v", p.PID(), old, a, err)
@@ -138,10 +136,8 @@ func preStopDelay(t *testing.T, _ string) {
 	}
 	pid := p.PID()
 	p.Signal(syscall.SIGTERM)
-	var a Answer
-	if !p.Poll(func() bool { a = p.Ask("GET", "/readyz", ""); return a.Status != 200 }) {
-		t.Fatal("it has ended")
-	}
+	var a load.Answer
+	p.Await("/readyz notices the stop", func() bool { a = p.Ask("GET", "/readyz", ""); return a.Status != 200 })
 	if a.Status != 503 || a.Body != `{"state":"stopping"}` {
 		t.Errorf("/readyz after the stop signal: %+v", a)
 	}
@@ -166,7 +162,7 @@ func drainTimeout(t *testing.T, name string) {
 	if a, err := answer(); err == nil {
 		t.Errorf("the answer that was cut: %+v", a)
 	}
-	p.wait(1)
+	p.ends(1)
 	p.hasMessage(name + ": gracex: drain cut short: ")
 }
 
@@ -179,14 +175,14 @@ func ErrorEndsWithStatus1(t *testing.T, name string) {
 	}
 	const addr = "127.0.0.1:nonsense"
 	p := run(t, exe, func(pidfile string) []string { return flags(addr, pidfile) })
-	p.wait(1)
+	p.ends(1)
 	p.hasMessage(name + ": gracex: listen tcp " + addr + ": ")
 }
 
 // hasMessage checks that a line of standard error begins as wanted.
 func (p *Program) hasMessage(begin string) {
 	p.t.Helper()
-	if !strings.Contains("\n"+p.Log(), "\n"+begin) {
+	if !strings.Contains("\n"+p.Log.String(), "\n"+begin) {
 		p.t.Errorf("no message on standard error that begins %q", begin)
 	}
 }

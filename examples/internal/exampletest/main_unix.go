@@ -3,11 +3,10 @@
 package exampletest
 
 import (
-	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // playEnv makes the test binary the example.
@@ -16,18 +15,9 @@ const playEnv = "GRACEX_EXAMPLE_TEST"
 // Main is an example's TestMain. The test binary is the example itself when a test
 // starts it as that, and so are the generations after it.
 func Main(m *testing.M, main func()) {
-	if os.Getenv(playEnv) != "" {
-		go func() {
-			// Its end is the end of the test, however that came about.
-			_, _ = io.Copy(io.Discard, os.Stdin)
-			os.Exit(3)
-		}()
+	proctest.Play(playEnv, func(string) int {
 		main()
-		return
-	}
-	if signal.Ignored(syscall.SIGHUP) {
-		// Under nohup. What is caught here has its default action in the example.
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	}
-	os.Exit(m.Run())
+		return 0
+	})
+	os.Exit(proctest.Main(m))
 }

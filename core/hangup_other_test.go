@@ -1,5 +1,0 @@
-//go:build !unix
-
-package core
-
-func resetHangup() {}

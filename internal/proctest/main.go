@@ -1,0 +1,96 @@
+package proctest
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
+)
+
+// programs is which of the programs that this test binary plays were started.
+var programs playable
+
+type playable struct {
+	mu      sync.Mutex
+	env     string
+	started []string
+}
+
+// start notes the program that the environment selects.
+func (p *playable) start(env []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, kv := range slices.Backward(env) { // the last one counts
+		if name, ok := strings.CutPrefix(kv, p.env+"="); ok && p.env != "" {
+			p.started = append(p.started, name)
+			return
+		}
+	}
+}
+
+// Play makes this process a program if the environment variable env names one: it plays it and exits with the
+// status that is returned, or with its standard input. It is the first thing in a TestMain.
+func Play(env string, play func(name string) int) {
+	if name := os.Getenv(env); name != "" {
+		EndWithInput()
+		os.Exit(play(name))
+	}
+	programs.env = env
+	procgroup.ResetHangup()
+}
+
+// Main runs the tests and returns the exit status. It is an error if no test has started one of the programs to
+// play, unless only some tests were asked for.
+func Main(m *testing.M, toPlay ...string) int {
+	allowBuild()
+	code := m.Run()
+	if err := removeBuilt(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	if code != 0 || Partial() {
+		return code
+	}
+	for _, name := range toPlay {
+		if !slices.Contains(programs.started, name) {
+			fmt.Fprintf(os.Stderr, "no test has started the program %q\n", name)
+			code = 1
+		}
+	}
+	return code
+}
+
+// EndWithInput ends this process with its standard input if that is a pipe, as it is for what Start has started:
+// no process outlives its test, however that ends.
+func EndWithInput() {
+	if fi, err := os.Stdin.Stat(); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
+		return // started by a program that does not pass it on
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+}
+
+// Partial reports whether only some tests were asked for. The flags have to be parsed.
+func Partial() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz", "test.bench"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Parallel has up to n tests run at a time, whatever the number of processors: most of them wait for processes.
+// It comes behind Play, because it parses the flags.
+func Parallel(n int) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", fmt.Sprint(n)) // it is there
+}
