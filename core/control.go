@@ -9,12 +9,13 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
-// EnvControl is the environment variable that tells a new process where its
-// control socket is: "<protocol version>:<descriptor>:<process number of the
-// old process>", and after it what else it was given, each as ":<key>=<number>".
-// The listeners are the descriptors from 3 up to the control socket. It is removed
-// before main runs, so that nothing this process starts sees it. A program that
-// does not know it passes it on, descriptors and all.
+// EnvControl is the environment variable that tells a new process where its end of the handover
+// socket is. The value is "<protocol version>:<descriptor>:<process number of the old process>".
+// Further values follow as ":<key>=<number>". The listeners are the descriptors from 3 up to the
+// handover socket.
+//
+// The variable is removed before main runs, so that no process which this one starts sees it. A
+// program that does not know the variable passes it on together with the descriptors.
 const EnvControl = "GRACEX_CONTROL"
 
 // controlInfo is what EnvControl says.
