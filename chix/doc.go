@@ -1,18 +1,17 @@
-// Package chix runs a chi app that is replaced by its next version without a lost
-// request. The change is one line:
+// Package chix runs a chi app that its next version replaces without losing a request. The change
+// is one line:
 //
 //	 	r := chi.NewRouter()
 //	-	http.ListenAndServe(":8080", r)
 //	+	chix.ListenAndServe(":8080", r)
 //
-// From then on kill -USR2 or -HUP starts the program that is on disk now, with
-// the same arguments and environment, hands the listening socket over once the
-// new process is ready, and lets the old one finish what it has begun. If the
-// new one does not get ready, the old one serves on. What happens in between,
-// and every option, is in [core].
+// From then on kill -USR2 or -HUP starts the program that is on disk now, with the same arguments
+// and environment. The new process takes the listening socket over when it is ready, and the old
+// one finishes its work. If the new process does not become ready, the old one serves on. Package
+// [core] describes the rest, and every option.
 //
-// A chi router is an http.Handler, so this package is core's functions by their
-// names, and fits every other one: gorilla/mux, http.ServeMux.
+// A chi router is an http.Handler. So this package has core's functions under their own names,
+// and it fits every other http.Handler, such as gorilla/mux and http.ServeMux.
 //
 // # Run methods
 //
@@ -27,36 +26,35 @@
 //
 // # What differs from net/http
 //
-// A function here returns nil: after a clean stop, where net/http returns
-// http.ErrServerClosed, and in the old process after an upgrade. log.Fatal(
-// http.ListenAndServe(addr, r)) must not become log.Fatal(chix.ListenAndServe(addr,
-// r)), which would exit with status 1 after every clean stop. It is
+// The functions return nil after a clean stop, where net/http returns http.ErrServerClosed, and
+// in the old process after an upgrade. log.Fatal(http.ListenAndServe(addr, r)) must not become
+// log.Fatal(chix.ListenAndServe(addr, r)), which would exit with status 1 after every clean stop.
+// Write
 //
 //	if err := chix.ListenAndServe(":8080", r); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// What main does before the call runs in every generation, while the one before
-// still serves: a second listener, a lock or a migration must bear that. What
-// main does after it runs at the end of each.
+// Work that main does before the call runs in every generation, while the one before still
+// serves. A second listener, a lock or a migration must allow for that. Work that main does after
+// the call runs at the end of each generation.
 //
-// Call it in main, or have main wait for its return. One that serves in a goroutine
-// and waits for a signal only does not end after an upgrade; the new process then ends
-// it by SIGTERM, 5 s after the drain timeout.
+// Make the call in main, or let main wait for its return. A main that serves in a goroutine and
+// waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
+// 5 s after the drain timeout.
 //
-// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
-// with core.WithSignals.
+// SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
+// core.WithSignals.
 //
-// SIGTERM, SIGINT and SIGQUIT stop gracefully, so a handler of the program's own
-// for them, with its srv.Shutdown, can go. srv.Shutdown and srv.Close still mean a
-// graceful stop. They return when the drain has ended, whatever context Shutdown is
-// given, so a handler must not wait for them. SetKeepAlivesEnabled is not seen: net/http
-// can't be asked.
+// SIGTERM, SIGINT and SIGQUIT stop gracefully. The program's own handler for them, with its call
+// of srv.Shutdown, can go. srv.Shutdown and srv.Close still mean a graceful stop. They return
+// when the drain has ended, whatever context Shutdown is given. So a handler must not wait for
+// them. SetKeepAlivesEnabled has no effect, because net/http does not show its setting.
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz, the same in every
-// adapter. Put it first:
+// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it
+// first:
 //
 //	r.Use(chix.Readiness())
 package chix

@@ -6,21 +6,22 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// The paths that Readiness answers on if its configuration names none.
+// DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
+// configuration names none.
 const (
 	DefaultLivePath  = core.DefaultLivePath
 	DefaultReadyPath = core.DefaultReadyPath
 )
 
-// ReadinessConfig configures Readiness: other paths, checks of the program's own,
+// ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone. The zero value works.
 type ReadinessConfig = core.ReadinessConfig
 
-// Readiness returns middleware that answers health checks on /livez and /readyz; it
-// is core.Readiness. Put it first, r.Use(chix.Readiness()), and before the routes:
-// it then answers ahead of any middleware that asks for a password, counts or logs,
-// it needs no route of its own (chi runs middleware once a router has any), and a route
-// such as "/{page}" does not get in its way.
+// Readiness returns middleware that answers health checks on /livez and /readyz. It is
+// core.Readiness. Put it first by r.Use(chix.Readiness()), before the routes. Then it answers
+// before any middleware that asks for a password, counts or logs. It needs no route of its own
+// (chi runs middleware if a router has any route), and a route such as "/{page}" does not match
+// first.
 func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	return core.Readiness(config...)
 }

@@ -44,16 +44,15 @@ func (e *beforeNewState) take() (*inheritance, []*listener, error) {
 	return h, waiting, nil
 }
 
-// Listen is Upgrader.Listen for where no Upgrader is at hand: a listener that is
-// given to an adapter, or wrapped before. It belongs to the Upgrader that this
-// process has or makes next, and to the next generation after it. Nothing is
-// accepted from it before Ready.
+// Listen is like [Upgrader.Listen] but can be called before [New]. Use it for a listener that is
+// given to an adapter, or that is wrapped first. The listener belongs to the Upgrader that this
+// process has or makes next, and then to the next generation. It accepts nothing before Ready.
 func Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	return beforeNew.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
 }
 
-// ListenFD is Upgrader.ListenFD for where no Upgrader is at hand, as Listen is: for programs that
-// are told by a flag which descriptor their socket is (circus, and many others).
+// ListenFD is like [Upgrader.ListenFD] but can be called before [New]. Use it for a program that
+// learns its socket's descriptor from a flag, as under circus.
 func ListenFD(s int) (net.Listener, error) {
 	return beforeNew.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
 }

@@ -8,22 +8,21 @@ import (
 	"time"
 )
 
-// DefaultCheckTimeout is how long a Check may take that says nothing else: less than
-// the second that Kubernetes waits for an answer by default.
+// DefaultCheckTimeout is the time limit of a Check that sets none. It is less than the second
+// that Kubernetes waits for an answer by default.
 const DefaultCheckTimeout = 800 * time.Millisecond
 
-// Check is something that a process can't serve without: a database that answers.
-// See ReadinessConfig.
+// Check is a condition without which a process can't serve, for example that a database answers.
+// ReadinessConfig has a list of them.
 type Check struct {
-	Name string // as the answer calls it
+	Name string // names the check in the answer
 
-	// Run returns nil if all is well. It runs once at a time, whoever asks: who asks
-	// meanwhile gets the same result. It may be called by any goroutine; a panic is
-	// a failure.
+	// Run returns nil if the condition holds. One call runs at a time, and requests that arrive
+	// meanwhile get its result. Any goroutine may call Run. A panic is a failure.
 	Run func(context.Context) error
 
-	// Timeout ends Run's context; a result that comes later is a failure. Zero or
-	// less: DefaultCheckTimeout.
+	// Timeout ends Run's context. A result that arrives later is a failure. Zero or less means
+	// DefaultCheckTimeout.
 	Timeout time.Duration
 }
 

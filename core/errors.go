@@ -5,39 +5,39 @@ import (
 	"strings"
 )
 
-// The refusals and failures that a caller can act on. Compare with errors.Is;
-// the error itself says more.
+// These are the refusals and failures that a caller can act on. Compare with [errors.Is]. The
+// error's text says more.
 var (
-	// ErrInProgress: an upgrade is running; its outcome comes first.
+	// ErrInProgress means that an upgrade is in progress, and this one was not started.
 	ErrInProgress = errors.New("gracex: an upgrade is in progress")
-	// ErrNotReady: this process has not said Ready yet, or is not current yet.
+	// ErrNotReady means that this process has not called Ready yet, or is not current yet.
 	ErrNotReady = errors.New("gracex: not ready yet")
-	// ErrStopped: this process is stopping, draining or has stopped.
+	// ErrStopped means that this process is stopping, is draining or has stopped.
 	ErrStopped = errors.New("gracex: stopped")
-	// ErrUnsupported: this system or this place (pid 1, a worker of a foreign master) can't upgrade.
+	// ErrUnsupported means that upgrades are impossible on this system or in this place, as in a
+	// process that is pid 1 or a worker of a foreign master.
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
-	// ErrVetoed: an OnPreFork hook refused the upgrade.
+	// ErrVetoed means that an OnPreFork hook refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")
-	// ErrTimeout: a hook, the ready check or the new process took too long.
+	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")
-	// ErrCut: the drain ended with work left, at its deadline or because a
-	// second stop asked for it. The ledger has the counts.
+	// ErrCut means that the drain ended with work left, at its deadline or because of a second
+	// stop. The ledger has the counts.
 	ErrCut = errors.New("gracex: drain cut short")
-	// ErrRunning: this process has an Upgrader already.
+	// ErrRunning means that this process has an Upgrader already.
 	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.Run and Upgrader.Attach)")
-	// ErrNotInherited: the command line or the environment says that this
-	// process was started by an upgrade, but what it should have inherited is
-	// not there.
+	// ErrNotInherited means that the command line or the environment claims that an upgrade
+	// started this process, but the sockets that it should have inherited are missing.
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")
-	// ErrNotMoved: HandOff left the connection with its caller.
+	// ErrNotMoved means that HandOff left the connection with its caller.
 	ErrNotMoved = errors.New("gracex: the connection stays in this process")
-	// ErrAborted: the old process gave this one up and serves on, or serves again.
+	// ErrAborted means that the old process gave this one up. The old process serves on, or
+	// serves again.
 	ErrAborted = errors.New("gracex: the old process aborted the upgrade")
-	// ErrRolledBack: the new process was current, on probation, and was found bad. This
-	// one serves again.
+	// ErrRolledBack means that the new process was current and on probation, and was found bad.
+	// This process serves again.
 	ErrRolledBack = errors.New("gracex: upgrade rolled back")
-	// ErrNotOnProbation: there is no old process any more that could take the service
-	// back.
+	// ErrNotOnProbation means that no old process is left that could take the service back.
 	ErrNotOnProbation = errors.New("gracex: not on probation")
 )
 

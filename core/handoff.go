@@ -11,28 +11,31 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// MaxHandOffState is the most that HandOff takes as state, in bytes.
+// MaxHandOffState is the largest state that HandOff accepts, in bytes.
 const MaxHandOffState = wire.MaxPayload / 2
 
-// HandOff moves a connection of the program's own, one that a handler hijacked or an
-// accept loop took, to the next generation: to the function that it gave to OnAdopt
-// for this name. Call it once the channel of Draining is closed, at a point where
-// nothing is half written, with no other goroutine using c. state says what the next
-// generation has to know; bytes that were read already and not dealt with (Hijack's
-// bufio.Reader may have some) belong into it.
+// HandOff moves a connection of the program's own to the next generation. The connection is one
+// that a handler hijacked or that an accept loop of the program accepted. It goes to the function
+// that the next generation registered with OnAdopt under name.
 //
-// Where connections have to do with each other, as in a chat, the old process has to
-// stop reading from all of them before it hands the first one off: from then on the
-// new process may act on what its clients say. examples/websocket shows how.
+// Call HandOff after the channel of Draining is closed, at a point where no message is half
+// written and no other goroutine uses c. In state put what the next generation has to know,
+// including bytes that were read but not processed, for example from Hijack's bufio.Reader. State
+// can be nil.
 //
-// HandOff returns when the next generation has the connection: c is then closed in
-// this process only, and the client notices nothing. With an error, which is
-// ErrNotMoved, c is the caller's as before: say goodbye on it. That is so on a
-// stop, which is ErrStopped too, under TLS (the keys stay here) and for any other
-// wrapper around the connection (pass the one that Hijack returned), without room in
-// the new process, and if that has no OnAdopt for the name. If the new process does
-// not answer until this one's drain has to end, it is not known who has it: c is
-// closed here, and HandOff returns nil. Any goroutine may call it.
+// If connections depend on each other, as in a chat, stop reading from all of them before you
+// hand off the first. From then on the new process can act on messages of its clients. The
+// program in examples/websocket shows how.
+//
+// HandOff returns nil when the next generation has the connection. Then c is closed in this
+// process only, and the client notices nothing. If the new process does not answer before this
+// process's drain has to end, nobody knows which process has the connection. HandOff then closes
+// c and returns nil as well.
+//
+// An error is ErrNotMoved, and c remains the caller's. HandOff fails on a stop, where the error
+// is ErrStopped too, and under TLS, whose keys stay in this process. It fails for any other
+// wrapper around the connection, so pass the one that Hijack returned. It fails if the new
+// process has no room, or no OnAdopt for name. Any goroutine may call HandOff.
 func HandOff(c net.Conn, name string, state []byte) error {
 	err := handOff(c, name, state)
 	if err != nil {
@@ -91,13 +94,14 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	return nil
 }
 
-// OnAdopt sets what takes over the connections that the old process passes to HandOff
-// with this name. It is called in a goroutine of its own for each, once this
-// process is current; it may drain already, and then c can go on to the next process at
-// once. The connection is the function's to close. The socket itself, a *net.TCPConn
-// or *net.UnixConn, is behind c's NetConn method. If the function panics, that is
-// logged and the connection closed. Set it before Ready; nil removes it, and a second
-// one for the same name replaces the first.
+// OnAdopt registers the function that receives connections sent with HandOff under name. Each
+// call runs in a goroutine of its own, after this process has become current. This process can be
+// draining by then, and adopt can hand c off to the next generation at once.
+//
+// The function owns c and closes it. The socket itself, a *net.TCPConn or *net.UnixConn, is
+// returned by c's NetConn method. If adopt panics, the panic is logged and c is closed. Call
+// OnAdopt before Ready. A nil function removes the registration, and a second call for the same
+// name replaces the first.
 func OnAdopt(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
 
 // adopters holds what was given to OnAdopt.

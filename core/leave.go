@@ -23,11 +23,13 @@ var (
 	errMasterFirst = because(ErrStopped, errors.New("the master has stopped this process, or has started the next version itself"))
 )
 
-// Leave is Upgrade for a worker of a foreign master (graceful, overseer, Server::Starter, einhorn): the
-// new process is none of the master's, and upgrades itself from then on. Once it has passed its probation and this process has
-// drained, the master ends. Until then all goes back to how it was if the new process is bad.
+// Leave is like Upgrade, for a worker of a foreign master (graceful, overseer, Server::Starter,
+// einhorn). The new process does not belong to the master, and upgrades itself from then on. The
+// master ends after the new process has passed its probation and this process has drained. If the
+// new process is bad, everything stays as it was.
 //
-// It is refused, with ErrUnsupported, where the end of the master would be the end of the service: docs/migration/leaving.md.
+// Leave returns ErrUnsupported where the end of the master would end the service. The page
+// docs/migration/leaving.md lists these cases.
 func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, true) }
 
 // underMaster reports why a foreign master keeps this process from starting the next version.

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// Remaining is what a drain's deadline finds unfinished.
+// Remaining counts the unfinished work at a drain's deadline.
 type Remaining struct {
 	Requests    int // requests that are read or answered
 	Connections int // open connections, without the hijacked ones
@@ -17,7 +17,7 @@ type Remaining struct {
 // none reports whether nothing is left that a deadline would cut.
 func (r Remaining) none() bool { return r == Remaining{} }
 
-// String says what is left in words.
+// String returns the counts in words.
 func (r Remaining) String() string {
 	s := fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
 	if r.Sockets > 0 {
@@ -34,8 +34,8 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// Ledger is the account of one generation: what came in and what became of it.
-// It is a snapshot; the counts of a generation that runs move on.
+// Ledger is the account of one generation's connections and requests. It is a snapshot. The
+// counts of a running generation change.
 type Ledger struct {
 	Generation int
 	PID        int
@@ -49,11 +49,11 @@ type Ledger struct {
 	ClosedPolitely uint64 // connections closed after a last response that said so
 	ClosedIdle     uint64 // connections closed idle, at the end of a drain
 
-	Cut  Remaining // what a drain's deadline cut: the requests that were lost
-	Open Remaining // what is open now
+	Cut  Remaining // cut at a drain's deadline; Cut.Requests were lost
+	Open Remaining // open now
 }
 
-// LogValue lets the ledger be logged as one group.
+// LogValue returns the counts as one group of log attributes.
 func (l Ledger) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Uint64("accepted", l.Accepted),
@@ -70,8 +70,8 @@ func (l Ledger) LogValue() slog.Value {
 	)
 }
 
-// Stats returns the ledger of this process's generation, the zero Ledger before
-// an Upgrader was made. Any goroutine may call it at any time.
+// Stats returns the ledger of this process's generation. It returns a ledger with nothing but the
+// process number before an Upgrader is made. Any goroutine may call it at any time.
 func Stats() Ledger {
 	if u := running.Load(); u != nil {
 		return u.Stats()
@@ -79,8 +79,8 @@ func Stats() Ledger {
 	return Ledger{PID: os.Getpid()}
 }
 
-// CurrentState returns where this process stands, StateNone before an Upgrader
-// was made. It is cheap enough for every request.
+// CurrentState returns the state of this process. It returns StateNone before an Upgrader is
+// made. It is cheap enough to be called in every request.
 func CurrentState() State {
 	if u := running.Load(); u != nil {
 		return u.State()
@@ -88,8 +88,8 @@ func CurrentState() State {
 	return StateNone
 }
 
-// Generation returns which process of the app this one is, counted from 0: the
-// number of upgrades before it. It is 0 before an Upgrader was made.
+// Generation returns the number of this process in the app's line of processes, counted from 0.
+// It equals the number of upgrades before this process. It returns 0 before an Upgrader is made.
 func Generation() int {
 	if u := running.Load(); u != nil {
 		return u.generation

@@ -9,16 +9,15 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 )
 
-// Mode says whether this program runs under a supervisor of its own. The zero Mode is
-// ModeSelf.
+// Mode says whether this program runs under a supervisor of its own. The zero Mode is ModeSelf.
 type Mode uint8
 
 const (
-	// ModeSelf: the process upgrades itself, and its process number changes with that. A
-	// service manager follows it by MAINPID, or by the pid file.
+	// ModeSelf means that the process upgrades itself. The process number changes with each
+	// upgrade, and a service manager follows it by MAINPID or by the pid file.
 	ModeSelf Mode = iota
-	// ModeSupervised: a small supervisor keeps one process number for life, and
-	// the program runs as its worker.
+	// ModeSupervised means that a small supervisor keeps one process number for life and runs the
+	// program as its worker.
 	ModeSupervised
 )
 
@@ -30,30 +29,33 @@ func (m Mode) String() string {
 	return "self"
 }
 
-// EnvMode is the environment variable by which an operator decides: "self",
-// "supervised", or "auto" for what WithSupervision does. It comes before what the program
-// says, and takes effect before main runs. A process that takes over from another program, as
-// docs/migration says, upgrades itself whatever the mode.
+// EnvMode is the environment variable by which an operator chooses the mode. The values are
+// "self", "supervised", and "auto", which decides as WithSupervision does. The variable takes
+// precedence over the program's choice, and takes effect before main runs. A process that takes
+// over from another program, as described in docs/migration, upgrades itself in every mode.
 const EnvMode = "GRACEX_MODE"
 
 // envSupervise marks a process that is to be the supervisor of this program.
 const envSupervise = "GRACEX_SUPERVISE"
 
-// WithSupervision has the program run under a supervisor where the process number must
-// not change: as pid 1 (a container), under supervisord (SUPERVISOR_ENABLED), and in the
-// foreground of a terminal. Elsewhere, and where NOTIFY_SOCKET is set (systemd follows MAINPID), the process upgrades
-// itself as ever. EnvMode overrides it. Which mode it is, CurrentMode says.
+// WithSupervision runs the program under a supervisor where the process number must not change.
+// These places are pid 1 (a container), supervisord (SUPERVISOR_ENABLED is set), and the
+// foreground of a terminal. Elsewhere the process upgrades itself. It does so too where
+// NOTIFY_SOCKET is set, because systemd follows MAINPID. EnvMode overrides the choice, and
+// CurrentMode returns the result.
 //
-// It decides in the moment it is called: this process becomes the supervisor (execve), in which
-// no code of the program runs, and starts the program anew as its worker. What main has done before is
-// done again, so call it first:
+// WithSupervision acts when it is called, not when the option is applied. This process becomes
+// the supervisor (by execve), in which no code of the program runs, and starts the program again
+// as its worker. The worker repeats everything that main did before the call, so call
+// WithSupervision first:
 //
 //	func main() {
 //		supervised := core.WithSupervision()
 //		db := openDatabase()
 //		err := ginx.Run(router(db), ":8080", supervised)
 //
-// Package supervise says what the supervisor does. On systems without fork it does nothing.
+// Package supervise describes the supervisor. On systems without fork WithSupervision does
+// nothing.
 func WithSupervision() Option {
 	var err error
 	if boot.mode == "" && !boot.graceful && boot.link == nil && !boot.start.Managed() && detectMode() == ModeSupervised {
@@ -62,7 +64,7 @@ func WithSupervision() Option {
 	return func(c *config) { c.superviseErr = err }
 }
 
-// CurrentMode returns how this process runs.
+// CurrentMode returns the mode in which this process runs.
 func CurrentMode() Mode {
 	if boot.link != nil {
 		return ModeSupervised

@@ -26,15 +26,15 @@ func (s *namedFile) rank() int               { return rankOther }
 // errNotPassed: the old process has no such thing.
 var errNotPassed = fmt.Errorf("the old process has passed none: %w", fs.ErrNotExist)
 
-// Listener returns the listener for (network, address) that the old process handed over, as Listen
-// does, but opens none: the error is fs.ErrNotExist if there is none.
+// Listener is like Listen but opens no listener. The error is fs.ErrNotExist if the old process
+// passed no listener for (network, address).
 func (u *Upgrader) Listener(network, address string) (net.Listener, error) {
 	return u.listen(network, address, func() (net.Listener, error) { return nil, errNotPassed })
 }
 
-// Unclaimed returns the addresses of the listeners and datagram sockets that were handed over and that nobody has
-// claimed yet. Ready closes them. It is for programs whose servers are started one by one, and which have to know when all
-// are there.
+// Unclaimed returns the addresses of the listeners and datagram sockets that the old process
+// passed and that the program has not claimed yet. Ready closes them. Programs that start their
+// servers one by one use it to learn whether all are there.
 func (u *Upgrader) Unclaimed() (addrs []net.Addr) {
 	u.inherited.mu.Lock()
 	defer u.inherited.mu.Unlock()
@@ -46,8 +46,9 @@ func (u *Upgrader) Unclaimed() (addrs []net.Addr) {
 	return addrs
 }
 
-// AddListener is Listen for a listener that the program has opened itself, with options of its own: the next generation
-// finds it by Listener, with the network and the address of its Addr. Use what it returns instead.
+// AddListener is like Listen for a listener that the program has opened itself, with options of
+// its own. The next generation finds it by Listener, with the network and the address of ln's
+// Addr. Use the returned listener instead of ln.
 func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 	if _, ok := ln.(syscall.Conn); !ok {
 		return nil, wrap("add listener", fmt.Errorf("a %T shows no descriptor; add the listener that it wraps", ln))
@@ -55,14 +56,18 @@ func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 	return u.adopt(ln)
 }
 
-// AddConn has the next generation find the connection by Conn with this name. Both processes have
-// it from its start on, so they have to agree on who reads and writes: this one until Draining is closed, say. What is
-// passed on is a duplicate; closing c does not end the connection before DropConn. A name that is given again is the new one's. For
-// connections from clients, HandOff moves them one by one with their state.
+// AddConn passes a connection to the next generation, which gets it by Conn with this name. Both
+// processes have the connection from the start of the new one, so the program must decide which
+// of them reads and writes. For example, this one does until Draining is closed.
+//
+// A duplicate is passed on, so closing c does not end the connection before DropConn. A second
+// call with the same name replaces the first connection. Connections from clients move one by
+// one, with their state, by HandOff.
 func (u *Upgrader) AddConn(name string, c net.Conn) error { return u.add(wire.KindConn, name, c) }
 
-// Conn returns the connection that the old process has added by this name. It is passed on
-// to the next generation, too, until DropConn. The error is fs.ErrNotExist if there is none.
+// Conn returns the connection that the old process added under this name. The next generation
+// gets it too, until DropConn. The error is fs.ErrNotExist if the old process passed no such
+// connection.
 func (u *Upgrader) Conn(name string) (net.Conn, error) {
 	var c net.Conn
 	err := u.take(wire.KindConn, name, func(s int) (err error) { c, err = fd.Adopt(s); return err })
@@ -72,16 +77,17 @@ func (u *Upgrader) Conn(name string) (net.Conn, error) {
 	return c, err
 }
 
-// DropConn undoes AddConn: the next generation does not get the connection.
+// DropConn undoes AddConn. The next generation does not get the connection.
 func (u *Upgrader) DropConn(name string) { u.drop(wire.KindConn, name) }
 
-// AddFile has the next generation find the file by File with this name: a lock (flock(2) goes with
-// it), a pipe, a device. What is passed on is a duplicate, so f may be closed; its offset is one for all processes. A name that is given
-// again is the new one's.
+// AddFile passes a file to the next generation, which gets it by File with this name. It can be a
+// lock (a flock(2) lock is passed with it), a pipe or a device. A duplicate is passed on, so f
+// may be closed. All processes share its offset. A second call with the same name replaces the
+// first file.
 func (u *Upgrader) AddFile(name string, f *os.File) error { return u.add(wire.KindFile, name, f) }
 
-// File returns the file that the old process has added by this name. It is passed on to the
-// next generation, too, until DropFile. The error is fs.ErrNotExist if there is none.
+// File returns the file that the old process added under this name. The next generation gets it
+// too, until DropFile. The error is fs.ErrNotExist if the old process passed no such file.
 func (u *Upgrader) File(name string) (*os.File, error) {
 	var f *os.File
 	err := u.take(wire.KindFile, name, func(s int) error { f = os.NewFile(uintptr(s), name); return nil })
@@ -91,7 +97,7 @@ func (u *Upgrader) File(name string) (*os.File, error) {
 	return f, err
 }
 
-// DropFile undoes AddFile: the next generation does not get the file.
+// DropFile undoes AddFile. The next generation does not get the file.
 func (u *Upgrader) DropFile(name string) { u.drop(wire.KindFile, name) }
 
 // add keeps a duplicate of what has a descriptor.

@@ -15,15 +15,22 @@ type signalHook struct {
 	before, after func()
 }
 
-// OnSignal adds hooks around what a signal does, for any signal that can be caught, also one that gracex
-// does nothing with: then they are all that happens. before runs to its end, and then the upgrade, the stop or
-// the reopening begins; after runs when it has begun, or was refused. Either may be nil. They run one signal after the other, in the
-// order given, and each has 5 s: what takes longer is left behind, and a panic is logged. A second stop signal, which cuts the drain, has
-// no hooks, and does not wait for those of the first; nor has the SIGTERM by which a program that speaks only the plain protocol says
-// that it is ready. Stop and Upgrade, called by the program or over the control socket, are no signals.
+// OnSignal adds hooks that run before and after the action of a signal. The signal need not be
+// one that gracex handles; if it is not, only the hooks run. Either hook may be nil. The upgrade,
+// stop or reopening begins when before has returned. The after hook runs when that action has
+// begun or was refused.
 //
-// The hooks run in the process that gets the signal: in the supervised mode that is the current worker, for the
-// signals that the supervisor passes on. A signal that can't be caught (SIGKILL, SIGSTOP) makes New fail.
+// Hooks run for one signal at a time, in the order in which they were added. Each has 5 s; a hook
+// that takes longer is abandoned. A panic in a hook is logged.
+//
+// Two signals have no hooks. One is a second stop signal, which cuts the drain and does not wait
+// for the hooks of the first. The other is the SIGTERM by which a program that speaks only the
+// plain protocol reports that it is ready. Calls of Stop and Upgrade, by the program or over the
+// control socket, are not signals.
+//
+// The hooks run in the process that receives the signal. In supervised mode this is the current
+// worker, for the signals that the supervisor passes on. New fails if the signal can't be caught
+// (SIGKILL, SIGSTOP).
 func OnSignal(sig os.Signal, before, after func()) Option {
 	return func(c *config) {
 		if uncatchable(sig) {

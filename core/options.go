@@ -11,25 +11,24 @@ import (
 )
 
 const (
-	// DefaultDrainTimeout is how long a generation may take to finish what is
-	// left when WithDrainTimeout is not given.
+	// DefaultDrainTimeout is how long a generation can take to finish its work if
+	// WithDrainTimeout is not given.
 	DefaultDrainTimeout = 30 * time.Second
-	// DefaultReadyTimeout is how long a new process may take to become ready
-	// when WithReadyTimeout is not given.
+	// DefaultReadyTimeout is how long a new process can take to become ready if WithReadyTimeout
+	// is not given.
 	DefaultReadyTimeout = 60 * time.Second
-	// DefaultProbation is how long a new process is on probation when WithProbation is
-	// not given.
+	// DefaultProbation is how long a new process is on probation if WithProbation is not given.
 	DefaultProbation = 3 * time.Second
-	// DefaultProbationShare is the share of the kept connections that moves to a new
-	// process on probation when WithProbationShare is not given.
+	// DefaultProbationShare is the share of the kept connections that moves to a new process on
+	// probation if WithProbationShare is not given.
 	DefaultProbationShare = 0.1
-	// DefaultMaxDraining is how many generations may drain at a time when
-	// WithMaxDraining is not given.
+	// DefaultMaxDraining is how many generations can drain at a time if WithMaxDraining is not
+	// given.
 	DefaultMaxDraining = 3
 )
 
-// Option changes how a server is run. Every adapter takes the same ones. An
-// option given twice: hooks add up, the last of the others holds.
+// Option changes how a server is run. Every adapter takes the same options. If an option is given
+// twice, the last one applies. Hooks and checks add up.
 type Option func(*config)
 
 type config struct {
@@ -81,9 +80,9 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// OnPreFork adds a hook that runs in the old process before the new one is
-// started, in the order given. An error vetoes the upgrade (ErrVetoed). The
-// context ends when the upgrade is given up and after the ready timeout.
+// OnPreFork adds a hook that runs in the old process before the new one is started. Hooks run in
+// the order in which they were added. An error vetoes the upgrade (ErrVetoed). The context ends
+// when the upgrade is given up and at the ready timeout.
 func OnPreFork(hook func(context.Context) error) Option {
 	return func(c *config) {
 		if hook != nil {
@@ -92,9 +91,9 @@ func OnPreFork(hook func(context.Context) error) Option {
 	}
 }
 
-// OnPostFork adds a hook that runs in the old process once the new one has been
-// started, with its process number. The upgrade goes on when the hook returns, or
-// at the ready timeout; the new process may still fail afterwards.
+// OnPostFork adds a hook that runs in the old process after the new one has been started. It
+// receives the new process's number. The upgrade goes on when the hook has returned, or at the
+// ready timeout. The new process can still fail afterwards.
 func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 	return func(c *config) {
 		if hook != nil {
@@ -103,26 +102,27 @@ func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 	}
 }
 
-// WithPreStopDelay sets how long a process that is asked to stop goes on accepting
-// and serving, while Readiness already answers 503: the time for a load balancer to
-// see that, which is its interval of checks times the failures it waits for, and to
-// send nothing more. Then the drain begins, whose timeout comes on top. A second stop
-// signal ends the delay, a third one the drain. The delay is for every clean stop, also
-// by Upgrader.Stop and http.Server.Shutdown, and not for an upgrade: there the next
-// generation accepts. Left out, zero or less: none.
+// WithPreStopDelay sets how long a process that is asked to stop still accepts and serves while
+// Readiness already answers 503. Set it to at least the load balancer's check interval times its
+// failure threshold. The drain begins afterwards, with its whole timeout. A second stop signal
+// ends the delay, and a third one the drain.
+//
+// The delay applies to every graceful stop, including Upgrader.Stop and http.Server.Shutdown. It
+// does not apply to an upgrade, because the next generation accepts. Left out, zero or less, no
+// delay applies.
 func WithPreStopDelay(d time.Duration) Option {
 	return func(c *config) { c.preStopDelay = max(d, 0) }
 }
 
-// WithDrainTimeout sets how long a process that stops or has handed over may
-// take to finish its requests and hijacked connections. What is left then is
-// cut and counted. Left out: DefaultDrainTimeout. Zero or less: cut at once.
+// WithDrainTimeout sets how long a process that stops or has handed over can take to finish its
+// requests and hijacked connections. Work that is left then is cut and counted. Left out, it is
+// DefaultDrainTimeout. Zero or less cuts at once.
 func WithDrainTimeout(d time.Duration) Option {
 	return func(c *config) { c.drainTimeout = max(d, 0) }
 }
 
-// OnDrainTimeout adds a hook that runs when the drain's deadline has come with
-// work left, before that work is cut. All of them together have 5 s.
+// OnDrainTimeout adds a hook that runs if work is left at the drain's deadline, before that work
+// is cut. All hooks together have 5 s.
 func OnDrainTimeout(hook func(Remaining)) Option {
 	return func(c *config) {
 		if hook != nil {
@@ -131,9 +131,9 @@ func OnDrainTimeout(hook func(Remaining)) Option {
 	}
 }
 
-// WithReadyTimeout bounds each of: the OnPreFork hooks, the ready checks, and
-// the time from the start of a new process until it is ready. Left out, zero or
-// less: DefaultReadyTimeout.
+// WithReadyTimeout bounds three things separately: the OnPreFork hooks, the ready checks, and the
+// time from the start of a new process until it is ready. Left out, zero or less, it is
+// DefaultReadyTimeout.
 func WithReadyTimeout(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -143,9 +143,9 @@ func WithReadyTimeout(d time.Duration) Option {
 	}
 }
 
-// WithReadyCheck adds a check that must pass before this process accepts its
-// first connection: a database that answers, a warm cache. An error makes the
-// start fail, and an upgrade leaves the old process serving.
+// WithReadyCheck adds a check that must pass before this process accepts its first connection,
+// for example that a database answers or that a cache is warm. An error makes the start fail. In
+// an upgrade the old process then serves on.
 func WithReadyCheck(check func(context.Context) error) Option {
 	return func(c *config) {
 		if check != nil {
@@ -154,25 +154,29 @@ func WithReadyCheck(check func(context.Context) error) Option {
 	}
 }
 
-// WithProbation sets how long this process can take the service back from the new one
-// that replaces it. In that time the new one accepts, and is current; this one keeps
-// its listeners, without accepting, and the connections that it has, but for a share
-// (WithProbationShare). If the new process ends, fails its ready checks, which are run
-// again and again, does not answer for 5 s, or rejects itself (Reject), this process
-// accepts again and Upgrade returns ErrRolledBack. What is lost then is what ran
-// inside a process that has died, and nothing otherwise. When the time is over
-// this process drains. Upgrades that are asked for meanwhile come after it.
-// Left out: DefaultProbation. Zero or less: none; the new process has passed when it has
-// acknowledged that it serves. A program that speaks only the plain protocol never has one.
+// WithProbation sets how long this process can take the service back from the new process that
+// replaces it. During that time the new process is current and accepts. This process keeps its
+// listeners without accepting. It also keeps its connections, except for a share
+// (WithProbationShare).
+//
+// This process accepts again, and Upgrade returns ErrRolledBack, if the new process ends, fails
+// one of its ready checks, which are repeated, does not answer for 5 s, or calls Reject. Only
+// requests running in a process that crashed are lost. This process drains when the probation is
+// over. An upgrade that is requested meanwhile runs after it.
+//
+// Left out, the probation is DefaultProbation. Zero or less is none, and the new process passes
+// when it acknowledges that it serves. A program that speaks only the plain protocol has no
+// probation.
 func WithProbation(d time.Duration) Option {
 	return func(c *config) { c.probation = max(d, 0) }
 }
 
-// WithProbationShare sets which share of the kept plaintext HTTP/1 connections, 0 to 1,
-// moves to a new process on probation at once; the rest follows when that is over. It
-// is what gives the new process traffic where a proxy holds all connections, and what
-// a crash can hit. A share above 0 is at least one connection. Left out:
-// DefaultProbationShare.
+// WithProbationShare sets the share of the kept plaintext HTTP/1 connections, from 0 to 1, that
+// moves to a new process at the start of its probation. The others follow when the probation is
+// over. A share above 0 is at least one connection. Left out, it is DefaultProbationShare.
+//
+// The share gives the new process traffic where a proxy holds all connections. Of the kept
+// connections, a crash of the new process can hit only this share.
 func WithProbationShare(share float64) Option {
 	return func(c *config) {
 		c.share = 0
@@ -182,51 +186,54 @@ func WithProbationShare(share float64) Option {
 	}
 }
 
-// WithMaxDraining sets how many old generations, each a process, there may be beside
-// this one when it is current. Beyond that the oldest is cut, counted and logged, as at
-// its deadline. Left out: DefaultMaxDraining. Less than 1: any number.
+// WithMaxDraining sets how many old generations, each a process, can exist beside this one when
+// it is current. Beyond that the oldest one is cut, counted and logged, as at its deadline. Left
+// out, it is DefaultMaxDraining. Less than 1 means any number.
 func WithMaxDraining(n int) Option {
 	return func(c *config) { c.maxDraining = n }
 }
 
-// WithConnectionHandoff says whether established connections move between this
-// process and the others of an upgrade: idle plaintext HTTP/1 connections, and those
-// that the program passes to HandOff. Left out: true. Both processes must agree, or
-// the connections stay with the old one, which asks their clients to reconnect.
+// WithConnectionHandoff says whether established connections move between this process and the
+// others of an upgrade. These are idle plaintext HTTP/1 connections and those that the program
+// passes to HandOff. Left out, it is true. If the two processes disagree, the connections stay
+// with the old one, which asks their clients to reconnect.
 //
-// For a connection that has moved, the new process calls ConnContext and ConnState
-// anew, with its next request; in the old one ConnState hears that it is closed.
-// Switch it off for a program whose requests depend on what an earlier one has left
-// with the connection (NTLM, a limit for each connection).
+// For a connection that has moved, the new process calls ConnContext and ConnState again, with
+// its next request. In the old process ConnState is told that it is closed. Switch this off for a
+// program whose requests depend on state that an earlier request left with the connection, such
+// as NTLM or a limit for each connection.
 func WithConnectionHandoff(on bool) Option {
 	return func(c *config) { c.handoff = on }
 }
 
-// WithKeepAlive sets the keep-alive probes of TCP connections that are accepted. It is for every generation: a listener that
-// was inherited does not know of the net.ListenConfig that it was first opened with. Connections that move keep what they have. Left
-// out: what the listener says, which is Go's default but for one that the program has opened itself.
+// WithKeepAlive sets the keep-alive probes of accepted TCP connections in every generation. An
+// inherited listener does not know the net.ListenConfig that first opened it. A connection that
+// moves keeps its options. Left out, the listener decides. That is Go's default, except for a
+// listener that the program opened itself.
 func WithKeepAlive(k net.KeepAliveConfig) Option {
 	return func(c *config) { c.keepAlive = &k }
 }
 
-// WithPIDFile names a file that always holds the process number of the current
-// generation. It is replaced by rename, and removed after a stop. Left out or
-// empty: no file.
+// WithPIDFile names a file that always holds the process number of the current generation. The
+// file is replaced by rename and removed after a stop. Left out or empty, no file is written.
 func WithPIDFile(path string) Option {
 	return func(c *config) { c.pidFile = path }
 }
 
-// ControlSocketOff as the path of WithControlSocket means that there is no socket.
+// ControlSocketOff is the path that makes WithControlSocket open no socket.
 const ControlSocketOff = "off"
 
-// WithControlSocket names the unix socket through which an operator sees how the app
-// is, starts an upgrade and watches it to its outcome, takes it back and stops the
-// service: with the gracex command, package control, or curl (docs/control.md). The
-// socket has mode 0600, and only this user and root may use it; a directory that does
-// not exist is made with mode 0700. It goes from generation to generation. One that
-// can't be opened makes Ready fail. Left out: control.DefaultPath if there is a
-// pid file, and if that can be opened; otherwise none. Empty or ControlSocketOff:
-// none.
+// WithControlSocket names the unix socket of the operator's interface. Through it an operator
+// sees the state of the app, starts an upgrade and follows it to its outcome, rolls it back, and
+// stops the service. The clients are the gracex command, package control, and curl
+// (docs/control.md).
+//
+// The socket has mode 0600, and only this user and root may use it. A directory that does not
+// exist is made with mode 0700. Every generation inherits the socket. If the path can't be
+// opened, Ready fails.
+//
+// Left out, the socket is at control.DefaultPath if a pid file is given and that path can be
+// opened. Otherwise none is opened. With "" or ControlSocketOff none is opened either.
 func WithControlSocket(path string) Option {
 	return func(c *config) {
 		if path == ControlSocketOff {
@@ -236,16 +243,15 @@ func WithControlSocket(path string) Option {
 	}
 }
 
-// WithVersion sets what this version of the program calls itself to its operators: in
-// the status of the control socket, and in Result. Left out or empty: the main module's
-// version in the build information, or the commit with "+dirty" if files were changed.
+// WithVersion sets the version of the program that operators see, in the status of the control
+// socket and in Result. Left out or empty, it is the main module's version in the build
+// information, or the commit, with "+dirty" if files were changed.
 func WithVersion(v string) Option {
 	return func(c *config) { c.version = program.ShortVersion(v) }
 }
 
-// WithLogger sets where the life of the process is logged: upgrades, their
-// failures with the reason, what a drain cut, the ledger. Left out or nil:
-// nothing is logged.
+// WithLogger sets the logger for the life of the process. It logs upgrades, their failures with
+// the reason, the work that a drain cut, and the ledger. Left out or nil, gracex logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l == nil {
@@ -255,23 +261,23 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// Signals says what a process does on which signal.
+// Signals lists the signals to which a process reacts.
 type Signals struct {
 	Upgrade []os.Signal // start the next generation and hand over
 	Stop    []os.Signal // stop gracefully; a second one cuts the drain short
 	Reopen  []os.Signal // run the OnReopen hooks
 }
 
-// WithSignals replaces DefaultSignals. The zero Signals turns signal handling
-// off: the program calls Upgrade and Stop itself. Without SIGTERM among Stop a new
-// version that speaks only the plain protocol can't take over gracefully: that
-// signal is its way to say that it is ready.
+// WithSignals replaces DefaultSignals. With the zero Signals gracex handles no signal, and the
+// program calls Upgrade and Stop itself. If SIGTERM is not among Stop, a new version that speaks
+// only the plain protocol can't take over gracefully, because it reports that it is ready by
+// SIGTERM.
 func WithSignals(s Signals) Option {
 	return func(c *config) { c.signals = s }
 }
 
-// OnReopen adds a hook for the Reopen signals (SIGUSR1): the place to reopen log
-// files after they were rotated.
+// OnReopen adds a hook for the Reopen signals (SIGUSR1). Reopen log files in it after they were
+// rotated.
 func OnReopen(hook func()) Option {
 	return func(c *config) {
 		if hook != nil {

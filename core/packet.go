@@ -17,14 +17,17 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// PacketConn is a datagram socket that goes from generation to generation: UDP, or unixgram. Make it with
-// Upgrader.ListenPacket. It is a net.PacketConn, and has the calls of net.UDPConn that servers use. Any number of
-// goroutines may use it.
+// PacketConn is a datagram socket, UDP or unixgram, that passes from generation to generation.
+// Make it with Upgrader.ListenPacket. It is a net.PacketConn and has the methods of net.UDPConn
+// that servers use. Any number of goroutines may use it.
 //
-// Every datagram is read by one process, and none is lost in between: both have the same socket, and the old one
-// reads until the new one does. Reads wait for Ready. While a new process is on probation the reads of the old one wait, and go on after a
-// rollback; when this process has drained all else they return net.ErrClosed. Writes work until Close, so what was read can be
-// answered. The drain waits for Close, and cuts at its deadline: a program that has done with what it has read calls it.
+// Every datagram is read by one process, and none is lost between two. Both processes have the
+// same socket, and the old one reads until the new one does. Reads wait for Ready. While a new
+// process is on probation, reads in the old process wait, and they continue after a rollback.
+// They return net.ErrClosed when this process has drained everything else.
+//
+// Writes work until Close, so that the program can answer what it has read. The drain waits for
+// Close until its deadline. Call Close when all pending replies have been sent.
 type PacketConn struct {
 	u    *Upgrader // valid once bound
 	conn net.PacketConn
@@ -47,22 +50,23 @@ type PacketConn struct {
 var _ net.PacketConn = (*PacketConn)(nil)
 
 // ListenPacket returns the datagram socket for (network, address) that the old process handed
-// over, or opens a new one; network is "udp", "udp4", "udp6" or "unixgram". Port 0 keeps the port that
-// the first generation was given. The path of a unixgram socket stays while generations change and is removed after a stop;
-// one that a crashed process left behind is replaced.
+// over, or opens a new one. The network is "udp", "udp4", "udp6" or "unixgram". Port 0 keeps the
+// port that the first generation was given. The path of a unixgram socket stays through upgrades
+// and is removed after a stop. A socket that a crashed process left behind is replaced.
 func (u *Upgrader) ListenPacket(ctx context.Context, network, address string) (*PacketConn, error) {
 	return u.listenPacket(network, address, func() (net.PacketConn, error) { return openPacket(ctx, network, address) })
 }
 
-// AddPacketConn is ListenPacket for a socket that the program has opened itself, with options of its own: the next
-// generation finds it by PacketConn, with the network and the address of its LocalAddr. It belongs to the PacketConn from here on.
+// AddPacketConn is like ListenPacket for a socket that the program has opened itself, with
+// options of its own. The next generation finds it by PacketConn, with the network and the
+// address of pc's LocalAddr. The returned PacketConn owns pc.
 func (u *Upgrader) AddPacketConn(pc net.PacketConn) (*PacketConn, error) {
 	at := pc.LocalAddr()
 	return u.bindPacket(newPacketConn(pc, -1, at.Network(), at.String()))
 }
 
-// PacketConn returns the datagram socket for (network, address) that the old process handed over. It opens
-// none: the error is fs.ErrNotExist if there is none.
+// PacketConn returns the datagram socket for (network, address) that the old process handed over.
+// It opens none. The error is fs.ErrNotExist if the old process passed no such socket.
 func (u *Upgrader) PacketConn(network, address string) (*PacketConn, error) {
 	return u.listenPacket(network, address, func() (net.PacketConn, error) { return nil, errNotPassed })
 }
@@ -216,14 +220,14 @@ func (c *PacketConn) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.say.Network, Source: c.LocalAddr(), Err: err}
 }
 
-// ReadFrom reads one datagram, as net.PacketConn says.
+// ReadFrom reads one datagram, as net.PacketConn describes.
 func (c *PacketConn) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
 	err = c.read(func() (err error) { n, addr, err = c.conn.ReadFrom(b); return err })
 	return n, addr, err
 }
 
-// ReadFromUDPAddrPort is net.UDPConn's: it allocates nothing. The error of a socket that is no UDP socket is
-// syscall.ENOTSUP.
+// ReadFromUDPAddrPort is like the method of net.UDPConn and allocates nothing. If the socket is
+// not a UDP socket, the error is syscall.ENOTSUP.
 func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err error) {
 	if c.udp == nil {
 		return 0, addr, c.failed("read", syscall.ENOTSUP)
@@ -232,7 +236,8 @@ func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, 
 	return n, addr, err
 }
 
-// ReadMsgUDPAddrPort is net.UDPConn's.
+// ReadMsgUDPAddrPort is like the method of net.UDPConn. If the socket is not a UDP socket, the
+// error is syscall.ENOTSUP.
 func (c *PacketConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
 	if c.udp == nil {
 		return 0, 0, 0, addr, c.failed("read", syscall.ENOTSUP)
@@ -241,10 +246,11 @@ func (c *PacketConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr
 	return n, oobn, flags, addr, err
 }
 
-// WriteTo writes one datagram, as net.PacketConn says.
+// WriteTo writes one datagram, as net.PacketConn describes.
 func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) { return c.conn.WriteTo(b, addr) }
 
-// WriteToUDPAddrPort is net.UDPConn's.
+// WriteToUDPAddrPort is like the method of net.UDPConn. If the socket is not a UDP socket, the
+// error is syscall.ENOTSUP.
 func (c *PacketConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
 	if c.udp == nil {
 		return 0, c.failed("write", syscall.ENOTSUP)
@@ -252,7 +258,8 @@ func (c *PacketConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, err
 	return c.udp.WriteToUDPAddrPort(b, addr)
 }
 
-// WriteMsgUDPAddrPort is net.UDPConn's.
+// WriteMsgUDPAddrPort is like the method of net.UDPConn. If the socket is not a UDP socket, the
+// error is syscall.ENOTSUP.
 func (c *PacketConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
 	if c.udp == nil {
 		return 0, 0, c.failed("write", syscall.ENOTSUP)
@@ -268,8 +275,8 @@ func (c *PacketConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline sets when reads end with os.ErrDeadlineExceeded, also those that wait for this process's turn. The
-// zero time is never.
+// SetReadDeadline sets the time at which reads end with os.ErrDeadlineExceeded. It also ends
+// reads that wait because the other process reads. The zero time means no deadline.
 func (c *PacketConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,11 +288,12 @@ func (c *PacketConn) SetReadDeadline(t time.Time) error {
 	return c.conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline sets when writes end with os.ErrDeadlineExceeded.
+// SetWriteDeadline sets the time at which writes end with os.ErrDeadlineExceeded. The zero time
+// means no deadline.
 func (c *PacketConn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
 
-// SyscallConn gives access to the socket's options. A read of its own by RawConn ends with os.ErrDeadlineExceeded when it is not this
-// process's turn any more.
+// SyscallConn gives access to the socket's options. A read through the RawConn ends with
+// os.ErrDeadlineExceeded when the other process starts to read.
 func (c *PacketConn) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := c.conn.(syscall.Conn); ok {
 		return sc.SyscallConn()
@@ -293,7 +301,8 @@ func (c *PacketConn) SyscallConn() (syscall.RawConn, error) {
 	return nil, syscall.ENOTSUP
 }
 
-// Close closes the socket in this process. Before a drain that is for good: the next generation does not get it.
+// Close closes the socket in this process. If Close is called before a drain, the next generation
+// does not get the socket.
 func (c *PacketConn) Close() error {
 	st := c.u.State()
 	c.u.passing.remove(c)

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// The paths that Readiness answers on if its configuration names none.
+// DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
+// configuration names none.
 const (
 	DefaultLivePath  = "/livez"
 	DefaultReadyPath = "/readyz"
@@ -15,17 +16,17 @@ const (
 // ReadinessConfig configures Readiness.
 type ReadinessConfig = ReadinessConfigFor[*http.Request]
 
-// ReadinessConfigFor configures the Readiness of an adapter, whose framework calls its
-// context C. The zero value works. Name the fields in a literal: more may come.
+// ReadinessConfigFor configures the Readiness of an adapter, whose framework calls its context C.
+// The zero value works. Name the fields in a literal, because fields can be added.
 type ReadinessConfigFor[C any] struct {
-	// Skipper leaves a request to the program when it returns true. Nil skips none.
+	// Skipper returns true for a request that is left to the program. Nil skips none.
 	Skipper func(C) bool
 
-	LivePath  string // empty: DefaultLivePath
-	ReadyPath string // empty: DefaultReadyPath
+	LivePath  string // empty means DefaultLivePath
+	ReadyPath string // empty means DefaultReadyPath
 
-	// Checks must pass for an answer of 200 on ReadyPath, each time it is asked
-	// for. WithReadyCheck is for what must hold before the first request.
+	// Checks must pass for an answer of 200 on ReadyPath. They run for each request to it. Use
+	// WithReadyCheck for a condition that must hold before the first request.
 	Checks []Check
 }
 
@@ -43,26 +44,24 @@ type failure struct {
 
 // Readiness returns middleware that answers GET and HEAD on two paths:
 //
-//	/livez   200 always: the process is alive
-//	/readyz  200 while this process is the one that new connections should
-//	         reach (State.Serving) and every check passes, otherwise 503: it is not
-//	         ready yet, it drains, stops or has stopped, or nothing of gracex runs
-//	         in it
+//	/livez   200 as long as the process is alive
+//	/readyz  200 while new connections should reach this process (State.Serving)
+//	         and every check passes; otherwise 503, because the process is not
+//	         ready yet, drains, stops or has stopped, or no Upgrader was made
 //
-// The body is a JSON object: "state" is the State in words, "failed" lists the
-// checks that did not pass, with their errors. Whoever may ask reads them: a check
-// should return an error that says no more than all may know. WithLogger's logger is
-// told when a check begins to fail and when it passes again. Without a config the zero
-// ReadinessConfig holds; more than one make no sense.
+// The body is a JSON object. Its "state" is the State in words, and "failed" lists the checks
+// that did not pass, with their errors. The response is public, so check errors must not contain
+// secrets. The logger of WithLogger is told when a check begins to fail and when it passes again.
+// Only the first config is used; without one, the zero value.
 //
-// Put it outermost: it then answers ahead of what asks for a password, counts or
-// logs, and a route such as "/{page}" does not get in its way.
+// Put Readiness outermost. Then it answers before any middleware that asks for a password, counts
+// or logs, and a route such as "/{page}" does not match first.
 //
-// A load balancer needs to see the 503 before the process stops accepting: see
-// WithPreStopDelay. In an upgrade the service stays ready, but a request that
-// the old process had read, or that comes on a connection which can't move to the
-// new one, may see one 503. Have the load balancer act on the second failure in a
-// row, as HAProxy (fall 3) and Kubernetes (failureThreshold 3) do by default.
+// A load balancer needs to see the 503 before the process stops accepting, so set
+// WithPreStopDelay. In an upgrade the service stays ready. One request can still see a 503 if the
+// old process had already read it, or if it comes on a connection that can't move to the new
+// process. Let the load balancer act on the second failure in a row, as HAProxy (fall 3) and
+// Kubernetes (failureThreshold 3) do by default.
 func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	answer := ReadinessFor(config...)
 	return func(next http.Handler) http.Handler {
@@ -74,9 +73,8 @@ func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	}
 }
 
-// ReadinessFor is for the adapter of a framework: it returns what Readiness does
-// with a request, whose context in the framework is c, and which reports whether it
-// has answered.
+// ReadinessFor returns the handler of Readiness for a framework's adapter. The handler receives
+// the framework's context c of the request, and reports whether it has answered.
 func ReadinessFor[C any](config ...ReadinessConfigFor[C]) func(c C, w http.ResponseWriter, r *http.Request) bool {
 	var cfg ReadinessConfigFor[C]
 	if len(config) > 0 {

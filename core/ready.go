@@ -15,14 +15,14 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Ready says that this process can serve, and returns when it is the current
-// generation. In this order: the ready checks; inherited listeners that nobody
-// claimed are closed; the old process is told and hands over; connections are
-// accepted; the pid file names this process. The pid file is written beforehand,
-// so that one which can't be written fails here and not later.
+// Ready reports that this process can serve, and returns when it is the current generation. It
+// runs the ready checks and closes inherited listeners that were not claimed. Then it tells the
+// old process, which hands over. Then this process accepts connections, and the pid file names
+// it. The pid file is written beforehand, so that a file which can't be written makes Ready fail,
+// and nothing fails later.
 //
-// On an error nothing has been lost: the process stops and Serve and Done
-// return; an old process serves on. Later calls return what the first one did.
+// On an error nothing is lost. This process stops, Serve returns, and Done is closed. An old
+// process serves on. Later calls return the first call's result.
 func (u *Upgrader) Ready() error {
 	return u.ready()
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 )
 
-// Reject says that this version is bad: the process before, which is still there while
-// this one is on probation, accepts again, and this one finishes what it has and
-// ends. Serve and Upgrader.Err then return ErrAborted with err. Before Ready, Reject
-// makes the start fail. It returns nil when the old process has been told, and
-// ErrNotOnProbation if there is none that could serve (WithProbation says how long
-// there is), or ErrStopped: then nothing changes. Any goroutine may call it, and again.
+// Reject reports that this version is bad. While this process is on probation, the old process
+// accepts again. This process finishes its work and ends. Serve and Upgrader.Err then return
+// ErrAborted with err. Before Ready, Reject makes the start fail.
+//
+// Reject returns nil when the old process has been told. It returns ErrNotOnProbation if no old
+// process could take the service back (see WithProbation), or ErrStopped. Then nothing changes.
+// Any goroutine may call Reject, any number of times.
 func Reject(err error) error {
 	if u := running.Load(); u != nil {
 		return u.Reject(err)
@@ -21,7 +22,7 @@ func Reject(err error) error {
 	return ErrNotOnProbation
 }
 
-// Reject is the function of that name.
+// Reject is like the function [Reject].
 func (u *Upgrader) Reject(err error) error {
 	if err == nil {
 		err = errors.New("the program did not say why")

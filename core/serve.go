@@ -8,28 +8,28 @@ import (
 	"net/http"
 )
 
-// ListenAndServe is http.ListenAndServe for a server that upgrades itself: it
-// listens on the TCP address addr (":http" if empty), serves handler
-// (http.DefaultServeMux if nil), and returns nil when the process should end:
-// after a clean stop, and after a handover when the drain has ended. ErrCut means
-// that a drain was cut short, any other error that the process did not get to
-// serve, or that its listener broke.
+// ListenAndServe is like http.ListenAndServe for a server that upgrades itself. It listens on the
+// TCP address addr (":http" if empty) and serves handler (http.DefaultServeMux if nil).
 //
-// log.Fatal(core.ListenAndServe(...)) would exit with status 1 after a clean
-// stop, because nil came back: test the error.
+// It returns nil when the process should end, which is after a graceful stop, and after a
+// handover when the drain has ended. ErrCut means that a drain was cut short. Any other error
+// means that the process did not get to serve, or that its listener broke.
+//
+// Check the error before calling log.Fatal. log.Fatal(core.ListenAndServe(...)) would exit with
+// status 1 after a graceful stop, because the error is nil.
 func ListenAndServe(addr string, handler http.Handler, opts ...Option) error {
 	return Serve(&http.Server{Addr: addr, Handler: handler}, opts...)
 }
 
-// ListenAndServeTLS is ListenAndServe for HTTPS, on ":https" if addr is empty.
-// The files are read anew by each generation.
+// ListenAndServeTLS is like ListenAndServe for HTTPS. It listens on ":https" if addr is empty.
+// Each generation reads the files again.
 func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler, opts ...Option) error {
 	return serve(&http.Server{Addr: addr, Handler: handler}, true, certFile, keyFile, opts)
 }
 
-// ListenAndServeUnix is ListenAndServe on the unix socket file. The path stays while
-// generations change and is removed after a stop. A socket that a crashed process
-// left behind is replaced; one that somebody listens on is an error.
+// ListenAndServeUnix is like ListenAndServe on the unix socket file. The path stays through
+// upgrades and is removed after a stop. A socket that a crashed process left behind is replaced.
+// If another process listens on it, the error says so.
 func ListenAndServeUnix(file string, handler http.Handler, opts ...Option) error {
 	return Run(func(u *Upgrader) error {
 		ln, err := u.Listen(context.Background(), "unix", file)
@@ -40,24 +40,24 @@ func ListenAndServeUnix(file string, handler http.Handler, opts ...Option) error
 	}, opts...)
 }
 
-// Serve is ListenAndServe for a server with settings of its own. It speaks TLS
-// if srv.TLSConfig has certificates or a way to get them. See Upgrader.Serve for
-// what becomes of srv.
+// Serve is like ListenAndServe for a server with settings of its own. It speaks TLS if
+// srv.TLSConfig has certificates or a function that returns them. Upgrader.Serve describes how
+// srv is used.
 func Serve(srv *http.Server, opts ...Option) error {
 	return serve(srv, hasCertificates(srv.TLSConfig), "", "", opts)
 }
 
-// ServeTLS is Serve for HTTPS with a certificate from files, which are read anew by
-// each generation. They may be empty if srv.TLSConfig has the certificates.
+// ServeTLS is like Serve for HTTPS with a certificate from files, which each generation reads
+// again. The names may be empty if srv.TLSConfig has the certificates.
 func ServeTLS(srv *http.Server, certFile, keyFile string, opts ...Option) error {
 	return serve(srv, true, certFile, keyFile, opts)
 }
 
-// ServeListener is Serve on a listener that was made before: with Listen, as it is
-// or wrapped. srv.Addr is not used. It speaks TLS if the listener does:
-// tls.NewListener. One from net.Listen serves too, but can't be upgraded: the next
-// generation's net.Listen fails because the address is in use, and this one serves
-// on.
+// ServeListener is like Serve on a listener that was made with Listen, wrapped or not. It does
+// not use srv.Addr. It speaks TLS if the listener does, as one from tls.NewListener.
+//
+// A listener from net.Listen serves too, but can't be upgraded. The next generation's net.Listen
+// fails because the address is in use, and this one serves on.
 func ServeListener(srv *http.Server, ln net.Listener, opts ...Option) error {
 	err := Run(func(u *Upgrader) error { return u.Attach(srv, ln) }, opts...)
 	if !errors.Is(err, ErrRunning) { // then it may be the other's
@@ -90,9 +90,9 @@ func hasCertificates(c *tls.Config) bool {
 	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
 }
 
-// Run makes an Upgrader, calls setup, which opens the listeners and attaches the
-// servers, says Ready, and returns when the process should end. An error of setup
-// stops everything and is returned; an old process gets to know it and serves on.
+// Run makes an Upgrader and calls setup, which opens the listeners and attaches the servers. Then
+// it calls Ready, and returns when the process should end. An error of setup stops everything and
+// is returned. An old process is told, and serves on.
 func Run(setup func(u *Upgrader) error, opts ...Option) error {
 	u, err := New(opts...)
 	if err != nil {

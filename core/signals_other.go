@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// DefaultSignals returns what is used without WithSignals: an interrupt and
-// SIGTERM stop. There are no signals for the rest on this system.
+// DefaultSignals returns the signals that apply without WithSignals. An interrupt and SIGTERM
+// stop. This system has no signals for upgrades and reopening.
 func DefaultSignals() Signals {
 	return Signals{Stop: []os.Signal{os.Interrupt, syscall.SIGTERM}}
 }

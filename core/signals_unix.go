@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// DefaultSignals returns what is used without WithSignals: SIGHUP and SIGUSR2
-// upgrade, SIGTERM, SIGINT and SIGQUIT stop, SIGUSR1 reopens logs.
+// DefaultSignals returns the signals that apply without WithSignals. SIGHUP and SIGUSR2 upgrade.
+// SIGTERM, SIGINT and SIGQUIT stop. SIGUSR1 reopens logs.
 func DefaultSignals() Signals {
 	return Signals{
 		Upgrade: []os.Signal{syscall.SIGHUP, syscall.SIGUSR2},

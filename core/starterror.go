@@ -12,23 +12,24 @@ import (
 	"github.com/gracex-go/gracex/core/internal/program"
 )
 
-// StartError says why the new process did not become current, or with ErrRolledBack
-// why it did not stay so. The old one serves.
+// StartError says why the new process did not become current. With ErrRolledBack it says why the
+// new process did not stay current. The old process serves.
 type StartError struct {
-	Path   string        // what was started, symlinks unresolved
+	Path   string        // of the program, symlinks unresolved
 	File   string        // mode, owner and architecture of the file, as far as they could be read
-	PID    int           // 0 when it was not started at all
-	Exit   string        // how it ended, such as "exit status 1"; empty while it had not
+	PID    int           // of the new process; 0 if none was started
+	Exit   string        // how it ended, such as "exit status 1"; empty if it had not ended
 	Ran    time.Duration // from its start to its end
-	Reason string        // what it said, or what was wrong with what it did
+	Reason string        // the reason that it gave, or the fault that was found
 	Err    error         // the cause, for errors.Is; may be nil
 
-	// Stderr is what it wrote last to its stderr: at most 20 lines, oldest first, cut
-	// after 400 bytes, and without what would not show. Before them stands, with "..."
-	// after it, the line that a Go program's panic began with, if that was earlier. All that it wrote has also
-	// gone to this process's stderr. It is nil for a program that does not use this
-	// package, when stderr is a terminal, and after a rollback: such a one has this
-	// process's stderr.
+	// Stderr has the last lines that the new process wrote to its stderr, at most 20, oldest
+	// first, each cut after 400 bytes. Non-printable characters are escaped. If the panic message
+	// of a Go program is older than these lines, it comes first, followed by "...".
+	//
+	// The whole output has also gone to this process's stderr. Stderr is nil for a program that
+	// does not use this package, if stderr is a terminal, and after a rollback, because such a
+	// process writes to this process's stderr directly.
 	Stderr []string
 }
 
@@ -38,8 +39,8 @@ func notStarted(path, dir string, err error) error {
 	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }
 
-// Error names the path and everything else that is known, and ends in the lines of
-// Stderr, if there are any, each on a line of its own.
+// Error returns the path and everything else that is known about the failure. The lines of Stderr
+// follow, each on a line of its own.
 func (e *StartError) Error() string {
 	var b strings.Builder
 	b.WriteString("gracex: the new process " + e.Path)

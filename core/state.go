@@ -1,35 +1,33 @@
 package core
 
-// State is where a process stands in its life. The zero State means that there
-// is no Upgrader in this process.
+// State is the phase of a process's life. The zero State means that this process has no Upgrader.
 type State uint8
 
 const (
-	// StateNone: no Upgrader has been made. Next: StateStarting.
+	// StateNone means that no Upgrader has been made. StateStarting follows.
 	StateNone State = iota
-	// StateStarting: listeners may be opened, nothing is accepted yet.
-	// Next: StateCurrent, StateStopping.
+	// StateStarting means that listeners may be opened, but nothing is accepted yet. StateCurrent
+	// or StateStopping follows.
 	StateStarting
-	// StateCurrent: this process accepts and serves.
-	// Next: StateUpgrading, StateStopping.
+	// StateCurrent means that this process accepts and serves. StateUpgrading or StateStopping
+	// follows.
 	StateCurrent
-	// StateUpgrading: this process serves while the next generation starts.
-	// Next: StateProbation when that one is ready, or StateDraining without a
-	// probation, StateCurrent when it failed, StateStopping when a stop comes first.
+	// StateUpgrading means that this process serves while the next generation starts. When that
+	// generation is ready, StateProbation follows, or StateDraining without a probation.
+	// StateCurrent follows if it failed, and StateStopping if a stop comes first.
 	StateUpgrading
-	// StateProbation: the next generation accepts; this one serves the connections that
-	// it has, and accepts again if the next one turns out to be bad.
-	// Next: StateDraining when the probation is over, StateCurrent after a rollback.
+	// StateProbation means that the next generation accepts. This one serves the connections that
+	// it has, and accepts again if the next one turns out to be bad. StateDraining follows when
+	// the probation is over, and StateCurrent after a rollback.
 	StateProbation
-	// StateDraining: another generation serves, the next one or after a rollback the
-	// one before; this one finishes what is left.
-	// Next: StateStopped.
+	// StateDraining means that another generation serves, and this one finishes its work. The
+	// other one is the next generation, or the one before after a rollback. StateStopped follows,
+	// or StateCurrent if the next generation ends meanwhile.
 	StateDraining
-	// StateStopping: as StateDraining, with no next generation. In the pre-stop
-	// delay, which comes first, it still accepts.
-	// Next: StateStopped.
+	// StateStopping is like StateDraining without a next generation. During the pre-stop delay,
+	// which comes first, the process still accepts. StateStopped follows.
 	StateStopping
-	// StateStopped: the drain has ended; main should return.
+	// StateStopped means that the drain has ended and main should return.
 	StateStopped
 )
 
@@ -43,6 +41,6 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Serving reports whether a process in this state is one that a load balancer should
-// send requests to: what a readiness endpoint answers.
+// Serving reports whether a load balancer should send requests to a process in this state. A
+// readiness endpoint answers with it.
 func (s State) Serving() bool { return s >= StateCurrent && s <= StateProbation }

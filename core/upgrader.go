@@ -24,12 +24,11 @@ var (
 	making  sync.Mutex
 )
 
-// Upgrader runs the servers of one process and hands them over to the next
-// generation. There is one in a process at a time. Make it with New; all its
-// methods may be called by any goroutine.
+// Upgrader runs the servers of one process and hands them over to the next generation. A process
+// has one Upgrader at a time. Make it with New. Any goroutine may call its methods.
 //
-// ListenAndServe, Serve and Run make one themselves; use it directly for several
-// servers, unix sockets and accept loops of your own.
+// ListenAndServe, Serve and Run make an Upgrader themselves. Use it directly for several servers,
+// unix sockets and accept loops of your own.
 type Upgrader struct {
 	cfg        config
 	log        *slog.Logger
@@ -62,13 +61,13 @@ type Result struct {
 	Generation int           // of the new process
 	Took       time.Duration // from the request until the new process was ready
 	Plain      bool          // the new process speaks only the plain protocol
-	Version    string        // of the new process, as WithVersion says; empty: not known
+	Version    string        // of the new process, see WithVersion; empty if unknown
 }
 
-// New makes the Upgrader of this process and takes over what an old process
-// handed to it. It returns ErrRunning if there is one already, ErrNotInherited if the
-// process claims to be an upgrade's new process and is not, and ErrAborted if it is
-// one and has failed before. Signals are handled from here on.
+// New makes the Upgrader of this process and takes over the sockets that an old process passed.
+// It handles signals from then on. It returns ErrRunning if the process has an Upgrader already.
+// It returns ErrNotInherited if the process claims to be the new process of an upgrade and is
+// not. It returns ErrAborted if it is the new process and has failed before.
 func New(opts ...Option) (*Upgrader, error) { return newUpgrader(&boot, realSystem, opts) }
 
 func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
@@ -130,21 +129,21 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	return u, nil
 }
 
-// State returns where this process stands.
+// State returns the state of this process.
 func (u *Upgrader) State() State { return State(u.phase.state.Load()) }
 
-// Listen returns the listener for (network, address) that the old process
-// handed over, or opens a new one; network is "tcp", "tcp4", "tcp6" or "unix".
-// Port 0 keeps the port that the first generation was given. Accept on it waits
-// for Ready. The next generation gets it too, unless it is closed before.
+// Listen returns the listener for (network, address) that the old process handed over, or opens a
+// new one. The network is "tcp", "tcp4", "tcp6" or "unix". Port 0 keeps the port that the first
+// generation was given. Accept waits for Ready. The next generation gets the listener too, unless
+// it is closed before.
 func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	return u.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
 }
 
-// ListenFD returns the listener for descriptor s, which some other program opened
-// and passed to the first generation: a service manager, a shell. The next
-// generation gets it under the same number s. The descriptor itself is closed; the
-// path of a unix socket is its owner's, and stays after a stop.
+// ListenFD returns the listener for descriptor s, which another program, such as a service
+// manager or a shell, opened and passed to the first generation. The next generation gets it
+// under the same number s. The descriptor itself is closed. The path of a unix socket belongs to
+// the program that made it, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
 	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
 }
@@ -168,16 +167,15 @@ func (u *Upgrader) listen(network, address string, open func() (net.Listener, er
 	return l, nil
 }
 
-// Serve serves srv on ln and returns when the drain has ended: nil after a clean
-// stop and after a handover, ErrCut if work was cut. It does not say Ready. A
-// listener that did not come from Listen is handed over too if it has a
-// descriptor; the next generation gets it by Listen with its address, and not by
-// net.Listen, for which the address is in use.
+// Serve serves srv on ln and returns when the drain has ended. It returns nil after a graceful
+// stop and after a handover, and ErrCut if work was cut. It does not call Ready. A listener that
+// did not come from Listen is handed over too if it has a descriptor. The next generation gets it
+// by Listen with its address. net.Listen there fails, because the address is in use.
 //
-// srv's settings are read once, here. Its Shutdown and Close mean a graceful
-// stop of the process and return when the drain has ended, however soon Shutdown's
-// context does, so a handler must not wait for them; its RegisterOnShutdown hooks run
-// when a drain begins, or with the program's own Shutdown.
+// Serve reads the settings of srv once. Shutdown and Close of srv stop the process gracefully and
+// return when the drain has ended, even if Shutdown's context ends first. So a handler must not
+// wait for them. Hooks of srv's RegisterOnShutdown run when a drain begins, or with the program's
+// own Shutdown.
 func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 	if err := u.Attach(srv, ln); err != nil {
 		return err
@@ -185,7 +183,7 @@ func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 	return u.wait()
 }
 
-// ServeTLS is Serve for HTTPS. The files may be empty if srv.TLSConfig has the
+// ServeTLS is like Serve for HTTPS. The file names may be empty if srv.TLSConfig has the
 // certificates.
 func (u *Upgrader) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
 	if err := u.AttachTLS(srv, ln, certFile, keyFile); err != nil {
@@ -194,12 +192,12 @@ func (u *Upgrader) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile
 	return u.wait()
 }
 
-// Attach is Serve without waiting: it returns when srv is set up.
+// Attach is like Serve but does not wait. It returns when srv is set up.
 func (u *Upgrader) Attach(srv *http.Server, ln net.Listener) error {
 	return u.attached(srv, ln, false, "", "")
 }
 
-// AttachTLS is ServeTLS without waiting: it returns when srv is set up and the
+// AttachTLS is like ServeTLS but does not wait. It returns when srv is set up and the
 // certificates have been read.
 func (u *Upgrader) AttachTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
 	return u.attached(srv, ln, true, certFile, keyFile)
@@ -215,12 +213,13 @@ func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, cert
 	return err
 }
 
-// Upgrade starts the program anew and hands over to it. It returns when the new
-// process has passed its probation and this one drains, or with the reason why this
-// one serves on: ErrVetoed, ErrTimeout, a *StartError, ErrRolledBack, the context's
-// error. The end of ctx gives the upgrade up, and on probation rolls it back. It is
-// refused with ErrNotReady, ErrInProgress (also by a process that is on probation
-// itself), ErrStopped or ErrUnsupported.
+// Upgrade starts the program again and hands over to it. It returns a Result when the new process
+// has passed its probation and this one drains. Otherwise this process serves on, and the error
+// is ErrVetoed, ErrTimeout, a *StartError, ErrRolledBack or the context's error. If ctx ends, the
+// upgrade is given up, and on probation it is rolled back.
+//
+// Upgrade is refused with ErrNotReady, ErrInProgress, ErrStopped or ErrUnsupported. A process
+// that is on probation itself returns ErrInProgress.
 func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, false) }
 
 func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, error) {
@@ -233,10 +232,10 @@ func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, erro
 	return r.result, r.err
 }
 
-// Stop stops gracefully: after the pre-stop delay no more connections are accepted,
-// and what is left is finished until the drain timeout. It returns when that is done:
-// nil, or ErrCut if work was cut, by the timeout or because ctx, which must last for
-// both, ended. A second Stop waits for the first.
+// Stop stops the process gracefully. It first waits for the pre-stop delay. Then this process
+// accepts no more connections, and has the drain timeout to finish its work. Stop returns nil
+// when that is done. It returns ErrCut if work was cut, by the timeout or because ctx ended, so
+// ctx must last for both. A second Stop waits for the first.
 func (u *Upgrader) Stop(ctx context.Context) error {
 	u.requestStop(stopRequest{})
 	select {
@@ -248,11 +247,11 @@ func (u *Upgrader) Stop(ctx context.Context) error {
 	return u.phase.err
 }
 
-// Done is closed when the drain has ended after a stop or a handover: the time
-// for main to return.
+// Done returns a channel that is closed when the drain has ended, after a stop or a handover.
+// Main should return then.
 func (u *Upgrader) Done() <-chan struct{} { return u.phase.done }
 
-// Err returns nil while Done is open, and then what Serve returns.
+// Err returns nil while Done is open. After that it returns the same as Serve.
 func (u *Upgrader) Err() error {
 	if !isClosed(u.phase.done) {
 		return nil
@@ -265,17 +264,16 @@ func (u *Upgrader) wait() error {
 	return u.phase.err
 }
 
-// Draining is closed when this generation begins to drain: the time for a
-// program's own accept loops and streams to say goodbye. If the new process ends while this one
-// drains, this one serves again (docs/drain.md), and from then on Draining returns another channel: a
-// program that keeps something for as long as it does not drain asks anew with each request.
+// Draining returns a channel that is closed when this generation begins to drain. Accept loops
+// and streams of the program say goodbye then. If the new process ends while this one drains,
+// this one serves again (docs/drain.md), and from then on Draining returns another channel. A
+// program that keeps state for as long as it does not drain calls Draining for each request.
 func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.Channel() }
 
-// Draining returns a channel that is closed when the generation that serves the
-// request with this context begins to drain. Handlers of streams and of hijacked
-// connections should then say goodbye or HandOff; they are cut at the deadline. For
-// any other context it is the channel of this process's Upgrader, and nil, which is
-// never ready, before there is one.
+// Draining returns a channel that is closed when the generation that serves the request with this
+// context begins to drain. Handlers of streams and of hijacked connections should then say
+// goodbye, or call HandOff. They are cut at the deadline. For any other context the channel is
+// that of this process's Upgrader. It is nil, which is never ready, before an Upgrader is made.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c, ok := ctx.Value(connKey{}).(*conns.Conn); ok {
 		return c.Draining()

@@ -1,15 +1,14 @@
-// Package echox runs an Echo v4 app that is replaced by its next version without a
-// lost request. The change is one line:
+// Package echox runs an Echo v4 app that its next version replaces without losing a request. The
+// change is one line:
 //
 //	 	e := echo.New()
 //	-	e.Start(":8080")
 //	+	echox.Start(e, ":8080")
 //
-// From then on kill -USR2 or -HUP starts the program that is on disk now, with
-// the same arguments and environment, hands the listening socket over once the
-// new process is ready, and lets the old one finish what it has begun. If the
-// new one does not get ready, the old one serves on. What happens in between,
-// and every option, is in [core]. For Echo v5 there is echox/v5.
+// From then on kill -USR2 or -HUP starts the program that is on disk now, with the same arguments
+// and environment. The new process takes the listening socket over when it is ready, and the old
+// one finishes its work. If the new process does not become ready, the old one serves on. Package
+// [core] describes the rest, and every option. For Echo v5 use echox/v5.
 //
 // # Run methods
 //
@@ -21,49 +20,48 @@
 //	e.StartServer(srv)                StartServer(e, srv, opts...)
 //	e.Listener = ln, from net.Listen  e.Listener = ln, from core.Listen
 //
-// e.Server, e.TLSServer, e.ListenerNetwork, e.HideBanner, e.HidePort, e.Debug and
-// e.DisableHTTP2 mean what they mean in Echo.
+// e.Server, e.TLSServer, e.ListenerNetwork, e.HideBanner, e.HidePort, e.Debug and e.DisableHTTP2
+// have the same meaning as in Echo.
 //
 // # What differs from Echo
 //
-// A function here returns nil: after a clean stop, where Echo returns
-// http.ErrServerClosed, and in the old process after an upgrade. e.Logger.Fatal(
-// e.Start(addr)) must not become e.Logger.Fatal(echox.Start(e, addr)), which would
-// exit with status 1 after every clean stop. It is
+// The functions return nil after a clean stop, where Echo returns http.ErrServerClosed, and in
+// the old process after an upgrade. e.Logger.Fatal(e.Start(addr)) must not become
+// e.Logger.Fatal(echox.Start(e, addr)), which would exit with status 1 after every clean stop.
+// Write
 //
 //	if err := echox.Start(e, ":8080"); err != nil {
 //		e.Logger.Fatal(err)
 //	}
 //
-// What main does before the call runs in every generation, while the one before
-// still serves: a second listener, a lock or a migration must bear that. What
-// main does after it runs at the end of each.
+// Work that main does before the call runs in every generation, while the one before still
+// serves. A second listener, a lock or a migration must allow for that. Work that main does after
+// the call runs at the end of each generation.
 //
-// Call it in main, or have main wait for its return. One that serves in a goroutine
-// and waits for a signal only does not end after an upgrade; the new process then ends
-// it by SIGTERM, 5 s after the drain timeout.
+// Make the call in main, or let main wait for its return. A main that serves in a goroutine and
+// waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
+// 5 s after the drain timeout.
 //
-// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
-// with core.WithSignals.
+// SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
+// core.WithSignals.
 //
-// SIGTERM, SIGINT and SIGQUIT stop gracefully, so a handler of the program's own
-// for them, with its e.Shutdown, can go. e.Shutdown and e.Close still mean a graceful
-// stop. They return when the drain has ended, whatever context Shutdown is given, so a
-// handler must not wait for them: go e.Shutdown(ctx).
+// SIGTERM, SIGINT and SIGQUIT stop gracefully. The program's own handler for them, with its call
+// of e.Shutdown, can go. e.Shutdown and e.Close still mean a graceful stop. They return when the
+// drain has ended, whatever context Shutdown is given. So a handler must not wait for them, and
+// calls go e.Shutdown(ctx).
 //
-// The listener is in e.Listener (or e.TLSListener) before the server is, but set
-// without Echo's private lock, which e.Shutdown holds meanwhile. So handlers ask
-// e.Listener.Addr(), not e.ListenerAddr(), and a goroutine that polls it is a data race.
+// The listener is in e.Listener (or e.TLSListener) before the server is. It is set without Echo's
+// private lock, which e.Shutdown holds meanwhile. So handlers call e.Listener.Addr() and not
+// e.ListenerAddr(), and a goroutine that polls the latter causes a data race.
 //
-// e.Server.SetKeepAlivesEnabled is not seen: net/http can't be asked.
+// e.Server.SetKeepAlivesEnabled has no effect, because net/http does not show its setting.
 //
-// There is one such call in a process. For HTTP and HTTPS at once, core.Run attaches
-// two servers.
+// A process makes one such call. For HTTP and HTTPS at once, attach two servers with core.Run.
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz, the same in every
-// adapter. Put it first:
+// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it
+// first:
 //
 //	e.Use(echox.Readiness())
 package echox

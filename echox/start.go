@@ -16,25 +16,24 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// Start is e.Start: it serves HTTP with e.Server on the address addr of
-// e.ListenerNetwork, or on e.Listener if it is set. Make that with core.Listen,
-// wrapped or as it is: one from net.Listen serves too, but can't be upgraded. Other
-// than in Echo the network may be "unix", and addr a path then.
+// Start is like e.Start. It serves HTTP with e.Server on the address addr of e.ListenerNetwork,
+// or on e.Listener if that is set. Make e.Listener with core.Listen. It can be wrapped. A
+// listener from net.Listen serves too, but can't be upgraded. Other than in Echo the network can
+// be "unix", and then addr is a path.
 //
-// Like every function here that takes options it blocks, and returns nil after a
-// clean stop, by e.Shutdown too, and, once the drain has ended, after a handover to
-// the next generation; core.ErrCut if a drain was cut short; any other error if
-// the process did not get to serve, or if its listener broke. There is one such call
-// in a process at a time (core.ErrRunning).
+// Like every function here that takes options it blocks. It returns nil after a clean stop, by
+// e.Shutdown too, and, when the drain has ended, after a handover to the next generation. It
+// returns core.ErrCut if a drain was cut short. Any other error means that the process did not
+// get to serve, or that its listener broke. A process makes one such call at a time
+// (core.ErrRunning).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	e.Server.Addr = addr
 	return serve(e, e.Server, opts)
 }
 
-// StartTLS is e.StartTLS: it serves HTTPS with e.TLSServer, HTTP/2 included unless
-// e.DisableHTTP2 is set, on the address addr. certFile and keyFile are paths (string)
-// or the PEM text itself ([]byte); paths are read anew by each generation, so an
-// upgrade takes a renewed certificate in.
+// StartTLS is like e.StartTLS. It serves HTTPS with e.TLSServer on the address addr, HTTP/2
+// included unless e.DisableHTTP2 is set. certFile and keyFile are paths (string) or the PEM text
+// itself ([]byte). Each generation reads paths again, so an upgrade loads a renewed certificate.
 func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Option) error {
 	cert, err := pathOrContent(certFile)
 	if err != nil {
@@ -51,9 +50,9 @@ func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Opt
 	return startTLS(e, addr, &tls.Config{Certificates: []tls.Certificate{pair}}, opts)
 }
 
-// StartAutoTLS is e.StartAutoTLS: StartTLS with certificates that e.AutoTLSManager
-// gets. Give it a Cache that outlives the process (autocert.DirCache): without one
-// every generation asks for new certificates, of which there are only a few a week.
+// StartAutoTLS is like e.StartAutoTLS, which is StartTLS with certificates that e.AutoTLSManager
+// gets. Give the manager a Cache that outlives the process (autocert.DirCache). Without one every
+// generation asks for new certificates, and the issuer allows only a few a week.
 func StartAutoTLS(e *echo.Echo, addr string, opts ...core.Option) error {
 	return startTLS(e, addr, &tls.Config{
 		GetCertificate: e.AutoTLSManager.GetCertificate,
@@ -61,21 +60,21 @@ func StartAutoTLS(e *echo.Echo, addr string, opts ...core.Option) error {
 	}, opts)
 }
 
-// StartH2CServer is e.StartH2CServer: Start with HTTP/2 without TLS, for clients that
-// know beforehand that the server speaks it. A nil h2s means the defaults.
+// StartH2CServer is like e.StartH2CServer, which is Start with HTTP/2 without TLS, for clients
+// that know beforehand that the server speaks it. A nil h2s means the defaults.
 //
-// It is net/http's own HTTP/2, which can be drained, with the settings of h2s, where
-// e.Server.HTTP2 has none. Its timeouts are e.Server's, for HTTP/1 and HTTP/2 alike:
-// h2s.IdleTimeout is e.Server.IdleTimeout unless that is set. A request with
-// "Upgrade: h2c" is answered in HTTP/1.1.
+// It uses net/http's own HTTP/2, which can be drained, with the settings of h2s where
+// e.Server.HTTP2 has none. The timeouts are e.Server's, for HTTP/1 and HTTP/2 alike. If
+// e.Server.IdleTimeout is zero, h2s.IdleTimeout takes its place. A request with "Upgrade: h2c" is
+// answered in HTTP/1.1.
 func StartH2CServer(e *echo.Echo, addr string, h2s *http2.Server, opts ...core.Option) error {
 	configureH2C(e.Server, h2s)
 	return Start(e, addr, opts...)
 }
 
-// StartServer is e.StartServer: it serves with srv on srv.Addr, in HTTPS if
-// srv.TLSConfig is set, or on e.Listener or e.TLSListener. As in Echo, e.Shutdown does
-// not know a server that is not its own: srv.Shutdown stops gracefully.
+// StartServer is like e.StartServer. It serves with srv on srv.Addr, or on e.Listener or
+// e.TLSListener. It serves HTTPS if srv.TLSConfig is set. As in Echo, e.Shutdown does not know a
+// server that is not its own. Use srv.Shutdown to stop gracefully.
 func StartServer(e *echo.Echo, srv *http.Server, opts ...core.Option) error {
 	if srv.TLSConfig != nil {
 		return serveTLS(e, srv, opts)

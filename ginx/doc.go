@@ -1,15 +1,14 @@
-// Package ginx runs a Gin app that is replaced by its next version without a lost
-// request. The change is one line:
+// Package ginx runs a Gin app that its next version replaces without losing a request. The change
+// is one line:
 //
 //	 	r := gin.Default()
 //	-	r.Run(":8080")
 //	+	ginx.Run(r, ":8080")
 //
-// From then on kill -USR2 or -HUP starts the program that is on disk now, with
-// the same arguments and environment, hands the listening socket over once the
-// new process is ready, and lets the old one finish what it has begun. If the
-// new one does not get ready, the old one serves on. What happens in between,
-// and every option, is in [core].
+// From then on kill -USR2 or -HUP starts the program that is on disk now, with the same arguments
+// and environment. The new process takes the listening socket over when it is ready, and the old
+// one finishes its work. If the new process does not become ready, the old one serves on. Package
+// [core] describes the rest, and every option.
 //
 // # Run methods
 //
@@ -22,51 +21,50 @@
 //	r.RunQUIC(addr, cert, key)     none yet
 //	http.Server{Handler: r, ...}   core.Serve(srv, opts...)
 //
-// RunQUIC has to wait: it serves on a UDP socket, where nothing but the state in
-// the old process's memory says which packet belongs to which connection. With
-// two processes on the socket each gets packets of the other's connections. The
-// core hands over stream listeners only.
+// RunQUIC has no counterpart yet. It serves on a UDP socket, and only the memory of the old
+// process says which packet belongs to which connection. With two processes on the socket each
+// would get packets of the other's connections.
 //
 // # What differs from Gin
 //
-// A function here returns nil: after a clean stop, and in the old process after
-// an upgrade. log.Fatal(r.Run()) must not become log.Fatal(ginx.Run(r, "")),
-// which would exit with status 1 after every clean stop. It is
+// The functions return nil after a clean stop, and in the old process after an upgrade.
+// log.Fatal(r.Run()) must not become log.Fatal(ginx.Run(r, "")), which would exit with status 1
+// after every clean stop. Write
 //
 //	if err := ginx.Run(r, ":8080"); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// What main does before the call runs in every generation, while the one before
-// still serves: a second listener, a lock or a migration must bear that. What
-// main does after it runs at the end of each.
+// Work that main does before the call runs in every generation, while the one before still
+// serves. A second listener, a lock or a migration must allow for that. Work that main does after
+// the call runs at the end of each generation.
 //
-// Call it in main, or have main wait for its return. One that serves in a goroutine
-// and waits for a signal only does not end after an upgrade; the new process then ends
-// it by SIGTERM, 5 s after the drain timeout.
+// Make the call in main, or let main wait for its return. A main that serves in a goroutine and
+// waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
+// 5 s after the drain timeout.
 //
-// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
-// with core.WithSignals.
+// SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
+// core.WithSignals.
 //
-// SIGTERM, SIGINT and SIGQUIT stop gracefully, so a handler of the program's own
-// for them, and its http.Server.Shutdown, can go.
+// SIGTERM, SIGINT and SIGQUIT stop gracefully. The program's own handler for them, and its call
+// of http.Server.Shutdown, can go.
 //
-// An empty addr of Run means what r.Run() without an argument means, where
-// r.Run("") would mean port 80.
+// An empty addr of Run means the address of r.Run() without an argument. r.Run("") would mean
+// port 80.
 //
-// UseH2C is honoured with net/http's own unencrypted HTTP/2, for clients that
-// know beforehand that the server speaks it (prior knowledge, RFC 9113, section
-// 3.3): gRPC and proxies do. A request with "Upgrade: h2c", which RFC 9113 has
-// done away with, is answered in HTTP/1.1. r.Handler(), which answers it, takes
-// every HTTP/2 connection away from net/http, so that nobody can drain it.
+// UseH2C works with net/http's own unencrypted HTTP/2. It is for clients that know beforehand
+// that the server speaks it (prior knowledge, RFC 9113, section 3.3), such as gRPC and proxies. A
+// request with "Upgrade: h2c", which RFC 9113 has abolished, is answered in HTTP/1.1. r.Handler()
+// would answer it, but takes every HTTP/2 connection away from net/http, so that it can't be
+// drained.
 //
-// Debug mode prints what Gin prints: the address, and the warning about trusted
-// proxies, but not for an engine that reads no client address from headers.
+// In debug mode Run prints the same as Gin. It prints the address and the warning about trusted
+// proxies, but no warning for an engine that reads no client address from headers.
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz, the same in every
-// adapter. Put it first:
+// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it
+// first:
 //
 //	r.Use(ginx.Readiness())
 package ginx

@@ -11,14 +11,13 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// Run is r.Run: it serves HTTP on the TCP address addr. An empty addr means what
-// r.Run() without one means: ":$PORT", or ":8080" if PORT is not set.
+// Run is like r.Run. It serves HTTP on the TCP address addr. An empty addr means ":$PORT", or
+// ":8080" if PORT is not set, as for r.Run() without an argument.
 //
-// Like every function here that takes options it blocks, and returns nil after a
-// clean stop and, once the drain has ended, after a handover to the next
-// generation; core.ErrCut if a drain was cut short; any other error if the
-// process did not get to serve, or if its listener broke. There is one such call
-// in a process at a time (core.ErrRunning).
+// Like every function here that takes options it blocks. It returns nil after a clean stop and,
+// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
+// drain was cut short. Any other error means that the process did not get to serve, or that its
+// listener broke. A process makes one such call at a time (core.ErrRunning).
 func Run(r *gin.Engine, addr string, opts ...core.Option) error {
 	if addr == "" {
 		addr = defaultAddress()
@@ -27,9 +26,9 @@ func Run(r *gin.Engine, addr string, opts ...core.Option) error {
 	return run(r, listen("tcp", addr), (*core.Upgrader).Attach, opts)
 }
 
-// RunTLS is r.RunTLS: it serves HTTPS, HTTP/2 included, on the TCP address addr,
-// ":https" if it is empty. Each generation reads the files anew, so an upgrade
-// takes a renewed certificate in.
+// RunTLS is like r.RunTLS. It serves HTTPS, HTTP/2 included, on the TCP address addr, or on
+// ":https" if addr is empty. Each generation reads the files again, so an upgrade loads a renewed
+// certificate.
 func RunTLS(r *gin.Engine, addr, certFile, keyFile string, opts ...core.Option) error {
 	debugf("Listening and serving HTTPS on %s\n", addr)
 	if addr == "" {
@@ -41,26 +40,25 @@ func RunTLS(r *gin.Engine, addr, certFile, keyFile string, opts ...core.Option) 
 	return run(r, listen("tcp", addr), attach, opts)
 }
 
-// RunUnix is r.RunUnix: it serves HTTP on the unix socket file. The path stays
-// while generations change and is removed after a stop. A socket that a crashed
-// process left behind is replaced; one that somebody listens on is an error.
+// RunUnix is like r.RunUnix. It serves HTTP on the unix socket file. The path stays through
+// upgrades and is removed after a stop. A socket that a crashed process left behind is replaced.
+// It is an error if another process listens on the socket.
 func RunUnix(r *gin.Engine, file string, opts ...core.Option) error {
 	debugf("Listening and serving HTTP on unix:/%s", file)
 	return run(r, listen("unix", file), (*core.Upgrader).Attach, opts)
 }
 
-// RunFd is r.RunFd: it serves HTTP on the listening socket that whoever started
-// the first generation passed as descriptor fd, and closes the descriptor. Later
-// generations call RunFd with the same number and get the same socket, whatever
-// descriptor it came to them as.
+// RunFd is like r.RunFd. It serves HTTP on a listening socket that was passed to the first
+// generation as descriptor fd, and closes the descriptor. Later generations call RunFd with the
+// same number and get the same socket, whichever descriptor they inherited it as.
 func RunFd(r *gin.Engine, fd int, opts ...core.Option) error {
 	debugf("Listening and serving HTTP on fd@%d", fd)
 	open := func(u *core.Upgrader) (net.Listener, error) { return u.ListenFD(fd) }
 	return run(r, open, (*core.Upgrader).Attach, opts)
 }
 
-// RunListener is r.RunListener: it serves HTTP on a listener that was made before,
-// and closes it. Make it with core.Listen, wrapped or as it is:
+// RunListener is like r.RunListener. It serves HTTP on a listener and closes it. Make the
+// listener with core.Listen. It can be wrapped:
 //
 //	ln, err := core.Listen(context.Background(), "tcp", ":8080")
 //	if err != nil {
@@ -68,10 +66,9 @@ func RunFd(r *gin.Engine, fd int, opts ...core.Option) error {
 //	}
 //	err = ginx.RunListener(r, netutil.LimitListener(ln, 1000))
 //
-// One from net.Listen serves too, but can't be upgraded: the next generation's
-// net.Listen knows nothing of the socket that was passed on and fails because the
-// address is in use, and this generation serves on. For a listener that a service
-// manager made there is RunFd.
+// A listener from net.Listen serves too, but can't be upgraded. The next generation's net.Listen
+// does not know the socket that was passed on, and fails because the address is in use. This
+// generation then serves on. Use RunFd for a listener that a service manager made.
 func RunListener(r *gin.Engine, ln net.Listener, opts ...core.Option) error {
 	debugf("Listening and serving HTTP on listener what's bind with address@%s", ln.Addr())
 	warnTrustedProxies(r)

@@ -1,15 +1,14 @@
-// Package macaronx runs a Macaron app that is replaced by its next version without a
-// lost request. The change is one line:
+// Package macaronx runs a Macaron app that its next version replaces without losing a request.
+// The change is one line:
 //
 //	 	m := macaron.Classic()
 //	-	m.Run("127.0.0.1", 8080)
 //	+	macaronx.Run(m, "127.0.0.1", 8080)
 //
-// From then on kill -USR2 or -HUP starts the program that is on disk now, with
-// the same arguments and environment, hands the listening socket over once the
-// new process is ready, and lets the old one finish what it has begun. If the
-// new one does not get ready, the old one serves on. What happens in between,
-// and every option, is in [core].
+// From then on kill -USR2 or -HUP starts the program that is on disk now, with the same arguments
+// and environment. The new process takes the listening socket over when it is ready, and the old
+// one finishes its work. If the new process does not become ready, the old one serves on. Package
+// [core] describes the rest, and every option.
 //
 // # Run methods
 //
@@ -24,41 +23,38 @@
 //
 // # What differs from Macaron
 //
-// m.Run returns nothing: it ends the process when it can't serve, after it has
-// logged why. A function here returns the error, and nil after a clean stop and in
-// the old process after an upgrade. A program that drops it would end with status 0
-// when its port is taken. It is
+// m.Run returns nothing. If it can't serve, it logs the reason and ends the process. The
+// functions here return the error, and nil after a clean stop and in the old process after an
+// upgrade. A program that ignores the error would end with status 0 when its port is taken. Write
 //
 //	if err := macaronx.Run(m); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// and not log.Fatal(macaronx.Run(m)), which would exit with status 1 after every clean
-// stop.
+// and not log.Fatal(macaronx.Run(m)), which would exit with status 1 after every clean stop.
 //
-// What main does before the call runs in every generation, while the one before
-// still serves: a second listener, a lock or a migration must bear that. What
-// main does after it runs at the end of each.
+// Work that main does before the call runs in every generation, while the one before still
+// serves. A second listener, a lock or a migration must allow for that. Work that main does after
+// the call runs at the end of each generation.
 //
-// Call it in main, or have main wait for its return. One that serves in a goroutine
-// and waits for a signal only does not end after an upgrade; the new process then ends
-// it by SIGTERM, 5 s after the drain timeout.
+// Make the call in main, or let main wait for its return. A main that serves in a goroutine and
+// waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
+// 5 s after the drain timeout.
 //
-// SIGHUP upgrades: a program that reloads its configuration by it sets other signals
-// with core.WithSignals.
+// SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
+// core.WithSignals.
 //
 // SIGTERM, SIGINT and SIGQUIT stop gracefully.
 //
-// Run(m, ":8080") listens there, where m.Run(":8080") fails. What Run can't use is an
-// error, where m.Run ignores it.
+// Run(m, ":8080") listens on that address, where m.Run(":8080") fails. Run returns an error for
+// an argument that it can't use, where m.Run ignores it.
 //
 // # A SelfMacaron of your own
 //
-// Programs that upgrade themselves with a "-graceful" flag often have a type
-// SelfMacaron that embeds *macaron.Macaron and has a Run(host string, port int) of its
-// own. Delete the type, the flag and the signal handler, and say macaronx.SelfMacaron.
-// The running process then starts the new program as it always did, and hands over
-// to it: see examples/migrate-macaron.
+// A program that upgrades itself with a "-graceful" flag often has a type SelfMacaron that embeds
+// *macaron.Macaron and has a method Run(host string, port int). Delete the type, the flag and the
+// signal handler, and use macaronx.SelfMacaron. The running process then starts the new program
+// as before, and hands over to it. See examples/migrate-macaron.
 //
 // # Health checks
 //

@@ -6,20 +6,21 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// The paths that Readiness answers on if its configuration names none.
+// DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
+// configuration names none.
 const (
 	DefaultLivePath  = core.DefaultLivePath
 	DefaultReadyPath = core.DefaultReadyPath
 )
 
-// ReadinessConfig configures Readiness: other paths, checks of the program's own,
+// ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone. The zero value works.
 type ReadinessConfig = core.ReadinessConfigFor[*macaron.Context]
 
-// Readiness returns a handler that answers health checks on /livez and /readyz, as
-// core.Readiness does. Put it first, m.Use(macaronx.Readiness()), which with
-// macaron.Classic is after its logger, recovery and static files: it then answers
-// ahead of any handler that asks for a password, and needs no route.
+// Readiness returns a handler that answers health checks on /livez and /readyz, as core.Readiness
+// does. Put it first by m.Use(macaronx.Readiness()). With macaron.Classic it then comes after the
+// logger, the recovery and the static files. It answers before any handler that asks for a
+// password, and needs no route.
 func Readiness(config ...ReadinessConfig) macaron.Handler {
 	answer := core.ReadinessFor(config...)
 	return func(c *macaron.Context) {

@@ -14,17 +14,19 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// Run is m.Run, with its arguments: host (a string), port (an int), both in this
-// order, or none, and the environment's HOST and PORT, 0.0.0.0 and 4000 for what is
-// left out. The one string may also be an address, such as ":8080", which m.Run does
-// not understand. A core.Option, or a slice of them, may stand anywhere. What else it
-// is given is an error, where m.Run would ignore it.
+// Run is like m.Run and takes its arguments. These are host (a string), port (an int), both in
+// this order, or none. A value that is left out comes from the environment's HOST and PORT, and
+// is 0.0.0.0 and 4000 without them.
 //
-// Like every function and method here that takes options it blocks, and returns nil
-// after a clean stop and, once the drain has ended, after a handover to the next
-// generation; core.ErrCut if a drain was cut short; any other error if the
-// process did not get to serve, or if its listener broke, where Macaron ends the
-// process. There is one such call in a process at a time (core.ErrRunning).
+// A single string can also be an address, such as ":8080", which m.Run does not understand. A
+// core.Option, or a slice of them, can stand anywhere. Any other argument is an error, where
+// m.Run would ignore it.
+//
+// Like every function and method here that takes options it blocks. It returns nil after a clean
+// stop and, when the drain has ended, after a handover to the next generation. It returns
+// core.ErrCut if a drain was cut short. Any other error means that the process did not get to
+// serve, or that its listener broke, where Macaron ends the process. A process makes one such
+// call at a time (core.ErrRunning).
 func Run(m *macaron.Macaron, args ...any) error {
 	addr, opts, err := parse(args)
 	if err != nil {
@@ -33,32 +35,31 @@ func Run(m *macaron.Macaron, args ...any) error {
 	return RunAddr(m, addr, opts...)
 }
 
-// RunAddr is http.ListenAndServe(addr, m): it serves HTTP on the TCP address addr,
-// ":http" if it is empty.
+// RunAddr is like http.ListenAndServe(addr, m). It serves HTTP on the TCP address addr, or on
+// ":http" if addr is empty.
 func RunAddr(m *macaron.Macaron, addr string, opts ...core.Option) error {
 	announce(m, addr)
 	return core.ListenAndServe(addr, m, opts...)
 }
 
-// RunTLS is http.ListenAndServeTLS(addr, certFile, keyFile, m): it serves HTTPS,
-// HTTP/2 included, on the TCP address addr, ":https" if it is empty. Each generation
-// reads the files anew, so an upgrade takes a renewed certificate in.
+// RunTLS is like http.ListenAndServeTLS(addr, certFile, keyFile, m). It serves HTTPS, HTTP/2
+// included, on the TCP address addr, or on ":https" if addr is empty. Each generation reads the
+// files again, so an upgrade loads a renewed certificate.
 func RunTLS(m *macaron.Macaron, addr, certFile, keyFile string, opts ...core.Option) error {
 	announce(m, addr)
 	return core.ListenAndServeTLS(addr, certFile, keyFile, m, opts...)
 }
 
-// RunUnix serves HTTP on the unix socket file. The path stays while generations
-// change and is removed after a stop. A socket that a crashed process left behind is
-// replaced; one that somebody listens on is an error.
+// RunUnix serves HTTP on the unix socket file. The path stays through upgrades and is removed
+// after a stop. A socket that a crashed process left behind is replaced. It is an error if
+// another process listens on the socket.
 func RunUnix(m *macaron.Macaron, file string, opts ...core.Option) error {
 	announce(m, file)
 	return core.ListenAndServeUnix(file, m, opts...)
 }
 
-// RunListener serves HTTP on a listener that was made before, and closes it. Make it
-// with core.Listen, wrapped or as it is. One from net.Listen serves too, but can't
-// be upgraded.
+// RunListener serves HTTP on a listener and closes it. Make the listener with core.Listen. It can
+// be wrapped. A listener from net.Listen serves too, but can't be upgraded.
 func RunListener(m *macaron.Macaron, ln net.Listener, opts ...core.Option) error {
 	announce(m, ln.Addr().String())
 	return core.ServeListener(&http.Server{Handler: m}, ln, opts...)

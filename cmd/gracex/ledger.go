@@ -11,8 +11,8 @@ func newLedger(t *target) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ledger",
 		Short: "Show the counts of the current process as JSON",
-		Long: `Show what the current process has accepted, served, taken over and handed over, and what it
-had to cut: core.Ledger, as JSON.`,
+		Long: `Show how many connections and requests the current process has accepted, served, taken over,
+handed over and cut. The output is core.Ledger as JSON.`,
 		Example: `  gracex ledger | jq .Served`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -1,11 +1,11 @@
-// Command gracex shows, upgrades and stops a running gracex app, and says by its exit
-// status what became of it.
+// Command gracex shows, upgrades and stops a running gracex app, and reports the outcome by its
+// exit status.
 //
 //	gracex status
 //	gracex upgrade && echo deployed
 //	gracex run -- ./app -addr :8080
 //
-// docs/cli.md in the repository is its page.
+// docs/cli.md in the repository describes it.
 package main
 
 import "os"

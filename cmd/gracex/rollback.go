@@ -7,9 +7,9 @@ func newRollback(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback",
 		Short: "Take back the upgrade that is on probation",
-		Long: `Take back the upgrade that is on probation: the process before accepts again, in the same
-moment. Once the probation is over there is no process before any more; then deploy the old
-version and upgrade to that.`,
+		Long: `Take back the upgrade that is on probation. The old process accepts again in the same
+moment. After the probation no old process can accept again. Then deploy the old version
+and upgrade to it.`,
 		Example: `  gracex rollback --reason "error rate 4 %"`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -75,12 +75,12 @@ func newRoot(std stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gracex",
 		Short: "Show, upgrade and stop a running gracex app",
-		Long: `gracex talks to a running gracex app over its control socket: it shows its processes,
-has it upgrade itself to the binary that is on disk now, and says what became of that.
+		Long: `gracex talks to a running gracex app over its control socket. It shows the app's processes,
+upgrades the app to the binary that is on disk now, and reports the outcome.
 
-The app is found by --pid, --pid-file or --socket; without one of them it is the only
-gracex app that runs. It has a control socket if it has a pid file (core.WithPIDFile) or
-one of its own (core.WithControlSocket).
+It finds the app by --pid, --pid-file or --socket. Without these it takes the only gracex
+app that runs. An app has a control socket if it has a pid file (core.WithPIDFile) or names
+a socket (core.WithControlSocket).
 
 ` + exitHelp,
 		Example: `  gracex status

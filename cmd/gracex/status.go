@@ -19,8 +19,8 @@ func newStatus(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show the app's processes",
-		Long: `Show the app's processes, newest first: the current one, and those that it has replaced
-and that still finish what they have.`,
+		Long: `Show the app's processes, newest first. These are the current one, and older ones that
+still finish their work.`,
 		Example: `  gracex status
   gracex status --watch
   gracex status --pid-file /run/shop.pid --json | jq '.generations[0].version'`,
@@ -39,7 +39,7 @@ and that still finish what they have.`,
 			return watchStatus(ctx, s, client, status, asJSON)
 		},
 	}
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew each second, until Ctrl-C")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again each second, until Ctrl-C")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, a line each time")
 	return c
 }

@@ -20,8 +20,9 @@ func newStop(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop",
 		Short: "Stop the app gracefully, and wait until it is gone",
-		Long: `Stop the app: it accepts nothing any more, answers what it has begun, and ends. It returns
-when all its processes are gone, those of earlier upgrades and the supervisor included.`,
+		Long: `Stop the app gracefully. It accepts no more connections, answers the requests that it has
+begun, and ends. The command returns when all processes of the app are gone, including
+those of earlier upgrades and the supervisor.`,
 		Example: `  gracex stop --pid-file /run/shop.pid
   gracex stop --timeout 1m`,
 		Args: cobra.NoArgs,

@@ -17,11 +17,11 @@ func newRun() *cobra.Command {
 		Use:   "run [flags] -- program [arguments]",
 		Short: "Run an app under one process number for life",
 		Long: `Run an app as the worker of a supervisor that keeps its process number through upgrades and
-crashes: for a container, supervisord, or any other that must not lose the number. The app
-needs nothing for that but gracex.
+crashes. Use it in a container, under supervisord, and wherever the number must not change.
+The app only has to use gracex.
 
-SIGHUP and SIGUSR2 upgrade, SIGUSR1 reopens logs, SIGTERM, SIGINT and SIGQUIT stop. A worker
-that crashes is replaced, and connections wait meanwhile. The exit status is the app's.`,
+SIGHUP and SIGUSR2 upgrade, SIGUSR1 reopens logs, and SIGTERM, SIGINT and SIGQUIT stop. A
+worker that crashes is replaced, and connections wait meanwhile. The exit status is the app's.`,
 		Example: `  gracex run -- ./shop -addr :8080
   gracex run --max-failures -1 --log-format json -- ./shop`,
 		Args: cobra.MinimumNArgs(1),
@@ -43,8 +43,8 @@ that crashes is replaced, and connections wait meanwhile. The exit status is the
 	}
 	f := c.Flags()
 	f.SetInterspersed(false) // what follows the program is the program's
-	f.IntVar(&cfg.MaxFailures, "max-failures", supervise.DefaultMaxFailures, "crashes in a row before the app is given up; negative: never")
-	f.DurationVar(&cfg.MinBackoff, "min-backoff", supervise.DefaultMinBackoff, "pause after the second crash in a row; it doubles with each one more")
+	f.IntVar(&cfg.MaxFailures, "max-failures", supervise.DefaultMaxFailures, "crashes in a row before the supervisor gives up; a negative number means never")
+	f.DurationVar(&cfg.MinBackoff, "min-backoff", supervise.DefaultMinBackoff, "pause after the second crash in a row; it doubles with each further crash")
 	f.DurationVar(&cfg.MaxBackoff, "max-backoff", supervise.DefaultMaxBackoff, "longest pause between two workers")
 	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
 	return c

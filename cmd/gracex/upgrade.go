@@ -20,16 +20,16 @@ func newUpgrade(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "upgrade",
 		Short: "Upgrade the app to the binary that is on disk now, and wait for the outcome",
-		Long: `Have the app start the binary that is on disk now and hand over to it, and show the steps.
-It returns when the new version serves and its probation is over, with exit status 0, or
-with the reason why the old one serves. Ctrl-C and --timeout end the waiting and not the
-upgrade.
+		Long: `Upgrade the app to the binary that is on disk now, and show the steps. The command returns
+with exit status 0 when the new version serves and its probation is over. Otherwise it
+returns with the reason why the old version serves. Ctrl-C and --timeout end the waiting,
+and the upgrade goes on.
 
 ` + exitHelp,
 		Example: `  cp shop.new shop.tmp && mv shop.tmp shop
   gracex upgrade --pid-file /run/shop.pid && echo deployed
   gracex upgrade --drain --timeout 10m
-  gracex upgrade --leave                # once: out of the hands of start_server, say`,
+  gracex upgrade --leave                # once, to leave start_server`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if noWait && (drain || leave) {
@@ -57,9 +57,9 @@ upgrade.
 			return u.run(ctx, client, status, ask)
 		},
 	}
-	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, whatever becomes of it")
+	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, and do not wait for the outcome")
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
-	c.Flags().BoolVar(&leave, "leave", false, "take the app out of the hands of the program that starts its versions\n(graceful, overseer, start_server, einhorn), which ends then; implies --drain")
+	c.Flags().BoolVar(&leave, "leave", false, "leave the program that starts the app's versions (graceful, overseer,\nstart_server, einhorn), which ends then; implies --drain")
 	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
 	return c
 }

@@ -21,38 +21,38 @@ const (
 	maxLine = 1 << 20
 )
 
-// Client talks to one control socket. It connects anew for each call, so that each
-// reaches the process that is current then. Any number of goroutines may use it.
+// Client talks to one control socket. It connects for each call, so that each call reaches the
+// process that is current then. Any number of goroutines may use it.
 type Client struct {
 	path string
 }
 
-// Dial returns a client for the socket at path. It does not connect: the first call
-// says what is wrong with the path.
+// Dial returns a client for the socket at path. It does not connect. The first call reports what
+// is wrong with the path.
 func Dial(path string) *Client { return &Client{path: path} }
 
-// Path is the socket's.
+// Path returns the path of the socket.
 func (c *Client) Path() string { return c.path }
 
-// Status asks the current process about itself and the older ones that are left. Like
-// every method it returns an error that wraps ErrNotFound if there is no socket,
-// ErrStale if nobody listens on it, ErrPermission if it is another user's, ErrForeign
-// if what answers is no gracex app, and ErrVersion if it is a later one.
+// Status asks the current process about itself and about the older ones that still run. Like
+// every method it returns an error that wraps ErrNotFound if no socket is at the path, ErrStale
+// if no process listens on it, ErrPermission if it belongs to another user, ErrForeign if another
+// program answers, and ErrVersion if the app speaks another version.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
 }
 
-// Ledger asks for the counts of the current process: core.Ledger as JSON.
+// Ledger returns the counts of the current process, a core.Ledger as JSON.
 func (c *Client) Ledger(ctx context.Context) (json.RawMessage, error) {
 	var raw json.RawMessage
 	err := c.call(ctx, http.MethodGet, "/v1/ledger", nil, &raw)
 	return raw, err
 }
 
-// Rollback takes an upgrade back that is on probation, for the reason that is given:
-// the old process serves again. ErrRefused if there is none.
+// Rollback takes back an upgrade that is on probation, and the old process serves again. The app
+// logs the reason. The error wraps ErrRefused if no upgrade is on probation.
 func (c *Client) Rollback(ctx context.Context, reason string) error {
 	body := struct {
 		Reason string `json:"reason"`
@@ -60,30 +60,29 @@ func (c *Client) Rollback(ctx context.Context, reason string) error {
 	return c.call(ctx, http.MethodPost, "/v1/rollback", body, nil)
 }
 
-// Stop stops the service. It returns once the stop has begun; what is being answered
-// is finished after that.
+// Stop stops the service. It returns when the stop has begun. Requests that are being answered
+// are finished after that.
 func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
 }
 
-// Upgrade starts an upgrade, passes each step to events, which may be nil, and returns
-// the outcome once the probation is over. The error is nil whenever there is an
-// outcome, also if that is not OK: nobody has heard the outcome otherwise. The end of
-// ctx ends the watching, not the upgrade.
+// Upgrade starts an upgrade, passes each step to events, which may be nil, and returns the
+// outcome when the probation is over. The error is nil if the outcome is known, even if the
+// outcome is not OK. If ctx ends, Upgrade stops watching, and the upgrade goes on.
 func (c *Client) Upgrade(ctx context.Context, events func(Event)) (Outcome, error) {
 	return c.upgrade(ctx, "/v1/upgrade", events)
 }
 
-// UpgradeAndDrain is Upgrade that goes on until the old process has drained: events
-// gets StepDraining as long as that takes, and StepDrained. If the watching ends
-// before that, because ctx does or the connection breaks, it returns both the outcome
-// and an error.
+// UpgradeAndDrain is like Upgrade but goes on until the old process has drained. Then events also
+// receives StepDraining, several times, and StepDrained. If ctx ends or the connection breaks
+// after the outcome, it returns both the outcome and an error.
 func (c *Client) UpgradeAndDrain(ctx context.Context, events func(Event)) (Outcome, error) {
 	return c.upgrade(ctx, "/v1/upgrade?drain=1", events)
 }
 
-// UpgradeAndLeave is UpgradeAndDrain for a worker of a foreign master, such as start_server: the new
-// process is none of its, and it ends once the old one has drained. See core.Upgrader.Leave.
+// UpgradeAndLeave is like UpgradeAndDrain for a worker of a foreign master, such as start_server.
+// The new process does not belong to the master, and the master ends after the old process has
+// drained. See core.Upgrader.Leave.
 func (c *Client) UpgradeAndLeave(ctx context.Context, events func(Event)) (Outcome, error) {
 	return c.upgrade(ctx, "/v1/upgrade?leave=1&drain=1", events)
 }

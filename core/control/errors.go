@@ -2,8 +2,7 @@ package control
 
 import "errors"
 
-// What can be in the way; the errors of this package wrap one of them where errors.Is
-// can help a caller to go on.
+// The errors of this package wrap one of these where [errors.Is] can help a caller.
 var (
 	ErrNotFound   = errors.New("no gracex app found")
 	ErrAmbiguous  = errors.New("more than one gracex app runs")
@@ -15,17 +14,17 @@ var (
 	ErrForeign    = errors.New("not a gracex control socket")
 )
 
-// The codes of an ErrorBody.
+// These are the codes of an ErrorBody.
 const (
 	CodeRefused    = "refused"     // ErrRefused; the message has the remedy
 	CodePermission = "permission"  // ErrPermission
-	CodeNotFound   = "not_found"   // there is no such path
-	CodeMethod     = "method"      // the path wants another method
+	CodeNotFound   = "not_found"   // no such path exists
+	CodeMethod     = "method"      // the path needs another method
 	CodeBadRequest = "bad_request" // the body is not understood, or too long
 	CodeInternal   = "internal"
 )
 
-// ErrorBody is the answer to a request that was not granted.
+// ErrorBody is the answer to a request that was refused.
 type ErrorBody struct {
 	Error struct {
 		Code    string `json:"code"`

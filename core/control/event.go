@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// The steps of an upgrade, in the order in which they come. Only StepStarted,
-// StepReady and what ends it come with every upgrade that works.
+// These are the steps of an upgrade, in the order in which they come. An upgrade that works
+// always has StepStarted, StepReady and its last step. The others depend on its course.
 const (
-	StepQueued     = "queued"      // not started: one more follows the upgrade in progress
+	StepQueued     = "queued"      // another upgrade was requested, and follows this one
 	StepStarted    = "started"     // the new process runs
-	StepReady      = "ready"       // it has said ready
-	StepProbation  = "probation"   // it accepts, and the old process can still take over again
+	StepReady      = "ready"       // the new process has reported that it is ready
+	StepProbation  = "probation"   // the new process accepts, and the old one can still serve again
 	StepConfirmed  = "confirmed"   // the new process goes on by itself
-	StepDraining   = "draining"    // the old process finishes what it has
-	StepDrained    = "drained"     // it has finished
+	StepDraining   = "draining"    // the old process finishes its work
+	StepDrained    = "drained"     // the old process has finished
 	StepFailed     = "failed"      // the new process never got ready
-	StepRolledBack = "rolled_back" // it was taken back on probation
-	StepTakenBack  = "taken_back"  // it ended while the old process drained, which serves again
+	StepRolledBack = "rolled_back" // the old process took the service back on probation
+	StepTakenBack  = "taken_back"  // the new process ended during the drain, and the old one serves again
 	StepRefused    = "refused"     // no new process was started
 )
 
-// Event is one step of an upgrade: one line of the stream.
+// Event is one step of an upgrade, and one line of the stream.
 type Event struct {
 	Time      time.Time     `json:"time"`
 	Step      string        `json:"step"`
-	PID       int           `json:"pid,omitempty"`       // of the process that it is about; 0: none
+	PID       int           `json:"pid,omitempty"`       // of the process concerned; 0 for none
 	Text      string        `json:"text,omitempty"`      // in words
-	Remaining int           `json:"remaining,omitempty"` // of a drain: connections that the old process still has
-	Total     int           `json:"total,omitempty"`     // of a drain: how many it had at its beginning
-	Probation time.Duration `json:"-"`                   // of StepProbation: how long it lasts; "probation_ms" on the wire
+	Remaining int           `json:"remaining,omitempty"` // connections that the old process still has, in a drain
+	Total     int           `json:"total,omitempty"`     // connections that it had when the drain began
+	Probation time.Duration `json:"-"`                   // how long the probation lasts, in StepProbation; "probation_ms" on the wire
 }
 
-// Kinds of an Outcome.
+// These are the kinds of an Outcome.
 const (
 	KindUpgraded   = "upgraded"
 	KindRefused    = "refused"
@@ -41,21 +41,21 @@ const (
 	KindTimedOut   = "timed_out"
 )
 
-// Outcome is how an upgrade ended.
+// Outcome is the result of an upgrade.
 type Outcome struct {
 	OK            bool          `json:"ok"`
 	Kind          string        `json:"kind"` // see KindUpgraded and the others
 	OldPID        int           `json:"old_pid"`
-	NewPID        int           `json:"new_pid,omitempty"` // 0: no process was started
+	NewPID        int           `json:"new_pid,omitempty"` // 0 if no process was started
 	OldGeneration int           `json:"old_generation"`
-	Generation    int           `json:"generation"` // the one that is current now
+	Generation    int           `json:"generation"` // of the process that is current now
 	OldVersion    string        `json:"old_version,omitempty"`
-	Version       string        `json:"version,omitempty"` // the new process's; empty: not known
-	Took          time.Duration `json:"-"`                 // from being asked to this outcome; "took_ms" on the wire
-	Reason        string        `json:"reason,omitempty"`  // why it did not work
+	Version       string        `json:"version,omitempty"` // of the new process; empty if unknown
+	Took          time.Duration `json:"-"`                 // from the request to this outcome; "took_ms" on the wire
+	Reason        string        `json:"reason,omitempty"`  // why the upgrade failed
 	Stderr        []string      `json:"stderr,omitempty"`  // the last lines that the new process wrote
-	Left          string        `json:"left,omitempty"`    // the foreign master that ends once the old process has drained; empty: none
-	Exit          string        `json:"exit,omitempty"`    // how it ended, such as "exit status 1"; empty: it was ended, or had not
+	Left          string        `json:"left,omitempty"`    // the foreign master that ends after the old process's drain; empty for none
+	Exit          string        `json:"exit,omitempty"`    // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
 }
 
 type (

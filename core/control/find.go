@@ -23,18 +23,18 @@ const (
 	maxAsked  = 512
 )
 
-// Query says which app is meant: by its socket, by its pid file, or by any of its
-// processes. The first that is set counts, in that order.
+// Query selects an app by its socket, by its pid file, or by any of its processes. If several are
+// set, Socket counts first, then PIDFile, then PID.
 type Query struct {
 	PID             int
 	PIDFile, Socket string
 }
 
-// Find returns a client for the app that q means, after it has answered once. With the
-// zero Query that is the only one that runs and has its socket in a default directory
-// ($XDG_RUNTIME_DIR/gracex, /run/gracex); ErrAmbiguous if there are more, and
-// ErrNotFound if there is none. An app whose socket is elsewhere is found by its pid
-// on Linux only. It takes about 2 s at the most if an app hangs.
+// Find returns a client for the app that q selects, after the app has answered once. The zero
+// Query selects the only app that runs and has its socket in a default directory
+// ($XDG_RUNTIME_DIR/gracex, /run/gracex). The error is ErrAmbiguous if several run, and
+// ErrNotFound if none does. An app whose socket is elsewhere is found by its pid on Linux only.
+// If an app hangs, Find takes about 2 s at most.
 func Find(ctx context.Context, q Query) (*Client, error) {
 	switch {
 	case q.Socket != "":

@@ -20,9 +20,8 @@ const (
 	maxBase = 40
 )
 
-// DefaultDir is the directory of the sockets that an app makes without being told a
-// path: $XDG_RUNTIME_DIR/gracex, which is the user's own, or without that variable
-// /run/gracex.
+// DefaultDir returns the directory of the sockets of apps that name no path. It is the user's own
+// $XDG_RUNTIME_DIR/gracex, or /run/gracex if that variable is not set.
 func DefaultDir() string {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "gracex")
@@ -30,8 +29,9 @@ func DefaultDir() string {
 	return systemDir
 }
 
-// DefaultPath is the socket of an app with this pid file, in DefaultDir: the file's
-// name, and a hash of its absolute path, since many a service calls it app.pid.
+// DefaultPath returns the path of the socket of an app with this pid file. It is in DefaultDir.
+// Its name is the file's name and a hash of the file's absolute path, because many services name
+// the file app.pid.
 func DefaultPath(pidFile string) string {
 	if abs, err := filepath.Abs(pidFile); err == nil {
 		pidFile = abs

@@ -45,11 +45,13 @@ type supervisor struct {
 	err      error
 }
 
-// Run supervises until the program has stopped, and returns the code to exit with: the
-// worker's, 0 after a clean stop, 128 and the signal for one that a signal has ended. err
-// says why there was no worker at all. SIGHUP and SIGUSR2 (upgrade), SIGUSR1 (reopen) and SIGTERM,
-// SIGINT, SIGQUIT (stop) are passed on to the worker that is current; a second stop signal goes to all. Run is for the
-// main of a process of its own: it waits for every child that the process has.
+// Run supervises until the program has stopped, and returns the exit code. That is the code of
+// the worker, 0 after a graceful stop, or 128 and the number of the signal that ended it. The
+// error says why no worker ran at all.
+//
+// Run passes SIGHUP and SIGUSR2 (upgrade), SIGUSR1 (reopen), and SIGTERM, SIGINT and SIGQUIT
+// (stop) on to the current worker. A second stop signal goes to all workers. Call Run from the
+// main of a process of its own, because it waits for every child of the process.
 func Run(cfg Config) (code int, err error) {
 	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
 		return 1, errors.New("gracex: supervise: no program is given")

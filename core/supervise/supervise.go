@@ -1,14 +1,17 @@
-// Package supervise keeps a program that uses package core running under one process
-// number for life, for whoever must not lose it: a container's pid 1, supervisord, a shell.
+// Package supervise runs a program that uses package core under one process number for life. Use
+// it where that number must not change, as for pid 1 of a container, under supervisord, and in a
+// shell.
 //
-// The supervisor is a small process in which no code of the program runs. It starts the
-// program as its worker and has duplicates of the worker's listeners. An upgrade is the
-// worker's own doing, as without a supervisor: it starts the next worker beside itself,
-// with probation, way back and connections that move; the supervisor passes the signal on.
-// If a worker crashes the supervisor starts another one, with the listeners: connections
-// wait in their queues meanwhile and none is refused. docs/supervise.md has the details.
+// The supervisor is a small process in which no code of the program runs. It starts the program
+// as its worker and keeps duplicates of the worker's listeners. The worker upgrades itself as it
+// does without a supervisor. It starts the next worker beside itself, with a probation, a way
+// back and connections that move. The supervisor only passes the signal on.
 //
-// A program gets it by core.WithSupervision, any other way of starting by "gracex run".
+// If a worker crashes, the supervisor starts another one with the same listeners. Meanwhile
+// connections wait in the listeners' queues, and none is refused. docs/supervise.md has the
+// details.
+//
+// A program runs under it by core.WithSupervision, or by the command "gracex run".
 package supervise
 
 import (
@@ -18,35 +21,37 @@ import (
 )
 
 const (
-	// DefaultMaxFailures is how often in a row a worker may crash, when
-	// Config.MaxFailures is not given.
+	// DefaultMaxFailures is how many crashes in a row the supervisor answers with another worker
+	// if Config.MaxFailures is zero.
 	DefaultMaxFailures = 10
-	// DefaultMinBackoff is the pause after the second crash in a row when
-	// Config.MinBackoff is not given. It doubles with each one more.
+	// DefaultMinBackoff is the pause after the second crash in a row if Config.MinBackoff is not
+	// given. It doubles with each further crash.
 	DefaultMinBackoff = 100 * time.Millisecond
-	// DefaultMaxBackoff is the longest pause when Config.MaxBackoff is not given.
+	// DefaultMaxBackoff is the longest pause if Config.MaxBackoff is not given.
 	DefaultMaxBackoff = 5 * time.Second
-	// Stable is how long a worker has to serve for its crash to be the first in a row.
+	// Stable is how long a worker has to serve before the supervisor counts crashes in a row from
+	// one again.
 	Stable = 10 * time.Second
 )
 
-// Config says what to supervise and how.
+// Config says which program to supervise, and how.
 type Config struct {
-	// Argv is the program and its arguments. A name without a slash is looked up in
-	// PATH, any other is relative to the working directory, each time anew: what runs is
-	// what has been deployed.
+	// Argv is the program and its arguments. A name without a slash is looked up in PATH. Any
+	// other name is relative to the working directory. The supervisor looks again at each start,
+	// so it runs the program that is deployed then.
 	Argv []string
 
-	// MaxFailures is how many crashes in a row are answered by another worker; after one more
-	// the supervisor gives up. Zero: DefaultMaxFailures. Negative: it never gives up. A
-	// program whose very first worker ends before it has served is given up at once.
+	// MaxFailures is how many crashes in a row the supervisor answers with another worker. It
+	// gives up after one more. Zero means DefaultMaxFailures, and a negative number means that it
+	// never gives up. If the very first worker ends before it has served, the supervisor gives up
+	// at once.
 	MaxFailures int
 
-	// MinBackoff is the pause before the third worker in a row, and doubles up to
-	// MaxBackoff; the second one is started at once. Zero or less: the defaults.
+	// MinBackoff is the pause before the third worker in a row. It doubles up to MaxBackoff. The
+	// second worker is started at once. Zero or less means the defaults.
 	MinBackoff, MaxBackoff time.Duration
 
-	// Log is where starts, crashes and the end are logged. Nil: nowhere.
+	// Log is the logger for starts, crashes and the end. Nil logs nothing.
 	Log *slog.Logger
 }
 

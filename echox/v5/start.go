@@ -16,41 +16,41 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// Start is e.Start: it serves HTTP on the TCP address addr.
+// Start is like e.Start. It serves HTTP on the TCP address addr.
 //
-// Like every function here that takes options it blocks, and returns nil after a
-// clean stop and, once the drain has ended, after a handover to the next
-// generation; core.ErrCut if a drain was cut short; any other error if the
-// process did not get to serve, or if its listener broke. There is one such call
-// in a process at a time (core.ErrRunning).
+// Like every function here that takes options it blocks. It returns nil after a clean stop and,
+// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
+// drain was cut short. Any other error means that the process did not get to serve, or that its
+// listener broke. A process makes one such call at a time (core.ErrRunning).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	return StartWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, opts...)
 }
 
-// StartTLS serves HTTPS, HTTP/2 included, on the TCP address addr. certFile and keyFile
-// are paths (string) or the PEM text itself ([]byte); paths are read anew by each
-// generation, so an upgrade takes a renewed certificate in.
+// StartTLS serves HTTPS, HTTP/2 included, on the TCP address addr. certFile and keyFile are paths
+// (string) or the PEM text itself ([]byte). Each generation reads paths again, so an upgrade
+// loads a renewed certificate.
 func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Option) error {
 	return StartTLSWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, certFile, keyFile, opts...)
 }
 
-// StartWithConfig is sc.Start(ctx, h): it serves HTTP, or HTTPS with certificates in
-// sc.TLSConfig, and stops gracefully when ctx ends, as it does by a signal. h is an
-// *echo.Echo or any other handler.
+// StartWithConfig is like sc.Start(ctx, h). It serves HTTP, or HTTPS with certificates in
+// sc.TLSConfig. It stops gracefully when ctx ends, as on a signal. h is an *echo.Echo or any
+// other handler.
 //
-// All of sc is honoured. GracefulTimeout is core.WithDrainTimeout; left at zero it is
-// the core's default, and a negative one makes the end of ctx mean nothing, as in Echo.
-// OnShutdownError gets core.ErrCut if the drain was cut, which is returned too.
-// Make a Listener with core.Listen, wrapped or as it is: one from net.Listen serves
-// too, but can't be upgraded. ListenerNetwork may be "unix", and Address a path then.
+// All of sc is honoured. GracefulTimeout is core.WithDrainTimeout. At zero it is the core's
+// default, and at a negative value the end of ctx has no effect, as in Echo. OnShutdownError
+// receives core.ErrCut if the drain was cut, and StartWithConfig returns it too.
+//
+// Make a Listener with core.Listen. It can be wrapped. A listener from net.Listen serves too, but
+// can't be upgraded. ListenerNetwork can be "unix", and then Address is a path.
 func StartWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, opts ...core.Option) error {
 	return start(ctx, h, sc, func(sc echo.StartConfig) error { return sc.Start(ctx, h) }, opts)
 }
 
-// StartTLSWithConfig is sc.StartTLS(ctx, h, certFile, keyFile). Paths are those of
-// sc.CertFilesystem if that is set, and otherwise any, absolute ones included, which Echo
-// does not take. It refuses sc.Listener, on which Echo would serve without TLS:
-// StartWithConfig takes one from tls.NewListener.
+// StartTLSWithConfig is like sc.StartTLS(ctx, h, certFile, keyFile). If sc.CertFilesystem is set,
+// paths are in it. Otherwise any path works, including absolute ones, which Echo does not take.
+// It refuses sc.Listener, on which Echo would serve without TLS. Pass a listener from
+// tls.NewListener to StartWithConfig instead.
 func StartTLSWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, certFile, keyFile any, opts ...core.Option) error {
 	if sc.Listener != nil {
 		return errors.New("echox: StartTLS with StartConfig.Listener would serve without TLS: leave Listener out, or pass tls.NewListener to StartWithConfig")
