@@ -101,7 +101,7 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	case u.State() >= StateStopping && u.phase.draining.Load():
 		err = errors.New("the new process is stopping")
 	case what.Name != "" && handler == nil:
-		err = errors.New("the new process has no OnAdopt for it")
+		err = errors.New("the new process has no OnHandoff for it")
 	case what.Name == "" && srv == nil:
 		err = errors.New("the new process has no plaintext server for it")
 	}
@@ -125,7 +125,7 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	return func() { u.runAdopter(c, what, handler) }, nil
 }
 
-// runAdopter gives a connection of the program's own to its OnAdopt.
+// runAdopter gives a connection of the program's own to its OnHandoff.
 func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Conn, []byte)) {
 	select {
 	case <-u.phase.accepting:
@@ -135,7 +135,7 @@ func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Co
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			u.log.Error("an OnAdopt function panicked", "name", what.Name, "panic", p, "stack", string(debug.Stack()))
+			u.log.Error("an OnHandoff function panicked", "name", what.Name, "panic", p, "stack", string(debug.Stack()))
 			_ = c.Close()
 		}
 	}()

@@ -151,7 +151,7 @@ func TestAdoptAfterReset(t *testing.T) {
 	}
 	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler(), ConnContext: asksForIt})
 	adopted := make(chan net.Conn, 1)
-	OnAdopt("reset", func(c net.Conn, _ []byte) { adopted <- c })
+	OnHandoff("reset", func(c net.Conn, _ []byte) { adopted <- c })
 	becomesCurrent(t, u, o)
 	names := []wire.Conn{{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}}, {Name: "reset"}}
 	var conns []net.Conn
@@ -218,7 +218,7 @@ func TestAdoptRefuses(t *testing.T) {
 	before := u.room.Load()
 	o.offers(names, conns...)
 	msg := o.taken()
-	for i, want := range []string{"no plaintext server", "no plaintext server", "no OnAdopt", "no plaintext server", "no descriptors left"} {
+	for i, want := range []string{"no plaintext server", "no plaintext server", "no OnHandoff", "no plaintext server", "no descriptors left"} {
 		if i >= len(msg.Refused) || msg.Refused[i].Conn != i+1 || !strings.Contains(msg.Refused[i].Reason, want) {
 			t.Errorf("refused %+v, want %q for number %d", msg.Refused, want, i+1)
 		}
@@ -303,17 +303,17 @@ func TestOfferThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestOnAdopt is called once the process is current, and a panic of it ends its
+// TestOnHandoff is called once the process is current, and a panic of it ends its
 // connection alone.
-func TestOnAdopt(t *testing.T) {
+func TestOnHandoff(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
 	called := make(chan State, 1)
-	OnAdopt("panics", func(_ net.Conn, state []byte) {
+	OnHandoff("panics", func(_ net.Conn, state []byte) {
 		called <- u.State()
 		panic(string(state))
 	})
-	defer OnAdopt("panics", nil)
+	defer OnHandoff("panics", nil)
 	ready := make(chan error, 1)
 	go func() { ready <- u.Ready() }()
 	o.hears(wire.Ready)

@@ -362,7 +362,7 @@ func appServer(u *Upgrader, n int) *http.Server {
 }
 
 func appHandler(u *Upgrader) *http.ServeMux {
-	OnAdopt("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), Draining(context.Background())) })
+	OnHandoff("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), Draining(context.Background())) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
@@ -492,7 +492,7 @@ func noneSaysDown(context.Context) error {
 	return nil
 }
 
-// appEcho echoes lines and moves with its connection, to the OnAdopt of that name.
+// appEcho echoes lines and moves with its connection, to the OnHandoff of that name.
 func appEcho(c net.Conn, name string, draining <-chan struct{}) {
 	defer c.Close()
 	stop := context.AfterFunc(contextOf(draining), func() { _ = c.SetReadDeadline(conns.LongAgo) })
@@ -506,7 +506,7 @@ func appEcho(c net.Conn, name string, draining <-chan struct{}) {
 				fmt.Fprintf(c, "generation %d\n", Generation())
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := HandOff(c, name, []byte(name)); err != nil {
+			if err := Handoff(c, name, []byte(name)); err != nil {
 				fmt.Fprintf(c, "%v\n", err)
 			}
 			return

@@ -41,7 +41,7 @@
 // after their answer. Their clients notice nothing. Requests are answered. Where a connection
 // can't move (TLS, wrapped listeners), its last answer carries Connection: close. HTTP/2
 // connections get GOAWAY. Handlers that watch [Draining] say goodbye, or move their connection
-// with [HandOff].
+// with [Handoff].
 //
 // Up to [WithMaxDraining] old generations drain at a time, each until its own deadline
 // ([WithDrainTimeout]). At the deadline the rest is cut, counted and logged.
@@ -101,7 +101,7 @@
 //
 //   - Another process can serve a connection's next request. State that a program keeps with a
 //     connection in its memory, by address or in the context of ConnContext, is not there. Use
-//     [OnAdopt] for connections whose state matters, or switch moving off by
+//     [OnHandoff] for connections whose state matters, or switch moving off by
 //     [WithConnectionHandoff].
 //   - On probation two processes serve, each its own connections. Use WithProbation(0) for a
 //     program whose clients meet in its memory, such as a chat.

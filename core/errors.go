@@ -29,7 +29,7 @@ var (
 	// ErrNotInherited means that the command line or the environment claims that an upgrade
 	// started this process, but the sockets that it should have inherited are missing.
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")
-	// ErrNotMoved means that HandOff left the connection with its caller.
+	// ErrNotMoved means that Handoff left the connection with its caller.
 	ErrNotMoved = errors.New("gracex: the connection stays in this process")
 	// ErrAborted means that the old process gave this one up. The old process serves on, or
 	// serves again.

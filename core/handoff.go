@@ -11,14 +11,14 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// MaxHandOffState is the largest state that HandOff accepts, in bytes.
-const MaxHandOffState = wire.MaxPayload / 2
+// MaxHandoffState is the largest state that Handoff accepts, in bytes.
+const MaxHandoffState = wire.MaxPayload / 2
 
-// HandOff moves a connection of the program's own to the next generation. The connection is one
+// Handoff moves a connection of the program's own to the next generation. The connection is one
 // that a handler hijacked or that an accept loop of the program accepted. It goes to the function
-// that the next generation registered with OnAdopt under name.
+// that the next generation registered with OnHandoff under name.
 //
-// Call HandOff after the channel of Draining is closed, at a point where no message is half
+// Call Handoff after the channel of Draining is closed, at a point where no message is half
 // written and no other goroutine uses c. In state put what the next generation has to know,
 // including bytes that were read but not processed, for example from Hijack's bufio.Reader. State
 // can be nil.
@@ -27,17 +27,17 @@ const MaxHandOffState = wire.MaxPayload / 2
 // hand off the first. From then on the new process can act on messages of its clients. The
 // program in examples/websocket shows how.
 //
-// HandOff returns nil when the next generation has the connection. Then c is closed in this
+// Handoff returns nil when the next generation has the connection. Then c is closed in this
 // process only, and the client notices nothing. If the new process does not answer before this
-// process's drain has to end, nobody knows which process has the connection. HandOff then closes
+// process's drain has to end, nobody knows which process has the connection. Handoff then closes
 // c and returns nil as well.
 //
-// An error is ErrNotMoved, and c remains the caller's. HandOff fails on a stop, where the error
+// An error is ErrNotMoved, and c remains the caller's. Handoff fails on a stop, where the error
 // is ErrStopped too, and under TLS, whose keys stay in this process. It fails for any other
 // wrapper around the connection, so pass the one that Hijack returned. It fails if the new
-// process has no room, or no OnAdopt for name. Any goroutine may call HandOff.
-func HandOff(c net.Conn, name string, state []byte) error {
-	err := handOff(c, name, state)
+// process has no room, or no OnHandoff for name. Any goroutine may call Handoff.
+func Handoff(c net.Conn, name string, state []byte) error {
+	err := handoff(c, name, state)
 	if err != nil {
 		return because(ErrNotMoved, err)
 	}
@@ -50,12 +50,12 @@ var (
 	errNoNext  = because(ErrStopped, errors.New("there is no new process"))
 )
 
-func handOff(nc net.Conn, name string, state []byte) error {
+func handoff(nc net.Conn, name string, state []byte) error {
 	if name == "" || len(name) > conns.MaxName {
-		return fmt.Errorf("the name is OnAdopt's and has 1 to %d bytes", conns.MaxName)
+		return fmt.Errorf("the name is OnHandoff's and has 1 to %d bytes", conns.MaxName)
 	}
-	if len(state) > MaxHandOffState {
-		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandOffState)
+	if len(state) > MaxHandoffState {
+		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandoffState)
 	}
 	c, tracked := nc.(*conns.Conn)
 	if tracked {
@@ -94,17 +94,17 @@ func handOff(nc net.Conn, name string, state []byte) error {
 	return nil
 }
 
-// OnAdopt registers the function that receives connections sent with HandOff under name. Each
+// OnHandoff registers the function that receives connections sent with Handoff under name. Each
 // call runs in a goroutine of its own, after this process has become current. This process can be
 // draining by then, and adopt can hand c off to the next generation at once.
 //
 // The function owns c and closes it. The socket itself, a *net.TCPConn or *net.UnixConn, is
 // returned by c's NetConn method. If adopt panics, the panic is logged and c is closed. Call
-// OnAdopt before Ready. A nil function removes the registration, and a second call for the same
+// OnHandoff before Ready. A nil function removes the registration, and a second call for the same
 // name replaces the first.
-func OnAdopt(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
+func OnHandoff(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
 
-// adopters holds what was given to OnAdopt.
+// adopters holds what was given to OnHandoff.
 var adopters adopterTable
 
 type adopterTable struct {

@@ -19,8 +19,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// TestHandOffRefuses says why a connection stays.
-func TestHandOffRefuses(t *testing.T) {
+// TestHandoffRefuses says why a connection stays.
+func TestHandoffRefuses(t *testing.T) {
 	t.Parallel()
 	u := newTest(t)
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
@@ -29,28 +29,28 @@ func TestHandOffRefuses(t *testing.T) {
 	used := u.conns.Track(server, nil, conns.New)
 	refused := func(want string, c net.Conn, name string, state []byte) {
 		t.Helper()
-		if err := HandOff(c, name, state); !errors.Is(err, ErrNotMoved) || !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("HandOff = %v, want %q", err, want)
+		if err := Handoff(c, name, state); !errors.Is(err, ErrNotMoved) || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("Handoff = %v, want %q", err, want)
 		}
 	}
 	refused("hijack it first", used, "x", nil)
 	refused("1 to 255", server, "", nil)
 	refused("1 to 255", server, strings.Repeat("x", 256), nil)
-	refused("131073", server, "x", make([]byte, MaxHandOffState+1))
+	refused("131073", server, "x", make([]byte, MaxHandoffState+1))
 	refused("more than its descriptor", hiddenConn{server}, "x", nil)
 	refused("no upgrade hands over", server, "x", nil)
 	go func() { _ = u.Stop(context.Background()) }()
 	<-u.Draining()
 	refused("there is no new process", server, "x", nil)
-	if err := HandOff(server, "x", nil); !errors.Is(err, ErrStopped) {
-		t.Errorf("HandOff = %v, want ErrStopped", err)
+	if err := Handoff(server, "x", nil); !errors.Is(err, ErrStopped) {
+		t.Errorf("Handoff = %v, want ErrStopped", err)
 	}
 	must(t, used.Close())
 }
 
-// TestHandOffCloses: a connection that was handed off is not this process's any more,
+// TestHandoffCloses: a connection that was handed off is not this process's any more,
 // whoever took it out of the accept queue.
-func TestHandOffCloses(t *testing.T) {
+func TestHandoffCloses(t *testing.T) {
 	t.Parallel()
 	u := newTest(t)
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
@@ -65,7 +65,7 @@ func TestHandOffCloses(t *testing.T) {
 	tracked := u.conns.Track(server, nil, conns.Hijacked)
 	for _, c := range []net.Conn{own, tracked} {
 		handed := make(chan error, 1)
-		go func() { handed <- HandOff(c, "x", []byte("state")) }()
+		go func() { handed <- Handoff(c, "x", []byte("state")) }()
 		if got := (<-next.offered).Conns; len(got) != 1 || got[0].Name != "x" || string(got[0].State) != "state" {
 			t.Errorf("offered %+v", got)
 		}

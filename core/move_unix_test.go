@@ -394,9 +394,9 @@ func TestMoveOfTheGone(t *testing.T) {
 	}
 }
 
-// TestHandOff: a hijacked connection moves by the program's own word, with what the
+// TestHandoff: a hijacked connection moves by the program's own word, with what the
 // program says along, and stays when nobody takes it.
-func TestHandOff(t *testing.T) {
+func TestHandoff(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
@@ -415,7 +415,7 @@ func TestHandOff(t *testing.T) {
 		upgrade1(a, gen)
 		if gen == 0 {
 			line, err := unknown.r.ReadString('\n')
-			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, "no OnAdopt") {
+			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, "no OnHandoff") {
 				t.Errorf("%q, %v", line, err)
 			}
 		}

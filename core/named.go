@@ -62,7 +62,7 @@ func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 //
 // A duplicate is passed on, so closing c does not end the connection before DropConn. A second
 // call with the same name replaces the first connection. Connections from clients move one by
-// one, with their state, by HandOff.
+// one, with their state, by Handoff.
 func (u *Upgrader) AddConn(name string, c net.Conn) error { return u.add(wire.KindConn, name, c) }
 
 // Conn returns the connection that the old process added under this name. The next generation

@@ -195,7 +195,7 @@ func WithMaxDraining(n int) Option {
 
 // WithConnectionHandoff says whether established connections move between this process and the
 // others of an upgrade. These are idle plaintext HTTP/1 connections and those that the program
-// passes to HandOff. Left out, it is true. If the two processes disagree, the connections stay
+// passes to Handoff. Left out, it is true. If the two processes disagree, the connections stay
 // with the old one, which asks their clients to reconnect.
 //
 // For a connection that has moved, the new process calls ConnContext and ConnState again, with

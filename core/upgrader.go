@@ -272,7 +272,7 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.phase.goodbye.Channel()
 
 // Draining returns a channel that is closed when the generation that serves the request with this
 // context begins to drain. Handlers of streams and of hijacked connections should then say
-// goodbye, or call HandOff. They are cut at the deadline. For any other context the channel is
+// goodbye, or call Handoff. They are cut at the deadline. For any other context the channel is
 // that of this process's Upgrader. It is nil, which is never ready, before an Upgrader is made.
 func Draining(ctx context.Context) <-chan struct{} {
 	if c, ok := ctx.Value(connKey{}).(*conns.Conn); ok {

@@ -34,7 +34,7 @@ const (
 	// handOffName is what the two processes call these connections.
 	handOffName = "lines"
 	// maxLine is the longest line, in bytes. It bounds what a client can make this process keep, and what it has to
-	// pass on: core.MaxHandOffState.
+	// pass on: core.MaxHandoffState.
 	maxLine = 64 << 10
 )
 
@@ -45,7 +45,7 @@ func main() {
 	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
 	flag.Parse()
 
-	core.OnAdopt(handOffName, adopt) // before the old process can pass anything on
+	core.OnHandoff(handOffName, adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
 		ln, err := u.Listen(context.Background(), "tcp", *addr)
 		if err != nil {
@@ -101,7 +101,7 @@ func adopt(c net.Conn, state []byte) {
 
 // serve answers lines until the client leaves, or this process does.
 func serve(c net.Conn, s session) {
-	defer c.Close() // after a HandOff it is closed here already
+	defer c.Close() // after a Handoff it is closed here already
 	left := make(chan struct{})
 	defer close(left)
 	go func() {
@@ -134,7 +134,7 @@ func serve(c net.Conn, s session) {
 func leave(c net.Conn, s session) {
 	state, err := json.Marshal(s)
 	if err == nil {
-		err = core.HandOff(c, handOffName, state)
+		err = core.Handoff(c, handOffName, state)
 	}
 	if err != nil {
 		_, _ = io.WriteString(c, "bye\n")

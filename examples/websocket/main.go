@@ -15,7 +15,7 @@
 //
 //  1. stops reading from every member, be it in the middle of a message;
 //  2. writes to each member what it has read before from any of them;
-//  3. passes the member's connection to core.HandOff, with what it has read of
+//  3. passes the member's connection to core.Handoff, with what it has read of
 //     messages that were not complete.
 //
 // No member is at step 3 before all have done step 1. So what is said in the old
@@ -57,7 +57,7 @@ func main() {
 	slog.SetDefault(log.With("pid", os.Getpid()))
 
 	room := newHub()
-	core.OnAdopt(handOffName, room.adopt) // before the old process can pass anything on
+	core.OnHandoff(handOffName, room.adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
 		ln, err := u.Listen(context.Background(), "tcp", *addr)
 		if err != nil {

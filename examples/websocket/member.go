@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// handOffName connects HandOff in the old process with OnAdopt in the new one.
+	// handOffName connects Handoff in the old process with OnHandoff in the new one.
 	handOffName = "chat"
 	// writeTimeout is how long a client may take to make room for a write.
 	writeTimeout = 10 * time.Second
@@ -82,18 +82,18 @@ func (m *member) run(greeting []byte) {
 		m.goodbye(m.left)
 		return
 	}
-	if err := m.handOff(); err != nil {
+	if err := m.handoff(); err != nil {
 		slog.Info("not moved", "nick", m.nick, "error", err) // every one, when the service stops
 		m.goodbye(err)
 	}
 }
 
-func (m *member) handOff() error {
+func (m *member) handoff() error {
 	state, err := json.Marshal(luggage{Nick: m.nick, Unread: m.in.held})
 	if err != nil {
 		return err
 	}
-	return core.HandOff(m.conn, handOffName, state)
+	return core.Handoff(m.conn, handOffName, state)
 }
 
 // read reads until the client leaves or the process drains.

@@ -15,7 +15,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// MaxName bounds the name of OnAdopt, so that a frame has room for it.
+// MaxName bounds the name of OnHandoff, so that a frame has room for it.
 const MaxName = 255
 
 // Why a connection stays.

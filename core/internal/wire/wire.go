@@ -241,7 +241,7 @@ type Conn struct {
 	Listener   *Listener `json:"listener,omitempty"` // that it was accepted from
 	IdleMillis int64     `json:"idle_ms,omitempty"`  // how long nothing has happened on it
 	Unused     bool      `json:"unused,omitempty"`   // no request has come on it yet
-	Name       string    `json:"name,omitempty"`     // who takes it: OnAdopt's name
+	Name       string    `json:"name,omitempty"`     // who takes it: OnHandoff's name
 	State      []byte    `json:"state,omitempty"`    // the program's own
 }
 

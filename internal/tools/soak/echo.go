@@ -71,7 +71,7 @@ func (s *server) move(c net.Conn, b []byte) {
 		b[0]++
 		n = max(n, 1)
 	}
-	if err := core.HandOff(c, echoName, b[:n]); err != nil && core.CurrentState() != core.StateStopping {
+	if err := core.Handoff(c, echoName, b[:n]); err != nil && core.CurrentState() != core.StateStopping {
 		s.log.Warn(msgStays, "error", err)
 	}
 }

@@ -8,7 +8,7 @@
 //
 // Meanwhile clients ask in every way that [load.Kinds] lists, as fast as they can
 // or with pauses, over TCP, TLS and a unix socket; some pipeline, some have
-// hijacked connections that move by core.HandOff, some ask only now and then.
+// hijacked connections that move by core.Handoff, some ask only now and then.
 // None of them repeats a request.
 //
 // What has to hold, or the exit status is 1:

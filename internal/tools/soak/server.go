@@ -77,7 +77,7 @@ func (s *server) setUp(u *core.Upgrader, handler slog.Handler) error {
 	if s.has("log") {
 		s.log.Error("a fault that was asked for")
 	}
-	core.OnAdopt(echoName, s.adoptEcho)
+	core.OnHandoff(echoName, s.adoptEcho)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.answer)
 	mux.HandleFunc("/echo", s.hijack)
