@@ -3,7 +3,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,7 +54,7 @@ func playApp() {
 	ready := flag.Duration("ready", DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
-	ctl := flag.String("control", cmp.Or(os.Getenv("APP_CONTROL"), ControlSocketOff), "the control socket; auto: left out")
+	ctl := flag.String("control", os.Getenv("APP_CONTROL"), "the control socket; empty: none; auto: left out")
 	version := flag.String("version", "", "")
 	descriptor := flag.Int("fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")

@@ -178,11 +178,7 @@ func TestControlUpgrade(t *testing.T) {
 				must(t, os.Remove(filepath.Join(a.dir, "app")))
 			}
 			seen := newSteps()
-			upgrade := c.Upgrade
-			if tt.drain {
-				upgrade = c.UpgradeAndDrain
-			}
-			o, err := upgrade(t.Context(), seen.add)
+			o, err := c.Upgrade(t.Context(), control.UpgradeOptions{Events: seen.add, Drain: tt.drain})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,7 +226,7 @@ func TestControlRollback(t *testing.T) {
 	}
 	seen, outcome := newSteps(), make(chan control.Outcome, 1)
 	go func() {
-		o, err := c.Upgrade(context.Background(), seen.add)
+		o, err := c.Upgrade(context.Background(), control.UpgradeOptions{Events: seen.add})
 		if err != nil {
 			t.Error(err)
 		}
@@ -239,7 +235,7 @@ func TestControlRollback(t *testing.T) {
 	seen.await(t, control.StepProbation)
 	a.expect("ready", 1)
 	// Now it is the new process that is asked, and it can't begin another one.
-	o, err := c.Upgrade(t.Context(), nil)
+	o, err := c.Upgrade(t.Context(), control.UpgradeOptions{})
 	if err != nil || o.Kind != control.KindRefused || !strings.Contains(o.Reason, "an upgrade is in progress") {
 		t.Errorf("a second upgrade: %+v, %v", o, err)
 	}
@@ -265,11 +261,11 @@ func TestControlTwoUpgrades(t *testing.T) {
 	a.setMode("wait")
 	outcome := make(chan control.Outcome, 1)
 	go func() {
-		o, _ := c.Upgrade(context.Background(), nil)
+		o, _ := c.Upgrade(context.Background(), control.UpgradeOptions{})
 		outcome <- o
 	}()
 	a.expect("checking", 0)
-	o, err := c.Upgrade(t.Context(), nil)
+	o, err := c.Upgrade(t.Context(), control.UpgradeOptions{})
 	if err != nil || o.OK || o.Kind != control.KindRefused || o.NewPID != 0 || !strings.Contains(o.Reason, "an upgrade is in progress") {
 		t.Errorf("a second upgrade: %+v, %v", o, err)
 	}
@@ -285,11 +281,11 @@ func TestControlUnwatched(t *testing.T) {
 	a, c, _ := controlled(t, "-probation", "100ms")
 	a.setMode("wait")
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := c.Upgrade(ctx, func(e control.Event) {
+	_, err := c.Upgrade(ctx, control.UpgradeOptions{Events: func(e control.Event) {
 		if e.Step == control.StepStarted {
 			cancel()
 		}
-	})
+	}})
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "the upgrade goes on") {
 		t.Errorf("Upgrade = %v", err)
 	}
@@ -338,7 +334,7 @@ func TestControlIsNotTheProgram(t *testing.T) {
 	}
 	seen, outcome := newSteps(), make(chan control.Outcome, 1)
 	go func() {
-		o, err := c.UpgradeAndDrain(context.Background(), seen.add)
+		o, err := c.Upgrade(context.Background(), control.UpgradeOptions{Events: seen.add, Drain: true})
 		if err != nil {
 			t.Error(err)
 		}
@@ -496,7 +492,7 @@ func TestControlPlain(t *testing.T) {
 	a.start("app", "./app", "-addr", "127.0.0.1:0", "-pidfile", "app.pid")
 	first, c := a.expect("ready", 0), control.Dial(filepath.Join(a.dir, "ctl.sock"))
 	deployPlain(t, a)
-	o, err := c.Upgrade(t.Context(), nil)
+	o, err := c.Upgrade(t.Context(), control.UpgradeOptions{})
 	if err != nil || !o.OK || o.OldPID != first.PID || o.Version != "" {
 		t.Fatalf("outcome %+v, %v", o, err)
 	}

@@ -30,7 +30,7 @@ func playTwice() {
 			}
 			emit(event{Event: "listens", Addrs: []string{ln.Addr().String()}})
 			return u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln)
-		}, WithControlSocket(ControlSocketOff), OnReopen(func() { emit(event{Event: "reopen"}) }))
+		}, WithoutControlSocket(), OnReopen(func() { emit(event{Event: "reopen"}) }))
 		emit(event{Event: "ran", Err: fmt.Sprint(err)})
 	}
 }

@@ -72,7 +72,7 @@ func playHTTP2() {
 			}
 		}()
 		return nil
-	}, WithControlSocket(ControlSocketOff), WithProbation(0), WithMaxDraining(100),
+	}, WithoutControlSocket(), WithProbation(0), WithMaxDraining(100),
 		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	end := event{Event: "end", Gen: Generation()}
 	if err != nil {

@@ -220,9 +220,6 @@ func WithPIDFile(path string) Option {
 	return func(c *config) { c.pidFile = path }
 }
 
-// ControlSocketOff is the path that makes WithControlSocket open no socket.
-const ControlSocketOff = "off"
-
 // WithControlSocket names the unix socket of the operator's interface. Through it an operator
 // sees the state of the app, starts an upgrade and follows it to its outcome, rolls it back, and
 // stops the service. The clients are the gracex command, package control, and curl
@@ -233,15 +230,13 @@ const ControlSocketOff = "off"
 // opened, Ready fails.
 //
 // Left out, the socket is at control.DefaultPath if a pid file is given and that path can be
-// opened. Otherwise none is opened. With "" or ControlSocketOff none is opened either.
+// opened. Otherwise none is opened. An empty path opens none, as WithoutControlSocket does.
 func WithControlSocket(path string) Option {
-	return func(c *config) {
-		if path == ControlSocketOff {
-			path = ""
-		}
-		c.control = controlConfig{path: path, given: true}
-	}
+	return func(c *config) { c.control = controlConfig{path: path, given: true} }
 }
+
+// WithoutControlSocket opens no control socket, also if a pid file is given.
+func WithoutControlSocket() Option { return WithControlSocket("") }
 
 // WithVersion sets the version of the program that operators see, in the status of the control
 // socket and in Result. Left out or empty, it is the main module's version in the build

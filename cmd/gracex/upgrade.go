@@ -47,14 +47,7 @@ and the upgrade goes on.
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait}
-			ask := client.Upgrade
-			switch {
-			case leave:
-				ask = client.UpgradeAndLeave
-			case drain:
-				ask = client.UpgradeAndDrain
-			}
-			return u.run(ctx, client, status, ask)
+			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave})
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, and do not wait for the outcome")
@@ -75,8 +68,8 @@ type upgrade struct {
 // errStarted ends the watching of one who does not want to wait.
 var errStarted = errors.New("the new process runs")
 
-// run shows what ask, one of the client's methods, has to tell.
-func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, ask func(context.Context, func(control.Event)) (control.Outcome, error)) error {
+// run starts the upgrade and shows its steps.
+func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, opts control.UpgradeOptions) error {
 	if err := u.out.line("upgrading %s", process(status.PID, status.Version)); err != nil {
 		return err
 	}
@@ -84,7 +77,7 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	defer leave(nil)
 	show := newProgress(u.out)
 	defer show.end()
-	outcome, err := ask(watching, func(e control.Event) {
+	opts.Events = func(e control.Event) {
 		if e.Step == control.StepStarted {
 			u.started = e.PID
 		}
@@ -92,7 +85,8 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 		if u.noWait && e.Step == control.StepStarted {
 			leave(errStarted)
 		}
-	})
+	}
+	outcome, err := client.Upgrade(watching, opts)
 	show.end()
 	if outcome.Kind == "" {
 		return u.unknown(ctx, watching, client, err)

@@ -66,25 +66,32 @@ func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
 }
 
-// Upgrade starts an upgrade, passes each step to events, which may be nil, and returns the
-// outcome when the probation is over. The error is nil if the outcome is known, even if the
-// outcome is not OK. If ctx ends, Upgrade stops watching, and the upgrade goes on.
-func (c *Client) Upgrade(ctx context.Context, events func(Event)) (Outcome, error) {
-	return c.upgrade(ctx, "/v1/upgrade", events)
+// UpgradeOptions says how an upgrade is followed. The zero UpgradeOptions waits for the outcome.
+type UpgradeOptions struct {
+	// Events receives each step. It may be nil.
+	Events func(Event)
+	// Drain waits until the old process has drained, too. Then Events also receives StepDraining,
+	// several times, and StepDrained. If the context ends or the connection breaks after the outcome,
+	// Upgrade returns both the outcome and an error.
+	Drain bool
+	// Leave is for a worker of a foreign master, such as start_server. The new process does not belong to
+	// the master, and the master ends after the old process has drained. It implies Drain. See
+	// core.Upgrader.Leave.
+	Leave bool
 }
 
-// UpgradeAndDrain is like Upgrade but goes on until the old process has drained. Then events also
-// receives StepDraining, several times, and StepDrained. If ctx ends or the connection breaks
-// after the outcome, it returns both the outcome and an error.
-func (c *Client) UpgradeAndDrain(ctx context.Context, events func(Event)) (Outcome, error) {
-	return c.upgrade(ctx, "/v1/upgrade?drain=1", events)
-}
-
-// UpgradeAndLeave is like UpgradeAndDrain for a worker of a foreign master, such as start_server.
-// The new process does not belong to the master, and the master ends after the old process has
-// drained. See core.Upgrader.Leave.
-func (c *Client) UpgradeAndLeave(ctx context.Context, events func(Event)) (Outcome, error) {
-	return c.upgrade(ctx, "/v1/upgrade?leave=1&drain=1", events)
+// Upgrade starts an upgrade and returns the outcome when the probation is over. The error is nil if the
+// outcome is known, even if the outcome is not OK. If ctx ends, Upgrade stops watching, and the upgrade
+// goes on.
+func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, error) {
+	url := "/v1/upgrade"
+	switch {
+	case opts.Leave:
+		url += "?leave=1&drain=1"
+	case opts.Drain:
+		url += "?drain=1"
+	}
+	return c.upgrade(ctx, url, opts.Events)
 }
 
 func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o Outcome, err error) {

@@ -6,7 +6,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	outcome, err := c.Upgrade(ctx, func(e control.Event) { fmt.Println(e.Step, e.Text) })
+//	outcome, err := c.Upgrade(ctx, control.UpgradeOptions{Events: func(e control.Event) { fmt.Println(e.Step, e.Text) }})
 //
 // The socket speaks HTTP with JSON, so curl --unix-socket works too. docs/control.md describes
 // it. The app opens the socket with core.WithControlSocket, or by itself if it has a pid file.

@@ -166,7 +166,7 @@ func TestUpgradeStream(t *testing.T) {
 				_, _ = w.Write([]byte(tt.lines))
 			})
 			var events []Event
-			o, err := Dial(path).Upgrade(t.Context(), func(e Event) { events = append(events, e) })
+			o, err := Dial(path).Upgrade(t.Context(), UpgradeOptions{Events: func(e Event) { events = append(events, e) }})
 			if o.Kind != tt.kind || len(events) != tt.steps || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("outcome %+v after %+v, %v", o, events, err)
 			}

@@ -19,7 +19,7 @@ import (
 // itself, or since Go 1.27 net/http.
 func TestConfigureServer(t *testing.T) {
 	t.Parallel()
-	u, err := core.New(core.WithSignals(core.Signals{}), core.WithControlSocket(core.ControlSocketOff))
+	u, err := core.New(core.WithSignals(core.Signals{}), core.WithoutControlSocket())
 	if err != nil {
 		t.Fatal(err)
 	}
