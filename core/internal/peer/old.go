@@ -1,13 +1,11 @@
 package peer
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"net"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -263,77 +261,6 @@ func (p *Old) receiver() (in io.Reader, files func() []int) {
 	return p.ctl, func() []int { return nil }
 }
 
-func (p *Old) waitGone(stop <-chan struct{}) {
-	t := time.NewTicker(timing.Poll)
-	defer t.Stop()
-	for p.Alive() {
-		select {
-		case <-t.C:
-		case <-stop:
-			return
-		}
-	}
-}
-
-// staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
-// it is that it serves again.
-func (p *Old) staysGivenUp(stop <-chan struct{}) bool {
-	sc, ok := p.ctl.(syscall.Conn)
-	if !ok {
-		return true // a plain program says nothing
-	}
-	for {
-		rc, err := sc.SyscallConn()
-		switch {
-		case isClosed(p.Aborted) || isClosed(p.keptAlive) || isClosed(stop):
-			return false
-		case err != nil || !fd.Pending(rc) || isClosed(p.Gone):
-			return true
-		}
-		time.Sleep(timing.EndPoll)
-	}
-}
-
-// KeepAlive keeps this process from ending it. It is the lifecycle's.
-func (p *Old) KeepAlive() {
-	if !isClosed(p.keptAlive) {
-		close(p.keptAlive)
-	}
-}
-
-// Alive reports whether the old process is still there. One with a handover socket
-// holds its end of it; any other is the parent, and a process whose parent ends
-// gets another one. Pid 1 does not count: it must live.
-func (p *Old) Alive() bool {
-	if p.Plain() {
-		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
-	}
-	return p.oldPID > 1 && !isClosed(p.Gone)
-}
-
-// HungUp reports whether an old process that can't be heard any more lives: it serves, and
-// is about to end this one.
-func (p *Old) HungUp() bool {
-	return p.ctl != nil && isClosed(p.Gone) && p.AlivePID()
-}
-
-func (p *Old) AlivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
-
-// endsWithin waits for the end of an old process that can't be heard any more.
-func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
-	limit := time.After(d)
-	for p.AlivePID() {
-		select {
-		case <-time.After(timing.EndPoll):
-		case <-limit:
-			return false
-		case <-stop:
-			return false
-		}
-	}
-	return true
-}
-
 // Say writes a frame to the old process, which may be stopped or gone.
 func (p *Old) Say(t wire.Type, msg any) error {
 	if p.ctl == nil {
@@ -341,81 +268,4 @@ func (p *Old) Say(t wire.Type, msg any) error {
 	}
 	_ = p.ctl.SetWriteDeadline(time.Now().Add(timing.Word))
 	return wire.Write(p.ctl, t, msg)
-}
-
-// Signal sends sig to the old process if it still is the one that it was.
-func (p *Old) Signal(sig syscall.Signal) error {
-	// The handle first, then the check: a handle opened while the parent is
-	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
-	// are as close together as they can be.
-	old, err := os.FindProcess(p.PID())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = old.Release() }()
-	if !p.Alive() {
-		return os.ErrProcessDone
-	}
-	return old.Signal(sig)
-}
-
-// SeeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is
-// killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
-// in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
-// its main should hurry.
-func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
-	for _, last := range []bool{false, true} { // the second word is SIGKILL
-		after := timing.Kill
-		if !last {
-			after = timing.Add(limit, timing.Kill)
-		}
-		if p.goesWithin(after, done, log) {
-			return
-		}
-		sig := syscall.SIGKILL
-		if !last {
-			if !isClosed(p.Drained) && !p.Plain() {
-				continue
-			}
-			sig = syscall.SIGTERM
-		}
-		if !p.staysGivenUp(done) {
-			return
-		}
-		err := p.Signal(sig)
-		if errors.Is(err, os.ErrProcessDone) {
-			return
-		}
-		log.Warn("the old process did not go by its deadline; signal sent",
-			"old_pid", p.PID(), "signal", sig.String(), "error", err)
-	}
-	select {
-	case <-p.Gone:
-		log.Debug("the old process is gone", "old_pid", p.PID())
-	case <-done:
-	}
-}
-
-// goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
-// time of one that begins to drain counts from there.
-func (p *Old) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.Gone:
-			log.Debug("the old process is gone", "old_pid", p.PID())
-			return true
-		case <-done:
-			return true
-		case <-p.Aborted: // it serves again
-			return true
-		case <-p.keptAlive:
-			return true
-		case drain := <-p.Drains:
-			t.Reset(timing.Add(drain, timing.Kill))
-		case <-t.C:
-			return false
-		}
-	}
 }

@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+)
+
+// HelloMsg introduces the new process.
+type HelloMsg struct {
+	PID int `json:"pid"`
+}
+
+// WelcomeMsg introduces the old process.
+type WelcomeMsg struct {
+	PID        int        `json:"pid"`
+	Generation int        `json:"generation"` // of the new process
+	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
+}
+
+// Kind is what a descriptor is. The zero Kind is a listener.
+type Kind string
+
+// The kinds of descriptors that are inherited.
+const (
+	KindListener Kind = ""
+	KindPacket   Kind = "packet" // a datagram socket
+	KindConn     Kind = "conn"   // a connected stream socket
+	KindFile     Kind = "file"   // anything
+)
+
+// String returns the kind in words.
+func (k Kind) String() string {
+	switch k {
+	case KindListener:
+		return "listener"
+	case KindPacket:
+		return "datagram socket"
+	case KindConn:
+		return "connection"
+	}
+	return string(k)
+}
+
+// Listener names one inherited listener, or another descriptor.
+type Listener struct {
+	Network string `json:"network"` // as given to Listen: "tcp", "tcp4", "unix", ...
+	Address string `json:"address"` // as given to Listen, such as ":0"
+
+	Kind Kind `json:"kind,omitempty"`
+
+	Foreign bool   `json:"foreign,omitempty"` // a service manager has opened it, and owns its path
+	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it
+}
+
+// ReadyMsg says what the new process is ready for.
+type ReadyMsg struct {
+	Room       int   `json:"room"`                // how many established connections it can take; absent: none
+	Probation  bool  `json:"probation"`           // it answers Ping; absent: the handover is final at once
+	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
+	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
+	// Version is the program's, in its own words; for logs and operators.
+	Version string `json:"version,omitempty"`
+}
+
+// Stop is StopMillis as a Duration.
+func (m ReadyMsg) Stop() time.Duration { return millis(m.StopMillis) }
+
+// OfferMsg describes the connections whose descriptors come with it.
+type OfferMsg struct {
+	Conns []Conn `json:"conns"` // in the order of the descriptors
+}
+
+// Conn is one established connection: either a plaintext HTTP/1 connection between
+// two requests, which has a Listener, or one that belongs to the program itself,
+// which has a Name.
+type Conn struct {
+	Listener   *Listener `json:"listener,omitempty"` // that it was accepted from
+	IdleMillis int64     `json:"idle_ms,omitempty"`  // how long nothing has happened on it
+	Unused     bool      `json:"unused,omitempty"`   // no request has come on it yet
+	Name       string    `json:"name,omitempty"`     // who takes it: OnHandoff's name
+	State      []byte    `json:"state,omitempty"`    // the program's own
+}
+
+// TakenMsg says which connections of an Offer were not taken, and how many more
+// can come.
+type TakenMsg struct {
+	Refused []Refusal `json:"refused,omitempty"`
+	Room    int       `json:"room"`
+}
+
+// Refusal names one connection of an Offer.
+type Refusal struct {
+	Conn   int    `json:"conn"` // its index
+	Reason string `json:"reason"`
+}
+
+// MovedMsg is the old process's count.
+type MovedMsg struct {
+	Moved uint64 `json:"moved"`
+}
+
+// CommitMsg hands the service over. Without ProbationMillis it stands for Confirm, too.
+type CommitMsg struct {
+	ProbationMillis int64 `json:"probation_ms,omitempty"` // how long the probation is; Confirm follows
+	DrainMillis     int64 `json:"drain_ms"`               // the old process cuts what is left after this long
+	Again           bool  `json:"again"`                  // an upgrade was asked for meanwhile: do one more
+}
+
+// Drain is DrainMillis as a Duration.
+func (m CommitMsg) Drain() time.Duration { return millis(m.DrainMillis) }
+
+// Probation is ProbationMillis as a Duration.
+func (m CommitMsg) Probation() time.Duration { return millis(m.ProbationMillis) }
+
+// millis keeps what a peer says in range.
+func millis(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+// EldersMsg counts the processes that drain.
+type OlderMsg struct {
+	Older int `json:"older"` // the old process among them
+}
+
+// CutMsg names generations.
+type CutMsg struct {
+	Before int `json:"before"` // those with a lower number are to end now
+}
+
+// StandMsg says where a worker stands.
+type StandMsg struct {
+	PID        int   `json:"pid"`
+	Generation int   `json:"generation"`
+	State      uint8 `json:"state"`           // core's State; 0 before there is an Upgrader
+	Clean      bool  `json:"clean,omitempty"` // it has served, and stops because it was asked to
+	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
+	// WayBack: it drains, and serves again if the worker that serves ends.
+	WayBack bool `json:"way_back,omitempty"`
+}
+
+// SignalMsg passes a signal on.
+type SignalMsg struct {
+	ID     int  `json:"id"`
+	Signal int  `json:"signal"`
+	All    bool `json:"all,omitempty"` // it is for all workers, also those that drain
+}
+
+// HeardMsg says what has become of it.
+type HeardMsg struct {
+	ID      int  `json:"id"`
+	Taken   bool `json:"taken"`
+	Unknown bool `json:"unknown,omitempty"` // the program handles that signal itself: it wants the real one
+}
+
+// KeepMsg names listeners.
+type KeepMsg struct {
+	Listeners []Listener `json:"listeners"`      // in the order of the descriptors
+	More      bool       `json:"more,omitempty"` // they come on top of those of the frame before
+}
+
+// AskMsg asks for a Report.
+type AskMsg struct {
+	WaitMillis int64 `json:"wait_ms"` // how long the new process waits for the answer
+}
+
+// Wait is WaitMillis as a Duration.
+func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
+
+// ReportMsg describes the old process and those before it, newest first, each as the
+// handover socket's status does: control.Generation.
+type ReportMsg struct {
+	Generations json.RawMessage `json:"generations"`
+}
+
+// ReasonMsg says why, in words for a log.
+type ReasonMsg struct {
+	Reason string `json:"reason"`
+}
+
+// maxReason bounds a reason, in bytes. A word that does not fit into a frame would not be
+// said at all, and the decision with it; each byte may take six in JSON.
+const maxReason = 16 << 10
+
+// Because is the reason of an error, cut to what a frame has room for.
+func Because(reason string) ReasonMsg {
+	if len(reason) > maxReason {
+		reason = reason[:maxReason] + "..."
+	}
+	return ReasonMsg{Reason: strings.ToValidUTF8(reason, "?")}
+}
+
+// AbortMsg says why a new process is given up.
+type AbortMsg struct {
+	ReasonMsg
+	// Stop: the service stops, so the new process is not to serve whatever becomes of the
+	// old one. Absent: the old one serves, as long as it lives.
+	Stop bool `json:"stop,omitempty"`
+}
