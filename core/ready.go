@@ -31,7 +31,8 @@ func (u *Upgrader) Ready() error {
 func (u *Upgrader) getReady() error {
 	err := u.becomeCurrent()
 	if err != nil {
-		u.requestStop(stopRequest{err: err, now: true})
+		// When Ready returns the old process has been told why: main may end this one at once.
+		_ = u.request(func(l *lifecycle) error { l.stop(stopRequest{err: err, now: true}); return nil })
 	}
 	return err
 }

@@ -223,6 +223,9 @@ func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, cert
 func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, false) }
 
 func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, error) {
+	if ctx.Err() != nil {
+		return Result{}, wrap("upgrade", ctx.Err())
+	}
 	req := upgradeRequest{ctx: ctx, leave: leave, reply: make(chan upgradeReply, 1)}
 	u.post(func(l *lifecycle) { l.upgrade(req) })
 	r, ok := awaitReply(u, req.reply) // the attempt ends with ctx
