@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/fd"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
 
@@ -70,13 +71,20 @@ func resumeAll(listeners []*listener) {
 	}
 }
 
-// inTime runs f, and leaves it behind after closeGrace.
+// inTime runs f, which closes or pauses listeners, and leaves it behind after timing.Close. Another process that
+// has the socket can have made it blocking: then an accept loop waits in the kernel, and does not notice.
 func inTime(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		f()
 	}()
+	select {
+	case <-done:
+		return
+	case <-time.After(timing.Blocked):
+		_ = fd.Interrupt() // where it is not supported the loop stays until a client comes
+	}
 	select {
 	case <-done:
 	case <-time.After(timing.Close):

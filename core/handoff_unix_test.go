@@ -120,7 +120,7 @@ func TestTransport(t *testing.T) {
 		l.bind(u2)
 		c, err := net.Dial("tcp", tcp.Addr().String())
 		must(t, err)
-		nc, err := (*acceptor)(&server{u: u2, ln: l, moves: true}).Accept()
+		nc, err := acceptFrom(&server{u: u2, ln: l, moves: true})
 		must(t, err)
 		if moves := nc.(*conns.Conn).CanMove(); moves != (name == "plain") {
 			t.Errorf("%s: moves %v", name, moves)
@@ -142,3 +142,9 @@ func (s special) Accept() (net.Conn, error) {
 type specialConn struct{ *net.TCPConn }
 
 var _ syscall.Conn = specialConn{}
+
+// acceptFrom accepts as the inner server of s does.
+func acceptFrom(s *server) (net.Conn, error) {
+	s.side = s.newSide()
+	return (*acceptor)(s).Accept()
+}

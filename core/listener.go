@@ -36,7 +36,7 @@ type listener struct {
 	paused    pause        // while the next process is on probation
 	swept     atomic.Bool  // Accept ends at its deadline
 	accepting sync.RWMutex // held for reading while a connection is on its way into the table
-	closing   sync.Once
+	closing   atomic.Bool
 	closed    chan struct{}
 }
 
@@ -98,22 +98,28 @@ func (l *listener) Close() error {
 }
 
 // close closes both descriptors, and removes a unix socket's path if unlink says
-// so and the path still is this listener's.
+// so and the path still is this listener's. The first call counts, and no other waits for it.
 func (l *listener) close(unlink bool) error {
-	err := net.ErrClosed
-	l.closing.Do(func() {
-		close(l.closed)
-		if l.dup >= 0 {
-			// A plain program that had the socket may have made it blocking.
-			_ = fd.SetNonblock(l.dup)
-			_ = fd.Close(l.dup)
-		}
-		if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
-			removePath(l.Addr().String(), l.path)
-		}
-		err = l.Listener.Close()
-	})
-	return err
+	if l.closing.Swap(true) {
+		return net.ErrClosed
+	}
+	close(l.closed)
+	if l.dup >= 0 {
+		l.setNonblock()
+		_ = fd.Close(l.dup)
+	}
+	if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
+		removePath(l.Addr().String(), l.path)
+	}
+	return l.Listener.Close()
+}
+
+// setNonblock makes the socket non-blocking again: another process that has it, a plain program or a foreign
+// master that uses os.File.Fd, can have changed that.
+func (l *listener) setNonblock() {
+	if l.dup >= 0 {
+		_ = fd.SetNonblock(l.dup)
+	}
 }
 
 // bind gives the listener to u. It reports false if u takes no more.

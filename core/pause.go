@@ -23,6 +23,7 @@ func (l *listener) pause() bool {
 	dl, ok := l.Listener.(deadliner)
 	if ok {
 		l.paused.begin()
+		l.setNonblock()
 		_ = dl.SetDeadline(conns.LongAgo)
 	}
 	return ok

@@ -75,6 +75,9 @@ const (
 	// Close bounds the closing or pausing of the listeners. It blocks only if another process has made a
 	// socket blocking.
 	Close = time.Second
+	// Blocked is how long closing or pausing can take before an accept loop counts as blocked. It is far above
+	// what that takes, and nothing is lost if it is too short.
+	Blocked = 100 * time.Millisecond
 	// Sweep is how long a stop goes on accepting what the kernel has queued: closing the listener
 	// resets those connections.
 	Sweep = 5 * time.Millisecond

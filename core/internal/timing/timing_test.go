@@ -13,7 +13,7 @@ func TestOrder_HoldsWhatTheProcessesRelyOn(t *testing.T) {
 		why        string
 		less, more time.Duration
 	}{
-		{"the new process waits for commit while the old one pauses its listeners", Close + Say, Word},
+		{"the new process waits for commit while the old one pauses its listeners", Blocked + Close + Say, Word},
 		{"a beat is missed several times before a new process counts as silent", 4 * MaxBeat, Silence},
 		{"the beats have an order", MinBeat, MaxBeat},
 		{"silence is noticed while the service can be taken back", Silence + 2*MaxBeat, TooLate},

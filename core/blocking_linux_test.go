@@ -1,0 +1,64 @@
+package core
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
+)
+
+// TestClose_WakesABlockedAccept closes a listener, and pauses one, whose socket another process has made blocking:
+// exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
+func TestClose_WakesABlockedAccept(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(l *listener){
+		"close": func(l *listener) { closeAll([]*listener{l}, false) },
+		"pause": func(l *listener) { pauseAll([]*listener{l}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newTest(t)
+			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			must(t, err)
+			l := ln.(*listener)
+			must(t, syscall.SetNonblock(l.dup, false))
+			must(t, u.Ready())
+			accepted := make(chan error, 1)
+			go func() {
+				_, err := l.accept()
+				accepted <- err
+			}()
+			awaitThreadIn(t, syscall.SYS_ACCEPT4)
+			began := time.Now()
+			end(l)
+			if d := time.Since(began); d >= timing.Close {
+				t.Errorf("it was left behind after %v", d)
+			}
+			if err := <-accepted; err == nil {
+				t.Error("a connection came")
+			}
+			if closed := isClosed(l.closed); closed != (name == "close") {
+				t.Errorf("closed: %v", closed)
+			}
+		})
+	}
+}
+
+// awaitThreadIn waits until a thread of this process waits in a system call.
+func awaitThreadIn(t *testing.T, call int) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		tasks, _ := filepath.Glob("/proc/self/task/*/syscall")
+		for _, task := range tasks {
+			if b, _ := os.ReadFile(task); strings.HasPrefix(string(b), strconv.Itoa(call)+" ") {
+				return
+			}
+		}
+	}
+	t.Fatalf("no thread is in system call %d", call)
+}
