@@ -1,0 +1,147 @@
+package procgroup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// look is how often the system is asked about a group that is waited for.
+	look = 20 * time.Millisecond
+	// freezeTime is more than a process takes to stop.
+	freezeTime = 10 * time.Second
+)
+
+// Group is a process group, named by the pid of the process that leads it. The number is nobody else's as long
+// as a process is in the group, or its leader was not waited for.
+type Group int
+
+// Member is a process of a group.
+type Member struct {
+	PID   int
+	State byte // as in proc(5): R, S, T, Z and so on; 0 where the system does not tell
+}
+
+// Ended reports whether the process has ended, and was not waited for.
+func (m Member) Ended() bool { return m.State == 'Z' || m.State == 'X' }
+
+// Exe is the path of the file that the process executes. It is empty for one that has ended, and where the
+// system does not tell.
+func (m Member) Exe() string {
+	exe, _ := os.Readlink(procFile(m.PID, "exe"))
+	return exe
+}
+
+func (m Member) String() string {
+	if m.State == 0 {
+		return strconv.Itoa(m.PID)
+	}
+	return fmt.Sprintf("%d (%c)", m.PID, m.State)
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	PID, Status int    // Status is -1 after a signal
+	Signal      string // its name; empty if none ended the process
+}
+
+func (e Exit) String() string {
+	if e.Signal != "" {
+		return fmt.Sprintf("pid %d: signal %s", e.PID, e.Signal)
+	}
+	return fmt.Sprintf("pid %d: exit status %d", e.PID, e.Status)
+}
+
+// Live lists the pids of the members that have not ended. Known is as in Members.
+func (g Group) Live(known ...int) []int {
+	var pids []int
+	for _, m := range g.Members(known...) {
+		if !m.Ended() {
+			pids = append(pids, m.PID)
+		}
+	}
+	return pids
+}
+
+// Thaw lets a frozen process go on.
+func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
+
+// Freeze stops a process of the group, and returns when all its threads stand still.
+func (g Group) Freeze(pid int) error {
+	if err := g.Signal(pid, sigstop); err != nil {
+		return err
+	}
+	for late := time.Now().Add(freezeTime); ; time.Sleep(time.Millisecond) {
+		switch {
+		case !g.Has(pid):
+			return fmt.Errorf("stop process %d: %w", pid, os.ErrProcessDone)
+		case stopped(pid):
+			return nil
+		case time.Now().After(late):
+			return fmt.Errorf("process %d has not stopped within %v of SIGSTOP", pid, freezeTime)
+		}
+	}
+}
+
+// stopped reports whether no thread of the process runs. Where the system does not tell it is true.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(procFile(pid, "task/*/stat"))
+	for _, file := range threads {
+		if m, _, ok := readStat(file); ok && m.State != 'T' && m.State != 't' {
+			return false
+		}
+	}
+	return true
+}
+
+// Clear ends every member and waits for those that are this process's children. It returns what is left after
+// that time. It is for a process that has called AdoptOrphans: all members are or become its children.
+func (g Group) Clear(patience time.Duration) (left []Member) {
+	for late := time.Now().Add(patience); ; time.Sleep(look) {
+		g.Kill()
+		g.Reap()
+		if left = g.Members(); len(left) == 0 || time.Now().After(late) {
+			return left
+		}
+	}
+}
+
+// ReadPIDFile returns the pid that a file holds, and 0 if there is no file or no pid in it.
+func ReadPIDFile(path string) int {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
+}
+
+func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
+
+// readStat reads what proc(5) says of a process or thread, and the number of its group: pid (name) state ppid
+// pgrp and so on. The name may hold anything.
+func readStat(file string) (m Member, group Group, ok bool) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return Member{}, 0, false // it has ended meanwhile
+	}
+	stat := string(b)
+	pid, _, _ := strings.Cut(stat, " ")
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) < 3 {
+		return Member{}, 0, false
+	}
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return Member{}, 0, false
+	}
+	of, err := strconv.Atoi(f[2])
+	return Member{PID: n, State: f[0][0]}, Group(of), err == nil
+}

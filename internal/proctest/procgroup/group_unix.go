@@ -1,0 +1,111 @@
+//go:build unix
+
+package procgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
+
+// Lead has cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
+// number. A SIGHUP that is ignored here, as under nohup, is not ignored in the new process.
+func Lead(cmd *exec.Cmd) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = !cmd.SysProcAttr.Setsid
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // exec resets a signal that is caught
+	}
+}
+
+// Members lists the processes of the group, also those that have ended and were not waited for. Linux knows all
+// of them. On other systems they are those of the known ones that are still in the group.
+func (g Group) Members(known ...int) (all []Member) {
+	if runtime.GOOS != "linux" {
+		for _, pid := range known {
+			if g.Has(pid) {
+				all = append(all, Member{PID: pid})
+			}
+		}
+		return all
+	}
+	// A process can start the next one and end while /proc is read, and neither is seen. A second look sees the
+	// next one.
+	for range 2 {
+		all = all[:0]
+		lives := false
+		files, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range files {
+			if m, of, ok := readStat(file); ok && of == g {
+				all = append(all, m)
+				lives = lives || !m.Ended()
+			}
+		}
+		if lives {
+			break
+		}
+	}
+	return all
+}
+
+// Has reports whether the process is in the group and has not ended.
+func (g Group) Has(pid int) bool {
+	if runtime.GOOS == "linux" {
+		m, of, ok := readStat(procFile(pid, "stat"))
+		return ok && of == g && !m.Ended()
+	}
+	of, err := syscall.Getpgid(pid)
+	return err == nil && of == int(g)
+}
+
+// Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
+func (g Group) Signal(pid int, sig os.Signal) error {
+	// The handle first: on Linux it can't name a later process with the same number.
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		defer func() { _ = p.Release() }()
+		err = os.ErrProcessDone
+		if g.Has(pid) {
+			err = p.Signal(sig)
+		}
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
+		return fmt.Errorf("%v to process %d: %w", sig, pid, err)
+	}
+	return nil
+}
+
+// Kill sends SIGKILL to every process of the group at once.
+func (g Group) Kill() { _ = syscall.Kill(-int(g), syscall.SIGKILL) }
+
+// Reap waits for the members that have ended and are children of this process, and returns how they ended. It
+// does not block.
+func (g Group) Reap() (ended []Exit) {
+	for {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-int(g), &ws, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || pid <= 0:
+			return ended
+		default:
+			e := Exit{PID: pid, Status: ws.ExitStatus()}
+			if ws.Signaled() {
+				e.Signal = ws.Signal().String()
+			}
+			ended = append(ended, e)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package procgroup
+
+import (
+	"bytes"
+	"io"
+	"sync"
+)
+
+// Output is what processes have written so far. It can be read while they write. Its zero value is empty.
+type Output struct {
+	mu   sync.Mutex
+	text []byte
+	done bool // nothing more comes
+}
+
+// String is everything that was written.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
+}
+
+// Count is how often the text was written.
+func (o *Output) Count(text string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Count(o.text, []byte(text))
+}
+
+// Lines returns the lines that begin behind the first n bytes, and where the next one begins. The last line is
+// left out while it has no end and can get one.
+func (o *Output) Lines(n int) (lines []string, next int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for n < len(o.text) {
+		line, _, whole := bytes.Cut(o.text[n:], []byte("\n"))
+		if !whole && !o.done {
+			break
+		}
+		lines = append(lines, string(line))
+		n = min(n+len(line)+1, len(o.text))
+	}
+	return lines, n
+}
+
+// Write adds to it.
+func (o *Output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	return len(b), nil
+}
+
+// read takes everything from r, up to its end.
+func (o *Output) read(r io.ReadCloser, n *news) {
+	defer r.Close()
+	b := make([]byte, 8192)
+	for {
+		k, err := r.Read(b)
+		_, _ = o.Write(b[:k])
+		if err != nil {
+			o.mu.Lock()
+			o.done = true
+			o.mu.Unlock()
+			n.tell()
+			return
+		}
+		n.tell()
+	}
+}
+
+// news tells whoever waits that something has changed.
+type news struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// next is closed with the next change.
+func (n *news) next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ch == nil {
+		n.ch = make(chan struct{})
+	}
+	return n.ch
+}
+
+func (n *news) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ch != nil {
+		close(n.ch)
+		n.ch = nil
+	}
+}

@@ -1,0 +1,129 @@
+package proctest
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
+)
+
+// Patience bounds every wait. Nothing that works comes near it.
+const Patience = 60 * time.Second
+
+// Program is a program under test, in all its generations.
+type Program struct {
+	*procgroup.Process
+	t testing.TB
+}
+
+// Start starts cmd as [procgroup.Start] does. When the test ends, so do its processes. One that can't be ended
+// fails the test. A test that has failed shows what they wrote to Log.
+func Start(t testing.TB, cmd *exec.Cmd) *Program {
+	t.Helper()
+	programs.start(cmd.Env)
+	p, err := procgroup.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.End(Patience); err != nil {
+			t.Errorf("%s outlives its test: %v", cmd.Args[0], err)
+		}
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", cmd.Args[0], p.Log)
+		}
+	})
+	return &Program{p, t}
+}
+
+// Until waits until cond holds, and reports false if it does not when all processes have ended, or in time.
+func (p *Program) Until(cond func() bool) bool { return p.Wait(time.After(Patience), cond) }
+
+// Await is Until where cond has to hold.
+func (p *Program) Await(what string, cond func() bool) {
+	p.t.Helper()
+	switch {
+	case p.Until(cond):
+	case p.Running():
+		p.t.Fatalf("not within %v: %s", Patience, what)
+	default:
+		p.t.Fatalf("every process has ended before: %s", what)
+	}
+}
+
+// AwaitLog waits until the text was written n times.
+func (p *Program) AwaitLog(text string, n int) {
+	p.t.Helper()
+	if !p.Until(func() bool { return p.Log.Count(text) >= n }) {
+		p.t.Fatalf("%q was written %d times, want %d", text, p.Log.Count(text), n)
+	}
+}
+
+// AwaitPID waits until the pid file names a process of the program other than the old one.
+func (p *Program) AwaitPID(path string, old int) (pid int) {
+	p.t.Helper()
+	p.Await("the pid file names another process", func() bool {
+		pid = procgroup.ReadPIDFile(path)
+		return pid != 0 && pid != old && p.Has(pid)
+	})
+	return pid
+}
+
+// AwaitExit waits for the end of the process that was started, and returns its exit status: -1 after a signal.
+func (p *Program) AwaitExit() (status int) {
+	p.t.Helper()
+	return p.await(p.Exited())
+}
+
+// AwaitEnd is AwaitExit, and waits for the end of every other process.
+func (p *Program) AwaitEnd() (status int) {
+	p.t.Helper()
+	return p.await(p.Ended())
+}
+
+func (p *Program) await(end <-chan struct{}) int {
+	p.t.Helper()
+	select {
+	case <-end:
+	case <-time.After(Patience):
+		p.t.Fatalf("it does not end; in its group are %v", p.Members())
+	}
+	return p.Cmd.ProcessState.ExitCode()
+}
+
+// Signal sends a signal to a process of the program.
+func (p *Program) Signal(pid int, sig os.Signal) {
+	p.t.Helper()
+	p.must(p.Group.Signal(pid, sig))
+}
+
+// Freeze stops a process of the program, and returns when it stands still.
+func (p *Program) Freeze(pid int) {
+	p.t.Helper()
+	p.must(p.Group.Freeze(pid))
+}
+
+// Thaw lets a frozen process go on.
+func (p *Program) Thaw(pid int) {
+	p.t.Helper()
+	p.must(p.Group.Thaw(pid))
+}
+
+func (p *Program) must(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Await waits until cond holds.
+func Await(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for late := time.Now().Add(Patience); !cond(); time.Sleep(4 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("not within %v: %s", Patience, what)
+		}
+	}
+}
