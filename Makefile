@@ -90,8 +90,8 @@ flaky: ## run the tests again and again, busy, on one core, raced and shuffled; 
 	$(GO) run ./internal/tools/flaky -for $(FLAKY) -go $(GO) -timeout $(TIMEOUT)
 
 .PHONY: soak
-soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how long
-	$(GO) run ./internal/tools/soak -for $(SOAK)
+soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how long, Linux
+	$(GO) run ./core/faultkit -soak $(SOAK)
 
 .PHONY: faults
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux

@@ -13,7 +13,7 @@ const (
 	faultStopOld  fault = "stop-old" // the old process stands still for a while
 	faultStopNew  fault = "stop-new" // the new one does
 	faultSuspend  fault = "suspend"  // both do, and what is between them: a machine that sleeps
-	faultCut      fault = "cut"      // the control socket is gone, and both live
+	faultCut      fault = "cut"      // the handover socket is gone, and both live
 	faultTruncate fault = "truncate" // half of the frame comes, and then the same
 	faultGarbage  fault = "garbage"  // as many bytes come, with the same descriptors, and mean nothing
 )

@@ -47,7 +47,7 @@ func TestBadPrograms(t *testing.T) {
 		args []string
 		want string
 	}{
-		"exits":    {[]string{"-url", at, "sh", "-c", "echo no database >&2; exit 7"}, "ended at once (exit status 7); its last words: no database"},
+		"exits":    {[]string{"-url", at, "sh", "-c", "echo no database >&2; exit 7"}, ": exit status 7); its last words: no database"},
 		"is deaf":  {[]string{"-bound", "1s", "-url", at, "sleep", "60"}, "does the program listen there?"},
 		"is plain": {[]string{"-url", at, plain, "-addr", "127.0.0.1:" + portWord}, "it does not speak the protocol: no hello"},
 	} {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 func main() {
@@ -45,7 +47,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := adoptOrphans(); err != nil {
+	if err := procgroup.AdoptOrphans(); err != nil {
 		return err
 	}
 	if len(o.program) == 0 {
@@ -54,6 +56,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 			return err
 		}
 		defer remove()
+	}
+	if o.soakFor > 0 {
+		return o.runSoak(ctx, out)
 	}
 	m, err := o.tryAll(ctx, errOut)
 	if err != nil {

@@ -16,7 +16,7 @@ type result struct {
 	cell cell
 	counts
 	outcome outcome
-	session *session // nil if the upgrade has started nothing
+	heard   heard
 	took    time.Duration
 	err     error  // nil: it is as it should be
 	output  string // of the programs, with an error

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func sample() *matrix {
+func sampleMatrix() *matrix {
 	cut := errors.New("connection reset")
 	return &matrix{results: []result{
 		{cell: cell{step: stepReady, fault: faultKillOld}, outcome: newServes, counts: counts{requests: 100, died: 7}},
@@ -27,7 +27,7 @@ enospc    not possible
 4 cells, 115 requests: 1 lost, 7 died with a process that was killed. begin/enospc: not possible here: no mounts.
 `
 	var b strings.Builder
-	sample().text(&b)
+	sampleMatrix().text(&b)
 	got := b.String()
 	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("\n%s\nnot\n%s", got, want)
@@ -42,7 +42,7 @@ func TestMatrixMarkdown(t *testing.T) {
 | kill-old |  |  | new 0+7 |
 `
 	var b strings.Builder
-	sample().markdown(&b)
+	sampleMatrix().markdown(&b)
 	if !strings.HasPrefix(b.String(), want) {
 		t.Errorf("\n%s\nnot\n%s", &b, want)
 	}
@@ -50,7 +50,7 @@ func TestMatrixMarkdown(t *testing.T) {
 
 func TestMatrixError(t *testing.T) {
 	t.Parallel()
-	err := sample().err()
+	err := sampleMatrix().err()
 	if err == nil || !strings.Contains(err.Error(), "2 of 5 cells went wrong: ready/cut, hello/cut") {
 		t.Error(err)
 	}

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
 // What stands in arguments for what differs from cell to cell.
@@ -43,13 +44,19 @@ type options struct {
 	bound    time.Duration
 	program  []string // the path and its arguments; empty: the kit's own server
 	own      bool     // it is the kit's own server
+
+	soakFor time.Duration // 0: one cell after the other
+	seed    uint64        // of a soak; 0: chosen
+	log     string        // of its servers; empty: a temporary file
+	breaks  []string      // how its server is broken
 }
 
 const usage = `usage: faultkit [flags] [program arguments...]
 
 Upgrades the program under load with faults injected. Without one it is the kit's
 own server. In the program's arguments, and in -url and -pidfile, {port} is a free
-port and {dir} a fresh directory, others for each cell.
+port and {dir} a fresh directory, others for each cell. With -soak the kit's own server
+is upgraded at random moments under mixed load.
 
 `
 
@@ -66,13 +73,25 @@ func parse(args []string, out io.Writer) (*options, error) {
 	}
 	f.StringVar(&o.url, "url", "", "where the program answers a GET: any complete answer below 500 will do")
 	f.StringVar(&o.pidFile, "pidfile", "", "the program's pid `file`; one in '{dir}/run/' has a full disk tried, too")
-	f.BoolVar(&o.short, "short", false, "only some of the cells, for a test")
+	f.BoolVar(&o.short, "short", false, "only some of the cells, for a test; in a soak fewer clients, and no upgrade that hangs")
 	f.BoolVar(&o.race, "race", false, "build the kit's own server with the race detector")
 	f.BoolVar(&o.verbose, "v", false, "print what the programs of failed cells wrote")
 	f.BoolVar(&o.markdown, "markdown", false, "print the matrix as a markdown table")
 	f.IntVar(&o.parallel, "parallel", 2, "how many cells to try at a time; 1 if the program has no {port}")
 	f.IntVar(&o.times, "times", 1, "how often to try each cell")
 	f.DurationVar(&o.bound, "bound", defaultBound, "how long each thing may take that is waited for; longer than the drain timeout")
+	f.DurationVar(&o.soakFor, "soak", 0, "upgrade the kit's own server at random moments for so `long`, instead of trying cells")
+	f.Uint64Var(&o.seed, "seed", 0, "of the random moments of a soak; 0 chooses one")
+	f.StringVar(&o.log, "log", "", "`file` for what the servers of a soak log; if empty it is kept only when a check has failed")
+	f.Func("break", "break the server of a soak, to see the checks fail: "+strings.Join(own.Breaks, ", "), func(s string) error {
+		o.breaks = strings.Split(s, ",")
+		for _, name := range o.breaks {
+			if !slices.Contains(own.Breaks, name) {
+				return fmt.Errorf("no break is called %q", name)
+			}
+		}
+		return nil
+	})
 	f.Func("signal", "the `name` of the signal for an upgrade: HUP, USR1 or USR2 (default USR2)", func(s string) error {
 		sig, ok := signals[strings.TrimPrefix(s, "SIG")]
 		if !ok {
@@ -105,6 +124,9 @@ func (o *options) complete() error {
 	if o.bound <= 0 {
 		return fmt.Errorf("-bound %v: it has to be more than nothing", o.bound)
 	}
+	if o.soakFor < 0 || o.soakFor > 0 && len(o.program) > 0 {
+		return fmt.Errorf("-soak %v: for some time, and without a program", o.soakFor)
+	}
 	if len(o.program) == 0 {
 		if o.url != "" {
 			return errors.New("-url without a program: name the program behind the flags")
@@ -129,20 +151,4 @@ func (o *options) complete() error {
 		o.parallel = 1
 	}
 	return nil
-}
-
-// useOwnServer builds the kit's own server and makes it the program.
-func (o *options) useOwnServer(ctx context.Context) (remove func(), err error) {
-	dir, err := os.MkdirTemp("", "faultkit")
-	if err != nil {
-		return nil, err
-	}
-	path, err := buildServer(ctx, dir, o.race)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	o.own = true
-	o.url, o.pidFile = "http://127.0.0.1:"+portWord+"/", dirWord+"/"+runDir+"/app.pid"
-	o.program = []string{path, "-addr", "127.0.0.1:" + portWord, "-pidfile", o.pidFile}
-	return func() { _ = os.RemoveAll(dir) }, nil
 }

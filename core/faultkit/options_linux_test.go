@@ -20,6 +20,10 @@ func TestOptions(t *testing.T) {
 		{"-url http:///path sh", "no host"},
 		{"-bound 0s", "more than nothing"},
 		{"-run [", "missing closing ]"},
+		{"-soak 1m -break memory,log -seed 1", ""},
+		{"-soak 1m -break nonsense", "no break is called"},
+		{"-soak -1s", "for some time"},
+		{"-soak 1m -url http://127.0.0.1:{port}/ sh", "without a program"},
 		{"-signal KILL", "not one of HUP, USR1, USR2"},
 		{"-url http://127.0.0.1:{port}/ sh -c true", ""},
 	} {

@@ -2,14 +2,89 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
-	"os"
+	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
+
+// serve carries a session out for its shim, which ends when the program has.
+func (s *session) serve(link *net.UnixConn) {
+	defer link.Close()
+	defer s.cut()
+	in := fd.NewReceiver(link)
+	reports := json.NewDecoder(in)
+	if err := s.start(link, in, reports); err != nil {
+		s.end(sideNew, err)
+		return
+	}
+	var sides sync.WaitGroup
+	sides.Go(func() { s.relay(sideOld, s.outer, s.inner) })
+	sides.Go(func() { s.relay(sideNew, s.inner, s.outer) })
+	go func() {
+		sides.Wait()
+		_ = json.NewEncoder(link).Encode(order{}) // the shim may have ended
+	}()
+	_ = reports.Decode(new(report)) // that is the shim's end
+	s.cut()
+	sides.Wait()
+}
+
+// start takes the handover socket from the shim, and has it start the program with
+// another one. The welcome is in there already: a value of the variable that names
+// another process than the parent is believed if one waits.
+func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decoder) error {
+	var r report
+	if err := reports.Decode(&r); err != nil {
+		return err
+	}
+	files := in.Take()
+	if len(files) != 1 {
+		return errors.New("the shim has no handover socket")
+	}
+	outer, err := fd.Conn(files[0])
+	if err != nil {
+		return err
+	}
+	inner, end, err := fd.Pair()
+	if err != nil {
+		return errors.Join(err, outer.Close())
+	}
+	defer func() { _ = fd.Close(end) }()
+	s.outer, _ = outer.(*net.UnixConn)
+	s.inner, _ = inner.(*net.UnixConn)
+	if s.outer == nil || s.inner == nil {
+		return errors.Join(errors.New("the handover socket is no unix socket"), outer.Close())
+	}
+	s.met(r)
+	f, raw, files, err := readFrame(fd.NewReceiver(s.outer))
+	if err == nil {
+		err = fd.Send(s.inner, raw, files)
+	}
+	closeAll(files)
+	switch {
+	case err != nil:
+		return fmt.Errorf("no welcome from the old process: %w", err)
+	case f.Type != wire.Welcome:
+		return fmt.Errorf("%v instead of welcome", f.Type)
+	}
+	s.ask(stepStart)
+	do, err := json.Marshal(s.desk.order())
+	if err == nil {
+		err = fd.Send(link, do, []int{end})
+	}
+	if err == nil {
+		err = reports.Decode(&r)
+	}
+	s.met(r)
+	return err
+}
 
 // readFrame reads one frame with the descriptors that come with it. The frame is
 // returned as it was on the wire, too.
@@ -20,60 +95,60 @@ func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err erro
 }
 
 // relay passes on what comes from one side, until it hangs up or is not understood.
-// The other side is left with a closed socket then. To the old process this one is the
+// The other side is left with a closed socket then. To the old process the shim is the
 // new process: it gets what signals there are, and passes each of them on once.
-func (s *shim) relay(from side, src, dst *net.UnixConn) {
-	defer func() { _ = dst.Close() }()
+func (s *session) relay(from side, src, dst *net.UnixConn) {
+	defer dst.Close()
 	in := fd.NewReceiver(src)
 	for {
 		f, raw, files, err := readFrame(in)
 		if err == nil && f.Type == wire.Hello {
-			raw, err = wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
+			raw, err = wire.Append(nil, wire.Hello, wire.HelloMsg{PID: s.look().shim})
 		}
 		if err == nil {
-			err = s.pass(report{At: atRead, Shim: os.Getpid(), Child: s.child, From: from, Frame: f.Type, Probation: probation(f)}, dst, raw, files)
+			err = s.pass(from, f, dst, raw, files)
 		}
-		for _, file := range files {
-			_ = fd.Close(file)
-		}
+		closeAll(files)
 		if err != nil {
-			_, _ = s.link.ask(report{At: atEnd, From: from, Why: err.Error()})
+			s.end(from, err)
 			return
 		}
 	}
 }
 
-// pass does with a frame what the kit wants.
-func (s *shim) pass(r report, dst *net.UnixConn, raw []byte, files []int) error {
-	do, err := s.link.ask(r)
-	if err != nil {
-		return err
-	}
-	switch do.Do {
+// pass does with a frame what the trial wants.
+func (s *session) pass(from side, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
+	switch s.askFor(from, f) {
 	case doGarbage:
 		return fd.Send(dst, bytes.Repeat([]byte("?"), len(raw)), files)
 	case doTruncate:
 		_ = fd.Send(dst, raw[:len(raw)/2], files)
-		s.cut()
 	case doCut:
-		s.cut()
 	default:
 		if err := fd.Send(dst, raw, files); err != nil {
 			return err
 		}
-		r.At = atPassed
-		if do, err = s.link.ask(r); err != nil || do.Do != doCut {
-			return err
+		if f.Type != wire.Confirmed || s.ask(stepDrain) != doCut {
+			return nil
 		}
-		s.cut()
 	}
+	s.cut()
 	return net.ErrClosed
 }
 
-// cut closes both control sockets.
-func (s *shim) cut() {
-	_ = s.outer.Close()
-	_ = s.inner.Close()
+// cut closes both handover sockets.
+func (s *session) cut() {
+	for _, c := range []*net.UnixConn{s.outer, s.inner} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+func closeAll(files []int) {
+	for _, file := range files {
+		_ = fd.Close(file)
+	}
 }
 
 // probation is how long the old process can take back what a frame says: a commit.

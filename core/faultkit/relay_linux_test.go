@@ -30,7 +30,7 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 }
 
 // TestRelay: what the new process hears, with the descriptor that comes along, is what
-// the kit has ordered.
+// the trial has ordered.
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	frame, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Name: "a"}}})
@@ -50,13 +50,9 @@ func TestRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.arm(stepOffer, 0)
-			l, err := dialLink(d.ln.Addr().String(), func() {})
-			if err != nil {
-				t.Fatal(err)
-			}
 			oldEnd, outer := pair(t)
 			inner, newEnd := pair(t)
-			s := &shim{link: l, outer: outer, inner: inner}
+			s := &session{desk: d, outer: outer, inner: inner}
 			done := make(chan struct{})
 			go func() { defer close(done); s.relay(sideOld, outer, inner) }()
 
@@ -68,7 +64,7 @@ func TestRelay(t *testing.T) {
 			if _, err := newEnd.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("it was passed on without an order: %v", err)
 			}
-			h.let(order{Do: do})
+			h.let(do)
 			_ = newEnd.SetReadDeadline(time.Now().Add(20 * time.Second))
 			in := fd.NewReceiver(newEnd)
 			got := make([]byte, len(want))
@@ -87,7 +83,6 @@ func TestRelay(t *testing.T) {
 			if n, err := in.Read(make([]byte, 1)); n > 0 || err == nil {
 				t.Errorf("it goes on: %d, %v", n, err)
 			}
-			l.c.Close()
 			d.shut()
 		})
 	}

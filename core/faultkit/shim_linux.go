@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
-	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 const (
@@ -22,19 +22,25 @@ const (
 	envShim = "GRACEX_FAULTKIT_DIR"
 	// envControl is core.EnvControl, see docs/protocol.md.
 	envControl = "GRACEX_HANDOVER"
+	// linkName is the unix socket in a cell's directory on which the kit hears its shims.
+	linkName = "kit"
+	// signalTime is more than a signal to oneself takes to be delivered. Some do not end
+	// a Go program.
+	signalTime = time.Second
 )
 
-// signalTime is more than a signal to oneself takes to be delivered. Some do not end
-// a Go program.
-const signalTime = time.Second
+// report is what a shim tells the kit: first its own pid, with the handover socket to the
+// old process, and then the program's.
+type report struct {
+	Shim  int `json:"shim,omitempty"`
+	Child int `json:"child,omitempty"`
+}
 
-// shim stands between the old process and the new one.
-type shim struct {
-	link         *link
-	outer, inner *net.UnixConn // to the old process and to the new one
-	end          int           // the new process's end of inner
-	control      int           // the descriptor that the control socket came as
-	child        int
+// order is what the kit tells a shim: what to start, which comes with the program's
+// handover socket, and then that all of the program's words were passed on.
+type order struct {
+	Program string `json:"program,omitempty"`
+	Files   uint64 `json:"files,omitempty"` // its limit of descriptors; 0: as it is
 }
 
 // playShim is the shim's main. It ends as the program has ended.
@@ -42,23 +48,13 @@ func playShim(dir string) (status int) {
 	// The program is to die with this process: PR_SET_PDEATHSIG is about the thread
 	// that has started it.
 	runtime.LockOSThread()
-	s := &shim{}
-	err := s.open(dir)
-	if err == nil {
-		err = s.start()
-	}
+	child, passed, err := startBehind(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faultkit: shim:", err)
 		return 1
 	}
-	passed := make(chan struct{})
-	go s.relay(sideOld, s.outer, s.inner)
-	go func() {
-		defer close(passed)
-		s.relay(sideNew, s.inner, s.outer)
-	}()
-	ws := s.wait()
-	<-passed // its last words
+	ws := wait(child)
+	<-passed
 	if ws.Signaled() {
 		signal.Reset()
 		_ = syscall.Kill(os.Getpid(), ws.Signal())
@@ -68,95 +64,94 @@ func playShim(dir string) (status int) {
 	return ws.ExitStatus()
 }
 
-// open finds the control socket, and makes the one for the program.
-func (s *shim) open(dir string) (err error) {
-	// Without the kit nobody stops the program: it dies with this process.
-	if s.link, err = dialLink(filepath.Join(dir, linkName), func() { os.Exit(1) }); err != nil {
-		return err
+// startBehind gives the handover socket to the kit, and starts the program with the one
+// that the kit gives for it. The channel is closed when all that the program has said is
+// passed on.
+func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
+	link, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, linkName), Net: "unix"})
+	if err != nil {
+		return 0, nil, err
 	}
 	value := os.Getenv(envControl)
 	fields := strings.Split(value, ":")
 	if len(fields) < 3 {
-		return fmt.Errorf("%s=%q: this process was not started by a program on gracex", envControl, value)
+		return 0, nil, fmt.Errorf("%s=%q: this process was not started by a program on gracex", envControl, value)
 	}
-	if s.control, err = strconv.Atoi(fields[1]); err != nil {
-		return fmt.Errorf("%s=%q: %w", envControl, value, err)
-	}
-	c, err := fd.Conn(s.control)
+	control, err := strconv.Atoi(fields[1])
 	if err != nil {
-		return fmt.Errorf("control socket: %w", err)
+		return 0, nil, fmt.Errorf("%s=%q: %w", envControl, value, err)
 	}
-	pair, end, err := fd.Pair()
+	hello, err := json.Marshal(report{Shim: os.Getpid()})
+	if err == nil {
+		err = fd.Send(link, hello, []int{control})
+	}
+	_ = fd.Close(control)
+	in, do := fd.NewReceiver(link), order{}
+	orders := json.NewDecoder(in)
+	if err == nil {
+		err = orders.Decode(&do)
+	}
+	files := in.Take()
+	if err == nil && len(files) != 1 {
+		err = errors.New("it came without a handover socket")
+	}
 	if err != nil {
-		return err
+		return 0, nil, fmt.Errorf("the kit's order: %w", err)
 	}
-	var ok, also bool
-	s.outer, ok = c.(*net.UnixConn)
-	s.inner, also = pair.(*net.UnixConn)
-	if !ok || !also {
-		return errors.New("the control socket is no unix socket")
+	if child, err = do.start(control, files[0]); err != nil {
+		return 0, nil, fmt.Errorf("start %s: %w", do.Program, err)
 	}
-	s.end = end
-	return nil
+	told := make(chan struct{})
+	go func() {
+		if orders.Decode(&do) != nil {
+			os.Exit(1) // without the kit nobody stops the program: it dies with this process
+		}
+		close(told)
+	}()
+	return child, told, json.NewEncoder(link).Encode(report{Child: child})
 }
 
-// start starts the program as the old process meant it. A value of the variable that
-// names another process than the parent is believed if a welcome waits.
-func (s *shim) start() error {
-	f, raw, files, err := readFrame(fd.NewReceiver(s.outer))
-	if err != nil {
-		return fmt.Errorf("no welcome from the old process: %w", err)
-	}
-	if err := fd.Send(s.inner, raw, files); err != nil {
-		return err
-	}
-	if f.Type != wire.Welcome {
-		return fmt.Errorf("%v instead of welcome", f.Type)
-	}
-	do, err := s.link.ask(report{At: atStart, Shim: os.Getpid()})
-	if err != nil {
-		return err
-	}
+// start starts the program as the old process meant it, but for its end of the control
+// socket, which goes to the same place, so the variable holds.
+func (o order) start(control, end int) (child int, err error) {
 	attr := &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2},
 		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	for l := fd.First; l < s.control; l++ {
+	for l := fd.First; l < control; l++ {
 		attr.Files = append(attr.Files, uintptr(l))
 	}
-	attr.Files = append(attr.Files, uintptr(s.end)) // at the same place, so the variable holds
-	path := do.Program
-	if do.Files > 0 {
+	attr.Files = append(attr.Files, uintptr(end))
+	path := o.Program
+	if o.Files > 0 {
 		if path, err = os.Executable(); err != nil {
-			return err
+			return 0, err
 		}
-		if attr.Env, err = (launchPlan{Program: do.Program, Files: do.Files}).environ(attr.Env); err != nil {
-			return err
+		if attr.Env, err = (launchPlan{Program: o.Program, Files: o.Files}).environ(attr.Env); err != nil {
+			return 0, err
 		}
 	}
 	// Caught before there is anybody to pass them on to: the new process's default.
 	stop := make(chan os.Signal, 8)
-	if s.child, err = syscall.ForkExec(path, os.Args, attr); err != nil {
-		return fmt.Errorf("start %s: %w", path, err)
+	if child, err = syscall.ForkExec(path, os.Args, attr); err != nil {
+		return 0, err
 	}
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		for sig := range stop {
-			_ = syscall.Kill(s.child, sig.(syscall.Signal))
+			_ = syscall.Kill(child, sig.(syscall.Signal))
 		}
 	}()
-	for l := fd.First; l < s.control; l++ {
+	for l := fd.First; l < control; l++ {
 		_ = fd.Close(l)
 	}
-	_ = fd.Close(s.end)
-	_, err = s.link.ask(report{At: atBirth, Shim: os.Getpid(), Child: s.child})
-	return err
+	return child, fd.Close(end)
 }
 
 // wait waits for the program and reaps it.
-func (s *shim) wait() (ws syscall.WaitStatus) {
+func wait(child int) (ws syscall.WaitStatus) {
 	for {
-		if _, err := syscall.Wait4(s.child, &ws, 0, nil); !errors.Is(err, syscall.EINTR) {
+		if _, err := syscall.Wait4(child, &ws, 0, nil); !errors.Is(err, syscall.EINTR) {
 			return ws
 		}
 	}

@@ -60,17 +60,17 @@ func parseTCP(r io.Reader) (all []tcpSocket, err error) {
 		if bytes.Contains(sc.Bytes(), []byte(timeWait)) {
 			continue
 		}
-		f := strings.Fields(sc.Text())
-		if len(f) < 10 {
-			return nil, fmt.Errorf("a line of %d fields: %q", len(f), sc.Text())
-		}
 		var s tcpSocket
-		var errs [4]error
-		s.local, errs[0] = parseEnd(f[1])
-		s.remote, errs[1] = parseEnd(f[2])
-		s.state, errs[2] = strconv.ParseUint(f[3], 16, 8)
-		s.inode, errs[3] = strconv.ParseUint(f[9], 10, 64)
-		if err := errors.Join(errs[:]...); err != nil {
+		var local, remote, other string
+		_, err := fmt.Sscanf(sc.Text(), "%s %s %s %x %s %s %s %s %s %d", // as in the heading
+			&other, &local, &remote, &s.state, &other, &other, &other, &other, &other, &s.inode)
+		if err == nil {
+			s.local, err = parseEnd(local)
+		}
+		if err == nil {
+			s.remote, err = parseEnd(remote)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%q: %w", sc.Text(), err)
 		}
 		all = append(all, s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,7 +12,6 @@ import (
 )
 
 const (
-	sigKill = syscall.SIGKILL
 	// startFiles is a limit that lets a process have what it inherits and nothing else.
 	startFiles = 3
 	// noFiles is a limit below every descriptor that a program opens. Those that it
@@ -68,8 +68,8 @@ func (t *trial) starve(h *hold, pid int) error {
 	if err != nil {
 		return err
 	}
-	h.let(order{Do: doGo})
-	return errors.Join(t.pause(shortageTime), undo())
+	h.let(doGo)
+	return errors.Join(pause(t.ctx, shortageTime), undo())
 }
 
 // limitFiles lets a process open nothing more, until undo.
@@ -93,24 +93,25 @@ func prlimit(pid int, set, get *syscall.Rlimit) error {
 }
 
 // ownDisk has the first generation started by the launcher, with a small file system
-// of its own where its pid file is. It returns what to start.
-func (t *trial) ownDisk(attr *os.ProcAttr) (path string, err error) {
+// of its own where its pid file is.
+func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 	dir := filepath.Dir(t.pidFile)
 	if rel, err := filepath.Rel(filepath.Join(t.dir, runDir), dir); err != nil || strings.HasPrefix(rel, "..") {
-		return "", notPossibleError("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
+		return notPossibleError("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
 	}
-	if path, err = os.Executable(); err != nil {
-		return "", err
+	if cmd.Path, err = os.Executable(); err != nil {
+		return err
 	}
-	attr.Sys.Cloneflags = syscall.CLONE_NEWNS
+	attr := cmd.SysProcAttr
+	attr.Cloneflags = syscall.CLONE_NEWNS
 	if uid := os.Getuid(); uid != 0 {
 		// Root in a user namespace may mount; anybody else there may not, after exec.
-		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	attr.Env, err = launchPlan{Program: t.path, Mount: dir}.environ(attr.Env)
-	return path, err
+	cmd.Env, err = launchPlan{Program: t.path, Mount: dir}.environ(cmd.Env)
+	return err
 }
 
 // fillDisk fills the file system of the pid file.

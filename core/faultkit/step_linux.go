@@ -27,20 +27,13 @@ var steps = []step{
 	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
 }
 
-// stepOf names the step that a report is of; empty for none. due says whether the time of a
+// stepOf names the step that a frame is; empty for none. due says whether the time of a
 // probation is over.
-func stepOf(r report, due bool) step {
-	switch {
-	case r.At == atStart:
-		return stepStart
-	case r.At == atRead && r.Frame == wire.Pong && due:
+func stepOf(f wire.Type, due bool) step {
+	if f == wire.Pong && due {
 		return stepLast
-	case r.At == atRead:
-		return frameSteps[r.Frame]
-	case r.At == atPassed && r.Frame == wire.Confirmed:
-		return stepDrain
 	}
-	return ""
+	return frameSteps[f]
 }
 
 var frameSteps = map[wire.Type]step{
@@ -52,4 +45,9 @@ var frameSteps = map[wire.Type]step{
 	wire.Taken:     stepTaken,
 	wire.Confirm:   stepConfirm,
 	wire.Confirmed: stepConfirmed,
+}
+
+// onProbation reports whether there is no such step without a probation.
+func (s step) onProbation() bool {
+	return s == stepProbation || s == stepLast || s == stepConfirm
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +31,7 @@ func (t *trial) strike() (err error) {
 		limit = startFiles
 	}
 	t.desk.arm(t.cell.step, limit)
-	if err := t.group.signal(t.first, t.signal); err != nil {
+	if err := t.group.Signal(t.first, t.signal); err != nil {
 		return err
 	}
 	var h *hold
@@ -43,9 +45,9 @@ func (t *trial) strike() (err error) {
 	if err != nil {
 		return fmt.Errorf("step not reached: %w", err)
 	}
-	defer h.let(order{Do: doGo}) // whatever goes wrong
+	defer h.let(doGo) // whatever goes wrong
 	t.desk.arm("", limit)
-	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !h.canGoBack() {
+	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !h.look().canGoBack() {
 		// Not one connection has moved while the new process was on probation.
 		t.probation = false
 		if t.cell.want(t.probation) == nil {
@@ -62,36 +64,32 @@ func (t *trial) strikeBefore() error {
 	if err != nil {
 		return err
 	}
-	if err := t.group.signal(t.first, t.signal); err != nil {
+	if err := t.group.Signal(t.first, t.signal); err != nil {
 		return err
 	}
 	if t.cell.fault == faultNone {
 		return t.started()
 	}
-	err = t.pause(shortageTime)
+	err = pause(t.ctx, shortageTime)
 	return errors.Join(err, undo())
 }
 
 // started waits until an upgrade has begun. That it has not is not an error here.
 func (t *trial) started() error {
-	for limit := time.Now().Add(askTime); time.Now().Before(limit); time.Sleep(poll) {
-		if t.desk.newest() != nil || !t.group.lives(t.first) {
-			break
-		}
-	}
+	within(askTime, func() bool { return t.newest().begun || !t.group.Has(t.first) || t.ctx.Err() != nil })
 	return t.ctx.Err()
 }
 
 // inject injects the fault into a session that stands still, and lets it go on.
 func (t *trial) inject(h *hold) error {
-	shim, child := h.pids()
+	shim, child := h.look().shim, h.look().child
 	victim := child
 	if victim == 0 {
 		victim = shim // at the start it is the new process
 	}
 	switch t.cell.fault {
 	case faultKillOld:
-		return t.killOld(shim, child)
+		return t.killOld(child)
 	case faultKillNew:
 		return t.killNew(h, shim, victim)
 	case faultStopOld:
@@ -103,43 +101,35 @@ func (t *trial) inject(h *hold) error {
 	case faultSuspend:
 		return t.suspend()
 	case faultCut:
-		h.let(order{Do: doCut})
+		h.let(doCut)
 	case faultTruncate:
-		h.let(order{Do: doTruncate})
+		h.let(doTruncate)
 	case faultGarbage:
-		h.let(order{Do: doGarbage})
+		h.let(doGarbage)
 	case faultFilesOld:
 		return t.starve(h, t.first)
 	case faultFilesNew:
 		if t.cell.step == stepStart {
-			h.let(order{Do: doGo}) // the launcher has been told
+			h.let(doGo) // the launcher has been told
 			return nil
 		}
 		return t.starve(h, victim)
 	case faultSlow:
-		return t.pause(slowTime)
+		return pause(t.ctx, slowTime)
 	default:
 		return fmt.Errorf("there is no way to inject %s at a step", t.cell.fault)
 	}
 	return nil
 }
 
-// let gives the order, once.
-func (h *hold) let(o order) {
-	select {
-	case h.release <- o:
-	default: // it has one
-	}
-}
-
 // killOld kills the old process. What it had alone dies with it; what is in the hands
-// of the others, too, has to live.
-func (t *trial) killOld(shim, child int) error {
+// of the new one or, on the way there, of the kit, has to live.
+func (t *trial) killOld(child int) error {
 	clients, err := t.frozenClients(t.first)
 	if err != nil {
 		return err
 	}
-	for _, pid := range []int{shim, child} {
+	for _, pid := range []int{os.Getpid(), child} {
 		held, err := clientsOf(pid)
 		if err != nil {
 			return err
@@ -149,7 +139,7 @@ func (t *trial) killOld(shim, child int) error {
 		}
 	}
 	t.traffic.excuse(clients)
-	return t.group.signal(t.first, sigKill)
+	return t.group.Signal(t.first, syscall.SIGKILL)
 }
 
 // killNew kills the new process. The old one stands still until all that the kernel
@@ -162,18 +152,18 @@ func (t *trial) killNew(h *hold, shim, victim int) error {
 		return err
 	}
 	if victim == shim {
-		return t.group.signal(shim, sigKill)
+		return t.group.Signal(shim, syscall.SIGKILL)
 	}
 	t.traffic.excuse(clients)
-	if err := t.group.freeze(t.first); err != nil {
+	if err := t.group.Freeze(t.first); err != nil {
 		return err
 	}
-	if err := t.group.signal(victim, sigKill); err != nil {
+	if err := t.group.Signal(victim, syscall.SIGKILL); err != nil {
 		return err
 	}
-	h.let(order{Do: doGo})
-	err = t.wait("the end of the shim after its program's", func() bool { return !t.group.lives(shim) })
-	return errors.Join(err, t.group.thaw(t.first))
+	h.let(doGo)
+	err = t.wait("the end of the shim after its program's", func() bool { return !t.group.Has(shim) })
+	return errors.Join(err, t.group.Thaw(t.first))
 }
 
 // stop lets a process stand still for a while, in which the session goes on. If it is
@@ -184,14 +174,14 @@ func (t *trial) stop(h *hold, pid int, d time.Duration) error {
 		return err
 	}
 	// On a busy machine it may have answered by now what the old one waits for.
-	t.answered = t.cell.fault == faultStopNew && t.cell.step == stepProbation && h.nearlyOver()
-	h.let(order{Do: doGo})
-	err = t.pause(d)
-	if !t.group.lives(pid) { // only SIGKILL ends a process that is stopped
+	t.answered = t.cell.fault == faultStopNew && t.cell.step == stepProbation && h.look().nearlyOver()
+	h.let(doGo)
+	err = pause(t.ctx, d)
+	if !t.group.Has(pid) { // only SIGKILL ends a process that is stopped
 		t.traffic.excuse(clients)
 		return err
 	}
-	return errors.Join(err, t.group.thaw(pid))
+	return errors.Join(err, t.group.Thaw(pid))
 }
 
 // suspend stops everything for a while and lets it go on together: what a machine
@@ -200,17 +190,17 @@ func (t *trial) stop(h *hold, pid int, d time.Duration) error {
 func (t *trial) suspend() error {
 	var asleep []int
 	for _, p := range t.group.members() {
-		if p.zombie() {
+		if p.Ended() {
 			continue
 		}
-		if err := t.group.freeze(p.pid); err != nil {
+		if err := t.group.Freeze(p.PID); err != nil {
 			return err
 		}
-		asleep = append(asleep, p.pid)
+		asleep = append(asleep, p.PID)
 	}
-	err := t.pause(stopTime)
+	err := pause(t.ctx, stopTime)
 	for _, pid := range asleep {
-		err = errors.Join(err, t.group.thaw(pid))
+		err = errors.Join(err, t.group.Thaw(pid))
 	}
 	return err
 }
@@ -218,20 +208,8 @@ func (t *trial) suspend() error {
 // frozenClients stops a process and lists the clients' ends of its connections: it
 // gets no more of them.
 func (t *trial) frozenClients(pid int) (map[netip.AddrPort]bool, error) {
-	if err := t.group.freeze(pid); err != nil {
+	if err := t.group.Freeze(pid); err != nil {
 		return nil, err
 	}
 	return clientsOf(pid)
-}
-
-// pause lets d pass.
-func (t *trial) pause(d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-t.ctx.Done():
-		return t.ctx.Err()
-	}
 }

@@ -1,6 +1,41 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
+
+// outcome is who serves when the dust has settled.
+type outcome string
+
+// The outcomes.
+const (
+	oldServes  outcome = "old"         // the old process serves on
+	newServes  outcome = "new"         // the new one serves
+	rolledBack outcome = "rolled back" // the old one had handed over, and serves again
+	ended      outcome = "ended"       // no process does: always wrong
+	stranger   outcome = "stranger"    // a third one does: always wrong
+)
+
+// outcomes are those that are right.
+type outcomes []outcome
+
+func (o outcomes) String() string {
+	words := make([]string, len(o))
+	for i := range o {
+		words[i] = string(o[i])
+	}
+	return strings.Join(words, " or ")
+}
+
+var (
+	old      = outcomes{oldServes}
+	fresh    = outcomes{newServes}
+	back     = outcomes{rolledBack}
+	either   = outcomes{oldServes, newServes}
+	unsure   = outcomes{newServes, rolledBack}
+	whatever = outcomes{oldServes, newServes, rolledBack}
+)
 
 // cell is one upgrade to try: a fault at a step.
 type cell struct {
@@ -8,30 +43,18 @@ type cell struct {
 	fault fault
 	// final is what has to come of it where a commit is the last word, trial where
 	// the new process is on probation then. Without any there is no such cell.
-	final, trial verdicts
-	why          string // where it does not speak for itself
-	short        bool   // it is of the short form
+	final, trial outcomes
 }
 
 func (c cell) String() string { return string(c.step) + "/" + string(c.fault) }
 
 // want is what has to come of it.
-func (c cell) want(probation bool) verdicts {
+func (c cell) want(probation bool) outcomes {
 	if probation {
 		return c.trial
 	}
 	return c.final
 }
-
-var (
-	old      = verdicts{oldServes}
-	fresh    = verdicts{newServes}
-	back     = verdicts{rolledBack}
-	either   = verdicts{oldServes, newServes}
-	unsure   = verdicts{newServes, rolledBack}
-	whatever = verdicts{oldServes, newServes, rolledBack}
-	noCell   verdicts
-)
 
 // Why an outcome is right.
 const (
@@ -45,138 +68,108 @@ const (
 	whyDeaf      = "the new process lives, and may have read that it has passed: the old one drains"
 	whyBack      = "nothing is given up before it is acknowledged, and while the old process drains it can serve again"
 	whyAsked     = "the new process was told that it has passed, and does not acknowledge it: it is killed"
-	whyWoke      = "none of them has hung; who looks at the clock first may think so"
+	whyWoke      = "none of them has hung; the one that looks at the clock first may think so"
 	whyOwner     = "what is not answered for stays with the old process"
 )
 
+// promises say what has to come of faults at steps: final where a commit is the last
+// word, trial with a probation. At a step that only a probation has, final means nothing.
+var promises = []struct {
+	faults, steps string
+	final, trial  outcomes
+	why           string
+}{
+	{"none", "begin", fresh, fresh, ""},
+	{"emfile-old", "begin", old, old, "nothing can be started"},
+	{"enospc", "begin", old, old, "the new process prepares its pid file before it says ready"},
+	{"deleted no-program script", "begin", old, old, "there is nothing to start that serves"},
+
+	{"kill-old", "start hello ready", fresh, fresh, whyTakeover},
+	{"kill-old", "commit probation taken last-pong confirm confirmed drain", fresh, fresh, "what was said holds"},
+	{"kill-old", "offer", fresh, fresh, "what was on its way is the new process's"},
+	{"kill-new", "start hello", old, old, "it was not ready"},
+	{"kill-new", "ready", old, old, "ready has come, and its sender is not there any more: the old process looks once more"},
+	{"kill-new", "commit offer confirm confirmed drain", back, back, whyBack},
+	{"kill-new", "probation", back, back, whyTrial},
+	{"kill-new", "taken", back, back, "what it had taken dies with it"},
+	{"kill-new", "last-pong", back, back, "the answer is in the queue, and its sender is not there any more; " + whyBack},
+
+	{"stop-old", "start hello ready", fresh, fresh, whyFound},
+	{"stop-old", "commit drain", fresh, fresh, "what was said holds"},
+	{"stop-old", "probation offer taken last-pong confirm", fresh, unsure, whyWoke},
+	{"stop-old", "confirmed", unsure, unsure, whyWoke},
+	{"long-stop-old", "start ready", fresh, fresh, whyGaveUp},
+	{"stop-new", "start", either, either, whyReadyTime},
+	{"stop-new", "hello", either, whatever, "it may have said ready before it stood still; else " + whyReadyTime},
+	{"stop-new", "ready commit probation", back, back, whyTrial},
+	{"stop-new", "offer taken", unsure, back, whyTrial},
+	{"stop-new", "last-pong confirm", back, back, whyAsked},
+	{"stop-new", "confirmed drain", fresh, fresh, whyDrains},
+	{"suspend", "start hello ready", either, either, whyReadyTime},
+	{"suspend", "commit probation offer taken last-pong confirm confirmed", unsure, unsure, whyWoke},
+	{"suspend", "drain", fresh, fresh, "both go on with it"},
+	{"slow", "start", fresh, fresh, "it has the time"},
+
+	{"cut truncate garbage", "hello ready", old, old, whyHungUp},
+	{"cut truncate", "commit", fresh, back, "the new process takes the old one for dead, and the old one the new one"},
+	{"garbage", "commit", fresh, back, "the new process closes what it does not understand"},
+	{"cut truncate garbage", "probation last-pong", back, back, whyTrial},
+	{"cut truncate", "offer", fresh, back, whyOwner},
+	{"garbage", "offer", fresh, back, "the new process closes the handover socket, and takes nothing"},
+	{"cut truncate", "taken", fresh, back, "the new process has taken what the old one has no answer for"},
+	{"garbage", "taken", fresh, unsure, "the old process gives up what it has offered last"},
+	{"cut truncate garbage", "confirm confirmed", fresh, fresh, whyDeaf},
+	{"cut", "drain", fresh, fresh, whyDrains},
+
+	{"emfile-old", "ready", fresh, fresh, "a handover opens nothing"},
+	{"emfile-new", "start", old, old, "the program can't even start"},
+	{"emfile-new", "offer", fresh, fresh, "the kernel drops the descriptors; " + whyOwner},
+}
+
+// shortForm names the cells of the short form.
+var shortForm = strings.Fields(`
+	begin/none begin/enospc hello/garbage ready/kill-old ready/kill-new ready/cut commit/kill-old commit/kill-new
+	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
+	confirmed/kill-new drain/kill-old drain/kill-new`)
+
 // begin is the upgrade without a fault, which has to go well before anything else is
 // tried.
-var begin = cell{stepBegin, faultNone, fresh, fresh, "", true}
+var begin = cell{stepBegin, faultNone, fresh, fresh}
 
-// table lists the cells.
-var table = []cell{
-	begin,
-	{stepBegin, faultFilesOld, old, old, "nothing can be started", false},
-	{stepBegin, faultDisk, old, old, "the new process prepares its pid file before it says ready", true},
-	{stepBegin, faultDeleted, old, old, "", false},
-	{stepBegin, faultNoProgram, old, old, "", false},
-	{stepBegin, faultScript, old, old, "", false},
+// table lists the cells, by their steps.
+var table = cells()
 
-	{stepStart, faultKillOld, fresh, fresh, whyTakeover, false},
-	{stepStart, faultKillNew, old, old, "", false},
-	{stepStart, faultStopOld, fresh, fresh, whyFound, false},
-	{stepStart, faultLongStopOld, fresh, fresh, whyGaveUp, false},
-	{stepStart, faultStopNew, either, either, whyReadyTime, false},
-	{stepStart, faultSuspend, either, either, whyReadyTime, false},
-	{stepStart, faultFilesNew, old, old, "the program can't even start", false},
-	{stepStart, faultSlow, fresh, fresh, "", false},
-
-	{stepHello, faultKillOld, fresh, fresh, whyTakeover, false},
-	{stepHello, faultKillNew, old, old, "", false},
-	{stepHello, faultStopOld, fresh, fresh, whyFound, false},
-	{stepHello, faultStopNew, either, whatever, "it may have said ready before it stood still; else " + whyReadyTime, false},
-	{stepHello, faultSuspend, either, either, whyReadyTime, false},
-	{stepHello, faultCut, old, old, whyHungUp, false},
-	{stepHello, faultTruncate, old, old, whyHungUp, false},
-	{stepHello, faultGarbage, old, old, "", true},
-
-	{stepReady, faultKillOld, fresh, fresh, whyTakeover, true},
-	{stepReady, faultKillNew, old, old, "ready has come, and its sender is not there any more: the old process looks once more", true},
-	{stepReady, faultStopOld, fresh, fresh, whyFound, false},
-	{stepReady, faultLongStopOld, fresh, fresh, whyGaveUp, false},
-	{stepReady, faultStopNew, back, back, whyTrial, false},
-	{stepReady, faultSuspend, either, either, whyReadyTime, false},
-	{stepReady, faultCut, old, old, whyHungUp, true},
-	{stepReady, faultTruncate, old, old, whyHungUp, false},
-	{stepReady, faultGarbage, old, old, "", false},
-	{stepReady, faultFilesOld, fresh, fresh, "a handover opens nothing", false},
-
-	{stepCommit, faultKillOld, fresh, fresh, "", true},
-	{stepCommit, faultKillNew, back, back, whyBack, true},
-	{stepCommit, faultStopOld, fresh, fresh, "what was said holds", false},
-	{stepCommit, faultStopNew, back, back, whyTrial, false},
-	{stepCommit, faultSuspend, unsure, unsure, whyWoke, false},
-	{stepCommit, faultCut, fresh, back, "the new process takes the old one for dead, and the old one the new one", false},
-	{stepCommit, faultTruncate, fresh, back, "the same", false},
-	{stepCommit, faultGarbage, fresh, back, "the new process closes what it does not understand", false},
-
-	{stepProbation, faultKillOld, noCell, fresh, "", false},
-	{stepProbation, faultKillNew, noCell, back, whyTrial, true},
-	{stepProbation, faultStopOld, noCell, unsure, whyWoke, false},
-	{stepProbation, faultStopNew, noCell, back, whyTrial, true},
-	{stepProbation, faultSuspend, noCell, unsure, whyWoke, false},
-	{stepProbation, faultCut, noCell, back, whyTrial, false},
-	{stepProbation, faultTruncate, noCell, back, whyTrial, false},
-	{stepProbation, faultGarbage, noCell, back, whyTrial, false},
-
-	{stepOffer, faultKillOld, fresh, fresh, "what was on its way is the new process's", true},
-	{stepOffer, faultKillNew, back, back, whyBack, false},
-	{stepOffer, faultStopOld, fresh, unsure, whyWoke, false},
-	{stepOffer, faultStopNew, unsure, back, whyTrial, false},
-	{stepOffer, faultSuspend, unsure, unsure, whyWoke, false},
-	{stepOffer, faultCut, fresh, back, whyOwner, false},
-	{stepOffer, faultTruncate, fresh, back, whyOwner, false},
-	{stepOffer, faultGarbage, fresh, back, "the new process closes the control socket, and takes nothing", false},
-	{stepOffer, faultFilesNew, fresh, fresh, "the kernel drops the descriptors; " + whyOwner, false},
-
-	{stepTaken, faultKillOld, fresh, fresh, "", false},
-	{stepTaken, faultKillNew, back, back, "what it had taken dies with it", false},
-	{stepTaken, faultStopOld, fresh, unsure, whyWoke, false},
-	{stepTaken, faultStopNew, unsure, back, whyTrial, false},
-	{stepTaken, faultSuspend, unsure, unsure, whyWoke, false},
-	{stepTaken, faultCut, fresh, back, "the new process has taken what the old one has no answer for", false},
-	{stepTaken, faultTruncate, fresh, back, "the same", false},
-	{stepTaken, faultGarbage, fresh, unsure, "the old process gives up what it has offered last", false},
-
-	{stepLast, faultKillOld, noCell, fresh, "", false},
-	{stepLast, faultKillNew, noCell, back, "the answer is in the queue, and its sender is not there any more; " + whyBack, true},
-	{stepLast, faultStopOld, noCell, unsure, whyWoke, false},
-	{stepLast, faultStopNew, noCell, back, whyAsked, false},
-	{stepLast, faultSuspend, noCell, unsure, whyWoke, false},
-	{stepLast, faultCut, noCell, back, whyTrial, false},
-	{stepLast, faultTruncate, noCell, back, whyTrial, false},
-	{stepLast, faultGarbage, noCell, back, whyTrial, false},
-
-	{stepConfirm, faultKillOld, noCell, fresh, "", false},
-	{stepConfirm, faultKillNew, noCell, back, whyBack, true},
-	{stepConfirm, faultStopOld, noCell, unsure, whyWoke, false},
-	{stepConfirm, faultStopNew, noCell, back, whyAsked, false},
-	{stepConfirm, faultSuspend, noCell, unsure, whyWoke, false},
-	{stepConfirm, faultCut, noCell, fresh, whyDeaf, true},
-	{stepConfirm, faultTruncate, noCell, fresh, whyDeaf, false},
-	{stepConfirm, faultGarbage, noCell, fresh, whyDeaf, false},
-
-	{stepConfirmed, faultKillOld, fresh, fresh, "", false},
-	{stepConfirmed, faultKillNew, back, back, whyBack, true},
-	{stepConfirmed, faultStopOld, unsure, unsure, whyWoke, false},
-	{stepConfirmed, faultStopNew, fresh, fresh, "what was said holds", false},
-	{stepConfirmed, faultSuspend, unsure, unsure, whyWoke, false},
-	{stepConfirmed, faultCut, fresh, fresh, whyDeaf, false},
-	{stepConfirmed, faultTruncate, fresh, fresh, whyDeaf, false},
-	{stepConfirmed, faultGarbage, fresh, fresh, whyDeaf, false},
-
-	{stepDrain, faultKillOld, fresh, fresh, "", true},
-	{stepDrain, faultKillNew, back, back, whyBack, true},
-	{stepDrain, faultStopOld, fresh, fresh, "", false},
-	{stepDrain, faultStopNew, fresh, fresh, whyDrains, false},
-	{stepDrain, faultSuspend, fresh, fresh, "", false},
-	{stepDrain, faultCut, fresh, fresh, whyDrains, false},
+func cells() (all []cell) {
+	for _, s := range steps {
+		for _, p := range promises {
+			if !slices.Contains(strings.Fields(p.steps), string(s)) {
+				continue
+			}
+			for f := range strings.FieldsSeq(p.faults) {
+				c := cell{s, fault(f), p.final, p.trial}
+				if s.onProbation() {
+					c.final = nil
+				}
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
 // choose lists the cells that the options name, for a program that has a probation or
 // not, and moves connections or not.
-func (o *options) choose(seen *session) (cells []cell) {
-	reached, _, probation := seen.look()
-	moves := slices.Contains(reached, stepOffer)
+func (o *options) choose(seen heard) (chosen []cell) {
+	moves := slices.Contains(seen.seen, stepOffer)
 	for _, c := range table {
 		switch {
-		case c.fault == faultNone, c.want(probation) == nil:
+		case c.fault == faultNone, c.want(seen.onTrial) == nil:
 		case !moves && (c.step == stepOffer || c.step == stepTaken):
-		case o.short && !c.short:
+		case o.short && !slices.Contains(shortForm, c.String()):
 		case o.cells != nil && !o.cells.MatchString(c.String()):
 		default:
-			cells = append(cells, c)
+			chosen = append(chosen, c)
 		}
 	}
-	return cells
+	return chosen
 }

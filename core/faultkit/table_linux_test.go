@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -65,9 +66,28 @@ func TestTableIsSound(t *testing.T) {
 				t.Errorf("%v is right though %q", c, o)
 			}
 		}
-		late := c.step == stepProbation || c.step == stepLast || c.step == stepConfirm
-		if late != (len(c.final) == 0) {
+		if c.step.onProbation() != (len(c.final) == 0) {
 			t.Errorf("%v: what comes of it without a probation is %v", c, c.final)
+		}
+	}
+}
+
+// TestPromises: each promise has its reason, and is for as many cells as it names.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, p := range promises {
+		n += len(strings.Fields(p.faults)) * len(strings.Fields(p.steps))
+		if p.why == "" && p.faults != "none" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if n != len(table) {
+		t.Errorf("%d cells are promised, and %d in the table", n, len(table))
+	}
+	for _, name := range shortForm {
+		if !slices.ContainsFunc(table, func(c cell) bool { return c.String() == name }) {
+			t.Errorf("no cell %s", name)
 		}
 	}
 }
@@ -79,42 +99,33 @@ func TestChoose(t *testing.T) {
 	has := func(cells []cell, s step) bool {
 		return slices.ContainsFunc(cells, func(c cell) bool { return c.step == s })
 	}
-	modest := o.choose(&session{seen: []step{stepHello, stepCommit}})
+	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
 	if has(modest, stepOffer) || has(modest, stepProbation) || !has(modest, stepDrain) {
 		t.Errorf("for a program that moves nothing: %v", modest)
 	}
-	all := o.choose(&session{seen: []step{stepOffer}, onTrial: true})
+	all := o.choose(heard{seen: []step{stepOffer}, onTrial: true})
 	if len(all) != len(table)-1 {
 		t.Errorf("%d cells of %d", len(all), len(table))
 	}
 	o.short = true
-	if short := o.choose(&session{seen: []step{stepOffer}, onTrial: true}); len(short) == 0 || len(short) > len(all)/4 {
+	if short := o.choose(heard{seen: []step{stepOffer}, onTrial: true}); len(short) == 0 || len(short) > len(all)/4 {
 		t.Errorf("the short form has %d cells of %d", len(short), len(all))
 	}
 }
 
-// TestStepOf: a step comes with its frame, and the drain with the last word.
+// TestStepOf: a step comes with its frame.
 func TestStepOf(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		r    report
+		f    wire.Type
 		due  bool
 		want step
 	}{
-		{report{At: atStart}, false, stepStart},
-		{report{At: atBirth}, false, ""},
-		{report{At: atRead, Frame: wire.Hello}, false, stepHello},
-		{report{At: atRead, Frame: wire.Pong}, false, stepProbation},
-		{report{At: atRead, Frame: wire.Pong}, true, stepLast},
-		{report{At: atRead, Frame: wire.Confirmed}, true, stepConfirmed},
-		{report{At: atRead, Frame: wire.Moved}, false, ""},
-		{report{At: atPassed, Frame: wire.Commit}, false, ""},
-		{report{At: atPassed, Frame: wire.Confirm}, true, ""},
-		{report{At: atPassed, Frame: wire.Confirmed}, true, stepDrain},
-		{report{At: atPassed, Frame: wire.Hello}, false, ""},
+		{wire.Hello, false, stepHello}, {wire.Pong, false, stepProbation}, {wire.Pong, true, stepLast},
+		{wire.Confirmed, true, stepConfirmed}, {wire.Moved, false, ""},
 	} {
-		if got := stepOf(tt.r, tt.due); got != tt.want {
-			t.Errorf("%+v, %v: %q, not %q", tt.r, tt.due, got, tt.want)
+		if got := stepOf(tt.f, tt.due); got != tt.want {
+			t.Errorf("%+v: %q", tt, got)
 		}
 	}
 }

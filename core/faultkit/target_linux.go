@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -46,13 +47,34 @@ func newTarget(raw string) (*target, error) {
 	return t, nil
 }
 
+// Ports below those that the system gives to clients (ip_local_port_range), of which
+// the load takes many.
+const (
+	lowPort   = 20000
+	portCount = 10000
+	portTries = 100
+)
+
+// freePort finds a port that nobody listens on.
+func freePort() (int, error) {
+	var err error
+	for range portTries {
+		port := lowPort + rand.IntN(portCount)
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			return port, ln.Close()
+		}
+	}
+	return 0, fmt.Errorf("no free port in %d tries: %w", portTries, err)
+}
+
 // errNobody: a connection was not accepted by any of the processes.
 var errNobody = errors.New("nobody has accepted a connection")
 
 // owner finds out who serves: it asks on a connection of its own, and names the one
 // of the processes that has its other end while the request is half sent, so that the
 // connection can't move.
-func (t *target) owner(g group, patience time.Duration) (pid int, err error) {
+func (t *target) owner(g *group, patience time.Duration) (pid int, err error) {
 	q, err := t.begin(g, patience)
 	if err != nil {
 		return 0, err
@@ -68,7 +90,7 @@ type question struct {
 }
 
 // begin sends half of a request, and returns when one of the processes has the connection.
-func (t *target) begin(g group, patience time.Duration) (q *question, err error) {
+func (t *target) begin(g *group, patience time.Duration) (q *question, err error) {
 	deadline := time.Now().Add(patience)
 	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", t.addr)
 	if err != nil {

@@ -24,7 +24,8 @@ const (
 	headPause   = 500 * time.Millisecond
 )
 
-// traffic is the load on one program, by clients that repeat nothing.
+// traffic is the load on one program while one fault is tried, by clients that repeat
+// nothing.
 type traffic struct {
 	runs []*load.Run
 
@@ -40,28 +41,18 @@ type counts struct {
 	lost     []error
 }
 
-// startTraffic sets clients going. Those of the kit's own server post, and check that
-// each answer is their own.
-func startTraffic(t *target, own bool) *traffic {
-	tr := &traffic{died: map[netip.AddrPort]bool{}}
-	get := load.Config{Any: true, Method: http.MethodGet}
-	slow := load.Config{Any: true, Method: http.MethodGet, HeadPause: headPause}
-	for _, cfg := range crews(own, get, slow) {
-		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
-		cfg.Timeout, cfg.Observe = requestTime, tr.observe
-		tr.runs = append(tr.runs, load.Start(cfg))
+// crews lists who asks, and how. Those of the kit's own server post, and check that each
+// answer is their own.
+func crews(own bool) []load.Config {
+	all := []load.Config{
+		{Any: true, Clients: 2, Think: thinking},
+		{Any: true, Fresh: 3, Think: connecting},
+		{Any: true, Clients: 12, Think: idling}, // a share of them moves in a probation
+		{Any: true, Clients: 1, Fresh: 1, HeadPause: headPause},
 	}
-	return tr
-}
-
-// crews lists who asks, and how.
-func crews(own bool, get, slow load.Config) []load.Config {
-	busy, anew, idle := get, get, get
-	busy.Clients, busy.Think = 2, thinking
-	anew.Fresh, anew.Think = 3, connecting
-	idle.Clients, idle.Think = 12, idling // a share of them moves in a probation
-	slow.Clients, slow.Fresh = 1, 1
-	all := []load.Config{busy, anew, idle, slow}
+	for i := range all {
+		all[i].Method = http.MethodGet
+	}
 	if own {
 		all = append(all,
 			load.Config{Clients: 2, Think: thinking},
@@ -70,6 +61,17 @@ func crews(own bool, get, slow load.Config) []load.Config {
 			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
 	}
 	return all
+}
+
+// startTraffic sets clients going.
+func startTraffic(t *target, own bool) *traffic {
+	tr := &traffic{died: map[netip.AddrPort]bool{}}
+	for _, cfg := range crews(own) {
+		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
+		cfg.Timeout, cfg.Observe = requestTime, tr.observe
+		tr.runs = append(tr.runs, load.Start(cfg))
+	}
+	return tr
 }
 
 func (tr *traffic) observe(s load.Sample) {
@@ -100,11 +102,7 @@ func (tr *traffic) flowing() bool {
 
 // stop lets the clients end and counts.
 func (tr *traffic) stop() (c counts) {
-	var wg sync.WaitGroup
-	for _, run := range tr.runs {
-		wg.Go(func() { run.Stop() })
-	}
-	wg.Wait()
+	stopAll(tr.runs)
 	for _, run := range tr.runs {
 		c.requests += run.Stop().Requests
 	}
@@ -119,4 +117,13 @@ func (tr *traffic) stop() (c counts) {
 		c.lost = append(c.lost, s.Err)
 	}
 	return c
+}
+
+// stopAll lets all clients finish what they have begun.
+func stopAll(runs []*load.Run) {
+	var wg sync.WaitGroup
+	for _, run := range runs {
+		wg.Go(func() { run.Stop() })
+	}
+	wg.Wait()
 }

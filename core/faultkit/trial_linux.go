@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 const (
@@ -34,8 +37,8 @@ type trial struct {
 
 	out     *os.File
 	desk    *desk
-	group   group // named by the first generation
-	first   int   // its pid
+	group   *group // named by the first generation
+	first   int    // its pid
 	traffic *traffic
 	began   *session // the upgrade with the fault; nil if it has started nothing
 
@@ -93,7 +96,7 @@ func (t *trial) run() (r result) {
 	if err == nil && len(r.lost) > 0 {
 		err = fmt.Errorf("%d requests were lost, the first: %w", len(r.lost), r.lost[0])
 	}
-	r.err, r.took = err, time.Since(began)
+	r.heard, r.err, r.took = t.began.look(), err, time.Since(began)
 	if err != nil {
 		r.output = t.output()
 	}
@@ -110,9 +113,7 @@ func (t *trial) play(r *result) error {
 		return err
 	}
 	err := t.strike()
-	if t.began = t.desk.first(); t.began != nil {
-		r.session = t.began
-	}
+	t.began, _ = t.desk.ends()
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (t *trial) play(r *result) error {
 		want = unsure
 	}
 	if !slices.Contains(want, r.outcome) {
-		return fmt.Errorf("the outcome is %q, not %q; %v", r.outcome, want, t.began)
+		return fmt.Errorf("the outcome is %q, not %q; %v", r.outcome, want, t.began.look())
 	}
 	if err := t.named(pid); err != nil {
 		return err
@@ -139,16 +140,15 @@ func (t *trial) play(r *result) error {
 
 // judge names the outcome.
 func (t *trial) judge(pid int) outcome {
-	_, child := t.began.pids()
-	_, committed, _ := t.began.look()
+	upgrade := t.began.look()
 	switch {
 	case pid == 0:
 		return ended
-	case pid == t.first && committed:
+	case pid == t.first && upgrade.committed:
 		return rolledBack
 	case pid == t.first:
 		return oldServes
-	case pid == child:
+	case pid == upgrade.child:
 		return newServes
 	}
 	return stranger
@@ -156,32 +156,32 @@ func (t *trial) judge(pid int) outcome {
 
 // start starts the first generation and waits for its first answer.
 func (t *trial) start() error {
-	attr := &os.ProcAttr{
+	cmd := &exec.Cmd{
+		Path: t.path, Args: append([]string{t.deployed()}, t.args...), Stdout: t.out, Stderr: t.out,
 		// Its control socket is none that the machine's operator would find.
-		Env:   append(os.Environ(), envShim+"="+t.dir, "XDG_RUNTIME_DIR="+t.dir),
-		Files: []*os.File{nil, t.out, t.out},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		Env:         append(os.Environ(), envShim+"="+t.dir, "XDG_RUNTIME_DIR="+t.dir),
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	path := t.path
 	if t.cell.fault == faultDisk {
-		var err error
-		if path, err = t.ownDisk(attr); err != nil {
+		if err := t.ownDisk(cmd); err != nil {
 			return err
 		}
 	}
-	p, err := os.StartProcess(path, append([]string{t.deployed()}, t.args...), attr)
-	if err != nil {
+	var err error
+	if t.group, err = startGroup(cmd); err != nil {
 		if t.cell.fault == faultDisk && errors.Is(err, syscall.EPERM) {
 			return notPossibleError("a file system of its own is not permitted here: " + err.Error())
 		}
 		return fmt.Errorf("the program: %w", err)
 	}
-	t.first, t.group = p.Pid, group(p.Pid)
-	_ = p.Release() // it is reaped with the others
+	t.first = int(t.group.Group)
 	gone := ""
 	err = t.wait("an answer from "+t.url, func() bool {
-		if gone = t.group.reap(t.first); gone != "" {
-			return true
+		for _, e := range t.group.ended() {
+			if e.PID == t.first {
+				gone = e.String()
+				return true
+			}
 		}
 		pid, err := t.target.owner(t.group, time.Second)
 		return err == nil && pid == t.first
@@ -199,24 +199,25 @@ func (t *trial) start() error {
 
 // unable says why an upgrade without a fault has not happened.
 func (t *trial) unable(o outcome) error {
-	if o == ended && t.began == nil {
-		return fmt.Errorf("%v has ended the program; is it one on gracex, and is it the signal for an upgrade (-signal)? Its last words: %s",
-			t.signal, lastLine(t.output()))
-	}
-	if t.began == nil {
-		return fmt.Errorf("%v has started no new process; is this a program on gracex, and is it the signal for an upgrade (-signal)? Its last words: %s",
-			t.signal, lastLine(t.output()))
-	}
-	if seen, _, _ := t.began.look(); !slices.Contains(seen, stepHello) {
+	lastWords := "its last words: " + lastLine(t.output())
+	upgrade := t.began.look()
+	switch {
+	case !upgrade.begun:
+		did := "started no new process"
+		if o == ended {
+			did = "ended the program"
+		}
+		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? %s", t.signal, did, lastWords)
+	case !slices.Contains(upgrade.seen, stepHello):
 		return errors.New("it does not speak the protocol: no hello; is it a program on gracex?")
 	}
-	return fmt.Errorf("the upgrade has failed without a fault: %v; the program's last words: %s", t.began, lastLine(t.output()))
+	return fmt.Errorf("the upgrade has failed without a fault: %v; %s", upgrade, lastWords)
 }
 
 // upgradeAgain upgrades once more, without a fault: nothing is stuck.
 func (t *trial) upgradeAgain(pid int) error {
-	t.desk.disarm()
-	if err := t.group.signal(pid, t.signal); err != nil {
+	t.desk.arm("", 0)
+	if err := t.group.Signal(pid, t.signal); err != nil {
 		return err
 	}
 	if _, err := t.settle(pid); err != nil {
@@ -231,19 +232,16 @@ func (t *trial) end() error {
 	if len(pids) != 1 {
 		return fmt.Errorf("in the end there are programs %v and not one", pids)
 	}
-	if err := t.group.signal(pids[0], syscall.SIGTERM); err != nil {
+	if err := t.group.Signal(pids[0], syscall.SIGTERM); err != nil {
 		return err
 	}
-	return t.wait("the end of all processes after SIGTERM", func() bool {
-		t.group.reap(0)
-		return len(t.group.members()) == 0
-	})
+	return t.wait("the end of all processes after SIGTERM", t.group.empty)
 }
 
 // cleanUp leaves nothing behind, and returns what is left all the same.
-func (t *trial) cleanUp() (left []process) {
-	if t.group != 0 {
-		left = t.group.kill(freezeTime)
+func (t *trial) cleanUp() (left []procgroup.Member) {
+	if t.group != nil {
+		left = t.group.Clear(killTime)
 	}
 	t.desk.shut()
 	t.out.Close()

@@ -22,8 +22,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, erro
 		return nil, fmt.Errorf("an upgrade without a fault: %w", first.err)
 	}
 	fmt.Fprintln(progress, first)
-	_, _, probation := first.session.look()
-	cells := o.choose(first.session)
+	cells := o.choose(first.heard)
 	if len(cells) == 0 {
 		return nil, errNothing
 	}
@@ -38,7 +37,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (*matrix, erro
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			r := o.try(ctx, c, probation)
+			r := o.try(ctx, c, first.heard.onTrial)
 			mu.Lock()
 			defer mu.Unlock()
 			m.results = append(m.results, r)

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,19 +23,23 @@ func (t *trial) wait(what string, cond func() bool) error {
 			return err
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("hung: not within %v: %s; there are %v; %v", t.bound, what, t.group.members(), t.desk.newest())
+			return fmt.Errorf("hung: not within %v: %s; there are %v; %v", t.bound, what, t.group.members(), t.newest())
 		}
 	}
 	return nil
+}
+
+// newest is what was heard of the upgrade that began last.
+func (t *trial) newest() heard {
+	_, s := t.desk.ends()
+	return s.look()
 }
 
 // settle waits until one program is left, and serves. A pid other than 0 is of one that
 // it must not be any more. It returns 0 if none is left.
 func (t *trial) settle(but int) (pid int, err error) {
 	since := time.Now()
-	what := "one process that serves"
-	err = t.wait(what, func() bool {
-		t.group.reap(0)
+	err = t.wait("one process that serves", func() bool {
 		now := t.alone()
 		if now != pid || now < 0 || but != 0 && now == but {
 			pid, since = now, time.Now()
@@ -59,26 +63,16 @@ func (t *trial) settle(but int) (pid int, err error) {
 // alone returns the pid of the one program that is there; 0 if there is none at all,
 // and -1 while more are, or one is about to be.
 func (t *trial) alone() int {
-	program, shims := 0, 0
-	for _, p := range t.group.members() {
-		switch {
-		case p.zombie():
-		case p.shim:
-			shims++
-		case program != 0:
-			return -1
-		default:
-			program = p.pid
-		}
-	}
-	if shims == 0 {
-		return program
-	}
-	// A shim lives as long as its program.
-	if _, child := t.desk.newest().pids(); shims > 1 || child != program {
+	programs, shims := t.group.alive()
+	switch {
+	case len(programs)+len(shims) == 0:
+		return 0
+	case len(programs) != 1, len(shims) > 1:
+		return -1
+	case len(shims) == 1 && t.newest().child != programs[0]: // a shim lives as long as its program
 		return -1
 	}
-	return program
+	return programs[0]
 }
 
 // named waits until the pid file, if there is one, names the process that serves.
@@ -89,15 +83,15 @@ func (t *trial) named(pid int) error {
 	// As the process sees it: it may have a file system of its own.
 	path := fmt.Sprintf("/proc/%d/root%s", pid, t.pidFile)
 	var words string
-	for limit := time.Now().Add(askTime); time.Now().Before(limit); time.Sleep(poll) {
+	named := within(askTime, func() bool {
 		b, err := os.ReadFile(path)
-		words = strings.TrimSpace(string(b))
-		if words == strconv.Itoa(pid) {
-			return nil
-		}
-		if err != nil {
+		if words = strings.TrimSpace(string(b)); err != nil {
 			words = err.Error()
 		}
+		return words == strconv.Itoa(pid)
+	})
+	if named {
+		return nil
 	}
 	return fmt.Errorf("process %d serves, and the pid file does not name it: %s", pid, words)
 }
@@ -113,10 +107,6 @@ func (t *trial) output() string {
 
 // lastLine is the last line with something in it.
 func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	slices.Reverse(lines)
-	if lines[0] == "" {
-		return "none"
-	}
-	return lines[0]
+	s = strings.TrimSpace(s)
+	return cmp.Or(s[strings.LastIndexByte(s, '\n')+1:], "none")
 }

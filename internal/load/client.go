@@ -39,10 +39,7 @@ func (c *client) run(stop <-chan struct{}) {
 		default:
 		}
 		sample := c.once()
-		c.tally.add(sample, sample.Dialed && c.dials > 1 && !c.fresh)
-		if c.cfg.Observe != nil {
-			c.cfg.Observe(sample)
-		}
+		c.add(sample)
 		pause := c.cfg.Think
 		if !sample.Dialed && !sample.Reused {
 			pause = max(pause, redialPause)
@@ -50,6 +47,14 @@ func (c *client) run(stop <-chan struct{}) {
 		if pause > 0 && !wait(pause, stop) {
 			return
 		}
+	}
+}
+
+// add counts a request that has ended.
+func (c *client) add(s Sample) {
+	c.tally.add(s, s.Dialed && c.dials > 1 && !c.fresh)
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(s)
 	}
 }
 

@@ -38,6 +38,17 @@ type Config struct {
 	// zero is one.
 	Streams int
 
+	// Pipeline is how many requests each client may have on the way at once; zero is
+	// one. With it a client writes without waiting for answers, in pieces that do not
+	// care where a request ends, bodies of any length up to BodySize, and pauses for any
+	// time up to Think. Fresh, Expect, BodyPause and HeadPause mean nothing then.
+	Pipeline int
+
+	// Echo makes the clients ask Path for "Upgrade: echo", and send bodies alone from then
+	// on, which have to come back as they are. It is pipelining in all else. Each body
+	// counts as a request, and names no server. False speaks HTTP to the end.
+	Echo bool
+
 	// Clients is how many clients keep their connection, Fresh how many open
 	// one for each request. If both are zero there is one that keeps it.
 	Clients, Fresh int
@@ -129,6 +140,14 @@ func (c Config) withDefaults() Config {
 	if c.HTTP2 {
 		c.Method, c.Status, c.Fresh = http.MethodPost, 0, 0
 		c.Any, c.NoBody, c.Trailer, c.Expect, c.BodyPause, c.HeadPause = false, false, false, false, 0, 0
+		c.Pipeline, c.Echo = 0, false
+	}
+	if c.Echo {
+		c.Method, c.Any, c.NoBody, c.Chunked, c.Trailer = http.MethodPost, false, false, false, false
+		c.Pipeline = max(c.Pipeline, 1)
+	}
+	if c.Pipeline > 0 {
+		c.Fresh, c.Expect, c.BodyPause, c.HeadPause = 0, false, 0, 0
 	}
 	c.NoBody = c.NoBody || c.Any
 	c.Chunked = c.Chunked || c.Trailer

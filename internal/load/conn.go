@@ -75,6 +75,14 @@ func (c *conn) exchange(q *request, deadline time.Time) (who Server, closing boo
 	if who, reason, err = c.send(q, deadline); err != nil {
 		return who, true, reason, err
 	}
+	if who, closing, reason, err = c.receive(q); err == nil && c.r.Buffered() > 0 {
+		return who, true, Surplus, fmt.Errorf("%d bytes", c.r.Buffered())
+	}
+	return who, closing, reason, err
+}
+
+// receive reads the answer to a request.
+func (c *conn) receive(q *request) (who Server, closing bool, reason Reason, err error) {
 	a, reason, err := c.header(q)
 	if err != nil {
 		return who, true, reason, err
@@ -102,8 +110,6 @@ func (c *conn) exchange(q *request, deadline time.Time) (who Server, closing boo
 		return a.who, true, WrongTag, fmt.Errorf("got %q, sent %q", a.tags, q.tag)
 	case !bytes.Equal(got, want):
 		return a.who, true, WrongBody, fmt.Errorf("got %d bytes %.80q, want %d bytes %.80q", n, got, len(want), want)
-	case c.r.Buffered() > 0:
-		return a.who, true, Surplus, fmt.Errorf("%d bytes", c.r.Buffered())
 	}
 	return a.who, a.closes, "", nil
 }
@@ -116,8 +122,6 @@ func (c *conn) skip(a answer) (who Server, closing bool, reason Reason, err erro
 		return a.who, true, reasonOf(err, Truncated), fmt.Errorf("read the body, %d bytes so far: %w", n, cause(err))
 	case a.status >= http.StatusInternalServerError:
 		return a.who, true, statusReason(a.status), errors.New("the server has failed")
-	case c.r.Buffered() > 0:
-		return a.who, true, Surplus, fmt.Errorf("%d bytes", c.r.Buffered())
 	}
 	return a.who, a.closes, "", nil
 }

@@ -43,6 +43,9 @@
 // refuses by GOAWAY is a failure: a client could ask again, but for a body that it
 // has streamed it can't.
 //
+// A pipelining client, and one whose connection is hijacked and echoes, write without
+// waiting for what comes back. When one answer is lost, those behind it are, too.
+//
 //	run := load.Start(load.Config{Addr: "127.0.0.1:8080", Clients: 32, Fresh: 32})
 //	... upgrade the server ...
 //	if result := run.Stop(); result.Failed > 0 {

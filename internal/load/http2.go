@@ -15,30 +15,17 @@ var (
 	errHTTP2         = errors.New("TLS handshake: the server wants HTTP/2")
 )
 
-// http2Client keeps some streams open on one connection, and dials another one when the
-// server says GOAWAY. One goroutine owns it.
-type http2Client struct {
-	cfg   *Config
-	id    int
-	tally *tally
-	count int // requests started
-	dials int // connections established
-}
-
-func (c *http2Client) run(stop <-chan struct{}) {
+// multiplex keeps some streams open on one connection, and dials another one when the
+// server says GOAWAY.
+func (c *client) multiplex(stop <-chan struct{}) {
 	for !isClosed(stop) {
 		began := time.Now()
-		nc, err := dial(c.cfg, began.Add(c.cfg.Timeout))
-		if err != nil {
-			c.count++
-			c.add(Sample{Start: began, Latency: time.Since(began), Client: c.id,
-				Err: &RequestError{Reason: reasonOf(err, NotConnected), Client: c.id, Request: c.count, Err: err}})
+		if c.open() != nil {
 			wait(redialPause, stop)
 			continue
 		}
-		c.dials++
 		h := &http2Conn{
-			c: c, nc: nc, streams: map[uint32]*stream{}, next: 1, window: initialWindow, initial: initialWindow, began: began, dialed: true,
+			c: c, nc: c.conn, streams: map[uint32]*stream{}, next: 1, window: initialWindow, initial: initialWindow, began: began, dialed: true,
 			in: make(chan frame, 64), done: make(chan struct{}),
 		}
 		if h.run(stop) != nil {
@@ -47,16 +34,9 @@ func (c *http2Client) run(stop <-chan struct{}) {
 	}
 }
 
-func (c *http2Client) add(s Sample) {
-	c.tally.add(s, s.Dialed && c.dials > 1)
-	if c.cfg.Observe != nil {
-		c.cfg.Observe(s)
-	}
-}
-
 // http2Conn is one connection.
 type http2Conn struct {
-	c       *http2Client
+	c       *client
 	nc      *conn
 	streams map[uint32]*stream // that are open
 	order   []*stream          // those that still send, in turn

@@ -22,6 +22,22 @@ type Result struct {
 	Latency    Histogram      // of the requests answered well, a dial they needed included
 }
 
+// Merge adds what another run has counted, but for what only one run can say: its time
+// and its failures in full.
+func (r *Result) Merge(other Result) {
+	r.Requests += other.Requests
+	r.Failed += other.Failed
+	r.Connects += other.Connects
+	r.Reconnects += other.Reconnects
+	r.Latency.Merge(other.Latency)
+	if r.Served == nil {
+		r.Served = map[Server]int{}
+	}
+	for who, n := range other.Served {
+		r.Served[who] += n
+	}
+}
+
 // String is one line for a log or a test's failure, and a line for each error
 // that was kept.
 func (r Result) String() string {

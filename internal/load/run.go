@@ -22,13 +22,15 @@ func Start(cfg Config) *Run {
 	cfg = cfg.withDefaults()
 	r := &Run{start: time.Now(), tally: newTally(), stop: make(chan struct{})}
 	for id := range max(cfg.Clients, 0) + max(cfg.Fresh, 0) {
-		if cfg.HTTP2 {
-			c := &http2Client{cfg: &cfg, id: id, tally: r.tally}
-			r.done.Go(func() { c.run(r.stop) })
-			continue
-		}
 		c := newClient(&cfg, id, r.tally)
-		r.done.Go(func() { c.run(r.stop) })
+		work := c.run
+		switch {
+		case cfg.HTTP2:
+			work = c.multiplex
+		case cfg.Pipeline > 0:
+			work = c.pipe
+		}
+		r.done.Go(func() { work(r.stop) })
 	}
 	return r
 }

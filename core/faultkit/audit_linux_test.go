@@ -1,0 +1,104 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
+)
+
+// books are three generations and their clients, which agree.
+func books() ([]generation, load.Result) {
+	at := time.Unix(1000, 0)
+	history := []generation{
+		{pid: 10, current: at, handed: at.Add(time.Second), ended: at.Add(3 * time.Second), took: 30 * time.Millisecond,
+			ledger: &ledger{Accepted: 5, Served: 20, Moved: 4, ClosedPolitely: 1}},
+		{pid: 11, current: at.Add(time.Second), handed: at.Add(2 * time.Second), ended: at.Add(4 * time.Second), took: 10 * time.Millisecond,
+			ledger: &ledger{Accepted: 2, Served: 7, Adopted: 4, Moved: 5}},
+		{pid: 12, current: at.Add(2 * time.Second), ended: at.Add(6 * time.Second), ledger: &ledger{Served: 1, Adopted: 5}},
+	}
+	return history, load.Result{Connects: 7, Served: map[load.Server]int{
+		{PID: "10", Generation: "0"}: 20, {PID: "11", Generation: "1"}: 7, {PID: "12", Generation: "2"}: 1,
+	}}
+}
+
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	v := newVerdict(t.Output())
+	history, clients := books()
+	s := audit(history, clients, v)
+	if v.err() != nil || s.accepted != 7 || s.moved != 9 || s.longest != 2*time.Second || len(s.took) != 2 || s.took[0] > s.took[1] {
+		t.Errorf("%+v, %v", s, v.err())
+	}
+}
+
+func TestAuditComplains(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(history []generation, clients *load.Result){
+		"an answer too few":        func(_ []generation, c *load.Result) { c.Served[load.Server{PID: "11", Generation: "1"}]-- },
+		"of no generation":         func(_ []generation, c *load.Result) { c.Served[load.Server{PID: "13", Generation: "3"}]++ },
+		"a request too many":       func(h []generation, _ *load.Result) { h[2].ledger.Served++ },
+		"a connection not adopted": func(h []generation, _ *load.Result) { h[1].ledger.Adopted-- },
+		"a connection too many":    func(h []generation, _ *load.Result) { h[0].ledger.Accepted++ },
+		"a dial too many":          func(_ []generation, c *load.Result) { c.Connects++ },
+		"refused":                  func(h []generation, _ *load.Result) { h[0].ledger.Refused++ },
+		"cut":                      func(h []generation, _ *load.Result) { h[1].ledger.CutHijacked++ },
+		"closed idle":              func(h []generation, _ *load.Result) { h[1].ledger.ClosedIdle++ },
+		"no ledger":                func(h []generation, _ *load.Result) { h[1].ledger = nil },
+	} {
+		v := newVerdict(t.Output())
+		history, clients := books()
+		spoil(history, &clients)
+		audit(history, clients, v)
+		if v.failures(checkLedgers) == 0 {
+			t.Errorf("%s: the books agree", name)
+		}
+	}
+}
+
+// TestAuditReturns: to come back to a generation is right around its handover only.
+func TestAuditReturns(t *testing.T) {
+	t.Parallel()
+	history, _ := books()
+	for _, c := range []struct {
+		generation int
+		after      time.Duration // its handover
+		want       int
+	}{{0, 0, 0}, {0, -handingOver, 0}, {0, -handingOver - 1, 1}, {1, handingOver + 1, 1}, {2, 0, 1}} {
+		v := newVerdict(t.Output())
+		auditReturns([]comeback{{generation: c.generation, at: history[c.generation].handed.Add(c.after)}}, history, v)
+		if got := v.failures(checkConnections); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+func TestAuditExits(t *testing.T) {
+	t.Parallel()
+	history, _ := books()
+	state := &journalState{history: append(history, generation{pid: 14}), onPurpose: []int{13}}
+	for _, c := range []struct {
+		exit procgroup.Exit
+		want int
+	}{
+		{procgroup.Exit{PID: 10}, 0},
+		{procgroup.Exit{PID: 13, Status: 7}, 0},
+		{procgroup.Exit{PID: 10, Status: -1, Signal: "hangup"}, 0}, // too late for it
+		{procgroup.Exit{PID: 14, Status: -1, Signal: "hangup"}, 1},
+		{procgroup.Exit{PID: 10, Status: 2}, 1},
+	} {
+		v := newVerdict(t.Output())
+		auditExits([]procgroup.Exit{c.exit}, state, v)
+		if got := v.failures(checkEnd); got != c.want {
+			t.Errorf("%v: %d", c.exit, got)
+		}
+	}
+	v := newVerdict(t.Output())
+	state.planned = map[int]string{15: own.FailHang}
+	auditExits(nil, state, v)
+	if v.failures(checkUpgrades) != 1 {
+		t.Error("an upgrade that should have failed has not, and nobody says so")
+	}
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+)
+
+// What core logs, as far as a soak waits for it or counts it.
+const (
+	msgCurrent  = "current"
+	msgDraining = "draining"
+	msgUpgraded = "upgraded"
+	msgFailed   = "upgrade failed; this process serves on"
+	msgRefused  = "upgrade refused"
+	msgEnded    = "generation ended"
+)
+
+// entry is one line of a server's log.
+type entry struct {
+	Time       time.Time
+	Level      slog.Level
+	Msg        string
+	Generation int
+	PID        int
+	Error      string
+	Addresses  []string
+	Took       time.Duration
+	How        string
+	Ledger     *ledger
+	Census     own.Census
+}
+
+// ledger is what a generation logs at its end, in core's words.
+type ledger struct {
+	Accepted       int `json:"accepted"`
+	Served         int `json:"served"`
+	Adopted        int `json:"adopted"`
+	Moved          int `json:"moved"`
+	Refused        int `json:"refused"`
+	ClosedPolitely int `json:"closed_politely"`
+	ClosedIdle     int `json:"closed_idle"`
+	CutRequests    int `json:"cut_requests"`
+	CutConnections int `json:"cut_connections"`
+	CutHijacked    int `json:"cut_hijacked"`
+}
+
+func (l ledger) cut() int { return l.CutRequests + l.CutConnections + l.CutHijacked }
+
+var newProcess = regexp.MustCompile(`\(pid (\d+)\)`)
+
+// culprit is the process that a failed upgrade failed of: the new one, which the
+// error names, or the old one if that refused to start it.
+func (e entry) culprit() int {
+	if m := newProcess.FindStringSubmatch(e.Error); m != nil {
+		pid, _ := strconv.Atoi(m[1])
+		return pid
+	}
+	if strings.Contains(e.Error, own.OnPurpose) {
+		return e.PID
+	}
+	return 0
+}
+
+// generation is what the log says of one.
+type generation struct {
+	pid     int
+	current time.Time     // since when it was
+	drains  time.Time     // since when it does not accept; zero before
+	handed  time.Time     // when the next one was told; zero before
+	took    time.Duration // that upgrade, from the signal
+	ended   time.Time     // zero before
+	ledger  *ledger       // nil before
+}
+
+// sample is the census of a generation.
+type sample struct {
+	own.Census
+	generation int
+}
+
+// journal is what the servers log, and what that comes to.
+type journal struct {
+	verdict *verdict
+	done    chan struct{} // closed when no process is left that could write
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced with each line
+	state   journalState
+}
+
+// journalState is a moment of the journal.
+type journalState struct {
+	history   []generation   // by number
+	addresses []string       // of the first generation
+	planned   map[int]string // how a process fails on purpose, by its pid; until the upgrade has
+	onPurpose []int          // pids of all of those
+	failed    map[string]int // upgrades that have failed on purpose, by how
+	refused   int            // upgrades asked of a generation that had handed over
+	outcome   time.Time      // when something last came of a signal
+	samples   []sample       // in their order
+}
+
+func newJournal(v *verdict) *journal {
+	return &journal{
+		verdict: v, done: make(chan struct{}), changed: make(chan struct{}),
+		state: journalState{planned: map[int]string{}, failed: map[string]int{}},
+	}
+}
+
+// read follows the log to its end, and keeps a copy.
+func (j *journal) read(r io.Reader, keep io.Writer) {
+	defer close(j.done)
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) > 0 {
+			_, _ = keep.Write(line)
+			j.note(bytes.TrimSpace(line))
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (j *journal) note(line []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer func() {
+		close(j.changed)
+		j.changed = make(chan struct{})
+	}()
+	var e entry
+	if err := json.Unmarshal(line, &e); err != nil {
+		j.verdict.fail(checkLog, "not a log line: %s", line)
+		return
+	}
+	s := &j.state
+	switch e.Msg {
+	case own.MsgOnPurpose:
+		s.planned[e.PID] = e.How
+		s.onPurpose = append(s.onPurpose, e.PID)
+	case own.MsgCensus:
+		s.samples = append(s.samples, sample{e.Census, e.Generation})
+	case msgCurrent:
+		g := s.generation(e.Generation)
+		g.pid, g.current = e.PID, e.Time
+		if e.Generation == 0 {
+			s.addresses = e.Addresses
+		}
+	case msgDraining:
+		s.generation(e.Generation).drains = e.Time
+	case msgUpgraded:
+		g := s.generation(e.Generation)
+		g.handed, g.took, s.outcome = e.Time, e.Took, e.Time
+	case msgEnded:
+		g := s.generation(e.Generation)
+		g.ended, g.ledger = e.Time, e.Ledger
+	case msgRefused:
+		s.refused++
+		s.outcome = e.Time
+	case msgFailed:
+		s.outcome = e.Time
+		if how, ok := s.planned[e.culprit()]; ok {
+			s.failed[how]++
+			delete(s.planned, e.culprit())
+			return
+		}
+		j.verdict.fail(checkUpgrades, "one has failed that should not: %s", line)
+	default:
+		if e.Level > slog.LevelInfo {
+			j.verdict.fail(checkLog, "%s", line)
+		}
+	}
+}
+
+// generation returns the n-th, which the log names for the first time perhaps.
+func (s *journalState) generation(n int) *generation {
+	for len(s.history) <= n {
+		s.history = append(s.history, generation{})
+	}
+	return &s.history[n]
+}
+
+// newest returns the number of the current generation, and -1 before there is one.
+func (s *journalState) newest() int {
+	for n := len(s.history) - 1; n >= 0; n-- {
+		if !s.history[n].current.IsZero() {
+			return n
+		}
+	}
+	return -1
+}
+
+func (s *journalState) failures() (n int) {
+	for _, k := range s.failed {
+		n += k
+	}
+	return n
+}
+
+// look returns a copy of the state.
+func (j *journal) look() *journalState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.state
+	s.history, s.failed, s.planned = slices.Clone(s.history), maps.Clone(s.failed), maps.Clone(s.planned)
+	return &s // the other slices only grow
+}
+
+// await waits until the log says what is wanted.
+func (j *journal) await(ctx context.Context, wanted func(*journalState) bool) error {
+	for {
+		j.mu.Lock()
+		ok, changed := wanted(&j.state), j.changed
+		j.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-j.done:
+			return errAllEnded
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// newestIs waits for the n-th generation, or a later one, to be current.
+func newestIs(n int) func(*journalState) bool {
+	return func(s *journalState) bool { return s.newest() >= n }
+}

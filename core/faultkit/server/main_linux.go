@@ -1,0 +1,186 @@
+// Command server is what the fault kit upgrades when it is given no program: a server
+// that echoes, and that can be broken, and that fails upgrades on purpose.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+)
+
+// The times when one fault is tried are shorter than it lasts, so that each limit of the
+// handover is met, and long enough for a machine that is busy with other tests.
+const (
+	readyTimeout = 3 * time.Second
+	drainTimeout = 10 * time.Second
+	probation    = 1500 * time.Millisecond
+)
+
+// In a soak the drain has far more time than anything that a client asks for, and the
+// probation is short, so that most upgrades are not asked for during one.
+const (
+	soakDrain     = 30 * time.Second
+	soakProbation = 50 * time.Millisecond
+)
+
+// Where the server of a soak listens. The two addresses differ because the next
+// generation finds a listener by these words.
+const (
+	plainAddress = "127.0.0.1:0"
+	tlsAddress   = "localhost:0"
+)
+
+var errOnPurpose = errors.New(own.OnPurpose)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	pidFile := flag.String("pidfile", "", "the pid file; empty for none")
+	soak := flag.String("soak", "", "be the server of a soak, with this `directory`, which is the current one")
+	ready := flag.Duration("ready", readyTimeout, "how long a new process may take to become ready")
+	breaks := flag.String("break", "", "how to be broken, with commas")
+	flag.Parse()
+	s := &server{broken: broken{names: strings.Split(*breaks, ",")}}
+	var err error
+	if *soak == "" {
+		s.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer),
+			core.WithLogger(s.log), core.WithPIDFile(*pidFile),
+			core.WithReadyTimeout(*ready), core.WithDrainTimeout(drainTimeout), core.WithProbation(probation))
+	} else {
+		err = s.soak(*soak, *ready)
+	}
+	if err != nil {
+		if s.how == "" {
+			s.log.Error("the server has failed", "error", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// server is one generation.
+type server struct {
+	broken
+	plan own.Plan
+	log  *slog.Logger
+	how  string // this generation fails; empty if it does not
+}
+
+// soak serves in every way that the clients of a soak ask.
+func (s *server) soak(dir string, ready time.Duration) error {
+	go endWithStdin()
+	handler := slog.NewJSONHandler(os.Stderr, nil)
+	s.plan, s.log = own.NewPlan(dir), slog.New(handler).With("pid", os.Getpid())
+	if s.how = s.plan.Take(false); s.how != "" {
+		s.log.Info(own.MsgOnPurpose, "how", s.how)
+	}
+	switch s.how {
+	case own.FailExit:
+		os.Exit(7)
+	case own.FailHang:
+		select {}
+	}
+	return core.Run(func(u *core.Upgrader) error { return s.setUp(u, handler) },
+		core.WithLogger(slog.New(handler)), core.WithPIDFile(own.PIDFile), core.WithReadyTimeout(ready),
+		core.WithDrainTimeout(soakDrain), core.WithProbation(soakProbation), core.WithMaxDraining(0),
+		core.WithConnectionHandoff(!s.has("reconnect")),
+		core.OnPreFork(s.preFork), core.WithReadyCheck(s.readyCheck), core.OnReopen(s.takeCensus))
+}
+
+func (s *server) setUp(u *core.Upgrader, handler slog.Handler) error {
+	if s.has("log") {
+		s.log.Error("a fault that was asked for")
+	}
+	core.OnHandoff(echoName, s.echo)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.answer)
+	mux.HandleFunc("/echo", s.hijack)
+	for _, at := range []struct {
+		network, address string
+		attach           func(*http.Server, net.Listener) error
+	}{
+		{"tcp", plainAddress, u.Attach},
+		{"tcp", tlsAddress, func(srv *http.Server, ln net.Listener) error { return u.AttachTLS(srv, ln, own.Cert, own.Key) }},
+		{"unix", own.Socket, u.Attach},
+	} {
+		ln, err := u.Listen(context.Background(), at.network, at.address)
+		if err != nil {
+			return err
+		}
+		srv := &http.Server{
+			Handler: mux, ErrorLog: slog.NewLogLogger(handler, slog.LevelWarn),
+			ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
+		}
+		if err := at.attach(srv, ln); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) preFork(context.Context) error {
+	if how := s.plan.Take(true); how != "" {
+		s.log.Info(own.MsgOnPurpose, "how", how)
+		return errOnPurpose
+	}
+	return nil
+}
+
+func (s *server) readyCheck(ctx context.Context) error {
+	switch s.how {
+	case own.FailRefuse:
+		return errOnPurpose
+	case own.FailStall:
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+// answer does what package internal/load asks of a handler, and takes the time that the
+// query's d asks for.
+func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has gone
+	}
+	if s.request() {
+		body = append(body, "?"...)
+	}
+	h := w.Header()
+	h.Set("X-Pid", strconv.Itoa(os.Getpid()))
+	h.Set("X-Generation", strconv.Itoa(core.Generation()))
+	if tag := r.Header.Get("X-Tag"); tag != "" {
+		h.Set("X-Tag", tag)
+	}
+	if r.URL.RawQuery != "" {
+		if d, err := time.ParseDuration(r.FormValue("d")); err == nil {
+			select {
+			case <-time.After(d):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		if status, err := strconv.Atoi(r.FormValue("status")); err == nil {
+			w.WriteHeader(status)
+			return
+		}
+	}
+	_, _ = w.Write(body)
+}
+
+// endWithStdin ends a process whose kit is gone: that has the other end.
+func endWithStdin() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(3)
+}

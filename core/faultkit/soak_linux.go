@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+	"github.com/gracex-go/gracex/internal/load"
+)
+
+// How long things take that depend on how long the whole does.
+const (
+	stretchShare, maxStretch  = 10, 10 * time.Second // the load on the last generation
+	samplesWanted, maxSamples = 60, 5 * time.Second  // the pause between two samples
+	progressShare, maxSilence = 10, 10 * time.Second
+)
+
+// How long a new process may take: long for one that only has to open its sockets, and
+// short enough to wait for one that is stuck on purpose. The short form has none of
+// those, and the machine is busy with other tests.
+const (
+	soakReady      = 2 * time.Second
+	shortSoakReady = time.Minute
+)
+
+// lastDrain is how long the last drain may take: as long as the server lets it.
+const lastDrain = 30 * time.Second
+
+// soak is one run of the whole.
+type soak struct {
+	*options
+	verdict *verdict
+	service *service
+	mix     *mix
+	trend   *trend
+	watch   *watch
+
+	ready     time.Duration
+	sampleAge time.Duration
+	began     time.Time     // of the load
+	elapsed   time.Duration // its time
+	quiet     [2]sample     // of a process that nobody asks: the first and the last
+	clients   load.Result   // all of them, in the end
+	sums      sums
+}
+
+// runSoak is the kit's main in a soak. Its error says which checks have failed.
+func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	log, err := o.openLog()
+	if err != nil {
+		return err
+	}
+	v := newVerdict(out)
+	defer func() {
+		log.Close()
+		if err == nil && o.log == "" {
+			os.Remove(log.Name())
+			return
+		}
+		v.say("the servers' log is %s", log.Name())
+	}()
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1 << 32)
+	}
+	v.say("soak: for %v, to be repeated with -seed %d", o.soakFor, o.seed)
+	secure, err := writeCertificate(dir)
+	if err != nil {
+		return err
+	}
+	s := &soak{options: o, verdict: v, trend: &trend{}, ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20)}
+	if o.short {
+		s.ready = shortSoakReady
+	}
+	argv := []string{o.program[0], "-soak", dir, "-ready", s.ready.String(), "-break", strings.Join(o.breaks, ",")}
+	if s.service, err = startService(ctx, argv, dir, log, v); err != nil {
+		return err
+	}
+	s.mix = newMix(s.service.journal.look().addresses, filepath.Join(dir, own.Socket), secure, v)
+	s.watch = newWatch(s)
+	sc := newSchedule(s)
+	err = s.first(ctx)
+	if err == nil {
+		s.load(ctx, sc)
+	}
+	s.last(err == nil)
+	if err != nil {
+		return err
+	}
+	v.say("%s", s.summary(sc))
+	return v.err()
+}
+
+func (o *options) openLog() (*os.File, error) {
+	if o.log == "" {
+		return os.CreateTemp("", "soak-*.log")
+	}
+	return os.Create(o.log)
+}
+
+// first upgrades once and takes the census of a generation that nobody has asked:
+// the one before is gone, and so all of its connections would be.
+func (s *soak) first(ctx context.Context) error {
+	err := s.service.signal(upgradeSignals[0])
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+		err = s.service.journal.await(ctx, newestIs(1))
+	}
+	if err == nil {
+		err = s.service.settle(restTimeout)
+	}
+	if err == nil {
+		s.quiet[0], err = s.service.quiet(nil, 4*poll)
+	}
+	if err != nil {
+		return fmt.Errorf("the first upgrade, without any load: %w", err)
+	}
+	return nil
+}
+
+// load upgrades under load until it is time or ctx ends.
+func (s *soak) load(ctx context.Context, sc *schedule) {
+	s.began = time.Now()
+	s.mix.fill(s.short)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		s.watch.run(ctx, cancel)
+	}()
+	stretch := min(s.soakFor/stretchShare, maxStretch)
+	striking, enough := context.WithTimeout(ctx, s.soakFor-stretch)
+	sc.run(striking, min(s.soakFor/samplesWanted, maxSamples))
+	enough()
+	// So that there is a generation to take the census of which has served for more
+	// than moments.
+	if !s.service.rest(ctx, max(stretch, alone)) {
+		s.verdict.say("stopping early")
+	}
+	cancel()
+	<-watched
+	s.elapsed = time.Since(s.began)
+	s.mix.stop()
+}
+
+// last takes the census of the last generation, ends everything, and checks what
+// can be checked then.
+func (s *soak) last(loaded bool) {
+	if loaded {
+		if err := s.service.settle(lastDrain); err != nil {
+			s.verdict.fail(checkGenerations, "%v", err)
+		} else if s.quiet[1], err = s.service.quiet(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
+			s.verdict.fail(checkLog, "census: %v", err)
+		} else {
+			s.compareQuiet()
+		}
+	}
+	if err := s.service.end(); err != nil {
+		s.verdict.fail(checkEnd, "%v", err)
+	}
+	s.clients = s.mix.snapshot()
+	state := s.service.journal.look()
+	s.sums = audit(state.history, s.clients, s.verdict)
+	auditReturns(s.mix.returns, state.history, s.verdict)
+	auditExits(s.service.group.ended(), state, s.verdict)
+	s.trend.check(s.verdict)
+}
+
+// compareQuiet compares the last generation with the first one of its kind.
+func (s *soak) compareQuiet() {
+	first, last := s.quiet[0], s.quiet[1]
+	if last.Goroutines > first.Goroutines {
+		s.verdict.fail(checkGoroutines, "%d are left of %d when nobody asks any more", last.Goroutines, first.Goroutines)
+	}
+	if last.Descriptors > first.Descriptors {
+		s.verdict.fail(checkDescriptors, "%d are left of %d when nobody asks any more", last.Descriptors, first.Descriptors)
+	}
+	if grown(first.Heap, last.Heap, moreMemory) {
+		s.verdict.fail(checkMemory, "%s of heap are left, %s was used before, when nobody asks any more", size(last.Heap), size(first.Heap))
+	}
+}
