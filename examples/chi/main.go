@@ -5,78 +5,36 @@
 //	./server -addr 127.0.0.1:8080 -pidfile server.pid &
 //	curl -i -d hello 'http://127.0.0.1:8080/?d=2s' &
 //	kill -USR2 "$(cat server.pid)"
-//
-// It echoes what it is sent, after the time that ?d= asks for, and says in the
-// headers X-Pid and X-Generation which process answered.
 package main
 
 import (
-	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
-	"strconv"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/gracex-go/gracex/chix"
-	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 func main() {
-	addr := flag.String("addr", ":8080", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to finish its requests")
-	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
-	prestop := flag.Duration("prestop", 0, "how long to go on accepting after a stop signal, with /readyz at 503 already")
-	flag.Parse()
-
+	flags := app.Parse(":8080")
 	r := chi.NewRouter()
 	r.Use(chix.Readiness(), middleware.Recoverer)
 	r.Get("/", echo)
 	r.Post("/", echo)
-
-	err := chix.ListenAndServe(*addr, r,
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithPreStopDelay(*prestop),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
-	// Not log.Fatal(chix.ListenAndServe(...)): nil comes back after a clean stop and after a
-	// handover, and log.Fatal(nil) exits with status 1.
-	if err != nil {
+	// Not log.Fatal(chix.ListenAndServe(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
+	if err := chix.ListenAndServe(flags.Addr, r, flags.Options()...); err != nil {
 		fmt.Fprintln(os.Stderr, "chi:", err)
 		os.Exit(1)
 	}
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
-	w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
-
-	// All of it before the answer begins: net/http throws away the rest then.
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	if d := r.URL.Query().Get("d"); d != "" {
-		wait, err := time.ParseDuration(d)
-		if err != nil {
-			http.Error(w, fmt.Sprintf("d: %v; 2s and 150ms are durations", err), http.StatusBadRequest)
-			return
-		}
-		select {
-		case <-time.After(wait):
-		case <-r.Context().Done():
-			return // the client is gone, or the drain timeout has come
-		}
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Write(body)
+	status, body := app.Echo(w.Header(), r)
+	w.WriteHeader(status)
+	io.WriteString(w, body)
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,158 +17,134 @@ import (
 
 const (
 	startTimeout = 15 * time.Second
-	drainTimeout = 10 * time.Second // -drain of the programs
-	// Each upgrade's, shorter than the default: the demo upgrades each second.
-	probation = 300 * time.Millisecond
-	poll      = 20 * time.Millisecond
+	endTimeout   = 3 * time.Second
+	poll         = 5 * time.Millisecond
 )
 
-// service is a program that runs, in all its generations. They share a process
-// group of their own: ^C in the terminal reaches the demo only, and a
-// generation that has not answered yet can be found and ended too.
-type service struct {
-	program program
-	addr    string
-	log     string        // the file with what the generations wrote
-	cmd     *exec.Cmd     // generation 0, whose pid names the group
-	gone    chan struct{} // closed when generation 0 has been waited for
-	first   arrival       // who gave the first answer
-	pids    []int         // every generation that has answered
+// program is a server that can be upgraded. It has the flags -addr, -pidfile and
+// -drain, echoes a request's body and names its process in X-Pid.
+type program struct {
+	name string   // in the table
+	pkg  string   // what go build gets
+	args []string // beside the flags that both have
+	path string   // the file, once it is built
 }
 
-// start runs the program on a free loopback port and returns when it answers.
+var (
+	// The default probation is longer than the time between two upgrades.
+	ginExample  = program{name: "gracex", pkg: "github.com/gracex-go/gracex/examples/gin", args: []string{"-probation", "300ms"}}
+	usualRecipe = program{name: "usual recipe", pkg: "github.com/gracex-go/gracex/core/testdata/plain"}
+)
+
+// build compiles the program into dir.
+func (p *program) build(ctx context.Context, dir string) error {
+	p.path = filepath.Join(dir, path.Base(p.pkg))
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", p.path, p.pkg).CombinedOutput()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return fmt.Errorf("can't build %s: %w\n%s\nRun the demo inside a clone of the repository: go run ./examples/demo",
+			p.pkg, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// service is a program that runs, in all its generations. They share a process group of
+// their own, so that ^C in the terminal reaches the demo alone.
+type service struct {
+	addr    string
+	pidfile string
+	log     string        // the file with what the generations wrote to standard error
+	cmd     *exec.Cmd     // generation 0, whose pid names the group
+	ended   chan struct{} // closed when the last process has ended
+}
+
+// start runs the program on a free loopback port and returns when it serves.
 func start(ctx context.Context, p program) (*service, error) {
-	addr, err := freeAddr()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("find a free port for %s: %w", p.name, err)
 	}
-	s := &service{program: p, addr: addr, log: p.path + ".log", gone: make(chan struct{})}
-	log, err := os.Create(s.log)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	s.cmd = exec.Command(p.path, append([]string{"-addr", addr, "-pidfile", p.path + ".pid", "-drain", drainTimeout.String()}, p.args...)...)
-	s.cmd.Env = append(os.Environ(), "GIN_MODE=release", "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	ownGroup(s.cmd)
-	if err := s.cmd.Start(); err != nil {
+	ln.Close()
+	s := &service{addr: ln.Addr().String(), pidfile: p.path + ".pid", log: p.path + ".log"}
+	s.cmd = exec.Command(p.path, append([]string{"-addr", s.addr, "-pidfile", s.pidfile, "-drain", "10s"}, p.args...)...)
+	s.cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
+	if err := s.launch(); err != nil {
 		return nil, fmt.Errorf("can't start %s (%s): %w", p.name, p.pkg, err)
 	}
-	go func() {
-		s.cmd.Wait()
-		close(s.gone)
-	}()
-	s.pids = append(s.pids, s.cmd.Process.Pid)
-	if err := s.awaitAnswer(ctx); err != nil {
-		return nil, errors.Join(err, s.end(s.cmd.Process.Pid))
+	timeout := time.After(startTimeout)
+	for s.pid() == 0 {
+		select {
+		case <-time.After(poll):
+			continue
+		case <-s.ended:
+			err = fmt.Errorf("%s (%s) did not start: %v; it wrote:\n%s", p.name, p.pkg, s.cmd.ProcessState, s.wrote())
+		case <-timeout:
+			err = fmt.Errorf("%s (%s) did not serve on %s within %v; it wrote:\n%s", p.name, p.pkg, s.addr, startTimeout, s.wrote())
+		case <-ctx.Done():
+			err = errInterrupted
+		}
+		return nil, errors.Join(err, s.end())
 	}
 	return s, nil
 }
 
-// awaitAnswer asks until there is an answer, so that no request is counted that
-// could not have been answered.
-func (s *service) awaitAnswer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		if err := s.ask(ctx); err == nil {
+// launch starts s.cmd in a process group of its own and notices the end of the last
+// process: each generation holds the write end of a pipe, as its standard output.
+func (s *service) launch() error {
+	log, err := os.Create(s.log)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	s.cmd.Stdout, s.cmd.Stderr = w, log
+	ownGroup(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		r.Close()
+		return err
+	}
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		io.Copy(io.Discard, r)
+		r.Close()
+		s.cmd.Wait()
+	}()
+	return nil
+}
+
+// end ends every generation.
+func (s *service) end() error {
+	for _, signal := range []func(group int){terminate, kill} {
+		select {
+		case <-s.ended:
 			return nil
-		} else if errors.Is(err, errNoPID) {
-			return err
+		default:
+			signal(s.cmd.Process.Pid)
 		}
 		select {
-		case <-tick.C:
-		case <-s.gone:
-			return fmt.Errorf("%s (%s) did not start: %v; it wrote:\n%s",
-				s.program.name, s.program.pkg, s.cmd.ProcessState, s.wrote())
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return errors.New("interrupted before there was anything to count")
-			}
-			return fmt.Errorf("%s (%s) did not answer on %s within %v; it wrote:\n%s",
-				s.program.name, s.program.pkg, s.addr, startTimeout, s.wrote())
+		case <-s.ended:
+			return nil
+		case <-time.After(endTimeout):
 		}
 	}
+	return fmt.Errorf("processes of group %d did not end, not even by SIGKILL", s.cmd.Process.Pid)
 }
 
-var errNoPID = errors.New("its answer has no number in X-Pid, so there is no telling who to upgrade")
-
-func (s *service) ask(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(resp.Header.Get("X-Pid"))
-	if err != nil {
-		return fmt.Errorf("%s (%s): %w", s.program.name, s.program.pkg, errNoPID)
-	}
-	s.first = arrival{pid: pid, generation: resp.Header.Get("X-Generation"), at: time.Now()}
-	return nil
+// pid is the process that serves, by the pid file, or 0.
+func (s *service) pid() int {
+	text, _ := os.ReadFile(s.pidfile)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
 }
 
-// end brings every generation to its end: a SIGTERM to the current one, which
-// the draining ones need not have; one to whoever is left, which to gracex
-// means "at once"; and then SIGKILL.
-func (s *service) end(current int) error {
-	for _, step := range []struct {
-		targets func([]int) []int
-		signal  func(pid int)
-		wait    time.Duration
-	}{
-		{func(live []int) []int { return only(live, current) }, terminate, 3 * time.Second},
-		{func(live []int) []int { return live }, terminate, 2 * time.Second},
-		{func(live []int) []int { return live }, kill, 2 * time.Second},
-	} {
-		for _, pid := range step.targets(s.live()) {
-			step.signal(pid)
-		}
-		for deadline := time.Now().Add(step.wait); time.Now().Before(deadline); time.Sleep(poll) {
-			if len(s.live()) == 0 {
-				<-s.gone
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("processes of %s that did not end, not even by SIGKILL: %v", s.program.name, s.live())
-}
-
-// named checks that pid is what the pid file says.
-func (s *service) named(pid int) error {
-	text, err := os.ReadFile(s.program.path + ".pid")
-	if err != nil {
-		return err
-	}
-	if got := strings.TrimSpace(string(text)); got != strconv.Itoa(pid) {
-		return fmt.Errorf("the pid file says %q", got)
-	}
-	return nil
-}
-
-// live lists the generations that have not ended, those included that have not
-// answered yet where the system can tell.
-func (s *service) live() []int { return members(s.cmd.Process.Pid, s.pids) }
-
-func only(pids []int, pid int) []int {
-	for _, p := range pids {
-		if p == pid {
-			return []int{p}
-		}
-	}
-	return nil
-}
-
-// wrote is the end of what the generations wrote.
+// wrote returns the last lines that the generations wrote.
 func (s *service) wrote() string {
 	const lines = 10
 	text, err := os.ReadFile(s.log)
@@ -177,12 +153,4 @@ func (s *service) wrote() string {
 	}
 	all := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return "\t" + strings.Join(all[max(0, len(all)-lines):], "\n\t")
-}
-
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return ln.Addr().String(), ln.Close()
 }

@@ -3,33 +3,17 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
-
-// stdout is a screen that is no terminal, and what came to be written there.
-func stdout(t *testing.T) (*screen, func() string) {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	return newScreen(file), func() string {
-		text, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-}
 
 func built(t *testing.T, p program) program {
 	t.Helper()
@@ -43,14 +27,15 @@ func built(t *testing.T, p program) program {
 // gracex either.
 func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	t.Parallel()
-	scr, text := stdout(t)
+	var text strings.Builder
+	out := printer{&text, func() {}}
 	opts := options{every: 300 * time.Millisecond, clients: 16, fresh: 2, think: 2 * time.Millisecond}
 	recipe := built(t, usualRecipe)
-	var e entry
+	var e *entry
 	// How many upgrades fit into the time depends on what else the machine does.
 	for range 5 {
 		var err error
-		if e, err = try(t.Context(), recipe, 2*time.Second, opts, scr); err != nil {
+		if e, err = try(t.Context(), recipe, 2*time.Second, opts, out); err != nil {
 			t.Fatal(err)
 		}
 		if len(e.upgrades) >= 2 && e.result.Failed > 0 {
@@ -60,7 +45,7 @@ func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	if len(e.upgrades) < 2 || len(e.failed) > 0 {
 		t.Errorf("upgrades %v, failed %v", e.upgrades, e.failed)
 	}
-	if e.result.Failed == 0 || exitStatus([]entry{e}) != exitLost {
+	if e.result.Failed == 0 || exitStatus([]entry{*e}) != exitLost {
 		t.Errorf("nothing lost: %v", e.result)
 	}
 	if got := len(e.result.Served); got != len(e.upgrades)+1 {
@@ -69,8 +54,8 @@ func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	if n := e.around.Count(); n == 0 || n > e.result.Latency.Count() {
 		t.Errorf("%d of %d requests around upgrades", n, e.result.Latency.Count())
 	}
-	if !strings.HasPrefix(text(), "usual recipe ") || !strings.Contains(text(), " took ") {
-		t.Errorf("screen: %s", text())
+	if !strings.Contains(text.String(), "usual recipe: pid ") || !strings.Contains(text.String(), ": upgrade 1 took ") {
+		t.Errorf("written: %s", &text)
 	}
 }
 
@@ -84,8 +69,7 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 	if err := os.Symlink(falseProgram, path); err != nil {
 		t.Fatal(err)
 	}
-	scr, _ := stdout(t)
-	_, err = try(t.Context(), program{name: "it", pkg: "example.org/it", path: path}, time.Second, options{}, scr)
+	_, err = try(t.Context(), program{name: "it", pkg: "example.org/it", path: path}, time.Second, options{}, printer{})
 	if err == nil || !strings.Contains(err.Error(), "it (example.org/it) did not start: exit status 1") {
 		t.Errorf("start: %v", err)
 	}
@@ -96,37 +80,24 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 	}
 }
 
-// A generation that nobody has heard of yet, and that does not mind SIGTERM, is
-// ended all the same.
+// A process that does not mind SIGTERM is ended all the same, and so is one whose parent has ended.
 func TestEndReachesUnknownAndUnwilling(t *testing.T) {
 	t.Parallel()
-	s := &service{program: usualRecipe, gone: make(chan struct{})}
-	// The shell is gone at once; its child keeps the group.
-	s.cmd = exec.Command("sh", "-c", `trap "" TERM; sleep 100 & echo $!`)
-	ownGroup(s.cmd)
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
+	s := &service{log: filepath.Join(t.TempDir(), "log")}
+	s.cmd = exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`) // the shell ends at once; its child keeps the group
+	if err := s.launch(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+	for s.wrote() == "\t" {
+		time.Sleep(poll)
 	}
-	line := make([]byte, 32)
-	n, err := out.Read(line)
-	if err != nil {
-		t.Fatal(err)
+	select {
+	case <-s.ended:
+		t.Fatal("the child has ended")
+	default:
 	}
-	s.cmd.Process.Wait()
-	close(s.gone)
-	if runtime.GOOS != "linux" { // where only the known can be found
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(line[:n])))
-		s.pids = append(s.pids, pid)
-	}
-	if live := s.live(); len(live) != 1 {
-		t.Fatalf("live: %v, want the sleep %s", live, line[:n])
-	}
-	if err := s.end(s.cmd.Process.Pid); err != nil || len(s.live()) > 0 {
-		t.Errorf("left: %v, %v", s.live(), err)
+	if err := s.end(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -145,7 +116,7 @@ func TestParse(t *testing.T) {
 		"now":                  `"now"`,
 		"-nosuch":              "-nosuch",
 	} {
-		_, err := parse(strings.Fields(args), os.Stderr)
+		_, err := parse(strings.Fields(args), io.Discard)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", args, err, want)
 		}
@@ -157,8 +128,7 @@ func TestInterruptedWhileBuilding(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	scr, _ := stdout(t)
-	entries, err := compare(ctx, options{gracex: time.Second}, scr)
+	entries, err := compare(ctx, options{gracex: time.Second}, printer{io.Discard, cancel})
 	if len(entries) != 0 || err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -167,17 +137,35 @@ func TestInterruptedWhileBuilding(t *testing.T) {
 // A program that dies is not waited for, and what it did not answer is counted.
 func TestTrialEndsWhenNoProcessIsLeft(t *testing.T) {
 	t.Parallel()
-	scr, _ := stdout(t)
 	p := built(t, usualRecipe)
-	s, err := start(t.Context(), p)
+	r, w := io.Pipe()
+	defer w.Close()
+	go func() {
+		var group int
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			_, _ = fmt.Sscanf(lines.Text(), "usual recipe: pid %d serves", &group) // generation 0
+			if strings.Contains(lines.Text(), ": upgrade 1 took ") {
+				kill(group)
+			}
+		}
+	}()
+	e, err := try(t.Context(), p, time.Hour, options{every: minEvery, clients: 2}, printer{w, func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := newTrial(s, time.Hour, options{every: time.Hour, clients: 2})
-	kill(s.cmd.Process.Pid)
-	<-s.gone
-	tr.watch(t.Context(), scr)
-	if r := tr.load.Stop(); r.Failed == 0 || len(tr.failed) != 1 || !strings.Contains(tr.failed[0].Error(), "no process is left") {
-		t.Errorf("%v, %v", tr.failed, r)
+	if e.result.Failed == 0 || len(e.failed) == 0 || !strings.Contains(e.failed[len(e.failed)-1].Error(), "no process is left") {
+		t.Errorf("%v, %v", e.failed, e.result)
+	}
+}
+
+// Nobody reads the output any more, as in "demo | head".
+func TestPrinterStops(t *testing.T) {
+	t.Parallel()
+	r, w := io.Pipe()
+	r.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	printer{w, cancel}.printf("hello")
+	if ctx.Err() == nil {
+		t.Error("a write that failed is not noticed")
 	}
 }

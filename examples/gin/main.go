@@ -5,77 +5,33 @@
 //	./server -addr 127.0.0.1:8080 -pidfile server.pid &
 //	curl -i -d hello 'http://127.0.0.1:8080/?d=2s' &
 //	kill -USR2 "$(cat server.pid)"
-//
-// It echoes what it is sent, after the time that ?d= asks for, and says in the
-// headers X-Pid and X-Generation which process answered.
 package main
 
 import (
-	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"os"
-	"strconv"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 	"github.com/gracex-go/gracex/ginx"
 )
 
 func main() {
-	addr := flag.String("addr", ":8080", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to finish its requests")
-	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
-	prestop := flag.Duration("prestop", 0, "how long to go on accepting after a stop signal, with /readyz at 503 already")
-	flag.Parse()
-
+	flags := app.Parse(":8080")
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.Use(ginx.Readiness(), gin.Recovery())
 	r.GET("/", echo)
 	r.POST("/", echo)
-
-	err := ginx.Run(r, *addr,
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithPreStopDelay(*prestop),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
-	// Not log.Fatal(ginx.Run(...)): nil comes back after a clean stop and after a
-	// handover, and log.Fatal(nil) exits with status 1.
-	if err != nil {
+	// Not log.Fatal(ginx.Run(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
+	if err := ginx.Run(r, flags.Addr, flags.Options()...); err != nil {
 		fmt.Fprintln(os.Stderr, "gin:", err)
 		os.Exit(1)
 	}
 }
 
 func echo(c *gin.Context) {
-	c.Header("X-Pid", strconv.Itoa(os.Getpid()))
-	c.Header("X-Generation", strconv.Itoa(core.Generation()))
-
-	// All of it before the answer begins: net/http throws away the rest then.
-	body, err := io.ReadAll(c.Request.Body)
-	if err != nil {
-		c.String(http.StatusBadRequest, "%v\n", err)
-		return
-	}
-	if d := c.Query("d"); d != "" {
-		wait, err := time.ParseDuration(d)
-		if err != nil {
-			c.String(http.StatusBadRequest, "d: %v; 2s and 150ms are durations\n", err)
-			return
-		}
-		select {
-		case <-time.After(wait):
-		case <-c.Request.Context().Done():
-			return // the client is gone, or the drain timeout has come
-		}
-	}
-	c.Data(http.StatusOK, "text/plain; charset=utf-8", body)
+	status, body := app.Echo(c.Writer.Header(), c.Request)
+	c.String(status, "%s", body)
 }

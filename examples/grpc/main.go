@@ -15,7 +15,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,24 +29,21 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 func main() {
-	addr := flag.String("addr", ":9090", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to finish its calls")
-	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
-	flag.Parse()
+	flags := app.Parse(":9090")
 
 	err := core.Run(func(u *core.Upgrader) error {
-		ln, err := u.Listen(context.Background(), "tcp", *addr)
+		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {
 			return err
 		}
 		srv := grpc.NewServer(
 			// GracefulStop waits for who has connected and says nothing before it tells anybody to leave: for 120 s
 			// unless this is set, and then the deadline would cut the calls of all.
-			grpc.ConnectionTimeout(max(*drain/10, time.Second)),
+			grpc.ConnectionTimeout(max(flags.Drain/10, time.Second)),
 			grpc.StreamInterceptor(untilDraining(u.Draining())),
 			grpc.UnaryInterceptor(sayWho),
 		)
@@ -61,7 +57,7 @@ func main() {
 		go func() {
 			<-u.Draining()
 			// What is left shortly before the deadline is gRPC's to end. gracex would count it, and here nobody does.
-			last := time.AfterFunc(*drain*9/10, func() {
+			last := time.AfterFunc(flags.Drain*9/10, func() {
 				slog.Warn("calls are cut: the drain takes too long")
 				srv.Stop()
 			})
@@ -71,12 +67,7 @@ func main() {
 			last.Stop()
 		}()
 		return nil
-	},
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
+	}, flags.Options()...)
 	// nil comes back after a clean stop and after a handover.
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "grpc:", err)

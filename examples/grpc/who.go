@@ -4,13 +4,13 @@ import (
 	"context"
 	"os"
 	"strconv"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 // who are the headers by which this process is known.
@@ -24,14 +24,12 @@ func delay(ctx context.Context) error {
 	if len(asked) == 0 {
 		return nil
 	}
-	d, err := time.ParseDuration(asked[0])
-	if err != nil {
-		return status.Errorf(codes.InvalidArgument, "x-delay: %v; 2s and 150ms are durations", err)
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
+	err := app.Wait(ctx, asked[0])
+	switch {
+	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Err()
+	case err != nil:
+		return status.Errorf(codes.InvalidArgument, "x-delay: %v", err)
 	}
+	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +27,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 const (
@@ -39,26 +39,17 @@ const (
 )
 
 func main() {
-	addr := flag.String("addr", ":9007", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to move its clients")
-	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
-	flag.Parse()
+	flags := app.Parse(":9007")
 
 	core.OnHandoff(handOffName, adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
-		ln, err := u.Listen(context.Background(), "tcp", *addr)
+		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {
 			return err
 		}
 		go accept(ln)
 		return nil
-	},
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
+	}, flags.Options()...)
 	// nil comes back after a clean stop and after a handover.
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tcp:", err)

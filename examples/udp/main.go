@@ -11,37 +11,28 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 // maxDatagram is the most that UDP over IPv4 carries.
 const maxDatagram = 65507
 
 func main() {
-	addr := flag.String("addr", ":9053", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to answer what it has read")
-	probation := flag.Duration("probation", core.DefaultProbation, "how long the old process can take the service back from a new one; 0 is not at all")
-	flag.Parse()
+	flags := app.Parse(":9053")
 
 	err := core.Run(func(u *core.Upgrader) error {
-		pc, err := u.ListenPacket(context.Background(), "udp", *addr)
+		pc, err := u.ListenPacket(context.Background(), "udp", flags.Addr)
 		if err != nil {
 			return err
 		}
 		go answer(pc)
 		return nil
-	},
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-	)
+	}, flags.Options()...)
 	// nil comes back after a clean stop and after a handover.
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "udp:", err)

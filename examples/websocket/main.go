@@ -27,7 +27,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -38,6 +37,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
 const (
@@ -46,31 +46,21 @@ const (
 )
 
 func main() {
-	addr := flag.String("addr", ":8080", "`address` to listen on")
-	pidfile := flag.String("pidfile", "", "`file` that holds the process number of the current generation")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "how long an old generation may take to move its clients")
-	// Without one: on probation two processes would let clients into two rooms.
-	probation := flag.Duration("probation", 0, "how long the old process can take the service back from a new one; 0 is not at all")
-	flag.Parse()
-
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	slog.SetDefault(log.With("pid", os.Getpid()))
+	// No probation: during one, two processes would let clients into two rooms.
+	flags := app.Flags{Addr: ":8080", Drain: core.DefaultDrainTimeout}
+	flags.Parse()
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid()))
 
 	room := newHub()
 	core.OnHandoff(handOffName, room.adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
-		ln, err := u.Listen(context.Background(), "tcp", *addr)
+		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {
 			return err
 		}
 		room.follow(u.Draining())
 		return u.Attach(&http.Server{Handler: http.HandlerFunc(room.serve), ReadHeaderTimeout: headerTimeout}, ln)
-	},
-		core.WithPIDFile(*pidfile),
-		core.WithDrainTimeout(*drain),
-		core.WithProbation(*probation),
-		core.WithLogger(log),
-	)
+	}, flags.Options()...)
 	// nil comes back after a clean stop and after a handover.
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "websocket:", err)

@@ -4,6 +4,7 @@ package exampletest
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,26 +14,25 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// Contract checks that the example that the test binary plays, whose name is name,
-// keeps the contract.
-func Contract(t *testing.T, name string) {
-	for what, check := range map[string]func(t *testing.T, name string){
+// Contract checks that the example in file, which is named after it, keeps the contract.
+func Contract(t *testing.T, file string) {
+	for what, check := range map[string]func(t *testing.T, file string){
 		"answers":          answers,
 		"upgrades":         upgrades,
 		"probation":        probation,
 		"pre-stop delay":   preStopDelay,
 		"drain timeout":    drainTimeout,
-		"error's status 1": ErrorEndsWithStatus1,
+		"error's status 1": errorEndsWithStatus1,
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			check(t, name)
+			check(t, file)
 		})
 	}
 }
 
-func answers(t *testing.T, _ string) {
-	p := Start(t)
+func answers(t *testing.T, file string) {
+	p := startExample(t, file)
 	for _, tt := range []struct {
 		method, target, body string
 		status               int
@@ -74,8 +74,8 @@ func (p *Program) isFrom(a load.Answer, n int) {
 
 // upgrades has clients whose connections are idle most of the time, and others that
 // wait for an answer most of the time.
-func upgrades(t *testing.T, name string) {
-	p := Start(t)
+func upgrades(t *testing.T, file string) {
+	p := startExample(t, file)
 	idle := load.Config{Addr: p.Addr, Clients: 8, Fresh: 4, Think: 2 * time.Millisecond, Timeout: Patience}
 	busy := idle
 	busy.Path = "/?d=20ms"
@@ -103,15 +103,15 @@ func upgrades(t *testing.T, name string) {
 		t.Errorf("the answer that was under way when the stop came: %+v, %v", a, err)
 	}
 	p.End()
-	if log := "\n" + p.Log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+name+": ") {
+	if log := "\n" + p.Log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "\n"+filepath.Base(file)+": ") {
 		t.Error("a generation has ended with an error")
 	}
 }
 
 // probation kills a new process that is current and on probation. The old one serves
 // again, and what it had kept has not noticed.
-func probation(t *testing.T, _ string) {
-	p := Start(t, "-probation", "1h")
+func probation(t *testing.T, file string) {
+	p := startExample(t, file, "-probation", "1h")
 	old := p.PID()
 	answer := p.Hold("/?d=300ms", "held")
 	p.Upgrade(syscall.SIGUSR2)
@@ -128,8 +128,8 @@ func probation(t *testing.T, _ string) {
 
 // preStopDelay stops with a delay that would outlast the test, and ends it by a second
 // signal. The upgrade before must not wait for it.
-func preStopDelay(t *testing.T, _ string) {
-	p := Start(t, "-prestop", "1h")
+func preStopDelay(t *testing.T, file string) {
+	p := startExample(t, file, "-prestop", "1h")
 	p.Upgrade(syscall.SIGUSR2)
 	if a := p.Ask("GET", "/readyz", ""); a.Status != 200 {
 		t.Errorf("/readyz before the stop: %+v", a)
@@ -155,26 +155,34 @@ func preStopDelay(t *testing.T, _ string) {
 }
 
 // drainTimeout stops while a request is under way that takes longer.
-func drainTimeout(t *testing.T, name string) {
-	p := Start(t, "-drain", "100ms")
+func drainTimeout(t *testing.T, file string) {
+	p := startExample(t, file, "-drain", "100ms")
 	answer := p.Hold("/?d=1h", "held")
 	p.Signal(syscall.SIGTERM)
 	if a, err := answer(); err == nil {
 		t.Errorf("the answer that was cut: %+v", a)
 	}
 	p.ends(1)
-	p.hasMessage(name + ": gracex: drain cut short: ")
+	p.hasMessage(filepath.Base(file) + ": gracex: drain cut short: ")
 }
 
-// ErrorEndsWithStatus1 checks what an address that is none leads to.
+// ErrorEndsWithStatus1 checks what an address that is none leads to, in the example that
+// the test binary plays.
 func ErrorEndsWithStatus1(t *testing.T, name string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	endsWithStatus1(t, exe, name)
+}
+
+func errorEndsWithStatus1(t *testing.T, file string) { endsWithStatus1(t, file, filepath.Base(file)) }
+
+func endsWithStatus1(t *testing.T, file, name string) {
+	t.Helper()
 	const addr = "127.0.0.1:nonsense"
-	p := run(t, exe, func(pidfile string) []string { return flags(addr, pidfile) })
+	p := run(t, file, func(pidfile string) []string { return flags(addr, pidfile) })
 	p.ends(1)
 	p.hasMessage(name + ": gracex: listen tcp " + addr + ": ")
 }

@@ -11,12 +11,8 @@
 //   - An error is a line on standard error that names the program and what the
 //     error is about, and exit status 1.
 //
-// An example's test file is
+// The contract of the HTTP examples is checked on what go build makes of them. The other examples
+// are played by their own test binary, whose TestMain is
 //
 //	func TestMain(m *testing.M) { exampletest.Main(m, main) }
-//
-//	func TestContract(t *testing.T) {
-//		t.Parallel()
-//		exampletest.Contract(t, "gin")
-//	}
 package exampletest

@@ -37,7 +37,13 @@ func Start(t *testing.T, args ...string) *Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return StartFile(t, exe, func(addr, pidfile string) []string {
+	return startExample(t, exe, args...)
+}
+
+// startExample is Start for the example in file.
+func startExample(t *testing.T, file string, args ...string) *Program {
+	t.Helper()
+	return StartFile(t, file, func(addr, pidfile string) []string {
 		return append(flags(addr, pidfile), args...)
 	})
 }
