@@ -150,7 +150,7 @@ func (m *mix) fill(few bool) {
 	for _, kind := range pipelined {
 		m.add("pipelining", m.plain, keeps, each, kind, 30*ms, 0)
 		m.add("unix socket, pipelining", m.unix, keeps, 1, kind, 30*ms, 0)
-		m.add("pipelining, requests of 20 ms", m.plain, keeps, 1, kind, 200*ms, 20*ms)
+		m.add("pipelining, requests of 20 ms", m.plain, keeps, 1, kind, 2*time.Second, 20*ms)
 	}
 	m.add("hijacked", m.plain, keeps, 3*each, hijacked, 30*ms, 0)
 	m.add("hijacked, idle", m.plain, keeps, each, hijacked, 2*time.Second, 0)

@@ -16,7 +16,7 @@ import (
 
 // serve carries a session out for its shim, which ends when the program has.
 func (s *session) serve(link *net.UnixConn) {
-	defer link.Close()
+	defer func() { _ = link.Close() }()
 	defer s.cut()
 	in := fd.NewReceiver(link)
 	reports := json.NewDecoder(in)
@@ -98,7 +98,7 @@ func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err erro
 // The other side is left with a closed socket then. To the old process the shim is the
 // new process: it gets what signals there are, and passes each of them on once.
 func (s *session) relay(from side, src, dst *net.UnixConn) {
-	defer dst.Close()
+	defer func() { _ = dst.Close() }()
 	in := fd.NewReceiver(src)
 	for {
 		f, raw, files, err := readFrame(in)
@@ -140,7 +140,7 @@ func (s *session) pass(from side, f wire.Frame, dst *net.UnixConn, raw []byte, f
 func (s *session) cut() {
 	for _, c := range []*net.UnixConn{s.outer, s.inner} {
 		if c != nil {
-			c.Close()
+			_ = c.Close()
 		}
 	}
 }

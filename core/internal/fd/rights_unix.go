@@ -50,7 +50,7 @@ func (r *Receiver) Read(b []byte) (int, error) {
 			r.files = append(r.files, files...)
 		}
 	}
-	return n, err
+	return max(n, 0), err // an io.Reader has no count below that
 }
 
 // Take returns the descriptors that have come since the last call, close-on-exec

@@ -72,6 +72,19 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestReceiverAfterReset: a read that has failed has no bytes, and not fewer than none.
+func TestReceiverAfterReset(t *testing.T) {
+	t.Parallel()
+	ours, theirs := control(t)
+	if _, err := ours.Write([]byte("never read")); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	if n, err := NewReceiver(ours).Read(make([]byte, 1)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // TestAwait: it returns for bytes, which stay, for the end and at the deadline;
 // AwaitEnd not for bytes.
 func TestAwait(t *testing.T) {
