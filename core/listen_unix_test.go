@@ -162,7 +162,7 @@ func TestBoundTo(t *testing.T) {
 				network, address, _ := strings.Cut(strings.ReplaceAll(s, "*", port(ln.Addr().String())), ",")
 				want := slices.Contains(tt.yes, s)
 				if got := in.fits(network, address) > 0; got != want {
-					t.Errorf("%s %s boundTo(%s, %s) = %v", tt.network, ln.Addr(), network, address, got)
+					t.Errorf("%s %s fits(%s, %s) = %v", tt.network, ln.Addr(), network, address, got)
 				}
 			}
 		}

@@ -46,7 +46,7 @@ func (u *Upgrader) announce(m *foreign.Master) {
 
 // tellOldWorker sends SIGTERM to a process that the same parent has started.
 func tellOldWorker(pid int) error {
-	// The handle first, then the check: see parent.signal.
+	// The handle first, then the check: see Old.Signal in package peer.
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return err

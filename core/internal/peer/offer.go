@@ -66,27 +66,27 @@ func (n *Next) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
 // still take what it was offered: there is no other limit than the drain's. One that
 // is not understood while the upgrade can be rolled back is about to be ended.
 func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame, error) {
-	talk, silent := n.Frames, n.Frames.Silent
+	frames, silent := n.Frames, n.Frames.Silent
 	poll := time.NewTicker(timing.AnswerPoll)
 	defer poll.Stop()
 	var last <-chan time.Time
 	for {
 		select {
-		case f := <-talk.answers:
+		case f := <-frames.answers:
 			return f, nil
 		case <-silent:
 			silent = nil
 			switch {
-			case len(talk.answers) > 0:
-			case HungUp(talk.Why):
+			case len(frames.answers) > 0:
+			case HungUp(frames.Why):
 				return wire.Frame{}, ErrGone
 			case final():
-				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, talk.Why)
+				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, frames.Why)
 			}
 		case <-quit: // an answer may be on its way
 			quit, last = nil, time.After(timing.InTime)
 		case <-last:
-			if len(talk.answers) == 0 && (silent == nil || !n.unread()) {
+			if len(frames.answers) == 0 && (silent == nil || !n.unread()) {
 				return wire.Frame{}, ErrNoAnswer
 			}
 			last = time.After(timing.InTime) // this process has not come to read it
