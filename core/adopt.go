@@ -8,10 +8,8 @@ import (
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
-	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 

@@ -11,10 +11,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"

@@ -11,9 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 

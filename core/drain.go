@@ -11,9 +11,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
-
 	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 

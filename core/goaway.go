@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )

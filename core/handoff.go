@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )

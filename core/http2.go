@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/h2"
 )
 

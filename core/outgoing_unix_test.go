@@ -20,9 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"

@@ -29,7 +29,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/internal/program"
 )
 

@@ -6,10 +6,9 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
 )
 
 // upgrade starts an attempt, or refuses. A signal, whose sender can't be told

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
-
 	"github.com/gracex-go/gracex/core/internal/peer"
 )
 

@@ -5,7 +5,6 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
-
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
