@@ -61,8 +61,6 @@ func TestActivation(t *testing.T) {
 			activate(a, "LISTEN_FDS=5 LISTEN_FDNAMES=unknown:unknown:web:unknown:packets",
 				[]*os.File{byFD, spare, byName, byPath, packets},
 				"-listen", "tcp,web", "-listen", "unix,sock", "-listen", "tcp,127.0.0.1:0", "-fd", "3")
-			if mode == ModeSupervised {
-			}
 			first := a.expect("ready", 0)
 			if got := first.Addrs; got[0] != nameAddr || got[1] != path || got[3] != fdAddr {
 				t.Errorf("listens on %q, want %q by name, %q by path and %q by descriptor", got, nameAddr, path, fdAddr)

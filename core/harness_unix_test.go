@@ -40,7 +40,6 @@ type app struct {
 
 var (
 	install      = proctest.Install
-	place        = proctest.Place
 	writeProgram = proctest.WriteProgram
 	occupied     = proctest.Occupied
 )

@@ -99,8 +99,6 @@ func TestPassedOn(t *testing.T) {
 			a.env = []string{"UPSTREAM=" + up.Addr().String(), EnvMode + "=" + m.String()}
 			install(t, filepath.Join(a.dir, "app"))
 			a.start("keeper", "./app")
-			if m == ModeSupervised {
-			}
 			c, err := up.Accept()
 			must(t, err)
 			defer c.Close()

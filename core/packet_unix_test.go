@@ -201,8 +201,6 @@ func TestPackets(t *testing.T) {
 				address = filepath.Join(a.dir, "gram")
 			}
 			a.start("app", "./app", append(c.args, "-packet", c.network+","+address)...)
-			if c.env != nil {
-			}
 			first := a.expect("ready", 0)
 			http, at := first.Addrs[0], first.Addrs[1]
 			s := startStream(t, dialPacket(t, a, c.network, at), 20)

@@ -36,14 +36,20 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 			if i > 0 {
 				s.upgrade(syscall.SIGUSR2)
 			}
-			if http2 { // each client leaves each process
+			if http2 { // each client leaves each process, and is answered by the next one
+				answered := 0
 				s.Await(fmt.Sprintf("HTTP/2 clients go on to generation %d", i), func() bool {
-					return loads[1].Snapshot().Connects >= http2Clients*(i+1)
+					r := loads[1].Snapshot()
+					if r.Connects < http2Clients*(i+1) {
+						return false
+					}
+					if answered == 0 {
+						answered = r.Requests + 20
+					}
+					return r.Requests >= answered
 				})
 			}
-			for _, l := range loads {
-				s.awaitAnswers(l, 20)
-			}
+			s.awaitAnswers(loads[0], 20)
 		}
 		stopAll(t, loads)
 		if r := loads[0].Stop(); len(r.Served) != upgrades+1 {
