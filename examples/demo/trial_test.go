@@ -89,12 +89,11 @@ func TestEndReachesUnknownAndUnwilling(t *testing.T) {
 		t.Fatal(err)
 	}
 	for s.wrote() == "\t" {
-		time.Sleep(poll)
-	}
-	select {
-	case <-s.ended:
-		t.Fatal("the child has ended")
-	default:
+		select {
+		case <-s.ended:
+			t.Fatal("the child has ended")
+		case <-time.After(poll):
+		}
 	}
 	if err := s.end(); err != nil {
 		t.Error(err)
