@@ -38,6 +38,7 @@ type supervisor struct {
 	failures int              // crashes in a row
 	restart  <-chan time.Time // the end of the back-off; nil without one
 	upgrade  bool             // an upgrade signal waits for a worker that can hear it
+	reopen   bool             // SIGUSR1 does
 	stops    int              // stop signals that have come
 	asks     int              // signals that were passed on
 	ending   bool             // no more workers are started
@@ -249,6 +250,10 @@ func (m *supervisor) stands(w *worker) {
 		if m.upgrade && m.current() == w {
 			m.upgrade = false
 			m.pass(syscall.SIGUSR2)
+		}
+		if m.reopen && m.current() == w {
+			m.reopen = false
+			m.pass(syscall.SIGUSR1)
 		}
 		m.crash = nil
 	case w.state >= stateDraining:

@@ -85,3 +85,27 @@ func unixPair(t *testing.T) (ours *net.UnixConn, theirs net.Conn) {
 	_ = theirs.SetReadDeadline(time.Now().Add(time.Minute))
 	return c.(*net.UnixConn), theirs
 }
+
+// TestReopen_WaitsForTheFirstWord keeps a SIGUSR1 for a worker that has not said yet that it serves, and can have
+// opened its logs before they were rotated.
+func TestReopen_WaitsForTheFirstWord(t *testing.T) {
+	t.Parallel()
+	ours, theirs := unixPair(t)
+	w := &worker{conn: ours, pid: 7}
+	m := &supervisor{cfg: Config{}.withDefaults(), workers: []*worker{w}, quit: make(chan struct{})}
+	defer close(m.quit)
+	m.pass(syscall.SIGUSR1)
+	w.state = stateCurrent
+	m.stands(w)
+	if err := theirs.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := wire.Read(theirs)
+	var msg wire.SignalMsg
+	if err == nil {
+		err = f.Decode(&msg)
+	}
+	if err != nil || f.Type != wire.Signal || syscall.Signal(msg.Signal) != syscall.SIGUSR1 {
+		t.Errorf("%v %+v, %v", f.Type, msg, err)
+	}
+}

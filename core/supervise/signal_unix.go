@@ -36,13 +36,14 @@ func (m *supervisor) pass(sig syscall.Signal) {
 	case w == nil && upgrade && m.restart != nil: // what is started is what is deployed now
 		m.failures = 0
 		m.begin()
+	case sig == syscall.SIGUSR1 && (w == nil || !w.hears()): // it would die of it
+		m.reopen = true
 	case w == nil:
 	case upgrade && w.state < stateCurrent:
 		m.upgrade = true
 	case w.wayBack: // it is about to serve again, or says that it does not
 		m.asks++
 		w.later = append(w.later, wire.SignalMsg{ID: m.asks, Signal: int(sig)})
-	case sig == syscall.SIGUSR1 && !w.hears(): // it would die of it
 	default:
 		m.asks++
 		w.ask(wire.SignalMsg{ID: m.asks, Signal: int(sig)})
