@@ -104,7 +104,9 @@ func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 	a.freeze(next.PID)
 	a.setMode("slow")
 	a.signal(master, syscall.SIGTERM)
-	for n := 0; a.expect("before", n).Err != syscall.SIGTERM.String(); n++ { // SIGUSR2's, if the supervisor did not know yet that it serves
+	n := 0
+	for a.expect("before", n).Err != syscall.SIGTERM.String() {
+		n++ // SIGUSR2's, if the supervisor did not know yet that it serves
 	}
 	a.signal(next.PID, syscall.SIGCONT)
 	if ev := a.expect("end", 0); ev.PID != next.PID { // it was told so before the hooks are done

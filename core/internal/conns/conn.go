@@ -17,6 +17,7 @@ import (
 // State is what a connection is doing, as far as the drain cares.
 type State int32
 
+// What a connection is doing.
 const (
 	Raw      State = iota // accepted by the program's own loop
 	New                   // accepted for a server; no request yet
@@ -145,6 +146,7 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	return nil, syscall.ENOTSUP
 }
 
+// SetState follows what net/http says of the connection.
 func (c *Conn) SetState(st State) {
 	if st == Idle {
 		c.boundary.end(c.CanMove())
@@ -164,6 +166,7 @@ func (c *Conn) noteIdle() {
 	}
 }
 
+// Is reports whether the connection is in the state.
 func (c *Conn) Is(st State) bool { return State(c.state.Load()) == st }
 
 // unanswered counts the requests that have been read, in part at least, and not

@@ -10,6 +10,7 @@ type Goodbye struct {
 	ch chan struct{}
 }
 
+// NewGoodbye makes one that has not begun.
 func NewGoodbye() *Goodbye { return &Goodbye{ch: make(chan struct{})} }
 
 // Channel is closed when the drain begins that is the next one from here on, or has begun.

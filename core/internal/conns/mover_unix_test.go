@@ -76,7 +76,7 @@ func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	next := peer.Follow("app", endless{}, ours, new(atomic.Bool))
 	must(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
-	for range next.Start { //nolint:revive // until ready is read
+	for range next.Start { // until ready is read
 	}
 	m := newTestMover(next)
 	next.Interrupt() // the write deadline is as the commit of ten seconds ago has left it

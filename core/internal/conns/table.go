@@ -59,6 +59,7 @@ func (t *Table) Account() (c Counts, served uint64) {
 	return t.counts, t.served.sum()
 }
 
+// NewTable makes an empty table of a process with the goodbye g.
 func NewTable(g *Goodbye) *Table {
 	return &Table{
 		clock:   clock{time.Now()},
@@ -148,6 +149,7 @@ func (t *Table) remove(c *Conn) {
 // it looks from time to time.
 const fewConns = 64
 
+// AddSocket takes a datagram socket in, and reports false if it is too late.
 func (t *Table) AddSocket(c io.Closer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,6 +160,7 @@ func (t *Table) AddSocket(c io.Closer) bool {
 	return true
 }
 
+// RemoveSocket takes it out.
 func (t *Table) RemoveSocket(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -203,6 +203,7 @@ func (n *Next) isGoneWithin(d time.Duration) bool {
 	return true
 }
 
+// EndsWithin reports whether the process that was started has ended, or does so in time.
 func (n *Next) EndsWithin(d time.Duration) bool {
 	select {
 	case <-n.Exited:
@@ -290,6 +291,7 @@ func (n *Next) Introduce(generation int, current uint8) {
 	n.LinkEnd = -1
 }
 
+// CloseLinkEnd closes what ForNext has made; -1 is none.
 func CloseLinkEnd(s int) {
 	if s >= 0 {
 		_ = fd.Close(s)

@@ -46,6 +46,7 @@ type Old struct {
 	Adopted uint64 // connections taken over from it; of the goroutine that listens
 }
 
+// NewOld makes the old process at the other end of ctl; nil is one that speaks only the plain protocol.
 func NewOld(ctl net.Conn) *Old {
 	return &Old{
 		ctl:       ctl,

@@ -66,6 +66,7 @@ func (p *Old) HungUp() bool {
 	return p.ctl != nil && isClosed(p.Gone) && p.AlivePID()
 }
 
+// AlivePID reports whether a process with its number lives.
 func (p *Old) AlivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
 
 // endsWithin waits for the end of an old process that can't be heard any more.

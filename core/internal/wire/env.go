@@ -84,7 +84,7 @@ func (c HandoverInfo) String() string {
 // maxUmask is all the bits that a umask has.
 const maxUmask = 0o777
 
-// ParseControl reads the value of EnvHandover.
+// ParseHandover reads the value of EnvHandover.
 func ParseHandover(v string) (HandoverInfo, error) {
 	bad := fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>, with :<key>=<number> after it", EnvHandover, v)
 	c := HandoverInfo{Umask: -1}

@@ -119,7 +119,7 @@ func millis(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
-// EldersMsg counts the processes that drain.
+// OlderMsg counts the processes that drain.
 type OlderMsg struct {
 	Older int `json:"older"` // the old process among them
 }
