@@ -140,22 +140,17 @@ cross/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO) build -o /dev/null work
 	GOOS=$(*D) GOARCH=$(*F) $(GO) vet work
 
-# Each module by itself, as its users get it.
-TIDY := $(GO) run ./internal/tools/tidycheck -fix
-
 .PHONY: tidy
-tidy: ## tidy every module and bring them in step with go.work
-	$(TIDY)
-	$(GO) work sync
-	$(TIDY) # what the sync has raised
+tidy: ## tidy every module, and bring go.work, go.work.sum and the modules in step
+	bash .ci/tidy
 
 .PHONY: tidy-check
 tidy-check: ## fail if "make tidy" would change something
-	$(GO) run ./internal/tools/tidycheck
+	bash .ci/tidy -diff
 
 .PHONY: published-view
 published-view: ## build an empty user of each module as it would be published
-	$(GO) run ./internal/tools/publishedview
+	bash .ci/published-view
 
 .PHONY: ci
 ci: ## do what the CI does
