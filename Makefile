@@ -39,6 +39,7 @@ CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
 # The tools come from the Go module proxy, each at one version.
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.8.0
+ACTIONLINT_VERSION    := v1.7.12
 
 # A linter refuses code for a newer Go than the one it was built with, so the
 # Go version is part of the place where it is kept.
@@ -151,6 +152,10 @@ tidy-check: ## fail if "make tidy" would change something
 .PHONY: published-view
 published-view: ## build an empty user of each module as it would be published
 	bash .ci/published-view
+
+.PHONY: actionlint
+actionlint: ## check the workflows of GitHub
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) -shellcheck= -pyflakes=
 
 .PHONY: ci
 ci: ## do what the CI does
