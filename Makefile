@@ -39,6 +39,7 @@ CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
 # The tools come from the Go module proxy, each at one version.
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.8.0
+ACTIONLINT_VERSION    := v1.7.12
 
 # A linter refuses code for a newer Go than the one it was built with, so the
 # Go version is part of the place where it is kept.
@@ -140,22 +141,21 @@ cross/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO) build -o /dev/null work
 	GOOS=$(*D) GOARCH=$(*F) $(GO) vet work
 
-# Each module by itself, as its users get it.
-TIDY := $(GO) run ./internal/tools/tidycheck -fix
-
 .PHONY: tidy
-tidy: ## tidy every module and bring them in step with go.work
-	$(TIDY)
-	$(GO) work sync
-	$(TIDY) # what the sync has raised
+tidy: ## tidy every module, and bring go.work, go.work.sum and the modules in step
+	bash .ci/tidy
 
 .PHONY: tidy-check
 tidy-check: ## fail if "make tidy" would change something
-	$(GO) run ./internal/tools/tidycheck
+	bash .ci/tidy -diff
 
 .PHONY: published-view
 published-view: ## build an empty user of each module as it would be published
-	$(GO) run ./internal/tools/publishedview
+	bash .ci/published-view
+
+.PHONY: actionlint
+actionlint: ## check the workflows of GitHub
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) -shellcheck= -pyflakes=
 
 .PHONY: ci
 ci: ## do what the CI does
