@@ -38,12 +38,11 @@ const shownEach = 10
 type verdict struct {
 	mu    sync.Mutex
 	out   io.Writer
-	began time.Time
 	found map[check]int
 }
 
 func newVerdict(out io.Writer) *verdict {
-	return &verdict{out: out, began: time.Now(), found: map[check]int{}}
+	return &verdict{out: out, found: map[check]int{}}
 }
 
 // fail notes that a check has failed.
