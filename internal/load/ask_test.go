@@ -36,15 +36,18 @@ func TestAsk_ReturnsTheWholeAnswer(t *testing.T) {
 
 func TestAsk_WaitsForTheEndOfTheConnection(t *testing.T) {
 	t.Parallel()
+	waited := make(chan error, 1)
 	addr, _ := serveRaw(t, func(c *net.TCPConn, _ string) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
 		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("the client has not waited: %v", err)
-		}
+		_, err := c.Read(make([]byte, 1))
+		waited <- err
 	})
 	if a, err := Ask(Config{Addr: addr}, ""); err != nil || a.Body != "ok" {
 		t.Errorf("%+v, %v", a, err)
+	}
+	if err := <-waited; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client has not waited: %v", err)
 	}
 }
 

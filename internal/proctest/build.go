@@ -51,7 +51,7 @@ func put(t testing.TB, path, from string, what []string) {
 	Place(t, file, path)
 }
 
-// build builds what is not there yet: without the workspace if it is from another directory than the test's.
+// build builds what is not there yet. From another directory than the test's it builds without the workspace.
 func build(from string, what []string) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
@@ -122,7 +122,7 @@ func Place(t testing.TB, program, path string) {
 	}
 }
 
-// WriteProgram writes a file that is going to be executed. No process is forked meanwhile: it would hold the file
+// WriteProgram writes a file that is going to be executed. No process is forked meanwhile. It would hold the file
 // open for writing until it has executed its own program, and this one could not be executed (golang/go#22315).
 func WriteProgram(path, text string) error {
 	syscall.ForkLock.RLock()

@@ -34,8 +34,8 @@ func (p *playable) start(env []string) {
 	}
 }
 
-// Play makes this process a program if the environment variable env names one: it plays it and exits with the
-// status that is returned, or with its standard input. It is the first thing in a TestMain.
+// Play makes this process a program if the environment variable env names one. The process exits with the status
+// that play returns, or when its standard input ends. Play is the first call in a TestMain.
 func Play(env string, play func(name string) int) {
 	if name := os.Getenv(env); name != "" {
 		EndWithInput()
@@ -88,8 +88,8 @@ func Partial() bool {
 	return false
 }
 
-// Parallel has up to n tests run at a time, whatever the number of processors: most of them wait for processes.
-// It comes behind Play, because it parses the flags.
+// Parallel lets up to n tests run at a time, whatever the number of processors, because most of them wait for
+// processes. It comes behind Play, because it parses the flags.
 func Parallel(n int) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", fmt.Sprint(n)) // it is there

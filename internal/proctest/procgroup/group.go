@@ -80,7 +80,7 @@ func (g Group) Freeze(pid int) error { return freeze(pid, g.Has) }
 
 // send signals a process if has reports that it is one to be signalled.
 func send(pid int, sig os.Signal, has func(pid int) bool) error {
-	// The handle first: on Linux it can't name a later process with the same number.
+	// The handle comes first. On Linux it can't name a later process with the same number.
 	p, err := os.FindProcess(pid)
 	if err == nil {
 		defer func() { _ = p.Release() }()
@@ -126,7 +126,7 @@ func stopped(pid int) bool {
 }
 
 // Clear ends every member and waits for those that are this process's children. It returns what is left after
-// that time. It is for a process that has called AdoptOrphans: all members are or become its children.
+// that time. It is for a process that has called AdoptOrphans, because all members are or become its children.
 func (g Group) Clear(patience time.Duration) (left []Member) {
 	for late := time.Now().Add(patience); ; time.Sleep(look) {
 		g.Kill()

@@ -9,7 +9,7 @@ import (
 
 const sigstop, sigcont = syscall.Signal(0), syscall.Signal(0)
 
-// Lead does nothing: the system has no process groups.
+// Lead does nothing, because the system has no process groups.
 func Lead(*exec.Cmd) {}
 
 // ResetHangup does nothing.

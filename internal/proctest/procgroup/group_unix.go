@@ -24,8 +24,8 @@ func Lead(cmd *exec.Cmd) {
 	ResetHangup()
 }
 
-// ResetHangup has SIGHUP end the processes that this one starts, though it is ignored here, as under nohup: exec
-// resets a signal that is caught.
+// ResetHangup makes SIGHUP end the processes that this one starts, even if it is ignored here, as under nohup. It
+// catches the signal, because exec resets one that is caught.
 func ResetHangup() {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)

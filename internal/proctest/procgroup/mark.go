@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// envMark is the variable by which the processes of a Process are known: those that a supervisor starts lead
-// groups of their own.
+// envMark is the variable by which the processes of a Process are known. The group is not enough, because a worker
+// of a supervisor leads a group of its own.
 const envMark = "PROCTEST_ID"
 
 var marks atomic.Int64

@@ -27,7 +27,7 @@ func (o *Output) Count(text string) int {
 	return bytes.Count(o.text, []byte(text))
 }
 
-// Closed reports whether nothing more comes, of an Output that Start has been given: no process can write to it.
+// Closed reports whether no process can write to it any more. Start must have been given the Output.
 func (o *Output) Closed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -83,7 +83,7 @@ func (p *Process) collect(o *Output) (*os.File, error) {
 	return w, nil
 }
 
-// run starts the program, and stays on its thread until it has ended: the signal that SysProcAttr.Pdeathsig
+// run starts the program, and stays on its thread until it has ended. The signal that SysProcAttr.Pdeathsig
 // asks for comes with the end of that thread (prctl(2), PR_SET_PDEATHSIG).
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
@@ -92,7 +92,7 @@ func (p *Process) run(started chan<- error) {
 	if err != nil {
 		return
 	}
-	_ = p.Cmd.Wait() // its ProcessState says it, too
+	_ = p.Cmd.Wait() // the ProcessState says it, too
 	close(p.exited)
 	p.news.tell()
 	p.readers.Wait()
