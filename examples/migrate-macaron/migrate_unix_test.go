@@ -50,6 +50,7 @@ func TestMovesOver(t *testing.T) {
 	defer run.Stop()
 	deploy(t, "before", file)
 	p.Upgrade(syscall.SIGHUP)
+	p.AwaitLog("plain=true\n", 1) // until then the pid file can name the old process again
 	p.AwaitLoad(run)
 	if r := run.Stop(); r.Failed != 0 {
 		t.Errorf("the way back: want none failed: %v", r)
