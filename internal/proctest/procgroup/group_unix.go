@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
@@ -80,7 +81,12 @@ func lives(pid int, mark string) bool {
 	if runtime.GOOS != "linux" {
 		return syscall.Kill(pid, 0) == nil
 	}
-	return hasMark(pid, mark)
+	for late := time.Now().Add(time.Second); !hasMark(pid, mark); time.Sleep(time.Millisecond) {
+		if !executes(pid) || time.Now().After(late) { // a kernel thread never has an environment
+			return hasMark(pid, mark) // the exec can have ended between the two looks
+		}
+	}
+	return true
 }
 
 // Reap waits for the members that have ended and are children of this process, and returns how they ended. It

@@ -20,8 +20,16 @@ func newMark() string { return fmt.Sprintf("%s=%d.%d", envMark, os.Getpid(), mar
 
 // hasMark reports whether the process was started with the mark. One that has ended has none any more.
 func hasMark(pid int, mark string) bool {
+	b, _ := os.ReadFile(procFile(pid, "environ"))
+	return bytes.Contains(append([]byte{0}, b...), []byte("\x00"+mark+"\x00"))
+}
+
+// executes reports whether the process is in the middle of an exec, and has no environment (environ_read in Linux'
+// fs/proc/base.c).
+func executes(pid int) bool {
 	b, err := os.ReadFile(procFile(pid, "environ"))
-	return err == nil && bytes.Contains(append([]byte{0}, b...), []byte("\x00"+mark+"\x00"))
+	m, _, ok := readStat(procFile(pid, "stat"))
+	return err == nil && len(b) == 0 && ok && !m.Ended()
 }
 
 // marked lists the processes with the mark. Only Linux tells.
