@@ -108,7 +108,7 @@ func TestDrainTells(t *testing.T) {
 // it is cut.
 func TestDrainDeadline(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "300ms", "-handoff=false")
+	a := start(t, "app", "-drain", "300ms", "-handoff=false", "-linger")
 	first := a.expect("ready", 0)
 	for range 2 {
 		dial(t, first.Addrs[0], "/?d=10m")
@@ -124,6 +124,9 @@ func TestDrainDeadline(t *testing.T) {
 	if ev := a.expect("draintimeout", 0); ev.Err != want {
 		t.Errorf("the hook heard of %s, want %s", ev.Err, want)
 	}
+	a.expect("cancelled", 1)
+	a.expect("lingers", 0)
+	a.signal(first.PID, syscall.SIGTERM) // main returns
 	end := a.expect("end", 0)
 	if !strings.Contains(end.Err, want) {
 		t.Errorf("the drain ended with %q, want one with %q", end.Err, want)
@@ -133,7 +136,6 @@ func TestDrainDeadline(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection: %v", err)
 	}
-	a.expect("cancelled", 1)
 }
 
 // TestStopClosesIdle: with no next generation an idle connection does not hold
