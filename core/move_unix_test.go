@@ -309,6 +309,7 @@ func TestMoveWithFewDescriptors(t *testing.T) {
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
+	a.expectLog("msg=draining", 1) // before, nobody is asked to leave
 	by := map[string]int{}
 	for _, c := range clients {
 		c.ask("/")
