@@ -53,7 +53,7 @@ func TestHandoffCloses(t *testing.T) {
 	t.Parallel()
 	u := newTest(t)
 	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
-	next := &taking{offered: make(chan wire.OfferMsg, 1)}
+	next := &takesAll{offered: make(chan wire.OfferMsg, 1)}
 	m := conns.NewMover(next, u.conns, 1, true, u.log)
 	u.conns.MoveBy(m)
 	m.Start()
@@ -78,14 +78,14 @@ func TestHandoffCloses(t *testing.T) {
 	}
 }
 
-// taking is a new process that takes all that it is offered.
-type taking struct{ offered chan wire.OfferMsg }
+// takesAll is a new process that takes all that it is offered.
+type takesAll struct{ offered chan wire.OfferMsg }
 
-func (n *taking) Room() int       { return 10 }
-func (n *taking) Interrupt()      {}
-func (n *taking) SayMoved(uint64) {}
+func (n *takesAll) Room() int       { return 10 }
+func (n *takesAll) Interrupt()      {}
+func (n *takesAll) SayMoved(uint64) {}
 
-func (n *taking) Exchange(offer []byte, _ []int, _ <-chan struct{}, _ func() bool) (wire.Frame, error) {
+func (n *takesAll) Exchange(offer []byte, _ []int, _ <-chan struct{}, _ func() bool) (wire.Frame, error) {
 	f, err := wire.Read(bytes.NewReader(offer))
 	if err != nil {
 		return f, err

@@ -56,7 +56,7 @@ func (t *incoming) isOver() bool {
 type advanceRequest struct {
 	event     handover.NewEvent // by which it is
 	pidFile   *pidfile.File     // nil without one
-	paths     []func()          // see taking
+	paths     []func()          // see incoming
 	again     bool              // the old process was asked for one more upgrade
 	probation time.Duration
 	drain     time.Duration

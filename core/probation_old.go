@@ -80,7 +80,7 @@ func (h *outgoing) looks() <-chan time.Time {
 	return h.look.C
 }
 
-// words is what the new process says, and silence is closed when it can't be heard any more.
+// frames is what the new process says, and silent is closed when it can't be heard any more.
 // Both are nil before it is ready, and when it is seen out.
 
 func (h *outgoing) frames() <-chan wire.Frame {

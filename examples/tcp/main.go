@@ -31,8 +31,8 @@ import (
 )
 
 const (
-	// handOffName is what the two processes call these connections.
-	handOffName = "lines"
+	// handoffName is what the two processes call these connections.
+	handoffName = "lines"
 	// maxLine is the longest line, in bytes. It bounds what a client can make this process keep, and what it has to
 	// pass on: core.MaxHandoffState.
 	maxLine = 64 << 10
@@ -41,7 +41,7 @@ const (
 func main() {
 	flags := app.Parse(":9007")
 
-	core.OnHandoff(handOffName, adopt) // before the old process can pass anything on
+	core.OnHandoff(handoffName, adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
 		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {
@@ -125,7 +125,7 @@ func serve(c net.Conn, s session) {
 func leave(c net.Conn, s session) {
 	state, err := json.Marshal(s)
 	if err == nil {
-		err = core.Handoff(c, handOffName, state)
+		err = core.Handoff(c, handoffName, state)
 	}
 	if err != nil {
 		_, _ = io.WriteString(c, "bye\n")

@@ -52,7 +52,7 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid()))
 
 	room := newHub()
-	core.OnHandoff(handOffName, room.adopt) // before the old process can pass anything on
+	core.OnHandoff(handoffName, room.adopt) // before the old process can pass anything on
 	err := core.Run(func(u *core.Upgrader) error {
 		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {

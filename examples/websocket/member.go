@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// handOffName connects Handoff in the old process with OnHandoff in the new one.
-	handOffName = "chat"
+	// handoffName connects Handoff in the old process with OnHandoff in the new one.
+	handoffName = "chat"
 	// writeTimeout is how long a client may take to make room for a write.
 	writeTimeout = 10 * time.Second
 	// closeTimeout is how long a client may take to answer the close frame.
@@ -93,7 +93,7 @@ func (m *member) handoff() error {
 	if err != nil {
 		return err
 	}
-	return core.Handoff(m.conn, handOffName, state)
+	return core.Handoff(m.conn, handoffName, state)
 }
 
 // read reads until the client leaves or the process drains.

@@ -4,7 +4,7 @@ import "sync"
 
 // Goodbye is the channel that tells streams and hijacked connections to say goodbye. A
 // process that drains can take the service back; what comes after that has a new channel.
-// Make it with newGoodbye.
+// Make it with NewGoodbye.
 type Goodbye struct {
 	mu sync.Mutex
 	ch chan struct{}
@@ -20,7 +20,7 @@ func (g *Goodbye) Channel() <-chan struct{} {
 	return g.ch
 }
 
-// Begin tells all. It is called once before each renew.
+// Begin tells all. It is called once before each Renew.
 func (g *Goodbye) Begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -59,7 +59,7 @@ type Mover struct {
 }
 
 // NewMover returns nil if the new process takes no connections. A share of 1 is all of them, less
-// leaves the rest for widen.
+// leaves the rest for Widen.
 func NewMover(to Taker, table *Table, share float64, final bool, log *slog.Logger) *Mover {
 	room := to.Room()
 	if room == 0 {
