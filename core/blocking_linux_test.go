@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // TestClose_WakesABlockedAccept closes a listener, and pauses one, whose socket another process has made blocking:
@@ -34,11 +32,7 @@ func TestClose_WakesABlockedAccept(t *testing.T) {
 				accepted <- err
 			}()
 			awaitThreadIn(t, syscall.SYS_ACCEPT4)
-			began := time.Now()
 			end(l)
-			if d := time.Since(began); d >= timing.Close {
-				t.Errorf("it was left behind after %v", d)
-			}
 			if err := <-accepted; err == nil {
 				t.Error("a connection came")
 			}

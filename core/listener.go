@@ -103,8 +103,8 @@ func (l *listener) close(unlink bool) error {
 		return net.ErrClosed
 	}
 	close(l.closed)
+	l.setNonblock()
 	if l.dup >= 0 {
-		l.setNonblock()
 		_ = fd.Close(l.dup)
 	}
 	if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
@@ -114,10 +114,12 @@ func (l *listener) close(unlink bool) error {
 }
 
 // setNonblock makes the socket non-blocking again: another process that has it, a plain program or a foreign
-// master that uses os.File.Fd, can have changed that.
+// master that uses os.File.Fd, can have changed that. The program can close the listener at the same time, so
+// the duplicate's number, which another file can have by then, is not used.
 func (l *listener) setNonblock() {
-	if l.dup >= 0 {
-		_ = fd.SetNonblock(l.dup)
+	rc, err := l.SyscallConn()
+	if err == nil {
+		_ = rc.Control(func(s uintptr) { _ = fd.SetNonblock(int(s)) })
 	}
 }
 

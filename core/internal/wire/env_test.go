@@ -34,8 +34,8 @@ func TestParseControl(t *testing.T) {
 	}
 }
 
-// FuzzParseControl: what is accepted is in bounds and reads back the same.
-func FuzzParseControl(f *testing.F) {
+// FuzzParseHandover: what is accepted is in bounds and reads back the same.
+func FuzzParseHandover(f *testing.F) {
 	for _, s := range []string{
 		"1:5:4711", "2:3:1", "", "1:5", "::", "1:-1:1", "1:65537:1",
 		"1:5:4711:stderr=6:pipe=7:id=9:umask=18", "1:5:4711:x=1:stderr=0:pipe=0", "1:5:3:umask=777",
