@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"net"
@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -41,11 +42,11 @@ func opened(t *testing.T, network, address string) (f *os.File, at string) {
 // and by descriptor, whatever their order, and stay through upgrades and a stop.
 func TestActivation(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []Mode{ModeSelf, ModeSupervised} {
+	for _, mode := range []core.Mode{core.ModeSelf, core.ModeSupervised} {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			a := prepare(t)
-			a.env = []string{EnvMode + "=" + mode.String()}
+			a.env = []string{core.EnvMode + "=" + mode.String()}
 			byFD, fdAddr := opened(t, "tcp", "127.0.0.1:0")
 			spare, _ := opened(t, "tcp", "127.0.0.1:0")
 			byName, nameAddr := opened(t, "tcp", "127.0.0.1:0")
@@ -72,14 +73,14 @@ func TestActivation(t *testing.T) {
 			}
 			run := load.Start(load.Config{Addr: nameAddr, Clients: 8, Fresh: 8})
 			upgradeTimes(a, 5)
-			if mode == ModeSupervised {
+			if mode == core.ModeSupervised {
 				a.expect("end", 4) // else the one before would serve again
 				a.signal(a.expect("ready", 5).PID, syscall.SIGKILL)
 				a.expect("ready", 6)
 			}
 			res := run.Stop()
 			t.Log(res)
-			if lost := res.Failed; lost != 0 && mode == ModeSelf || res.Reasons[load.Refused] != 0 {
+			if lost := res.Failed; lost != 0 && mode == core.ModeSelf || res.Reasons[load.Refused] != 0 {
 				t.Errorf("%d of %d requests failed", lost, res.Requests)
 			}
 			if _, err := get(fdAddr, "/"); err != nil {

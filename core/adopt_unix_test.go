@@ -19,6 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // offers sends an Offer with the server's ends of connections.
@@ -66,12 +67,12 @@ func becomesCurrent(t *testing.T, u *Upgrader, o *playedOld) {
 }
 
 // pair makes a connection and returns both ends of it.
-func pair(t *testing.T) (c *client, server net.Conn) {
+func pair(t *testing.T) (c *rawhttp.Client, server net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer ln.Close()
-	c = connect(t, ln.Addr().String())
+	c = rawhttp.Dial(t, ln.Addr().String())
 	server, err = ln.Accept()
 	must(t, err)
 	return c, server
@@ -82,7 +83,7 @@ func pair(t *testing.T) (c *client, server net.Conn) {
 func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
-	u.attachTest(t, &http.Server{
+	u.AttachTest(t, &http.Server{
 		Handler:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
 		IdleTimeout: time.Hour, ReadHeaderTimeout: 3 * time.Hour,
 	})
@@ -102,7 +103,7 @@ func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 	} {
 		c, server := pair(t)
 		if tt.early {
-			c.ask("/")
+			c.Ask("/")
 		}
 		tt.conn.Listener = at
 		o.offers([]wire.Conn{tt.conn}, server)
@@ -116,10 +117,10 @@ func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 			continue
 		}
 		if !tt.early {
-			c.ask("/")
+			c.Ask("/")
 		}
-		if resp := c.answer(); string(resp.body) != "served" {
-			t.Errorf("%s: %q", name, resp.body)
+		if resp := c.Answer(); string(resp.Body) != "served" {
+			t.Errorf("%s: %q", name, resp.Body)
 		}
 	}
 }
@@ -129,14 +130,14 @@ func TestAdoptGoesOnCountingIdleTime(t *testing.T) {
 func TestAdoptedHasNoOldDeadline(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler(), IdleTimeout: time.Hour})
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler(), IdleTimeout: time.Hour})
 	becomesCurrent(t, u, o)
 	c, server := pair(t)
-	c.ask("/") // in time, and the wait is over when it is found
+	c.Ask("/") // in time, and the wait is over when it is found
 	at := &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}
 	o.offers([]wire.Conn{{Listener: at, IdleMillis: 2 * time.Hour.Milliseconds()}}, server)
 	o.taken()
-	c.answer()
+	c.Answer()
 }
 
 // TestAdoptAfterReset: a client that has reset its connection is not served, whatever it
@@ -148,7 +149,7 @@ func TestAdoptAfterReset(t *testing.T) {
 		t.Errorf("ConnContext gets a connection from %s", c.RemoteAddr().String())
 		return ctx
 	}
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler(), ConnContext: asksForIt})
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler(), ConnContext: asksForIt})
 	adopted := make(chan net.Conn, 1)
 	OnHandoff("reset", func(c net.Conn, _ []byte) { adopted <- c })
 	becomesCurrent(t, u, o)
@@ -156,7 +157,7 @@ func TestAdoptAfterReset(t *testing.T) {
 	var conns []net.Conn
 	for range names {
 		c, server := pair(t)
-		c.ask("/")
+		c.Ask("/")
 		must(t, c.Conn.(*net.TCPConn).SetLinger(0))
 		must(t, c.Close())
 		rc, err := server.(syscall.Conn).SyscallConn()
@@ -194,8 +195,8 @@ func awaitReset(s uintptr) {
 func TestAdoptRefuses(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
-	certFile, keyFile, _ := certificate(t)
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	certFile, keyFile, _ := rawhttp.Certificate(t)
 	ln, err := u.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	must(t, err)
 	must(t, u.AttachTLS(&http.Server{Handler: http.NotFoundHandler()}, ln, certFile, keyFile))
@@ -209,7 +210,7 @@ func TestAdoptRefuses(t *testing.T) {
 		{Listener: &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}}, // its descriptor did not arrive
 	}
 	var conns []net.Conn
-	var clients []*client
+	var clients []*rawhttp.Client
 	for range len(names) - 1 {
 		c, server := pair(t)
 		clients, conns = append(clients, c), append(conns, server)
@@ -225,8 +226,8 @@ func TestAdoptRefuses(t *testing.T) {
 	if msg.Room != int(before)-1 || u.Stats().Adopted != 1 {
 		t.Errorf("room for %d after %d, ledger %+v", msg.Room, before, u.Stats())
 	}
-	clients[0].ask("/")
-	clients[0].answer()
+	clients[0].Ask("/")
+	clients[0].Answer()
 	for _, c := range clients[1:] {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("a refused connection is held: %v", err)
@@ -285,7 +286,7 @@ func TestAccepts(t *testing.T) {
 func TestOfferThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t)
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	becomesCurrent(t, u, o)
 	b, err := wire.Append(nil, wire.Offer, "not an offer")
 	must(t, err)
@@ -344,7 +345,7 @@ func TestMismatchIsLogged(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
 	u, o := newChild(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	becomesCurrent(t, u, o)
 	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
 	must(t, o.ctl.Close())
@@ -375,7 +376,7 @@ func (b *lockedBuffer) String() string {
 func TestAdoptInPreStopDelay(t *testing.T) {
 	t.Parallel()
 	u, o := newChild(t, WithPreStopDelay(time.Hour))
-	u.attachTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.AttachTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	becomesCurrent(t, u, o)
 	u.requestStop(stopRequest{})
 	for end := time.Now().Add(patience); u.State() != StateStopping; time.Sleep(time.Millisecond) {
@@ -388,6 +389,6 @@ func TestAdoptInPreStopDelay(t *testing.T) {
 	if msg := o.taken(); len(msg.Refused) != 0 {
 		t.Errorf("%+v", msg)
 	}
-	c.ask("/")
-	c.answer()
+	c.Ask("/")
+	c.Answer()
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -44,13 +45,13 @@ func playApp() {
 	flag.Var(&listen, "listen", "`network,address`, may be repeated")
 	var packets listFlag
 	flag.Var(&packets, "packet", "`network,address` of a datagram socket, may be repeated")
-	drain := flag.Duration("drain", DefaultDrainTimeout, "")
+	drain := flag.Duration("drain", core.DefaultDrainTimeout, "")
 	prestop := flag.Duration("prestop", 0, "")
 	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
 	probation := flag.Duration("probation", onProbation, "how long the next process is on it")
-	share := flag.Float64("share", DefaultProbationShare, "")
+	share := flag.Float64("share", core.DefaultProbationShare, "")
 	draining := flag.Int("maxdraining", 0, "")
-	ready := flag.Duration("ready", DefaultReadyTimeout, "")
+	ready := flag.Duration("ready", core.DefaultReadyTimeout, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
 	pidfile := flag.String("pidfile", "", "")
 	ctl := flag.String("control", os.Getenv("APP_CONTROL"), "the control socket; empty: none; auto: left out")
@@ -97,7 +98,7 @@ func playApp() {
 	case "oldgo": // one whose net/http reads in another way
 		conns.SelfTest = func() error { return errors.New("net/http has changed") }
 	case "fewfiles":
-		lowerLimit(minReserve + 20)
+		lowerLimit(core.MinReserve + 20)
 	}
 	dir, _ := os.Getwd()
 	if *chdir != "" {
@@ -105,30 +106,30 @@ func playApp() {
 			panic(err)
 		}
 	}
-	opts := []Option{
-		WithConnectionHandoff(*handoff), WithDrainTimeout(*drain), WithReadyTimeout(*ready), WithPIDFile(*pidfile),
-		WithVersion(*version), WithPreStopDelay(*prestop), WithProbation(*probation), WithProbationShare(*share), WithMaxDraining(*draining),
-		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
-		OnPreFork(func(context.Context) error {
+	opts := []core.Option{
+		core.WithConnectionHandoff(*handoff), core.WithDrainTimeout(*drain), core.WithReadyTimeout(*ready), core.WithPIDFile(*pidfile),
+		core.WithVersion(*version), core.WithPreStopDelay(*prestop), core.WithProbation(*probation), core.WithProbationShare(*share), core.WithMaxDraining(*draining),
+		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+		core.OnPreFork(func(context.Context) error {
 			if mode() == "veto" {
 				return errors.New("not on a Friday")
 			}
 			return nil
 		}),
-		OnPostFork(func(_ context.Context, pid int) {
+		core.OnPostFork(func(_ context.Context, pid int) {
 			emit(event{Event: "postfork", Err: strconv.Itoa(pid)})
 			for mode() == "holdpost" {
 				time.Sleep(time.Millisecond)
 			}
 		}),
-		OnDrainTimeout(func(r Remaining) {
+		core.OnDrainTimeout(func(r core.Remaining) {
 			emit(event{Event: "draintimeout", Err: r.String()})
 			for mode() == "slowhook" {
 				time.Sleep(time.Millisecond)
 			}
 		}),
-		OnReopen(func() { emit(event{Event: "reopen"}) }),
-		WithReadyCheck(func(ctx context.Context) error {
+		core.OnReopen(func() { emit(event{Event: "reopen"}) }),
+		core.WithReadyCheck(func(ctx context.Context) error {
 			switch m := mode(); m {
 			case "check", "again":
 				return errors.New("no database")
@@ -153,8 +154,8 @@ func playApp() {
 	}
 	if os.Getenv("APP_HOOKS") != "" {
 		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
-			opts = append(opts, OnSignal(sig, func() {
-				emit(event{Event: "before", Err: sig.String(), Env: CurrentState().String()})
+			opts = append(opts, core.OnSignal(sig, func() {
+				emit(event{Event: "before", Err: sig.String(), Env: core.CurrentState().String()})
 				if mode() == "panicking" {
 					panic("a bug in a hook")
 				}
@@ -165,12 +166,12 @@ func playApp() {
 				if mode() == "lingering" {
 					time.Sleep(100 * time.Millisecond)
 				}
-				emit(event{Event: "after", Err: sig.String(), Env: CurrentState().String()})
+				emit(event{Event: "after", Err: sig.String(), Env: core.CurrentState().String()})
 			}))
 		}
 	}
 	if *ctl != "auto" {
-		opts = append(opts, WithControlSocket(*ctl))
+		opts = append(opts, core.WithControlSocket(*ctl))
 	}
 	quit := make(chan os.Signal, 1)
 	own := os.Getenv("APP_OWN") != "" // SIGTERM is handled, as in programs that know no gracex
@@ -178,7 +179,7 @@ func playApp() {
 		signal.Notify(quit, syscall.SIGTERM)
 	}
 	var addrs []string
-	err := Run(func(u *Upgrader) error {
+	err := core.Run(func(u *core.Upgrader) error {
 		if own {
 			go func() {
 				<-quit
@@ -188,7 +189,7 @@ func playApp() {
 		for i, l := range listen {
 			network, address, _ := strings.Cut(l, ",")
 			open := func() (net.Listener, error) { return u.Listen(context.Background(), network, address) }
-			if network == networkFD {
+			if network == "fd" {
 				open = func() (net.Listener, error) { return u.ListenFD(*descriptor) }
 			}
 			ln, err := open()
@@ -197,7 +198,7 @@ func playApp() {
 			}
 			addrs = append(addrs, ln.Addr().String())
 			if *wrap {
-				ln = hiding{ln}
+				ln = core.Hiding{Listener: ln}
 			}
 			srv := appServer(u, i)
 			if *h2c {
@@ -227,27 +228,27 @@ func playApp() {
 		go func() {
 			if u.Ready() == nil {
 				m := mode() // before the test knows that this one is ready, and sets it for the next
-				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs, Release: release(),
+				emit(event{Event: "ready", Gen: core.Generation(), Addrs: addrs, Release: release(),
 					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: dir})
 				switch m {
 				case "crashlater":
 					time.Sleep(time.Second)
 					panic("a bug that shows late")
 				case "rejects":
-					_ = Reject(errors.New("at once"))
+					_ = core.Reject(errors.New("at once"))
 				}
 			}
 		}()
 		return nil
 	}, opts...)
-	if mode() == "again" && Generation() > 0 {
-		err = errors.Join(err, ListenAndServe("127.0.0.1:0", nil))
+	if mode() == "again" && core.Generation() > 0 {
+		err = errors.Join(err, core.ListenAndServe("127.0.0.1:0", nil))
 	}
 	if *linger {
-		emit(event{Event: "lingers", Gen: Generation()})
+		emit(event{Event: "lingers", Gen: core.Generation()})
 		<-quit
 	}
-	end := event{Event: "end", Gen: Generation()}
+	end := event{Event: "end", Gen: core.Generation()}
 	if err != nil {
 		end.Err = err.Error()
 	}
@@ -290,14 +291,13 @@ func misbehave(mode string) {
 	case "writes", "flood", "halfflood", "chatter", "huge", "grandchild", "sidecar":
 		misbehaveOnStderr(mode)
 	case "deaf": // hangs, and SIGTERM does not end it
-		sigs := Signals{Upgrade: []os.Signal{syscall.SIGTERM}}
-		_, _ = sigs.notify(nil)
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
 		select {}
 	case "close-control":
-		_ = syscall.Close(boot.control)
+		_ = syscall.Close(core.HandoverSocket())
 		select {}
 	case "garbage":
-		_, _ = syscall.Write(boot.control, []byte("GET / HTTP/1.1\r\n\r\n"))
+		_, _ = syscall.Write(core.HandoverSocket(), []byte("GET / HTTP/1.1\r\n\r\n"))
 		select {}
 	}
 }
@@ -317,7 +317,7 @@ func lowerLimit(n int) {
 }
 
 // dieAdopting kills this process while it takes connections over.
-func dieAdopting(u *Upgrader) {
+func dieAdopting(u *core.Upgrader) {
 	for u.Stats().Adopted < fd.MaxFiles+50 {
 		runtime.Gosched()
 	}
@@ -334,7 +334,7 @@ type connInfo struct {
 }
 
 // appServer is the n-th server, with hooks of its own.
-func appServer(u *Upgrader, n int) *http.Server {
+func appServer(u *core.Upgrader, n int) *http.Server {
 	type key struct{}
 	var mu sync.Mutex
 	states := map[string]int{}
@@ -347,7 +347,7 @@ func appServer(u *Upgrader, n int) *http.Server {
 		_ = json.NewEncoder(w).Encode(connInfo{Server: n, Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
 	})
 	return &http.Server{
-		Handler: Readiness(ReadinessConfig{Checks: []Check{{Name: "file", Run: noneSaysDown}}})(mux),
+		Handler: core.Readiness(core.ReadinessConfig{Checks: []core.Check{{Name: "file", Run: noneSaysDown}}})(mux),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -359,27 +359,27 @@ func appServer(u *Upgrader, n int) *http.Server {
 	}
 }
 
-func appHandler(u *Upgrader) *http.ServeMux {
-	OnHandoff("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), Draining(context.Background())) })
+func appHandler(u *core.Upgrader) *http.ServeMux {
+	core.OnHandoff("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), core.Draining(context.Background())) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
-		w.Header().Set("X-Generation", strconv.Itoa(Generation()))
+		w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
 		w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
 		}
 		if d, _ := time.ParseDuration(r.FormValue("d")); d > 0 {
-			emit(event{Event: "handling", Gen: Generation()})
+			emit(event{Event: "handling", Gen: core.Generation()})
 			select {
 			case <-time.After(d):
 			case <-r.Context().Done():
-				emit(event{Event: "cancelled", Gen: Generation()})
+				emit(event{Event: "cancelled", Gen: core.Generation()})
 			}
 		}
 		if name := r.FormValue("hold"); name != "" { // until there is a file of that name
-			emit(event{Event: "handling", Gen: Generation()})
+			emit(event{Event: "handling", Gen: core.Generation()})
 			for _, err := os.Stat(name); err != nil; _, err = os.Stat(name) {
 				time.Sleep(time.Millisecond)
 			}
@@ -402,16 +402,14 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	})
 	mux.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() })
 	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) {
-		for _, l := range only[*listener](u.passing.all()) {
-			_ = l.Close()
-		}
+		u.CloseListeners()
 	})
 	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, Reject(errors.New(r.FormValue("why"))))
+		fmt.Fprint(w, core.Reject(errors.New(r.FormValue("why"))))
 	})
-	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { u.inherited.old.HangUp() })
+	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { u.HangUp() })
 	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
-		u.requestStop(stopRequest{err: errors.New("broken by the test"), now: true}) // as a failing listener does
+		u.Break(errors.New("broken by the test"))
 	})
 	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(takeCensus())
@@ -420,7 +418,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		_ = json.NewEncoder(w).Encode(allSurroundings())
 	})
 	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, ListenAndServe("127.0.0.1:0", nil))
+		fmt.Fprint(w, core.ListenAndServe("127.0.0.1:0", nil))
 	})
 	mux.HandleFunc("/limit", func(w http.ResponseWriter, r *http.Request) {
 		var lim syscall.Rlimit
@@ -442,7 +440,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "hello")
 		_ = http.NewResponseController(w).Flush()
-		<-Draining(r.Context())
+		<-core.Draining(r.Context())
 		fmt.Fprintln(w, "goodbye")
 	})
 	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) {
@@ -454,7 +452,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 		}
 	})
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		draining := Draining(r.Context())
+		draining := core.Draining(r.Context())
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
@@ -469,9 +467,7 @@ func appHandler(u *Upgrader) *http.ServeMux {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
 		if r.FormValue("close") != "" {
-			for _, l := range only[*listener](u.passing.all()) {
-				_ = l.Close()
-			}
+			u.CloseListeners()
 		}
 		fmt.Fprint(c, "goodbye\n")
 		if r.FormValue("stay") != "" {
@@ -501,10 +497,10 @@ func appEcho(c net.Conn, name string, draining <-chan struct{}) {
 		switch {
 		case err == nil:
 			if b[0] == '\n' {
-				fmt.Fprintf(c, "generation %d\n", Generation())
+				fmt.Fprintf(c, "generation %d\n", core.Generation())
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := Handoff(c, name, []byte(name)); err != nil {
+			if err := core.Handoff(c, name, []byte(name)); err != nil {
 				fmt.Fprintf(c, "%v\n", err)
 			}
 			return

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func TestReadyInTimeHolds(t *testing.T) {
 func TestReadyInTimePasses(t *testing.T) {
 	t.Parallel()
 	for i := range 6 { // which of the two is noticed first is up to the scheduler
-		t.Run(itoa(i), readyInTimePasses)
+		t.Run(strconv.Itoa(i), readyInTimePasses)
 	}
 }
 

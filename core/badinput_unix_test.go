@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -110,7 +111,7 @@ func TestFailedUpgrade(t *testing.T) {
 				}
 			}
 			a.expectLog("upgrade failed; this process serves on", 2)
-			if st := getJSON[Ledger](t, addr, "/stats"); st.PID != first.PID || st.State != StateCurrent {
+			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
 				t.Errorf("pid %d serves in state %v, want %d", st.PID, st.State, first.PID)
 			}
 			if b, err := os.ReadFile(filepath.Join(a.dir, "run/app.pid")); err == nil && strings.TrimSpace(string(b)) != itoa(first.PID) {
@@ -304,7 +305,7 @@ func TestUpgradeWhileStopping(t *testing.T) {
 	first := a.expect("ready", 0)
 	client := dialQuietly(t, first.Addrs[0], first.PID)
 	client.begin(t)
-	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("msg=draining", 1)
 	a.signal(first.PID, syscall.SIGUSR2)

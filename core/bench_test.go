@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 const (
@@ -54,19 +56,11 @@ func BenchmarkAgainstNetHTTP(b *testing.B) {
 // serveInProcess serves by gracex until the benchmark ends.
 func serveInProcess(b *testing.B, handler http.Handler) net.Addr {
 	b.Helper()
-	inProcess.Lock()
-	b.Cleanup(inProcess.Unlock)
-	u, err := New(WithSignals(Signals{}))
-	must(b, err)
+	u := core.NewTest(b)
 	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
 	must(b, err)
 	must(b, u.Attach(&http.Server{Handler: handler}, ln))
 	must(b, u.Ready())
-	b.Cleanup(func() {
-		u.requestStop(stopRequest{})
-		u.cutShort("test")
-		<-u.Done()
-	})
 	return ln.Addr()
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"net"
@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // BenchmarkMove moves 10,000 idle connections from one process to the next. It prints
@@ -48,7 +50,7 @@ func BenchmarkMove(b *testing.B) {
 	b.StopTimer()
 	println(a.log())
 	open.once(b)
-	l := getJSON[Ledger](b, first.Addrs[0], "/stats")
+	l := getJSON[core.Ledger](b, first.Addrs[0], "/stats")
 	if l.Adopted != conns {
 		b.Errorf("%d of %d connections were moved", l.Adopted, conns)
 	}

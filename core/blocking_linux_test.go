@@ -20,7 +20,7 @@ func TestClose_WakesABlockedAccept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := newTest(t)
+			u := NewTest(t)
 			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 			must(t, err)
 			l := ln.(*listener)

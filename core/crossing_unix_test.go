@@ -1,9 +1,10 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // What crosses a handover, with real processes that stand still at the wrong time.
@@ -23,14 +27,14 @@ func init() { programs["twice"] = playTwice }
 // playTwice serves on the address in ADDRESS, and if that fails on any other.
 func playTwice() {
 	for _, address := range []string{os.Getenv("ADDRESS"), "127.0.0.1:0"} {
-		err := Run(func(u *Upgrader) error {
-			ln, err := u.Listen(u.phase.life, "tcp", address)
+		err := core.Run(func(u *core.Upgrader) error {
+			ln, err := u.Listen(context.Background(), "tcp", address)
 			if err != nil {
 				return err
 			}
 			emit(event{Event: "listens", Addrs: []string{ln.Addr().String()}})
 			return u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln)
-		}, WithoutControlSocket(), OnReopen(func() { emit(event{Event: "reopen"}) }))
+		}, core.WithoutControlSocket(), core.OnReopen(func() { emit(event{Event: "reopen"}) }))
 		emit(event{Event: "ran", Err: fmt.Sprint(err)})
 	}
 }
@@ -43,7 +47,7 @@ func startTwice(t *testing.T) *app {
 	t.Cleanup(func() { taken.Close() })
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	a.env = []string{EnvMode + "=supervised", "ADDRESS=" + taken.Addr().String()}
+	a.env = []string{core.EnvMode + "=supervised", "ADDRESS=" + taken.Addr().String()}
 	a.start("twice", "./app")
 	resp, err := http.Get("http://" + a.expect("listens", 0).Addrs[0])
 	must(t, err)
@@ -170,8 +174,8 @@ func TestAloneThenCommitForGood(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-probation", "0", "-handoff=false")
 	old := a.expect("ready", 0)
-	c := connect(t, old.Addrs[0])
-	c.ask("/?hold=go") // holds up the drain
+	c := rawhttp.Dial(t, old.Addrs[0])
+	c.Ask("/?hold=go") // holds up the drain
 	a.expect("handling", 0)
 	a.setMode("wait")
 	a.signal(old.PID, syscall.SIGHUP)
@@ -184,7 +188,7 @@ func TestAloneThenCommitForGood(t *testing.T) {
 	a.signal(old.PID, syscall.SIGCONT)
 	a.expect("ready", 2)
 	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
-	if r := c.answer(); r.StatusCode != http.StatusOK {
+	if r := c.Answer(); r.StatusCode != http.StatusOK {
 		t.Errorf("the answer that was held is %+v", r)
 	}
 }

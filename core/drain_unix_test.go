@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // dial opens a connection and sends one request on it.
@@ -120,7 +122,7 @@ func TestDrainDeadline(t *testing.T) {
 	idle, r := dial(t, first.Addrs[0], "/")
 	answer(t, r)
 	a.signal(first.PID, syscall.SIGUSR2)
-	want := Remaining{Requests: 2, Connections: 2, Hijacked: 1}.String()
+	want := core.Remaining{Requests: 2, Connections: 2, Hijacked: 1}.String()
 	if ev := a.expect("draintimeout", 0); ev.Err != want {
 		t.Errorf("the hook heard of %s, want %s", ev.Err, want)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // What a Go release can change under core, beside http.Server's fields, for which there is
@@ -47,7 +48,7 @@ func TestGoLeavesHTTP2(t *testing.T) {
 func TestGoMarksHTTP2(t *testing.T) {
 	t.Parallel()
 	const fallback = "until openHTTP2 has another way to know, HTTP/2 is net/http's own, and GOAWAY goes out with answers only"
-	certFile, keyFile, _ := certificate(t)
+	certFile, keyFile, _ := rawhttp.Certificate(t)
 	for name, tt := range map[string]struct {
 		srv  *http.Server
 		want bool
@@ -161,7 +162,7 @@ func TestGoEndsWaits(t *testing.T) {
 		t.Fatalf("Accept after a pause: %v: %s", err, fallback)
 	}
 	defer server.Close()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	must(t, err)
 	halves := &halvingConn{Conn: client}

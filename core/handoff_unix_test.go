@@ -21,8 +21,8 @@ import (
 // TestHandoffRefuses says why a connection stays.
 func TestHandoffRefuses(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
-	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u := NewTest(t)
+	u.ServeTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	_, server := pair(t)
 	defer server.Close()
 	used := u.conns.Track(server, nil, conns.New)
@@ -51,8 +51,8 @@ func TestHandoffRefuses(t *testing.T) {
 // whoever took it out of the accept queue.
 func TestHandoffCloses(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
-	u.serveTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u := NewTest(t)
+	u.ServeTest(t, &http.Server{Handler: http.NotFoundHandler()})
 	next := &takesAll{offered: make(chan wire.OfferMsg, 1)}
 	m := conns.NewMover(next, u.conns, 1, true, u.log)
 	u.conns.MoveBy(m)
@@ -108,7 +108,7 @@ type hiddenConn struct{ net.Conn }
 // them stay.
 func TestTransport(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	for name, ln := range map[string]net.Listener{"plain": tcp, "special": special{tcp.(*net.TCPListener)}} {

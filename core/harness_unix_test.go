@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"encoding/json"
@@ -16,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // app is a program under test with all its generations.
@@ -159,8 +161,8 @@ func (a *app) awaitFile(name string) {
 // beginUpgrade asks the app at addr to upgrade itself. giveUp is the end of the client, which gives the upgrade up.
 func (a *app) beginUpgrade(addr string) (giveUp func()) {
 	a.t.Helper()
-	c := connect(a.t, addr)
-	c.ask("/upgrade")
+	c := rawhttp.Dial(a.t, addr)
+	c.Ask("/upgrade")
 	return func() { c.Close() }
 }
 
@@ -215,11 +217,11 @@ func (a *app) setMode(mode string) {
 
 // expectStats waits until the ledger of the process that accepts at addr is as cond
 // wants it.
-func expectStats(t testing.TB, addr string, cond func(Ledger) bool) {
+func expectStats(t testing.TB, addr string, cond func(core.Ledger) bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		l := getJSON[Ledger](t, addr, "/stats")
+		l := getJSON[core.Ledger](t, addr, "/stats")
 		if cond(l) {
 			return
 		}

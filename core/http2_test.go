@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"context"
@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // http2Way is one of the ways in which a server gets HTTP/2 connections.
@@ -28,13 +30,15 @@ var http2Ways = []http2Way{
 	{name: "in the clear", h2c: true},
 	{name: "the program's TLS", tls: true, listen: tls.NewListener},
 	{name: "the program's TLS, h2c on", tls: true, listen: tls.NewListener, h2c: true},
-	{name: "wrapped TLS", tls: true, listen: func(ln net.Listener, c *tls.Config) net.Listener { return tls.NewListener(hiding{ln}, c) }},
+	{name: "wrapped TLS", tls: true, listen: func(ln net.Listener, c *tls.Config) net.Listener {
+		return tls.NewListener(core.Hiding{Listener: ln}, c)
+	}},
 }
 
 // attachHTTP2 serves srv in this way, and returns the address and how to dial it.
-func (w http2Way) attach(t *testing.T, u *Upgrader, srv *http.Server) (addr string, config *tls.Config) {
+func (w http2Way) attach(t *testing.T, u *core.Upgrader, srv *http.Server) (addr string, config *tls.Config) {
 	t.Helper()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	if w.h2c {
@@ -76,27 +80,27 @@ func TestGoAwayInTwoSteps(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways {
 		t.Run(way.name, func(t *testing.T) {
-			u := newTest(t)
+			u := core.NewTest(t)
 			addr, config := way.attach(t, u, &http.Server{Handler: echoHTTP2(t, way.tls)})
 			must(t, u.Ready())
-			c := dialHTTP2(t, addr, config)
-			c.open(1, rawEndStream)
-			c.answered(1)
-			c.open(3, 0)
-			expectOpen(t, u, Remaining{Requests: 1, Connections: 1})
+			c := rawhttp.DialHTTP2(t, addr, config)
+			c.Open(1, rawhttp.FlagEndStream)
+			c.Answered(1)
+			c.Open(3, 0)
+			core.ExpectOpen(t, u, core.Remaining{Requests: 1, Connections: 1})
 			stopped := make(chan error, 1)
 			go func() { stopped <- u.Stop(context.Background()) }()
-			ping := c.toldToLeave()
-			c.open(5, rawEndStream) // as if it had crossed
-			c.answered(5)           // which no other GOAWAY comes before
-			c.send(rawPing, rawAck, 0, ping)
-			c.send(rawData, rawEndStream, 3, "end")
-			if last, answers := c.leaves(3); last != 5 || answers[3] != "end" {
+			ping := c.ToldToLeave()
+			c.Open(5, rawhttp.FlagEndStream) // as if it had crossed
+			c.Answered(5)                    // which no other GOAWAY comes before
+			c.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, ping)
+			c.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 3, "end")
+			if last, answers := c.Leaves(3); last != 5 || answers[3] != "end" {
 				t.Errorf("the last stream is %d, the answers are %q", last, answers)
 			}
-			must(t, c.nc.Close()) // else net/http does in a second
+			must(t, c.Conn.Close()) // else net/http does in a second
 			must(t, <-stopped)
-			if st := u.Stats(); st.Served != 3 || st.ClosedPolitely != 1 || st.Cut != (Remaining{}) {
+			if st := u.Stats(); st.Served != 3 || st.ClosedPolitely != 1 || st.Cut != (core.Remaining{}) {
 				t.Errorf("ledger %+v", st)
 			}
 		})
@@ -109,21 +113,21 @@ func TestGoAwayWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways[:2] {
 		t.Run(way.name, func(t *testing.T) {
-			u := newTest(t, WithDrainTimeout(time.Second))
+			u := core.NewTest(t, core.WithDrainTimeout(time.Second))
 			addr, config := way.attach(t, u, &http.Server{Handler: echoHTTP2(t, way.tls)})
 			must(t, u.Ready())
-			c := dialHTTP2(t, addr, config)
-			c.open(1, 0)
-			expectOpen(t, u, Remaining{Requests: 1, Connections: 1})
+			c := rawhttp.DialHTTP2(t, addr, config)
+			c.Open(1, 0)
+			core.ExpectOpen(t, u, core.Remaining{Requests: 1, Connections: 1})
 			stopped := make(chan error, 1)
 			go func() { stopped <- u.Stop(context.Background()) }()
-			c.toldToLeave()
-			if last := c.last(c.await(rawGoAway)); last != 1 {
+			c.ToldToLeave()
+			if last := c.Last(c.Await(rawhttp.FrameGoAway)); last != 1 {
 				t.Errorf("the last stream is %d", last)
 			}
-			c.send(rawData, rawEndStream, 1, "end")
-			c.answered(1)
-			must(t, c.nc.Close())
+			c.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 1, "end")
+			c.Answered(1)
+			must(t, c.Conn.Close())
 			must(t, <-stopped)
 		})
 	}
@@ -135,7 +139,7 @@ func TestGoAwayToLateConnections(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways[:2] {
 		t.Run(way.name, func(t *testing.T) {
-			u := newTest(t)
+			u := core.NewTest(t)
 			release := make(chan struct{})
 			addr, config := way.attach(t, u, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
@@ -143,23 +147,23 @@ func TestGoAwayToLateConnections(t *testing.T) {
 				}
 			})})
 			must(t, u.Ready())
-			first := dialHTTP2(t, addr, config)
-			first.open(1, rawEndStream)
+			first := rawhttp.DialHTTP2(t, addr, config)
+			first.Open(1, rawhttp.FlagEndStream)
 			late, err := net.Dial("tcp", addr)
 			must(t, err)
-			expectOpen(t, u, Remaining{Requests: 1, Connections: 2})
+			core.ExpectOpen(t, u, core.Remaining{Requests: 1, Connections: 2})
 			stopped := make(chan error, 1)
 			go func() { stopped <- u.Stop(context.Background()) }()
-			first.toldToLeave()
-			c := greetHTTP2(t, late, config)
-			c.open(1, rawEndStream)
-			c.send(rawPing, rawAck, 0, c.toldToLeave())
+			first.ToldToLeave()
+			c := rawhttp.GreetHTTP2(t, late, config)
+			c.Open(1, rawhttp.FlagEndStream)
+			c.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, c.ToldToLeave())
 			close(release)
-			if last, _ := c.leaves(1); last != 1 {
+			if last, _ := c.Leaves(1); last != 1 {
 				t.Errorf("the last stream is %d", last)
 			}
-			must(t, c.nc.Close())
-			must(t, first.nc.Close())
+			must(t, c.Conn.Close())
+			must(t, first.Conn.Close())
 			must(t, <-stopped)
 		})
 	}
@@ -171,34 +175,32 @@ func TestGoAwayTwice(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways[:2] {
 		t.Run(way.name, func(t *testing.T) {
-			u := newTest(t)
+			u := core.NewTest(t)
 			addr, config := way.attach(t, u, &http.Server{Handler: echoHTTP2(t, way.tls)})
 			must(t, u.Ready())
-			first := dialHTTP2(t, addr, config)
-			first.open(1, 0)
-			expectOpen(t, u, Remaining{Requests: 1, Connections: 1})
-			u.phase.asksToLeave.Store(true)
-			u.tellHTTP2()
-			first.send(rawPing, rawAck, 0, first.toldToLeave())
-			if last := first.last(first.await(rawGoAway)); last != 1 {
+			first := rawhttp.DialHTTP2(t, addr, config)
+			first.Open(1, 0)
+			core.ExpectOpen(t, u, core.Remaining{Requests: 1, Connections: 1})
+			u.AskToLeave(true)
+			first.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, first.ToldToLeave())
+			if last := first.Last(first.Await(rawhttp.FrameGoAway)); last != 1 {
 				t.Errorf("the last stream is %d", last)
 			}
-			u.phase.asksToLeave.Store(false)
-			second := dialHTTP2(t, addr, config)
-			second.open(1, rawEndStream)
-			second.answered(1) // which no GOAWAY comes before
-			second.open(3, 0)
-			expectOpen(t, u, Remaining{Requests: 2, Connections: 2})
-			u.phase.asksToLeave.Store(true)
-			u.tellHTTP2()
-			second.send(rawPing, rawAck, 0, second.toldToLeave())
-			first.send(rawData, rawEndStream, 1, "")
-			first.answered(1)
-			second.await(rawGoAway)
-			second.send(rawData, rawEndStream, 3, "")
-			second.answered(3)
-			must(t, first.nc.Close())
-			must(t, second.nc.Close())
+			u.AskToLeave(false)
+			second := rawhttp.DialHTTP2(t, addr, config)
+			second.Open(1, rawhttp.FlagEndStream)
+			second.Answered(1) // which no GOAWAY comes before
+			second.Open(3, 0)
+			core.ExpectOpen(t, u, core.Remaining{Requests: 2, Connections: 2})
+			u.AskToLeave(true)
+			second.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, second.ToldToLeave())
+			first.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 1, "")
+			first.Answered(1)
+			second.Await(rawhttp.FrameGoAway)
+			second.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 3, "")
+			second.Answered(3)
+			must(t, first.Conn.Close())
+			must(t, second.Conn.Close())
 			must(t, u.Stop(t.Context()))
 		})
 	}
@@ -207,7 +209,7 @@ func TestGoAwayTwice(t *testing.T) {
 // TestHTTP2Off: what switches HTTP/2 off, or replaces it, does so here.
 func TestHTTP2Off(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	type protos = map[string]func(*http.Server, *tls.Conn, http.Handler)
 	both := new(http.Protocols)
 	both.SetHTTP1(true)
@@ -226,7 +228,7 @@ func TestHTTP2Off(t *testing.T) {
 		"left out":        {&http.Server{}, map[string]string{"h2": "HTTP/2.0", "http/1.1": "HTTP/1.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t)
+			u := core.NewTest(t)
 			tt.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) })
 			tt.srv.TLSConfig = &tls.Config{NextProtos: []string{"smtp"}}
 			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -277,7 +279,7 @@ func speaksHTTP2(t *testing.T, addr string, pool *x509.CertPool) bool {
 	var b [4]byte
 	_, err = io.ReadFull(nc, b[:])
 	must(t, err)
-	return b[3] == rawSettings
+	return b[3] == rawhttp.FrameSettings
 }
 
 // otherTLS is a listener of TLS that is not crypto/tls's own type.
@@ -299,7 +301,7 @@ func TestOtherTLS(t *testing.T) {
 	t.Parallel()
 	for name, h2c := range map[string]bool{"as it is": false, "h2c on": true} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t)
+			u := core.NewTest(t)
 			way := http2Way{tls: true, h2c: h2c, listen: func(ln net.Listener, c *tls.Config) net.Listener { return otherTLS{tls.NewListener(ln, c)} }}
 			addr, config := way.attach(t, u, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.TLS == nil {
@@ -312,10 +314,10 @@ func TestOtherTLS(t *testing.T) {
 				t.Errorf("a client for HTTP/1.1 gets %s", got)
 			}
 			if h2.Doors().State == nil { // net/http takes such a connection
-				c := dialHTTP2(t, addr, config)
-				c.open(1, rawEndStream)
-				c.answered(1)
-				must(t, c.nc.Close())
+				c := rawhttp.DialHTTP2(t, addr, config)
+				c.Open(1, rawhttp.FlagEndStream)
+				c.Answered(1)
+				must(t, c.Conn.Close())
 			}
 			must(t, u.Stop(t.Context()))
 		})

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"context"
@@ -19,8 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 func init() { programs["http2"] = playHTTP2 }
@@ -36,7 +38,7 @@ func playHTTP2() {
 		h2.Doors = func() h2.Tried { return h2.Tried{Clear: changed, State: changed} }
 	}
 	var addrs []string
-	err := Run(func(u *Upgrader) error {
+	err := core.Run(func(u *core.Upgrader) error {
 		for _, kind := range append([]string{"plain"}, flag.Args()...) {
 			ln, err := u.Listen(context.Background(), "tcp", "127.0.0.1:0")
 			if err != nil {
@@ -68,13 +70,13 @@ func playHTTP2() {
 		}
 		go func() {
 			if u.Ready() == nil {
-				emit(event{Event: "ready", Gen: Generation(), Addrs: addrs})
+				emit(event{Event: "ready", Gen: core.Generation(), Addrs: addrs})
 			}
 		}()
 		return nil
-	}, WithoutControlSocket(), WithProbation(0), WithMaxDraining(100),
-		WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	end := event{Event: "end", Gen: Generation()}
+	}, core.WithoutControlSocket(), core.WithProbation(0), core.WithMaxDraining(100),
+		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	end := event{Event: "end", Gen: core.Generation()}
 	if err != nil {
 		end.Err = err.Error()
 	}
@@ -86,7 +88,7 @@ var http2Kinds = []string{"tls", "h2c", "listener", "h2c listener"}
 // startHTTP2 starts it with a server of each kind, behind the one in the clear.
 func startHTTP2(t *testing.T, mode string, env ...string) (a *app, pool *x509.CertPool) {
 	t.Helper()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	a = prepare(t)
 	a.env = env
 	install(t, a.dir+"/app")
@@ -169,38 +171,38 @@ func TestHTTP2OnAChangedGo(t *testing.T) {
 	first := a.expect("ready", 0)
 	type asker struct {
 		kind string
-		c    *rawHTTP2
+		c    *rawhttp.HTTP2
 	}
 	var askers []asker
 	for i, kind := range http2Kinds {
-		c := dialHTTP2(t, first.Addrs[i+1], clientTLS(kind, pool))
-		c.open(1, 0)
-		c.send(rawData, rawEndStream, 1, "before")
-		c.answered(1)
-		c.open(3, 0) // answered by a process that drains
+		c := rawhttp.DialHTTP2(t, first.Addrs[i+1], clientTLS(kind, pool))
+		c.Open(1, 0)
+		c.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 1, "before")
+		c.Answered(1)
+		c.Open(3, 0) // answered by a process that drains
 		askers = append(askers, asker{kind, c})
 	}
-	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests >= len(askers) })
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests >= len(askers) })
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.expectLog("msg=draining", 1)
 	for _, as := range askers {
-		as.c.send(rawData, rawEndStream, 3, "during")
-		as.c.open(5, 0)
-		as.c.send(rawData, rawEndStream, 5, "told")
-		last, answers := as.c.leaves(3, 5)
+		as.c.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 3, "during")
+		as.c.Open(5, 0)
+		as.c.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 5, "told")
+		last, answers := as.c.Leaves(3, 5)
 		if last != 5 || answers[3] != "during" || answers[5] != "told" {
 			t.Errorf("%s: last stream %d, answers %q", as.kind, last, answers)
 		}
-		must(t, as.c.nc.Close())
+		must(t, as.c.Conn.Close())
 	}
 	if end := a.expect("end", 0); end.Err != "" {
 		t.Error(end.Err)
 	}
 	for i, kind := range http2Kinds {
-		c := dialHTTP2(t, first.Addrs[i+1], clientTLS(kind, pool))
-		c.open(1, rawEndStream)
-		c.answered(1)
+		c := rawhttp.DialHTTP2(t, first.Addrs[i+1], clientTLS(kind, pool))
+		c.Open(1, rawhttp.FlagEndStream)
+		c.Answered(1)
 	}
 	a.expectLog("GOAWAY goes out with answers only", 1)
 }

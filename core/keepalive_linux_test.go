@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // idleOf reads the options of a connection's other end, in the process that accepted it.
@@ -28,18 +30,18 @@ func idleOf(t *testing.T, nc net.Conn) (idle int, on bool) {
 // was inherited; without it the listener's own settings do.
 func TestKeepAlive(t *testing.T) {
 	for name, c := range map[string]struct {
-		opts []Option
+		opts []core.Option
 		own  *net.ListenConfig
 		idle int
 	}{
-		"option":    {[]Option{WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, nil, 180},
+		"option":    {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, nil, 180},
 		"left out":  {nil, nil, 15},
 		"listener":  {nil, &net.ListenConfig{KeepAlive: 77 * time.Second}, 77},
-		"both":      {[]Option{WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, &net.ListenConfig{KeepAlive: 77 * time.Second}, 180},
-		"inherited": {[]Option{WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute})}, nil, 120},
+		"both":      {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, &net.ListenConfig{KeepAlive: 77 * time.Second}, 180},
+		"inherited": {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute})}, nil, 120},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t, c.opts...)
+			u := core.NewTest(t, c.opts...)
 			var ln net.Listener
 			var err error
 			switch {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -155,7 +156,7 @@ func TestLeaveRolledBack(t *testing.T) {
 			}
 			a.expectLog("this process serves again", 1)
 			a.expect("end", 0)
-			if st := getJSON[Ledger](t, addr, "/stats"); st.PID != worker.PID {
+			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != worker.PID {
 				t.Errorf("process %d serves, want %d", st.PID, worker.PID)
 			}
 		},
@@ -163,7 +164,7 @@ func TestLeaveRolledBack(t *testing.T) {
 			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
 			next := a.expect("ready", 2)
 			a.expect("end", 1) // of the worker and of the one that was to be free
-			if st := getJSON[Ledger](t, addr, "/stats"); st.PID != next.PID {
+			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != next.PID {
 				t.Errorf("process %d serves, want %d", st.PID, next.PID)
 			}
 		},

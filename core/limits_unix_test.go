@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"os"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // TestFewFiles: an upgrade that this process has too few descriptors for is refused
@@ -44,11 +45,11 @@ func TestTightLimits(t *testing.T) {
 	must(t, writeProgram(filepath.Join(a.dir, "limited"), "#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"))
 	a.start("app", "./limited", "-probation", "200ms")
 	first := a.expect("ready", 0)
-	idle := make([]*client, 800)
+	idle := make([]*rawhttp.Client, 800)
 	for i := range idle {
-		idle[i] = connect(t, first.Addrs[0])
-		idle[i].ask("/")
-		idle[i].answer()
+		idle[i] = rawhttp.Dial(t, first.Addrs[0])
+		idle[i].Ask("/")
+		idle[i].Answer()
 	}
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 4})
 	for i := range 3 {
@@ -58,8 +59,8 @@ func TestTightLimits(t *testing.T) {
 		a.expect("end", i)
 	}
 	for _, c := range idle {
-		c.ask("/")
-		if got := c.answer().Header.Get("X-Generation"); got != "3" {
+		c.Ask("/")
+		if got := c.Answer().Header.Get("X-Generation"); got != "3" {
 			t.Fatalf("generation %s answers", got)
 		}
 	}

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"encoding/json"
@@ -70,8 +70,7 @@ func settles(before int) bool {
 	return true
 }
 
-// patience bounds every wait of a test for something that another goroutine or
-// process does. Nothing is ever expected to take that long.
+// patience bounds every wait of a test. Nothing is ever expected to take that long.
 const patience = proctest.Patience
 
 func must(t testing.TB, err error) {

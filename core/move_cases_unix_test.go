@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // TestMoveLeavesTheNextByte: what a client sends while its request is answered in a
@@ -21,18 +24,18 @@ func TestMoveLeavesTheNextByte(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	first := a.expect("ready", 0)
-	c := connect(t, first.Addrs[0])
-	c.ask("/?d=200ms")
+	c := rawhttp.Dial(t, first.Addrs[0])
+	c.Ask("/?d=200ms")
 	a.expect("handling", 0)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.expectLog("msg=draining", 1)
-	c.ask("/?d=300ms")
-	c.answer()
+	c.Ask("/?d=300ms")
+	c.Answer()
 	a.expect("handling", 1)
-	c.ask("/")
-	c.answer()
-	if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+	c.Ask("/")
+	c.Answer()
+	if resp := c.Answer(); resp.Header.Get("X-Generation") != "1" {
 		t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
 	}
 }
@@ -45,9 +48,9 @@ func TestMoveBesideHTTP2(t *testing.T) {
 	a := start(t, "app", "-h2c")
 	first := a.expect("ready", 0)
 	addr := first.Addrs[0]
-	unused, used := connect(t, addr), connect(t, addr)
-	used.ask("/")
-	used.answer()
+	unused, used := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
+	used.Ask("/")
+	used.Answer()
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
@@ -65,7 +68,7 @@ func TestMoveBesideHTTP2(t *testing.T) {
 	}()
 	_, err := io.WriteString(w, "123")
 	must(t, err)
-	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
+	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	for _, c := range "456789" { // a frame each
@@ -76,13 +79,13 @@ func TestMoveBesideHTTP2(t *testing.T) {
 	must(t, <-answered)
 	tr.CloseIdleConnections()
 	a.expect("end", 0)
-	for _, c := range []*client{unused, used} {
-		c.ask("/")
-		if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+	for _, c := range []*rawhttp.Client{unused, used} {
+		c.Ask("/")
+		if resp := c.Answer(); resp.Header.Get("X-Generation") != "1" {
 			t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
 		}
 	}
-	if st := getJSON[Ledger](t, addr, "/stats"); st.Adopted != 2 {
+	if st := getJSON[core.Ledger](t, addr, "/stats"); st.Adopted != 2 {
 		t.Errorf("ledger %+v", st)
 	}
 }
@@ -99,9 +102,9 @@ func TestMoveUnseenRequests(t *testing.T) {
 			t.Parallel()
 			a := start(t, "app", flag)
 			first := a.expect("ready", 0)
-			c := connect(t, first.Addrs[0])
-			c.send(request)
-			c.answer()
+			c := rawhttp.Dial(t, first.Addrs[0])
+			c.Send(request)
+			c.Answer()
 			a.signal(first.PID, syscall.SIGUSR2)
 			a.expect("ready", 1)
 			if end := a.expect("end", 0); end.Err != "" {
@@ -116,12 +119,12 @@ func TestMoveToTheSameServer(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0")
 	first := a.expect("ready", 0)
-	clients := []*client{connect(t, first.Addrs[0]), connect(t, first.Addrs[1])}
+	clients := []*rawhttp.Client{rawhttp.Dial(t, first.Addrs[0]), rawhttp.Dial(t, first.Addrs[1])}
 	upgrade1(a, 0)
 	for i, c := range clients {
-		c.ask("/conn")
+		c.Ask("/conn")
 		var info connInfo
-		must(t, json.Unmarshal(c.answer().body, &info))
+		must(t, json.Unmarshal(c.Answer().Body, &info))
 		if info.Server != i {
 			t.Errorf("server %d answers, not %d", info.Server, i)
 		}
@@ -135,13 +138,13 @@ func TestMoveOfAnEndlessPipeline(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-drain", "3s")
 	first := a.expect("ready", 0)
-	c := connect(t, first.Addrs[0])
+	c := rawhttp.Dial(t, first.Addrs[0])
 	request := "GET /?d=1ms HTTP/1.1\r\nHost: app\r\nX-Pad: " + strings.Repeat("x", 1000) + "\r\n\r\n"
-	c.send(strings.Repeat(request, 20))
+	c.Send(strings.Repeat(request, 20))
 	a.signal(first.PID, syscall.SIGUSR2)
 	for {
 		// What is on the way when the last answer comes makes a reset of the close.
-		resp, err := http.ReadResponse(c.r, nil)
+		resp, err := http.ReadResponse(c.Reader, nil)
 		if err != nil {
 			break
 		}
@@ -165,15 +168,15 @@ func TestMovePastADeadline(t *testing.T) {
 	a := start(t, "app")
 	first := a.expect("ready", 0)
 	must(t, os.WriteFile(filepath.Join(a.dir, "drain"), []byte("100ms"), 0o644))
-	c := connect(t, first.Addrs[0])
-	c.ask("/?d=1s")
+	c := rawhttp.Dial(t, first.Addrs[0])
+	c.Ask("/?d=1s")
 	a.expect("handling", 0)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.signal(a.expect("ready", 1).PID, syscall.SIGUSR2)
 	a.expect("ready", 2)
-	c.answer()
-	c.ask("/")
-	if resp := c.answer(); resp.StatusCode != http.StatusOK {
+	c.Answer()
+	c.Ask("/")
+	if resp := c.Answer(); resp.StatusCode != http.StatusOK {
 		t.Error(resp.Status)
 	}
 }

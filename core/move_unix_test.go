@@ -1,14 +1,12 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // TestMoveKeepsConnections: 64 clients open 64 connections and keep them across all
@@ -79,24 +79,24 @@ func TestMoveIdleAndUnused(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	first := a.expect("ready", 0)
-	var clients []*client
+	var clients []*rawhttp.Client
 	for range 3 {
 		for _, addr := range []string{first.Addrs[0], a.dir + "/app.sock"} {
-			clients = append(clients, connect(t, addr))
+			clients = append(clients, rawhttp.Dial(t, addr))
 		}
 	}
 	for _, c := range clients[2:] {
-		c.ask("/")
-		c.answer()
+		c.Ask("/")
+		c.Answer()
 	}
 	for gen := range 3 {
 		upgrade1(a, gen)
 		// Two pairs ask in this generation; the third stays idle.
 		for _, c := range clients[:4] {
-			c.ask("/conn")
-			resp := c.answer()
+			c.Ask("/conn")
+			resp := c.Answer()
 			var info connInfo
-			must(t, json.Unmarshal(resp.body, &info))
+			must(t, json.Unmarshal(resp.Body, &info))
 			local := c.LocalAddr().String()
 			if c.LocalAddr().Network() == "unix" {
 				local = "@" // as net/http has it of a client without a path
@@ -110,63 +110,17 @@ func TestMoveIdleAndUnused(t *testing.T) {
 		}
 	}
 	for _, c := range clients {
-		c.ask("/")
-		if resp := c.answer(); resp.Header.Get("X-Generation") != "3" {
+		c.Ask("/")
+		if resp := c.Answer(); resp.Header.Get("X-Generation") != "3" {
 			t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
 		}
 	}
-	st := getJSON[Ledger](t, first.Addrs[0], "/stats")
+	st := getJSON[core.Ledger](t, first.Addrs[0], "/stats")
 	if st.Adopted != 6 {
 		t.Errorf("ledger %+v", st)
 	}
 	a.expectLog("ledger.moved=6", 3)
 	a.expectLog(`msg="connections adopted"`, 3)
-}
-
-// client is a connection and the answers on it.
-type client struct {
-	net.Conn
-	t testing.TB
-	r *bufio.Reader
-}
-
-type reply struct {
-	*http.Response
-	body []byte
-}
-
-func connect(t testing.TB, addr string) *client {
-	t.Helper()
-	network := "tcp"
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
-	c, err := net.Dial(network, addr)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	must(t, c.SetDeadline(time.Now().Add(patience)))
-	return &client{c, t, bufio.NewReader(c)}
-}
-
-func (c *client) ask(path string) {
-	c.t.Helper()
-	c.send("GET " + path + " HTTP/1.1\r\nHost: app\r\n\r\n")
-}
-
-func (c *client) send(s string) {
-	c.t.Helper()
-	must(c.t, c.SetDeadline(time.Now().Add(patience))) // each wait has its own
-	_, err := io.WriteString(c, s)
-	must(c.t, err)
-}
-
-func (c *client) answer() reply {
-	c.t.Helper()
-	resp, err := http.ReadResponse(c.r, nil)
-	must(c.t, err)
-	body, err := io.ReadAll(resp.Body)
-	must(c.t, err)
-	return reply{resp, body}
 }
 
 // TestMoveOnlyBetweenRequests: what has been read in part is answered by the process
@@ -178,35 +132,35 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	first := a.expect("ready", 0)
 	addr := first.Addrs[0]
 
-	half := connect(t, addr)
-	half.send("GET /?d=1ms HT")
-	second := connect(t, addr) // half a request after a whole one
-	second.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\nHost: a")
-	second.answer()
-	line := connect(t, addr) // the same, and net/http has nothing in its buffer
-	line.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\n")
-	line.answer()
-	few := connect(t, addr) // the same, so little that net/http reads on
-	few.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGE")
-	few.answer()
-	body := connect(t, addr)
-	body.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
-	gone := connect(t, addr) // sends half a request and leaves
-	gone.send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
-	head := connect(t, addr)
-	head.send("GET / HT")
-	pipeline := connect(t, addr)
-	pipeline.send("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n")
+	half := rawhttp.Dial(t, addr)
+	half.Send("GET /?d=1ms HT")
+	second := rawhttp.Dial(t, addr) // half a request after a whole one
+	second.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\nHost: a")
+	second.Answer()
+	line := rawhttp.Dial(t, addr) // the same, and net/http has nothing in its buffer
+	line.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\n")
+	line.Answer()
+	few := rawhttp.Dial(t, addr) // the same, so little that net/http reads on
+	few.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGE")
+	few.Answer()
+	body := rawhttp.Dial(t, addr)
+	body.Send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
+	gone := rawhttp.Dial(t, addr) // sends half a request and leaves
+	gone.Send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
+	head := rawhttp.Dial(t, addr)
+	head.Send("GET / HT")
+	pipeline := rawhttp.Dial(t, addr)
+	pipeline.Send("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n")
 	a.expect("handling", 0)
-	pipeline.send(strings.Repeat("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\nok", 5))
-	ahead := connect(t, addr) // all at once
-	ahead.send(strings.Repeat("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n", 4))
+	pipeline.Send(strings.Repeat("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\nok", 5))
+	ahead := rawhttp.Dial(t, addr) // all at once
+	ahead.Send(strings.Repeat("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n", 4))
 	a.expect("handling", 1)
-	garbage := connect(t, addr)
-	garbage.send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
-	garbage.answer()
+	garbage := rawhttp.Dial(t, addr)
+	garbage.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
+	garbage.Answer()
 	// The half ones have been read.
-	expectStats(t, addr, func(l Ledger) bool { return l.Open.Requests == 10 })
+	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Requests == 10 })
 
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
@@ -215,40 +169,40 @@ func TestMoveOnlyBetweenRequests(t *testing.T) {
 	must(t, head.Close())
 	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
 
-	half.send("TP/1.1\r\nHost: app\r\n\r\n")
-	second.send("pp\r\n\r\n")
-	line.send("Host: app\r\n\r\n")
-	few.send("T / HTTP/1.1\r\nHost: app\r\n\r\n")
-	body.send("67890")
-	for name, c := range map[string]*client{"half": half, "second": second, "line": line, "few": few, "body": body} {
-		resp := c.answer()
+	half.Send("TP/1.1\r\nHost: app\r\n\r\n")
+	second.Send("pp\r\n\r\n")
+	line.Send("Host: app\r\n\r\n")
+	few.Send("T / HTTP/1.1\r\nHost: app\r\n\r\n")
+	body.Send("67890")
+	for name, c := range map[string]*rawhttp.Client{"half": half, "second": second, "line": line, "few": few, "body": body} {
+		resp := c.Answer()
 		if got := resp.Header.Get("X-Generation"); resp.StatusCode != 200 || got != "0" {
 			t.Errorf("%s: %s by generation %s", name, resp.Status, got)
 		}
-		if name == "body" && string(resp.body) != "1234567890" {
-			t.Errorf("%s: %q", name, resp.body)
+		if name == "body" && string(resp.Body) != "1234567890" {
+			t.Errorf("%s: %q", name, resp.Body)
 		}
-		c.ask("/")
-		if resp := c.answer(); resp.Header.Get("X-Generation") != "1" {
+		c.Ask("/")
+		if resp := c.Answer(); resp.Header.Get("X-Generation") != "1" {
 			t.Errorf("%s: generation %s answers the next one", name, resp.Header.Get("X-Generation"))
 		}
 	}
 	for range 6 {
-		if resp := pipeline.answer(); resp.StatusCode != 200 || resp.Close {
+		if resp := pipeline.Answer(); resp.StatusCode != 200 || resp.Close {
 			t.Errorf("pipelined: %s, close %v", resp.Status, resp.Close)
 		}
 	}
 	for range 4 {
-		if resp := ahead.answer(); resp.StatusCode != 200 || resp.Close {
+		if resp := ahead.Answer(); resp.StatusCode != 200 || resp.Close {
 			t.Errorf("sent ahead: %s, close %v", resp.Status, resp.Close)
 		}
 	}
-	if resp := garbage.answer(); resp.StatusCode != 400 {
+	if resp := garbage.Answer(); resp.StatusCode != 400 {
 		t.Errorf("garbage: %s", resp.Status)
 	}
-	rubbish := connect(t, addr)
-	rubbish.send("rubbish\r\n\r\n")
-	if resp := rubbish.answer(); resp.StatusCode != 400 {
+	rubbish := rawhttp.Dial(t, addr)
+	rubbish.Send("rubbish\r\n\r\n")
+	if resp := rubbish.Answer(); resp.StatusCode != 400 {
 		t.Errorf("garbage: %s", resp.Status)
 	}
 	if end := a.expect("end", 0); end.Err != "" {
@@ -276,15 +230,15 @@ func TestMoveNotPossible(t *testing.T) {
 			a := start(t, "app", args...)
 			first := a.expect("ready", 0)
 			a.setMode(c.mode)
-			cl := connect(t, first.Addrs[0])
-			cl.ask("/")
-			cl.answer()
+			cl := rawhttp.Dial(t, first.Addrs[0])
+			cl.Ask("/")
+			cl.Answer()
 			a.signal(first.PID, syscall.SIGUSR2)
 			a.expect("ready", 1)
 			a.expectLog("msg=draining", 1)
-			stays(t, cl, cl.r)
-			cl.ask("/")
-			if resp := cl.answer(); resp.Header.Get("X-Generation") != "0" || !resp.Close {
+			stays(t, cl, cl.Reader)
+			cl.Ask("/")
+			if resp := cl.Answer(); resp.Header.Get("X-Generation") != "0" || !resp.Close {
 				t.Errorf("generation %s answers, close %v", resp.Header.Get("X-Generation"), resp.Close)
 			}
 			a.expect("end", 0)
@@ -300,11 +254,11 @@ func TestMoveWithFewDescriptors(t *testing.T) {
 	a := start(t, "app")
 	first := a.expect("ready", 0)
 	a.setMode("fewfiles")
-	var clients []*client
+	var clients []*rawhttp.Client
 	for range 100 {
-		c := connect(t, first.Addrs[0])
-		c.ask("/")
-		c.answer()
+		c := rawhttp.Dial(t, first.Addrs[0])
+		c.Ask("/")
+		c.Answer()
 		clients = append(clients, c)
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
@@ -312,11 +266,11 @@ func TestMoveWithFewDescriptors(t *testing.T) {
 	a.expectLog("msg=draining", 1) // before, nobody is asked to leave
 	by := map[string]int{}
 	for _, c := range clients {
-		c.ask("/")
-		resp := c.answer()
+		c.Ask("/")
+		resp := c.Answer()
 		if resp.Header.Get("X-Generation") == "0" && !resp.Close { // before it could offer itself
-			c.ask("/")
-			resp = c.answer()
+			c.Ask("/")
+			resp = c.Answer()
 		}
 		by[resp.Header.Get("X-Generation")]++
 		if stayed := resp.Header.Get("X-Generation") == "0"; stayed != resp.Close {
@@ -342,21 +296,21 @@ func TestMoveKilled(t *testing.T) {
 	first := a.expect("ready", 0)
 	a.setMode("dieadopting")
 	const conns = 4 * fd.MaxFiles
-	var clients []*client
+	var clients []*rawhttp.Client
 	for range conns {
-		c := connect(t, first.Addrs[0])
-		c.ask("/")
-		c.answer()
+		c := rawhttp.Dial(t, first.Addrs[0])
+		c.Ask("/")
+		c.Answer()
 		clients = append(clients, c)
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("no more connections are moved", 1)
 	a.expectLog("this process serves again", 1)
 	served := 0
-	var last Ledger
+	var last core.Ledger
 	for _, c := range clients {
-		c.ask("/stats")
-		resp, err := http.ReadResponse(c.r, nil)
+		c.Ask("/stats")
+		resp, err := http.ReadResponse(c.Reader, nil)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 			continue // it went down with the new process
 		}
@@ -378,18 +332,18 @@ func TestMoveOfTheGone(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
-	c, stay := connect(t, addr), connect(t, addr)
-	for _, c := range []*client{c, stay} {
-		c.ask("/")
-		c.answer()
+	c, stay := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
+	for _, c := range []*rawhttp.Client{c, stay} {
+		c.Ask("/")
+		c.Answer()
 	}
 	upgrade1(a, 0)
 	must(t, c.Close())
-	expectStats(t, addr, func(l Ledger) bool { return l.Open.Connections <= 2 })
+	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections <= 2 })
 	before := getJSON[connInfo](t, addr, "/conn").States
-	stay.ask("/conn")
+	stay.Ask("/conn")
 	var info connInfo
-	must(t, json.Unmarshal(stay.answer().body, &info))
+	must(t, json.Unmarshal(stay.Answer().Body, &info))
 	if info.States["new"] != before["new"]+1 {
 		t.Errorf("ConnState was told of %d new connections, before the one that asks of %d", info.States["new"], before["new"])
 	}
@@ -401,21 +355,21 @@ func TestHandoff(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
-	moves, unknown := connect(t, addr), connect(t, addr)
-	for c, name := range map[*client]string{moves: "echo", unknown: "unheard of"} {
-		c.ask("/hijack?handoff=" + strings.ReplaceAll(name, " ", "+"))
-		if resp := c.answer(); resp.StatusCode != http.StatusSwitchingProtocols {
+	moves, unknown := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
+	for c, name := range map[*rawhttp.Client]string{moves: "echo", unknown: "unheard of"} {
+		c.Ask("/hijack?handoff=" + strings.ReplaceAll(name, " ", "+"))
+		if resp := c.Answer(); resp.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatal(resp.Status)
 		}
 	}
 	for gen := range 3 {
-		moves.send("\n")
-		if line, err := moves.r.ReadString('\n'); err != nil || line != fmt.Sprintf("generation %d\n", gen) {
+		moves.Send("\n")
+		if line, err := moves.Reader.ReadString('\n'); err != nil || line != fmt.Sprintf("generation %d\n", gen) {
 			t.Errorf("%q, %v", line, err)
 		}
 		upgrade1(a, gen)
 		if gen == 0 {
-			line, err := unknown.r.ReadString('\n')
+			line, err := unknown.Reader.ReadString('\n')
 			if err != nil || !strings.Contains(line, "stays in this process") || !strings.Contains(line, "no OnHandoff") {
 				t.Errorf("%q, %v", line, err)
 			}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"bufio"
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 func init() { programs["keeper"] = playKeeper }
@@ -25,7 +27,7 @@ func init() { programs["keeper"] = playKeeper }
 func playKeeper() {
 	var conn net.Conn
 	var file *os.File
-	err := Run(func(u *Upgrader) error {
+	err := core.Run(func(u *core.Upgrader) error {
 		var err error
 		if file, err = u.File("log"); errors.Is(err, fs.ErrNotExist) {
 			if file, err = os.OpenFile("log", os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
@@ -70,15 +72,15 @@ func playKeeper() {
 			u.DropFile("log")
 		}
 		go func() {
-			fmt.Fprintf(conn, "generation %d\n", Generation())
-			fmt.Fprintf(file, "generation %d\n", Generation())
+			fmt.Fprintf(conn, "generation %d\n", core.Generation())
+			fmt.Fprintf(file, "generation %d\n", core.Generation())
 			if u.Ready() == nil {
-				emit(event{Event: "ready", Gen: Generation(), Addrs: []string{ln.Addr().String()}})
+				emit(event{Event: "ready", Gen: core.Generation(), Addrs: []string{ln.Addr().String()}})
 			}
 		}()
 		return nil
-	}, WithProbation(0), WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	end := event{Event: "end", Gen: Generation()}
+	}, core.WithProbation(0), core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	end := event{Event: "end", Gen: core.Generation()}
 	if err != nil {
 		end.Err = err.Error()
 	}
@@ -89,14 +91,14 @@ func playKeeper() {
 // modes, and what was dropped does not.
 func TestPassedOn(t *testing.T) {
 	t.Parallel()
-	for _, m := range []Mode{ModeSelf, ModeSupervised} {
+	for _, m := range []core.Mode{core.ModeSelf, core.ModeSupervised} {
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()
 			up, err := net.Listen("tcp", "127.0.0.1:0")
 			must(t, err)
 			defer up.Close()
 			a := prepare(t)
-			a.env = []string{"UPSTREAM=" + up.Addr().String(), EnvMode + "=" + m.String()}
+			a.env = []string{"UPSTREAM=" + up.Addr().String(), core.EnvMode + "=" + m.String()}
 			install(t, filepath.Join(a.dir, "app"))
 			a.start("keeper", "./app")
 			c, err := up.Accept()
@@ -113,7 +115,7 @@ func TestPassedOn(t *testing.T) {
 			own := last.Addrs[0]
 			expect(0)
 			for i := range 3 {
-				if i == 2 && m == ModeSupervised { // a crash: the supervisor has all of it
+				if i == 2 && m == core.ModeSupervised { // a crash: the supervisor has all of it
 					a.expect("end", i-1) // else the one before would serve again
 					a.signal(last.PID, syscall.SIGKILL)
 				} else {
@@ -146,33 +148,5 @@ func TestPassedOn(t *testing.T) {
 			a.signal(last.PID, syscall.SIGTERM)
 			a.expectGone()
 		})
-	}
-}
-
-// TestPassedOnBadInput: errors say what is wrong.
-func TestPassedOnBadInput(t *testing.T) {
-	u := newTest(t)
-	c, _ := net.Pipe()
-	for want, do := range map[string]func() error{
-		"needs a name":               func() error { return u.AddFile("", os.Stdout) },
-		"shows no descriptor":        func() error { return u.AddConn("x", c) },
-		"the listener that it wraps": func() error { _, err := u.AddListener(struct{ net.Listener }{}); return err },
-		`connection "x": the old`:    func() error { _, err := u.Conn("x"); return err },
-		`file "x": the old`:          func() error { _, err := u.File("x"); return err },
-		"listen tcp 127.0.0.1:1: ":   func() error { _, err := u.Listener("tcp", "127.0.0.1:1"); return err },
-	} {
-		if err := do(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-	must(t, u.AddFile("out", os.Stdout))
-	must(t, u.AddFile("out", os.Stdout)) // in its place
-	if n := len(u.passing.all()); n != 1 {
-		t.Errorf("%d are passed on", n)
-	}
-	u.DropFile("out")
-	u.DropFile("out")
-	if n := len(u.passing.all()); n != 0 {
-		t.Errorf("%d are passed on", n)
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 )
 
@@ -146,7 +147,7 @@ func TestNotifyStopExtends(t *testing.T) {
 	n := m.expect(0, serves(first.PID, 0, ""))
 	client := dialQuietly(t, first.Addrs[0], first.PID)
 	client.begin(t)
-	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGTERM)
 	m.expect(n, `STOPPING=1\nSTATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`,
 		`STATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`)
@@ -199,7 +200,7 @@ func TestNotifySupervised(t *testing.T) {
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
 	m := newManager(t, a)
-	a.env = append(a.env, EnvMode+"=supervised")
+	a.env = append(a.env, core.EnvMode+"=supervised")
 	a.start("app", "./app")
 	first := a.expect("ready", 0)
 	supervises := func(gen, pid int) string {

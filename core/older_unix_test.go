@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // TestMaxDraining: a download holds up the oldest generation, and each one after it
@@ -36,7 +38,7 @@ func TestMaxDraining(t *testing.T) {
 		end := a.expect("end", i)
 		want := "" // they had nothing left but to see the one before off
 		if end.Gen == 0 {
-			want = ErrCut.Error() + ": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
+			want = core.ErrCut.Error() + ": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
 		}
 		if end.Err != want {
 			t.Errorf("generation %d ended with %q, want %q", end.Gen, end.Err, want)

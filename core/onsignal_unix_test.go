@@ -1,12 +1,14 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // hookEvents are what the hooks of the app have said, in order.
@@ -26,16 +28,16 @@ func hookEvents(a *app) string {
 // TestOnSignal: hooks run around what a signal does, in both modes.
 func TestOnSignal(t *testing.T) {
 	t.Parallel()
-	for _, m := range []Mode{ModeSelf, ModeSupervised} {
+	for _, m := range []core.Mode{core.ModeSelf, core.ModeSupervised} {
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()
 			a := prepare(t)
-			a.env = []string{"APP_HOOKS=1", EnvMode + "=" + m.String()}
+			a.env = []string{"APP_HOOKS=1", core.EnvMode + "=" + m.String()}
 			install(t, filepath.Join(a.dir, "app"))
 			a.start("app", "./app")
 			first := a.expect("ready", 0)
 			to := func() int { return first.PID }
-			if m == ModeSupervised {
+			if m == core.ModeSupervised {
 				to = func() int { return a.cmd.Process.Pid }
 			}
 			a.signal(first.PID, syscall.SIGWINCH) // gracex does nothing with it
@@ -77,7 +79,7 @@ func TestOnSignalContained(t *testing.T) {
 	a, first := start("slow")
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expect("before", 0)
-	if l := getJSON[Ledger](t, first.Addrs[0], "/stats"); l.State != StateCurrent {
+	if l := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); l.State != core.StateCurrent {
 		t.Errorf("state %v while the hook runs", l.State)
 	}
 	a.signal(first.PID, syscall.SIGTERM)
@@ -105,7 +107,7 @@ func TestOnSignalContained(t *testing.T) {
 
 // TestOnSignalBadInput: a signal that can't be caught.
 func TestOnSignalBadInput(t *testing.T) {
-	if _, err := New(OnSignal(syscall.SIGKILL, func() {}, nil)); err == nil || !strings.Contains(err.Error(), "killed can't be caught") {
+	if _, err := core.New(core.OnSignal(syscall.SIGKILL, func() {}, nil)); err == nil || !strings.Contains(err.Error(), "killed can't be caught") {
 		t.Error(err)
 	}
 }

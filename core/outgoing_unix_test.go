@@ -663,3 +663,42 @@ func TestTaking_SeesOff(t *testing.T) {
 		})
 	}
 }
+
+// TestStopHeldOverHandover: a program that asks for its stop in the moment in which the
+// new process gets ready hands over for good.
+func TestStopHeldOverHandover(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	u := newFake(t, func(f *fake) {
+		<-asked // the stop is held for the moment in which it may be a plain process's "ready"
+		f.goesOnProbation(t)
+		f.await(t, wire.Confirm)
+		f.say(t, wire.Confirmed, nil)
+		f.await(t, wire.Drained)
+		f.ended <- "fine"
+	}, WithProbation(time.Minute), OnPostFork(func(ctx context.Context, _ int) {
+		u := running.Load()
+		u.requestStop(stopRequest{})                                  // as Stop does
+		if _, err := u.Upgrade(ctx); !errors.Is(err, ErrInProgress) { // answered after it was heard
+			t.Errorf("Upgrade = %v", err)
+		}
+		close(asked)
+	}))
+	if _, err := u.Upgrade(t.Context()); err != nil {
+		t.Errorf("Upgrade = %v", err)
+	}
+	<-u.Done()
+	must(t, u.Err())
+}
+
+// TestShortProbation: one that is over at once is still decided by what the new process does.
+func TestShortProbation(t *testing.T) {
+	t.Parallel()
+	u := newFake(t, func(f *fake) {
+		f.goesOnProbation(t)
+		f.ended <- "signal: " + (<-f.signals).String()
+	}, WithProbation(1))
+	if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 5s") {
+		t.Errorf("Upgrade = %v", err)
+	}
+}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -120,7 +121,7 @@ func TestPlainProgramDies(t *testing.T) {
 	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "exit status 4") {
 		t.Errorf("upgrade = %v", err)
 	}
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
 		t.Errorf("pid %d serves in state %v", st.PID, st.State)
 	}
 }
@@ -181,7 +182,7 @@ func replacePlainAtOnce(t *testing.T, during func(t *testing.T, a *app)) {
 		t.Errorf("pid %d ended with %q, want the first", end.PID, end.Err)
 	}
 	a.expectLog("the old process is gone", 1)
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID || st.State != StateCurrent {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID || st.State != core.StateCurrent {
 		t.Errorf("pid %d serves in state %v", st.PID, st.State)
 	}
 	if pid := pidIn(t, a, plain); pid != last.PID {

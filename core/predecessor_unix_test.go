@@ -1,9 +1,10 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,17 +58,17 @@ func startPredecessor(t *testing.T, protocol string, listeners int, env ...strin
 // not end, because its sockets are blocking (golang/go#29277).
 func (a *app) expectLeft(addrs []string) {
 	a.t.Helper()
-	stop := make(chan struct{})
+	ctx, stop := context.WithCancel(context.Background())
 	var client sync.WaitGroup
 	client.Go(func() {
-		for !isClosed(stop) {
+		for ctx.Err() == nil {
 			for _, addr := range addrs {
 				_, _ = get(addr, "/stats") // the last one may come to nobody
 			}
 		}
 	})
 	defer client.Wait()
-	defer close(stop)
+	defer stop()
 	a.expect("left", 0)
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"fmt"
@@ -12,12 +12,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // ready returns what /readyz of the app answers, on a new connection.
 func (a *app) ready(addr string) string {
 	a.t.Helper()
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + addr + DefaultReadyPath)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + addr + core.DefaultReadyPath)
 	must(a.t, err)
 	defer resp.Body.Close()
 	if got := resp.Header.Get("Cache-Control"); got != "no-store" {

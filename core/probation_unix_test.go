@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // onProbation starts an app with load on it and an upgrade whose new process is on
@@ -41,7 +43,7 @@ func rolledBack(t *testing.T, a *app, first, second event, why string) {
 	if pid := pidIn(t, a, second.PID); pid != first.PID {
 		t.Errorf("the pid file names %d after a rollback, want %d", pid, first.PID)
 	}
-	awaitStats(t, first.Addrs[0], func(st Ledger) bool { return st.PID == first.PID && st.State == StateCurrent })
+	awaitStats(t, first.Addrs[0], func(st core.Ledger) bool { return st.PID == first.PID && st.State == core.StateCurrent })
 	mend(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	third := a.expect("ready", 2)
@@ -78,7 +80,7 @@ func TestRollBackLosesNothing(t *testing.T) {
 			a, run, first, second := onProbation(t, "-probation", probation)
 			tt.spoil(t, a, first.Addrs[0])
 			rolledBack(t, a, first, second, tt.why)
-			if ev := a.expect("end", 0); ev.PID != second.PID || !strings.Contains(ev.Err, ErrAborted.Error()) && name != "hung up" {
+			if ev := a.expect("end", 0); ev.PID != second.PID || !strings.Contains(ev.Err, core.ErrAborted.Error()) && name != "hung up" {
 				t.Errorf("the new process ended: %+v", ev)
 			}
 			res := run.Stop()
@@ -140,14 +142,14 @@ func TestRollBackAfterDeath(t *testing.T) {
 // those that the test asks on are among them.
 func adopted(t *testing.T, addr string, n int) int {
 	t.Helper()
-	return int(awaitStats(t, addr, func(st Ledger) bool { return st.Generation == 1 && int(st.Adopted) >= n }).Adopted)
+	return int(awaitStats(t, addr, func(st core.Ledger) bool { return st.Generation == 1 && int(st.Adopted) >= n }).Adopted)
 }
 
 // awaitStats asks until the answer is as wanted.
-func awaitStats(t *testing.T, addr string, want func(Ledger) bool) (st Ledger) {
+func awaitStats(t *testing.T, addr string, want func(core.Ledger) bool) (st core.Ledger) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if st = getJSON[Ledger](t, addr, "/stats"); want(st) {
+		if st = getJSON[core.Ledger](t, addr, "/stats"); want(st) {
 			return st
 		}
 	}
@@ -165,7 +167,7 @@ func TestCrashAfterReady(t *testing.T) {
 	a.setMode("crashlater")
 	for i := range 3 {
 		err := a.upgrade(first.Addrs[0])
-		if err == nil || !strings.Contains(err.Error(), ErrRolledBack.Error()) || !crashed.MatchString(err.Error()) {
+		if err == nil || !strings.Contains(err.Error(), core.ErrRolledBack.Error()) || !crashed.MatchString(err.Error()) {
 			t.Errorf("upgrade = %v", err)
 		}
 		a.expect("ready", i+1)
@@ -202,16 +204,16 @@ func TestShareIsOfKept(t *testing.T) {
 	a := start(t, "app", "-probation", "4m", "-share", "0.1")
 	first := a.expect("ready", 0)
 	for range 50 {
-		c := connect(t, first.Addrs[0])
-		c.send("GET /hijack HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
-		if _, err := http.ReadResponse(c.r, nil); err != nil {
+		c := rawhttp.Dial(t, first.Addrs[0])
+		c.Send("GET /hijack HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
+		if _, err := http.ReadResponse(c.Reader, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 3 {
-		c := connect(t, first.Addrs[0])
-		c.ask("/")
-		c.answer()
+		c := rawhttp.Dial(t, first.Addrs[0])
+		c.Ask("/")
+		c.Answer()
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
@@ -246,7 +248,7 @@ func TestSignalStorm(t *testing.T) {
 			third := a.expect("ready", 2)
 			a.expectLog("msg=upgraded", 2)
 			a.expect("end", 1)
-			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID || st.State != StateCurrent || st.Generation != 2 {
+			if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID || st.State != core.StateCurrent || st.Generation != 2 {
 				t.Errorf("%+v", st)
 			}
 			for _, bad := range []string{"upgrade failed", "rolled back", "level=ERROR"} {
@@ -267,7 +269,7 @@ func TestAgainOnProbation(t *testing.T) {
 		a, run, first, second := onProbation(t)
 		a.signal(second.PID, syscall.SIGHUP)
 		a.expectLog("one more follows it", 1) // before it is over
-		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), ErrInProgress.Error()) {
+		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), core.ErrInProgress.Error()) {
 			t.Errorf("upgrade = %v", err)
 		}
 		a.signal(first.PID, syscall.SIGTERM)
@@ -320,7 +322,7 @@ func TestStopOnProbation(t *testing.T) {
 				if end := a.expect("end", 0); end.PID != first.PID || end.Err != "" {
 					t.Errorf("%+v", end)
 				}
-				if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
+				if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
 					t.Errorf("%+v", st)
 				}
 				return
@@ -373,7 +375,7 @@ func TestOldStopsOnProbation(t *testing.T) {
 	a.signal(first.PID, syscall.SIGCONT)
 	a.expectLog("msg=upgraded", 1)
 	a.expect("end", 0)
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
 		t.Errorf("%+v", st)
 	}
 	if res := run.Stop(); res.Failed != 0 {
@@ -413,7 +415,7 @@ func TestRejectWithoutWayBack(t *testing.T) {
 	a.expect("ready", 0)
 	sock := filepath.Join(a.dir, "app.sock")
 	for range 2 {
-		if err := a.call(sock, "/reject?why=x"); err == nil || err.Error() != ErrNotOnProbation.Error() {
+		if err := a.call(sock, "/reject?why=x"); err == nil || err.Error() != core.ErrNotOnProbation.Error() {
 			t.Errorf("Reject = %v", err)
 		}
 		must(t, a.upgrade(sock))

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"context"
@@ -6,12 +6,14 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // What needs a server that serves is tested with each framework in internal/spec.
 func TestReadinessLeavesTheRest(t *testing.T) {
 	t.Parallel()
-	h := Readiness(ReadinessConfig{
+	h := core.Readiness(core.ReadinessConfig{
 		Skipper:   func(r *http.Request) bool { return r.Header.Get("X-Skip") != "" },
 		LivePath:  "alive",
 		ReadyPath: "/health/ready",
@@ -41,18 +43,18 @@ func TestReadinessLeavesTheRest(t *testing.T) {
 // A stop does not wait for the checks: the answer is of the state after them.
 func TestReadinessAfterTheChecks(t *testing.T) {
 	t.Parallel()
-	u := newTest(t, WithPreStopDelay(time.Hour))
-	stops := Check{Name: "slow", Timeout: patience, Run: func(ctx context.Context) error {
-		u.requestStop(stopRequest{})
+	u := core.NewTest(t, core.WithPreStopDelay(time.Hour))
+	stops := core.Check{Name: "slow", Timeout: patience, Run: func(ctx context.Context) error {
+		go func() { _ = u.Stop(context.Background()) }()
 		for u.State().Serving() && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 		return nil
 	}}
-	h := Readiness(ReadinessConfig{Checks: []Check{stops}})(http.NotFoundHandler())
-	u.serveTest(t, &http.Server{Handler: h})
+	h := core.Readiness(core.ReadinessConfig{Checks: []core.Check{stops}})(http.NotFoundHandler())
+	u.ServeTest(t, &http.Server{Handler: h})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, DefaultReadyPath, nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, core.DefaultReadyPath, nil))
 	if got := w.Body.String(); w.Code != http.StatusServiceUnavailable || got != `{"state":"stopping"}` {
 		t.Errorf("%d %s", w.Code, got)
 	}

@@ -136,7 +136,7 @@ func TestTakeOver(t *testing.T) {
 func TestReadyAfterStop(t *testing.T) {
 	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "app.pid")
-	u := newTest(t, WithPIDFile(pidFile))
+	u := NewTest(t, WithPIDFile(pidFile))
 	must(t, u.Stop(t.Context()))
 	if err := u.Ready(); !errors.Is(err, ErrStopped) {
 		t.Errorf("Ready = %v, want ErrStopped", err)

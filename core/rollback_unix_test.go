@@ -1,10 +1,8 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
-	"context"
-	"errors"
 	"math"
 	"net"
 	"os"
@@ -14,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // TestRejectWhileTheOldStandsStill: a new process that has rejected itself serves as long as its old
@@ -32,7 +31,7 @@ func TestRejectWhileTheOldStandsStill(t *testing.T) {
 	}
 	a.signal(second.PID, syscall.SIGUSR2)
 	a.expectLog("one more follows it", 1)
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != second.PID {
 		t.Errorf("process %d serves while the old one stands still, want %d", st.PID, second.PID)
 	}
 	a.signal(first.PID, syscall.SIGCONT)
@@ -43,7 +42,7 @@ func TestRejectWhileTheOldStandsStill(t *testing.T) {
 	}
 	a.expect("end", 1) // the first generation, after the probation of the third process
 	for range 50 {
-		if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID {
+		if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != third.PID {
 			t.Fatalf("process %d serves too", st.PID)
 		}
 	}
@@ -110,20 +109,20 @@ func TestUnclaimedOnProbation(t *testing.T) {
 	first := a.expect("ready", 0)
 	sock := filepath.Join(a.dir, "app.sock")
 	listen(t, a, "unix,app.sock")
-	kept := connect(t, sock)
-	kept.ask("/")
-	kept.answer()
+	kept := rawhttp.Dial(t, sock)
+	kept.Ask("/")
+	kept.Answer()
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	for addr, want := range map[string]int{first.Addrs[1]: first.PID, sock: second.PID} {
-		if st := getJSON[Ledger](t, addr, "/stats"); st.PID != want {
+		if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != want {
 			t.Errorf("process %d answers at %s, want %d", st.PID, addr, want)
 		}
 	}
 	if _, err := get(first.Addrs[1], "/close"); err != nil { // the old one's listeners
 		t.Error(err)
 	}
-	if st := getJSON[Ledger](t, sock, "/stats"); st.PID != second.PID {
+	if st := getJSON[core.Ledger](t, sock, "/stats"); st.PID != second.PID {
 		t.Errorf("%+v", st)
 	}
 }
@@ -146,53 +145,15 @@ func TestStopAfterRollback(t *testing.T) {
 	must(t, ln.Close())
 }
 
-// TestStopHeldOverHandover: a program that asks for its stop in the moment in which the
-// new process gets ready hands over for good.
-func TestStopHeldOverHandover(t *testing.T) {
+// TestLongProbation: the longest one that can be said does not end at once.
+func TestLongProbation(t *testing.T) {
 	t.Parallel()
-	asked := make(chan struct{})
-	u := newFake(t, func(f *fake) {
-		<-asked // the stop is held for the moment in which it may be a plain process's "ready"
-		f.goesOnProbation(t)
-		f.await(t, wire.Confirm)
-		f.say(t, wire.Confirmed, nil)
-		f.await(t, wire.Drained)
-		f.ended <- "fine"
-	}, WithProbation(time.Minute), OnPostFork(func(ctx context.Context, _ int) {
-		u := running.Load()
-		u.requestStop(stopRequest{})                                  // as Stop does
-		if _, err := u.Upgrade(ctx); !errors.Is(err, ErrInProgress) { // answered after it was heard
-			t.Errorf("Upgrade = %v", err)
-		}
-		close(asked)
-	}))
-	if _, err := u.Upgrade(t.Context()); err != nil {
-		t.Errorf("Upgrade = %v", err)
+	a := start(t, "app", "-probation", time.Duration(math.MaxInt64).String())
+	first := a.expect("ready", 0)
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.signal(second.PID, syscall.SIGHUP) // its answer is behind whatever ends the probation
+	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), core.ErrInProgress.Error()) {
+		t.Errorf("upgrade = %v", err)
 	}
-	<-u.Done()
-	must(t, u.Err())
-}
-
-// TestShortAndLongProbation: neither floods the new process nor ends at once.
-func TestShortAndLongProbation(t *testing.T) {
-	t.Parallel()
-	t.Run("short", func(t *testing.T) {
-		u := newFake(t, func(f *fake) {
-			f.goesOnProbation(t)
-			f.ended <- "signal: " + (<-f.signals).String()
-		}, WithProbation(1))
-		if _, err := u.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "did not answer for 5s") {
-			t.Errorf("Upgrade = %v", err)
-		}
-	})
-	t.Run("long", func(t *testing.T) {
-		a := start(t, "app", "-probation", time.Duration(math.MaxInt64).String())
-		first := a.expect("ready", 0)
-		a.signal(first.PID, syscall.SIGUSR2)
-		second := a.expect("ready", 1)
-		a.signal(second.PID, syscall.SIGHUP) // its answer is behind whatever ends the probation
-		if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), ErrInProgress.Error()) {
-			t.Errorf("upgrade = %v", err)
-		}
-	})
 }

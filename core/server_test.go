@@ -3,22 +3,15 @@ package core
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,6 +23,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // knownSettings are net/http's settings for a server that somebody has looked at: is it
@@ -94,39 +88,14 @@ func TestNewInnerCopiesEverything(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 and returns the files and a pool
-// that trusts it.
-func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	must(t, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
-	cert, err := x509.ParseCertificate(der)
-	must(t, err)
-	pool = x509.NewCertPool()
-	pool.AddCert(cert)
-	return certFile, keyFile, pool
-}
-
 // TestTLS: a real handshake, HTTP/2 seen as HTTP/2, and a drain that lets both
 // kinds of connection go at once.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(proto, func(t *testing.T) {
-			u := newTest(t, WithDrainTimeout(10*time.Minute))
+			u := NewTest(t, WithDrainTimeout(10*time.Minute))
 			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 			must(t, err)
 			must(t, u.AttachTLS(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +112,7 @@ func TestTLS(t *testing.T) {
 			if string(body) != proto {
 				t.Errorf("the handler saw %s", body)
 			}
-			expectOpen(t, u, Remaining{Connections: 1})
+			ExpectOpen(t, u, Remaining{Connections: 1})
 			must(t, u.Stop(t.Context())) // long before its deadline
 		})
 	}
@@ -151,7 +120,7 @@ func TestTLS(t *testing.T) {
 
 // expectOpen waits until that is open: net/http says idle after the client has
 // its answer.
-func expectOpen(t *testing.T, u *Upgrader, want Remaining) {
+func ExpectOpen(t *testing.T, u *Upgrader, want Remaining) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for u.Stats().Open != want {
@@ -166,7 +135,7 @@ func expectOpen(t *testing.T, u *Upgrader, want Remaining) {
 // the background.
 func TestBadCertificate(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	if err := u.ServeTLS(&http.Server{}, ln, "none.pem", "none.key"); err == nil || !strings.Contains(err.Error(), "none.pem") {
@@ -183,7 +152,7 @@ type ctxKey string
 // alone.
 func TestUserSettings(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	var mu sync.Mutex
 	var states []http.ConnState
 	var bases atomic.Int32
@@ -220,7 +189,7 @@ func TestUserSettings(t *testing.T) {
 			t.Error("no Draining channel")
 		}
 	})
-	addr := u.serveTest(t, srv)
+	addr := u.ServeTest(t, srv)
 	tr := &http.Transport{}
 	resp, err := (&http.Client{Transport: tr}).Get("http://" + addr)
 	must(t, err)
@@ -247,7 +216,7 @@ func TestShutdownByProgram(t *testing.T) {
 		"Close":    (*http.Server).Close,
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t)
+			u := NewTest(t)
 			var hooks atomic.Int32
 			entered, leave := make(chan struct{}), make(chan struct{})
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -256,7 +225,7 @@ func TestShutdownByProgram(t *testing.T) {
 				fmt.Fprint(w, "done")
 			})}
 			srv.RegisterOnShutdown(func() { hooks.Add(1) })
-			addr := u.serveTest(t, srv)
+			addr := u.ServeTest(t, srv)
 			answer := make(chan string)
 			go func() {
 				resp, err := http.Get("http://" + addr)
@@ -294,11 +263,11 @@ func TestShutdownByProgram(t *testing.T) {
 // TestOnShutdownHooks run when the drain begins, not when it ends.
 func TestOnShutdownHooks(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	told := make(chan struct{})
 	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-told })}
 	srv.RegisterOnShutdown(func() { close(told) })
-	addr := u.serveTest(t, srv)
+	addr := u.ServeTest(t, srv)
 	got := make(chan error)
 	go func() {
 		resp, err := http.Get("http://" + addr)
@@ -318,7 +287,7 @@ func TestOnShutdownHooks(t *testing.T) {
 // its connections are counted once and drained, and TLS stays visible.
 func TestForeignListeners(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	must(t, err)
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
@@ -337,15 +306,15 @@ func TestForeignListeners(t *testing.T) {
 		tls    bool
 	}{
 		"bare":            {listen: func(*Upgrader) net.Listener { return bare() }},
-		"hidden":          {listen: func(*Upgrader) net.Listener { return hiding{bare()} }},
-		"hiding ours":     {listen: func(u *Upgrader) net.Listener { return hiding{own(u)} }},
+		"hidden":          {listen: func(*Upgrader) net.Listener { return Hiding{bare()} }},
+		"hiding ours":     {listen: func(u *Upgrader) net.Listener { return Hiding{own(u)} }},
 		"TLS over bare":   {listen: func(*Upgrader) net.Listener { return tls.NewListener(bare(), config) }, tls: true},
 		"TLS over ours":   {listen: func(u *Upgrader) net.Listener { return tls.NewListener(own(u), config) }, tls: true},
-		"TLS hiding ours": {listen: func(u *Upgrader) net.Listener { return tls.NewListener(hiding{own(u)}, config) }, tls: true},
+		"TLS hiding ours": {listen: func(u *Upgrader) net.Listener { return tls.NewListener(Hiding{own(u)}, config) }, tls: true},
 		"ours":            {listen: own},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t)
+			u := NewTest(t)
 			ln := tt.listen(u)
 			must(t, u.Attach(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if (r.TLS != nil) != tt.tls {
@@ -367,7 +336,7 @@ func TestForeignListeners(t *testing.T) {
 			if string(body) != want {
 				t.Errorf("the handler saw %s, want %s", body, want)
 			}
-			expectOpen(t, u, Remaining{Connections: 1})
+			ExpectOpen(t, u, Remaining{Connections: 1})
 			if st := u.Stats(); st.Accepted != 1 || st.Served != 1 {
 				t.Errorf("ledger %+v", st)
 			}
@@ -386,11 +355,11 @@ func TestNothingBeforeReady(t *testing.T) {
 	t.Parallel()
 	for name, hide := range map[string]bool{"with a descriptor": false, "without": true} {
 		t.Run(name, func(t *testing.T) {
-			u := newTest(t)
+			u := NewTest(t)
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			must(t, err)
 			if hide {
-				ln = hiding{ln}
+				ln = Hiding{ln}
 			}
 			must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
 			c, err := net.Dial("tcp", ln.Addr().String())
@@ -412,9 +381,9 @@ func TestNothingBeforeReady(t *testing.T) {
 }
 
 // hiding is a listener whose connections show nothing of what they wrap.
-type hiding struct{ net.Listener }
+type Hiding struct{ net.Listener }
 
-func (h hiding) Accept() (net.Conn, error) {
+func (h Hiding) Accept() (net.Conn, error) {
 	c, err := h.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -456,8 +425,8 @@ func TestFarewell(t *testing.T) {
 // TestUpgradeHeader: a response to a WebSocket handshake is not told to close.
 func TestUpgradeHeader(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
-	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	u := NewTest(t)
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ws" && len(w.Header()["Connection"]) != 0 {
 			t.Errorf("Connection: %q on a handshake", w.Header()["Connection"])
 		}

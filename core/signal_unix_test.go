@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"io"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // TestSignalDuringUpgrade: it is remembered once, not lost and not run twice.
@@ -124,7 +126,7 @@ func TestStopGracefully(t *testing.T) {
 				c.begin(t)
 				clients = append(clients, c)
 			}
-			expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == len(clients)+1 })
+			expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == len(clients)+1 })
 			a.signal(first.PID, sig)
 			a.expectLog("msg=draining", 1)
 			for _, c := range clients {
@@ -155,7 +157,7 @@ func TestSecondStopSignal(t *testing.T) {
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("signal: stop", 1)
 	a.signal(first.PID, syscall.SIGTERM)
-	if end := a.expect("end", 0); !strings.Contains(end.Err, "2 requests") || !strings.Contains(end.Err, ErrCut.Error()) {
+	if end := a.expect("end", 0); !strings.Contains(end.Err, "2 requests") || !strings.Contains(end.Err, core.ErrCut.Error()) {
 		t.Errorf("the stop ended with %q", end.Err)
 	}
 	if _, err := r.ReadByte(); err != io.EOF {
@@ -182,7 +184,7 @@ func TestDrainingRefusesUpgrade(t *testing.T) {
 	first := a.expect("ready", 0)
 	client := dialQuietly(t, first.Addrs[0], first.PID)
 	client.begin(t) // the old process is there until it has answered
-	expectStats(t, first.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	a.expectLog("msg=draining", 1)

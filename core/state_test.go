@@ -1,18 +1,22 @@
-package core
+package core_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/gracex-go/gracex/core"
+)
 
 func TestStateNames(t *testing.T) {
 	t.Parallel()
-	for s := StateNone; s <= StateStopped; s++ {
+	for s := core.StateNone; s <= core.StateStopped; s++ {
 		if s.String() == "unknown" {
 			t.Errorf("state %d has no name", s)
 		}
-		if want := s == StateCurrent || s == StateUpgrading || s == StateProbation; s.Serving() != want {
+		if want := s == core.StateCurrent || s == core.StateUpgrading || s == core.StateProbation; s.Serving() != want {
 			t.Errorf("%v.Serving() = %v", s, !want)
 		}
 	}
-	if State(99).String() != "unknown" {
+	if core.State(99).String() != "unknown" {
 		t.Error("state 99 has a name")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"fmt"
@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // A program that dies before main.
 func init() {
-	if os.Getenv(envProgram) != "" && boot.graceful && mode() == "init" {
+	if os.Getenv(envProgram) != "" && core.StartedGraceful() && mode() == "init" {
 		fmt.Fprintln(os.Stderr, "no licence")
 		panic("in init")
 	}

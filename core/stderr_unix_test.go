@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -163,7 +164,7 @@ func TestStderrWhenOldDies(t *testing.T) {
 	a.setMode("")
 	second := a.expect("ready", 1)
 	a.expectLog("chatter ends", 1)
-	if pid := getJSON[Ledger](t, first.Addrs[0], "/stats").PID; pid != second.PID {
+	if pid := getJSON[core.Ledger](t, first.Addrs[0], "/stats").PID; pid != second.PID {
 		t.Errorf("pid %d serves, want %d", pid, second.PID)
 	}
 	seen, last := map[int]bool{}, 0

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -24,7 +25,7 @@ func supervised(t *testing.T, env []string, args ...string) *app {
 	t.Helper()
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
-	a.env = slices.Concat(env, []string{EnvMode + "=supervised"})
+	a.env = slices.Concat(env, []string{core.EnvMode + "=supervised"})
 	a.start("app", "./app", args...)
 	return a
 }
@@ -169,7 +170,7 @@ func TestSupervisedDoubleCrash(t *testing.T) {
 			}
 			expectAlone(a, a.cmd.Process.Pid)
 			for range 20 {
-				if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
+				if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
 					t.Fatalf("process %d serves too", st.PID)
 				}
 			}
@@ -311,7 +312,7 @@ func TestSupervisedGivesUp(t *testing.T) {
 	a := prepare(t)
 	install(t, filepath.Join(a.dir, "app"))
 	a.setMode("exit7")
-	a.env = []string{EnvMode + "=supervised"}
+	a.env = []string{core.EnvMode + "=supervised"}
 	a.start("app", "./app")
 	a.expectLog("it never served", 1)
 	if code := a.exit(); code != 7 {
@@ -330,7 +331,7 @@ func TestSupervisedRollback(t *testing.T) {
 	second := a.expect("ready", 1)
 	a.signal(second.PID, syscall.SIGKILL)
 	a.expectLog("this process serves again", 1)
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID {
 		t.Errorf("process %d serves", st.PID)
 	}
 	if got := pidIn(t, a, second.PID); got != master {
@@ -383,12 +384,12 @@ func TestSupervisedTakeBack(t *testing.T) {
 			if name != "serves again" {
 				serves, started = a.expect("ready", 2).PID, 1
 			}
-			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != serves || st.State != StateCurrent {
+			if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != serves || st.State != core.StateCurrent {
 				t.Errorf("%+v", st)
 			}
 			a.signal(master, syscall.SIGUSR2)
 			last := a.expect("ready", 2+started)
-			if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
+			if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
 				t.Errorf("process %d serves after one upgrade more, want %d", st.PID, last.PID)
 			}
 			a.expectLog("another one is started", started)
@@ -467,13 +468,13 @@ func init() { programs["supervision"] = playSupervision }
 // playSupervision is a program with WithSupervision: its main says that it has begun.
 func playSupervision() {
 	emit(event{Event: "main"})
-	opt := WithSupervision()
-	emit(event{Event: "decided", Env: CurrentMode().String(), Args: os.Args[1:]})
-	err := Run(func(u *Upgrader) error {
+	opt := core.WithSupervision()
+	emit(event{Event: "decided", Env: core.CurrentMode().String(), Args: os.Args[1:]})
+	err := core.Run(func(u *core.Upgrader) error {
 		_, err := u.Listen(context.Background(), "tcp", "127.0.0.1:0")
 		go func() {
 			if u.Ready() == nil {
-				emit(event{Event: "ready", Gen: Generation()})
+				emit(event{Event: "ready", Gen: core.Generation()})
 			}
 		}()
 		return err
@@ -490,14 +491,14 @@ func TestWithSupervision(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		env  []string
-		want Mode
+		want core.Mode
 	}{
-		{nil, ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1"}, ModeSupervised},
-		{[]string{"SUPERVISOR_ENABLED=1", "NOTIFY_SOCKET=@gracex-test"}, ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1", EnvMode + "=self"}, ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1", EnvMode + "=auto"}, ModeSupervised},
-		{[]string{EnvMode + "=supervised"}, ModeSupervised},
+		{nil, core.ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1"}, core.ModeSupervised},
+		{[]string{"SUPERVISOR_ENABLED=1", "NOTIFY_SOCKET=@gracex-test"}, core.ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1", core.EnvMode + "=self"}, core.ModeSelf},
+		{[]string{"SUPERVISOR_ENABLED=1", core.EnvMode + "=auto"}, core.ModeSupervised},
+		{[]string{core.EnvMode + "=supervised"}, core.ModeSupervised},
 	} {
 		t.Run(strings.Join(c.env, ","), func(t *testing.T) {
 			t.Parallel()
@@ -510,7 +511,7 @@ func TestWithSupervision(t *testing.T) {
 			if decided.Env != c.want.String() || !slices.Equal(decided.Args, []string{"one", "-two"}) {
 				t.Errorf("%+v, want %v", decided, c.want)
 			}
-			if other := ready.PID != a.cmd.Process.Pid; other != (c.want == ModeSupervised) {
+			if other := ready.PID != a.cmd.Process.Pid; other != (c.want == core.ModeSupervised) {
 				t.Errorf("process %d serves, process %d was started", ready.PID, a.cmd.Process.Pid)
 			}
 			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
@@ -525,7 +526,7 @@ func TestWithSupervision(t *testing.T) {
 func TestSupervisionBadInput(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]string{
-		EnvMode + "=supervise":          `GRACEX_MODE="supervise" is not one of`,
+		core.EnvMode + "=supervise":     `GRACEX_MODE="supervise" is not one of`,
 		wire.EnvLink + "=":              `GRACEX_LINK="" is not`,
 		wire.EnvLink + "=1:2:3":         `GRACEX_LINK="1:2:3" is not`,
 		wire.EnvLink + "=1:-7:4711":     `GRACEX_LINK="1:-7:4711" is not`,
@@ -587,7 +588,7 @@ func TestSupervisedSignalCrossesHandover(t *testing.T) {
 		ev := a.expect("ready", 2*i)
 		client := dialQuietly(t, ev.Addrs[0], ev.PID)
 		client.begin(t) // keeps the worker there
-		expectStats(t, ev.Addrs[0], func(l Ledger) bool { return l.Open.Requests == 2 })
+		expectStats(t, ev.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
 		a.freeze(master)
 		a.signal(ev.PID, syscall.SIGHUP)
 		a.expect("ready", 2*i+1)

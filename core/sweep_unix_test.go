@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -68,7 +69,7 @@ func killedAt(t *testing.T, probation, at, request time.Duration) {
 		t.Error(res)
 	}
 	for range 3 {
-		if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
+		if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
 			t.Errorf("%+v", st)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"net"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -71,7 +72,7 @@ func upgradeFrom(a *app, from, to int) {
 		if ev.Gen != i+1 {
 			a.t.Fatalf("generation %d after %d upgrades", ev.Gen, i+1)
 		}
-		if st := getJSON[Ledger](a.t, ev.Addrs[0], "/stats"); st.Generation != i+1 {
+		if st := getJSON[core.Ledger](a.t, ev.Addrs[0], "/stats"); st.Generation != i+1 {
 			a.t.Errorf("generation %d accepts after %d upgrades", st.Generation, i+1)
 		}
 	}
@@ -188,7 +189,7 @@ func TestWrapperOutlivesItsProgram(t *testing.T) {
 	}
 	a.signal(second.PID, syscall.SIGKILL)
 	a.expectLog("upgrade rolled back late", 1)
-	if st := getJSON[Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != StateCurrent {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
 		t.Errorf("%+v", st)
 	}
 	a.expectLog("the new process is gone", 1) // the script, too
@@ -417,7 +418,7 @@ func TestFailsOnce(t *testing.T) {
 	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "no database") {
 		t.Errorf("upgrade = %v", err)
 	}
-	if ev := a.expect("end", 0); ev.Gen != 1 || !strings.Contains(ev.Err, ErrAborted.Error()+": this process has failed") {
+	if ev := a.expect("end", 0); ev.Gen != 1 || !strings.Contains(ev.Err, core.ErrAborted.Error()+": this process has failed") {
 		t.Errorf("the new process ended with %q", ev.Err)
 	}
 }

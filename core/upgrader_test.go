@@ -13,21 +13,32 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // inProcess is held by the test whose Upgrader this process has: there is one at
 // a time.
 var inProcess sync.Mutex
 
+// patience bounds every wait of a test. Nothing is ever expected to take that long.
+const patience = proctest.Patience
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // newTest makes an Upgrader that ends with the test, and no signals.
-func newTest(t *testing.T, opts ...Option) *Upgrader {
+func NewTest(t testing.TB, opts ...Option) *Upgrader {
 	t.Helper()
 	inProcess.Lock()
 	return newTestLocked(t, realSystem, opts)
 }
 
 // newTestLocked is newTest for who holds inProcess already.
-func newTestLocked(t *testing.T, sys system, opts []Option) *Upgrader {
+func newTestLocked(t testing.TB, sys system, opts []Option) *Upgrader {
 	t.Helper()
 	running.Store(nil) // a child of another test that has failed does not count here
 	u, err := newUpgrader(&boot, sys, append([]Option{WithSignals(Signals{})}, opts...))
@@ -45,14 +56,14 @@ func newTestLocked(t *testing.T, sys system, opts []Option) *Upgrader {
 }
 
 // serve serves srv on a free port and says Ready. It returns the address.
-func (u *Upgrader) serveTest(t *testing.T, srv *http.Server) string {
+func (u *Upgrader) ServeTest(t testing.TB, srv *http.Server) string {
 	t.Helper()
-	addr := u.attachTest(t, srv)
+	addr := u.AttachTest(t, srv)
 	must(t, u.Ready())
 	return addr
 }
 
-func (u *Upgrader) attachTest(t *testing.T, srv *http.Server) string {
+func (u *Upgrader) AttachTest(t testing.TB, srv *http.Server) string {
 	t.Helper()
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
@@ -62,7 +73,7 @@ func (u *Upgrader) attachTest(t *testing.T, srv *http.Server) string {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	if _, err := New(); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second New: %v, want ErrRunning", err)
 	}
@@ -103,12 +114,12 @@ func TestRefusals(t *testing.T) {
 func TestUpgradeInProgress(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
-	u := newTest(t, OnPreFork(func(ctx context.Context) error {
+	u := NewTest(t, OnPreFork(func(ctx context.Context) error {
 		close(entered)
 		<-ctx.Done()
 		return ctx.Err()
 	}))
-	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-Draining(r.Context())
 		if _, err := u.Upgrade(r.Context()); !errors.Is(err, ErrStopped) {
 			t.Errorf("Upgrade while stopping: %v, want ErrStopped", err)
@@ -144,7 +155,7 @@ func TestUpgradeContext(t *testing.T) {
 	t.Parallel()
 	var tries atomic.Int32
 	entered := make(chan struct{})
-	u := newTest(t, OnPreFork(func(ctx context.Context) error {
+	u := NewTest(t, OnPreFork(func(ctx context.Context) error {
 		if tries.Add(1) == 1 {
 			close(entered)
 			<-ctx.Done()
@@ -172,9 +183,9 @@ func TestUpgradeContext(t *testing.T) {
 // TestStopContext: the end of Stop's context cuts the drain short.
 func TestStopContext(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	entered := make(chan struct{})
-	addr := u.serveTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
 	})})
@@ -215,7 +226,7 @@ func TestSetupFails(t *testing.T) {
 // and drained all the same.
 func TestOwnAcceptLoop(t *testing.T) {
 	t.Parallel()
-	u := newTest(t)
+	u := NewTest(t)
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	go func() { // an echo server
@@ -258,7 +269,7 @@ func TestOwnAcceptLoop(t *testing.T) {
 func TestOwnAcceptLoopDeadline(t *testing.T) {
 	t.Parallel()
 	var heard Remaining
-	u := newTest(t, WithDrainTimeout(300*time.Millisecond), OnDrainTimeout(func(left Remaining) { heard = left }))
+	u := NewTest(t, WithDrainTimeout(300*time.Millisecond), OnDrainTimeout(func(left Remaining) { heard = left }))
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	accepted := make(chan net.Conn)
@@ -320,7 +331,7 @@ func TestListenEarly(t *testing.T) {
 		t.Errorf("Accept on a closed one: %v", err)
 	}
 	u := newTestLocked(t, realSystem, nil)
-	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, hiding{ln}))
+	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, Hiding{ln}))
 	must(t, u.Ready())
 	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || descriptions(passed)[0].Address != "127.0.0.1:0" {
 		t.Errorf("the next generation would get %v, %v", descriptions(passed), err)

@@ -1,0 +1,22 @@
+//go:build unix
+
+package core
+
+// MinReserve is the number of descriptors that have to be free for an upgrade.
+const MinReserve = minReserve
+
+// HandoverSocket is the descriptor that this process was started with, 0 for none.
+func HandoverSocket() int { return boot.control }
+
+// StartedGraceful reports whether the process was started with -graceful.
+func StartedGraceful() bool { return boot.graceful }
+
+// HangUp ends the conversation with the old process.
+func (u *Upgrader) HangUp() { u.inherited.old.HangUp() }
+
+// CloseListeners closes the listeners, as a program does that serves no more.
+func (u *Upgrader) CloseListeners() {
+	for _, l := range only[*listener](u.passing.all()) {
+		_ = l.Close()
+	}
+}

@@ -1,0 +1,74 @@
+// Package rawhttp has HTTP clients that do nothing by themselves. A test says every byte or frame
+// and sees every answer. What goes wrong fails the test.
+package rawhttp
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest"
+)
+
+// Client is an HTTP/1 connection and the answers on it.
+type Client struct {
+	net.Conn
+	t      testing.TB
+	Reader *bufio.Reader
+}
+
+// Reply is a response with its whole body.
+type Reply struct {
+	*http.Response
+	Body []byte
+}
+
+// Dial connects to a TCP address, or to a unix socket if addr is a path. The connection ends with
+// the test.
+func Dial(t testing.TB, addr string) *Client {
+	t.Helper()
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	c, err := net.Dial(network, addr)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	must(t, c.SetDeadline(time.Now().Add(proctest.Patience)))
+	return &Client{c, t, bufio.NewReader(c)}
+}
+
+// Ask sends a GET request.
+func (c *Client) Ask(path string) {
+	c.t.Helper()
+	c.Send("GET " + path + " HTTP/1.1\r\nHost: app\r\n\r\n")
+}
+
+// Send writes s.
+func (c *Client) Send(s string) {
+	c.t.Helper()
+	must(c.t, c.SetDeadline(time.Now().Add(proctest.Patience))) // each wait has its own
+	_, err := io.WriteString(c, s)
+	must(c.t, err)
+}
+
+// Answer reads the next response.
+func (c *Client) Answer() Reply {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.Reader, nil)
+	must(c.t, err)
+	body, err := io.ReadAll(resp.Body)
+	must(c.t, err)
+	return Reply{resp, body}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
