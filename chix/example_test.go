@@ -17,6 +17,7 @@ import (
 
 	"github.com/gracex-go/gracex/chix"
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 func ExampleListenAndServe() {
@@ -92,7 +93,7 @@ func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
 	r := chi.NewRouter()
 	r.Use(chix.Readiness(chix.ReadinessConfig{ // before what asks for a password
-		Checks: []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+		Checks: []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	}))
 	r.Use(middleware.BasicAuth("app", map[string]string{"admin": "secret"}))
 	r.Get("/", func(http.ResponseWriter, *http.Request) {})

@@ -4,18 +4,19 @@ import (
 	"net/http"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
 // configuration names none.
 const (
-	DefaultLivePath  = core.DefaultLivePath
-	DefaultReadyPath = core.DefaultReadyPath
+	DefaultLivePath  = health.DefaultLivePath
+	DefaultReadyPath = health.DefaultReadyPath
 )
 
 // ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfig
+type ReadinessConfig = health.Config
 
 // Readiness returns middleware that answers health checks on /livez and /readyz. It is
 // core.Readiness. Put it first by r.Use(chix.Readiness()), before the routes. Then it answers

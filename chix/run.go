@@ -1,6 +1,8 @@
 package chix
 
 import (
+	"cmp"
+	"context"
 	"net"
 	"net/http"
 
@@ -29,7 +31,13 @@ func ListenAndServeTLS(addr, certFile, keyFile string, r http.Handler, opts ...c
 // removed after a stop. A socket that a crashed process left behind is replaced. It is an error
 // if another process listens on the socket.
 func ListenAndServeUnix(file string, r http.Handler, opts ...core.Option) error {
-	return core.ListenAndServeUnix(file, r, opts...)
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "unix", file)
+		if err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: r}, ln)
+	}, opts...)
 }
 
 // Serve is like srv.ListenAndServe, or like srv.ListenAndServeTLS if srv.TLSConfig has
@@ -39,9 +47,16 @@ func Serve(srv *http.Server, opts ...core.Option) error {
 	return core.Serve(srv, opts...)
 }
 
-// ServeTLS is like srv.ListenAndServeTLS with a certificate from files.
+// ServeTLS is like srv.ListenAndServeTLS with a certificate from files, which each generation reads
+// again. The names may be empty if srv.TLSConfig has the certificates.
 func ServeTLS(srv *http.Server, certFile, keyFile string, opts ...core.Option) error {
-	return core.ServeTLS(srv, certFile, keyFile, opts...)
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "tcp", cmp.Or(srv.Addr, ":https"))
+		if err != nil {
+			return err
+		}
+		return u.AttachTLS(srv, ln, certFile, keyFile)
+	}, opts...)
 }
 
 // ServeListener is like srv.Serve. It serves on a listener and closes it. Make the listener with

@@ -97,7 +97,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 }
 
 func (s *controlSocket) ledger(w http.ResponseWriter, _ *http.Request, _ []byte) {
-	writeJSON(w, s.u.Stats())
+	writeJSON(w, s.u.ledger())
 }
 
 // stop answers once the stop has begun.

@@ -156,7 +156,7 @@ func (u *Upgrader) followDrain(ctx context.Context, out *stream, steps <-chan co
 			}
 		case <-u.phase.finished:
 			text := "nothing was cut"
-			if cut := u.Stats().Cut; !cut.none() {
+			if cut := u.ledger().Cut; !cut.none() {
 				text = "cut: " + cut.String()
 			}
 			out.line(control.Event{Time: time.Now(), Step: control.StepDrained, PID: os.Getpid(), Text: text, Total: total})

@@ -136,7 +136,11 @@ func (d *drainer) run() error {
 		return errTakenBack
 	}
 	if isClosed(d.u.phase.accepting) { // else nothing was accepted
-		d.u.log.Info("draining", "timeout", d.u.cfg.drainTimeout, "handover", d.replaced, "open", d.u.remaining().String())
+		timeout := any(d.u.cfg.drainTimeout)
+		if d.u.cfg.drainTimeout >= timing.Unlimited {
+			timeout = "none"
+		}
+		d.u.log.Info("draining", "timeout", timeout, "handover", d.replaced, "open", d.u.remaining().String())
 	}
 	d.tell()
 	err := d.finish()

@@ -48,7 +48,7 @@ const stateUnknown = "unknown"
 
 // describe is this process.
 func (u *Upgrader) describe() control.Generation {
-	l := u.Stats()
+	l := u.ledger()
 	g := control.Generation{
 		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,

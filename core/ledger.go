@@ -70,35 +70,8 @@ func (l Ledger) LogValue() slog.Value {
 	)
 }
 
-// Stats returns the ledger of this process's generation. It returns a ledger with nothing but the
-// process number before an Upgrader is made. Any goroutine may call it at any time.
-func Stats() Ledger {
-	if u := running.Load(); u != nil {
-		return u.Stats()
-	}
-	return Ledger{PID: os.Getpid()}
-}
-
-// CurrentState returns the state of this process. It returns StateNone before an Upgrader is
-// made. It is cheap enough to be called in every request.
-func CurrentState() State {
-	if u := running.Load(); u != nil {
-		return u.State()
-	}
-	return StateNone
-}
-
-// Generation returns the number of this process in the app's line of processes, counted from 0.
-// It equals the number of upgrades before this process. It returns 0 before an Upgrader is made.
-func Generation() int {
-	if u := running.Load(); u != nil {
-		return u.generation
-	}
-	return 0
-}
-
-// Stats returns the ledger of this generation.
-func (u *Upgrader) Stats() Ledger {
+// ledger is the account so far.
+func (u *Upgrader) ledger() Ledger {
 	c, served := u.conns.Account()
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),

@@ -11,6 +11,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // The requests to the goroutine that owns the lifecycle.
@@ -177,7 +178,9 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		}
 	}
 	d := newDrainer(l.u, replaced, h)
-	l.phase.deadline.Store(d.deadline.UnixMilli())
+	if l.cfg.drainTimeout < timing.Unlimited {
+		l.phase.deadline.Store(d.deadline.UnixMilli())
+	}
 	drained := make(chan error, 1)
 	l.drainer, l.drained = d, drained
 	go func() {
@@ -227,7 +230,7 @@ func (l *lifecycle) end() {
 	}
 	l.setState(StateStopped)
 	if isClosed(l.phase.accepting) {
-		l.log.Info("generation ended", "ledger", l.u.Stats())
+		l.log.Info("generation ended", "ledger", l.u.ledger())
 	}
 	l.u.socket.finish()
 	close(l.phase.done)

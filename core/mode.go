@@ -42,7 +42,7 @@ const envSupervise = "GRACEX_SUPERVISE"
 // These places are pid 1 (a container), supervisord (SUPERVISOR_ENABLED is set), and the
 // foreground of a terminal. Elsewhere the process upgrades itself. It does so too where
 // NOTIFY_SOCKET is set, because systemd follows MAINPID. EnvMode overrides the choice, and
-// CurrentMode returns the result.
+// Status returns the result.
 //
 // WithSupervision acts when it is called, not when the option is applied. This process becomes
 // the supervisor (by execve), in which no code of the program runs, and starts the program again
@@ -64,8 +64,8 @@ func WithSupervision() Option {
 	return func(c *config) { c.superviseErr = err }
 }
 
-// CurrentMode returns the mode in which this process runs.
-func CurrentMode() Mode {
+// currentMode is the mode in which this process runs.
+func currentMode() Mode {
 	if boot.link != nil {
 		return ModeSupervised
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 const (
@@ -29,6 +30,9 @@ const (
 
 // Option changes how a server is run. Every adapter takes the same options. If an option is given
 // twice, the last one applies. Hooks and checks add up.
+//
+// An option that is left out means its default. Zero or less means none: a timeout or a maximum of
+// zero is no limit, and a delay, a probation or a share of zero does not take place.
 type Option func(*config)
 
 type config struct {
@@ -56,7 +60,7 @@ type config struct {
 }
 
 // stopTime is how long a stop takes at the most.
-func (c *config) stopTime() time.Duration { return c.preStopDelay + c.drainTimeout }
+func (c *config) stopTime() time.Duration { return timing.Add(c.preStopDelay, c.drainTimeout) }
 
 func newConfig(opts []Option) config {
 	c := config{
@@ -108,17 +112,18 @@ func OnPostFork(hook func(ctx context.Context, pid int)) Option {
 // ends the delay, and a third one the drain.
 //
 // The delay applies to every graceful stop, including Upgrader.Stop and http.Server.Shutdown. It
-// does not apply to an upgrade, because the next generation accepts. Left out, zero or less, no
-// delay applies.
+// does not apply to an upgrade, because the next generation accepts. Left out, zero or less, it is
+// none.
 func WithPreStopDelay(d time.Duration) Option {
 	return func(c *config) { c.preStopDelay = max(d, 0) }
 }
 
 // WithDrainTimeout sets how long a process that stops or has handed over can take to finish its
 // requests and hijacked connections. Work that is left then is cut and counted. Left out, it is
-// DefaultDrainTimeout. Zero or less cuts at once.
+// DefaultDrainTimeout. Zero or less is no limit: the process waits for every request and for every
+// connection that does not move, however long that takes.
 func WithDrainTimeout(d time.Duration) Option {
-	return func(c *config) { c.drainTimeout = max(d, 0) }
+	return func(c *config) { c.drainTimeout = timing.Limit(d) }
 }
 
 // OnDrainTimeout adds a hook that runs if work is left at the drain's deadline, before that work
@@ -132,15 +137,10 @@ func OnDrainTimeout(hook func(Remaining)) Option {
 }
 
 // WithReadyTimeout bounds three things separately: the OnPreFork hooks, the ready checks, and the
-// time from the start of a new process until it is ready. Left out, zero or less, it is
-// DefaultReadyTimeout.
+// time from the start of a new process until it is ready. Left out, it is DefaultReadyTimeout. Zero
+// or less is no limit: an upgrade to a process that never gets ready goes on until it is given up.
 func WithReadyTimeout(d time.Duration) Option {
-	return func(c *config) {
-		if d <= 0 {
-			d = DefaultReadyTimeout
-		}
-		c.readyTimeout = d
-	}
+	return func(c *config) { c.readyTimeout = timing.Limit(d) }
 }
 
 // WithReadyCheck adds a check that must pass before this process accepts its first connection,
@@ -164,7 +164,7 @@ func WithReadyCheck(check func(context.Context) error) Option {
 // requests running in a process that crashed are lost. This process drains when the probation is
 // over. An upgrade that is requested meanwhile runs after it.
 //
-// Left out, the probation is DefaultProbation. Zero or less is none, and the new process passes
+// Left out, it is DefaultProbation. Zero or less is none, and the new process passes
 // when it acknowledges that it serves. A program that speaks only the plain protocol has no
 // probation.
 func WithProbation(d time.Duration) Option {
@@ -173,7 +173,8 @@ func WithProbation(d time.Duration) Option {
 
 // WithProbationShare sets the share of the kept plaintext HTTP/1 connections, from 0 to 1, that
 // moves to a new process at the start of its probation. The others follow when the probation is
-// over. A share above 0 is at least one connection. Left out, it is DefaultProbationShare.
+// over. A share above 0 is at least one connection. Left out, it is DefaultProbationShare. Zero or
+// less is none.
 //
 // The share gives the new process traffic where a proxy holds all connections. Of the kept
 // connections, a crash of the new process can hit only this share.
@@ -188,7 +189,7 @@ func WithProbationShare(share float64) Option {
 
 // WithMaxDraining sets how many old generations, each a process, can exist beside this one when
 // it is current. Beyond that the oldest one is cut, counted and logged, as at its deadline. Left
-// out, it is DefaultMaxDraining. Less than 1 means any number.
+// out, it is DefaultMaxDraining. Zero or less is no limit.
 func WithMaxDraining(n int) Option {
 	return func(c *config) { c.maxDraining = n }
 }

@@ -1,46 +1,10 @@
 package core
 
 import (
-	"encoding/json"
 	"net/http"
-	"strings"
+
+	"github.com/gracex-go/gracex/core/health"
 )
-
-// DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
-// configuration names none.
-const (
-	DefaultLivePath  = "/livez"
-	DefaultReadyPath = "/readyz"
-)
-
-// ReadinessConfig configures Readiness.
-type ReadinessConfig = ReadinessConfigFor[*http.Request]
-
-// ReadinessConfigFor configures the Readiness of an adapter, whose framework calls its context C.
-// The zero value works. Name the fields in a literal, because fields can be added.
-type ReadinessConfigFor[C any] struct {
-	// Skipper returns true for a request that is left to the program. Nil skips none.
-	Skipper func(C) bool
-
-	LivePath  string // empty means DefaultLivePath
-	ReadyPath string // empty means DefaultReadyPath
-
-	// Checks must pass for an answer of 200 on ReadyPath. They run for each request to it. Use
-	// WithReadyCheck for a condition that must hold before the first request.
-	Checks []Check
-}
-
-// readiness is the body of an answer.
-type readiness struct {
-	State  string    `json:"state"`
-	Failed []failure `json:"failed,omitempty"`
-}
-
-// failure is a check that did not pass.
-type failure struct {
-	Check string `json:"check"`
-	Error string `json:"error"`
-}
 
 // Readiness returns middleware that answers GET and HEAD on two paths:
 //
@@ -62,7 +26,7 @@ type failure struct {
 // old process had already read it, or if it comes on a connection that can't move to the new
 // process. Let the load balancer act on the second failure in a row, as HAProxy (fall 3) and
 // Kubernetes (failureThreshold 3) do by default.
-func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
+func Readiness(config ...health.Config) func(http.Handler) http.Handler {
 	answer := ReadinessFor(config...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -75,43 +39,16 @@ func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 
 // ReadinessFor returns the handler of Readiness for a framework's adapter. The handler receives
 // the framework's context c of the request, and reports whether it has answered.
-func ReadinessFor[C any](config ...ReadinessConfigFor[C]) func(c C, w http.ResponseWriter, r *http.Request) bool {
-	var cfg ReadinessConfigFor[C]
-	if len(config) > 0 {
-		cfg = config[0]
-	}
-	live, ready := rooted(cfg.LivePath, DefaultLivePath), rooted(cfg.ReadyPath, DefaultReadyPath)
-	checks := newCheckers(cfg.Checks)
-	return func(c C, w http.ResponseWriter, r *http.Request) bool {
-		at := r.URL.Path
-		if at != live && at != ready || r.Method != http.MethodGet && r.Method != http.MethodHead ||
-			cfg.Skipper != nil && cfg.Skipper(c) {
-			return false
-		}
-		var body readiness
-		state, status := CurrentState(), http.StatusOK
-		if at == ready && state.Serving() {
-			body.Failed = checks.run(r.Context())
-			state = CurrentState() // a stop does not wait for the checks
-		}
-		if at == ready && (!state.Serving() || len(body.Failed) > 0) {
-			status = http.StatusServiceUnavailable
-		}
-		body.State = state.String()
-		text, _ := json.Marshal(body) // strings: it can't fail
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(status)
-		_, _ = w.Write(text) // a client that is gone
-		return true
-	}
-}
-
-// rooted returns path, or instead if it is empty, with the slash that begins every
-// request's path.
-func rooted(path, instead string) string {
-	if path == "" {
-		return instead
-	}
-	return "/" + strings.TrimPrefix(path, "/")
+func ReadinessFor[C any](config ...health.ConfigFor[C]) func(c C, w http.ResponseWriter, r *http.Request) bool {
+	return health.Handler(health.App{
+		State: func() (string, bool) {
+			s := currentState()
+			return s.String(), s.Serving()
+		},
+		Warn: func(msg string, args ...any) {
+			if u := running.Load(); u != nil {
+				u.log.Warn(msg, args...)
+			}
+		},
+	}, config...)
 }

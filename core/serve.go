@@ -27,30 +27,11 @@ func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler, opt
 	return serve(&http.Server{Addr: addr, Handler: handler}, true, certFile, keyFile, opts)
 }
 
-// ListenAndServeUnix is like ListenAndServe on the unix socket file. The path stays through
-// upgrades and is removed after a stop. A socket that a crashed process left behind is replaced.
-// If another process listens on it, the error says so.
-func ListenAndServeUnix(file string, handler http.Handler, opts ...Option) error {
-	return Run(func(u *Upgrader) error {
-		ln, err := u.Listen(context.Background(), "unix", file)
-		if err != nil {
-			return err
-		}
-		return u.Attach(&http.Server{Handler: handler}, ln)
-	}, opts...)
-}
-
 // Serve is like ListenAndServe for a server with settings of its own. It speaks TLS if
 // srv.TLSConfig has certificates or a function that returns them. Upgrader.Serve describes how
 // srv is used.
 func Serve(srv *http.Server, opts ...Option) error {
 	return serve(srv, hasCertificates(srv.TLSConfig), "", "", opts)
-}
-
-// ServeTLS is like Serve for HTTPS with a certificate from files, which each generation reads
-// again. The names may be empty if srv.TLSConfig has the certificates.
-func ServeTLS(srv *http.Server, certFile, keyFile string, opts ...Option) error {
-	return serve(srv, true, certFile, keyFile, opts)
 }
 
 // ServeListener is like Serve on a listener that was made with Listen, wrapped or not. It does

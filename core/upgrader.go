@@ -128,9 +128,6 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	return u, nil
 }
 
-// State returns the state of this process.
-func (u *Upgrader) State() State { return State(u.phase.state.Load()) }
-
 // Listen returns the listener for (network, address) that the old process handed over, or opens a
 // new one. The network is "tcp", "tcp4", "tcp6" or "unix". Port 0 keeps the port that the first
 // generation was given. Accept waits for Ready. The next generation gets the listener too, unless
@@ -182,22 +179,13 @@ func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 	return u.wait()
 }
 
-// ServeTLS is like Serve for HTTPS. The file names may be empty if srv.TLSConfig has the
-// certificates.
-func (u *Upgrader) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
-	if err := u.AttachTLS(srv, ln, certFile, keyFile); err != nil {
-		return err
-	}
-	return u.wait()
-}
-
 // Attach is like Serve but does not wait. It returns when srv is set up.
 func (u *Upgrader) Attach(srv *http.Server, ln net.Listener) error {
 	return u.attached(srv, ln, false, "", "")
 }
 
-// AttachTLS is like ServeTLS but does not wait. It returns when srv is set up and the
-// certificates have been read.
+// AttachTLS is like Attach for HTTPS. It returns when the certificates have been read. The file
+// names may be empty if srv.TLSConfig has the certificates.
 func (u *Upgrader) AttachTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
 	return u.attached(srv, ln, true, certFile, keyFile)
 }

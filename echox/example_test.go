@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/echox"
 )
 
@@ -93,7 +94,7 @@ func ExampleReadiness() {
 	e := echo.New()
 	e.Use(echox.Readiness(echox.ReadinessConfig{ // before what asks for a password
 		Skipper: func(c echo.Context) bool { return c.Request().Host == "www.example.com" },
-		Checks:  []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+		Checks:  []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	}))
 	e.Use(middleware.BasicAuth(func(string, string, echo.Context) (bool, error) { return false, nil }))
 	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })

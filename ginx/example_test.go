@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/ginx"
 )
 
@@ -80,7 +81,7 @@ func ExampleReadiness() {
 	r := gin.New()
 	r.Use(ginx.Readiness(ginx.ReadinessConfig{ // before what asks for a password
 		ReadyPath: "/up",
-		Checks:    []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+		Checks:    []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	}))
 	r.Use(gin.BasicAuth(gin.Accounts{"admin": "secret"}))
 	r.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "hello") })

@@ -4,18 +4,19 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
 // configuration names none.
 const (
-	DefaultLivePath  = core.DefaultLivePath
-	DefaultReadyPath = core.DefaultReadyPath
+	DefaultLivePath  = health.DefaultLivePath
+	DefaultReadyPath = health.DefaultReadyPath
 )
 
 // ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfigFor[*gin.Context]
+type ReadinessConfig = health.ConfigFor[*gin.Context]
 
 // Readiness returns middleware that answers health checks on /livez and /readyz, as
 // core.Readiness does. Put it first by r.Use(ginx.Readiness()), before the routes. Then it

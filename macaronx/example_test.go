@@ -14,6 +14,7 @@ import (
 	"gopkg.in/macaron.v1"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/macaronx"
 )
 
@@ -86,7 +87,7 @@ func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
 	m := macaron.New()
 	m.Use(macaronx.Readiness(macaronx.ReadinessConfig{ // before what asks for a password
-		Checks: []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+		Checks: []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	}))
 	m.Use(func(c *macaron.Context) { c.Resp.WriteHeader(http.StatusUnauthorized) })
 	m.Get("/", func() {})

@@ -4,18 +4,19 @@ import (
 	"gopkg.in/macaron.v1"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
 // configuration names none.
 const (
-	DefaultLivePath  = core.DefaultLivePath
-	DefaultReadyPath = core.DefaultReadyPath
+	DefaultLivePath  = health.DefaultLivePath
+	DefaultReadyPath = health.DefaultReadyPath
 )
 
 // ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone. The zero value works.
-type ReadinessConfig = core.ReadinessConfigFor[*macaron.Context]
+type ReadinessConfig = health.ConfigFor[*macaron.Context]
 
 // Readiness returns a handler that answers health checks on /livez and /readyz, as core.Readiness
 // does. Put it first by m.Use(macaronx.Readiness()). With macaron.Classic it then comes after the

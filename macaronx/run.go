@@ -1,6 +1,7 @@
 package macaronx
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -55,7 +56,13 @@ func RunTLS(m *macaron.Macaron, addr, certFile, keyFile string, opts ...core.Opt
 // another process listens on the socket.
 func RunUnix(m *macaron.Macaron, file string, opts ...core.Option) error {
 	announce(m, file)
-	return core.ListenAndServeUnix(file, m, opts...)
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "unix", file)
+		if err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: m}, ln)
+	}, opts...)
 }
 
 // RunListener serves HTTP on a listener and closes it. Make the listener with core.Listen. It can

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v5/middleware"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	echox "github.com/gracex-go/gracex/echox/v5"
 )
 
@@ -74,7 +75,7 @@ func ExampleReadiness() {
 	e := echo.New()
 	e.Use(echox.Readiness(echox.ReadinessConfig{ // before what asks for a password
 		Skipper: func(c *echo.Context) bool { return c.Request().Host == "www.example.com" },
-		Checks:  []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+		Checks:  []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	}))
 	e.Use(middleware.BasicAuth(func(*echo.Context, string, string) (bool, error) { return false, nil }))
 	e.GET("/", func(c *echo.Context) error { return c.NoContent(http.StatusOK) })

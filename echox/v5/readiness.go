@@ -4,18 +4,19 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // DefaultLivePath and DefaultReadyPath are the paths on which Readiness answers if its
 // configuration names none.
 const (
-	DefaultLivePath  = core.DefaultLivePath
-	DefaultReadyPath = core.DefaultReadyPath
+	DefaultLivePath  = health.DefaultLivePath
+	DefaultReadyPath = health.DefaultReadyPath
 )
 
 // ReadinessConfig configures Readiness. It has other paths, the program's own checks, and
 // requests to leave alone (Skipper, as in Echo's own middleware). The zero value works.
-type ReadinessConfig = core.ReadinessConfigFor[*echo.Context]
+type ReadinessConfig = health.ConfigFor[*echo.Context]
 
 // Readiness returns middleware that answers health checks on /livez and /readyz, as
 // core.Readiness does. Put it first by e.Use(echox.Readiness()). Then it answers before any

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -60,9 +59,6 @@ var (
 
 // keepAlive is what endless sets accepted connections to.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute, Interval: 3 * time.Minute}
-
-// never is a drain timeout that does not come.
-const never = 100 * 365 * 24 * time.Hour
 
 // Server is an http.Server that upgrades itself. Make it with NewServer; set its fields before it serves.
 type Server struct {
@@ -155,13 +151,13 @@ func (srv *Server) serve(s group.Server) error {
 
 // options are what endless does, in gracex's words.
 func options() []core.Option {
-	drain := DefaultHammerTime
-	if drain < 0 {
-		drain = never
+	drain := max(DefaultHammerTime, 1) // zero hammers at once
+	if DefaultHammerTime < 0 {
+		drain = 0 // no limit
 	}
 	opts := []core.Option{
 		core.WithLogger(slog.Default()),
-		core.WithDrainTimeout(min(drain, math.MaxInt64/2)),
+		core.WithDrainTimeout(drain),
 		core.WithKeepAlive(keepAlive),
 		core.WithSignals(signals()),
 	}

@@ -27,7 +27,7 @@ func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(w
 // it. As long as it answers it has the time of a stop to finish what it accepted; this
 // process does not wait for that when it has finished itself.
 func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
-	limit := time.NewTimer(stop + timing.Kill)
+	limit := time.NewTimer(timing.Add(stop, timing.Kill))
 	defer limit.Stop()
 	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()

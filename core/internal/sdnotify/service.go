@@ -129,7 +129,7 @@ func (s *Service) Serving(generation, draining int) {
 func (s *Service) Stopping(left fmt.Stringer, limit time.Duration) {
 	if s != nil && s.extend == nil {
 		s.extend, s.limit = time.NewTicker(timing.ExtendEvery), time.Now().Add(limit)
-		s.send(Stopping, Status("stopping: "+left.String()), ExtendTimeout(min(timing.ExtendBy, limit+timing.StopEnd)))
+		s.send(Stopping, Status("stopping: "+left.String()), ExtendTimeout(min(timing.ExtendBy, timing.Add(limit, timing.StopEnd))))
 	}
 }
 
@@ -144,7 +144,7 @@ func (s *Service) Extends() <-chan time.Time {
 // Extend says that the stop is not over yet. Past its own limit it gets no more time:
 // something is stuck, and the service manager is to end it.
 func (s *Service) Extend(left fmt.Stringer) {
-	if by := min(timing.ExtendBy, time.Until(s.limit)+timing.StopEnd); by > 0 {
+	if by := min(timing.ExtendBy, timing.Add(time.Until(s.limit), timing.StopEnd)); by > 0 {
 		s.send(Status("stopping: "+left.String()), ExtendTimeout(by))
 	}
 }

@@ -124,3 +124,15 @@ func Add(a, b time.Duration) time.Duration {
 	}
 	return a + b
 }
+
+// Unlimited is the limit of what has none. It is 100 years, so that a sum of it and of any other
+// time in this package can be expressed.
+const Unlimited = 100 * 365 * 24 * time.Hour
+
+// Limit is d, or Unlimited for a d of zero or less.
+func Limit(d time.Duration) time.Duration {
+	if d <= 0 {
+		return Unlimited
+	}
+	return d
+}

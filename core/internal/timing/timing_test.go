@@ -41,3 +41,15 @@ func TestAdd_StopsAtTheLongestTime(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestLimit_OfZeroIsNone(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]time.Duration{-1: Unlimited, 0: Unlimited, 1: 1, Unlimited: Unlimited} {
+		if got := Limit(d); got != want {
+			t.Errorf("Limit(%v) = %v, want %v", d, got, want)
+		}
+	}
+	if time.Now().Add(Unlimited+Unlimited).Before(time.Now()) || Unlimited+Unlimited < Unlimited {
+		t.Error("a sum of two limits can't be expressed")
+	}
+}

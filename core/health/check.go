@@ -1,4 +1,4 @@
-package core
+package health
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DefaultCheckTimeout is the time limit of a Check that sets none. It is less than the second
-// that Kubernetes waits for an answer by default.
-const DefaultCheckTimeout = 800 * time.Millisecond
+// DefaultTimeout is the time limit of a Check that sets none. It is less than the second that
+// Kubernetes waits for an answer by default.
+const DefaultTimeout = 800 * time.Millisecond
 
 // Check is a condition without which a process can't serve, for example that a database answers.
-// ReadinessConfig has a list of them.
+// Config has a list of them.
 type Check struct {
 	Name string // names the check in the answer
 
@@ -21,17 +21,18 @@ type Check struct {
 	// meanwhile get its result. Any goroutine may call Run. A panic is a failure.
 	Run func(context.Context) error
 
-	// Timeout ends Run's context. A result that arrives later is a failure. Zero or less means
-	// DefaultCheckTimeout.
+	// Timeout ends Run's context. A result that arrives later is a failure. Left out, it is
+	// DefaultTimeout.
 	Timeout time.Duration
 }
 
-// checkers are the checks of one Readiness.
+// checkers are the checks of one Handler.
 type checkers []*checker
 
 // checker runs a check.
 type checker struct {
 	Check
+	warn    func(msg string, args ...any)
 	mu      sync.Mutex
 	running *checkRun // nil: none
 	failing bool      // what the log was told last
@@ -43,13 +44,13 @@ type checkRun struct {
 	failed string        // why it did not pass, empty if it did; valid then
 }
 
-func newCheckers(checks []Check) checkers {
+func newCheckers(checks []Check, warn func(msg string, args ...any)) checkers {
 	var cs checkers
 	for _, c := range checks {
 		if c.Timeout <= 0 {
-			c.Timeout = DefaultCheckTimeout
+			c.Timeout = DefaultTimeout
 		}
-		cs = append(cs, &checker{Check: c})
+		cs = append(cs, &checker{Check: c, warn: warn})
 	}
 	return cs
 }
@@ -126,8 +127,10 @@ func (c *checker) call(ctx context.Context) (failed string) {
 
 // wait returns the result of a run, which had its whole time from began on.
 func (c *checker) wait(ctx context.Context, r *checkRun, began time.Time) string {
-	if isClosed(r.done) { // while another check was waited for
+	select {
+	case <-r.done: // while another check was waited for
 		return r.failed
+	default:
 	}
 	limit := time.NewTimer(time.Until(began.Add(c.Timeout)))
 	defer limit.Stop()
@@ -157,9 +160,6 @@ func (c *checker) report(failed string) {
 	}
 }
 
-// log tells the logger of this process's Upgrader.
 func (c *checker) log(msg string, args ...any) {
-	if u := running.Load(); u != nil {
-		u.log.Warn(msg, append([]any{"check", c.Name}, args...)...)
-	}
+	c.warn(msg, append([]any{"check", c.Name}, args...)...)
 }

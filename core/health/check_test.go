@@ -1,4 +1,4 @@
-package core
+package health
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 
 func ok(context.Context) error { return nil }
 
+func newChecks(checks ...Check) checkers { return newCheckers(checks, func(string, ...any) {}) }
+
 // checkError panics if it is nil, as the usual error type does.
 type checkError struct{ text string }
 
@@ -24,18 +26,18 @@ func TestChecksNameWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := make(chan struct{})
 		defer close(hung)
-		cs := newCheckers([]Check{
-			{Name: "fine", Run: ok},
-			{Name: "database", Run: func(context.Context) error { return errors.New("no such host") }},
-			{Name: "heeds", Timeout: 2 * time.Second, Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
-			{Name: "late", Run: func(context.Context) error { time.Sleep(time.Second); return nil }}, // known before "heeds" is
-			{Name: "hangs", Timeout: -1, Run: func(context.Context) error { <-hung; return nil }},
-			{Name: "panics", Run: func(context.Context) error { panic("a bug") }},
-			{Name: "panics later", Run: func(context.Context) error { return (*checkError)(nil) }},
-			{Name: "leaves", Run: func(context.Context) error { runtime.Goexit(); return nil }},
-			{Name: "mute", Run: func(context.Context) error { return errors.New("") }},
-			{Name: "empty"},
-		})
+		cs := newChecks(
+			Check{Name: "fine", Run: ok},
+			Check{Name: "database", Run: func(context.Context) error { return errors.New("no such host") }},
+			Check{Name: "heeds", Timeout: 2 * time.Second, Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			Check{Name: "late", Run: func(context.Context) error { time.Sleep(time.Second); return nil }}, // known before "heeds" is
+			Check{Name: "hangs", Timeout: -1, Run: func(context.Context) error { <-hung; return nil }},
+			Check{Name: "panics", Run: func(context.Context) error { panic("a bug") }},
+			Check{Name: "panics later", Run: func(context.Context) error { return (*checkError)(nil) }},
+			Check{Name: "leaves", Run: func(context.Context) error { runtime.Goexit(); return nil }},
+			Check{Name: "mute", Run: func(context.Context) error { return errors.New("") }},
+			Check{Name: "empty"},
+		)
 		began := time.Now()
 		got := cs.run(t.Context())
 		want := []failure{
@@ -70,11 +72,11 @@ func TestCheckRunsOnceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
 		release := make(chan struct{})
-		cs := newCheckers([]Check{{Name: "slow", Run: func(context.Context) error {
+		cs := newChecks(Check{Name: "slow", Run: func(context.Context) error {
 			calls.Add(1)
 			<-release
 			return errors.New("down")
-		}}})
+		}})
 		var asking sync.WaitGroup
 		for range 3 {
 			for range 4 {
@@ -112,10 +114,10 @@ func TestCheckOutlivesItsClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		cs := newCheckers([]Check{{Name: "slow", Run: func(ctx context.Context) error {
+		cs := newChecks(Check{Name: "slow", Run: func(ctx context.Context) error {
 			<-release
 			return ctx.Err()
-		}}})
+		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var asking sync.WaitGroup
 		asking.Go(func() {
