@@ -23,7 +23,7 @@ func TestWithDrainTimeout_ZeroWaitsForEveryRequest(t *testing.T) {
 	a.expect("handling", 0)
 	a.signal(first.PID, syscall.SIGTERM)
 	st := status(t, control.Dial(filepath.Join(a.dir, "ctl.sock")), func(st control.Status) bool {
-		return st.State == core.StateStopping.String()
+		return len(st.Generations) > 0 && st.Generations[0].State == core.StateStopping.String()
 	})
 	if at := st.Generations[0].Deadline; at != nil {
 		t.Errorf("the drain has a deadline: %v", at)

@@ -47,5 +47,5 @@ type Generation struct {
 	Connections int        `json:"connections"`        // open, without the hijacked ones
 	Hijacked    int        `json:"hijacked"`           // open connections of the program's own
 	Memory      uint64     `json:"memory,omitempty"`   // resident, in bytes; 0 if unknown
-	Deadline    *time.Time `json:"deadline,omitempty"` // the end of its drain; nil if it does not drain
+	Deadline    *time.Time `json:"deadline,omitempty"` // the end of its drain; nil if it does not drain, or has no limit
 }
