@@ -54,7 +54,7 @@ func Listen(ctx context.Context, network, address string) (net.Listener, error) 
 // ListenFD is like [Upgrader.ListenFD] but can be called before [New]. Use it for a program that
 // learns its socket's descriptor from a flag, as under circus.
 func ListenFD(s int) (net.Listener, error) {
-	return beforeNew.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
+	return beforeNew.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return boot.openFD(s) })
 }
 
 // listen gives the listener to the Upgrader that there is, or to the next one.

@@ -42,7 +42,7 @@ func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, er
 	if m == nil {
 		return nil, nil
 	}
-	_, _ = masterProcess() // before it is asked whether that is the master
+	_, _ = m.Process() // before it is asked whether that is the master
 	switch {
 	case masterGone(m):
 		return nil, nil
@@ -54,7 +54,7 @@ func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, er
 	if path := a.u.passing.foreignPath(); path != "" && m.Unlinks {
 		return nil, fmt.Errorf("%w: %s (pid %d) removes %s when it ends, and nobody would find the socket any more; first have the clients use TCP, or stop and start once", ErrUnsupported, m.Name, m.PID, path)
 	}
-	manager, err = takeService(ctx, m)
+	manager, err = takeService(ctx, m, a.u.boot.launch.Getenv)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
@@ -99,7 +99,7 @@ func (u *Upgrader) dismissMaster(m *foreign.Master) {
 	defer signal.Stop(passedOn)
 	late := time.After(timing.Dismiss)
 	for again := time.NewTicker(timing.MasterPoll); ; {
-		p, err := masterProcess()
+		p, err := m.Process()
 		if err == nil {
 			err = p.Signal(m.Dismiss)
 		}

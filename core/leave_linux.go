@@ -20,10 +20,11 @@ import (
 // systemctlWait bounds a question to systemd.
 const systemctlWait = 10 * time.Second
 
-// takeService finds out whether the master is the main process of a systemd service, which would end with
-// it, or that is a script which waits for the master. If so, the service must be one that any of its processes may tell who the main one is; the socket that is returned is
-// where, if the processes do not know it.
-func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, error) {
+// takeService finds out whether the main process of a systemd service is the master, or a script that
+// waits for it: the service would end with it. If so, every process of the service must be allowed to
+// say which one is the main one. The socket that is returned is where, if the processes do not know
+// it. getenv looks at the environment of the first start.
+func takeService(ctx context.Context, m *foreign.Master, getenv func(string) string) (*sdnotify.Socket, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(m.PID) + "/cgroup")
 	if err != nil {
 		return nil, nil // no /proc: no systemd
@@ -35,7 +36,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 	args := []string{"show", "--property=MainPID,NotifyAccess", "--", unit}
 	at := "/run"
 	if ofUser {
-		args, at = append([]string{"--user"}, args...), boot.launch.Getenv("XDG_RUNTIME_DIR")
+		args, at = append([]string{"--user"}, args...), getenv("XDG_RUNTIME_DIR")
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemctlWait)
 	defer cancel()
@@ -49,7 +50,7 @@ func takeService(ctx context.Context, m *foreign.Master) (*sdnotify.Socket, erro
 		return nil, nil
 	case !slices.Contains(said, "NotifyAccess=all"):
 		return nil, errServiceEnds(m, unit, "give it NotifyAccess=all and the ExecStart= of the program alone, and systemctl daemon-reload")
-	case boot.launch.Getenv(sdnotify.EnvSocket) != "":
+	case getenv(sdnotify.EnvSocket) != "":
 		return nil, nil
 	}
 	// Where the manager listens, by its source (manager_setup_notify).

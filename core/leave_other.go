@@ -10,4 +10,6 @@ import (
 )
 
 // takeService does nothing: systemd is on Linux.
-func takeService(context.Context, *foreign.Master) (*sdnotify.Socket, error) { return nil, nil }
+func takeService(context.Context, *foreign.Master, func(string) string) (*sdnotify.Socket, error) {
+	return nil, nil
+}

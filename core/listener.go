@@ -258,8 +258,8 @@ func remedyFor(err error, network string) error {
 }
 
 // openFD makes a listener of descriptor s, which is closed.
-func openFD(s int) (net.Listener, error) {
-	if (boot.graceful || boot.kept) && s >= fd.First && s <= boot.last || boot.start.Has(s) {
+func (st *startup) openFD(s int) (net.Listener, error) {
+	if (st.graceful || st.kept) && s >= fd.First && s <= st.last || st.start.Has(s) {
 		return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
 	}
 	if err := fd.CheckListener(s); err != nil {

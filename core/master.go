@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -60,7 +59,7 @@ func tellOldWorker(pid int) error {
 
 // watchMaster stops this process when the master that it must not outlive is gone.
 func (u *Upgrader) watchMaster(m *foreign.Master) {
-	_, _ = masterProcess()
+	_, _ = m.Process()
 	t := time.NewTicker(timing.MasterPoll)
 	defer t.Stop()
 	for {
@@ -77,16 +76,12 @@ func (u *Upgrader) watchMaster(m *foreign.Master) {
 	}
 }
 
-// masterProcess is the master's. It is looked up once: a process whose number is used again later is
-// not it, where there are handles.
-var masterProcess = sync.OnceValues(func() (*os.Process, error) { return os.FindProcess(boot.master().PID) })
-
 // masterGone reports whether the master has ended.
 func masterGone(m *foreign.Master) bool {
 	if m.PID == proc.StartedBy {
 		return os.Getppid() != proc.StartedBy
 	}
-	p, err := masterProcess() // there is another one between the two
+	p, err := m.Process() // there is another one between the two
 	if err == nil {
 		err = p.Signal(syscall.Signal(0))
 	}

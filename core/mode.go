@@ -58,15 +58,15 @@ const envSupervise = "GRACEX_SUPERVISE"
 // nothing.
 func WithSupervision() Option {
 	var err error
-	if boot.mode == "" && !boot.graceful && boot.link == nil && !boot.start.Managed() && detectMode() == ModeSupervised {
-		err = becomeSupervisor()
+	if st := &boot; st.mode == "" && !st.graceful && st.link == nil && !st.start.Managed() && detectMode() == ModeSupervised {
+		err = st.becomeSupervisor()
 	}
 	return func(c *config) { c.superviseErr = err }
 }
 
 // currentMode is the mode in which this process runs.
-func currentMode() Mode {
-	if boot.link != nil {
+func (st *startup) currentMode() Mode {
+	if st.link != nil {
 		return ModeSupervised
 	}
 	return ModeSelf
@@ -102,10 +102,10 @@ func (st *startup) takeMode(start *foreign.Start) (supervisor bool) {
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
-func superviseEnv() []string {
+func (st *startup) superviseEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, envSupervise+"=") })
-	if boot.start != nil {
-		env = append(env, boot.start.Vars...)
+	if st.start != nil {
+		env = append(env, st.start.Vars...)
 	}
 	return append(env, envSupervise+"=1")
 }

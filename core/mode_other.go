@@ -3,6 +3,6 @@
 package core
 
 // becomeSupervisor does nothing here: there are no upgrades that would change the process.
-func becomeSupervisor() error { return nil }
+func (*startup) becomeSupervisor() error { return nil }
 
 func beSupervisor() {}

@@ -14,25 +14,25 @@ import (
 
 // becomeSupervisor replaces this process by the supervisor of its program. It returns only
 // if that fails. The image is the same program, which finds out before its main.
-func becomeSupervisor() error {
+func (st *startup) becomeSupervisor() error {
 	self, err := os.Executable()
 	if err == nil {
-		if boot.start != nil {
-			for _, x := range boot.start.Sockets {
+		if st.start != nil {
+			for _, x := range st.start.Sockets {
 				fd.KeepOnExec(x.FD)
 			}
 		}
-		err = syscall.Exec(self, commandLine(), superviseEnv())
+		err = syscall.Exec(self, st.commandLine(), st.superviseEnv())
 	}
 	return fmt.Errorf("%sthe supervisor can't be started: %w", prefix, err)
 }
 
 // commandLine is that of the first start.
-func commandLine() []string {
-	if len(boot.launch.Argv) == 0 {
+func (st *startup) commandLine() []string {
+	if len(st.launch.Argv) == 0 {
 		return os.Args
 	}
-	return boot.launch.Argv
+	return st.launch.Argv
 }
 
 // beSupervisor supervises until the program has stopped, and does not return: this process

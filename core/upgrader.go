@@ -141,7 +141,7 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // under the same number s. The descriptor itself is closed. The path of a unix socket belongs to
 // the program that made it, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
-	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return openFD(s) })
+	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return u.boot.openFD(s) })
 }
 
 func (u *Upgrader) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -57,6 +58,17 @@ type Master struct {
 	Released  func() error // tells the master that this process has closed its listeners; nil for none
 	Dismiss   os.Signal    // ends it, and comes to its workers as SIGTERM; nil: it ends when they have
 	Unlinks   bool         // it removes the paths of its unix sockets when it ends
+
+	lookUp  sync.Once
+	process *os.Process
+	err     error
+}
+
+// Process is the master's. It is looked up once: a process whose number is used again later is not
+// it, where the system has handles.
+func (m *Master) Process() (*os.Process, error) {
+	m.lookUp.Do(func() { m.process, m.err = os.FindProcess(m.PID) })
+	return m.process, m.err
 }
 
 // Surroundings are what a process can see of how it was started.
