@@ -1,5 +1,5 @@
 # "go test work" means every module that go.work names. "./..." at the root
-# would mean the root module alone, without a word about the others.
+# would mean the root module alone, without a message about the others.
 
 GO ?= go
 
@@ -20,16 +20,16 @@ FLAKY ?= 5
 # How long each fuzzer runs.
 FUZZ ?= 10m
 
-# The supported releases of Go, oldest first, by name: a new one can change what core
-# stands on, and a machine's own Go is any of them. They come from the module proxy.
-# go.work and each go.mod say "go 1.25.0", the least that they need; GOTOOLCHAIN says
-# which Go is run, and holds for what the tests build, too.
+# The supported releases of Go, oldest first, by name, because a new one can change what
+# core relies on, and a machine's own Go is any of them. They come from the module proxy.
+# go.work and each go.mod say "go 1.25.0", the oldest that they need. GOTOOLCHAIN chooses
+# the Go that runs, also for the programs that the tests build.
 GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
 
-# The tests of "make each-go": what a Go release can change under core.
+# The tests of "make each-go". They cover what a Go release can change under core.
 GO_TESTS := ^Test(Go[A-Z]|SelfTest|Probe|HTTP2|TLS$$|NewInner|UserSettings|ForeignListeners|MoveBeside|MoveIdle|UpgradeRuns)
 
 # What is built besides the machine's own system. linux/arm64 is there because
@@ -99,11 +99,11 @@ faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp 
 	$(GO) run ./core/faultkit -race -v -run '$(FAULTS)'
 
 .PHONY: model
-model: ## search every order of words, deaths and timers of a handover; minutes and some 4 GB
+model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover
 
 .PHONY: fuzz
-fuzz: ## run each fuzzer; FUZZ=1m says how long. What it finds belongs into testdata/fuzz
+fuzz: ## run each fuzzer; FUZZ=1m says how long. Its findings belong into testdata/fuzz
 	@for pkg in ./core ./core/internal/wire ./core/internal/foreign ./core/internal/spawn ./core/internal/peer; do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
@@ -123,7 +123,7 @@ lint: $(GOLANGCI_LINT) ## run golangci-lint; GOOS=windows checks the files for t
 	$(GOLANGCI_LINT) run $$($(GO) list -m -f '{{.Dir}}/...')
 
 # It is built for this machine whatever the target, and its two hundred
-# downloads are worth no line each.
+# downloads are not listed.
 $(GOLANGCI_LINT):
 	@echo 'building golangci-lint $(GOLANGCI_LINT_VERSION)'
 	@out=$$(env -u GOOS -u GOARCH CGO_ENABLED=0 GOBIN='$(@D)' $(GO) install \
@@ -131,7 +131,7 @@ $(GOLANGCI_LINT):
 		{ echo "$$out"; exit 1; }
 
 .PHONY: vuln
-vuln: ## look for known vulnerabilities; asks https://vuln.go.dev
+vuln: ## look for known vulnerabilities, at https://vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) work
 
 .PHONY: cross
@@ -158,5 +158,5 @@ actionlint: ## check the workflows of GitHub
 	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) -shellcheck= -pyflakes=
 
 .PHONY: ci
-ci: ## do what the CI does
+ci: ## run the steps of the CI
 	bash .ci/run
