@@ -19,6 +19,15 @@ import (
 
 func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }
 
+// exitOn ends a program that can't serve. After a clean stop or a handover there is no error, and log.Fatal would
+// make a failure of it.
+func exitOn(err error) {
+	if err != nil {
+		slog.Error("serve", "error", err)
+		os.Exit(1)
+	}
+}
+
 // The one-line change of a net/http program. kill -USR2 then replaces it by the
 // binary that is on disk.
 func ExampleListenAndServe() {
@@ -30,23 +39,16 @@ func ExampleListenAndServe() {
 }
 
 func ExampleListenAndServeTLS() {
-	err := core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello))
-	if err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello)))
 }
 
 func ExampleListenAndServeUnix() {
-	if err := core.ListenAndServeUnix("/run/app/http.sock", http.HandlerFunc(hello)); err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(core.ListenAndServeUnix("/run/app/http.sock", http.HandlerFunc(hello)))
 }
 
 func ExampleServeTLS() {
 	srv := &http.Server{Addr: ":8443", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
-	if err := core.ServeTLS(srv, "cert.pem", "key.pem"); err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(core.ServeTLS(srv, "cert.pem", "key.pem"))
 }
 
 // UDP: no datagram is lost between the two processes that read from the socket.
@@ -69,9 +71,7 @@ func ExampleUpgrader_ListenPacket() {
 		}()
 		return nil
 	})
-	if err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(err)
 }
 
 // A file that stays open from generation to generation.
@@ -95,21 +95,14 @@ func ExampleUpgrader_AddFile() {
 			hello(w, r)
 		})}, ln)
 	})
-	if err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(err)
 }
 
 // A program that is told by a flag which descriptor its socket is.
 func ExampleListenFD() {
 	ln, err := core.ListenFD(3)
-	if err != nil {
-		slog.Error("listen", "error", err)
-		return
-	}
-	if err := core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, ln); err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(err)
+	exitOn(core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, ln))
 }
 
 // Hooks around what a signal does, and the keep-alive probes that a program has had before.
@@ -117,22 +110,15 @@ func ExampleOnSignal() {
 	err := core.ListenAndServe(":8080", http.HandlerFunc(hello),
 		core.OnSignal(syscall.SIGTERM, func() { slog.Info("leaving the cluster") }, nil),
 		core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute}))
-	if err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(err)
 }
 
 // A listener that is wrapped, as programs do to limit or log connections.
 func ExampleServeListener() {
 	ln, err := core.Listen(context.Background(), "tcp", ":8080") // not net.Listen
-	if err != nil {
-		slog.Error("listen", "error", err)
-		return
-	}
+	exitOn(err)
 	wrapped := struct{ net.Listener }{ln} // netutil.LimitListener(ln, 1000), say
-	if err := core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, wrapped); err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, wrapped))
 }
 
 // A server with settings of its own.
@@ -169,23 +155,15 @@ func ExampleRun() {
 		}
 		return u.Attach(&http.Server{Handler: http.NotFoundHandler()}, admin)
 	}, core.WithPIDFile("/run/app/app.pid"))
-	if err != nil {
-		slog.Error("serve", "error", err)
-	}
+	exitOn(err)
 }
 
 // A program that is not an HTTP server: an accept loop of its own.
 func ExampleNew() {
 	u, err := core.New()
-	if err != nil {
-		slog.Error("start", "error", err)
-		return
-	}
+	exitOn(err)
 	ln, err := u.Listen(context.Background(), "tcp", ":7")
-	if err != nil {
-		slog.Error("listen", "error", err)
-		return
-	}
+	exitOn(err)
 	go func() {
 		for {
 			c, err := ln.Accept() // from Ready until the drain begins
@@ -202,9 +180,7 @@ func ExampleNew() {
 			}()
 		}
 	}()
-	if err := u.Ready(); err != nil {
-		slog.Error("start", "error", err)
-	}
+	exitOn(u.Ready())
 	<-u.Done()
 }
 
@@ -266,17 +242,12 @@ func ExampleOnPreFork() {
 	}))
 }
 
-// Health checks, with one of the program's own.
 // The process keeps its number in a container, under supervisord and in a terminal. First in
 // main, because a process that becomes the supervisor starts the program anew.
 func ExampleWithSupervision() {
 	supervised := core.WithSupervision()
 	// Open the database, build the handler.
-	err := core.ListenAndServe(":8080", nil, supervised, core.WithLogger(slog.Default()))
-	if err != nil {
-		slog.Error("serve", "error", err)
-		os.Exit(1)
-	}
+	exitOn(core.ListenAndServe(":8080", nil, supervised, core.WithLogger(slog.Default())))
 }
 
 // An upgrade whose outcome the deploy script gets to know: "gracex upgrade" asks here.
@@ -284,12 +255,10 @@ func ExampleWithControlSocket() {
 	err := core.ListenAndServe(":8080", nil,
 		core.WithControlSocket("/run/shop/control.sock"),
 		core.WithVersion("1.4.2"))
-	if err != nil {
-		slog.Error("serve", "error", err)
-		os.Exit(1)
-	}
+	exitOn(err)
 }
 
+// Health checks, with one of the program's own.
 func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
 	healthy := core.Readiness(core.ReadinessConfig{
@@ -332,6 +301,7 @@ func ExampleCurrentState() {
 func ExampleStats() {
 	http.HandleFunc("/debug/ledger", func(w http.ResponseWriter, _ *http.Request) {
 		st := core.Stats()
-		fmt.Fprintf(w, "generation %d: %d connections, %d requests, open: %v\n", st.Generation, st.Accepted, st.Served, st.Open)
+		fmt.Fprintf(w, "generation %d: %d connections, %d requests, open: %v\n",
+			st.Generation, st.Accepted, st.Served, st.Open)
 	})
 }

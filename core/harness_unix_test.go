@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
@@ -50,21 +49,36 @@ var (
 // "./app args...".
 func start(t testing.TB, program string, args ...string) *app {
 	t.Helper()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
+	a := installed(t)
 	a.start(program, "./app", args...)
 	return a
 }
 
+// installed returns an app that is not started yet, with its program file.
+func installed(t testing.TB) *app {
+	t.Helper()
+	a := prepare(t)
+	install(t, a.path("app"))
+	return a
+}
+
+// prepare returns an app whose directory is empty.
 func prepare(t testing.TB) *app {
 	t.Helper()
 	// Short: a unix socket's path has room for about 100 bytes.
 	dir, err := os.MkdirTemp("", "gx")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return &app{t: t, dir: dir}
+}
+
+// path is that of a file beside the program file.
+func (a *app) path(name string) string { return filepath.Join(a.dir, name) }
+
+// write writes such a file.
+func (a *app) write(name, text string) {
+	a.t.Helper()
+	must(a.t, os.WriteFile(a.path(name), []byte(text), 0o644))
 }
 
 // start starts argv0, looked up from the app's directory.
@@ -72,18 +86,16 @@ func (a *app) start(program, argv0 string, args ...string) {
 	a.t.Helper()
 	path := argv0
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(a.dir, path)
+		path = a.path(path)
 	}
 	a.out = new(procgroup.Output)
 	a.events = proctest.NewEvents(a.out, func(line string) (ev event, ok bool) {
 		return ev, json.Unmarshal([]byte(line), &ev) == nil
 	})
-	// A test may have set more of it.
-	env, extra, attr := a.env, a.files, a.attr
 	a.cmd = &exec.Cmd{
-		ExtraFiles: extra, SysProcAttr: attr, Stdout: a.out,
+		ExtraFiles: a.files, SysProcAttr: a.attr, Stdout: a.out,
 		Path: path, Args: append([]string{argv0}, args...), Dir: a.dir,
-		Env: append(os.Environ(), append(env, envProgram+"="+program, "PWD="+a.dir)...),
+		Env: slices.Concat(os.Environ(), a.env, []string{envProgram + "=" + program, "PWD=" + a.dir}),
 	}
 	a.t.Cleanup(func() {
 		if a.t.Failed() {
@@ -114,12 +126,27 @@ func (a *app) expect(kind string, n int) event {
 	a.t.Helper()
 	var found []event
 	if !a.Until(func() bool {
-		found = a.events.Where(func(ev event) bool { return ev.Event == kind })
+		found = a.of(kind)
 		return len(found) > n
 	}) {
 		a.t.Fatalf("no %s event number %d: %v", kind, n, a.all())
 	}
 	return found[n]
+}
+
+// of returns the events of the kind so far.
+func (a *app) of(kind string) []event {
+	return a.events.Where(func(ev event) bool { return ev.Event == kind })
+}
+
+// endsWell returns the n-th end of a process, which is to be one without an error.
+func (a *app) endsWell(n int) event {
+	a.t.Helper()
+	end := a.expect("end", n)
+	if end.Err != "" {
+		a.t.Errorf("process %d of generation %d ended with %s", end.PID, end.Gen, end.Err)
+	}
+	return end
 }
 
 // expectLog waits until the log holds n lines with the text.
@@ -138,9 +165,7 @@ func (a *app) expectGone() {
 
 func (a *app) signal(pid int, sig syscall.Signal) {
 	a.t.Helper()
-	if err := syscall.Kill(pid, sig); err != nil {
-		a.t.Fatal(err)
-	}
+	must(a.t, syscall.Kill(pid, sig))
 }
 
 // freeze stops a process and returns when it stands still, where the system says so.
@@ -153,7 +178,7 @@ func (a *app) freeze(pid int) {
 func (a *app) awaitFile(name string) {
 	a.t.Helper()
 	proctest.Await(a.t, "there is a file "+name, func() bool {
-		_, err := os.Stat(filepath.Join(a.dir, name))
+		_, err := os.Stat(a.path(name))
 		return err == nil
 	})
 }
@@ -169,9 +194,10 @@ func (a *app) beginUpgrade(addr string) (giveUp func()) {
 // upgrade asks the app at addr to upgrade itself and returns what Upgrade said.
 func (a *app) upgrade(addr string) error {
 	a.t.Helper()
-	return errors.Join(a.call(addr, "/upgrade"))
+	return a.call(addr, "/upgrade")
 }
 
+// call returns the answer to path as an error, nil if it is empty.
 func (a *app) call(addr, path string) error {
 	a.t.Helper()
 	body, err := get(addr, path)
@@ -212,22 +238,50 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // setMode makes the next generation misbehave.
 func (a *app) setMode(mode string) {
 	a.t.Helper()
-	must(a.t, os.WriteFile(filepath.Join(a.dir, "mode"), []byte(mode), 0o644))
+	a.write("mode", mode)
 }
 
 // expectStats waits until the ledger of the process that accepts at addr is as cond
 // wants it.
 func expectStats(t testing.TB, addr string, cond func(core.Ledger) bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		l := getJSON[core.Ledger](t, addr, "/stats")
-		if cond(l) {
-			return
+	var l core.Ledger
+	defer func() {
+		if t.Failed() {
+			t.Logf("ledger %+v", l)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("ledger %+v", l)
-		}
-		time.Sleep(time.Millisecond)
+	}()
+	proctest.Await(t, "the ledger is as expected", func() bool {
+		l = getJSON[core.Ledger](t, addr, "/stats")
+		return cond(l)
+	})
+}
+
+// expectServes asks at addr, and the process pid is to answer.
+func expectServes(t testing.TB, addr string, pid int) {
+	t.Helper()
+	if l := getJSON[core.Ledger](t, addr, "/stats"); l.PID != pid {
+		t.Errorf("process %d serves, want %d", l.PID, pid)
 	}
+}
+
+// expectAnswers asks at each of the addresses.
+func expectAnswers(t testing.TB, addrs ...string) {
+	t.Helper()
+	for _, addr := range addrs {
+		if _, err := get(addr, "/"); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
+// expectLossless stops the load, no request of which is to have failed.
+func expectLossless(t testing.TB, run *load.Run) load.Result {
+	t.Helper()
+	res := run.Stop()
+	t.Log(res)
+	if res.Failed != 0 || res.Requests == 0 {
+		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	}
+	return res
 }

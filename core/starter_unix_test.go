@@ -5,7 +5,6 @@ package core_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +29,7 @@ func (a *app) startStarter() (addr string) {
 		t.Skip("no start_server here (Debian: libserver-starter-perl); ", envStarter, "=1 makes that a failure")
 	}
 	addr = proctest.FreeAddr(t) // start_server would end at once if it were not free
-	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("tcp,"+addr), 0o600))
+	a.write("listen", "tcp,"+addr)
 	a.start("app", starter, "--port="+addr, "--interval=1", "--", "./app")
 	return addr
 }
@@ -40,30 +39,22 @@ func (a *app) startStarter() (addr string) {
 func signalStarter(a *app, master int, sig syscall.Signal, n int) {
 	a.t.Helper()
 	name := map[syscall.Signal]string{syscall.SIGHUP: "received HUP", syscall.SIGTERM: "received TERM"}[sig]
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				_ = syscall.Kill(master, syscall.SIGALRM) // which means nothing to it
-			case <-stop:
-				return
-			}
-		}
-	}()
 	a.signal(master, sig)
-	a.expectLog(name, n)
+	alarm := time.Now()
+	a.Await("start_server says "+name, func() bool {
+		if time.Since(alarm) > time.Second {
+			_ = syscall.Kill(master, syscall.SIGALRM) // which means nothing to it
+			alarm = time.Now()
+		}
+		return a.Log.Count(name) >= n
+	})
 }
 
-// TestServerStarter is TestMasters with the real Server::Starter, whose sockets are
-// blocking and open in one family.
-func TestServerStarter(t *testing.T) {
+// TestStarter_ReloadsLoseNothing has the real Server::Starter, whose sockets are blocking and open in one family.
+func TestStarter_ReloadsLoseNothing(t *testing.T) {
 	t.Parallel()
 	a := prepare(t)
-	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
+	placeAlone(t, "predecessor", a.path("app"))
 	a.env = []string{"PREDECESSOR=starter", "PREDECESSOR_WORKER=1"}
 	addr := a.startStarter()
 	master := a.cmd.Process.Pid
@@ -77,8 +68,8 @@ func TestServerStarter(t *testing.T) {
 		awaitServed(t, runs[0], load.Server{PID: itoa(next.PID), Generation: "0"})
 		if i == 0 {
 			a.expect("left", 0)
-		} else if end := a.expect("end", i-1); end.PID != old.PID || end.Err != "" {
-			t.Errorf("process %d ended with %q", end.PID, end.Err)
+		} else if end := a.endsWell(i - 1); end.PID != old.PID {
+			t.Errorf("process %d ended, want %d", end.PID, old.PID)
 		}
 		old = next
 	}

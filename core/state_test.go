@@ -1,22 +1,21 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
 )
 
-func TestStateNames(t *testing.T) {
+func TestState_EachHasANameAndThreeServe(t *testing.T) {
 	t.Parallel()
+	serve := []core.State{core.StateCurrent, core.StateUpgrading, core.StateProbation}
 	for s := core.StateNone; s <= core.StateStopped; s++ {
-		if s.String() == "unknown" {
-			t.Errorf("state %d has no name", s)
-		}
-		if want := s == core.StateCurrent || s == core.StateUpgrading || s == core.StateProbation; s.Serving() != want {
-			t.Errorf("%v.Serving() = %v", s, !want)
+		if want := slices.Contains(serve, s); s.String() == "unknown" || s.Serving() != want {
+			t.Errorf("state %d is %v, Serving() = %v", s, s, !want)
 		}
 	}
-	if core.State(99).String() != "unknown" {
-		t.Error("state 99 has a name")
+	if name := core.State(99).String(); name != "unknown" {
+		t.Errorf("state 99 is %s", name)
 	}
 }

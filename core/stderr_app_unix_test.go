@@ -23,11 +23,7 @@ func init() {
 // floodLines is 2 MB of them.
 const floodLines = 20_000
 
-func flood(n int) {
-	for i := range n {
-		fmt.Fprintf(os.Stderr, "flood %05d %s\n", i, strings.Repeat("x", 87))
-	}
-}
+func floodLine(i int) string { return fmt.Sprintf("flood %05d %s\n", i, strings.Repeat("x", 87)) }
 
 // misbehaveOnStderr is what a new version says before it is ready.
 func misbehaveOnStderr(mode string) {
@@ -40,11 +36,14 @@ func misbehaveOnStderr(mode string) {
 	case "huge":
 		fmt.Fprintf(os.Stderr, "huge %s\nfour\x00\x1b[31m\xff\xc3\xa4\r\n\nunterminated", strings.Repeat("y", 300_000))
 		os.Exit(7)
-	case "flood":
-		flood(floodLines)
-		emit(event{Event: "flooded"})
-	case "halfflood":
-		flood(floodLines / 4)
+	case "flood", "halfflood":
+		n := floodLines
+		if mode == "halfflood" {
+			n /= 4
+		}
+		for i := range n {
+			fmt.Fprint(os.Stderr, floodLine(i))
+		}
 		emit(event{Event: "flooded"})
 	case "chatter":
 		go chatter()

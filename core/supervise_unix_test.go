@@ -4,11 +4,11 @@ package core_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,38 +18,61 @@ import (
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // supervised starts a program under a supervisor, whose process number is a.cmd's.
 func supervised(t *testing.T, env []string, args ...string) *app {
 	t.Helper()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
+	a := installed(t)
 	a.env = slices.Concat(env, []string{core.EnvMode + "=supervised"})
 	a.start("app", "./app", args...)
 	return a
 }
 
-// exit waits for the end of the supervisor and returns its exit status.
+// supervisedServing is supervised, and waits until the first worker is ready.
+func supervisedServing(t *testing.T, args ...string) (a *app, master int, first event) {
+	t.Helper()
+	a = supervised(t, nil, args...)
+	return a, a.cmd.Process.Pid, a.expect("ready", 0)
+}
+
+// exit waits for the end of every process and returns the exit status of the one that was started.
 func (a *app) exit() int {
 	a.t.Helper()
 	a.expectGone()
 	return a.AwaitExit()
 }
 
-// TestSupervisedUpgrades: the supervisor's process number is the service's, whatever the
-// workers do, and clients that never retry see nothing of 20 upgrades.
-func TestSupervisedUpgrades(t *testing.T) {
-	t.Parallel()
-	a := supervised(t, nil, "-pidfile", "app.pid")
-	master := a.cmd.Process.Pid
-	addr := a.expect("ready", 0).Addrs[0]
-	run := load.Start(load.Config{Addr: addr, Clients: 16, Fresh: 16})
-	before := descriptors(master)
-	// The link to the worker, and the listener, which that may just be handing over.
-	for end := time.Now().Add(patience); before != nil && sockets(before) != 2 && time.Now().Before(end); before = descriptors(master) {
-		time.Sleep(time.Millisecond)
+// exitsWell is exit, and the status is to be 0.
+func (a *app) exitsWell() {
+	a.t.Helper()
+	if status := a.exit(); status != 0 {
+		a.t.Errorf("exit status %d", status)
 	}
+}
+
+// stopsWell asks the process that was started to stop, and waits for its end.
+func (a *app) stopsWell() {
+	a.t.Helper()
+	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	a.exitsWell()
+}
+
+// TestSupervised_UpgradesLoseNothing and leave the supervisor as it was. Its process number is the service's,
+// whatever the workers do.
+func TestSupervised_UpgradesLoseNothing(t *testing.T) {
+	t.Parallel()
+	a, master, first := supervisedServing(t, "-pidfile", "app.pid")
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 16, Fresh: 16})
+	inode := regexp.MustCompile(`:\[\d+\]`)
+	held := func() string { return inode.ReplaceAllString(strings.Join(descriptors(master), " "), "") }
+	var before, after string
+	// The worker may just be handing the listener over.
+	a.Await("the supervisor holds the link to its worker and the listener", func() bool {
+		before = held()
+		return before == "" || strings.Count(before, "socket") == 2
+	})
 	for i := range 20 {
 		a.signal(master, syscall.SIGHUP)
 		ev := a.expect("ready", i+1)
@@ -61,155 +84,130 @@ func TestSupervisedUpgrades(t *testing.T) {
 			awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
 		}
 	}
-	res := run.Stop()
-	t.Log(res)
-	if res.Failed != 0 || len(res.Served) < 10 {
-		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	if res := expectLossless(t, run); len(res.Served) < 10 {
+		t.Errorf("only %d generations served", len(res.Served))
 	}
-	expectAlone(a, master)
-	after := descriptors(master)
-	for end := time.Now().Add(patience); !slices.Equal(before, after) && time.Now().Before(end); after = descriptors(master) {
-		time.Sleep(time.Millisecond) // the last worker that was replaced may have ended just now
+	expectAlone(a)
+	if !a.Until(func() bool { // the last worker that was replaced may have ended just now
+		after = held()
+		return before == after
+	}) {
+		t.Errorf("the supervisor holds %s after 20 upgrades, %s before", after, before)
 	}
-	if !slices.Equal(before, after) {
-		t.Errorf("the supervisor holds %q after 20 upgrades, %q before", after, before)
-	}
-	a.signal(master, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
-	if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); err == nil {
+	a.stopsWell()
+	if _, err := os.Stat(a.path("app.pid")); err == nil {
 		t.Error("the pid file is still there")
 	}
 }
 
-func sockets(kinds []string) (n int) {
-	for _, k := range kinds {
-		if k == "socket" {
-			n++
-		}
-	}
-	return n
-}
-
-// descriptors lists the kinds of descriptors that a process has, where the system tells.
-func descriptors(pid int) (kinds []string) {
+// descriptors lists what a process has open, where the system tells, as "socket:[1]" or a path.
+func descriptors(pid int) (targets []string) {
 	dir := filepath.Join("/proc", itoa(pid), "fd")
 	ents, _ := os.ReadDir(dir)
 	for _, e := range ents {
-		kind, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue // closed meanwhile
+		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // not closed meanwhile
+			targets = append(targets, target)
 		}
-		kind, _, _ = strings.Cut(kind, ":[")
-		kinds = append(kinds, kind)
 	}
-	slices.Sort(kinds)
-	return kinds
+	slices.Sort(targets)
+	return targets
 }
 
-// expectAlone waits until one worker is left and no zombie, where the system tells.
-func expectAlone(a *app, supervisor int) {
+// expectAlone waits until the supervisor has one worker and no zombie, where the system tells.
+func expectAlone(a *app) {
 	a.t.Helper()
-	left := 1
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		lists, _ := filepath.Glob(filepath.Join("/proc", itoa(supervisor), "task/*/children"))
-		if len(lists) == 0 {
-			return
-		}
-		left = 0
+	a.Await("the supervisor has one child", func() bool {
+		lists, _ := filepath.Glob(filepath.Join("/proc", itoa(a.cmd.Process.Pid), "task/*/children"))
+		left := 0
 		for _, list := range lists {
 			b, _ := os.ReadFile(list)
 			left += len(strings.Fields(string(b)))
 		}
-		if left == 1 {
-			return
-		}
-	}
-	a.t.Errorf("the supervisor has %d children, want 1", left)
+		return left == 1 || len(lists) == 0
+	})
 }
 
-// TestSupervisedDoubleCrash: whichever of the two workers of an upgrade is killed, and both
-// of them, somebody serves afterwards, and one process only.
-func TestSupervisedDoubleCrash(t *testing.T) {
+// TestSupervised_OneServesWhicheverIsKilled kills one of the two workers of an upgrade, or both.
+func TestSupervised_OneServesWhicheverIsKilled(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name    string
-		starts  bool  // the new one is not ready yet
-		victims []int // generations
-		want    int   // the one that serves in the end
+	for name, c := range map[string]struct {
+		mode, probation string // of the upgrade
+		victims         []int  // generations
+		want            int    // the one that serves in the end
 	}{
-		{"both on probation", false, []int{0, 1}, 2},
-		{"both on probation, the new one first", false, []int{1, 0}, 2},
-		{"the old one on probation", false, []int{0}, 1},
-		{"the old one in the upgrade", true, []int{0}, 1},
+		"both on probation":                    {"", "4m", []int{0, 1}, 2},
+		"both on probation, the new one first": {"", "4m", []int{1, 0}, 2},
+		"the old one on probation":             {"", "4m", []int{0}, 1},
+		"the old one in the upgrade":           {"wait", "4m", []int{0}, 1},
+		"the new one on probation":             {"", "4m", []int{1}, 0},
+		// The worker that was replaced has ended well, which is not the end of the service.
+		"the new one after the upgrade": {"", "0", []int{1}, 2},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := supervised(t, nil, "-probation", "4m")
-			first := a.expect("ready", 0)
-			pids := map[int]int{0: first.PID}
-			if c.starts {
-				a.setMode("wait")
-			}
-			a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
-			if c.starts {
-				pids[1] = a.expect("checking", 0).PID
+			a, master, first := supervisedServing(t, "-probation", c.probation, "-pidfile", "app.pid")
+			addr := first.Addrs[0]
+			a.setMode(c.mode)
+			a.signal(master, syscall.SIGUSR2)
+			second := 0
+			if c.mode == "" {
+				second = a.expect("ready", 1).PID
 			} else {
-				pids[1] = a.expect("ready", 1).PID
+				second = a.expect("checking", 0).PID
+			}
+			if c.probation == "0" {
+				a.expect("end", 0)
+				expectAlone(a)
 			}
 			for _, gen := range c.victims {
-				a.signal(pids[gen], syscall.SIGKILL)
+				a.signal([]int{first.PID, second}[gen], syscall.SIGKILL)
 			}
-			if c.starts {
-				must(t, os.Remove(filepath.Join(a.dir, "mode")))
-			}
+			a.setMode("")
 			last := a.expect("ready", c.want)
-			if last.Gen != c.want || last.Addrs[0] != first.Addrs[0] {
+			if last.Gen != c.want || last.Addrs[0] != addr {
 				t.Errorf("%+v", last)
 			}
-			expectAlone(a, a.cmd.Process.Pid)
-			for range 20 {
-				if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
-					t.Fatalf("process %d serves too", st.PID)
-				}
+			expectAlone(a)
+			if c.want == 0 {
+				a.expectLog("this process serves again", 1)
 			}
-			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-			if code := a.exit(); code != 0 {
-				t.Errorf("exit status %d", code)
+			for range 20 {
+				expectServes(t, addr, last.PID)
+			}
+			if got := pidIn(t, a, second); got != master {
+				t.Errorf("the pid file names %d, want %d", got, master)
+			}
+			a.stopsWell()
+			if n := a.Log.Count("another one is started"); c.want == 0 && n != 0 {
+				t.Errorf("the supervisor has started %d workers", n)
 			}
 		})
 	}
 }
 
-// TestSupervisedCrash: connections wait for the next worker when one is killed, and none is
-// refused; only what was inside the killed process is lost.
-func TestSupervisedCrash(t *testing.T) {
+// TestSupervised_CrashRefusesNobody has connections wait for the next worker when one is killed. Only what was
+// inside the killed process is lost.
+func TestSupervised_CrashRefusesNobody(t *testing.T) {
 	t.Parallel()
-	sock := "unix,app.sock"
-	a := supervised(t, nil, "-listen", "tcp,127.0.0.1:0", "-listen", sock)
-	addr := a.expect("ready", 0).Addrs[0]
+	a, _, first := supervisedServing(t, "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	addr, last := first.Addrs[0], first
 	run := load.Start(load.Config{Addr: addr, Clients: 0, Fresh: 8})
 	for i := range 3 {
-		ev := a.expect("ready", i)
-		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(i)})
+		awaitServed(t, run, load.Server{PID: itoa(last.PID), Generation: itoa(i)})
 		if i > 0 { // connections are in the queue longer than a moment
 			a.setMode("wait")
 		}
-		a.signal(ev.PID, syscall.SIGKILL)
+		a.signal(last.PID, syscall.SIGKILL)
 		if i > 0 {
 			a.expect("checking", i-1)
 			a.setMode("")
 		}
-		next := a.expect("ready", i+1)
-		if next.Addrs[0] != addr || next.Gen != i+1 {
-			t.Errorf("generation %d at %s after a crash, want %s", next.Gen, next.Addrs[0], addr)
+		last = a.expect("ready", i+1)
+		if last.Addrs[0] != addr || last.Gen != i+1 {
+			t.Errorf("generation %d at %s after a crash, want %s", last.Gen, last.Addrs[0], addr)
 		}
-		if _, err := get(filepath.Join(a.dir, "app.sock"), "/stats"); err != nil {
-			t.Errorf("the unix socket: %v", err)
-		}
+		expectAnswers(t, a.path("app.sock"))
 	}
-	last := a.expect("ready", 3)
 	awaitServed(t, run, load.Server{PID: itoa(last.PID), Generation: "3"})
 	res := run.Stop()
 	t.Log(res)
@@ -220,151 +218,86 @@ func TestSupervisedCrash(t *testing.T) {
 	if n := res.Reasons[load.Refused]; n != 0 {
 		t.Errorf("%d connections were refused", n)
 	}
-	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
-	if _, err := os.Stat(filepath.Join(a.dir, "app.sock")); err == nil {
+	a.stopsWell()
+	if _, err := os.Stat(a.path("app.sock")); err == nil {
 		t.Error("the unix socket's path is still there")
 	}
 }
 
-// TestSupervisedCrashAfterUpgrade: the worker that was replaced has ended well, which is
-// not the end of the service.
-func TestSupervisedCrashAfterUpgrade(t *testing.T) {
+// TestSupervised_BrokenProgramIsTriedUntilThereIsAGoodOne has an upgrade to it fail as it does without a supervisor.
+// After a crash there is one try after the other. A connection that came meanwhile is served then.
+func TestSupervised_BrokenProgramIsTriedUntilThereIsAGoodOne(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil)
-	master := a.cmd.Process.Pid
-	addr := a.expect("ready", 0).Addrs[0]
-	a.signal(master, syscall.SIGHUP)
-	bad := a.expect("ready", 1)
-	a.expect("end", 0)
-	expectAlone(a, master)
-	a.signal(bad.PID, syscall.SIGKILL)
-	if next := a.expect("ready", 2); next.Addrs[0] != addr {
-		t.Errorf("at %s after the crash, want %s", next.Addrs[0], addr)
-	}
-	a.signal(master, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
-}
-
-// TestSupervisedBrokenBinary: an upgrade to a broken program fails as it does without a
-// supervisor, and a crash with a broken program on the disk is followed by one try after
-// the other, until there is a good one; a connection that came meanwhile is served then.
-func TestSupervisedBrokenBinary(t *testing.T) {
-	t.Parallel()
-	a := supervised(t, nil)
-	master, path := a.cmd.Process.Pid, filepath.Join(a.dir, "app")
-	first := a.expect("ready", 0)
-	must(t, os.Rename(path, path+".good"))
-	must(t, writeProgram(path, "#!/bin/sh\nexit 3\n"))
+	a, master, first := supervisedServing(t)
+	must(t, os.Rename(a.path("app"), a.path("good")))
+	must(t, writeProgram(a.path("app"), "#!/bin/sh\nexit 3\n"))
 	a.signal(master, syscall.SIGHUP)
 	a.expectLog("upgrade failed; this process serves on", 1)
 	a.signal(first.PID, syscall.SIGKILL)
 	a.expectLog("the worker crashed", 3)
-	c, err := net.Dial("tcp", first.Addrs[0])
-	must(t, err)
-	defer c.Close()
-	must(t, os.Rename(path+".good", path))
-	_, err = fmt.Fprint(c, "GET /stats HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
-	must(t, err)
-	_ = c.SetReadDeadline(time.Now().Add(patience))
-	b := make([]byte, 512)
-	if n, err := c.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), "HTTP/1.1 200") {
-		t.Errorf("%q %v", b[:n], err)
+	c := rawhttp.Dial(t, first.Addrs[0])
+	must(t, os.Rename(a.path("good"), a.path("app")))
+	c.Ask("/stats")
+	if reply := c.Answer(); reply.StatusCode != http.StatusOK {
+		t.Error(reply.Status)
 	}
+	c.Close()
 	a.signal(master, syscall.SIGINT)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.exitsWell()
 }
 
-// TestSupervisedAbort: a new worker that is given up while it starts stops politely, and
-// that is no stop of the service.
-func TestSupervisedAbort(t *testing.T) {
+// TestSupervised_AbortedWorkerIsNoStop gives a new worker up while it starts, and it stops politely.
+func TestSupervised_AbortedWorkerIsNoStop(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil)
-	first := a.expect("ready", 0)
+	a, _, first := supervisedServing(t)
 	a.setMode("wait")
-	c, err := net.Dial("tcp", first.Addrs[0])
-	must(t, err)
-	_, err = fmt.Fprint(c, "GET /upgrade HTTP/1.1\r\nHost: app\r\n\r\n")
-	must(t, err)
+	giveUp := a.beginUpgrade(first.Addrs[0])
 	a.expect("checking", 0)
-	c.Close() // gives the upgrade up
+	giveUp()
 	a.expectLog("upgrade failed; this process serves on", 1)
-	must(t, os.Remove(filepath.Join(a.dir, "mode")))
-	expectAlone(a, a.cmd.Process.Pid)
+	a.setMode("")
+	expectAlone(a)
 	a.signal(first.PID, syscall.SIGKILL)
 	a.expect("ready", 1)
-	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.stopsWell()
 }
 
-// TestSupervisedGivesUp: a program that never serves is not tried again, and its exit
-// status is the supervisor's.
-func TestSupervisedGivesUp(t *testing.T) {
+// TestSupervised_ProgramThatNeverServesIsNotTriedAgain has its exit status as the supervisor's.
+func TestSupervised_ProgramThatNeverServesIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
+	a := installed(t)
 	a.setMode("exit7")
 	a.env = []string{core.EnvMode + "=supervised"}
 	a.start("app", "./app")
 	a.expectLog("it never served", 1)
-	if code := a.exit(); code != 7 {
-		t.Errorf("exit status %d", code)
+	if status := a.exit(); status != 7 {
+		t.Errorf("exit status %d", status)
 	}
 }
 
-// TestSupervisedRollback: a worker that crashes on probation is replaced by the one before
-// and not by the supervisor.
-func TestSupervisedRollback(t *testing.T) {
+// TestSupervised_DrainingWorkerTakesTheServiceBack when the one after it is killed, and the supervisor starts none.
+// If it can't serve again, or does not, another one is started.
+func TestSupervised_DrainingWorkerTakesTheServiceBack(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil, "-probation", "4m", "-pidfile", "app.pid")
-	master := a.cmd.Process.Pid
-	first := a.expect("ready", 0)
-	a.signal(master, syscall.SIGUSR2)
-	second := a.expect("ready", 1)
-	a.signal(second.PID, syscall.SIGKILL)
-	a.expectLog("this process serves again", 1)
-	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID {
-		t.Errorf("process %d serves", st.PID)
-	}
-	if got := pidIn(t, a, second.PID); got != master {
-		t.Errorf("the pid file names %d, want %d", got, master)
-	}
-	a.signal(master, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
-	if n := strings.Count(a.log(), "another one is started"); n != 0 {
-		t.Errorf("the supervisor has started %d workers", n)
-	}
-}
-
-// TestSupervisedTakeBack: a worker that is killed while the one before it drains is replaced by that one,
-// and the supervisor starts none. If that one can't serve again, or does not, another one is started.
-func TestSupervisedTakeBack(t *testing.T) {
-	t.Parallel()
+	const rolledBack = "upgrade rolled back late"
 	for name, tt := range map[string]struct {
-		path string
-		log  string
+		query  string
+		freeze bool // the one that drains
+		log    string
+		kill   bool // it has served again then, and the supervisor has its listeners again
+		starts int  // workers
 	}{
-		"serves again":            {"/hijack?stay=1", "upgrade rolled back late"},
-		"is killed then":          {"/hijack?stay=1", "upgrade rolled back late"},
-		"has closed its listener": {"/hijack?stay=1&close=1", "this one can't any more: the program has closed its listeners"},
-		"stands still":            {"/hijack?stay=1", "a worker that drains does not serve again"},
+		"serves again":   {log: rolledBack},
+		"is killed then": {log: rolledBack, kill: true, starts: 1},
+		"has closed its listener": {query: "&close=1", starts: 1,
+			log: "this one can't any more: the program has closed its listeners"},
+		"stands still": {freeze: true, log: "a worker that drains does not serve again", starts: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := supervised(t, nil, "-pidfile", "app.pid", "-drain", "4m")
-			master := a.cmd.Process.Pid
-			first := a.expect("ready", 0)
-			held, answer := dial(t, first.Addrs[0], tt.path) // holds up the drain
+			a, master, first := supervisedServing(t, "-pidfile", "app.pid", "-drain", "4m")
+			addr := first.Addrs[0]
+			held, answer := dial(t, addr, "/hijack?stay=1"+tt.query) // holds up the drain
 			_, err := http.ReadResponse(answer, nil)
 			must(t, err)
 			a.signal(master, syscall.SIGUSR2)
@@ -372,63 +305,47 @@ func TestSupervisedTakeBack(t *testing.T) {
 			if line, err := answer.ReadString('\n'); line != "goodbye\n" { // it is told to leave
 				t.Fatalf("%q, %v", line, err)
 			}
-			if name == "stands still" {
+			if tt.freeze {
 				a.freeze(first.PID)
 			}
 			a.signal(second.PID, syscall.SIGKILL)
 			a.expectLog(tt.log, 1)
-			if name == "is killed then" { // the supervisor has its listeners again
+			if tt.kill {
 				a.signal(first.PID, syscall.SIGKILL)
 			}
-			serves, started := first.PID, 0
-			if name != "serves again" {
-				serves, started = a.expect("ready", 2).PID, 1
+			serves := first.PID
+			if tt.starts > 0 {
+				serves = a.expect("ready", 2).PID
 			}
-			if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != serves || st.State != core.StateCurrent {
-				t.Errorf("%+v", st)
-			}
+			expectCurrent(t, addr, serves)
 			a.signal(master, syscall.SIGUSR2)
-			last := a.expect("ready", 2+started)
-			if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != last.PID {
-				t.Errorf("process %d serves after one upgrade more, want %d", st.PID, last.PID)
-			}
-			a.expectLog("another one is started", started)
-			if n := strings.Count(a.log(), "another one is started"); n != started {
-				t.Errorf("the supervisor has started %d workers, want %d", n, started)
+			expectServes(t, addr, a.expect("ready", 2+tt.starts).PID)
+			a.expectLog("another one is started", tt.starts)
+			if n := a.Log.Count("another one is started"); n != tt.starts {
+				t.Errorf("the supervisor has started %d workers, want %d", n, tt.starts)
 			}
 			held.Close()
-			a.signal(master, syscall.SIGTERM)
-			if code := a.exit(); code != 0 {
-				t.Errorf("exit status %d", code)
-			}
+			a.stopsWell()
 		})
 	}
 }
 
-// TestSupervisorKilled: a worker whose supervisor is gone stops, so that its addresses are
-// free for the next one.
-func TestSupervisorKilled(t *testing.T) {
+// TestSupervised_WorkerStopsWhenItsSupervisorIsKilled frees the addresses for the next one.
+func TestSupervised_WorkerStopsWhenItsSupervisorIsKilled(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil)
-	a.expect("ready", 0)
-	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+	a, master, _ := supervisedServing(t)
+	a.signal(master, syscall.SIGKILL)
 	a.expectLog("the supervisor is gone", 1)
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Errorf("%+v", end)
-	}
+	a.endsWell(0)
 }
 
-// TestSupervisedStops: each way to ask for a stop ends everything with status 0, and the
-// listeners are closed before the last request is answered.
-func TestSupervisedStops(t *testing.T) {
+// TestSupervised_StopOfTheProgramClosesTheListeners before the last request is answered, the supervisor's too.
+func TestSupervised_StopOfTheProgramClosesTheListeners(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil, "-listen", "tcp,127.0.0.1:0")
-	addr := a.expect("ready", 0).Addrs[0]
-	answer := make(chan error, 1)
-	go func() {
-		_, err := get(addr, "/?d=1s")
-		answer <- err
-	}()
+	a, _, first := supervisedServing(t, "-listen", "tcp,127.0.0.1:0")
+	addr := first.Addrs[0]
+	slow := rawhttp.Dial(t, addr)
+	slow.Ask("/?d=1s")
 	a.expect("handling", 0)
 	must(t, a.call(addr, "/stop"))
 	a.expectLog("draining", 1)
@@ -439,27 +356,19 @@ func TestSupervisedStops(t *testing.T) {
 		}
 		c.Close()
 	}
-	if err := <-answer; err != nil {
-		t.Error(err)
-	}
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	slow.Answer()
+	a.exitsWell()
 }
 
-// TestSupervisedToPlain: a program that speaks only the plain protocol takes over, and
-// signals reach it.
-func TestSupervisedToPlain(t *testing.T) {
+// TestSupervised_SignalsReachAPlainProgram that has taken over. It speaks only the plain protocol.
+func TestSupervised_SignalsReachAPlainProgram(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil, "-addr", "127.0.0.1:0")
-	first := a.expect("ready", 0)
+	a, master, first := supervisedServing(t, "-addr", "127.0.0.1:0")
 	deployPlain(t, a)
-	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	a.signal(master, syscall.SIGUSR2)
 	a.expect("end", 0)
-	if body, err := get(first.Addrs[0], "/"); err != nil {
-		t.Errorf("%q %v", body, err)
-	}
-	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	expectAnswers(t, first.Addrs[0])
+	a.signal(master, syscall.SIGTERM)
 	a.exit()
 }
 
@@ -485,107 +394,77 @@ func playSupervision() {
 	}
 }
 
-// TestWithSupervision: where it says so, the process becomes the supervisor, with the same
-// number and arguments; elsewhere nothing happens.
-func TestWithSupervision(t *testing.T) {
+// TestWithSupervision_DecidesByTheEnvironment whether the process becomes the supervisor, with the same number and
+// arguments. The error names a variable that nobody would set by hand.
+func TestWithSupervision_DecidesByTheEnvironment(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		env  []string
-		want core.Mode
+	const supervisord, mode, link = "SUPERVISOR_ENABLED=1 ", core.EnvMode + "=", wire.EnvLink + "="
+	for name, c := range map[string]struct {
+		env  string // variables with a space between them
+		mode core.Mode
+		err  string
 	}{
-		{nil, core.ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1"}, core.ModeSupervised},
-		{[]string{"SUPERVISOR_ENABLED=1", "NOTIFY_SOCKET=@gracex-test"}, core.ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1", core.EnvMode + "=self"}, core.ModeSelf},
-		{[]string{"SUPERVISOR_ENABLED=1", core.EnvMode + "=auto"}, core.ModeSupervised},
-		{[]string{core.EnvMode + "=supervised"}, core.ModeSupervised},
-	} {
-		t.Run(strings.Join(c.env, ","), func(t *testing.T) {
-			t.Parallel()
-			a := prepare(t)
-			install(t, filepath.Join(a.dir, "app"))
-			a.env = c.env
-			a.start("supervision", "./app", "one", "-two")
-			ready := a.expect("ready", 0)
-			decided := a.expect("decided", 0)
-			if decided.Env != c.want.String() || !slices.Equal(decided.Args, []string{"one", "-two"}) {
-				t.Errorf("%+v, want %v", decided, c.want)
-			}
-			if other := ready.PID != a.cmd.Process.Pid; other != (c.want == core.ModeSupervised) {
-				t.Errorf("process %d serves, process %d was started", ready.PID, a.cmd.Process.Pid)
-			}
-			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-			if code := a.exit(); code != 0 {
-				t.Errorf("exit status %d", code)
-			}
-		})
-	}
-}
+		"nothing":                {"", core.ModeSelf, ""},
+		"supervisord":            {supervisord, core.ModeSupervised, ""},
+		"supervisord in systemd": {supervisord + "NOTIFY_SOCKET=@gracex-test", core.ModeSelf, ""},
+		"supervisord, but self":  {supervisord + mode + "self", core.ModeSelf, ""},
+		"supervisord and auto":   {supervisord + mode + "auto", core.ModeSupervised, ""},
+		"supervised":             {mode + "supervised", core.ModeSupervised, ""},
+		// A program that knows nothing of it passes it on.
+		"link of another process": {link + "1:9:4711", core.ModeSelf, ""},
 
-// TestSupervisionBadInput: what nobody would set by hand is an error that names it.
-func TestSupervisionBadInput(t *testing.T) {
-	t.Parallel()
-	for env, want := range map[string]string{
-		core.EnvMode + "=supervise":     `GRACEX_MODE="supervise" is not one of`,
-		wire.EnvLink + "=":              `GRACEX_LINK="" is not`,
-		wire.EnvLink + "=1:2:3":         `GRACEX_LINK="1:2:3" is not`,
-		wire.EnvLink + "=1:-7:4711":     `GRACEX_LINK="1:-7:4711" is not`,
-		wire.EnvLink + "=1:70000:4711":  `GRACEX_LINK="1:70000:4711" is not`,
-		wire.EnvLink + "=1:3:4711:more": `GRACEX_LINK="1:3:4711:more" is not`,
-		wire.EnvLink + "=1:9:4711":      "", // passed on by a program that knows nothing of it
+		"unknown mode":             {mode + "supervise", 0, `GRACEX_MODE="supervise" is not one of`},
+		"empty link":               {link, 0, `GRACEX_LINK="" is not`},
+		"link on stderr":           {link + "1:2:3", 0, `GRACEX_LINK="1:2:3" is not`},
+		"link below 0":             {link + "1:-7:4711", 0, `GRACEX_LINK="1:-7:4711" is not`},
+		"link beyond descriptors":  {link + "1:70000:4711", 0, `GRACEX_LINK="1:70000:4711" is not`},
+		"link with too many words": {link + "1:3:4711:more", 0, `GRACEX_LINK="1:3:4711:more" is not`},
 	} {
-		t.Run(env, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
-			install(t, filepath.Join(a.dir, "app"))
-			a.env = []string{env}
-			a.start("supervision", "./app")
-			if want == "" {
-				a.signal(a.expect("ready", 0).PID, syscall.SIGTERM)
+			a := installed(t)
+			a.env = strings.Fields(c.env)
+			a.start("supervision", "./app", "one", "-two")
+			if c.err != "" {
+				expectText(t, a.expect("error", 0).Err, c.err)
 				return
 			}
-			if ev := a.expect("error", 0); !strings.Contains(ev.Err, want) {
-				t.Error(ev.Err)
+			ready, decided := a.expect("ready", 0), a.expect("decided", 0)
+			if decided.Env != c.mode.String() || !slices.Equal(decided.Args, []string{"one", "-two"}) {
+				t.Errorf("%+v, want %v", decided, c.mode)
 			}
+			if other := ready.PID != a.cmd.Process.Pid; other != (c.mode == core.ModeSupervised) {
+				t.Errorf("process %d serves, process %d was started", ready.PID, a.cmd.Process.Pid)
+			}
+			a.stopsWell()
 		})
 	}
 }
 
-// TestSupervisedStopInUpgrade: a stop that comes while a new version starts ends both, with
-// status 0, and is no crash.
-func TestSupervisedStopInUpgrade(t *testing.T) {
+// TestSupervised_StopInAnUpgradeIsNoCrash ends both workers while the new one starts.
+func TestSupervised_StopInAnUpgradeIsNoCrash(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil)
-	addr := a.expect("ready", 0).Addrs[0]
-	answer := make(chan error, 1)
-	go func() {
-		_, err := get(addr, "/?d=2s") // the stop takes longer than noticing the end of the new one
-		answer <- err
-	}()
+	a, master, first := supervisedServing(t)
+	slow := rawhttp.Dial(t, first.Addrs[0])
+	slow.Ask("/?d=2s") // the stop takes longer than noticing the end of the new one
 	a.expect("handling", 0)
 	a.setMode("wait")
-	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	a.signal(master, syscall.SIGUSR2)
 	a.expect("checking", 0)
-	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-	if err := <-answer; err != nil {
-		t.Error(err)
-	}
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.signal(master, syscall.SIGTERM)
+	slow.Answer()
+	a.exitsWell()
 	if s := a.log(); strings.Contains(s, "given up\"") || strings.Contains(s, "crashed") {
 		t.Error("the stop was taken for a crash")
 	}
 }
 
-// TestSupervisedSignalCrossesHandover: the supervisor does not know yet that the worker which
-// it passes a signal on to drains.
-func TestSupervisedSignalCrossesHandover(t *testing.T) {
+// TestSupervised_SignalThatCrossesAHandoverUpgrades has a supervisor that does not know yet that the worker which it
+// passes the signal on to drains.
+func TestSupervised_SignalThatCrossesAHandoverUpgrades(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil)
-	master := a.cmd.Process.Pid
+	a, master, ev := supervisedServing(t)
 	for i := range 4 {
-		ev := a.expect("ready", 2*i)
 		client := dialQuietly(t, ev.Addrs[0], ev.PID)
 		client.begin(t) // keeps the worker there
 		expectStats(t, ev.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
@@ -593,55 +472,42 @@ func TestSupervisedSignalCrossesHandover(t *testing.T) {
 		a.signal(ev.PID, syscall.SIGHUP)
 		a.expect("ready", 2*i+1)
 		a.signal(master, syscall.SIGUSR2)
-		a.signal(master, syscall.SIGCONT)
-		a.expect("ready", 2*i+2)
+		a.Thaw(master)
+		next := a.expect("ready", 2*i+2)
 		client.finish(t, ev.PID)
+		ev = next
 	}
-	a.signal(master, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.stopsWell()
 }
 
-// TestSupervisedStopCrossesHandover: the supervisor does not know yet that the worker which it asks to
-// stop has handed over on probation. To that one alone a stop would be the end of the probation.
-func TestSupervisedStopCrossesHandover(t *testing.T) {
+// TestSupervised_StopThatCrossesAHandoverEndsBoth has a supervisor that does not know yet that the worker which it
+// asks to stop has handed over on probation. To that one alone a stop would be the end of the probation.
+func TestSupervised_StopThatCrossesAHandoverEndsBoth(t *testing.T) {
 	t.Parallel()
-	a := supervised(t, nil, "-probation", "4m")
-	master := a.cmd.Process.Pid
-	ev := a.expect("ready", 0)
+	a, master, first := supervisedServing(t, "-probation", "4m")
 	a.freeze(master)
-	a.signal(ev.PID, syscall.SIGHUP)
+	a.signal(first.PID, syscall.SIGHUP)
 	a.expect("ready", 1)
 	a.signal(master, syscall.SIGTERM)
-	a.signal(master, syscall.SIGCONT)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.Thaw(master)
+	a.exitsWell()
 }
 
-// TestSupervisedSignalsInAHurry: signals that cross an upgrade reach the process that is
-// current, whichever that is.
-func TestSupervisedSignalsInAHurry(t *testing.T) {
+// TestSupervised_SignalsInAHurryReachTheCurrentWorker, whichever that is.
+func TestSupervised_SignalsInAHurryReachTheCurrentWorker(t *testing.T) {
 	t.Parallel()
 	for i := range 4 {
-		a := supervised(t, nil)
-		addr := a.expect("ready", 0).Addrs[0]
+		a, master, first := supervisedServing(t)
 		for n := range 10 {
-			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+			a.signal(master, syscall.SIGHUP)
 			if n%2 == 0 {
 				a.expect("ready", n/2+1)
 			}
 		}
-		if _, err := get(addr, "/"); err != nil {
-			t.Error(err)
-		}
+		expectAnswers(t, first.Addrs[0])
 		if i%2 == 0 {
-			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+			a.signal(master, syscall.SIGHUP)
 		}
-		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-		if code := a.exit(); code != 0 {
-			t.Errorf("exit status %d", code)
-		}
+		a.stopsWell()
 	}
 }

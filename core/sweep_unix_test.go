@@ -4,91 +4,63 @@ package core_test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// sweepStep is the grain of TestKilledAtAnyMoment; the variable CORE_TEST_SWEEP has a finer one, such
-// as "5ms".
-func sweepStep(t *testing.T) time.Duration {
-	if v := os.Getenv("CORE_TEST_SWEEP"); v != "" {
-		d, err := time.ParseDuration(v)
-		must(t, err)
-		return d
-	}
-	return 70 * time.Millisecond
-}
-
-// TestKilledAtAnyMoment: a new process that is killed at any moment from its start until the old one's
-// end, which a slow request holds up, has the old one serve again, every time.
-func TestKilledAtAnyMoment(t *testing.T) {
+// TestOldProcess_ServesAgainWheneverTheNewOneIsKilled tries moments from the new process's start into the old one's
+// drain, which a slow request holds up.
+func TestOldProcess_ServesAgainWheneverTheNewOneIsKilled(t *testing.T) {
 	t.Parallel()
 	const (
-		probation = 150 * time.Millisecond
-		swept     = 500 * time.Millisecond // the start, the probation, and some of the drain
-		request   = 3 * time.Second        // which is there until the end of it
+		swept = 500 * time.Millisecond // the start, the probation, and some of the drain
+		slow  = "/?d=3s"               // a request that is there until the end of it
 	)
-	for _, p := range []time.Duration{probation, 0} {
-		for at := time.Duration(0); at < swept; at += sweepStep(t) {
-			t.Run(fmt.Sprintf("probation %v/after %v", p, at), func(t *testing.T) {
-				t.Parallel()
-				killedAt(t, p, at, request)
-			})
-		}
-	}
-}
-
-func killedAt(t *testing.T, probation, at, request time.Duration) {
-	a := start(t, "app", "-probation", probation.String(), "-share", "0", "-pidfile", "app.pid")
-	first := a.expect("ready", 0)
-	slow := make(chan error, 1)
-	go func() {
-		_, err := get(first.Addrs[0], "/?d="+request.String())
-		slow <- err
-	}()
-	a.expect("handling", 0)
-	run := load.Start(load.Config{Addr: first.Addrs[0], Fresh: 1})
-	a.signal(first.PID, syscall.SIGUSR2)
-	begun := a.expect("postfork", 0)
-	time.Sleep(at) // that is what it is about
-	second, err := strconv.Atoi(begun.Err)
-	must(t, err)
-	must(t, syscall.Kill(second, syscall.SIGKILL))
-	if !a.Until(func() bool { return strings.Contains(a.log(), "this process serves ") }) {
-		t.Fatal("the old process does not say that it serves")
-	}
-	if res := run.Stop(); res.Failed > 1 { // the one request that was in the process that was killed
-		t.Error(res)
-	}
-	for range 3 {
-		if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
-			t.Errorf("%+v", st)
-		}
-	}
-	if pid := pidIn(t, a, second); pid != first.PID {
-		t.Errorf("the pid file names %d, want %d", pid, first.PID)
-	}
-	if err := <-slow; err != nil {
-		t.Errorf("the slow request: %v", err)
-	}
-	a.signal(first.PID, syscall.SIGUSR2)
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		resp, err := http.Get("http://" + first.Addrs[0] + "/")
+	step := 70 * time.Millisecond
+	if v := os.Getenv("CORE_TEST_SWEEP"); v != "" { // a finer one, such as 5ms
+		var err error
+		step, err = time.ParseDuration(v)
 		must(t, err)
-		must(t, resp.Body.Close())
-		if resp.Header.Get("X-Pid") != itoa(first.PID) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the next upgrade does not come")
+	}
+	for _, probation := range []string{"150ms", "0s"} {
+		for at := time.Duration(0); at < swept; at += step {
+			t.Run(fmt.Sprintf("probation %v/after %v", probation, at), func(t *testing.T) {
+				t.Parallel()
+				a, first := serving(t, "-probation", probation, "-share", "0", "-pidfile", "app.pid")
+				addr := first.Addrs[0]
+				held := rawhttp.Dial(t, addr)
+				held.Ask(slow)
+				a.expect("handling", 0)
+				run := load.Start(load.Config{Addr: addr, Fresh: 1})
+				a.signal(first.PID, syscall.SIGUSR2)
+				begun := a.expect("postfork", 0)
+				time.Sleep(at) // that is what it is about
+				second, err := strconv.Atoi(begun.Err)
+				must(t, err)
+				a.signal(second, syscall.SIGKILL)
+				a.expectLog("this process serves ", 1)
+				if res := run.Stop(); res.Failed > 1 { // the one request that was in the process that was killed
+					t.Error(res)
+				}
+				for range 3 {
+					expectCurrent(t, addr, first.PID)
+				}
+				if pid := pidIn(t, a, second); pid != first.PID {
+					t.Errorf("the pid file names %d, want %d", pid, first.PID)
+				}
+				held.Answer()
+				a.signal(first.PID, syscall.SIGUSR2)
+				a.Await("the next process answers", func() bool {
+					return getJSON[core.Ledger](t, addr, "/stats").PID != first.PID
+				})
+			})
 		}
 	}
 }

@@ -3,35 +3,57 @@
 package core_test
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestUpgradeLosesNothing is the main promise: clients that never retry, half on
-// kept connections and half on fresh ones, see no failed request in 100 upgrades.
-func TestUpgradeLosesNothing(t *testing.T) {
-	a := start(t, "app")
-	addr := a.expect("ready", 0).Addrs[0]
-	run := load.Start(load.Config{Addr: addr, Clients: 32, Fresh: 32})
+// serving starts the app, and waits until its first generation is ready.
+func serving(t testing.TB, args ...string) (a *app, first event) {
+	t.Helper()
+	a = start(t, "app", args...)
+	return a, a.expect("ready", 0)
+}
+
+// deployWrapper replaces the app's program file by a script, beside which the program is as "real".
+func deployWrapper(t *testing.T, a *app, script string) {
+	t.Helper()
+	install(t, a.path("real"))
+	deploy(t, a, func(path string) { must(t, writeProgram(path, "#!/bin/sh\n"+script)) })
+}
+
+func hasProc() bool {
+	_, err := os.Stat("/proc/self/fd")
+	return err == nil
+}
+
+func needsProc(t *testing.T) {
+	t.Helper()
+	if !hasProc() {
+		t.Skip("what a process has is read from /proc, which this system has not")
+	}
+}
+
+// TestUpgrade_LosesNothing is the main promise: clients that never retry, half on kept connections and half on fresh
+// ones, see no failed request in 100 upgrades.
+func TestUpgrade_LosesNothing(t *testing.T) {
+	a, first := serving(t)
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 32})
 	for i := 0; i < 100; i += 2 { // every other generation waits for the load, or that might not cross the upgrades
 		upgradeFrom(a, i, i+2)
 		awaitServed(t, run, load.Server{PID: itoa(a.expect("ready", i+2).PID), Generation: itoa(i + 2)})
 	}
-	res := run.Stop()
-	t.Log(res)
-	if res.Failed != 0 || res.Requests == 0 {
-		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
-	}
+	res := expectLossless(t, run)
 	if strings.Contains(a.log(), "did not hand over") {
 		t.Error("a new process did not see that the old one handed over")
 	}
@@ -40,21 +62,17 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	}
 }
 
-// TestUpgradeWithSlowRequests: the same with requests in flight that outlive
-// dozens of upgrades.
-func TestUpgradeWithSlowRequests(t *testing.T) {
+// TestUpgrade_LosesNoSlowRequest has requests in flight that outlive dozens of upgrades.
+func TestUpgrade_LosesNoSlowRequest(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	a := start(t, "app")
-	addr := a.expect("ready", 0).Addrs[0]
-	run := load.Start(load.Config{Addr: addr, Clients: 32, Fresh: 32, Path: "/?d=2s"})
+	a, first := serving(t)
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 32, Path: "/?d=2s"})
 	for i := range 4 {
 		a.expect("handling", i*64+63) // a round of requests is in flight
 		upgradeFrom(a, i*25, i*25+25)
 	}
-	res := run.Stop()
-	t.Log(res)
-	if res.Failed != 0 || res.Requests < 4*64 {
-		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
+	if res := expectLossless(t, run); res.Requests < 4*64 {
+		t.Errorf("%d requests", res.Requests)
 	}
 }
 
@@ -78,31 +96,21 @@ func upgradeFrom(a *app, from, to int) {
 	}
 }
 
-// TestUpgradeRunsWhatWasDeployed: the symlink is followed anew, and flags and
-// environment are the first start's.
-func TestUpgradeRunsWhatWasDeployed(t *testing.T) {
+// TestUpgrade_RunsWhatWasDeployed follows the symlink anew. Flags and environment are the first start's.
+func TestUpgrade_RunsWhatWasDeployed(t *testing.T) {
 	t.Parallel()
 	a := prepare(t)
 	a.env = []string{"APP_COLOR=green"}
-	for _, r := range []string{"releases/1/app", "releases/2/app"} {
-		install(t, filepath.Join(a.dir, r))
-	}
-	current := filepath.Join(a.dir, "current")
-	if err := os.Symlink("releases/1", current); err != nil {
-		t.Fatal(err)
-	}
+	install(t, a.path("releases/1/app"))
+	install(t, a.path("releases/2/app"))
+	must(t, os.Symlink("releases/1", a.path("current")))
+	must(t, os.Symlink("releases/2", a.path("flip")))
 	a.start("app", "current/app", "-drain", "3s", "extra")
 	first := a.expect("ready", 0)
 	if first.Release != "1" {
 		t.Fatalf("release %s runs", first.Release)
 	}
-	flip := filepath.Join(a.dir, "flip")
-	if err := os.Symlink("releases/2", flip); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(flip, current); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Rename(a.path("flip"), a.path("current")))
 	a.signal(first.PID, syscall.SIGHUP)
 	second := a.expect("ready", 1)
 	if second.Release != "2" {
@@ -116,29 +124,13 @@ func TestUpgradeRunsWhatWasDeployed(t *testing.T) {
 	}
 }
 
-// TestUpgradeKeepsDirectory: the next generation starts where the first one did,
-// wherever the program has gone since.
-func TestUpgradeKeepsDirectory(t *testing.T) {
+// TestChild_InheritsNothingOfGracex looks for sockets and private variables in what a program under gracex starts.
+func TestChild_InheritsNothingOfGracex(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-chdir", "/")
-	first := a.expect("ready", 0)
-	a.signal(first.PID, syscall.SIGUSR2)
-	if second := a.expect("ready", 1); second.Dir != first.Dir || first.Dir == "/" {
-		t.Errorf("the next generation started in %s, the first in %s", second.Dir, first.Dir)
-	}
-}
-
-// TestNothingLeaks: what a program under gracex starts inherits no socket of it
-// and sees none of its private variables.
-func TestNothingLeaks(t *testing.T) {
-	t.Parallel()
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("what a process inherited is read from /proc/self/fd, which this system has not")
-	}
-	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
-	addr := a.expect("ready", 0).Addrs[0]
+	needsProc(t)
+	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	for i := range 2 {
-		out, err := get(addr, "/child")
+		out, err := get(first.Addrs[0], "/child")
 		must(t, err)
 		if !strings.Contains(out, "pipe:") || strings.Contains(out, "socket:") || strings.Contains(out, "GRACEX") {
 			t.Errorf("generation %d, a child sees:\n%s", i, out)
@@ -149,39 +141,34 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// TestWrapper: the program file is a script that starts the program without exec,
-// so that there is a process between the generations.
-func TestWrapper(t *testing.T) {
+// TestWrapper_WithoutExecLosesNothing replaces the program file by rename, as package managers do, with a script. A
+// process is between the generations then.
+func TestWrapper_WithoutExecLosesNothing(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
-	install(t, filepath.Join(a.dir, "real"))
-	deploy(t, a, func(path string) {
-		must(t, writeProgram(path, "#!/bin/sh\n./real \"$@\"\n"))
-	})
+	a, first := serving(t)
+	deployWrapper(t, a, "touch renamed\n./real \"$@\"\n")
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 2, Fresh: 2})
 	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
+	if second := a.expect("ready", 1); second.Gen != 1 {
+		t.Errorf("generation %d", second.Gen)
+	}
 	a.expect("end", 0)
-	if res := run.Stop(); res.Failed != 0 {
-		t.Errorf("%v", res)
+	expectLossless(t, run)
+	if _, err := os.Stat(a.path("renamed")); err != nil {
+		t.Error("the file that was replaced ran again")
 	}
 }
 
-// TestWrapperOutlivesItsProgram: the script holds the handover socket open, so that the end of the program
-// behind it is not heard. The old process looks for itself, and takes the service back.
-func TestWrapperOutlivesItsProgram(t *testing.T) {
+// TestWrapper_ThatOutlivesItsProgramGivesTheServiceBack holds the handover socket open, so that the end of the
+// program behind it is not heard. The old process looks for itself.
+func TestWrapper_ThatOutlivesItsProgramGivesTheServiceBack(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "4m")
-	first := a.expect("ready", 0)
+	a, first := serving(t, "-drain", "4m")
 	_, answer := dial(t, first.Addrs[0], "/hijack?stay=1") // holds up the drain
 	_, err := http.ReadResponse(answer, nil)
 	must(t, err)
-	install(t, filepath.Join(a.dir, "real"))
-	deploy(t, a, func(path string) {
-		must(t, writeProgram(path, "#!/bin/sh\n./real \"$@\"\nread forever <hold\n"))
-	})
-	must(t, syscall.Mkfifo(filepath.Join(a.dir, "hold"), 0o600))
+	deployWrapper(t, a, "./real \"$@\"\nread forever <hold\n")
+	must(t, syscall.Mkfifo(a.path("hold"), 0o600))
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	if line, err := answer.ReadString('\n'); line != "goodbye\n" { // it is told to leave
@@ -189,40 +176,23 @@ func TestWrapperOutlivesItsProgram(t *testing.T) {
 	}
 	a.signal(second.PID, syscall.SIGKILL)
 	a.expectLog("upgrade rolled back late", 1)
-	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
-		t.Errorf("%+v", st)
-	}
+	expectCurrent(t, first.Addrs[0], first.PID)
 	a.expectLog("the new process is gone", 1) // the script, too
 }
 
-// TestOldProcessDiesAtOnce: before the new one has run a line of Go.
-func TestOldProcessDiesAtOnce(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
-	first := a.expect("ready", 0)
-	install(t, filepath.Join(a.dir, "real"))
-	deploy(t, a, func(path string) {
-		must(t, writeProgram(path, "#!/bin/sh\nkill -9 $PPID\nexec ./real \"$@\"\n"))
-	})
-	a.signal(first.PID, syscall.SIGUSR2)
-	second := a.expect("ready", 1)
-	if !slices.Equal(second.Addrs, first.Addrs) {
-		t.Errorf("addresses %v, want %v", second.Addrs, first.Addrs)
-	}
-	for _, addr := range []string{first.Addrs[0], filepath.Join(a.dir, "app.sock")} {
-		if _, err := get(addr, "/"); err != nil {
-			t.Error(err)
-		}
+// expectCurrent asks at addr, and the process pid is to answer, in the middle of nothing.
+func expectCurrent(t *testing.T, addr string, pid int) {
+	t.Helper()
+	if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != pid || st.State != core.StateCurrent {
+		t.Errorf("process %d serves in state %v, want %d", st.PID, st.State, pid)
 	}
 }
 
-// TestListenFD: the socket of a descriptor is served in each generation, and its
-// path is left to whoever made it.
-func TestListenFD(t *testing.T) {
+// TestListenFD_IsServedByEachGeneration leaves the socket's path to whoever made it.
+func TestListenFD_IsServedByEachGeneration(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	path := filepath.Join(a.dir, "theirs.sock")
+	a := installed(t)
+	path := a.path("theirs.sock")
 	ln, err := net.Listen("unix", path)
 	must(t, err)
 	ln.(*net.UnixListener).SetUnlinkOnClose(false)
@@ -234,9 +204,7 @@ func TestListenFD(t *testing.T) {
 	must(t, ln.Close())
 	a.expect("ready", 0)
 	upgradeTimes(a, 2)
-	if _, err := get(path, "/"); err != nil {
-		t.Error(err)
-	}
+	expectAnswers(t, path)
 	a.signal(a.expect("ready", 2).PID, syscall.SIGTERM)
 	a.expectGone()
 	if _, err := os.Lstat(path); err != nil {
@@ -244,93 +212,84 @@ func TestListenFD(t *testing.T) {
 	}
 }
 
-// TestUpgradeAfterRename: the program file was replaced by rename, as package
-// managers do.
-func TestUpgradeAfterRename(t *testing.T) {
+// TestOldProcess_KilledBeforeTheNewOneRunsLeavesItTheSockets kills it before the new one has run a line of Go. What
+// that writes before it has an Upgrader is more than the pipe takes.
+func TestOldProcess_KilledBeforeTheNewOneRunsLeavesItTheSockets(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
-	script := filepath.Join(a.dir, "new")
-	// The new version announces itself before it is the same program.
-	install(t, filepath.Join(a.dir, "real"))
-	if err := writeProgram(script, "#!/bin/sh\ntouch renamed\nexec ./real \"$@\"\n"); err != nil {
-		t.Fatal(err)
+	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	deployWrapper(t, a, "kill -9 $PPID\nexec ./real \"$@\"\n")
+	a.setMode("flood")
+	a.signal(first.PID, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	if !slices.Equal(second.Addrs, first.Addrs) {
+		t.Errorf("addresses %v, want %v", second.Addrs, first.Addrs)
 	}
-	if err := os.Rename(script, filepath.Join(a.dir, "app")); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.upgrade(first.Addrs[0]); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(a.dir, "renamed")); err != nil {
-		t.Error("the file that was replaced ran again")
-	}
-	if second := a.expect("ready", 1); second.Gen != 1 {
-		t.Errorf("generation %d", second.Gen)
+	expectAnswers(t, first.Addrs[0], a.path("app.sock"))
+	// All is there, but where the new process took its real stderr a line may be in pieces, with others in between.
+	a.expectLog("x", floodLines*87)
+	if n := strings.Count(a.log(), "flood "); n < floodLines-4 {
+		t.Errorf("%d of %d lines arrived", n, floodLines)
 	}
 }
 
-// TestOldProcessDies: an old process that is killed in the middle of an upgrade
-// leaves its sockets to the new one, which then serves alone.
-func TestOldProcessDies(t *testing.T) {
+// TestOldProcess_KilledInAnUpgradeLeavesEverything to a new one that writes all the time. All that it writes arrives,
+// but for a piece that the old one was copying.
+func TestOldProcess_KilledInAnUpgradeLeavesEverything(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-pidfile", "app.pid", "-listen", "unix,app.sock")
-	first := a.expect("ready", 0)
-	behave("wait")(t, a)
+	a, first := serving(t, "-pidfile", "app.pid", "-listen", "unix,app.sock")
+	a.setMode("chatter")
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("checking", 0)
+	a.expectLog("chatter 1000 ", 1)
 	a.signal(first.PID, syscall.SIGKILL)
 	a.AwaitExit()
-	answered := make(chan error)
-	go func() { // waits in the socket's queue
-		_, err := get(filepath.Join(a.dir, "app.sock"), "/")
-		answered <- err
-	}()
-	mend(t, a)
+	waits := rawhttp.Dial(t, a.path("app.sock")) // nobody accepts it yet
+	waits.Ask("/")
+	now := a.Log.Count("\nchatter ")
+	a.expectLog(fmt.Sprintf("\nchatter %d ", now+20_000), 1) // more than any pipe takes
+	a.setMode("")
 	second := a.expect("ready", 1)
-	if err := <-answered; err != nil {
-		t.Errorf("a connection from when nobody accepted: %v", err)
-	}
+	waits.Answer()
 	if pid := pidIn(t, a, first.PID); pid != second.PID {
 		t.Errorf("the pid file names %d, want %d", pid, second.PID)
 	}
-	if err := a.upgrade(filepath.Join(a.dir, "app.sock")); err != nil {
-		t.Error(err)
+	a.expectLog("chatter ends", 1)
+	seen, last := map[int]bool{}, 0
+	for line := range strings.Lines(a.log()) {
+		var i int
+		if n, _ := fmt.Sscanf(line, "chatter %d zz", &i); n == 1 {
+			seen[i], last = true, max(last, i)
+		}
 	}
+	if lost := last + 1 - len(seen); lost > 4096/80 {
+		t.Errorf("%d lines of %d are lost", lost, last+1)
+	}
+	must(t, a.upgrade(a.path("app.sock")))
 }
 
-// TestOldProcessStops: one that is stopped and does not answer "ready" does not
-// hold the new one up.
-func TestOldProcessStops(t *testing.T) {
+func TestOldProcess_ThatStandsStillHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
-	behave("wait")(t, a)
+	a, first := serving(t)
+	a.setMode("wait")
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("checking", 0)
 	a.freeze(first.PID)
-	mend(t, a)
+	a.setMode("")
 	second := a.expect("ready", 1) // after parentWait
 	a.expectLog("it does not answer", 1)
-	if _, err := get(first.Addrs[0], "/"); err != nil {
-		t.Error(err)
-	}
+	expectAnswers(t, first.Addrs[0])
 	// It goes on: it learns that the new one was ready in time, and drains.
-	a.signal(first.PID, syscall.SIGCONT)
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Error(end.Err)
-	}
+	a.Thaw(first.PID)
+	a.endsWell(0)
 	a.expectLog("new_pid="+itoa(second.PID), 2)
 }
 
-// TestNothingIsLeft: no goroutine, descriptor or zombie after 500 upgrades, of which some
-// fail before they are ready and some on probation.
-func TestNothingIsLeft(t *testing.T) {
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("descriptors and children are counted in /proc, which this system has not")
-	}
-	a := start(t, "app", "-probation", "1ms")
-	addr := a.expect("ready", 0).Addrs[0]
+// TestUpgrade_LeavesNothing counts goroutines, descriptors and zombies over 500 upgrades, of which some fail before
+// they are ready and some on probation.
+func TestUpgrade_LeavesNothing(t *testing.T) {
+	needsProc(t)
+	a, first := serving(t, "-probation", "1ms")
+	addr := first.Addrs[0]
 	upgradeTimes(a, 2)
 	a.expect("end", 1)
 	before := quietCensus(t, addr)
@@ -340,66 +299,61 @@ func TestNothingIsLeft(t *testing.T) {
 	// Failed ones, from one process.
 	a.setMode("exit7")
 	for range 60 {
-		if err := a.upgrade(addr); err == nil || !strings.Contains(err.Error(), "exit status 7") {
-			t.Fatalf("upgrade = %v", err)
-		}
+		expectError(t, a.upgrade(addr), "exit status 7")
 	}
 	expectCensus(t, addr, before)
 
-	a = start(t, "app", "-probation", "4m")
-	addr = a.expect("ready", 0).Addrs[0]
+	a, first = serving(t, "-probation", "4m")
+	addr = first.Addrs[0]
 	before = quietCensus(t, addr)
 	a.setMode("rejects")
 	for i := range 40 {
-		if err := a.upgrade(addr); err == nil || !strings.Contains(err.Error(), "rejected itself: at once") {
-			t.Fatalf("upgrade = %v", err)
-		}
+		expectError(t, a.upgrade(addr), "rejected itself: at once")
 		a.expect("end", i)
 	}
 	expectCensus(t, addr, before)
 }
 
-// quietCensus returns the smallest census of many: with the least that is only
-// passing through.
+// quietCensus returns the smallest census of many, with the least that is only passing through.
 func quietCensus(t *testing.T, addr string) census {
 	t.Helper()
 	least := getJSON[census](t, addr, "/census")
 	for range 50 {
-		if c := getJSON[census](t, addr, "/census"); c.Goroutines+len(c.Descriptors) < least.Goroutines+len(least.Descriptors) {
+		c := getJSON[census](t, addr, "/census")
+		if c.Goroutines+len(c.Descriptors) < least.Goroutines+len(least.Descriptors) {
 			least = c
 		}
 	}
 	return least
 }
 
-// expectCensus waits until the current generation holds no more than want, and
-// has no child.
+// expectCensus waits until the current generation holds no more than want, and has no child.
 func expectCensus(t *testing.T, addr string, want census) {
 	t.Helper()
 	var c census
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		c = getJSON[census](t, addr, "/census")
-		if c.Goroutines <= want.Goroutines && len(c.Descriptors) <= len(want.Descriptors) && c.Children == 0 {
-			return
+	defer func() {
+		if t.Failed() {
+			t.Logf("a generation holds %+v\nat the beginning one held %+v", c, want)
 		}
-	}
-	t.Errorf("a generation holds %+v\nat the beginning one held %+v", c, want)
+	}()
+	proctest.Await(t, "the generation holds no more than one did at the beginning", func() bool {
+		c = getJSON[census](t, addr, "/census")
+		return c.Goroutines <= want.Goroutines && len(c.Descriptors) <= len(want.Descriptors) && c.Children == 0
+	})
 }
 
-// TestMainDoesNotReturn: a program that serves in a goroutine and waits for a signal in
-// main does not end by itself after a handover. The new process ends it at its
-// deadline, by the signal that it waits for.
-func TestMainDoesNotReturn(t *testing.T) {
+// TestOldProcess_WhoseMainDoesNotReturnIsEndedAtItsDeadline has a program that serves in a goroutine and waits for
+// a signal in main. The new process ends it by that signal.
+func TestOldProcess_WhoseMainDoesNotReturnIsEndedAtItsDeadline(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-linger", "-drain", "100ms")
-	first := a.expect("ready", 0)
+	a, first := serving(t, "-linger", "-drain", "100ms")
 	a.signal(first.PID, syscall.SIGUSR2)
 	second := a.expect("ready", 1)
 	if ev := a.expect("lingers", 0); ev.PID != first.PID {
 		t.Fatalf("%+v", ev)
 	}
 	a.signal(first.PID, syscall.SIGHUP) // does not kill it
-	if ev := a.expect("end", 0); ev.PID != first.PID || ev.Err != "" {
+	if ev := a.endsWell(0); ev.PID != first.PID {
 		t.Errorf("%+v", ev)
 	}
 	a.expectLog("did not go by its deadline; signal sent", 1)
@@ -408,17 +362,15 @@ func TestMainDoesNotReturn(t *testing.T) {
 	a.expect("end", 1)
 }
 
-// TestFailsOnce: a new process that could not get ready does not serve by trying
-// again, on another address, say: the old one serves.
-func TestFailsOnce(t *testing.T) {
+// TestNewProcess_ThatFailedDoesNotServe by trying again, on another address, say. The old one serves.
+func TestNewProcess_ThatFailedDoesNotServe(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := serving(t)
 	a.setMode("again")
-	if err := a.upgrade(first.Addrs[0]); err == nil || !strings.Contains(err.Error(), "no database") {
-		t.Errorf("upgrade = %v", err)
-	}
-	if ev := a.expect("end", 0); ev.Gen != 1 || !strings.Contains(ev.Err, core.ErrAborted.Error()+": this process has failed") {
-		t.Errorf("the new process ended with %q", ev.Err)
+	expectError(t, a.upgrade(first.Addrs[0]), "no database")
+	end := a.expect("end", 0)
+	expectText(t, end.Err, core.ErrAborted.Error()+": this process has failed")
+	if end.Gen != 1 {
+		t.Errorf("generation %d ended", end.Gen)
 	}
 }
