@@ -29,13 +29,8 @@ GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
 
-<<<<<<< HEAD
 # The tests of "make each-go". They cover what a Go release can change under core.
-GO_TESTS := ^Test(Go[A-Z]|SelfTest|Probe|HTTP2|TLS$$|NewInner|UserSettings|ForeignListeners|MoveBeside|MoveIdle|UpgradeRuns)
-=======
-# The tests of "make each-go": what a Go release can change under core.
 GO_TESTS := ^Test(Go[A-Z]|SelfTest|Probe|HTTP2|TLS$$|NewInner|UserSettings|ForeignListeners|MoveBeside|MoveIdle|Upgrade_Runs)
->>>>>>> bb8a6d89ef822c5bd349fff7cf42492192f05492
 
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.
