@@ -22,8 +22,7 @@ type Result struct {
 	Latency    Histogram      // of the requests answered well, a dial they needed included
 }
 
-// Merge adds what another run has counted, but for what only one run can say: its time
-// and its failures in full.
+// Merge adds what another run has counted, but for what only one run can say: its time and its failures in full.
 func (r *Result) Merge(other Result) {
 	r.Requests += other.Requests
 	r.Failed += other.Failed
@@ -38,8 +37,7 @@ func (r *Result) Merge(other Result) {
 	}
 }
 
-// String is one line for a log or a test's failure, and a line for each error
-// that was kept.
+// String is one line for a log or a test's failure, and a line for each error that was kept.
 func (r Result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d requests, %d failed, %d connections, %d reconnects, %d servers in %v, latency p50 %v p99 %v max %v",
