@@ -18,7 +18,6 @@ import (
 
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/proctest"
-	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // app is a program under test with all its generations.
@@ -34,7 +33,7 @@ type app struct {
 	files []*os.File
 	attr  *syscall.SysProcAttr
 
-	out    *procgroup.Output // standard output, which every generation has
+	out    *proctest.Output // standard output, which every generation has
 	events *proctest.Events[event]
 }
 
@@ -72,7 +71,7 @@ func (a *app) start(program, argv0 string, args ...string) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(a.dir, path)
 	}
-	a.out = new(procgroup.Output)
+	a.out = new(proctest.Output)
 	a.events = proctest.NewEvents(a.out, func(line string) (ev event, ok bool) {
 		return ev, json.Unmarshal([]byte(line), &ev) == nil
 	})

@@ -1,8 +1,13 @@
 package proctest
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,32 +19,191 @@ const Patience = 60 * time.Second
 
 // Program is a program under test, in all its generations.
 type Program struct {
-	*procgroup.Process
-	t testing.TB
+	Cmd *exec.Cmd
+	Log *Output // what they have written to standard error and output, unless Cmd had another place for it
+
+	t       testing.TB
+	group   procgroup.Group
+	mark    string   // in their environment
+	leash   *os.File // the other end of their standard input; nil if Cmd had one
+	news    news
+	readers sync.WaitGroup
+	exited  chan struct{} // closed when the process that was started has ended
+	ended   chan struct{} // and no process has the standard output or error any more that was passed on to it
 }
 
-// Start starts cmd as [procgroup.Start] does. When the test ends, so do its processes. One that can't be ended
-// fails the test. A test that has failed shows what they wrote to Log.
+// Start starts cmd as the leader of a group. A standard output or error that is nil goes to Log, one that is an
+// *Output goes there. A standard input that is nil is a pipe in which nothing comes before its end.
+//
+// When the test ends, so do the program's processes. One that can't be ended fails the test. A test that has failed
+// shows what they wrote to Log.
 func Start(t testing.TB, cmd *exec.Cmd) *Program {
 	t.Helper()
-	programs.start(cmd.Env)
-	p, err := procgroup.Start(cmd)
+	note(cmd.Env)
+	p, err := start(t, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.End(Patience); err != nil {
+		if err := p.end(Patience); err != nil {
 			t.Errorf("%s outlives its test: %v", cmd.Args[0], err)
 		}
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", cmd.Args[0], p.Log)
 		}
 	})
-	return &Program{p, t}
+	return p
 }
 
-// Until waits until cond holds, and reports false if it does not when all processes have ended, or in time.
-func (p *Program) Until(cond func() bool) bool { return p.Wait(time.After(Patience), cond) }
+func start(t testing.TB, cmd *exec.Cmd) (_ *Program, err error) {
+	procgroup.Lead(cmd)
+	p := &Program{
+		Cmd: cmd, Log: new(Output), t: t, mark: newMark(), exited: make(chan struct{}), ended: make(chan struct{}),
+	}
+	cmd.Env = append(cmd.Environ(), p.mark)
+	var passed []*os.File
+	defer func() {
+		for _, f := range passed {
+			f.Close()
+		}
+		if err != nil {
+			p.close()
+		}
+	}()
+	if cmd.Stdin == nil {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		cmd.Stdin, p.leash, passed = r, w, append(passed, r)
+	}
+	pipes := map[*Output]*os.File{}
+	for _, w := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		o, ok := (*w).(*Output)
+		if *w == nil {
+			o, ok = p.Log, true
+		}
+		if !ok {
+			continue
+		}
+		if pipes[o] == nil {
+			r, w, err := os.Pipe()
+			if err != nil {
+				return nil, err
+			}
+			p.readers.Go(func() { o.read(r, &p.news) })
+			pipes[o], passed = w, append(passed, w)
+		}
+		*w = pipes[o]
+	}
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	p.group = procgroup.Group(cmd.Process.Pid)
+	return p, nil
+}
+
+// run starts the program, and stays on its thread until it has ended. The signal that SysProcAttr.Pdeathsig
+// asks for comes with the end of that thread (prctl(2), PR_SET_PDEATHSIG).
+func (p *Program) run(started chan<- error) {
+	runtime.LockOSThread()
+	err := p.Cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	_ = p.Cmd.Wait() // the ProcessState says it, too
+	close(p.exited)
+	p.news.tell()
+	p.readers.Wait()
+	close(p.ended)
+	p.news.tell()
+}
+
+// PID is the number of the process that Start has started.
+func (p *Program) PID() int { return p.Cmd.Process.Pid }
+
+// Running reports whether a process is left.
+func (p *Program) Running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Has reports whether the process is in the group, or was started by one of the program's, and has not ended. Where
+// the system does not tell it is true of every process.
+func (p *Program) Has(pid int) bool { return p.group.Has(pid) || lives(pid, p.mark) }
+
+// live lists the processes that have not ended. Only Linux tells.
+func (p *Program) live() []int {
+	pids := marked(p.mark)
+	for _, m := range p.group.Members() {
+		if !m.Ended() {
+			pids = append(pids, m.PID)
+		}
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
+// close ends the standard input of the processes. A program that has called EndWithInput, or does the like, ends
+// then.
+func (p *Program) close() {
+	if p.leash != nil {
+		p.leash.Close()
+	}
+}
+
+// end ends every process that is left, and waits for that. It is an error if one of them is still there after that
+// time.
+func (p *Program) end(patience time.Duration) error {
+	p.close()
+	late := time.After(patience)
+	for {
+		if p.Running() {
+			p.group.Kill() // the output is open, so the group is not empty, and its number is nobody else's
+			for _, pid := range marked(p.mark) {
+				_ = procgroup.Signal(pid, os.Kill, p.Has)
+			}
+		}
+		if !p.Running() && len(p.live()) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(procgroup.Look):
+		case <-late:
+			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v", patience, !p.Running(), p.live())
+		}
+	}
+}
+
+// Until waits until cond holds, and reports false if it does not when all processes have ended, or in time. It asks
+// whenever they have written something, and a hundred times a second.
+func (p *Program) Until(cond func() bool) bool {
+	late := time.After(Patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		news, over := p.news.next(), !p.Running()
+		if cond() {
+			return true
+		}
+		if over {
+			return false
+		}
+		select {
+		case <-news:
+		case <-tick.C:
+		case <-late:
+			return false
+		}
+	}
+}
 
 // Await is Until where cond has to hold.
 func (p *Program) Await(what string, cond func() bool) {
@@ -74,13 +238,13 @@ func (p *Program) AwaitPID(path string, old int) (pid int) {
 // AwaitExit waits for the end of the process that was started, and returns its exit status: -1 after a signal.
 func (p *Program) AwaitExit() (status int) {
 	p.t.Helper()
-	return p.await(p.Exited())
+	return p.await(p.exited)
 }
 
 // AwaitEnd is AwaitExit, and waits for the end of every other process.
 func (p *Program) AwaitEnd() (status int) {
 	p.t.Helper()
-	return p.await(p.Ended())
+	return p.await(p.ended)
 }
 
 func (p *Program) await(end <-chan struct{}) int {
@@ -88,7 +252,7 @@ func (p *Program) await(end <-chan struct{}) int {
 	select {
 	case <-end:
 	case <-time.After(Patience):
-		p.t.Fatalf("it does not end: %v", p.Live())
+		p.t.Fatalf("it does not end: %v", p.live())
 	}
 	return p.Cmd.ProcessState.ExitCode()
 }
@@ -96,24 +260,15 @@ func (p *Program) await(end <-chan struct{}) int {
 // Signal sends a signal to a process of the program.
 func (p *Program) Signal(pid int, sig os.Signal) {
 	p.t.Helper()
-	p.must(p.Process.Signal(pid, sig))
+	if err := procgroup.Signal(pid, sig, p.Has); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // Freeze stops a process of the program, and returns when it stands still.
 func (p *Program) Freeze(pid int) {
 	p.t.Helper()
-	p.must(p.Process.Freeze(pid))
-}
-
-// Thaw lets a frozen process go on.
-func (p *Program) Thaw(pid int) {
-	p.t.Helper()
-	p.must(p.Process.Thaw(pid))
-}
-
-func (p *Program) must(err error) {
-	p.t.Helper()
-	if err != nil {
+	if err := procgroup.Freeze(pid, p.Has); err != nil {
 		p.t.Fatal(err)
 	}
 }

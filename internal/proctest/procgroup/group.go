@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// look is how often the system is asked about a group that is waited for.
-	look = 20 * time.Millisecond
+	// Look is how often the system is asked about processes that are waited for.
+	Look = 20 * time.Millisecond
 	// freezeTime is more than a process takes to stop.
 	freezeTime = 10 * time.Second
 )
@@ -58,28 +58,17 @@ func (e Exit) String() string {
 	return fmt.Sprintf("pid %d: exit status %d", e.PID, e.Status)
 }
 
-// Live lists the pids of the members that have not ended. Known is as in Members.
-func (g Group) Live(known ...int) []int {
-	var pids []int
-	for _, m := range g.Members(known...) {
-		if !m.Ended() {
-			pids = append(pids, m.PID)
-		}
-	}
-	return pids
-}
-
 // Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
-func (g Group) Signal(pid int, sig os.Signal) error { return send(pid, sig, g.Has) }
+func (g Group) Signal(pid int, sig os.Signal) error { return Signal(pid, sig, g.Has) }
 
 // Thaw lets a frozen process go on.
 func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
 
 // Freeze stops a process of the group, and returns when all its threads stand still.
-func (g Group) Freeze(pid int) error { return freeze(pid, g.Has) }
+func (g Group) Freeze(pid int) error { return Freeze(pid, g.Has) }
 
-// send signals a process if has reports that it is one to be signalled.
-func send(pid int, sig os.Signal, has func(pid int) bool) error {
+// Signal is the method for a process that has reports, in place of one of a group.
+func Signal(pid int, sig os.Signal, has func(pid int) bool) error {
 	// The handle comes first. On Linux it can't name a later process with the same number.
 	p, err := os.FindProcess(pid)
 	if err == nil {
@@ -98,8 +87,9 @@ func send(pid int, sig os.Signal, has func(pid int) bool) error {
 	return nil
 }
 
-func freeze(pid int, has func(pid int) bool) error {
-	if err := send(pid, sigstop, has); err != nil {
+// Freeze is the method for a process that has reports, in place of one of a group.
+func Freeze(pid int, has func(pid int) bool) error {
+	if err := Signal(pid, sigstop, has); err != nil {
 		return err
 	}
 	for late := time.Now().Add(freezeTime); ; time.Sleep(time.Millisecond) {
@@ -128,7 +118,7 @@ func stopped(pid int) bool {
 // Clear ends every member and waits for those that are this process's children. It returns what is left after
 // that time. It is for a process that has called AdoptOrphans, because all members are or become its children.
 func (g Group) Clear(patience time.Duration) (left []Member) {
-	for late := time.Now().Add(patience); ; time.Sleep(look) {
+	for late := time.Now().Add(patience); ; time.Sleep(Look) {
 		g.Kill()
 		g.Reap()
 		if left = g.Members(); len(left) == 0 || time.Now().After(late) {
@@ -139,18 +129,18 @@ func (g Group) Clear(patience time.Duration) (left []Member) {
 
 // ReadPIDFile returns the pid that a file holds, and 0 if there is no file or no pid in it.
 func ReadPIDFile(path string) int {
-	b, err := os.ReadFile(path)
+	b, _ := os.ReadFile(path)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
 		return 0
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || pid < 0 {
-		return 0
-	}
-	return pid
+	return max(pid, 0)
 }
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
+
+// Find returns what the system knows of a process, and its group. Only Linux tells.
+func Find(pid int) (m Member, in Group, ok bool) { return readStat(procFile(pid, "stat")) }
 
 // readStat reads what proc(5) says of a process or thread, and the number of its group: pid (name) state ppid
 // pgrp and so on. The name may hold anything.

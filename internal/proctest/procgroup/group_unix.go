@@ -10,12 +10,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
-	"time"
 )
 
 const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
 
-// Lead has cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
+// Lead makes cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
 // number. ResetHangup holds for the new process.
 func Lead(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
@@ -33,17 +32,8 @@ func ResetHangup() {
 	}
 }
 
-// Members lists the processes of the group, also those that have ended and were not waited for. Linux knows all
-// of them. On other systems they are those of the known ones that are still in the group.
-func (g Group) Members(known ...int) (all []Member) {
-	if runtime.GOOS != "linux" {
-		for _, pid := range known {
-			if g.Has(pid) {
-				all = append(all, Member{PID: pid})
-			}
-		}
-		return all
-	}
+// Members lists the processes of the group, also those that have ended and were not waited for. Only Linux tells.
+func (g Group) Members() (all []Member) {
 	// A process can start the next one and end while /proc is read, and neither is seen. A second look sees the
 	// next one.
 	for range 2 {
@@ -66,7 +56,7 @@ func (g Group) Members(known ...int) (all []Member) {
 // Has reports whether the process is in the group and has not ended.
 func (g Group) Has(pid int) bool {
 	if runtime.GOOS == "linux" {
-		m, of, ok := readStat(procFile(pid, "stat"))
+		m, of, ok := Find(pid)
 		return ok && of == g && !m.Ended()
 	}
 	of, err := syscall.Getpgid(pid)
@@ -75,19 +65,6 @@ func (g Group) Has(pid int) bool {
 
 // Kill sends SIGKILL to every process of the group at once.
 func (g Group) Kill() { _ = syscall.Kill(-int(g), syscall.SIGKILL) }
-
-// lives reports whether the process has not ended, and where the system tells, was started with the mark.
-func lives(pid int, mark string) bool {
-	if runtime.GOOS != "linux" {
-		return syscall.Kill(pid, 0) == nil
-	}
-	for late := time.Now().Add(time.Second); !hasMark(pid, mark); time.Sleep(time.Millisecond) {
-		if !executes(pid) || time.Now().After(late) { // a kernel thread never has an environment
-			return hasMark(pid, mark) // the exec can have ended between the two looks
-		}
-	}
-	return true
-}
 
 // Reap waits for the members that have ended and are children of this process, and returns how they ended. It
 // does not block.
