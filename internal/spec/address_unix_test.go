@@ -15,14 +15,14 @@ func TestErrorsNameTheAddress(t *testing.T) {
 	t.Parallel()
 	taken := proctest.Occupied(t)
 	takesAddress := func(m method) bool { return !m.fd && m.env == nil && !m.foreign }
-	eachMethod(t, takesAddress, func(t *testing.T, f framework, m method) {
+	each(t, takesAddress, func(t *testing.T, m method) {
 		address := taken
 		place := address[strings.LastIndex(address, ":"):] // the host is not every method's argument
 		if m.kind.network == "unix" {
 			address = filepath.Join(theSite().dir, "none", "sock")
 			place = address
 		}
-		s := launch(t, f, m, "", address)
+		s := launch(t, m, "", address)
 		if s.AwaitEnd() == 0 {
 			t.Error("it ended as if nothing were wrong")
 		}

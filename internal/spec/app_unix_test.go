@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -60,6 +61,14 @@ func (u *user) valid() error {
 	return nil
 }
 
+// decodeUser is the binding of a framework that has none.
+func decodeUser(body io.Reader) (u user, err error) {
+	if err = json.NewDecoder(body).Decode(&u); err == nil {
+		err = u.valid()
+	}
+	return u, err
+}
+
 // found is what GET /users/:id returns.
 type found struct {
 	ID string `json:"id"`
@@ -83,9 +92,8 @@ func receive(header *multipart.FileHeader) (upload, error) {
 	return upload{header.Filename, n, hex.EncodeToString(sum.Sum(nil))}, err
 }
 
-// stream sends what comes from the client's other connection, as it comes, until
-// that ends.
-func stream(r *http.Request, send func([]byte) error) error {
+// stream sends what comes from the client's other connection, as it comes, until that ends.
+func stream(r *http.Request, w http.ResponseWriter) error {
 	conn, err := new(net.Dialer).DialContext(r.Context(), "tcp", r.URL.Query().Get("pace"))
 	if err != nil {
 		return err
@@ -98,22 +106,14 @@ func stream(r *http.Request, send func([]byte) error) error {
 			return nil
 		}
 		if err == nil {
-			err = send(b[:n])
+			_, err = w.Write(b[:n])
 		}
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// sendTo flushes what is sent.
-func sendTo(w http.ResponseWriter) func([]byte) error {
-	return func(b []byte) error {
-		_, err := w.Write(b)
-		if f, ok := w.(http.Flusher); ok && err == nil {
+		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
 		}
-		return err
 	}
 }
 
@@ -123,8 +123,7 @@ func (p *process) hold(ctx context.Context) {
 	<-core.Draining(ctx)
 }
 
-// shutDown stops the program as a handler of its own would, and says when that has
-// returned.
+// shutDown stops the program as a handler of its own would, and says when that has returned.
 func (p *process) shutDown(how string) (status int) {
 	stop := p.stops[how]
 	if stop == nil {

@@ -4,7 +4,6 @@ package spec_test
 
 import (
 	"fmt"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -14,25 +13,20 @@ import (
 
 const http2Clients = 2
 
-// Under POST load that never retries, methods of each kind are upgraded: nothing
-// fails.
+// Under POST load that never retries, methods of each kind are upgraded: nothing fails.
 func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
-	upgrades := 2
-	if testing.Short() {
-		upgrades = 1
-	}
-	eachKind(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		loads := []*load.Run{s.startLoad(m.kind, load.Config{Clients: 8, Fresh: 4, Think: 2 * time.Millisecond})}
+	each(t, firstOfKind, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		loads := []*load.Run{s.startLoad(load.Config{Clients: 8, Fresh: 4, Think: 2 * time.Millisecond})}
 		http2 := m.kind.proto == "HTTP/2.0"
 		if http2 {
-			loads = append(loads, s.startLoad(m.kind, load.Config{
+			loads = append(loads, s.startLoad(load.Config{
 				HTTP2: true, Clients: http2Clients, Streams: 4, Chunked: true, BodySize: 2000,
 			}))
 		}
 		defer stopAll(t, loads)
-		for i := range upgrades + 1 {
+		for i := range upgrades() + 1 {
 			if i > 0 {
 				s.upgrade(syscall.SIGUSR2)
 			}
@@ -52,16 +46,24 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 			s.awaitAnswers(loads[0], 20)
 		}
 		stopAll(t, loads)
-		if r := loads[0].Stop(); len(r.Served) != upgrades+1 {
-			t.Errorf("want %d generations: %v", upgrades+1, r)
+		if r := loads[0].Stop(); len(r.Served) != upgrades()+1 {
+			t.Errorf("want %d generations: %v", upgrades()+1, r)
 		}
 		s.stop()
 	})
 }
 
+// upgrades is how many a program goes through that has load.
+func upgrades() int {
+	if testing.Short() {
+		return 1
+	}
+	return 2
+}
+
 // startLoad puts load on s. Its clients speak HTTP/1.1 whatever the kind, unless cfg has HTTP2.
-func (s *server) startLoad(k kind, cfg load.Config) *load.Run {
-	at := k.at(s)
+func (s *server) startLoad(cfg load.Config) *load.Run {
+	at := s.at()
 	cfg.Network, cfg.Addr, cfg.Timeout, cfg.TLS = at.Network, at.Addr, at.Timeout, at.TLS
 	return load.Start(cfg)
 }
@@ -69,7 +71,7 @@ func (s *server) startLoad(k kind, cfg load.Config) *load.Run {
 // awaitAnswers waits until s's current generation has given so many answers more.
 func (s *server) awaitAnswers(l *load.Run, n int) {
 	s.t.Helper()
-	by := load.Server{PID: strconv.Itoa(s.pid), Generation: strconv.Itoa(s.gen)}
+	by := s.current()
 	before := l.Snapshot().Served[by]
 	s.Await(fmt.Sprintf("generation %d answers the load", s.gen), func() bool {
 		return l.Snapshot().Served[by] >= before+n

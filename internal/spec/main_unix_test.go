@@ -13,12 +13,10 @@ func TestMain(m *testing.M) {
 	proctest.Play(programEnv, play)
 	proctest.Parallel(8)
 	var programs []string
-	for _, f := range frameworks {
-		for _, m := range f.methods {
-			programs = append(programs, f.name+"/"+m.name)
-		}
+	for _, m := range methods {
+		programs = append(programs, m.program)
 	}
 	code := proctest.Main(m, programs...)
-	removeSite()
+	os.RemoveAll(theSite().dir)
 	os.Exit(code)
 }

@@ -14,11 +14,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"testing"
 )
 
-// visitor asks an app for what it has. It reports errors instead of failing its
-// test, because some visit in a goroutine of their own.
+// visitor asks an app for what it has. It reports errors instead of failing its test, because some visit in a goroutine
+// of their own.
 type visitor struct {
 	client *http.Client
 	url    string
@@ -48,7 +47,10 @@ func requests() []request {
 		{name: "echo nothing", method: "GET", path: "/", status: 200},
 		{name: "echo", method: "POST", path: "/", body: "as it is", status: 200, want: "as it is"},
 		{name: "path parameter", method: "GET", path: "/users/4711", status: 200, want: `{"id":"4711"}`},
-		{name: "bind", method: "POST", path: "/users", header: json, body: `{"age":30,"name":"ann"}`, status: 201, want: `{"name":"ann","age":30}`},
+		{
+			name: "bind", method: "POST", path: "/users", header: json, body: `{"age":30,"name":"ann"}`, status: 201,
+			want: `{"name":"ann","age":30}`,
+		},
 		{name: "bind what is malformed", method: "POST", path: "/users", header: json, body: `{"name":`, status: 400},
 		{name: "bind what is invalid", method: "POST", path: "/users", header: json, body: `{"name":"ann","age":-1}`, status: 400},
 		{name: "group without password", method: "GET", path: "/admin/", status: 401},
@@ -77,8 +79,7 @@ func uploadForm() (body, contentType string) {
 	return b.String(), w.FormDataContentType()
 }
 
-// all asks for everything, and checks that one of the generations from oldest on
-// has answered.
+// all asks for everything, and checks that one of the generations from oldest on has answered.
 func (v visitor) all(oldest int) error {
 	var errs []error
 	for _, r := range requests() {
@@ -138,17 +139,12 @@ func (v visitor) openStream() (*openedStream, error) {
 		return nil, err
 	}
 	defer ln.Close()
-	type paced struct {
-		conn net.Conn
-		err  error
-	}
-	accepted := make(chan paced, 1)
+	accepted := make(chan net.Conn, 1)
 	go func() {
-		conn, err := ln.Accept()
-		if err == nil {
-			_, err = conn.Write(piece(0))
+		if conn, err := ln.Accept(); err == nil {
+			_, _ = conn.Write(piece(0)) // which is missed, if it fails
+			accepted <- conn
 		}
-		accepted <- paced{conn, err}
 	}()
 	resp, err := v.client.Get(v.url + "/stream?pace=" + ln.Addr().String())
 	if err != nil {
@@ -158,11 +154,7 @@ func (v visitor) openStream() (*openedStream, error) {
 		resp.Body.Close()
 		return nil, errors.New(resp.Status)
 	}
-	p := <-accepted
-	if p.err != nil {
-		return nil, p.err
-	}
-	s := &openedStream{resp: resp, pace: p.conn, sent: 1}
+	s := &openedStream{resp: resp, pace: <-accepted, sent: 1}
 	return s, s.expect(piece(0))
 }
 
@@ -181,7 +173,7 @@ func (s *openedStream) expect(want []byte) error {
 	return nil
 }
 
-// finish has some more pieces sent, one by one, and ends the stream.
+// finish sends some more pieces, one by one, and ends the stream.
 func (s *openedStream) finish() error {
 	defer s.close()
 	for end := s.sent + 3; s.sent < end; s.sent++ {
@@ -202,15 +194,4 @@ func (s *openedStream) finish() error {
 func (s *openedStream) close() {
 	s.pace.Close()
 	s.resp.Body.Close()
-}
-
-// drain reads a body to its end and closes it.
-func drain(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	return string(body)
 }

@@ -3,7 +3,6 @@
 package spec_test
 
 import (
-	"net/http"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,35 +11,29 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// The whole app is asked for before, during and after upgrades, under mixed load,
-// by clients that never retry: nothing fails. What is in flight at an upgrade ends
-// where it began.
+// The whole app is asked for before, during and after upgrades, under mixed load, by clients that never retry: nothing
+// fails. What is in flight at an upgrade ends where it began.
 func TestAppUnderUpgrades(t *testing.T) {
 	t.Parallel()
-	upgrades := 2
-	if testing.Short() {
-		upgrades = 1
-	}
-	eachFramework(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		url := m.kind.url(s)
-		own := m.kind.client(s)
-		defer own.CloseIdleConnections()
+	each(t, first, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		own := s.client()
 		ask := func(when string) {
 			t.Helper()
-			if err := (visitor{own, url}).all(s.gen); err != nil {
+			if err := (visitor{own, s.url()}).all(s.gen); err != nil {
 				t.Errorf("%s: %v", when, err)
 			}
 		}
 		ask("before any load")
-		loads := startMix(s, m.kind)
-		defer stopAll(t, loads)
-		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, m.kind.fresh(s), url)}
-		defer func() {
+		loads := s.startMix()
+		tours := []*tour{startTour(t, visitor{s.client(), s.url()}), startTour(t, visitor{s.fresh(), s.url()})}
+		stop := func() {
 			for _, tour := range tours {
 				tour.stop()
 			}
-		}()
+			stopAll(t, loads)
+		}
+		defer stop()
 		round := func() {
 			for _, l := range loads {
 				s.awaitAnswers(l, 3)
@@ -50,17 +43,13 @@ func TestAppUnderUpgrades(t *testing.T) {
 			}
 		}
 		round()
-		for range upgrades {
+		for range upgrades() {
 			ask("before the upgrade") // which has to find its connection idle
-			streaming, held := m.kind.client(s), m.kind.client(s)
-			stream, err := (visitor{streaming, url}).openStream()
-			if err != nil {
-				t.Fatal(err)
-			}
-			before := s.copy()
-			answer := s.hold(held, url)
-			s.upgrade(syscall.SIGUSR2)
-			expect(t, before, <-answer, m.kind.proto, "held")
+			stream, err := (visitor{s.client(), s.url()}).openStream()
+			must(t, err)
+			answer := s.hold(s.client())
+			old := s.upgrade(syscall.SIGUSR2)
+			old.answered(<-answer, "held")
 			if err := stream.finish(); err != nil {
 				t.Errorf("a stream over the upgrade: %v", err)
 			}
@@ -69,26 +58,20 @@ func TestAppUnderUpgrades(t *testing.T) {
 			if n := own.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: an idle one does not move", n)
 			}
-			streaming.CloseIdleConnections()
-			held.CloseIdleConnections()
 		}
-		for _, tour := range tours {
-			tour.stop()
-		}
-		stopAll(t, loads)
-		own.CloseIdleConnections()
+		stop()
 		s.stop()
 	})
 }
 
-// startMix starts one client that keeps its connection and one that does not for
-// each kind of request that the app's echo understands.
-func startMix(s *server, k kind) []*load.Run {
+// startMix starts one client that keeps its connection and one that does not for each kind of request that the app's
+// echo understands.
+func (s *server) startMix() []*load.Run {
 	var runs []*load.Run
 	for _, kind := range load.Kinds() {
 		if cfg := kind.Config; !cfg.NoBody {
 			cfg.Clients, cfg.Fresh, cfg.Think = 1, 1, 20*time.Millisecond
-			runs = append(runs, s.startLoad(k, cfg))
+			runs = append(runs, s.startLoad(cfg))
 		}
 	}
 	return runs
@@ -102,12 +85,11 @@ type tour struct {
 	rounds chan struct{} // one is sent for each round, if somebody wants to know
 }
 
-func startTour(t *testing.T, c *http.Client, url string) *tour {
+func startTour(t *testing.T, v visitor) *tour {
 	r := &tour{quit: make(chan struct{}), rounds: make(chan struct{})}
 	r.done.Go(func() {
-		defer c.CloseIdleConnections()
 		for {
-			if err := (visitor{c, url}).all(0); err != nil {
+			if err := v.all(0); err != nil {
 				t.Error(err)
 			}
 			select {
