@@ -151,15 +151,6 @@ type health struct {
 	Failed []struct{ Check, Error string }
 }
 
-// failed is a line for each check that failed.
-func (h health) failed() []string {
-	var lines []string
-	for _, f := range h.Failed {
-		lines = append(lines, f.Check+": "+f.Error)
-	}
-	return lines
-}
-
 func (s *server) health(c *http.Client, path string) (resp *http.Response, body health) {
 	s.t.Helper()
 	resp, err := c.Get(s.url() + path)
@@ -179,11 +170,4 @@ func (s *server) healthIs(c *http.Client, path string, status int, state string)
 		s.t.Errorf("%s: %s %q, want %d %q", path, resp.Status, body.State, status, state)
 	}
 	return resp
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -3,7 +3,10 @@
 package spec_test
 
 import (
+	"fmt"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,11 +29,22 @@ func TestAppUnderUpgrades(t *testing.T) {
 		}
 		ask("before any load")
 		loads := s.startMix()
-		tours := []*tour{startTour(t, visitor{s.client(), s.url()}), startTour(t, visitor{s.fresh(), s.url()})}
+		// Two visitors ask for everything again and again.
+		var touring sync.WaitGroup
+		var over atomic.Bool
+		var tours [2]atomic.Int64
+		for i, c := range []*http.Client{s.client(), s.fresh()} {
+			touring.Go(func() {
+				for ; !over.Load(); tours[i].Add(1) {
+					if err := (visitor{c, s.url()}).all(0); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
 		stop := func() {
-			for _, tour := range tours {
-				tour.stop()
-			}
+			over.Store(true)
+			touring.Wait()
 			stopAll(t, loads)
 		}
 		defer stop()
@@ -38,8 +52,9 @@ func TestAppUnderUpgrades(t *testing.T) {
 			for _, l := range loads {
 				s.awaitAnswers(l, 3)
 			}
-			for _, tour := range tours {
-				tour.await(t, s)
+			for i := range tours { // the second one from now on began after this
+				want := tours[i].Load() + 2
+				s.Await(fmt.Sprintf("generation %d answers a tour", s.gen), func() bool { return tours[i].Load() >= want })
 			}
 		}
 		round()
@@ -75,48 +90,4 @@ func (s *server) startMix() []*load.Run {
 		}
 	}
 	return runs
-}
-
-// tour is a visitor that asks for everything again and again.
-type tour struct {
-	quit   chan struct{}
-	once   sync.Once
-	done   sync.WaitGroup
-	rounds chan struct{} // one is sent for each round, if somebody wants to know
-}
-
-func startTour(t *testing.T, v visitor) *tour {
-	r := &tour{quit: make(chan struct{}), rounds: make(chan struct{})}
-	r.done.Go(func() {
-		for {
-			if err := v.all(0); err != nil {
-				t.Error(err)
-			}
-			select {
-			case <-r.quit:
-				return
-			case r.rounds <- struct{}{}:
-			default:
-			}
-		}
-	})
-	return r
-}
-
-// await waits for a round that began after it was called.
-func (r *tour) await(t *testing.T, s *server) {
-	t.Helper()
-	late := time.After(patience)
-	for range 2 {
-		select {
-		case <-r.rounds:
-		case <-late:
-			t.Fatalf("generation %d has not answered a round", s.gen)
-		}
-	}
-}
-
-func (r *tour) stop() {
-	r.once.Do(func() { close(r.quit) })
-	r.done.Wait()
 }
