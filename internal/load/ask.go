@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Answer is the whole answer to one request.
@@ -20,80 +19,66 @@ type Answer struct {
 // Ask sends one request with the body, and returns when the server has closed the connection, which is the
 // request's own. Of cfg the address, TLS, Method, Path and Timeout hold.
 func Ask(cfg Config, body string) (Answer, error) {
-	answer, err := ask(cfg, body, false)
+	q, err := newQuestion(cfg, body)
 	if err != nil {
 		return Answer{}, err
 	}
-	return answer()
+	return q.answer(q.tr.RoundTrip(q.req))
 }
 
 // Hold is Ask for a request that takes a while. It returns when the server's handler has begun to read the body.
 // The function that it returns waits for the answer, and has to be called.
+//
+// The request says "Expect: 100-continue", and what comes for that says that the handler reads.
 func Hold(cfg Config, body string) (answer func() (Answer, error), err error) {
-	return ask(cfg, body, true)
-}
-
-// ask sends a request. One that is held says "Expect: 100-continue", and what comes for that says that the
-// handler reads.
-func ask(cfg Config, body string, held bool) (answer func() (Answer, error), err error) {
-	cfg = cfg.withDefaults()
-	req, err := http.NewRequest(cfg.Method, "http://"+cfg.host()+cfg.Path, strings.NewReader(body))
+	q, err := newQuestion(cfg, body)
 	if err != nil {
 		return nil, err
 	}
-	explain := func(err error) error { return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err) }
-	req.Close = true
-	if held {
-		req.Header.Set("Expect", "100-continue")
-	}
-	deadline := time.Now().Add(cfg.Timeout)
-	c, err := dial(&cfg, deadline)
-	if err != nil {
-		return nil, err
-	}
-	if err = errors.Join(c.SetDeadline(deadline), req.Write(c)); err == nil && held {
-		err = c.awaitContinue(req)
+	q.req.Header.Set("Expect", "100-continue")
+	resp, err := q.tr.RoundTrip(q.req)
+	if err == nil && resp.StatusCode != http.StatusContinue {
+		err = fmt.Errorf("%s: %w", resp.Status, errNoContinue)
 	}
 	if err != nil {
-		c.Close()
-		return nil, explain(err)
+		q.tr.CloseIdleConnections()
+		return nil, q.explain(err)
 	}
-	return func() (Answer, error) {
-		a, err := c.answer(req)
-		if err != nil {
-			return a, explain(err)
-		}
-		return a, nil
-	}, nil
+	return func() (Answer, error) { return q.answer(http.ReadResponse(q.tr.conn.r, q.req)) }, nil
 }
 
-func (c *conn) awaitContinue(req *http.Request) error {
-	resp, err := http.ReadResponse(c.r, req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusContinue {
-		return fmt.Errorf("%s: %w", resp.Status, errNoContinue)
-	}
-	return nil
+// question is a single request.
+type question struct {
+	tr  *Transport
+	req *http.Request
+}
+
+func newQuestion(cfg Config, body string) (*question, error) {
+	cfg.Fresh = 1
+	tr := NewTransport(cfg)
+	req, err := http.NewRequest(tr.cfg.Method, "http://"+tr.cfg.host()+tr.cfg.Path, strings.NewReader(body))
+	return &question{tr, req}, err
+}
+
+func (q *question) explain(err error) error {
+	return fmt.Errorf("%s %s: %w", q.req.Method, q.req.URL.Path, err)
 }
 
 // answer reads up to the end of the connection.
-func (c *conn) answer(req *http.Request) (Answer, error) {
-	defer c.Close()
-	resp, err := http.ReadResponse(c.r, req)
+func (q *question) answer(resp *http.Response, err error) (a Answer, _ error) {
+	defer q.tr.CloseIdleConnections()
 	if err != nil {
-		return Answer{}, err
+		return a, q.explain(err)
 	}
-	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	a := Answer{serverOf(resp), resp.StatusCode, string(body)}
-	if err != nil {
-		return a, err
+	a = Answer{serverOf(resp), resp.StatusCode, string(body)}
+	if err == nil {
+		if _, err = io.Copy(io.Discard, q.tr.conn.r); errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
+			err = nil
+		}
 	}
-	if _, err := io.Copy(io.Discard, c.r); err != nil && !errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
-		return a, err
+	if err != nil {
+		return a, q.explain(err)
 	}
 	return a, nil
 }

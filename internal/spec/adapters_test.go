@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,10 +76,14 @@ func exported(t *testing.T, f *ast.File) (names []string) {
 	for _, decl := range f.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
-			if decl.Name.IsExported() {
-				explain(decl.Name.Name, decl.Doc)
+			name := decl.Name.Name
+			if decl.Recv != nil {
+				name = strings.TrimPrefix(types.ExprString(decl.Recv.List[0].Type), "*") + "." + name
+			}
+			if ast.IsExported(name) && decl.Name.IsExported() {
+				explain(name, decl.Doc)
 				if decl.Recv == nil {
-					names = append(names, decl.Name.Name)
+					names = append(names, name)
 				}
 			}
 		case *ast.GenDecl:

@@ -155,20 +155,17 @@ func (v visitor) openStream() (*openedStream, error) {
 		return nil, errors.New(resp.Status)
 	}
 	s := &openedStream{resp: resp, pace: <-accepted, sent: 1}
-	return s, s.expect(piece(0))
+	return s, s.expect(0)
 }
 
 // piece is the n-th piece of a stream.
 func piece(n int) []byte { return fmt.Appendf(nil, "piece %d\n", n) }
 
-// expect reads one piece: were it not flushed, it would not come.
-func (s *openedStream) expect(want []byte) error {
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(s.resp.Body, got); err != nil {
-		return fmt.Errorf("%q, then %w; want %q", got, err, want)
-	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("piece %q, want %q", got, want)
+// expect reads the n-th piece: were it not flushed, it would not come.
+func (s *openedStream) expect(n int) error {
+	got := make([]byte, len(piece(n)))
+	if _, err := io.ReadFull(s.resp.Body, got); err != nil || !bytes.Equal(got, piece(n)) {
+		return fmt.Errorf("%q, %w; want %q", got, err, piece(n))
 	}
 	return nil
 }
@@ -180,7 +177,7 @@ func (s *openedStream) finish() error {
 		if _, err := s.pace.Write(piece(s.sent)); err != nil {
 			return err
 		}
-		if err := s.expect(piece(s.sent)); err != nil {
+		if err := s.expect(s.sent); err != nil {
 			return err
 		}
 	}
