@@ -59,7 +59,7 @@ func build(t testing.TB, path, from string, what []string) {
 		}
 		built.paths[key] = file
 	}
-	Place(t, built.paths[key], path)
+	place(t, built.paths[key], path)
 }
 
 // Install puts this test binary at path.
@@ -69,11 +69,11 @@ func Install(t testing.TB, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Place(t, self, path)
+	place(t, self, path)
 }
 
-// Place puts a program at path, by a link where that is possible.
-func Place(t testing.TB, program, path string) {
+// place puts a program at path, by a link where that is possible.
+func place(t testing.TB, program, path string) {
 	t.Helper()
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil && os.Link(program, path) != nil {

@@ -17,6 +17,9 @@ import (
 // Patience bounds every wait. Nothing that works comes near it.
 const Patience = 60 * time.Second
 
+// look is how often it is asked for what is waited for.
+const look = 2 * time.Millisecond
+
 // Program is a program under test, in all its generations.
 type Program struct {
 	Cmd *exec.Cmd
@@ -26,7 +29,6 @@ type Program struct {
 	group   procgroup.Group
 	mark    string   // in their environment
 	leash   *os.File // the other end of their standard input; nil if Cmd had one
-	news    news
 	readers sync.WaitGroup
 	exited  chan struct{} // closed when the process that was started has ended
 	ended   chan struct{} // and no process has the standard output or error any more that was passed on to it
@@ -91,7 +93,7 @@ func start(t testing.TB, cmd *exec.Cmd) (_ *Program, err error) {
 			if err != nil {
 				return nil, err
 			}
-			p.readers.Go(func() { o.read(r, &p.news) })
+			p.readers.Go(func() { o.read(r) })
 			pipes[o], passed = w, append(passed, w)
 		}
 		*w = pipes[o]
@@ -116,10 +118,8 @@ func (p *Program) run(started chan<- error) {
 	}
 	_ = p.Cmd.Wait() // the ProcessState says it, too
 	close(p.exited)
-	p.news.tell()
 	p.readers.Wait()
 	close(p.ended)
-	p.news.tell()
 }
 
 // PID is the number of the process that Start has started.
@@ -182,24 +182,14 @@ func (p *Program) end(patience time.Duration) error {
 	}
 }
 
-// Until waits until cond holds, and reports false if it does not when all processes have ended, or in time. It asks
-// whenever they have written something, and a hundred times a second.
+// Until waits until cond holds, and reports false if it does not when all processes have ended, or in time.
 func (p *Program) Until(cond func() bool) bool {
-	late := time.After(Patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		news, over := p.news.next(), !p.Running()
+	for late := time.Now().Add(Patience); ; time.Sleep(look) {
+		over := !p.Running() || time.Now().After(late)
 		if cond() {
 			return true
 		}
 		if over {
-			return false
-		}
-		select {
-		case <-news:
-		case <-tick.C:
-		case <-late:
 			return false
 		}
 	}
@@ -276,7 +266,7 @@ func (p *Program) Freeze(pid int) {
 // Await waits until cond holds.
 func Await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for late := time.Now().Add(Patience); !cond(); time.Sleep(4 * time.Millisecond) {
+	for late := time.Now().Add(Patience); !cond(); time.Sleep(look) {
 		if time.Now().After(late) {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}

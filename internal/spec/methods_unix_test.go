@@ -5,11 +5,13 @@ package spec_test
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // Each run method serves the whole app in its protocol, hands over while a request of that protocol is in flight, again
@@ -138,6 +140,28 @@ func TestOwnStops(t *testing.T) {
 				}
 				s.end()
 			})
+		}
+	})
+}
+
+// Where it can't listen, each run method says so at once and names the place.
+func TestErrorsNameTheAddress(t *testing.T) {
+	t.Parallel()
+	taken := proctest.Occupied(t)
+	takesAddress := func(m method) bool { return !m.fd && m.env == nil && !m.foreign }
+	each(t, takesAddress, func(t *testing.T, m method) {
+		address := taken
+		place := address[strings.LastIndex(address, ":"):] // the host is not every method's argument
+		if m.kind.network == "unix" {
+			address = filepath.Join(theSite().dir, "none", "sock")
+			place = address
+		}
+		s := launch(t, m, "", address)
+		if s.AwaitEnd() == 0 {
+			t.Error("it ended as if nothing were wrong")
+		}
+		if e := s.last("returned"); !strings.HasPrefix(e.Error, "gracex: ") || !strings.Contains(e.Error, place) {
+			t.Errorf("error %q, want gracex: ...%s...", e.Error, place)
 		}
 	})
 }

@@ -13,9 +13,11 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // What the test binary plays, as its environment says. A process has one Upgrader, so each server under test is a
@@ -26,6 +28,18 @@ const (
 	siteEnv    = "SPEC_SITE"    // theSite().dir
 	stateEnv   = "SPEC_STATE"   // a directory of the server's own
 )
+
+func TestMain(m *testing.M) {
+	proctest.Play(programEnv, play)
+	proctest.Parallel(8)
+	var programs []string
+	for _, m := range methods {
+		programs = append(programs, m.program)
+	}
+	code := proctest.Main(m, programs...)
+	os.RemoveAll(theSite().dir)
+	os.Exit(code)
+}
 
 // process is what a program under test has. It logs to standard error, one JSON object a line, and the test reads
 // along: nothing waits by the clock.

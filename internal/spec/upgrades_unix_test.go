@@ -91,3 +91,80 @@ func (s *server) startMix() []*load.Run {
 	}
 	return runs
 }
+
+const http2Clients = 2
+
+// Under POST load that never retries, methods of each kind are upgraded: nothing fails.
+func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
+	each(t, firstOfKind, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		loads := []*load.Run{s.startLoad(load.Config{Clients: 8, Fresh: 4, Think: 2 * time.Millisecond})}
+		http2 := m.kind.proto == "HTTP/2.0"
+		if http2 {
+			loads = append(loads, s.startLoad(load.Config{
+				HTTP2: true, Clients: http2Clients, Streams: 4, Chunked: true, BodySize: 2000,
+			}))
+		}
+		defer stopAll(t, loads)
+		for i := range upgrades() + 1 {
+			if i > 0 {
+				s.upgrade(syscall.SIGUSR2)
+			}
+			if http2 { // each client leaves each process, and is answered by the next one
+				answered := 0
+				s.Await(fmt.Sprintf("HTTP/2 clients go on to generation %d", i), func() bool {
+					r := loads[1].Snapshot()
+					if r.Connects < http2Clients*(i+1) {
+						return false
+					}
+					if answered == 0 {
+						answered = r.Requests + 20
+					}
+					return r.Requests >= answered
+				})
+			}
+			s.awaitAnswers(loads[0], 20)
+		}
+		stopAll(t, loads)
+		if r := loads[0].Stop(); len(r.Served) != upgrades()+1 {
+			t.Errorf("want %d generations: %v", upgrades()+1, r)
+		}
+		s.stop()
+	})
+}
+
+// upgrades is how many a program goes through that has load.
+func upgrades() int {
+	if testing.Short() {
+		return 1
+	}
+	return 2
+}
+
+// startLoad puts load on s. Its clients speak HTTP/1.1 whatever the kind, unless cfg has HTTP2.
+func (s *server) startLoad(cfg load.Config) *load.Run {
+	at := s.at()
+	cfg.Network, cfg.Addr, cfg.Timeout, cfg.TLS = at.Network, at.Addr, at.Timeout, at.TLS
+	return load.Start(cfg)
+}
+
+// awaitAnswers waits until s's current generation has given so many answers more.
+func (s *server) awaitAnswers(l *load.Run, n int) {
+	s.t.Helper()
+	by := s.current()
+	before := l.Snapshot().Served[by]
+	s.Await(fmt.Sprintf("generation %d answers the load", s.gen), func() bool {
+		return l.Snapshot().Served[by] >= before+n
+	})
+}
+
+// stopAll stops load, of which nothing may have failed.
+func stopAll(t *testing.T, runs []*load.Run) {
+	t.Helper()
+	for _, l := range runs {
+		if r := l.Stop(); r.Failed != 0 {
+			t.Error(r)
+		}
+	}
+}
