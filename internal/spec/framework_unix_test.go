@@ -20,7 +20,7 @@ type method struct {
 	kind  kind
 	serve func(p *process) error // in the program
 
-	env     []string // of the program; $port at an end is a free one
+	env     []string // of the program; in it $host and $port are those of a free address
 	fd      bool     // its socket is passed to it as descriptor 4
 	says    []string // what each generation logs, once
 	stops   []string // the program's own ways to stop, see process.stops

@@ -21,13 +21,13 @@ var macaronFramework = framework{name: "macaron", methods: []method{
 	{name: "Run(port)", kind: plain, serve: func(p *process) error {
 		return macaronx.Run(macaronApp(p), p.args(p.port)...)
 	}},
-	{name: "Run(host)", kind: plain, env: []string{"PORT=" + freePort}, serve: func(p *process) error {
+	{name: "Run(host)", kind: plain, env: []string{"PORT=$port"}, serve: func(p *process) error {
 		return macaronx.Run(macaronApp(p), p.args(p.host)...)
 	}},
 	{name: "Run(:port)", kind: plain, serve: func(p *process) error {
 		return macaronx.Run(macaronApp(p), p.args(":"+strconv.Itoa(p.port))...)
 	}},
-	{name: "Run()", kind: plain, env: []string{"HOST=127.0.0.1", "PORT=" + freePort}, serve: func(p *process) error {
+	{name: "Run()", kind: plain, env: []string{"HOST=$host", "PORT=$port"}, serve: func(p *process) error {
 		return macaronx.Run(macaronApp(p), p.args()...)
 	}},
 	{name: "RunAddr", kind: plain, serve: func(p *process) error {

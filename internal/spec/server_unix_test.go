@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,20 +63,10 @@ type server struct {
 // start starts the program and returns when it is current.
 func start(t *testing.T, m method, variant string) *server {
 	t.Helper()
-	for range 5 {
-		s := launch(t, m, variant, "")
-		began := s.await("to listen", func(e event) bool {
-			return e.Msg == "listening" || e.Msg == "returned"
-		})
-		if slices.ContainsFunc(m.env, wantsPort) && strings.Contains(began.Error, "address already in use") {
-			continue // somebody took the port that was free
-		}
-		s.address = dialable(began.Address)
-		s.await("to be current", func(e event) bool { return e.Msg == "current" })
-		return s
-	}
-	t.Fatal("no port stays free")
-	return nil
+	s := launch(t, m, variant, "")
+	s.address = dialable(s.await("to listen", func(e event) bool { return e.Msg == "listening" }).Address)
+	s.await("to be current", func(e event) bool { return e.Msg == "current" })
+	return s
 }
 
 // dialable is an address at which a server answers that listens on address.
@@ -88,10 +77,6 @@ func dialable(address string) string {
 	}
 	return address
 }
-
-const freePort = "$port"
-
-func wantsPort(env string) bool { return strings.HasSuffix(env, freePort) }
 
 // launch starts the program and does not wait. An empty address is one that is free.
 func launch(t *testing.T, m method, variant, address string) *server {
@@ -104,23 +89,23 @@ func launch(t *testing.T, m method, variant, address string) *server {
 	case address != "":
 	case m.kind.network == "unix":
 		address = filepath.Join(state, "sock")
+	case m.env != nil:
+		address = proctest.FreeAddr(t)
 	default:
 		address = "127.0.0.1:0"
 	}
 	cmd := exec.Command(exe, address)
 	cmd.Env = append(os.Environ(),
 		programEnv+"="+m.program, variantEnv+"="+variant, siteEnv+"="+theSite().dir, stateEnv+"="+state)
+	host, port, _ := net.SplitHostPort(address)
 	for _, e := range m.env {
-		if wantsPort(e) {
-			ln := listenTCP(t, ":0") // as the programs do
-			ln.Close()
-			_, port, _ := net.SplitHostPort(ln.Addr().String())
-			e = strings.TrimSuffix(e, freePort) + port
-		}
-		cmd.Env = append(cmd.Env, e)
+		cmd.Env = append(cmd.Env, strings.NewReplacer("$host", host, "$port", port).Replace(e))
 	}
 	if m.fd { // as a service manager passes a listening socket
-		f, err := listenTCP(t, "127.0.0.1:0").File()
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer ln.Close()
+		f, err := ln.(*net.TCPListener).File()
 		must(t, err)
 		t.Cleanup(func() { f.Close() })
 		cmd.ExtraFiles = []*os.File{os.Stderr, f}
@@ -130,14 +115,6 @@ func launch(t *testing.T, m method, variant, address string) *server {
 	s.Program = proctest.Start(t, cmd)
 	s.pid, s.events = s.PID(), proctest.NewEvents(s.Log, decode)
 	return s
-}
-
-func listenTCP(t *testing.T, address string) *net.TCPListener {
-	t.Helper()
-	ln, err := net.Listen("tcp", address)
-	must(t, err)
-	t.Cleanup(func() { ln.Close() })
-	return ln.(*net.TCPListener)
 }
 
 // await returns the first event that matches, of those that came already too.
