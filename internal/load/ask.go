@@ -37,8 +37,11 @@ func Hold(cfg Config, body string) (answer func() (Answer, error), err error) {
 	}
 	q.req.Header.Set("Expect", "100-continue")
 	resp, err := q.tr.RoundTrip(q.req)
-	if err == nil && resp.StatusCode != http.StatusContinue {
-		err = fmt.Errorf("%s: %w", resp.Status, errNoContinue)
+	if err == nil {
+		defer resp.Body.Close() // after a 100 the connection goes on
+		if resp.StatusCode != http.StatusContinue {
+			err = fmt.Errorf("%s: %w", resp.Status, errNoContinue)
+		}
 	}
 	if err != nil {
 		q.tr.CloseIdleConnections()
@@ -70,6 +73,7 @@ func (q *question) answer(resp *http.Response, err error) (a Answer, _ error) {
 	if err != nil {
 		return a, q.explain(err)
 	}
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	a = Answer{serverOf(resp), resp.StatusCode, string(body)}
 	if err == nil {

@@ -85,7 +85,7 @@ func (c *client) once() Sample {
 	nc := c.conn
 	a.Reused, nc.used, a.Local = nc.used, true, nc.LocalAddr()
 	got, failed := nc.exchange(c.req, deadline)
-	a.Latency, a.Server = time.Since(a.Start), got.who
+	a.Latency, a.Server = time.Since(a.Start), got.server
 	if failed != nil {
 		failed = failed.in(nc)
 	}

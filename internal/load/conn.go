@@ -72,13 +72,14 @@ func dial(cfg *Config, deadline time.Time) (*conn, error) {
 type answer struct {
 	status int
 	line   string // the status in words, "200 OK"
-	who    Server
+	server Server
 	tags   []string
 	body   io.Reader
 	closes bool // it is the connection's last
 }
 
-// exchange sends one request and reads its answer. Of a failed one it returns who answered if that is known.
+// exchange sends one request and reads its answer. Of a failed one it returns which process
+// answered if that is known.
 func (c *conn) exchange(q *request, deadline time.Time) (answer, *RequestError) {
 	if err := c.SetDeadline(deadline); err != nil {
 		return answer{}, failure(Broken, "%w", err)

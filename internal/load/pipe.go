@@ -59,7 +59,7 @@ func (c *client) askForEcho(a *attempt, deadline time.Time) *RequestError {
 		return failure(Broken, "%w", err)
 	}
 	got, failed := c.conn.header(a.q)
-	a.Server = got.who
+	a.Server = got.server
 	if failed == nil && got.status != http.StatusSwitchingProtocols {
 		return failure(statusReason(got.status), "it will not echo")
 	}
@@ -150,7 +150,7 @@ func (c *client) receive(q *request) (Server, *RequestError) {
 		if failed == nil && a.closes {
 			failed = failure(NoAnswer, "it is the connection's last")
 		}
-		return a.who, failed
+		return a.server, failed
 	}
 	got := q.buf[:len(q.body)]
 	if n, err := io.ReadFull(c.conn.r, got); err != nil {

@@ -18,7 +18,7 @@ type Result struct {
 	Errors     []error        // the first few failures in full, each a *RequestError
 	Connects   int            // connections established
 	Reconnects int            // of those, by clients that keep theirs and had to open another
-	Served     map[Server]int // requests answered well, by who answered
+	Served     map[Server]int // requests answered well, by the process that answered
 	Latency    Histogram      // of the requests answered well, a dial they needed included
 }
 

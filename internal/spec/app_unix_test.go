@@ -32,7 +32,7 @@ import (
 //	GET /static/        the site's files
 //	POST /shutdown?how= stops the program by its own means
 //
-// Middleware says who answers and in which protocol it was asked.
+// Middleware says which process answers and in which protocol it was asked.
 
 // identify is what that middleware does.
 func identify(h http.Header, r *http.Request) {
@@ -44,7 +44,7 @@ func identify(h http.Header, r *http.Request) {
 // skips is the Skipper of every app's Readiness.
 func skips(r *http.Request) bool { return r.Header.Get("X-Skip") != "" }
 
-// admin and password are who may see /admin/.
+// admin and password let a client see /admin/.
 const admin, password = "admin", "secret"
 
 // user is what POST /users takes and returns.

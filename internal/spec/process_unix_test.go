@@ -96,7 +96,7 @@ func play(name string) int {
 	return 0
 }
 
-// say logs who says it too, as the core does.
+// say logs which process says it too, as the core does.
 func (p *process) say(msg string, args ...any) {
 	p.log.Info(msg, append(args, "generation", core.Generation(), "pid", os.Getpid())...)
 }
