@@ -4,8 +4,6 @@ package spec_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -74,22 +72,15 @@ type found struct {
 	ID string `json:"id"`
 }
 
-// upload is what POST /upload returns.
-type upload struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
-
-func receive(header *multipart.FileHeader) (upload, error) {
+// receive returns what POST /upload answers.
+func receive(header *multipart.FileHeader) ([]byte, error) {
 	f, err := header.Open()
 	if err != nil {
-		return upload{}, err
+		return nil, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	return upload{header.Filename, n, hex.EncodeToString(sum.Sum(nil))}, err
+	content, err := io.ReadAll(f)
+	return append([]byte(header.Filename+": "), content...), err
 }
 
 // stream sends what comes from the client's other connection, as it comes, until that ends.
@@ -99,22 +90,17 @@ func stream(r *http.Request, w http.ResponseWriter) error {
 		return err
 	}
 	defer conn.Close()
-	b := make([]byte, 512)
-	for {
-		n, err := conn.Read(b)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			_, err = w.Write(b[:n])
-		}
-		if err != nil {
-			return err
-		}
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-		}
-	}
+	_, err = io.Copy(flushed{w}, conn)
+	return err
+}
+
+// flushed sends each piece at once.
+type flushed struct{ http.ResponseWriter }
+
+func (w flushed) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // if it can't, nothing comes before the end
+	return n, err
 }
 
 // hold is a request that is in flight when the upgrade comes.

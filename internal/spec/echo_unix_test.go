@@ -170,7 +170,7 @@ func echoRoutes[C echoContext](p *process, add func(method, path string, h func(
 		if err != nil {
 			return err
 		}
-		return c.JSON(http.StatusOK, got)
+		return c.Blob(http.StatusOK, "text/plain", got)
 	})
 	add("GET", "/stream", func(c C) error { return stream(c.Request(), writer(c)) })
 	add("POST", "/shutdown", func(c C) error { return c.NoContent(p.shutDown(c.QueryParam("how"))) })

@@ -84,7 +84,7 @@ func ginApp(p *process) *gin.Engine {
 			_ = c.AbortWithError(http.StatusInternalServerError, err)
 			return
 		}
-		c.JSON(http.StatusOK, got)
+		c.Data(http.StatusOK, "text/plain", got)
 	})
 	r.GET("/stream", func(c *gin.Context) { _ = stream(c.Request, c.Writer) })
 	r.Static("/static", p.static())

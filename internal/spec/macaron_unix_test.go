@@ -112,18 +112,16 @@ func macaronApp(p *process) *macaron.Macaron {
 		}
 	})
 	m.Get("/panic", func() { panic("as asked") })
-	m.Post("/upload", func(c *macaron.Context) {
+	m.Post("/upload", func(c *macaron.Context) (int, string) {
 		_, header, err := c.GetFile("file")
 		if err != nil {
-			c.Error(http.StatusBadRequest, err.Error())
-			return
+			return http.StatusBadRequest, err.Error()
 		}
 		got, err := receive(header)
 		if err != nil {
-			c.Error(http.StatusInternalServerError, err.Error())
-			return
+			return http.StatusInternalServerError, err.Error()
 		}
-		c.JSON(http.StatusOK, got)
+		return http.StatusOK, string(got)
 	})
 	m.Get("/stream", func(c *macaron.Context) { _ = stream(c.Req.Request, c.Resp) })
 	m.Post("/shutdown", func(c *macaron.Context) { c.Status(p.shutDown(c.Query("how"))) })

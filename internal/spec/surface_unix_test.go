@@ -4,8 +4,6 @@ package spec_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +40,6 @@ func requests() []request {
 		return r.Header
 	}
 	form, kind := uploadForm()
-	sum := sha256.Sum256([]byte(uploaded))
 	return []request{
 		{name: "echo nothing", method: "GET", path: "/", status: 200},
 		{name: "echo", method: "POST", path: "/", body: "as it is", status: 200, want: "as it is"},
@@ -59,7 +56,7 @@ func requests() []request {
 		{name: "panic", method: "GET", path: "/panic", status: 500},
 		{
 			name: "upload", method: "POST", path: "/upload", header: http.Header{"Content-Type": {kind}}, body: form, status: 200,
-			want: fmt.Sprintf(`{"name":"file.txt","size":%d,"sha256":"%s"}`, len(uploaded), hex.EncodeToString(sum[:])),
+			want: "file.txt: " + uploaded,
 		},
 		{name: "static", method: "GET", path: "/static/hello.txt", status: 200, want: hello},
 		{name: "static that is not there", method: "GET", path: "/static/bye.txt", status: 404},
@@ -116,7 +113,7 @@ func (v visitor) ask(r request, oldest int) error {
 		return err
 	}
 	if resp.StatusCode != r.status || r.want != "" && strings.TrimSpace(string(body)) != strings.TrimSpace(r.want) {
-		return fmt.Errorf("answer %s %q, want %d %q", resp.Status, body, r.status, r.want)
+		return fmt.Errorf("answer %s %.1000q, want %d %.1000q", resp.Status, body, r.status, r.want)
 	}
 	gen, err := strconv.Atoi(resp.Header.Get("X-Generation"))
 	if err != nil || gen < oldest {
