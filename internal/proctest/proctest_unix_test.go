@@ -153,10 +153,10 @@ func TestEnd_EndsTheWholeGroup(t *testing.T) {
 	t.Parallel()
 	p := script(t, "trap '' TERM; sleep 1000 & echo $!; sleep 1000")
 	child := pidIn(p)
-	if !p.Has(child) || !p.Has(p.PID()) {
+	if !p.group.Has(child) || !p.group.Has(p.PID()) {
 		t.Errorf("the group does not have %d and %d", child, p.PID())
 	}
-	if err := p.end(Patience); err != nil || p.Running() || p.Has(child) || len(p.live()) > 0 {
+	if err := p.end(Patience); err != nil || p.Running() || p.group.Has(child) || len(p.group.Live()) > 0 {
 		t.Errorf("left: %v, %v", p.group.Members(), err)
 	}
 }
@@ -165,7 +165,7 @@ func TestAwaitExit_DoesNotWaitForTheOthers(t *testing.T) {
 	t.Parallel()
 	p := script(t, "sleep 1000 & echo $!")
 	p.AwaitExit()
-	if child := pidIn(p); !p.Running() || !p.Has(child) {
+	if child := pidIn(p); !p.Running() || !p.group.Has(child) {
 		t.Errorf("the child is not seen: %v", p.group.Members())
 	}
 }
@@ -178,11 +178,12 @@ func TestEnd_EndsWhatHasLeftTheGroup(t *testing.T) {
 	}
 	p := script(t, "setsid /bin/sh -c 'echo $$; exec sleep 1000' &")
 	stray := pidIn(p)
-	if !p.Has(stray) || p.group.Has(stray) || p.Has(os.Getpid()) {
+	inGroup := procgroup.Group{Leader: p.PID()}.Has(stray)
+	if !p.group.Has(stray) || inGroup || p.group.Has(os.Getpid()) {
 		t.Errorf("process %d is not known for what it is", stray)
 	}
 	p.Freeze(stray)
-	if err := p.end(Patience); err != nil || p.Has(stray) {
+	if err := p.end(Patience); err != nil || p.group.Has(stray) {
 		t.Errorf("process %d has not ended: %v", stray, err)
 	}
 }
@@ -206,13 +207,14 @@ func TestFreeze_ReturnsWhenTheProcessStandsStill(t *testing.T) {
 	t.Parallel()
 	p := script(t, "while :; do sleep 0.01; done")
 	p.Freeze(p.PID())
-	if m, _, ok := procgroup.Find(p.PID()); runtime.GOOS == "linux" && (!ok || m.State != 'T') {
-		t.Errorf("%v", m)
+	stopped := func(m procgroup.Member) bool { return m.PID == p.PID() && m.State == 'T' }
+	if all := p.group.Members(); runtime.GOOS == "linux" && !slices.ContainsFunc(all, stopped) {
+		t.Errorf("%v", all)
 	}
 	p.Signal(p.PID(), syscall.SIGCONT)
 	p.Signal(p.PID(), syscall.SIGKILL)
 	p.AwaitExit()
-	for _, err := range []error{procgroup.Freeze(p.PID(), p.Has), procgroup.Signal(p.PID(), syscall.SIGCONT, p.Has)} {
+	for _, err := range []error{p.group.Freeze(p.PID()), p.group.Thaw(p.PID())} {
 		if !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}

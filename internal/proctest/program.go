@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +26,6 @@ type Program struct {
 
 	t       testing.TB
 	group   procgroup.Group
-	mark    string   // in their environment
 	leash   *os.File // the other end of their standard input; nil if Cmd had one
 	readers sync.WaitGroup
 	exited  chan struct{} // closed when the process that was started has ended
@@ -60,9 +58,10 @@ func Start(t testing.TB, cmd *exec.Cmd) *Program {
 func start(t testing.TB, cmd *exec.Cmd) (_ *Program, err error) {
 	procgroup.Lead(cmd)
 	p := &Program{
-		Cmd: cmd, Log: new(Output), t: t, mark: newMark(), exited: make(chan struct{}), ended: make(chan struct{}),
+		Cmd: cmd, Log: new(Output), t: t, group: procgroup.Group{Mark: procgroup.NewMark()},
+		exited: make(chan struct{}), ended: make(chan struct{}),
 	}
-	cmd.Env = append(cmd.Environ(), p.mark)
+	cmd.Env = append(cmd.Environ(), p.group.Mark)
 	var passed []*os.File
 	defer func() {
 		for _, f := range passed {
@@ -103,7 +102,7 @@ func start(t testing.TB, cmd *exec.Cmd) (_ *Program, err error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	p.group = procgroup.Group(cmd.Process.Pid)
+	p.group.Leader = cmd.Process.Pid
 	return p, nil
 }
 
@@ -135,22 +134,6 @@ func (p *Program) Running() bool {
 	}
 }
 
-// Has reports whether the process is in the group, or was started by one of the program's, and has not ended. Where
-// the system does not tell it is true of every process.
-func (p *Program) Has(pid int) bool { return p.group.Has(pid) || lives(pid, p.mark) }
-
-// live lists the processes that have not ended. Only Linux tells.
-func (p *Program) live() []int {
-	pids := marked(p.mark)
-	for _, m := range p.group.Members() {
-		if !m.Ended() {
-			pids = append(pids, m.PID)
-		}
-	}
-	slices.Sort(pids)
-	return slices.Compact(pids)
-}
-
 // close ends the standard input of the processes. A program that has called EndWithInput, or does the like, ends
 // then.
 func (p *Program) close() {
@@ -167,17 +150,14 @@ func (p *Program) end(patience time.Duration) error {
 	for {
 		if p.Running() {
 			p.group.Kill() // the output is open, so the group is not empty, and its number is nobody else's
-			for _, pid := range marked(p.mark) {
-				_ = procgroup.Signal(pid, os.Kill, p.Has)
-			}
 		}
-		if !p.Running() && len(p.live()) == 0 {
+		if !p.Running() && len(p.group.Live()) == 0 {
 			return nil
 		}
 		select {
 		case <-time.After(procgroup.Look):
 		case <-late:
-			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v", patience, !p.Running(), p.live())
+			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v", patience, !p.Running(), p.group.Live())
 		}
 	}
 }
@@ -220,7 +200,7 @@ func (p *Program) AwaitPID(path string, old int) (pid int) {
 	p.t.Helper()
 	p.Await("the pid file names another process", func() bool {
 		pid = procgroup.ReadPIDFile(path)
-		return pid != 0 && pid != old && p.Has(pid)
+		return pid != 0 && pid != old && p.group.Has(pid)
 	})
 	return pid
 }
@@ -242,7 +222,7 @@ func (p *Program) await(end <-chan struct{}) int {
 	select {
 	case <-end:
 	case <-time.After(Patience):
-		p.t.Fatalf("it does not end: %v", p.live())
+		p.t.Fatalf("it does not end: %v", p.group.Live())
 	}
 	return p.Cmd.ProcessState.ExitCode()
 }
@@ -250,7 +230,7 @@ func (p *Program) await(end <-chan struct{}) int {
 // Signal sends a signal to a process of the program.
 func (p *Program) Signal(pid int, sig os.Signal) {
 	p.t.Helper()
-	if err := procgroup.Signal(pid, sig, p.Has); err != nil {
+	if err := p.group.Signal(pid, sig); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -258,7 +238,7 @@ func (p *Program) Signal(pid int, sig os.Signal) {
 // Freeze stops a process of the program, and returns when it stands still.
 func (p *Program) Freeze(pid int) {
 	p.t.Helper()
-	if err := procgroup.Freeze(pid, p.Has); err != nil {
+	if err := p.group.Freeze(pid); err != nil {
 		p.t.Fatal(err)
 	}
 }

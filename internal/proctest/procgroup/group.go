@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,14 +19,21 @@ const (
 	freezeTime = 10 * time.Second
 )
 
-// Group is a process group, named by the pid of the process that leads it. The number is nobody else's as long
-// as a process is in the group, or its leader was not waited for.
-type Group int
+// Group is a process group, and what has left it.
+type Group struct {
+	// Leader is the pid of the process that leads the group, and its number. The number is nobody else's as long as a
+	// process is in the group, or its leader was not waited for.
+	Leader int
+
+	// Mark, if set, is an entry of the environment that the leader was started with. By it a process is known that has
+	// left the group: a worker of a supervisor leads a group of its own.
+	Mark string
+}
 
 // Member is a process of a group.
 type Member struct {
 	PID   int
-	State byte // as in proc(5): R, S, T, Z and so on; 0 where the system does not tell
+	State byte // as in proc(5): R, S, T, Z and so on
 }
 
 // Ended reports whether the process has ended, and was not waited for.
@@ -38,12 +46,7 @@ func (m Member) Exe() string {
 	return exe
 }
 
-func (m Member) String() string {
-	if m.State == 0 {
-		return strconv.Itoa(m.PID)
-	}
-	return fmt.Sprintf("%d (%c)", m.PID, m.State)
-}
+func (m Member) String() string { return fmt.Sprintf("%d (%c)", m.PID, m.State) }
 
 // Exit is how a process ended.
 type Exit struct {
@@ -59,22 +62,13 @@ func (e Exit) String() string {
 }
 
 // Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
-func (g Group) Signal(pid int, sig os.Signal) error { return Signal(pid, sig, g.Has) }
-
-// Thaw lets a frozen process go on.
-func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
-
-// Freeze stops a process of the group, and returns when all its threads stand still.
-func (g Group) Freeze(pid int) error { return Freeze(pid, g.Has) }
-
-// Signal is the method for a process that has reports, in place of one of a group.
-func Signal(pid int, sig os.Signal, has func(pid int) bool) error {
+func (g Group) Signal(pid int, sig os.Signal) error {
 	// The handle comes first. On Linux it can't name a later process with the same number.
 	p, err := os.FindProcess(pid)
 	if err == nil {
 		defer func() { _ = p.Release() }()
 		err = os.ErrProcessDone
-		if has(pid) {
+		if g.Has(pid) {
 			err = p.Signal(sig)
 		}
 	}
@@ -87,14 +81,17 @@ func Signal(pid int, sig os.Signal, has func(pid int) bool) error {
 	return nil
 }
 
-// Freeze is the method for a process that has reports, in place of one of a group.
-func Freeze(pid int, has func(pid int) bool) error {
-	if err := Signal(pid, sigstop, has); err != nil {
+// Thaw lets a frozen process go on.
+func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
+
+// Freeze stops a process of the group, and returns when all its threads stand still.
+func (g Group) Freeze(pid int) error {
+	if err := g.Signal(pid, sigstop); err != nil {
 		return err
 	}
 	for late := time.Now().Add(freezeTime); ; time.Sleep(time.Millisecond) {
 		switch {
-		case !has(pid):
+		case !g.Has(pid):
 			return fmt.Errorf("stop process %d: %w", pid, os.ErrProcessDone)
 		case stopped(pid):
 			return nil
@@ -113,6 +110,18 @@ func stopped(pid int) bool {
 		}
 	}
 	return true
+}
+
+// Live lists the processes that have not ended. Only Linux tells.
+func (g Group) Live() []int {
+	pids := g.marked()
+	for _, m := range g.Members() {
+		if !m.Ended() {
+			pids = append(pids, m.PID)
+		}
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
 }
 
 // Clear ends every member and waits for those that are this process's children. It returns what is left after
@@ -139,12 +148,9 @@ func ReadPIDFile(path string) int {
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
-// Find returns what the system knows of a process, and its group. Only Linux tells.
-func Find(pid int) (m Member, in Group, ok bool) { return readStat(procFile(pid, "stat")) }
-
 // readStat reads what proc(5) says of a process or thread, and the number of its group: pid (name) state ppid
 // pgrp and so on. The name may hold anything.
-func readStat(file string) (m Member, group Group, ok bool) {
+func readStat(file string) (m Member, group int, ok bool) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return Member{}, 0, false // it has ended meanwhile
@@ -160,5 +166,5 @@ func readStat(file string) (m Member, group Group, ok bool) {
 		return Member{}, 0, false
 	}
 	of, err := strconv.Atoi(f[2])
-	return Member{PID: n, State: f[0][0]}, Group(of), err == nil
+	return Member{PID: n, State: f[0][0]}, of, err == nil
 }

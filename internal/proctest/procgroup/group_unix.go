@@ -41,7 +41,7 @@ func (g Group) Members() (all []Member) {
 		lives := false
 		files, _ := filepath.Glob("/proc/[0-9]*/stat")
 		for _, file := range files {
-			if m, of, ok := readStat(file); ok && of == g {
+			if m, of, ok := readStat(file); ok && of == g.Leader {
 				all = append(all, m)
 				lives = lives || !m.Ended()
 			}
@@ -53,25 +53,31 @@ func (g Group) Members() (all []Member) {
 	return all
 }
 
-// Has reports whether the process is in the group and has not ended.
+// Has reports whether the process is in the group, or was started by one of the group's, and has not ended.
 func (g Group) Has(pid int) bool {
-	if runtime.GOOS == "linux" {
-		m, of, ok := Find(pid)
-		return ok && of == g && !m.Ended()
-	}
 	of, err := syscall.Getpgid(pid)
-	return err == nil && of == int(g)
+	in := err == nil && of == g.Leader
+	if runtime.GOOS == "linux" {
+		m, of, ok := readStat(procFile(pid, "stat"))
+		in = ok && of == g.Leader && !m.Ended()
+	}
+	return in || g.hasMarked(pid)
 }
 
-// Kill sends SIGKILL to every process of the group at once.
-func (g Group) Kill() { _ = syscall.Kill(-int(g), syscall.SIGKILL) }
+// Kill sends SIGKILL to every process.
+func (g Group) Kill() {
+	_ = syscall.Kill(-g.Leader, syscall.SIGKILL) // all at once
+	for _, pid := range g.marked() {
+		_ = g.Signal(pid, os.Kill)
+	}
+}
 
 // Reap waits for the members that have ended and are children of this process, and returns how they ended. It
 // does not block.
 func (g Group) Reap() (ended []Exit) {
 	for {
 		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-int(g), &ws, syscall.WNOHANG, nil)
+		pid, err := syscall.Wait4(-g.Leader, &ws, syscall.WNOHANG, nil)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil || pid <= 0:

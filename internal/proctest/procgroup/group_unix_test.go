@@ -29,7 +29,7 @@ func TestClear_WaitsForOrphans(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "/bin/sh -c 'sleep 1000 & exec sleep 1000' & exit 7")
 	Lead(cmd)
 	must(t, cmd.Start())
-	g := Group(cmd.Process.Pid)
+	g := Group{Leader: cmd.Process.Pid}
 	if err := g.Signal(os.Getpid(), syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("a process of another group is signalled: %v", err)
 	}
@@ -37,7 +37,7 @@ func TestClear_WaitsForOrphans(t *testing.T) {
 	for late := time.Now().Add(patience); len(ended) == 0 && time.Now().Before(late); time.Sleep(Look) {
 		ended = g.Reap()
 	}
-	if len(ended) != 1 || ended[0].String() != "pid "+strconv.Itoa(int(g))+": exit status 7" {
+	if len(ended) != 1 || ended[0].String() != "pid "+strconv.Itoa(g.Leader)+": exit status 7" {
 		t.Errorf("%v", ended)
 	}
 	if left := g.Clear(patience); len(left) > 0 {
