@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -122,12 +121,8 @@ func TestTransport_SendsOnce(t *testing.T) {
 func TestTransport_RefusesHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
-		srv := httptest.NewUnstartedServer(echo)
-		srv.EnableHTTP2 = http2
-		srv.StartTLS()
-		t.Cleanup(srv.Close)
-		trust := srv.Client().Transport.(*http.Transport).TLSClientConfig
-		c := &http.Client{Transport: NewTransport(Config{Addr: srv.Listener.Addr().String(), TLS: trust})}
+		addr, trust := serveTLS(t, echo, http2)
+		c := &http.Client{Transport: NewTransport(Config{Addr: addr, TLS: trust})}
 		resp, err := c.Get("https://any/")
 		if err == nil {
 			resp.Body.Close()

@@ -4,10 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -173,11 +171,8 @@ func TestRefusedIsCountedAndDialedAgain(t *testing.T) {
 
 func TestUntrustedIsNotConnected(t *testing.T) {
 	t.Parallel()
-	srv := httptest.NewUnstartedServer(echo)
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.StartTLS()
-	t.Cleanup(srv.Close)
-	r := runFor(t, Config{Addr: srv.Listener.Addr().String(), TLS: &tls.Config{}, Clients: 1, Fresh: 1}, 2)
+	addr, _ := serveTLS(t, echo, false)
+	r := runFor(t, Config{Addr: addr, TLS: &tls.Config{}, Clients: 1, Fresh: 1}, 2)
 	wantFailures(t, r, NotConnected, "certificate")
 }
 

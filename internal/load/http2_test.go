@@ -17,27 +17,26 @@ func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for name, overTLS := range map[string]bool{"TLS": true, "in the clear": false} {
 		for _, cfg := range []Config{{}, {Chunked: true, Streams: 5, BodySize: 30_000, Clients: 2}} {
-			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.ProtoMajor != 2 || cfg.Chunked != (r.ContentLength < 0) {
 					t.Errorf("%s: %s with %d bytes", name, r.Proto, r.ContentLength)
 				}
 				echo(w, r)
-			}))
+			})
 			cfg.HTTP2 = true
 			if overTLS {
-				srv.EnableHTTP2 = true
-				srv.StartTLS()
-				cfg.TLS = srv.Client().Transport.(*http.Transport).TLSClientConfig
+				cfg.Addr, cfg.TLS = serveTLS(t, handler, true)
 			} else {
+				srv := httptest.NewUnstartedServer(handler)
 				srv.Config.Protocols = new(http.Protocols)
 				srv.Config.Protocols.SetUnencryptedHTTP2(true)
 				srv.Start()
+				t.Cleanup(srv.Close)
+				cfg.Addr = srv.Listener.Addr().String()
 			}
-			cfg.Addr = srv.Listener.Addr().String()
 			if r := runFor(t, cfg, 40); r.Failed != 0 || r.Connects != max(cfg.Clients, 1) {
 				t.Errorf("%s: %v", name, r)
 			}
-			srv.Close()
 		}
 	}
 }

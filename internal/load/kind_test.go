@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -72,27 +71,25 @@ func TestKinds(t *testing.T) {
 		for _, over := range []string{"tcp", "TLS", "unix"} {
 			t.Run(kind.Name+" over "+over, func(t *testing.T) {
 				t.Parallel()
-				srv, cfg := httptest.NewUnstartedServer(serveKind(kind.Name)), kind.Config
+				cfg, handler := kind.Config, serveKind(kind.Name)
+				cfg.Clients, cfg.Fresh = keep, fresh
 				switch over {
 				case "TLS":
-					srv.EnableHTTP2 = true // offered by the server, not wanted by the client
-					srv.StartTLS()
-					cfg.TLS = srv.Client().Transport.(*http.Transport).TLSClientConfig
+					const http2 = true // offered by the server, not wanted by the client
+					cfg.Addr, cfg.TLS = serveTLS(t, handler, http2)
 				case "unix":
-					ln, err := net.Listen("unix", filepath.Join(sockets, fmt.Sprint(i)))
+					cfg.Network, cfg.Addr = "unix", filepath.Join(sockets, fmt.Sprint(i))
+					ln, err := net.Listen(cfg.Network, cfg.Addr)
 					if err != nil {
 						t.Skipf("no unix sockets on this system: %v", err)
 					}
-					srv.Listener.Close()
-					srv.Listener = ln
-					cfg.Network = "unix"
-					srv.Start()
+					srv := &http.Server{Handler: handler}
+					t.Cleanup(func() { srv.Close() })
+					go srv.Serve(ln)
 				default:
-					srv.Start()
+					cfg.Addr = serve(t, handler)
 				}
-				t.Cleanup(srv.Close)
 				var ended, dialed [keep + fresh]atomic.Int64
-				cfg.Addr, cfg.Clients, cfg.Fresh = srv.Listener.Addr().String(), keep, fresh
 				cfg.Observe = func(s Sample) {
 					ended[s.Client].Add(1)
 					if s.Dialed {

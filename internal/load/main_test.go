@@ -2,7 +2,9 @@ package load
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +43,17 @@ func serve(t *testing.T, handler http.Handler) string {
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	return srv.Listener.Addr().String()
+}
+
+// serveTLS is serve over TLS, and returns what trusts the server.
+func serveTLS(t *testing.T, handler http.Handler, http2 bool) (addr string, trust *tls.Config) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it hears of clients that do not trust it
+	srv.EnableHTTP2 = http2
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String(), srv.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
 // serveConns plays a server on each connection, which is closed when play returns.
