@@ -176,7 +176,8 @@ func (c *conn) header(q *request) (answer, *RequestError) {
 	if _, err := c.r.Peek(1); err != nil {
 		return answer{}, failure(reasonOf(err, NoAnswer), "%w", cause(err))
 	}
-	resp, err := http.ReadResponse(c.r, q.asked) //nolint:bodyclose // it is read to its end or the connection dropped; Close would read on
+	//nolint:bodyclose // it is read to its end or the connection dropped; Close would read on
+	resp, err := http.ReadResponse(c.r, q.asked)
 	if err != nil {
 		fallback := Malformed
 		if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -106,7 +106,8 @@ func TestSlowUploadPausesBetweenPieces(t *testing.T) {
 func TestHeadPause(t *testing.T) {
 	t.Parallel()
 	const pause = time.Second
-	inBubble(t, Config{Any: true, Method: http.MethodGet, HeadPause: pause}, func(t *testing.T, far net.Conn, sample <-chan Sample) {
+	cfg := Config{Any: true, Method: http.MethodGet, HeadPause: pause}
+	inBubble(t, cfg, func(t *testing.T, far net.Conn, sample <-chan Sample) {
 		began := time.Now()
 		if _, err := http.ReadRequest(bufio.NewReader(far)); err != nil || time.Since(began) != pause {
 			t.Errorf("the header came after %v: %v", time.Since(began), err)

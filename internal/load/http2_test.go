@@ -49,11 +49,11 @@ func TestHTTP2Failures(t *testing.T) {
 		want   Reason
 		words  string
 	}{
-		"GOAWAY": {appendFrame(appendFrame(nil, frameGoAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0), frameHeaders, flagEndHeaders|flagEndStream, 1, 0x88),
-			RefusedStream, "stream 3: GOAWAY, last stream 1"},
+		"GOAWAY": {appendFrame(appendFrame(nil, frameGoAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0),
+			frameHeaders, flagEndHeaders|flagEndStream, 1, 0x88), RefusedStream, "stream 3: GOAWAY, last stream 1"},
 		"reset": {appendNumber(nil, frameReset, 3, 7), ResetStream, "stream 3: RST_STREAM, error 7"},
-		"body": {appendFrame(appendFrame(nil, frameHeaders, flagEndHeaders, 3, 0x88), frameData, flagEndStream, 3, '?'),
-			WrongBody, `got 1 bytes "?"`},
+		"body": {appendFrame(appendFrame(nil, frameHeaders, flagEndHeaders, 3, 0x88),
+			frameData, flagEndStream, 3, '?'), WrongBody, `got 1 bytes "?"`},
 		"end": {nil, NoAnswer, "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -157,7 +157,8 @@ func (p *Program) end(patience time.Duration) error {
 		select {
 		case <-time.After(procgroup.Look):
 		case <-late:
-			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v", patience, !p.Running(), p.group.Live())
+			return fmt.Errorf("after %v its output is closed: %t, and there are the processes %v",
+				patience, !p.Running(), p.group.Live())
 		}
 	}
 }

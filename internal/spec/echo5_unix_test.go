@@ -29,17 +29,18 @@ var echo5Framework = framework{name: "echo5", methods: []method{
 	{name: "StartTLS with bytes", kind: secure, serve: with(readPair, func(p *process, pair [2][]byte) error {
 		return echox.StartTLS(echo5App(p), p.address, pair[0], pair[1], p.opts...)
 	})},
-	{name: "StartWithConfig", kind: plain, slow: true, stops: contextStop, says: configSays, serve: func(p *process) error {
-		return p.startWith(p.config())
-	}},
+	{name: "StartWithConfig", kind: plain, slow: true, stops: contextStop, says: configSays,
+		serve: func(p *process) error { return p.startWith(p.config()) }},
 	{name: "StartWithConfig and TLSConfig", kind: secure1, stops: contextStop, says: configSays,
 		serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
 			sc := p.config()
 			sc.TLSConfig = cfg // without "h2", as Echo takes it
 			return p.startWith(sc)
 		})},
-	{name: "StartWithConfig on a Listener", kind: socket, stops: contextStop, says: configSays, serve: with(listenUnix, echo5StartOn)},
-	{name: "StartWithConfig on a TLS Listener", kind: secure, stops: contextStop, says: configSays, serve: with(listenTLS, echo5StartOn)},
+	{name: "StartWithConfig on a Listener", kind: socket, stops: contextStop, says: configSays,
+		serve: with(listenUnix, echo5StartOn)},
+	{name: "StartWithConfig on a TLS Listener", kind: secure, stops: contextStop, says: configSays,
+		serve: with(listenTLS, echo5StartOn)},
 	{name: "StartWithConfig with ListenerNetwork unix", kind: socket, says: configSays, serve: func(p *process) error {
 		sc := p.config()
 		sc.ListenerNetwork = "unix"
@@ -104,7 +105,8 @@ func echo5App(p *process) *echo.Echo {
 			return next(c)
 		}
 	}, middleware.Recover())
-	echoRoutes(p, func(method, path string, h func(*echo.Context) error) { e.Add(method, path, h) }, (*echo.Context).Response)
+	add := func(method, path string, h func(*echo.Context) error) { e.Add(method, path, h) }
+	echoRoutes(p, add, (*echo.Context).Response)
 	e.Group("/admin", middleware.BasicAuth(func(c *echo.Context, name, pass string) (bool, error) {
 		c.Set("name", name)
 		return name == admin && pass == password, nil

@@ -51,19 +51,21 @@ var echoFramework = framework{name: "echo", methods: []method{
 		e := echoApp(p)
 		return echox.StartServer(e, p.server(e), p.opts...)
 	}},
-	{name: "StartServer with TLSConfig", kind: secure1, stops: serverStops, serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
-		e := echoApp(p)
-		srv := p.server(e)
-		srv.TLSConfig = cfg // without "h2", as Echo takes it
-		return echox.StartServer(e, srv, p.opts...)
-	})},
+	{name: "StartServer with TLSConfig", kind: secure1, stops: serverStops,
+		serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
+			e := echoApp(p)
+			srv := p.server(e)
+			srv.TLSConfig = cfg // without "h2", as Echo takes it
+			return echox.StartServer(e, srv, p.opts...)
+		})},
 	{name: "Start on a Listener", kind: plain, serve: with(ownListener, echoStartOn)},
 	{name: "Start on a unix Listener", kind: socket, stops: echoStops, serve: with(listenUnix, echoStartOn)},
-	{name: "StartTLS on a TLSListener", kind: secure, stops: echoStops, serve: with(listenTLS, func(p *process, ln net.Listener) error {
-		e := echoApp(p)
-		e.TLSListener = ln
-		return echox.StartTLS(e, ":https", p.cert(), p.key(), p.opts...) // an address that is not used
-	})},
+	{name: "StartTLS on a TLSListener", kind: secure, stops: echoStops,
+		serve: with(listenTLS, func(p *process, ln net.Listener) error {
+			e := echoApp(p)
+			e.TLSListener = ln
+			return echox.StartTLS(e, ":https", p.cert(), p.key(), p.opts...) // an address that is not used
+		})},
 	{name: "Start with ListenerNetwork tcp4", kind: plain, serve: func(p *process) error {
 		e := echoApp(p)
 		e.ListenerNetwork = "tcp4"
@@ -135,7 +137,9 @@ type echoContext interface {
 }
 
 // echoRoutes adds what handlers of both versions of Echo are alike for.
-func echoRoutes[C echoContext](p *process, add func(method, path string, h func(C) error), writer func(C) http.ResponseWriter) {
+func echoRoutes[C echoContext](
+	p *process, add func(method, path string, h func(C) error), writer func(C) http.ResponseWriter,
+) {
 	body := func(c C) error {
 		body, err := io.ReadAll(c.Request().Body)
 		if err != nil {

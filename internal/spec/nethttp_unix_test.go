@@ -47,7 +47,9 @@ func nethttpApp(p *process) http.Handler {
 }
 
 // routes gives to handle what is a handler of net/http's.
-func (p *process) routes(param func(*http.Request, string) string, handle func(method, path string, h http.HandlerFunc)) {
+func (p *process) routes(
+	param func(r *http.Request, name string) string, handle func(method, path string, h http.HandlerFunc),
+) {
 	// fails answers with an error.
 	fails := func(w http.ResponseWriter, err error) bool {
 		if err != nil {

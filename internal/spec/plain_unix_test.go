@@ -41,11 +41,12 @@ func (s plainServe) methods(app func(*process) http.Handler) []method {
 		{name: "Serve", kind: plain, slow: true, stops: serverStops, serve: func(p *process) error {
 			return s.serve(p.server(app(p)), p.opts...)
 		}},
-		{name: "Serve with TLSConfig", kind: secure, stops: serverStops, serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
-			srv := p.server(app(p))
-			srv.TLSConfig = cfg
-			return s.serve(srv, p.opts...)
-		})},
+		{name: "Serve with TLSConfig", kind: secure, stops: serverStops,
+			serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
+				srv := p.server(app(p))
+				srv.TLSConfig = cfg
+				return s.serve(srv, p.opts...)
+			})},
 		{name: "ServeTLS", kind: secure1, slow: true, stops: serverStops, serve: func(p *process) error {
 			srv := p.server(app(p))
 			srv.Protocols = new(http.Protocols)
