@@ -16,19 +16,19 @@ import (
 
 var macaronFramework = framework{name: "macaron", methods: []method{
 	{name: "Run(host, port)", kind: plain, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args(p.host, p.port)...)
+		return macaronx.Run(macaronApp(p), p.host, p.port, p.opts)
 	}},
 	{name: "Run(port)", kind: plain, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args(p.port)...)
+		return macaronx.Run(macaronApp(p), p.port, p.opts)
 	}},
 	{name: "Run(host)", kind: plain, env: []string{"PORT=$port"}, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args(p.host)...)
+		return macaronx.Run(macaronApp(p), p.host, p.opts)
 	}},
 	{name: "Run(:port)", kind: plain, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args(":"+strconv.Itoa(p.port))...)
+		return macaronx.Run(macaronApp(p), ":"+strconv.Itoa(p.port), p.opts)
 	}},
 	{name: "Run()", kind: plain, env: []string{"HOST=$host", "PORT=$port"}, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args()...)
+		return macaronx.Run(macaronApp(p), p.opts)
 	}},
 	{name: "RunAddr", kind: plain, serve: func(p *process) error {
 		return macaronx.RunAddr(macaronApp(p), p.address, p.opts...)
@@ -58,14 +58,6 @@ func (p *process) selfMacaron() *macaronx.SelfMacaron {
 
 func macaronRunListener(p *process, ln net.Listener) error {
 	return macaronx.RunListener(macaronApp(p), ln, p.opts...)
-}
-
-// args are Run's, options among them.
-func (p *process) args(args ...any) []any {
-	for _, o := range p.opts {
-		args = append(args, o)
-	}
-	return args
 }
 
 // macaronApp is the app in Macaron, whose binding and basic authentication are modules of their own: here both are by
