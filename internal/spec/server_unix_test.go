@@ -32,9 +32,8 @@ type event struct {
 	New        int    // of "forked"
 	Left       int    // of "drain timeout"
 	Ledger     struct {
-		Accepted, Served int
-		Cut              int `json:"cut_requests"`
-		Idle             int `json:"closed_idle"`
+		Cut  int `json:"cut_requests"`
+		Idle int `json:"closed_idle"`
 	} // of "generation ended"
 }
 
