@@ -267,7 +267,7 @@ func TestHangs(t *testing.T) {
 	for _, args := range [][]string{{"--pid-file", "app.pid"}, {"--pid", strconv.Itoa(s.pid())}, {}} {
 		s.expect(exitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
 	}
-	s.app.Thaw(s.pid())
+	s.app.Signal(s.pid(), syscall.SIGCONT)
 	s.expect(exitOK, []string{"upgraded"}, "upgrade")
 }
 

@@ -33,7 +33,7 @@ func startGroup(cmd *exec.Cmd) (*group, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	g := &group{Group: procgroup.Group(cmd.Process.Pid)}
+	g := &group{Group: procgroup.Group{Leader: cmd.Process.Pid}}
 	return g, cmd.Process.Release() // it is reaped with the others
 }
 

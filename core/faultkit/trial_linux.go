@@ -174,7 +174,7 @@ func (t *trial) start() error {
 		}
 		return fmt.Errorf("the program: %w", err)
 	}
-	t.first = int(t.group.Group)
+	t.first = t.group.Leader
 	gone := ""
 	err = t.wait("an answer from "+t.url, func() bool {
 		for _, e := range t.group.ended() {

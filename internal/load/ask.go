@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Answer is the whole answer to one request.
@@ -20,88 +19,69 @@ type Answer struct {
 // Ask sends one request with the body, and returns when the server has closed the connection, which is the
 // request's own. Of cfg the address, TLS, Method, Path and Timeout hold.
 func Ask(cfg Config, body string) (Answer, error) {
-	q, err := begin(cfg, body, false)
+	q, err := newQuestion(cfg, body)
 	if err != nil {
 		return Answer{}, err
 	}
-	return q.answer()
+	return q.answer(q.tr.RoundTrip(q.req))
 }
 
 // Hold is Ask for a request that takes a while. It returns when the server's handler has begun to read the body.
 // The function that it returns waits for the answer, and has to be called.
+//
+// The request says "Expect: 100-continue", and what comes for that says that the handler reads.
 func Hold(cfg Config, body string) (answer func() (Answer, error), err error) {
-	q, err := begin(cfg, body, true)
+	q, err := newQuestion(cfg, body)
 	if err != nil {
 		return nil, err
 	}
-	return q.answer, nil
-}
-
-// question is a request that was sent.
-type question struct {
-	conn *conn
-	req  *http.Request
-}
-
-// begin sends a request. One that is held says "Expect: 100-continue", and what comes for that says that the
-// handler reads.
-func begin(cfg Config, body string, held bool) (*question, error) {
-	cfg = cfg.withDefaults()
-	req, err := http.NewRequest(cfg.Method, "http://"+cfg.host()+cfg.Path, strings.NewReader(body))
-	if err != nil {
-		return nil, err
+	q.req.Header.Set("Expect", "100-continue")
+	resp, err := q.tr.RoundTrip(q.req)
+	if err == nil {
+		defer resp.Body.Close() // after a 100 the connection goes on
+		if resp.StatusCode != http.StatusContinue {
+			err = fmt.Errorf("%s: %w", resp.Status, errNoContinue)
+		}
 	}
-	req.Close = true
-	deadline := time.Now().Add(cfg.Timeout)
-	c, err := dial(&cfg, deadline)
 	if err != nil {
-		return nil, err
-	}
-	q := &question{c, req}
-	if err := errors.Join(c.SetDeadline(deadline), q.send(held)); err != nil {
-		c.Close()
+		q.tr.CloseIdleConnections()
 		return nil, q.explain(err)
 	}
-	return q, nil
+	return func() (Answer, error) { return q.answer(http.ReadResponse(q.tr.conn.r, q.req)) }, nil
+}
+
+// question is a single request.
+type question struct {
+	tr  *Transport
+	req *http.Request
+}
+
+func newQuestion(cfg Config, body string) (*question, error) {
+	cfg.Fresh = 1
+	tr := NewTransport(cfg)
+	req, err := http.NewRequest(tr.cfg.Method, "http://"+tr.cfg.host()+tr.cfg.Path, strings.NewReader(body))
+	return &question{tr, req}, err
 }
 
 func (q *question) explain(err error) error {
 	return fmt.Errorf("%s %s: %w", q.req.Method, q.req.URL.Path, err)
 }
 
-func (q *question) send(held bool) error {
-	if !held {
-		return q.req.Write(q.conn)
-	}
-	q.req.Header.Set("Expect", "100-continue")
-	if err := q.req.Write(q.conn); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(q.conn.r, q.req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusContinue {
-		return fmt.Errorf("%s: %w", resp.Status, errNoContinue)
-	}
-	return nil
-}
-
-func (q *question) answer() (Answer, error) {
-	defer q.conn.Close()
-	resp, err := http.ReadResponse(q.conn.r, q.req)
-	if err != nil {
-		return Answer{}, q.explain(err)
-	}
-	defer resp.Body.Close()
-	a := Answer{Server: serverOf(resp), Status: resp.StatusCode}
-	body, err := io.ReadAll(resp.Body)
+// answer reads up to the end of the connection.
+func (q *question) answer(resp *http.Response, err error) (a Answer, _ error) {
+	defer q.tr.CloseIdleConnections()
 	if err != nil {
 		return a, q.explain(err)
 	}
-	a.Body = string(body)
-	if _, err := io.Copy(io.Discard, q.conn.r); err != nil && !errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	a = Answer{serverOf(resp), resp.StatusCode, string(body)}
+	if err == nil {
+		if _, err = io.Copy(io.Discard, q.tr.conn.r); errors.Is(err, syscall.ECONNRESET) { // a reset closes, too
+			err = nil
+		}
+	}
+	if err != nil {
 		return a, q.explain(err)
 	}
 	return a, nil

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -20,9 +19,9 @@ func TestAsk_ReturnsTheWholeAnswer(t *testing.T) {
 		body string
 		want Answer
 	}{
-		{Config{}, "hello", Answer{Server{"7", "2"}, 200, "hello"}},
-		{Config{Method: http.MethodGet}, "", Answer{Server{"7", "2"}, 200, ""}},
-		{Config{Path: "/?status=404"}, "hello", Answer{Server{"7", "2"}, 404, ""}},
+		{Config{}, "hello", Answer{echoServer, 200, "hello"}},
+		{Config{Method: http.MethodGet}, "", Answer{echoServer, 200, ""}},
+		{Config{Path: "/?status=404"}, "hello", Answer{echoServer, 404, ""}},
 	} {
 		tt.cfg.Addr = addr
 		if a, err := Ask(tt.cfg, tt.body); err != nil || a != tt.want {
@@ -37,7 +36,7 @@ func TestAsk_ReturnsTheWholeAnswer(t *testing.T) {
 func TestAsk_WaitsForTheEndOfTheConnection(t *testing.T) {
 	t.Parallel()
 	waited := make(chan error, 1)
-	addr, _ := serveRaw(t, func(c *net.TCPConn, _ string) {
+	addr, _ := serveRaw(t, func(c *net.TCPConn, _, _ string) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
 		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		_, err := c.Read(make([]byte, 1))
@@ -106,7 +105,7 @@ func TestTransport_KeepsItsConnection(t *testing.T) {
 
 func TestTransport_SendsOnce(t *testing.T) {
 	t.Parallel()
-	addr, requests := serveRaw(t, func(*net.TCPConn, string) {})
+	addr, requests := serveRaw(t, func(*net.TCPConn, string, string) {})
 	c := &http.Client{Transport: NewTransport(Config{Addr: addr})}
 	for n := range int64(2) {
 		if resp, err := c.Get("http://any/"); err == nil {
@@ -122,12 +121,8 @@ func TestTransport_SendsOnce(t *testing.T) {
 func TestTransport_RefusesHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
-		srv := httptest.NewUnstartedServer(echo)
-		srv.EnableHTTP2 = http2
-		srv.StartTLS()
-		t.Cleanup(srv.Close)
-		trust := srv.Client().Transport.(*http.Transport).TLSClientConfig
-		c := &http.Client{Transport: NewTransport(Config{Addr: srv.Listener.Addr().String(), TLS: trust})}
+		addr, trust := serveTLS(t, echo, http2)
+		c := &http.Client{Transport: NewTransport(Config{Addr: addr, TLS: trust})}
 		resp, err := c.Get("https://any/")
 		if err == nil {
 			resp.Body.Close()

@@ -1,13 +1,9 @@
 package load
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
-// redialPause keeps clients from spinning on a server that is not there: one
-// that refuses would otherwise eat the processor that its successor needs to
-// start.
+// redialPause keeps clients from spinning on a server that is not there: one that refuses would otherwise eat the
+// processor that the next process needs to start.
 const redialPause = 10 * time.Millisecond
 
 // client sends one request after another. One goroutine owns it.
@@ -15,7 +11,7 @@ type client struct {
 	cfg   *Config
 	id    int
 	fresh bool // opens a connection for each request
-	tally *tally
+	run   *Run
 
 	conn  *conn // nil when the next request has to dial
 	dials int   // connections established
@@ -23,78 +19,91 @@ type client struct {
 	req   *request
 }
 
-func newClient(cfg *Config, id int, t *tally) *client {
+func newClient(cfg *Config, id int, r *Run) *client {
 	fresh := id >= max(cfg.Clients, 0)
-	return &client{cfg: cfg, id: id, fresh: fresh, tally: t, req: newRequest(cfg, id, fresh)}
+	return &client{cfg: cfg, id: id, fresh: fresh, run: r, req: newRequest(*cfg, id, fresh)}
 }
 
-// run sends requests until stop is closed. A request that has begun is always
-// brought to its end.
-func (c *client) run(stop <-chan struct{}) {
+// work sends requests until the run is stopped. A request that has begun is always brought to its end.
+func (c *client) work() {
 	defer c.drop()
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
+	for !c.run.stopped() {
 		sample := c.once()
-		c.add(sample)
 		pause := c.cfg.Think
 		if !sample.Dialed && !sample.Reused {
 			pause = max(pause, redialPause)
 		}
-		if pause > 0 && !wait(pause, stop) {
+		if pause > 0 && !c.run.wait(pause) {
 			return
 		}
 	}
 }
 
-// add counts a request that has ended.
-func (c *client) add(s Sample) {
-	c.tally.add(s, s.Dialed && c.dials > 1 && !c.fresh)
-	if c.cfg.Observe != nil {
-		c.cfg.Observe(s)
+// attempt is one request under way.
+type attempt struct {
+	Sample
+	q      *request
+	number int // of the client's requests
+}
+
+// begin starts a request.
+func (c *client) begin(q *request, s Sample) *attempt {
+	c.count++
+	s.Client = c.id
+	if s.Start.IsZero() {
+		s.Start = time.Now()
 	}
+	q.prepare(c.count)
+	return &attempt{s, q, c.count}
+}
+
+// end counts a request that has ended, well if failed is nil.
+func (c *client) end(a *attempt, failed *RequestError) Sample {
+	if a.Latency == 0 {
+		a.Latency = time.Since(a.Start)
+	}
+	if failed != nil {
+		a.Err = &RequestError{failed.Reason, c.id, a.number, a.Reused, failed.Err}
+	}
+	c.run.add(a.Sample, a.Dialed && c.dials > 1 && !c.fresh)
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(a.Sample)
+	}
+	return a.Sample
 }
 
 // once sends one request and reads its answer.
-func (c *client) once() (s Sample) {
-	c.count++
-	s = Sample{Start: time.Now(), Client: c.id}
-	deadline := s.Start.Add(c.cfg.Timeout)
-	fail := func(reason Reason, err error) {
-		c.drop()
-		s.Err = &RequestError{Reason: reason, Client: c.id, Request: c.count, Reused: s.Reused, Err: err}
-	}
-
+func (c *client) once() Sample {
+	a := c.begin(c.req, Sample{})
+	deadline := a.Start.Add(c.cfg.Timeout)
 	if c.conn == nil {
-		conn, err := dial(c.cfg, deadline)
-		if err != nil {
-			fail(reasonOf(err, NotConnected), err)
-			s.Latency = time.Since(s.Start)
-			return s
+		if failed := c.dial(deadline); failed != nil {
+			return c.end(a, failed)
 		}
-		c.conn, s.Dialed = conn, true
-		c.dials++
+		a.Dialed = true
 	}
-	s.Reused, c.conn.used, s.Local = c.conn.used, true, c.conn.LocalAddr()
-	if err := c.conn.SetDeadline(deadline); err != nil {
-		fail(Broken, err)
-		return s
+	nc := c.conn
+	a.Reused, nc.used, a.Local = nc.used, true, nc.LocalAddr()
+	got, failed := nc.exchange(c.req, deadline)
+	a.Latency, a.Server = time.Since(a.Start), got.server
+	if failed != nil {
+		failed = failed.in(nc)
 	}
-
-	c.req.prepare(c.count)
-	who, closing, reason, err := c.conn.exchange(c.req, deadline)
-	s.Latency, s.Server = time.Since(s.Start), who
-	switch {
-	case err != nil:
-		addrs := c.conn.LocalAddr().String() + "->" + c.conn.RemoteAddr().String()
-		fail(reason, fmt.Errorf("%s: %w", addrs, err))
-	case closing || c.fresh:
+	if failed != nil || got.closes || c.fresh {
 		c.drop()
 	}
-	return s
+	return c.end(a, failed)
+}
+
+// dial opens a connection.
+func (c *client) dial(deadline time.Time) *RequestError {
+	nc, err := dial(c.cfg, deadline)
+	if err != nil {
+		return failure(reasonOf(err, NotConnected), "%w", err)
+	}
+	c.conn = nc
+	c.dials++
+	return nil
 }
 
 // drop closes the connection, if there is one.
@@ -102,17 +111,5 @@ func (c *client) drop() {
 	if c.conn != nil {
 		c.conn.Close()
 		c.conn = nil
-	}
-}
-
-// wait lets d pass and reports whether it did before stop was closed.
-func wait(d time.Duration, stop <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-stop:
-		return false
 	}
 }

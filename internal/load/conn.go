@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Server is the process that gave an answer, as its headers X-Pid and
-// X-Generation say; each is empty when the answer has no such header.
+// Server is the process that gave an answer, as its headers X-Pid and X-Generation say; each is empty when the answer
+// has no such header.
 type Server struct {
 	PID, Generation string
 }
@@ -22,8 +22,8 @@ func serverOf(resp *http.Response) Server {
 	return Server{PID: resp.Header.Get("X-Pid"), Generation: resp.Header.Get("X-Generation")}
 }
 
-// lastRead is how much of an answer is left to be read by itself. A longer read
-// would pass the buffer by, which then has nothing of what comes behind.
+// lastRead is how much of an answer is left to be read by itself. A longer read would pass the buffer by, which then
+// has nothing of what comes behind.
 const lastRead = 1024
 
 // conn is one connection and what is needed to read answers from it.
@@ -33,26 +33,35 @@ type conn struct {
 	used bool // has carried a request
 }
 
-// dial connects, and finishes the TLS handshake if there is to be one, so that
-// a failure in it is a failure to connect and not to answer.
+func (c *conn) String() string { return fmt.Sprintf("%v->%v", c.LocalAddr(), c.RemoteAddr()) }
+
+// What the server has chosen is not what the client has to speak.
+var (
+	errNotNegotiated = errors.New("the server does not speak HTTP/2")
+	errHTTP2         = errors.New("the server wants HTTP/2")
+)
+
+// dial connects, and finishes the TLS handshake if there is to be one, so that a failure in it is a failure to connect
+// and not to answer.
 func dial(cfg *Config, deadline time.Time) (*conn, error) {
-	d := net.Dialer{Deadline: deadline}
-	nc, err := d.Dial(cfg.Network, cfg.Addr)
+	nc, err := (&net.Dialer{Deadline: deadline}).Dial(cfg.Network, cfg.Addr)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.TLS != nil {
 		tc := tls.Client(nc, cfg.TLS)
-		if err := errors.Join(tc.SetDeadline(deadline), tc.Handshake()); err != nil {
+		err := errors.Join(tc.SetDeadline(deadline), tc.Handshake())
+		h2 := tc.ConnectionState().NegotiatedProtocol == "h2"
+		switch {
+		case err != nil:
+		case h2 && !cfg.HTTP2:
+			err = errHTTP2
+		case !h2 && cfg.HTTP2:
+			err = errNotNegotiated
+		}
+		if err != nil {
 			nc.Close()
 			return nil, fmt.Errorf("TLS handshake: %w", err)
-		}
-		if h2 := tc.ConnectionState().NegotiatedProtocol == "h2"; h2 != cfg.HTTP2 {
-			nc.Close()
-			if h2 {
-				return nil, errHTTP2
-			}
-			return nil, errNotNegotiated
 		}
 		nc = tc
 	}
@@ -63,34 +72,36 @@ func dial(cfg *Config, deadline time.Time) (*conn, error) {
 type answer struct {
 	status int
 	line   string // the status in words, "200 OK"
-	who    Server
+	server Server
 	tags   []string
 	body   io.Reader
 	closes bool // it is the connection's last
 }
 
-// exchange sends one request and reads its answer. It says who answered as soon
-// as that is known, and whether the connection is at its end.
-func (c *conn) exchange(q *request, deadline time.Time) (who Server, closing bool, reason Reason, err error) {
-	if who, reason, err = c.send(q, deadline); err != nil {
-		return who, true, reason, err
+// exchange sends one request and reads its answer. Of a failed one it returns which process
+// answered if that is known.
+func (c *conn) exchange(q *request, deadline time.Time) (answer, *RequestError) {
+	if err := c.SetDeadline(deadline); err != nil {
+		return answer{}, failure(Broken, "%w", err)
 	}
-	if who, closing, reason, err = c.receive(q); err == nil && c.r.Buffered() > 0 {
-		return who, true, Surplus, fmt.Errorf("%d bytes", c.r.Buffered())
+	if a, failed := c.send(q, deadline); failed != nil {
+		return a, failed
 	}
-	return who, closing, reason, err
+	a, failed := c.receive(q)
+	if n := c.r.Buffered(); failed == nil && n > 0 {
+		failed = failure(Surplus, "%d bytes", n)
+	}
+	return a, failed
 }
 
 // receive reads the answer to a request.
-func (c *conn) receive(q *request) (who Server, closing bool, reason Reason, err error) {
-	a, reason, err := c.header(q)
-	if err != nil {
-		return who, true, reason, err
-	}
-	if q.lenient {
-		return c.skip(a)
+func (c *conn) receive(q *request) (answer, *RequestError) {
+	a, failed := c.header(q)
+	if failed != nil {
+		return a, failed
 	}
 	want, n := q.wanted(), 0
+	var err error
 	for err == nil && n < len(q.buf) {
 		end := len(q.buf)
 		if bulk := len(want) - lastRead; n < bulk {
@@ -101,113 +112,106 @@ func (c *conn) receive(q *request) (who Server, closing bool, reason Reason, err
 		n += m
 	}
 	got := q.buf[:n]
+	if q.cfg.Any && err == nil {
+		_, err = io.Copy(io.Discard, a.body)
+	}
 	switch {
-	case a.status != q.status:
-		return a.who, true, statusReason(a.status), fmt.Errorf("body begins %.80q", got)
+	case a.status != q.cfg.Status && (!q.cfg.Any || a.status >= http.StatusInternalServerError):
+		return a, failure(statusReason(a.status), "body begins %.80q", got)
 	case err != nil && !errors.Is(err, io.EOF):
-		return a.who, true, reasonOf(err, Truncated), fmt.Errorf("read the body, %d bytes so far: %w", n, cause(err))
+		return a, failure(reasonOf(err, Truncated), "read the body, %d bytes so far: %w", n, cause(err))
+	case q.cfg.Any:
 	case q.tagged && (len(a.tags) != 1 || a.tags[0] != string(q.tag)):
-		return a.who, true, WrongTag, fmt.Errorf("got %q, sent %q", a.tags, q.tag)
-	case !bytes.Equal(got, want):
-		return a.who, true, WrongBody, fmt.Errorf("got %d bytes %.80q, want %d bytes %.80q", n, got, len(want), want)
+		return a, failure(WrongTag, "got %q, sent %q", a.tags, q.tag)
+	default:
+		return a, q.compare(got)
 	}
-	return a.who, a.closes, "", nil
+	return a, nil
 }
 
-// skip reads the rest of an answer that may say what it will.
-func (c *conn) skip(a answer) (who Server, closing bool, reason Reason, err error) {
-	n, err := io.Copy(io.Discard, a.body)
-	switch {
-	case err != nil:
-		return a.who, true, reasonOf(err, Truncated), fmt.Errorf("read the body, %d bytes so far: %w", n, cause(err))
-	case a.status >= http.StatusInternalServerError:
-		return a.who, true, statusReason(a.status), errors.New("the server has failed")
-	}
-	return a.who, a.closes, "", nil
-}
-
-// send writes one request. That is one write, unless the body has to wait for
-// the server or to be slow. A server that is named has answered too early.
-func (c *conn) send(q *request, deadline time.Time) (Server, Reason, error) {
+// send writes one request. That is one write, unless the body has to wait for the server or to be slow. A server that
+// is named has answered too early.
+func (c *conn) send(q *request, deadline time.Time) (answer, *RequestError) {
 	from := 0
-	if q.headPause > 0 {
-		from = q.bodyAt / 2
-		if _, err := c.Write(q.wire[:from]); err != nil {
-			return c.unsent(q, err)
-		}
-		time.Sleep(min(q.headPause, time.Until(deadline)))
+	write := func(end int) error {
+		_, err := c.Write(q.wire[from:end])
+		from = end
+		return err
 	}
-	if q.expect {
-		if _, err := c.Write(q.wire[from:q.bodyAt]); err != nil {
+	if q.cfg.HeadPause > 0 {
+		if err := write(q.bodyAt / 2); err != nil {
 			return c.unsent(q, err)
 		}
-		from = q.bodyAt
-		a, reason, err := c.header(q)
+		time.Sleep(min(q.cfg.HeadPause, time.Until(deadline)))
+	}
+	if q.cfg.Expect {
+		if err := write(q.bodyAt); err != nil {
+			return c.unsent(q, err)
+		}
+		a, failed := c.header(q)
 		switch {
-		case err != nil:
-			return Server{}, reason, fmt.Errorf("wait for 100 Continue: %w", err)
+		case failed != nil:
+			return answer{}, failed.in("wait for 100 Continue")
 		case a.status != http.StatusContinue:
-			return early(q, a, errNoContinue)
+			return q.early(a, errNoContinue)
 		case c.r.Buffered() > 0:
-			return Server{}, Early, fmt.Errorf("%d bytes after 100 Continue", c.r.Buffered())
+			return answer{}, failure(Early, "%d bytes after 100 Continue", c.r.Buffered())
 		}
 	}
 	for i, end := range q.ends {
 		if i > 0 {
-			time.Sleep(min(q.pause, time.Until(deadline)))
+			time.Sleep(min(q.cfg.BodyPause, time.Until(deadline)))
 		}
-		if _, err := c.Write(q.wire[from:end]); err != nil {
+		if err := write(end); err != nil {
 			return c.unsent(q, err)
 		}
-		from = end
 	}
-	return Server{}, "", nil
+	return answer{}, nil
 }
 
 // header reads the next answer up to its body.
-func (c *conn) header(q *request) (answer, Reason, error) {
-	// Apart from the parsing, because an end before the first byte is the loss
-	// that a restart causes and an end after it is another fault.
+func (c *conn) header(q *request) (answer, *RequestError) {
+	// Apart from the parsing, because an end before the first byte is the loss that a restart causes and an end after
+	// it is another fault.
 	if _, err := c.r.Peek(1); err != nil {
-		return answer{}, reasonOf(err, NoAnswer), cause(err)
+		return answer{}, failure(reasonOf(err, NoAnswer), "%w", cause(err))
 	}
-	resp, err := http.ReadResponse(c.r, q.asked) //nolint:bodyclose // it is read to its end or the connection dropped; Close would read on
+	//nolint:bodyclose // it is read to its end or the connection dropped; Close would read on
+	resp, err := http.ReadResponse(c.r, q.asked)
 	if err != nil {
 		fallback := Malformed
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			fallback = Truncated
 		}
-		return answer{}, reasonOf(err, fallback), fmt.Errorf("read the header: %w", cause(err))
+		return answer{}, failure(reasonOf(err, fallback), "read the header: %w", cause(err))
 	}
-	return answer{resp.StatusCode, resp.Status, serverOf(resp), resp.Header[tagField], resp.Body, resp.Close}, "", nil
+	return answer{resp.StatusCode, resp.Status, serverOf(resp), resp.Header[tagField], resp.Body, resp.Close}, nil
 }
 
-// unsent explains a write that failed. A server that closes before it has read
-// all of a request may have said why.
-func (c *conn) unsent(q *request, err error) (Server, Reason, error) {
-	failed := fmt.Errorf("write the request: %w", cause(err))
-	if a, _, err := c.header(q); err == nil {
-		return early(q, a, failed)
+// unsent explains a write that failed. A server that closes before it has read all of a request may have said why.
+func (c *conn) unsent(q *request, err error) (answer, *RequestError) {
+	failed := failure(reasonOf(err, Broken), "write the request: %w", cause(err))
+	if a, unread := c.header(q); unread == nil {
+		return q.early(a, failed.Err)
 	}
-	return Server{}, reasonOf(err, Broken), failed
+	return answer{}, failed
 }
 
 var errNoContinue = errors.New("it came instead of 100 Continue")
 
-// early says what is wrong with a final answer that came while there was still
-// something to send.
-func early(q *request, a answer, err error) (Server, Reason, error) {
+// early says what is wrong with a final answer that came while there was still something to send.
+func (q *request) early(a answer, err error) (answer, *RequestError) {
 	reason := Early
-	if a.status != q.status {
+	if a.status != q.cfg.Status {
 		reason = statusReason(a.status)
 	}
-	return a.who, reason, fmt.Errorf("answer %s: %w", a.line, err)
+	return a, failure(reason, "answer %s: %w", a.line, err)
 }
 
-// cause takes the addresses out of an error, which the caller has said already.
-func cause(err error) error {
-	if op := (*net.OpError)(nil); errors.As(err, &op) {
-		return op.Err
+// compare says what is wrong with an answer's body.
+func (q *request) compare(got []byte) *RequestError {
+	if want := q.wanted(); !bytes.Equal(got, want) {
+		return failure(WrongBody, "got %d bytes %.80q, want %d bytes %.80q", len(got), got, len(want), want)
 	}
-	return err
+	return nil
 }

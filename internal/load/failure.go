@@ -12,8 +12,7 @@ import (
 // Reason is the kind of a failure, short enough to be counted by.
 type Reason string
 
-// The reasons. A status other than the expected one is its own reason,
-// "status 503", whenever it comes.
+// The reasons. A status other than the expected one is its own reason, "status 503", whenever it comes.
 const (
 	Refused      Reason = "connection refused"
 	NotConnected Reason = "not connected" // any other failure to dial, TLS included
@@ -52,13 +51,24 @@ func (e *RequestError) Error() string {
 // Unwrap gives the cause.
 func (e *RequestError) Unwrap() error { return e.Err }
 
+// failure makes the error of a request that is not known yet.
+func failure(reason Reason, format string, args ...any) *RequestError {
+	return &RequestError{Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// in adds where the failure was met.
+func (e *RequestError) in(where any) *RequestError {
+	e.Err = fmt.Errorf("%v: %w", where, e.Err)
+	return e
+}
+
 // statusReason is the reason of an answer with a status that was not expected.
 func statusReason(status int) Reason {
 	return Reason(fmt.Sprintf("status %d", status))
 }
 
-// reasonOf sorts an error of the network. The fallback is what it means when
-// the error says nothing more precise than that the stream ended or broke.
+// reasonOf sorts an error of the network. The fallback is what it means when the error says nothing more precise than
+// that the stream ended or broke.
 func reasonOf(err error, fallback Reason) Reason {
 	var timeout net.Error
 	switch {
@@ -75,4 +85,12 @@ func reasonOf(err error, fallback Reason) Reason {
 		return fallback
 	}
 	return Broken
+}
+
+// cause takes the addresses out of an error, which the caller says itself.
+func cause(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// A histogram's buckets are log-linear: each power of two of microseconds is
-// cut into subBuckets equal parts, so that a quantile is off by at most one
-// part in subBuckets wherever it lies. Below subBuckets microseconds a bucket
-// is one microsecond. The last bucket ends at 2^octaves µs, over half an hour.
+// A histogram's buckets are log-linear: each power of two of microseconds is cut into subBuckets equal parts, so that a
+// quantile is off by at most one part in subBuckets wherever it lies. Below subBuckets microseconds a bucket is one
+// microsecond. The last bucket ends at 2^octaves µs, over half an hour.
 const (
 	subBits    = 4
 	subBuckets = 1 << subBits
@@ -17,9 +16,8 @@ const (
 	buckets    = (octaves - subBits + 1) * subBuckets
 )
 
-// Histogram counts durations by size. The zero value is empty; a copy is
-// independent, which is how the time between two moments is looked at: take a
-// [Result] at each and ask [Histogram.Since].
+// Histogram counts durations by size. The zero value is empty; a copy is independent, which is how the time between two
+// moments is looked at: take a [Result] at each and ask [Histogram.Since].
 type Histogram struct {
 	counts [buckets]uint32
 	count  int
@@ -36,13 +34,11 @@ func (h *Histogram) Add(d time.Duration) {
 // Count is how many durations have been counted.
 func (h Histogram) Count() int { return h.count }
 
-// Max is the longest. After Since it is known only to the bucket, as quantiles
-// are.
+// Max is the longest. After Since it is known only to the bucket, as quantiles are.
 func (h Histogram) Max() time.Duration { return h.max }
 
-// Quantile is the duration that a share q of the counted ones, 0 to 1, does not
-// exceed. It is the upper end of the bucket, so it never flatters. Empty, it is
-// 0.
+// Quantile is the duration that a share q of the counted ones, 0 to 1, does not exceed. It is the upper end of the
+// bucket, so it never flatters. Empty, it is 0.
 func (h Histogram) Quantile(q float64) time.Duration {
 	rank := int(math.Ceil(q*float64(h.count) - 1e-6)) // 0.07*100 is a little over 7
 	rank = min(max(rank, 1), h.count)
@@ -54,23 +50,17 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// Since is what has been counted after earlier, which must be a former copy of
-// the same histogram.
+// Since is what has been counted after earlier, which must be a former copy of the same histogram.
 func (h Histogram) Since(earlier Histogram) Histogram {
-	h.max = min(h.max, h.subtract(&earlier))
-	return h
-}
-
-// subtract takes other's counts away and returns the end of the highest bucket
-// that is left.
-func (h *Histogram) subtract(other *Histogram) (top time.Duration) {
-	h.count -= other.count
+	h.count -= earlier.count
+	top := time.Duration(0) // the end of the highest bucket that is left
 	for i := range h.counts {
-		if h.counts[i] -= other.counts[i]; h.counts[i] > 0 {
+		if h.counts[i] -= earlier.counts[i]; h.counts[i] > 0 {
 			top = bucketEnd(i)
 		}
 	}
-	return top
+	h.max = min(h.max, top)
+	return h
 }
 
 // Merge adds what other has counted.
@@ -82,8 +72,7 @@ func (h *Histogram) Merge(other Histogram) {
 	h.max = max(h.max, other.max)
 }
 
-// bucketOf says which bucket counts d. What is longer than the last bucket is
-// counted there.
+// bucketOf says which bucket counts d. What is longer than the last bucket is counted there.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d, 0) / time.Microsecond)
 	if us < subBuckets {

@@ -1,35 +1,26 @@
 package load
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"net"
+	"os"
 	"strconv"
 	"time"
 )
 
-// What the server has chosen is not what the client has to speak.
-var (
-	errNotNegotiated = errors.New("TLS handshake: the server does not speak HTTP/2")
-	errHTTP2         = errors.New("TLS handshake: the server wants HTTP/2")
-)
-
-// multiplex keeps some streams open on one connection, and dials another one when the
-// server says GOAWAY.
-func (c *client) multiplex(stop <-chan struct{}) {
-	for !isClosed(stop) {
+// multiplex keeps some streams open on one connection, and dials another one when the server says GOAWAY.
+func (c *client) multiplex() {
+	for !c.run.stopped() {
 		began := time.Now()
-		if c.open() != nil {
-			wait(redialPause, stop)
-			continue
+		failed := c.open()
+		if failed == nil {
+			h := &http2Conn{
+				c: c, nc: c.conn, streams: map[uint32]*stream{}, next: 1, began: began,
+				window: initialWindow, initial: initialWindow, in: make(chan frame, 64), done: make(chan struct{}),
+			}
+			failed = h.run()
 		}
-		h := &http2Conn{
-			c: c, nc: c.conn, streams: map[uint32]*stream{}, next: 1, window: initialWindow, initial: initialWindow, began: began, dialed: true,
-			in: make(chan frame, 64), done: make(chan struct{}),
-		}
-		if h.run(stop) != nil {
-			wait(redialPause, stop) // it must not spin on a server that ends each connection
+		if failed != nil {
+			c.run.wait(redialPause) // it must not spin on a server that ends each connection
 		}
 	}
 }
@@ -39,11 +30,9 @@ type http2Conn struct {
 	c       *client
 	nc      *conn
 	streams map[uint32]*stream // that are open
-	order   []*stream          // those that still send, in turn
 	next    uint32             // id
 	leaving bool               // the server has said GOAWAY
 	began   time.Time          // the dial
-	dialed  bool               // the next request is the first one
 
 	window   int // of the connection, for sending
 	initial  int // of a stream
@@ -56,18 +45,15 @@ type http2Conn struct {
 
 // stream is one request.
 type stream struct {
-	id     uint32
-	sample Sample
-	number int // of the client's requests
-	q      *request
+	*attempt
 	sent   int
 	pieces int // that have been sent
 	window int
 	answer []byte
 }
 
-// run sends requests until the server leaves or stop is closed, and reads all answers.
-func (h *http2Conn) run(stop <-chan struct{}) error {
+// run sends requests until the server leaves or the run is stopped, and reads all answers.
+func (h *http2Conn) run() *RequestError {
 	go h.receive()
 	defer func() {
 		h.nc.Close()
@@ -77,52 +63,49 @@ func (h *http2Conn) run(stop <-chan struct{}) error {
 		}
 	}()
 	hello := appendFrame([]byte(http2Preface), frameSettings, 0, 0, 0, settingInitialWindow, largeWindow>>24, 0, 0, 0)
-	if err := h.write(appendNumber(hello, frameWindowUpdate, 0, largeWindow-initialWindow)); err != nil {
-		return h.fail(err)
-	}
-	for {
-		stopped := isClosed(stop)
-		for !h.leaving && !stopped && len(h.streams) < max(h.c.cfg.Streams, 1) {
-			if err := h.open(); err != nil {
-				return h.fail(err)
-			}
-		}
-		if len(h.streams) == 0 {
+	err := h.write(appendNumber(hello, frameWindowUpdate, 0, largeWindow-initialWindow))
+	for err == nil {
+		if err = h.openAll(); err == nil && len(h.streams) == 0 {
 			return nil
 		}
-		busy, err := h.sendPiece()
-		if err != nil {
-			return h.fail(err)
+		if err == nil {
+			err = h.step()
 		}
-		var f frame
-		var ok bool
-		if busy {
-			select {
-			case f, ok = <-h.in:
-			default:
-				continue
-			}
-		} else {
-			late := time.NewTimer(time.Until(h.deadline()))
-			select {
-			case f, ok = <-h.in:
-			case <-late.C:
-				late.Stop()
-				return h.fail(errLate)
-			}
-			late.Stop()
-		}
+	}
+	// All requests of the connection have failed.
+	failed := failure(reasonOf(err, NoAnswer), "%w", cause(err))
+	for id := range h.streams {
+		h.finish(id, failed)
+	}
+	return failed
+}
+
+// step sends a piece of a request, and handles a frame. Only when there is nothing to send does it wait for one.
+func (h *http2Conn) step() error {
+	sent, err := h.sendPiece()
+	if err != nil {
+		return err
+	}
+	patience := time.Until(h.deadline())
+	if sent {
+		patience = 0
+	}
+	select {
+	case f, ok := <-h.in:
 		if !ok {
-			return h.fail(h.err)
+			return h.err
 		}
-		if err := h.handle(&f); err != nil {
-			return h.fail(err)
+		return h.handle(&f)
+	case <-time.After(patience):
+		if sent {
+			return nil
 		}
+		return errLate
 	}
 }
 
 // errLate ends a connection on which an answer did not come in time.
-var errLate = errors.New("no answer in time")
+var errLate = fmt.Errorf("no answer in time: %w", os.ErrDeadlineExceeded)
 
 // receive reads frames.
 func (h *http2Conn) receive() {
@@ -153,26 +136,36 @@ func (h *http2Conn) write(b []byte) error {
 func (h *http2Conn) deadline() time.Time {
 	first := time.Now()
 	for _, s := range h.streams {
-		if s.sample.Start.Before(first) {
-			first = s.sample.Start
+		if s.Start.Before(first) {
+			first = s.Start
 		}
 	}
 	return first.Add(h.c.cfg.Timeout)
 }
 
+// openAll begins as many requests as there have to be at once, unless the server leaves or the run is stopped.
+func (h *http2Conn) openAll() error {
+	if h.leaving || h.c.run.stopped() {
+		return nil
+	}
+	for len(h.streams) < max(h.c.cfg.Streams, 1) {
+		if err := h.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // open begins a request.
 func (h *http2Conn) open() error {
-	h.c.count++
-	s := &stream{id: h.next, number: h.c.count, window: h.initial, q: newRequest(h.c.cfg, h.c.id, false)}
-	s.sample = Sample{Start: time.Now(), Client: h.c.id, Dialed: h.dialed, Reused: !h.dialed, Local: h.nc.LocalAddr()}
-	if h.dialed {
-		s.sample.Start = h.began
+	sample := Sample{Dialed: h.next == 1, Reused: h.next > 1, Local: h.nc.LocalAddr()}
+	if sample.Dialed {
+		sample.Start = h.began
 	}
-	h.dialed = false
+	q := newRequest(*h.c.cfg, h.c.id, false)
+	id := h.next
 	h.next += 2
-	s.q.prepare(s.number)
-	h.streams[s.id] = s
-	h.order = append(h.order, s)
+	h.streams[id] = &stream{attempt: h.c.begin(q, sample), window: h.initial}
 	const post, schemeHTTP, schemeHTTPS, pathName, authorityName, lengthName = 0x83, 0x86, 0x87, 4, 1, 28
 	block := []byte{post, schemeHTTP}
 	if h.c.cfg.TLS != nil {
@@ -180,34 +173,35 @@ func (h *http2Conn) open() error {
 	}
 	block = appendField(block, pathName, h.c.cfg.Path)
 	block = appendField(block, authorityName, h.c.cfg.host())
-	if !s.q.chunked {
-		block = appendField(block, lengthName, strconv.Itoa(len(s.q.body)))
+	if !q.cfg.Chunked {
+		block = appendField(block, lengthName, strconv.Itoa(len(q.body)))
 	}
-	return h.write(appendFrame(nil, frameHeaders, flagEndHeaders, s.id, block...))
+	return h.write(appendFrame(nil, frameHeaders, flagEndHeaders, id, block...))
 }
 
-// sendPiece sends the next piece of a request's body, each request in its turn. It
-// reports false if there is none, or the server has to give room first.
+// sendPiece sends the next piece of any request's body. It reports false if there is none, or the server has to give
+// room first.
 func (h *http2Conn) sendPiece() (bool, error) {
-	for i, s := range h.order {
-		end := pieceEnd(len(s.q.body), s.pieces+1, s.q.pieces)
+	for id, s := range h.streams {
+		body := s.q.body
+		if s.sent == len(body) {
+			continue
+		}
+		end := pieceEnd(len(body), s.pieces+1, s.q.pieces)
 		n := end - s.sent
 		if n > h.window || n > s.window {
 			continue
 		}
-		h.order = append(h.order[:i:i], h.order[i+1:]...)
 		flags := byte(0)
-		if end == len(s.q.body) {
+		if end == len(body) {
 			flags = flagEndStream
-		} else {
-			h.order = append(h.order, s)
 		}
-		payload := s.q.body[s.sent:end]
+		payload := body[s.sent:end]
 		h.window -= n
 		s.window -= n
 		s.sent = end
 		s.pieces++
-		return true, h.write(appendFrame(nil, frameData, flags, s.id, payload...))
+		return true, h.write(appendFrame(nil, frameData, flags, id, payload...))
 	}
 	return false, nil
 }
@@ -240,11 +234,11 @@ func (h *http2Conn) handle(f *frame) error {
 		h.leaving = true
 		for id := range h.streams {
 			if id > f.number(0)&lastStream {
-				h.finish(id, RefusedStream, fmt.Errorf("GOAWAY, last stream %d, error %d", f.number(0), f.number(1)))
+				h.finish(id, failure(RefusedStream, "GOAWAY, last stream %d, error %d", f.number(0), f.number(1)))
 			}
 		}
 	case frameReset:
-		h.finish(f.stream, ResetStream, fmt.Errorf("RST_STREAM, error %d", f.number(0)))
+		h.finish(f.stream, failure(ResetStream, "RST_STREAM, error %d", f.number(0)))
 	case frameData, frameHeaders:
 		return h.take(f)
 	}
@@ -261,14 +255,11 @@ func (h *http2Conn) take(f *frame) error {
 		}
 	}
 	if s != nil && f.flags&flagEndStream != 0 {
-		switch {
-		case s.sent < len(s.q.body):
-			h.finish(f.stream, Early, fmt.Errorf("after %d of %d bytes", s.sent, len(s.q.body)))
-		case !bytes.Equal(s.answer, s.q.wanted()):
-			h.finish(f.stream, WrongBody, fmt.Errorf("got %d bytes %.80q, want %d bytes %.80q", len(s.answer), s.answer, len(s.q.wanted()), s.q.wanted()))
-		default:
-			h.finish(f.stream, "", nil)
+		failed := s.q.compare(s.answer)
+		if s.sent < len(s.q.body) {
+			failed = failure(Early, "after %d of %d bytes", s.sent, len(s.q.body))
 		}
+		h.finish(f.stream, failed)
 	}
 	if h.received < largeWindow/2 {
 		return nil
@@ -279,45 +270,14 @@ func (h *http2Conn) take(f *frame) error {
 }
 
 // finish ends a request.
-func (h *http2Conn) finish(id uint32, reason Reason, err error) {
+func (h *http2Conn) finish(id uint32, failed *RequestError) {
 	s := h.streams[id]
 	if s == nil {
 		return
 	}
 	delete(h.streams, id)
-	for i, o := range h.order {
-		if o == s {
-			h.order = append(h.order[:i:i], h.order[i+1:]...)
-			break
-		}
+	if failed != nil {
+		failed = failure(failed.Reason, "stream %d: %w", id, failed.Err)
 	}
-	s.sample.Latency = time.Since(s.sample.Start)
-	if err != nil {
-		s.sample.Err = &RequestError{Reason: reason, Client: h.c.id, Request: s.number, Reused: s.sample.Reused, Err: fmt.Errorf("stream %d: %w", id, err)}
-	}
-	h.c.add(s.sample)
-}
-
-// fail ends all requests of the connection.
-func (h *http2Conn) fail(err error) error {
-	reason := reasonOf(err, NoAnswer)
-	if errors.Is(err, errLate) {
-		reason = TimedOut
-	}
-	if op := (*net.OpError)(nil); errors.As(err, &op) {
-		err = op.Err
-	}
-	for id := range h.streams {
-		h.finish(id, reason, err)
-	}
-	return err
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
-	}
+	h.c.end(s.attempt, failed)
 }

@@ -1,47 +1,47 @@
 package load
 
 import (
-	"bytes"
+	"bufio"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
 
-// TestHTTP2: what net/http's HTTP/2 server answers is taken for that, over TLS and in the
-// clear, with several streams at once and bodies in pieces.
+// What net/http's HTTP/2 server answers is taken for that, over TLS and in the clear, with several streams at once and
+// bodies in pieces.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for name, overTLS := range map[string]bool{"TLS": true, "in the clear": false} {
 		for _, cfg := range []Config{{}, {Chunked: true, Streams: 5, BodySize: 30_000, Clients: 2}} {
-			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.ProtoMajor != 2 || cfg.Chunked != (r.ContentLength < 0) {
 					t.Errorf("%s: %s with %d bytes", name, r.Proto, r.ContentLength)
 				}
 				echo(w, r)
-			}))
+			})
 			cfg.HTTP2 = true
 			if overTLS {
-				srv.EnableHTTP2 = true
-				srv.StartTLS()
-				cfg.TLS = srv.Client().Transport.(*http.Transport).TLSClientConfig
+				cfg.Addr, cfg.TLS = serveTLS(t, handler, true)
 			} else {
+				srv := httptest.NewUnstartedServer(handler)
 				srv.Config.Protocols = new(http.Protocols)
 				srv.Config.Protocols.SetUnencryptedHTTP2(true)
 				srv.Start()
+				t.Cleanup(srv.Close)
+				cfg.Addr = srv.Listener.Addr().String()
 			}
-			cfg.Addr = srv.Listener.Addr().String()
 			if r := runFor(t, cfg, 40); r.Failed != 0 || r.Connects != max(cfg.Clients, 1) {
 				t.Errorf("%s: %v", name, r)
 			}
-			srv.Close()
 		}
 	}
 }
 
-// TestHTTP2Failures: each way to lose a stream is counted as what it is.
+// Each way to lose a stream is counted as what it is.
 func TestHTTP2Failures(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -49,10 +49,12 @@ func TestHTTP2Failures(t *testing.T) {
 		want   Reason
 		words  string
 	}{
-		"GOAWAY": {appendFrame(appendFrame(nil, frameGoAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0), frameHeaders, flagEndHeaders|flagEndStream, 1, 0x88), RefusedStream, "stream 3: GOAWAY, last stream 1"},
-		"reset":  {appendNumber(nil, frameReset, 3, 7), ResetStream, "stream 3: RST_STREAM, error 7"},
-		"body":   {appendFrame(appendFrame(nil, frameHeaders, flagEndHeaders, 3, 0x88), frameData, flagEndStream, 3, '?'), WrongBody, `got 1 bytes "?"`},
-		"end":    {nil, NoAnswer, "EOF"},
+		"GOAWAY": {appendFrame(appendFrame(nil, frameGoAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0),
+			frameHeaders, flagEndHeaders|flagEndStream, 1, 0x88), RefusedStream, "stream 3: GOAWAY, last stream 1"},
+		"reset": {appendNumber(nil, frameReset, 3, 7), ResetStream, "stream 3: RST_STREAM, error 7"},
+		"body": {appendFrame(appendFrame(nil, frameHeaders, flagEndHeaders, 3, 0x88),
+			frameData, flagEndStream, 3, '?'), WrongBody, `got 1 bytes "?"`},
+		"end": {nil, NoAnswer, "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +64,7 @@ func TestHTTP2Failures(t *testing.T) {
 				t.Errorf("no %q: %v", tt.want, r)
 			}
 			for _, err := range r.Errors {
-				if bytes.Contains([]byte(err.Error()), []byte(tt.words)) {
+				if strings.Contains(err.Error(), tt.words) {
 					return
 				}
 			}
@@ -74,31 +76,17 @@ func TestHTTP2Failures(t *testing.T) {
 // serveFrames is a server that reads until a client has opened stream 3, says answer, and closes.
 func serveFrames(t *testing.T, answer []byte) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
+	return serveConns(t, func(c *net.TCPConn, in *bufio.Reader) {
+		_, _ = io.ReadFull(in, make([]byte, len(http2Preface)))
+		_, _ = c.Write(appendFrame(nil, frameSettings, 0, 0))
+		for f := (frame{}); f.stream != 3 || f.kind != frameData; {
+			var err error
+			if f, err = readFrame(in); err != nil {
 				return
 			}
-			go func() {
-				defer nc.Close()
-				_, _ = io.ReadFull(nc, make([]byte, len(http2Preface)))
-				_, _ = nc.Write(appendFrame(nil, frameSettings, 0, 0))
-				for f := (frame{}); f.stream != 3 || f.kind != frameData; {
-					if f, err = readFrame(nc); err != nil {
-						return
-					}
-				}
-				_, _ = nc.Write(answer)
-				_ = nc.(*net.TCPConn).CloseWrite()
-				_, _ = io.Copy(io.Discard, nc)
-			}()
 		}
-	}()
-	return ln.Addr().String()
+		_, _ = c.Write(answer)
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, in)
+	})
 }

@@ -40,7 +40,8 @@ func readFrame(r io.Reader) (f frame, err error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return f, err
 	}
-	f = frame{head[3], head[4], binary.BigEndian.Uint32(head[5:]) & lastStream, make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))}
+	size := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+	f = frame{head[3], head[4], binary.BigEndian.Uint32(head[5:]) & lastStream, make([]byte, size)}
 	if _, err = io.ReadFull(r, f.payload); err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}

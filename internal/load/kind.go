@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// slowPause is the pause between two pieces of a slow upload. Seven of them are
-// long enough for a restart to begin and short enough for many uploads a test.
+// slowPause is the pause between two pieces of a slow upload. Seven of them are long enough for a restart to begin and
+// short enough for many uploads a test.
 const slowPause = 20 * time.Millisecond
 
 // Kind is one way to ask and to be answered.
@@ -14,13 +14,13 @@ type Kind struct {
 	// Name is short, and fit for a subtest.
 	Name string
 
-	// Config has those fields set that make the kind; the caller sets the
-	// address and how many clients there are. The Path may get more of a query.
+	// Config has those fields set that make the kind; the caller sets the address and how many clients there are. The
+	// Path may get more of a query.
 	Config Config
 }
 
-// Kinds lists the ways of asking that a server has to serve alike. The package
-// comment says what its handler has to do for it.
+// Kinds lists the ways of asking that a server has to serve alike. The package comment says what its handler has to do
+// for it.
 func Kinds() []Kind {
 	return []Kind{
 		{"post", Config{}},

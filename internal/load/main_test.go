@@ -2,7 +2,9 @@ package load
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,18 +15,19 @@ import (
 	"time"
 )
 
-// echo is the handler that the package comment asks for. The headers say that
-// process 7 of generation 2 answered.
+// echo is the handler that the package comment asks for. The headers say that process 7 of generation 2 answered.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	reply(w, r, r.Header.Get(tagField), body)
+	reply(w, r, body)
 })
 
-// reply answers with the given tag and body, as far as r wants any.
-func reply(w http.ResponseWriter, r *http.Request, tag string, body []byte) {
+var echoServer = Server{PID: "7", Generation: "2"}
+
+// reply answers as echo does, with what it has read of the request.
+func reply(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Header().Set("X-Pid", "7")
 	w.Header().Set("X-Generation", "2")
-	if tag != "" {
+	if tag := r.Header.Get(tagField); tag != "" {
 		w.Header().Set(tagField, tag)
 	}
 	if status, err := strconv.Atoi(r.URL.Query().Get("status")); err == nil {
@@ -42,17 +45,25 @@ func serve(t *testing.T, handler http.Handler) string {
 	return srv.Listener.Addr().String()
 }
 
-// serveRaw starts a server that reads a request from each connection and then
-// does with it whatever answer does. It keeps the connection until answer
-// returns, and counts the requests that it has read.
-func serveRaw(t *testing.T, answer func(c *net.TCPConn, body string)) (addr string, requests *atomic.Int64) {
+// serveTLS is serve over TLS, and returns what trusts the server.
+func serveTLS(t *testing.T, handler http.Handler, http2 bool) (addr string, trust *tls.Config) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it hears of clients that do not trust it
+	srv.EnableHTTP2 = http2
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String(), srv.Client().Transport.(*http.Transport).TLSClientConfig
+}
+
+// serveConns plays a server on each connection, which is closed when play returns.
+func serveConns(t *testing.T, play func(c *net.TCPConn, in *bufio.Reader)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	requests = new(atomic.Int64)
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -61,17 +72,35 @@ func serveRaw(t *testing.T, answer func(c *net.TCPConn, body string)) (addr stri
 			}
 			go func() {
 				defer c.Close()
-				req, err := http.ReadRequest(bufio.NewReader(c))
-				if err != nil {
-					return
-				}
-				body, _ := io.ReadAll(req.Body)
-				requests.Add(1)
-				answer(c.(*net.TCPConn), string(body))
+				play(c.(*net.TCPConn), bufio.NewReader(c))
 			}()
 		}
 	}()
-	return ln.Addr().String(), requests
+	return ln.Addr().String()
+}
+
+// serveRaw starts a server that reads a request from each connection, but for a body that is held back, and then does
+// with it whatever answer does. It counts the requests that it has read.
+func serveRaw(t *testing.T, answer func(c *net.TCPConn, tag, body string)) (addr string, requests *atomic.Int64) {
+	t.Helper()
+	requests = new(atomic.Int64)
+	return serveConns(t, func(c *net.TCPConn, in *bufio.Reader) {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		var body []byte
+		if r.Header.Get("Expect") == "" {
+			body, _ = io.ReadAll(r.Body)
+		}
+		requests.Add(1)
+		answer(c, r.Header.Get(tagField), string(body))
+	}), requests
+}
+
+// echoRaw answers the body, and does not say that the connection ends.
+func echoRaw(c *net.TCPConn, _, body string) {
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 }
 
 // runFor runs load until the clients have ended n requests between them.
@@ -101,12 +130,15 @@ func runFor(t *testing.T, cfg Config, n int) Result {
 	return result
 }
 
-// wantFailures checks that every request failed for the one reason, and that
-// an error that was kept tells more, with the given words in it.
+// wantFailures checks that every request failed for the one reason, and that an error that was kept tells more, with
+// the given words in it.
 func wantFailures(t *testing.T, r Result, reason Reason, words ...string) {
 	t.Helper()
 	if r.Failed != r.Requests || r.Reasons[reason] != r.Failed || len(r.Reasons) != 1 {
 		t.Errorf("want every request failed as %q, got %v", reason, r)
+	}
+	if r.Latency.Count() != 0 || len(r.Served) != 0 {
+		t.Errorf("failures have latencies or a server: %v", r)
 	}
 	if want := min(r.Failed, keptErrors); len(r.Errors) != want || want == 0 {
 		t.Fatalf("kept %d errors, want %d", len(r.Errors), want)
@@ -116,4 +148,14 @@ func wantFailures(t *testing.T, r Result, reason Reason, words ...string) {
 			t.Errorf("error %q does not say %q", r.Errors[0], word)
 		}
 	}
+}
+
+// firstOf is the reason, of those allowed, that occurred.
+func firstOf(r Result, allowed []Reason) Reason {
+	for _, reason := range allowed {
+		if r.Reasons[reason] > 0 {
+			return reason
+		}
+	}
+	return allowed[0]
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"time"
 )
 
 const (
@@ -21,22 +20,14 @@ const (
 	minBuffer = 128
 )
 
-// request is what one client puts on the wire, again and again, with a tag that
-// is another each time.
+// request is what one client puts on the wire, again and again, with a tag that is another each time.
 type request struct {
-	client  int
-	nonce   uint64        // keeps tags apart that two runs send to one server
-	asked   *http.Request // tells http.ReadResponse the method
-	status  int           // of the answer
-	echoed  bool          // the answer has the request's body, otherwise none
-	tagged  bool          // the tag is in the header, and in the answer's
-	lenient bool          // every complete answer will do that is no error of the server
-
-	pieces           int // that the body is cut into
-	chunked, trailer bool
-	expect           bool
-	pause            time.Duration // between two pieces
-	headPause        time.Duration // between the two pieces of the header; zero: it is in one
+	cfg    Config
+	client int
+	nonce  uint64        // keeps tags apart that two runs send to one server
+	asked  *http.Request // tells http.ReadResponse the method
+	tagged bool          // the tag is in the header, and in the answer's
+	pieces int           // that the body is cut into
 
 	head []byte // the request line and the fields that never change
 	body []byte // the tag, and what brings it to its length; empty without a body
@@ -48,15 +39,10 @@ type request struct {
 	ends   []int  // where each write of it ends
 }
 
-func newRequest(cfg *Config, client int, fresh bool) *request {
-	q := &request{
-		client: client, nonce: rand.Uint64(), asked: &http.Request{Method: cfg.Method},
-		status: cfg.Status, echoed: answerHasBody(cfg.Method, cfg.Status),
-		pieces: 1, chunked: cfg.Chunked, trailer: cfg.Trailer, expect: cfg.Expect, pause: cfg.BodyPause,
-		lenient: cfg.Any, headPause: cfg.HeadPause,
-	}
-	q.tagged = (cfg.NoBody || !q.echoed) && !q.lenient
-	if q.chunked || q.pause > 0 {
+func newRequest(cfg Config, client int, fresh bool) *request {
+	q := &request{cfg: cfg, client: client, nonce: rand.Uint64(), asked: &http.Request{Method: cfg.Method}, pieces: 1}
+	q.tagged = (cfg.NoBody || !q.echoed()) && !cfg.Any
+	if cfg.Chunked || cfg.BodyPause > 0 {
 		q.pieces = bodyPieces
 	}
 	if !cfg.NoBody {
@@ -67,31 +53,31 @@ func newRequest(cfg *Config, client int, fresh bool) *request {
 		}
 	}
 	q.buf = make([]byte, max(len(q.body)+1, minBuffer))
-	q.setHead(cfg, fresh)
+	q.setHead(fresh)
 	return q
 }
 
 // setHead makes the part of the header that all requests of the client share.
-func (q *request) setHead(cfg *Config, fresh bool) {
+func (q *request) setHead(fresh bool) {
+	cfg := &q.cfg
 	line := func(format string, args ...any) { q.head = fmt.Appendf(q.head, format+"\r\n", args...) }
 	line("%s %s HTTP/1.1", cfg.Method, cfg.Path)
 	line("Host: %s", cfg.host())
 	switch {
-	case q.chunked:
+	case cfg.Chunked:
 		line("Content-Type: text/plain")
 		line("Transfer-Encoding: chunked")
 	case len(q.body) > 0:
 		line("Content-Type: text/plain")
 		line("Content-Length: %d", len(q.body))
 	case cfg.Method != http.MethodGet && cfg.Method != http.MethodHead:
-		// RFC 9110, section 8.6: a method for which a body has a meaning says
-		// that there is none.
+		// RFC 9110, section 8.6: a method for which a body has a meaning says that there is none.
 		line("Content-Length: 0")
 	}
-	if q.trailer {
+	if cfg.Trailer {
 		line("Trailer: " + trailerField)
 	}
-	if q.expect {
+	if cfg.Expect {
 		line("Expect: 100-continue")
 	}
 	if fresh {
@@ -99,8 +85,8 @@ func (q *request) setHead(cfg *Config, fresh bool) {
 	}
 }
 
-// setTag makes the tag of the client's n-th request. It has a fixed width, so
-// that every request is as long as the first.
+// setTag makes the tag of the client's n-th request. It has a fixed width, so that every request is as long as the
+// first.
 func (q *request) setTag(n int) {
 	q.tag = fmt.Appendf(q.tag[:0], "%016x client %06d request %012d", q.nonce, q.client, n)
 }
@@ -119,21 +105,21 @@ func (q *request) prepare(n int) {
 
 	for k, from := 1, 0; from < len(q.body); k++ {
 		end := pieceEnd(len(q.body), k, q.pieces)
-		if q.chunked {
+		if q.cfg.Chunked {
 			q.wire = fmt.Appendf(q.wire, "%x\r\n", end-from)
 		}
 		q.wire = append(q.wire, q.body[from:end]...)
-		if q.chunked {
+		if q.cfg.Chunked {
 			q.wire = append(q.wire, "\r\n"...)
 		}
-		if q.pause > 0 && k < q.pieces {
+		if q.cfg.BodyPause > 0 && k < q.pieces {
 			q.ends = append(q.ends, len(q.wire))
 		}
 		from = end
 	}
-	if q.chunked {
+	if q.cfg.Chunked {
 		q.wire = append(q.wire, "0\r\n"...)
-		if q.trailer {
+		if q.cfg.Trailer {
 			q.appendField(trailerField)
 		}
 		q.wire = append(q.wire, "\r\n"...)
@@ -148,21 +134,22 @@ func (q *request) appendField(name string) {
 
 // wanted is the body that the answer has to have.
 func (q *request) wanted() []byte {
-	if q.echoed {
+	if q.echoed() {
 		return q.body
 	}
 	return nil
 }
 
-// pieceEnd is where the k-th of n pieces ends, counted from 1. Each is longer
-// than the one before, as there are no two equal ones to mix up then; with 8 the
-// first is a 36th of the whole, and no body is so short that this is nothing.
-func pieceEnd(size, k, n int) int {
-	return size * k * (k + 1) / (n * (n + 1))
+// echoed reports whether the answer has the request's body. It has none where RFC 9112, section 6.3, ends an answer
+// with its header.
+func (q *request) echoed() bool {
+	status := q.cfg.Status
+	return q.cfg.Method != http.MethodHead && status >= http.StatusOK &&
+		status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// answerHasBody is RFC 9112, section 6.3, on answers that end with their header.
-func answerHasBody(method string, status int) bool {
-	return method != http.MethodHead && status >= 200 &&
-		status != http.StatusNoContent && status != http.StatusNotModified
+// pieceEnd is where the k-th of n pieces ends, counted from 1. Each is longer than the one before, as there are no two
+// equal ones to mix up then; with 8 the first is a 36th of the whole, and no body is so short that this is nothing.
+func pieceEnd(size, k, n int) int {
+	return size * k * (k + 1) / (n * (n + 1))
 }

@@ -18,12 +18,11 @@ type Result struct {
 	Errors     []error        // the first few failures in full, each a *RequestError
 	Connects   int            // connections established
 	Reconnects int            // of those, by clients that keep theirs and had to open another
-	Served     map[Server]int // requests answered well, by who answered
+	Served     map[Server]int // requests answered well, by the process that answered
 	Latency    Histogram      // of the requests answered well, a dial they needed included
 }
 
-// Merge adds what another run has counted, but for what only one run can say: its time
-// and its failures in full.
+// Merge adds what another run has counted, but for what only one run can say: its time and its failures in full.
 func (r *Result) Merge(other Result) {
 	r.Requests += other.Requests
 	r.Failed += other.Failed
@@ -33,30 +32,23 @@ func (r *Result) Merge(other Result) {
 	if r.Served == nil {
 		r.Served = map[Server]int{}
 	}
-	for who, n := range other.Served {
-		r.Served[who] += n
+	for server, n := range other.Served {
+		r.Served[server] += n
 	}
 }
 
-// String is one line for a log or a test's failure, and a line for each error
-// that was kept.
+// String is one line for a log or a test's failure, and a line for each error that was kept.
 func (r Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d requests, %d failed, %d connections, %d reconnects, %d servers in %v, latency p50 %v p99 %v max %v",
-		r.Requests, r.Failed, r.Connects, r.Reconnects, len(r.Served), r.Elapsed.Round(time.Millisecond),
-		r.Latency.Quantile(0.5), r.Latency.Quantile(0.99), r.Latency.Max())
-	for _, reason := range r.ByReason() {
+	fmt.Fprintf(&b, "%d requests, %d failed, %d connections, %d reconnects, %d servers in %v, ",
+		r.Requests, r.Failed, r.Connects, r.Reconnects, len(r.Served), r.Elapsed.Round(time.Millisecond))
+	fmt.Fprintf(&b, "latency p50 %v p99 %v max %v", r.Latency.Quantile(0.5), r.Latency.Quantile(0.99), r.Latency.Max())
+	mostFirst := func(a, b Reason) int { return cmp.Or(cmp.Compare(r.Reasons[b], r.Reasons[a]), cmp.Compare(a, b)) }
+	for _, reason := range slices.SortedFunc(maps.Keys(r.Reasons), mostFirst) {
 		fmt.Fprintf(&b, "; %d %s", r.Reasons[reason], reason)
 	}
 	for _, err := range r.Errors {
 		fmt.Fprintf(&b, "\n\t%v", err)
 	}
 	return b.String()
-}
-
-// ByReason lists the reasons that occurred, the most frequent first.
-func (r Result) ByReason() []Reason {
-	return slices.SortedFunc(maps.Keys(r.Reasons), func(a, b Reason) int {
-		return cmp.Or(cmp.Compare(r.Reasons[b], r.Reasons[a]), cmp.Compare(a, b))
-	})
 }

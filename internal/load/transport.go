@@ -45,12 +45,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	_ = t.conn.SetDeadline(deadline) // the next write says it
 	req = req.Clone(req.Context())
 	req.Close = t.cfg.Fresh > 0
+	var resp *http.Response
 	err := req.Write(t.conn)
-	if err != nil {
-		t.CloseIdleConnections()
-		return nil, err
+	if err == nil {
+		resp, err = http.ReadResponse(t.conn.r, req)
 	}
-	resp, err := http.ReadResponse(t.conn.r, req)
 	if err != nil {
 		t.CloseIdleConnections()
 		return nil, err

@@ -1,8 +1,6 @@
 package proctest
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +14,7 @@ import (
 // built are the programs of Build.
 var built struct {
 	mu    sync.Mutex
-	main  bool // Main is going to remove them
-	dir   string
+	dir   string            // Main makes and removes it
 	paths map[string]string // by what was built
 }
 
@@ -25,7 +22,7 @@ var built struct {
 // build". A TestMain has to call [Main], which removes it.
 func Build(t testing.TB, path, pkg string, flags ...string) {
 	t.Helper()
-	put(t, path, "", append(flags, pkg))
+	build(t, path, "", append(flags, pkg))
 }
 
 // BuildAlone is Build for the Go files in dir. They become a program of no module, which knows none.
@@ -39,59 +36,30 @@ func BuildAlone(t testing.TB, path, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, path, os.TempDir(), files)
-}
-
-func put(t testing.TB, path, from string, what []string) {
-	t.Helper()
-	file, err := build(from, what)
-	if err != nil {
-		t.Fatal(err)
-	}
-	Place(t, file, path)
+	build(t, path, os.TempDir(), files)
 }
 
 // build builds what is not there yet. From another directory than the test's it builds without the workspace.
-func build(from string, what []string) (string, error) {
+func build(t testing.TB, path, from string, what []string) {
+	t.Helper()
 	built.mu.Lock()
 	defer built.mu.Unlock()
-	if !built.main {
-		return "", errors.New("proctest.Build: TestMain has not called proctest.Main")
+	if built.dir == "" {
+		t.Fatal("proctest.Build: TestMain has not called proctest.Main")
 	}
 	key := strings.Join(what, " ")
-	if path := built.paths[key]; path != "" {
-		return path, nil
-	}
-	if built.dir == "" {
-		dir, err := os.MkdirTemp("", "gxb")
-		if err != nil {
-			return "", err
+	if built.paths[key] == "" {
+		file := filepath.Join(built.dir, strconv.Itoa(len(built.paths)))
+		cmd := exec.Command("go", append([]string{"build", "-o", file}, what...)...)
+		if from != "" {
+			cmd.Dir, cmd.Env = from, append(os.Environ(), "GOWORK=off")
 		}
-		built.dir, built.paths = dir, map[string]string{}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build %s: %v\n%s", key, err, out)
+		}
+		built.paths[key] = file
 	}
-	path := filepath.Join(built.dir, strconv.Itoa(len(built.paths)))
-	cmd := exec.Command("go", append([]string{"build", "-o", path}, what...)...)
-	if from != "" {
-		cmd.Dir, cmd.Env = from, append(os.Environ(), "GOWORK=off")
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", key, err, out)
-	}
-	built.paths[key] = path
-	return path, nil
-}
-
-// allowBuild is called by Main, which calls removeBuilt in the end.
-func allowBuild() {
-	built.mu.Lock()
-	defer built.mu.Unlock()
-	built.main = true
-}
-
-func removeBuilt() error {
-	built.mu.Lock()
-	defer built.mu.Unlock()
-	return os.RemoveAll(built.dir) // nil if it is empty
+	place(t, built.paths[key], path)
 }
 
 // Install puts this test binary at path.
@@ -101,17 +69,14 @@ func Install(t testing.TB, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Place(t, self, path)
+	place(t, self, path)
 }
 
-// Place puts a program at path, by a link where that is possible.
-func Place(t testing.TB, program, path string) {
+// place puts a program at path, by a link where that is possible.
+func place(t testing.TB, program, path string) {
 	t.Helper()
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil && os.Link(program, path) == nil {
-		return
-	}
-	if err == nil {
+	if err == nil && os.Link(program, path) != nil {
 		var b []byte
 		if b, err = os.ReadFile(program); err == nil {
 			err = WriteProgram(path, string(b))

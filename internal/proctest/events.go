@@ -3,13 +3,11 @@ package proctest
 import (
 	"slices"
 	"sync"
-
-	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // Events are the lines of an output, decoded.
 type Events[E any] struct {
-	out    *procgroup.Output
+	out    *Output
 	decode func(line string) (E, bool)
 
 	mu   sync.Mutex
@@ -18,7 +16,7 @@ type Events[E any] struct {
 }
 
 // NewEvents decodes lines of out. A line for which decode reports false is left out.
-func NewEvents[E any](out *procgroup.Output, decode func(line string) (E, bool)) *Events[E] {
+func NewEvents[E any](out *Output, decode func(line string) (E, bool)) *Events[E] {
 	return &Events[E]{out: out, decode: decode}
 }
 

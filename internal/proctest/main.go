@@ -13,22 +13,20 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
-// programs is which of the programs that this test binary plays were started.
-var programs playable
-
-type playable struct {
-	mu      sync.Mutex
-	env     string
-	started []string
+// played are the programs that this test binary plays and that were started.
+var played struct {
+	mu    sync.Mutex
+	env   string
+	names []string
 }
 
-// start notes the program that the environment selects.
-func (p *playable) start(env []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// note notes the program that the environment selects.
+func note(env []string) {
+	played.mu.Lock()
+	defer played.mu.Unlock()
 	for _, kv := range slices.Backward(env) { // the last one counts
-		if name, ok := strings.CutPrefix(kv, p.env+"="); ok && p.env != "" {
-			p.started = append(p.started, name)
+		if name, ok := strings.CutPrefix(kv, played.env+"="); ok && played.env != "" {
+			played.names = append(played.names, name)
 			return
 		}
 	}
@@ -41,24 +39,29 @@ func Play(env string, play func(name string) int) {
 		EndWithInput()
 		os.Exit(play(name))
 	}
-	programs.env = env
+	played.env = env
 	procgroup.ResetHangup()
 }
 
 // Main runs the tests and returns the exit status. It is an error if no test has started one of the programs to
 // play, unless only some tests were asked for.
 func Main(m *testing.M, toPlay ...string) int {
-	allowBuild()
+	dir, err := os.MkdirTemp("", "gxb")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	built.dir, built.paths = dir, map[string]string{}
 	code := m.Run()
-	if err := removeBuilt(); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
-	if code != 0 || Partial() {
+	if code != 0 || partial() {
 		return code
 	}
 	for _, name := range toPlay {
-		if !slices.Contains(programs.started, name) {
+		if !slices.Contains(played.names, name) {
 			fmt.Fprintf(os.Stderr, "no test has started the program %q\n", name)
 			code = 1
 		}
@@ -78,8 +81,8 @@ func EndWithInput() {
 	}()
 }
 
-// Partial reports whether only some tests were asked for. The flags have to be parsed.
-func Partial() bool {
+// partial reports whether only some tests were asked for. The flags have to be parsed.
+func partial() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz", "test.bench"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
 			return true

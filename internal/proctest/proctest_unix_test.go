@@ -3,16 +3,22 @@
 package proctest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 const playEnv = "GRACEX_PROCTEST_PROGRAM"
@@ -48,6 +54,24 @@ func app(t testing.TB) *Program {
 	return Start(t, cmd)
 }
 
+// script starts a shell.
+func script(t testing.TB, text string) *Program {
+	t.Helper()
+	return Start(t, exec.Command("/bin/sh", "-c", text))
+}
+
+// pidIn waits for a pid that the script writes.
+func pidIn(p *Program) (pid int) {
+	p.t.Helper()
+	p.Await("a pid", func() bool {
+		if lines, _ := p.Log.Lines(0); len(lines) > 0 {
+			pid, _ = strconv.Atoi(lines[0])
+		}
+		return pid > 0
+	})
+	return pid
+}
+
 func TestProgram_GenerationsAreFollowed(t *testing.T) {
 	t.Parallel()
 	p := app(t)
@@ -58,8 +82,6 @@ func TestProgram_GenerationsAreFollowed(t *testing.T) {
 	}
 	serves := NewEvents(p.Log, func(line string) (string, bool) { return strings.CutPrefix(line, "serves ") })
 	p.AwaitLog("serves", 1)
-	p.Freeze(first)
-	p.Thaw(first)
 	p.Signal(first, syscall.SIGUSR2)
 	second := p.AwaitPID(file, first)
 	if status := p.AwaitExit(); status != 5 {
@@ -71,6 +93,132 @@ func TestProgram_GenerationsAreFollowed(t *testing.T) {
 	}
 	p.Signal(second, syscall.SIGKILL)
 	p.AwaitEnd()
+}
+
+func TestStart_CollectsTheOutputs(t *testing.T) {
+	t.Parallel()
+	var out Output
+	cmd := exec.Command("/bin/sh", "-c", "echo one; echo two >&2; printf three; exit 7")
+	cmd.Stdout = &out
+	p := Start(t, cmd)
+	if code := p.AwaitEnd(); code != 7 {
+		t.Errorf("exit status %d", code)
+	}
+	if !out.Closed() || out.String() != "one\nthree" || p.Log.String() != "two\n" {
+		t.Errorf("output %q, log %q", &out, p.Log)
+	}
+	lines, next := out.Lines(0)
+	if !slices.Equal(lines, []string{"one", "three"}) || next != len("one\nthree") {
+		t.Errorf("lines %q up to %d", lines, next)
+	}
+	if p.Until(func() bool { return false }) {
+		t.Error("it has waited for nothing with success")
+	}
+}
+
+func TestStart_FailsWithoutTheProgram(t *testing.T) {
+	t.Parallel()
+	if _, err := start(t, exec.Command(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestOutput_LinesLeavesOutWhatHasNoEnd(t *testing.T) {
+	t.Parallel()
+	var o Output
+	_, _ = o.Write([]byte("one\ntw"))
+	lines, next := o.Lines(0)
+	if !slices.Equal(lines, []string{"one"}) {
+		t.Errorf("%q", lines)
+	}
+	_, _ = o.Write([]byte("o\n\n"))
+	if lines, next = o.Lines(next); !slices.Equal(lines, []string{"two", ""}) || next != 9 {
+		t.Errorf("%q up to %d", lines, next)
+	}
+	if n := o.Count("o"); n != 2 {
+		t.Errorf("%d times o", n)
+	}
+}
+
+func TestClose_EndsTheInput(t *testing.T) {
+	t.Parallel()
+	p := script(t, "cat; echo over")
+	p.close()
+	if p.AwaitEnd(); p.Log.String() != "over\n" {
+		t.Errorf("%q", p.Log)
+	}
+}
+
+func TestEnd_EndsTheWholeGroup(t *testing.T) {
+	t.Parallel()
+	p := script(t, "trap '' TERM; sleep 1000 & echo $!; sleep 1000")
+	child := pidIn(p)
+	if !p.group.Has(child) || !p.group.Has(p.PID()) {
+		t.Errorf("the group does not have %d and %d", child, p.PID())
+	}
+	if err := p.end(Patience); err != nil || p.Running() || p.group.Has(child) || len(p.group.Live()) > 0 {
+		t.Errorf("left: %v, %v", p.group.Members(), err)
+	}
+}
+
+func TestAwaitExit_DoesNotWaitForTheOthers(t *testing.T) {
+	t.Parallel()
+	p := script(t, "sleep 1000 & echo $!")
+	p.AwaitExit()
+	if child := pidIn(p); !p.Running() || !p.group.Has(child) {
+		t.Errorf("the child is not seen: %v", p.group.Members())
+	}
+}
+
+// What has left the group is known by its environment.
+func TestEnd_EndsWhatHasLeftTheGroup(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip(err)
+	}
+	p := script(t, "setsid /bin/sh -c 'echo $$; exec sleep 1000' &")
+	stray := pidIn(p)
+	inGroup := procgroup.Group{Leader: p.PID()}.Has(stray)
+	if !p.group.Has(stray) || inGroup || p.group.Has(os.Getpid()) {
+		t.Errorf("process %d is not known for what it is", stray)
+	}
+	p.Freeze(stray)
+	if err := p.end(Patience); err != nil || p.group.Has(stray) {
+		t.Errorf("process %d has not ended: %v", stray, err)
+	}
+}
+
+func TestEnd_ReportsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip(err)
+	}
+	p := script(t, "setsid env -i /bin/sh -c 'echo $$; exec sleep 1000' &")
+	stray := pidIn(p)
+	err := p.end(10 * time.Millisecond)
+	_ = syscall.Kill(stray, syscall.SIGKILL)
+	if err == nil || !strings.Contains(err.Error(), "its output is closed: false") {
+		t.Error(err)
+	}
+	p.AwaitEnd()
+}
+
+func TestFreeze_ReturnsWhenTheProcessStandsStill(t *testing.T) {
+	t.Parallel()
+	p := script(t, "while :; do sleep 0.01; done")
+	p.Freeze(p.PID())
+	stopped := func(m procgroup.Member) bool { return m.PID == p.PID() && m.State == 'T' }
+	if all := p.group.Members(); runtime.GOOS == "linux" && !slices.ContainsFunc(all, stopped) {
+		t.Errorf("%v", all)
+	}
+	p.Signal(p.PID(), syscall.SIGCONT)
+	p.Signal(p.PID(), syscall.SIGKILL)
+	p.AwaitExit()
+	for _, err := range []error{p.group.Freeze(p.PID()), p.group.Thaw(p.PID())} {
+		if !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+	}
 }
 
 // recorder is a test that fails alone.
@@ -105,19 +253,12 @@ func TestStart_EndsTheProgramWithItsTest(t *testing.T) {
 	t.Parallel()
 	for _, failed := range []bool{false, true} {
 		r := &recorder{TB: t, failed: failed}
-		p := Start(r, exec.Command("/bin/sh", "-c", "sleep 1000 & echo hello; sleep 1000"))
+		p := script(r, "sleep 1000 & echo hello; sleep 1000")
 		p.AwaitLog("hello", 1)
 		r.end()
 		if p.Running() || r.failed != failed || strings.Contains(r.logged, "hello") != failed {
 			t.Errorf("runs: %t; failed: %t, want %t; logged %q", p.Running(), r.failed, failed, r.logged)
 		}
-	}
-}
-
-func TestUntil_EndsWithTheProgram(t *testing.T) {
-	t.Parallel()
-	if p := Start(t, exec.Command("/bin/sh", "-c", "exit 0")); p.Until(func() bool { return false }) {
-		t.Error("it has come true")
 	}
 }
 

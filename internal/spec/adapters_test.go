@@ -1,11 +1,10 @@
 package spec_test
 
 import (
-	"bytes"
 	"go/ast"
-	"go/doc"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,95 +12,104 @@ import (
 	"testing"
 )
 
-// adapters are the directories of the adapters' modules: those that end in x, and
-// the major versions in them.
-func adapters(t *testing.T) []string {
-	t.Helper()
-	var dirs []string
-	for _, pattern := range []string{"../../*x/go.mod", "../../*x/v*/go.mod"} {
-		mods, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, mod := range mods {
-			dirs = append(dirs, filepath.Dir(mod))
-		}
+// To know one adapter is to know all: an adapter is thin, has the same names as the others, explains each of its names,
+// and is run by the tests here.
+func TestAdapters(t *testing.T) {
+	t.Parallel()
+	const maxLines = 200
+	shared := []string{"DefaultLivePath", "DefaultReadyPath", "ReadinessConfig", "Readiness"}
+	tests := ""
+	for _, name := range glob(t, "*_unix_test.go") {
+		tests += read(t, name)
 	}
-	if len(dirs) == 0 {
+	// The directories of the adapters' modules are those that end in x, and the major versions in them.
+	mods := slices.Concat(glob(t, "../../*x/go.mod"), glob(t, "../../*x/v*/go.mod"))
+	if len(mods) == 0 {
 		t.Fatal("no adapter found")
 	}
-	return dirs
-}
-
-func eachAdapter(t *testing.T, test func(t *testing.T, dir string)) {
-	t.Helper()
-	for _, dir := range adapters(t) {
+	for _, mod := range mods {
+		dir := filepath.Dir(mod)
 		t.Run(strings.TrimPrefix(filepath.ToSlash(dir), "../../"), func(t *testing.T) {
 			t.Parallel()
-			test(t, dir)
+			read(t, filepath.Join(dir, "README.md"))
+			module, _, _ := strings.Cut(read(t, mod), "\n")
+			if path := strings.TrimSpace(strings.TrimPrefix(module, "module ")); !strings.Contains(tests, `"`+path+`"`) {
+				t.Errorf("no test imports %s", path)
+			}
+			fset, explained := token.NewFileSet(), false
+			var names []string
+			for _, name := range glob(t, filepath.Join(dir, "*.go")) {
+				if strings.HasSuffix(name, "_test.go") {
+					continue
+				}
+				f, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+				must(t, err)
+				if n := fset.File(f.Pos()).LineCount(); n >= maxLines {
+					t.Errorf("%s has %d lines, want less than %d", name, n, maxLines)
+				}
+				explained = explained || f.Doc.Text() != ""
+				declared := exported(t, f)
+				if filepath.Base(name) == "readiness.go" {
+					names = declared
+				}
+			}
+			if !slices.Equal(names, shared) {
+				t.Errorf("readiness.go declares %v, want %v", names, shared)
+			}
+			if !explained {
+				t.Error("the package has no comment")
+			}
 		})
 	}
 }
 
-// code is an adapter's files but for its tests, by their names.
-func code(t *testing.T, dir string) (*token.FileSet, map[string]*ast.File) {
+// exported lists the exported names that a file declares, in their order, and checks that each of them, and each of
+// their fields and methods, has a comment.
+func exported(t *testing.T, f *ast.File) (names []string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fset, files := token.NewFileSet(), map[string]*ast.File{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[filepath.Base(name)] = f
-	}
-	return fset, files
-}
-
-// To know one adapter is to know all.
-func TestAdaptersShareNames(t *testing.T) {
-	t.Parallel()
-	want := []string{"DefaultLivePath", "DefaultReadyPath", "ReadinessConfig", "Readiness"}
-	eachAdapter(t, func(t *testing.T, dir string) {
-		_, files := code(t, dir)
-		f := files["readiness.go"]
-		if f == nil {
-			t.Fatal("no readiness.go")
-		}
-		if got := exported(f); !slices.Equal(got, want) {
-			t.Errorf("readiness.go declares %v, want %v", got, want)
-		}
-	})
-}
-
-// exported lists the exported names that a file declares, in their order.
-func exported(f *ast.File) (names []string) {
-	add := func(ids ...*ast.Ident) {
-		for _, id := range ids {
-			if id.IsExported() {
-				names = append(names, id.Name)
-			}
+	explain := func(name string, comments ...*ast.CommentGroup) {
+		t.Helper()
+		if !slices.ContainsFunc(comments, func(c *ast.CommentGroup) bool { return c.Text() != "" }) {
+			t.Errorf("%s has no comment", name)
 		}
 	}
 	for _, decl := range f.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
-			if decl.Recv == nil {
-				add(decl.Name)
+			name := decl.Name.Name
+			if decl.Recv != nil {
+				name = strings.TrimPrefix(types.ExprString(decl.Recv.List[0].Type), "*") + "." + name
+			}
+			if ast.IsExported(name) && decl.Name.IsExported() {
+				explain(name, decl.Doc)
+				if decl.Recv == nil {
+					names = append(names, name)
+				}
 			}
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {
 				switch spec := spec.(type) {
 				case *ast.TypeSpec:
-					add(spec.Name)
+					if spec.Name.IsExported() {
+						names = append(names, spec.Name.Name)
+						explain(spec.Name.Name, decl.Doc, spec.Doc)
+					}
+					if s, ok := spec.Type.(*ast.StructType); ok && spec.Name.IsExported() {
+						for _, field := range s.Fields.List {
+							for _, id := range field.Names { // none: an embedded type explains itself
+								if id.IsExported() {
+									explain(spec.Name.Name+"."+id.Name, field.Doc, field.Comment)
+								}
+							}
+						}
+					}
 				case *ast.ValueSpec:
-					add(spec.Names...)
+					for _, id := range spec.Names {
+						if id.IsExported() {
+							names = append(names, id.Name)
+							explain(id.Name, decl.Doc, spec.Doc, spec.Comment)
+						}
+					}
 				}
 			}
 		}
@@ -109,109 +117,23 @@ func exported(f *ast.File) (names []string) {
 	return names
 }
 
-func TestAdaptersAreDocumented(t *testing.T) {
-	t.Parallel()
-	eachAdapter(t, func(t *testing.T, dir string) {
-		fset, byName := code(t, dir)
-		var files []*ast.File
-		for _, f := range byName {
-			files = append(files, f)
-		}
-		pkg, err := doc.NewFromFiles(fset, files, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range undocumented(pkg) {
-			t.Errorf("%s has no comment", name)
-		}
-		if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// undocumented lists what godoc shows without a word.
-func undocumented(pkg *doc.Package) (names []string) {
-	note := func(name, comment string) {
-		if comment == "" {
-			names = append(names, name)
-		}
-	}
-	values := func(list []*doc.Value) {
-		for _, v := range list {
-			note(strings.Join(v.Names, ", "), v.Doc)
-		}
-	}
-	funcs := func(list []*doc.Func) {
-		for _, f := range list {
-			note(strings.TrimPrefix(f.Recv+"."+f.Name, "."), f.Doc)
-		}
-	}
-	note("package "+pkg.Name, pkg.Doc)
-	values(pkg.Consts)
-	values(pkg.Vars)
-	funcs(pkg.Funcs)
-	for _, typ := range pkg.Types {
-		note(typ.Name, typ.Doc)
-		values(typ.Consts)
-		values(typ.Vars)
-		funcs(typ.Funcs)
-		funcs(typ.Methods)
-		for _, field := range fields(typ) {
-			for _, id := range field.Names { // none: an embedded type explains itself
-				note(typ.Name+"."+id.Name, field.Doc.Text()+field.Comment.Text())
-			}
-		}
-	}
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	must(t, err)
 	return names
 }
 
-// fields are the exported ones of a struct: go/doc leaves no others.
-func fields(typ *doc.Type) []*ast.Field {
-	if s, ok := typ.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType); ok {
-		return s.Fields.List
-	}
-	return nil
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	must(t, err)
+	return string(text)
 }
 
-// An adapter is thin.
-func TestAdaptersAreThin(t *testing.T) {
-	t.Parallel()
-	const limit = 200
-	eachAdapter(t, func(t *testing.T, dir string) {
-		fset, files := code(t, dir)
-		for name, f := range files {
-			if n := fset.File(f.Pos()).LineCount(); n >= limit {
-				t.Errorf("%s has %d lines, want less than %d", name, n, limit)
-			}
-		}
-	})
-}
-
-// Every adapter is run here: a new one has to be.
-func TestAdaptersAreSpecified(t *testing.T) {
-	t.Parallel()
-	names, err := filepath.Glob("*_unix_test.go")
+func must(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tests []byte
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tests = append(tests, text...)
-	}
-	eachAdapter(t, func(t *testing.T, dir string) {
-		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, _, _ := strings.Cut(string(mod), "\n")
-		path := strings.TrimSpace(strings.TrimPrefix(line, "module "))
-		if !bytes.Contains(tests, []byte(`"`+path+`"`)) {
-			t.Errorf("no test imports %s", path)
-		}
-	})
 }

@@ -4,8 +4,7 @@ package spec_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -31,7 +30,7 @@ import (
 //	GET /static/        the site's files
 //	POST /shutdown?how= stops the program by its own means
 //
-// Middleware says who answers and in which protocol it was asked.
+// Middleware says which process answers and in which protocol it was asked.
 
 // identify is what that middleware does.
 func identify(h http.Header, r *http.Request) {
@@ -43,7 +42,7 @@ func identify(h http.Header, r *http.Request) {
 // skips is the Skipper of every app's Readiness.
 func skips(r *http.Request) bool { return r.Header.Get("X-Skip") != "" }
 
-// admin and password are who may see /admin/.
+// admin and password let a client see /admin/.
 const admin, password = "admin", "secret"
 
 // user is what POST /users takes and returns.
@@ -60,61 +59,48 @@ func (u *user) valid() error {
 	return nil
 }
 
+// decodeUser is the binding of a framework that has none.
+func decodeUser(body io.Reader) (u user, err error) {
+	if err = json.NewDecoder(body).Decode(&u); err == nil {
+		err = u.valid()
+	}
+	return u, err
+}
+
 // found is what GET /users/:id returns.
 type found struct {
 	ID string `json:"id"`
 }
 
-// upload is what POST /upload returns.
-type upload struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
-
-func receive(header *multipart.FileHeader) (upload, error) {
+// receive returns what POST /upload answers.
+func receive(header *multipart.FileHeader) ([]byte, error) {
 	f, err := header.Open()
 	if err != nil {
-		return upload{}, err
+		return nil, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	return upload{header.Filename, n, hex.EncodeToString(sum.Sum(nil))}, err
+	content, err := io.ReadAll(f)
+	return append([]byte(header.Filename+": "), content...), err
 }
 
-// stream sends what comes from the client's other connection, as it comes, until
-// that ends.
-func stream(r *http.Request, send func([]byte) error) error {
+// stream sends what comes from the client's other connection, as it comes, until that ends.
+func stream(r *http.Request, w http.ResponseWriter) error {
 	conn, err := new(net.Dialer).DialContext(r.Context(), "tcp", r.URL.Query().Get("pace"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	b := make([]byte, 512)
-	for {
-		n, err := conn.Read(b)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = send(b[:n])
-		}
-		if err != nil {
-			return err
-		}
-	}
+	_, err = io.Copy(flushed{w}, conn)
+	return err
 }
 
-// sendTo flushes what is sent.
-func sendTo(w http.ResponseWriter) func([]byte) error {
-	return func(b []byte) error {
-		_, err := w.Write(b)
-		if f, ok := w.(http.Flusher); ok && err == nil {
-			f.Flush()
-		}
-		return err
-	}
+// flushed sends each piece at once.
+type flushed struct{ http.ResponseWriter }
+
+func (w flushed) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // if it can't, nothing comes before the end
+	return n, err
 }
 
 // hold is a request that is in flight when the upgrade comes.
@@ -123,8 +109,7 @@ func (p *process) hold(ctx context.Context) {
 	<-core.Draining(ctx)
 }
 
-// shutDown stops the program as a handler of its own would, and says when that has
-// returned.
+// shutDown stops the program as a handler of its own would, and says when that has returned.
 func (p *process) shutDown(how string) (status int) {
 	stop := p.stops[how]
 	if stop == nil {

@@ -3,7 +3,6 @@
 package spec_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -32,35 +31,12 @@ func chiApp(p *process) http.Handler {
 			})
 		},
 		middleware.RequestLogger(panicLog{p.log}), middleware.Recoverer)
-	echo := func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		_, _ = w.Write(body)
-	}
-	r.Get("/", echo)
-	r.Post("/", echo)
-	r.Post("/held", func(w http.ResponseWriter, r *http.Request) {
-		p.hold(r.Context())
-		echo(w, r)
-	})
-	r.Get("/users/{id}", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, found{chi.URLParam(r, "id")})
-	})
-	r.Post("/users", createUser)
+	p.routes(chi.URLParam, r.MethodFunc)
 	r.Route("/admin", func(r chi.Router) {
 		r.Use(middleware.BasicAuth("spec", map[string]string{admin: password}))
-		r.Get("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, admin) })
+		r.Get("/", greetAdmin)
 	})
-	r.Get("/panic", func(http.ResponseWriter, *http.Request) { panic("as asked") })
-	r.Post("/upload", acceptUpload)
-	r.Get("/stream", streamTo)
 	r.Handle("/static/*", http.StripPrefix("/static", http.FileServer(http.Dir(p.static()))))
-	r.Post("/shutdown", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(p.shutDown(r.URL.Query().Get("how")))
-	})
 	p.built(r)
 	return r
 }

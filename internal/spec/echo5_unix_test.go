@@ -4,7 +4,7 @@ package spec_test
 
 import (
 	"context"
-	"io"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"os"
@@ -26,44 +26,25 @@ var echo5Framework = framework{name: "echo5", methods: []method{
 	{name: "StartTLS", kind: secure, serve: func(p *process) error {
 		return echox.StartTLS(echo5App(p), p.address, p.cert(), p.key(), p.opts...)
 	}},
-	{name: "StartTLS with bytes", kind: secure, serve: func(p *process) error {
-		cert, key, err := p.pair()
-		if err != nil {
-			return err
-		}
-		return echox.StartTLS(echo5App(p), p.address, cert, key, p.opts...)
-	}},
-	{name: "StartWithConfig", kind: plain, slow: true, stops: contextStop, says: configSays, serve: func(p *process) error {
-		return echox.StartWithConfig(p.ctx(), echo5App(p), p.config(), p.opts...)
-	}},
-	{name: "StartWithConfig and TLSConfig", kind: secure1, stops: contextStop, says: configSays, serve: func(p *process) error {
-		sc := p.config()
-		var err error
-		if sc.TLSConfig, err = p.tlsConfig(); err != nil { // without "h2", as Echo takes it
-			return err
-		}
-		return echox.StartWithConfig(p.ctx(), echo5App(p), sc, p.opts...)
-	}},
-	{name: "StartWithConfig on a Listener", kind: socket, stops: contextStop, says: configSays, serve: func(p *process) error {
-		sc := p.config()
-		var err error
-		if sc.Listener, err = p.listen("unix"); err != nil {
-			return err
-		}
-		return echox.StartWithConfig(p.ctx(), echo5App(p), sc, p.opts...)
-	}},
-	{name: "StartWithConfig on a TLS Listener", kind: secure, stops: contextStop, says: configSays, serve: func(p *process) error {
-		sc := p.config()
-		var err error
-		if sc.Listener, err = p.listenTLS(); err != nil {
-			return err
-		}
-		return echox.StartWithConfig(p.ctx(), echo5App(p), sc, p.opts...)
-	}},
+	{name: "StartTLS with bytes", kind: secure, serve: with(readPair, func(p *process, pair [2][]byte) error {
+		return echox.StartTLS(echo5App(p), p.address, pair[0], pair[1], p.opts...)
+	})},
+	{name: "StartWithConfig", kind: plain, slow: true, stops: contextStop, says: configSays,
+		serve: func(p *process) error { return p.startWith(p.config()) }},
+	{name: "StartWithConfig and TLSConfig", kind: secure1, stops: contextStop, says: configSays,
+		serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
+			sc := p.config()
+			sc.TLSConfig = cfg // without "h2", as Echo takes it
+			return p.startWith(sc)
+		})},
+	{name: "StartWithConfig on a Listener", kind: socket, stops: contextStop, says: configSays,
+		serve: with(listenUnix, echo5StartOn)},
+	{name: "StartWithConfig on a TLS Listener", kind: secure, stops: contextStop, says: configSays,
+		serve: with(listenTLS, echo5StartOn)},
 	{name: "StartWithConfig with ListenerNetwork unix", kind: socket, says: configSays, serve: func(p *process) error {
 		sc := p.config()
 		sc.ListenerNetwork = "unix"
-		return echox.StartWithConfig(p.ctx(), echo5App(p), sc, p.opts...)
+		return p.startWith(sc)
 	}},
 	{name: "StartTLSWithConfig", kind: secure, stops: contextStop, says: configSays, serve: func(p *process) error {
 		sc := p.config()
@@ -71,6 +52,16 @@ var echo5Framework = framework{name: "echo5", methods: []method{
 		return echox.StartTLSWithConfig(p.ctx(), echo5App(p), sc, filepath.Base(p.cert()), filepath.Base(p.key()), p.opts...)
 	}},
 }}
+
+func (p *process) startWith(sc echo.StartConfig) error {
+	return echox.StartWithConfig(p.ctx(), echo5App(p), sc, p.opts...)
+}
+
+func echo5StartOn(p *process, ln net.Listener) error {
+	sc := p.config()
+	sc.Listener = ln
+	return p.startWith(sc)
+}
 
 // configSays is what the functions of process.config log.
 var configSays = []string{"ListenerAddrFunc", "BeforeServeFunc"}
@@ -114,51 +105,14 @@ func echo5App(p *process) *echo.Echo {
 			return next(c)
 		}
 	}, middleware.Recover())
-	body := func(c *echo.Context) error {
-		body, err := io.ReadAll(c.Request().Body)
-		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
-		}
-		return c.Blob(http.StatusOK, echo.MIMETextPlain, body)
-	}
-	e.GET("/", body)
-	e.POST("/", body)
-	e.POST("/held", func(c *echo.Context) error {
-		p.hold(c.Request().Context())
-		return body(c)
-	})
-	e.GET("/users/:id", func(c *echo.Context) error { return c.JSON(http.StatusOK, found{c.Param("id")}) })
-	e.POST("/users", func(c *echo.Context) error {
-		var u user
-		if err := c.Bind(&u); err != nil {
-			return err
-		}
-		if err := c.Validate(&u); err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
-		}
-		return c.JSON(http.StatusCreated, u)
-	})
-	group := e.Group("/admin", middleware.BasicAuth(func(c *echo.Context, name, pass string) (bool, error) {
+	add := func(method, path string, h func(*echo.Context) error) { e.Add(method, path, h) }
+	echoRoutes(p, add, (*echo.Context).Response)
+	e.Group("/admin", middleware.BasicAuth(func(c *echo.Context, name, pass string) (bool, error) {
 		c.Set("name", name)
 		return name == admin && pass == password, nil
-	}))
-	group.GET("/", func(c *echo.Context) error { return c.String(http.StatusOK, c.Get("name").(string)) })
-	e.GET("/panic", func(*echo.Context) error { panic("as asked") })
-	e.POST("/upload", func(c *echo.Context) error {
-		header, err := c.FormFile("file")
-		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
-		}
-		got, err := receive(header)
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, got)
-	})
-	e.GET("/stream", func(c *echo.Context) error { return stream(c.Request(), sendTo(c.Response())) })
+	})).GET("/", greetName)
 	e.Filesystem = echo.NewDefaultFS(p.static())
 	e.Static("/static", ".")
-	e.POST("/shutdown", func(c *echo.Context) error { return c.NoContent(p.shutDown(c.QueryParam("how"))) })
 	p.built(e)
 	return e
 }

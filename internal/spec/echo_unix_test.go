@@ -4,7 +4,10 @@ package spec_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"mime/multipart"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,8 +20,7 @@ import (
 	"github.com/gracex-go/gracex/echox"
 )
 
-// echoStops are Echo's own ways to stop. They do not reach a server that is not
-// Echo's, see StartServer.
+// echoStops are Echo's own ways to stop. They do not reach a server that is not Echo's, see StartServer.
 var echoStops = []string{"e.Shutdown", "e.Close"}
 
 var echoFramework = framework{name: "echo", methods: []method{
@@ -28,13 +30,9 @@ var echoFramework = framework{name: "echo", methods: []method{
 	{name: "StartTLS", kind: secure, stops: echoStops, serve: func(p *process) error {
 		return echox.StartTLS(echoApp(p), p.address, p.cert(), p.key(), p.opts...)
 	}},
-	{name: "StartTLS with bytes", kind: secure, serve: func(p *process) error {
-		cert, key, err := p.pair()
-		if err != nil {
-			return err
-		}
-		return echox.StartTLS(echoApp(p), p.address, cert, key, p.opts...)
-	}},
+	{name: "StartTLS with bytes", kind: secure, serve: with(readPair, func(p *process, pair [2][]byte) error {
+		return echox.StartTLS(echoApp(p), p.address, pair[0], pair[1], p.opts...)
+	})},
 	{name: "StartTLS without HTTP/2", kind: secure1, slow: true, serve: func(p *process) error {
 		e := echoApp(p)
 		e.DisableHTTP2 = true
@@ -53,29 +51,21 @@ var echoFramework = framework{name: "echo", methods: []method{
 		e := echoApp(p)
 		return echox.StartServer(e, p.server(e), p.opts...)
 	}},
-	{name: "StartServer with TLSConfig", kind: secure1, stops: serverStops, serve: func(p *process) error {
-		e := echoApp(p)
-		srv := p.server(e)
-		var err error
-		if srv.TLSConfig, err = p.tlsConfig(); err != nil { // without "h2", as Echo takes it
-			return err
-		}
-		return echox.StartServer(e, srv, p.opts...)
-	}},
-	{name: "Start on a Listener", kind: plain, serve: func(p *process) error {
-		return p.startOn("tcp")
-	}},
-	{name: "Start on a unix Listener", kind: socket, stops: echoStops, serve: func(p *process) error {
-		return p.startOn("unix")
-	}},
-	{name: "StartTLS on a TLSListener", kind: secure, stops: echoStops, serve: func(p *process) error {
-		e := echoApp(p)
-		var err error
-		if e.TLSListener, err = p.listenTLS(); err != nil {
-			return err
-		}
-		return echox.StartTLS(e, ":https", p.cert(), p.key(), p.opts...) // an address that is not used
-	}},
+	{name: "StartServer with TLSConfig", kind: secure1, stops: serverStops,
+		serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
+			e := echoApp(p)
+			srv := p.server(e)
+			srv.TLSConfig = cfg // without "h2", as Echo takes it
+			return echox.StartServer(e, srv, p.opts...)
+		})},
+	{name: "Start on a Listener", kind: plain, serve: with(ownListener, echoStartOn)},
+	{name: "Start on a unix Listener", kind: socket, stops: echoStops, serve: with(listenUnix, echoStartOn)},
+	{name: "StartTLS on a TLSListener", kind: secure, stops: echoStops,
+		serve: with(listenTLS, func(p *process, ln net.Listener) error {
+			e := echoApp(p)
+			e.TLSListener = ln
+			return echox.StartTLS(e, ":https", p.cert(), p.key(), p.opts...) // an address that is not used
+		})},
 	{name: "Start with ListenerNetwork tcp4", kind: plain, serve: func(p *process) error {
 		e := echoApp(p)
 		e.ListenerNetwork = "tcp4"
@@ -88,21 +78,18 @@ var echoFramework = framework{name: "echo", methods: []method{
 	}},
 }}
 
-func (p *process) startOn(network string) error {
+func echoStartOn(p *process, ln net.Listener) error {
 	e := echoApp(p)
-	var err error
-	if e.Listener, err = p.listen(network); err != nil {
-		return err
-	}
+	e.Listener = ln
 	return echox.Start(e, ":http", p.opts...) // an address that is not used
 }
 
-// pair reads the certificate and its key.
-func (p *process) pair() (cert, key []byte, err error) {
-	if cert, err = os.ReadFile(p.cert()); err == nil {
-		key, err = os.ReadFile(p.key())
+// readPair reads the certificate and its key.
+func readPair(p *process) (pair [2][]byte, err error) {
+	if pair[0], err = os.ReadFile(p.cert()); err == nil {
+		pair[1], err = os.ReadFile(p.key())
 	}
-	return cert, key, err
+	return pair, err
 }
 
 func echoApp(p *process) *echo.Echo {
@@ -123,53 +110,78 @@ func echoApp(p *process) *echo.Echo {
 			return next(c)
 		}
 	}, middleware.Recover())
-	body := func(c echo.Context) error {
+	echoRoutes(p, func(method, path string, h func(echo.Context) error) { e.Add(method, path, h) },
+		func(c echo.Context) http.ResponseWriter { return c.Response() })
+	e.Group("/admin", middleware.BasicAuth(func(name, pass string, c echo.Context) (bool, error) {
+		c.Set("name", name)
+		return name == admin && pass == password, nil
+	})).GET("/", greetName)
+	e.Static("/static", p.static())
+	p.built(e)
+	return e
+}
+
+// echoContext is what both versions of Echo can do.
+type echoContext interface {
+	Request() *http.Request
+	Param(name string) string
+	QueryParam(name string) string
+	FormFile(name string) (*multipart.FileHeader, error)
+	Bind(v any) error
+	Validate(v any) error
+	Get(key string) any
+	Blob(status int, contentType string, b []byte) error
+	JSON(status int, v any) error
+	String(status int, s string) error
+	NoContent(status int) error
+}
+
+// echoRoutes adds what handlers of both versions of Echo are alike for.
+func echoRoutes[C echoContext](
+	p *process, add func(method, path string, h func(C) error), writer func(C) http.ResponseWriter,
+) {
+	body := func(c C) error {
 		body, err := io.ReadAll(c.Request().Body)
 		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
+			return c.String(http.StatusBadRequest, err.Error())
 		}
-		return c.Blob(http.StatusOK, echo.MIMETextPlain, body)
+		return c.Blob(http.StatusOK, "text/plain", body)
 	}
-	e.GET("/", body)
-	e.POST("/", body)
-	e.POST("/held", func(c echo.Context) error {
+	add("GET", "/", body)
+	add("POST", "/", body)
+	add("POST", "/held", func(c C) error {
 		p.hold(c.Request().Context())
 		return body(c)
 	})
-	e.GET("/users/:id", func(c echo.Context) error { return c.JSON(http.StatusOK, found{c.Param("id")}) })
-	e.POST("/users", func(c echo.Context) error {
+	add("GET", "/users/:id", func(c C) error { return c.JSON(http.StatusOK, found{c.Param("id")}) })
+	add("POST", "/users", func(c C) error {
 		var u user
 		if err := c.Bind(&u); err != nil {
 			return err
 		}
 		if err := c.Validate(&u); err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
+			return c.String(http.StatusBadRequest, err.Error())
 		}
 		return c.JSON(http.StatusCreated, u)
 	})
-	group := e.Group("/admin", middleware.BasicAuth(func(name, pass string, c echo.Context) (bool, error) {
-		c.Set("name", name)
-		return name == admin && pass == password, nil
-	}))
-	group.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, c.Get("name").(string)) })
-	e.GET("/panic", func(echo.Context) error { panic("as asked") })
-	e.POST("/upload", func(c echo.Context) error {
+	add("GET", "/panic", func(C) error { panic("as asked") })
+	add("POST", "/upload", func(c C) error {
 		header, err := c.FormFile("file")
 		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
+			return c.String(http.StatusBadRequest, err.Error())
 		}
 		got, err := receive(header)
 		if err != nil {
 			return err
 		}
-		return c.JSON(http.StatusOK, got)
+		return c.Blob(http.StatusOK, "text/plain", got)
 	})
-	e.GET("/stream", func(c echo.Context) error { return stream(c.Request(), sendTo(c.Response())) })
-	e.Static("/static", p.static())
-	e.POST("/shutdown", func(c echo.Context) error { return c.NoContent(p.shutDown(c.QueryParam("how"))) })
-	p.built(e)
-	return e
+	add("GET", "/stream", func(c C) error { return stream(c.Request(), writer(c)) })
+	add("POST", "/shutdown", func(c C) error { return c.NoContent(p.shutDown(c.QueryParam("how"))) })
 }
+
+// greetName answers with what the authentication has found.
+func greetName[C echoContext](c C) error { return c.String(http.StatusOK, c.Get("name").(string)) }
 
 // userValidator is what Echo asks for: it has no validation of its own.
 type userValidator struct{}

@@ -26,20 +26,8 @@ var ginFramework = framework{name: "gin", methods: []method{
 	{name: "RunFd", kind: plain, fd: true, serve: func(p *process) error {
 		return ginx.RunFd(ginApp(p), 4, p.opts...)
 	}},
-	{name: "RunListener", kind: wrapped, serve: func(p *process) error {
-		ln, err := p.listen("tcp")
-		if err != nil {
-			return err
-		}
-		return ginx.RunListener(ginApp(p), struct{ net.Listener }{ln}, p.opts...) // wrapped, as people do
-	}},
-	{name: "RunListener with net.Listen", kind: plain, foreign: true, serve: func(p *process) error {
-		ln, err := p.ownListener()
-		if err != nil {
-			return err
-		}
-		return ginx.RunListener(ginApp(p), ln, p.opts...)
-	}},
+	{name: "RunListener", kind: wrapped, serve: with(listenWrapped, ginRunListener)},
+	{name: "RunListener with net.Listen", kind: plain, foreign: true, serve: with(listenForeign, ginRunListener)},
 	{name: "UseH2C", kind: h2c, serve: func(p *process) error {
 		r := ginApp(p)
 		r.UseH2C = true
@@ -49,6 +37,10 @@ var ginFramework = framework{name: "gin", methods: []method{
 		return core.Serve(p.server(ginApp(p)), p.opts...)
 	}},
 }}
+
+func ginRunListener(p *process, ln net.Listener) error {
+	return ginx.RunListener(ginApp(p), ln, p.opts...)
+}
 
 func ginApp(p *process) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
@@ -92,9 +84,9 @@ func ginApp(p *process) *gin.Engine {
 			_ = c.AbortWithError(http.StatusInternalServerError, err)
 			return
 		}
-		c.JSON(http.StatusOK, got)
+		c.Data(http.StatusOK, "text/plain", got)
 	})
-	r.GET("/stream", func(c *gin.Context) { _ = stream(c.Request, sendTo(c.Writer)) })
+	r.GET("/stream", func(c *gin.Context) { _ = stream(c.Request, c.Writer) })
 	r.Static("/static", p.static())
 	r.POST("/shutdown", func(c *gin.Context) { c.Status(p.shutDown(c.Query("how"))) })
 	p.built(r)

@@ -3,7 +3,6 @@
 package spec_test
 
 import (
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -17,35 +16,19 @@ import (
 
 var macaronFramework = framework{name: "macaron", methods: []method{
 	{name: "Run(host, port)", kind: plain, serve: func(p *process) error {
-		host, port, err := p.hostPort()
-		if err != nil {
-			return err
-		}
-		return macaronx.Run(macaronApp(p), p.args(host, port)...)
+		return macaronx.Run(macaronApp(p), p.host, p.port, p.opts)
 	}},
 	{name: "Run(port)", kind: plain, serve: func(p *process) error {
-		_, port, err := p.hostPort()
-		if err != nil {
-			return err
-		}
-		return macaronx.Run(macaronApp(p), p.args(port)...)
+		return macaronx.Run(macaronApp(p), p.port, p.opts)
 	}},
-	{name: "Run(host)", kind: plain, env: []string{"PORT=" + freePort}, serve: func(p *process) error {
-		host, _, err := p.hostPort()
-		if err != nil {
-			return err
-		}
-		return macaronx.Run(macaronApp(p), p.args(host)...)
+	{name: "Run(host)", kind: plain, env: []string{"PORT=$port"}, serve: func(p *process) error {
+		return macaronx.Run(macaronApp(p), p.host, p.opts)
 	}},
 	{name: "Run(:port)", kind: plain, serve: func(p *process) error {
-		_, port, err := p.hostPort()
-		if err != nil {
-			return err
-		}
-		return macaronx.Run(macaronApp(p), p.args(":"+strconv.Itoa(port))...)
+		return macaronx.Run(macaronApp(p), ":"+strconv.Itoa(p.port), p.opts)
 	}},
-	{name: "Run()", kind: plain, env: []string{"HOST=127.0.0.1", "PORT=" + freePort}, serve: func(p *process) error {
-		return macaronx.Run(macaronApp(p), p.args()...)
+	{name: "Run()", kind: plain, env: []string{"HOST=$host", "PORT=$port"}, serve: func(p *process) error {
+		return macaronx.Run(macaronApp(p), p.opts)
 	}},
 	{name: "RunAddr", kind: plain, serve: func(p *process) error {
 		return macaronx.RunAddr(macaronApp(p), p.address, p.opts...)
@@ -56,26 +39,10 @@ var macaronFramework = framework{name: "macaron", methods: []method{
 	{name: "RunUnix", kind: socket, serve: func(p *process) error {
 		return macaronx.RunUnix(macaronApp(p), p.address, p.opts...)
 	}},
-	{name: "RunListener", kind: wrapped, serve: func(p *process) error {
-		ln, err := p.listen("tcp")
-		if err != nil {
-			return err
-		}
-		return macaronx.RunListener(macaronApp(p), struct{ net.Listener }{ln}, p.opts...)
-	}},
-	{name: "RunListener with net.Listen", kind: plain, foreign: true, serve: func(p *process) error {
-		ln, err := p.ownListener()
-		if err != nil {
-			return err
-		}
-		return macaronx.RunListener(macaronApp(p), ln, p.opts...)
-	}},
+	{name: "RunListener", kind: wrapped, serve: with(listenWrapped, macaronRunListener)},
+	{name: "RunListener with net.Listen", kind: plain, foreign: true, serve: with(listenForeign, macaronRunListener)},
 	{name: "SelfMacaron.Run", kind: plain, serve: func(p *process) error {
-		host, port, err := p.hostPort()
-		if err != nil {
-			return err
-		}
-		return p.selfMacaron().Run(host, port)
+		return p.selfMacaron().Run(p.host, p.port)
 	}},
 	{name: "SelfMacaron.RunTLS", kind: secure, serve: func(p *process) error {
 		return p.selfMacaron().RunTLS(p.address, p.cert(), p.key())
@@ -89,24 +56,12 @@ func (p *process) selfMacaron() *macaronx.SelfMacaron {
 	return &macaronx.SelfMacaron{Macaron: macaronApp(p), RunOptions: p.opts}
 }
 
-func (p *process) hostPort() (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(p.address)
-	if err == nil {
-		port, err = strconv.Atoi(text)
-	}
-	return host, port, err
+func macaronRunListener(p *process, ln net.Listener) error {
+	return macaronx.RunListener(macaronApp(p), ln, p.opts...)
 }
 
-// args are Run's, options among them.
-func (p *process) args(args ...any) []any {
-	for _, o := range p.opts {
-		args = append(args, o)
-	}
-	return args
-}
-
-// macaronApp is the app in Macaron, whose binding and basic authentication are
-// modules of their own: here both are by hand.
+// macaronApp is the app in Macaron, whose binding and basic authentication are modules of their own: here both are by
+// hand.
 func macaronApp(p *process) *macaron.Macaron {
 	macaron.Env = macaron.PROD
 	m := macaron.NewWithLogger(io.Discard)
@@ -133,11 +88,7 @@ func macaronApp(p *process) *macaron.Macaron {
 	})
 	m.Get("/users/:id", func(c *macaron.Context) { c.JSON(http.StatusOK, found{c.Params("id")}) })
 	m.Post("/users", func(c *macaron.Context) {
-		var u user
-		err := json.NewDecoder(c.Req.Body().ReadCloser()).Decode(&u)
-		if err == nil {
-			err = u.valid()
-		}
+		u, err := decodeUser(c.Req.Body().ReadCloser())
 		if err != nil {
 			c.Error(http.StatusBadRequest, err.Error())
 			return
@@ -153,20 +104,18 @@ func macaronApp(p *process) *macaron.Macaron {
 		}
 	})
 	m.Get("/panic", func() { panic("as asked") })
-	m.Post("/upload", func(c *macaron.Context) {
+	m.Post("/upload", func(c *macaron.Context) (int, string) {
 		_, header, err := c.GetFile("file")
 		if err != nil {
-			c.Error(http.StatusBadRequest, err.Error())
-			return
+			return http.StatusBadRequest, err.Error()
 		}
 		got, err := receive(header)
 		if err != nil {
-			c.Error(http.StatusInternalServerError, err.Error())
-			return
+			return http.StatusInternalServerError, err.Error()
 		}
-		c.JSON(http.StatusOK, got)
+		return http.StatusOK, string(got)
 	})
-	m.Get("/stream", func(c *macaron.Context) { _ = stream(c.Req.Request, sendTo(c.Resp)) })
+	m.Get("/stream", func(c *macaron.Context) { _ = stream(c.Req.Request, c.Resp) })
 	m.Post("/shutdown", func(c *macaron.Context) { c.Status(p.shutDown(c.Query("how"))) })
 	p.built(m)
 	return m

@@ -5,51 +5,53 @@ package spec_test
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// Each run method serves the whole app in its protocol, hands over while a request
-// of that protocol is in flight, again and again, and stops while one is.
+// Each run method serves the whole app in its protocol, hands over while a request of that protocol is in flight, again
+// and again, and stops while one is.
 func TestRunMethods(t *testing.T) {
 	t.Parallel()
-	eachMethod(t, upgradable, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		url := m.kind.url(s)
-		c := m.kind.client(s)
+	each(t, upgradable, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		if m.kind == h2c {
+			speaksHTTP1(t, &server{t: t, kind: plain, pid: s.pid, address: s.address})
+		}
+		c := s.client()
 		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGHUP} {
-			expect(t, s, post(t, c, url+"/", strings.NewReader("first")), m.kind.proto, "first")
-			before := s.copy()
-			held := s.hold(c, url)
-			s.upgrade(sig)
-			expect(t, before, <-held, m.kind.proto, "held")
+			s.echoes(c, "first")
+			held := s.hold(c)
+			old := s.upgrade(sig)
+			old.answered(<-held, "held")
 			if m.kind.proto == "HTTP/1.1" && !m.kind.moves {
-				// The connection is still the old generation's, and its last
-				// answer says so.
-				resp := post(t, c, url+"/", strings.NewReader("polite"))
+				// The connection is still the old generation's, and its last answer says so.
+				resp := s.post(c, "/", strings.NewReader("polite"))
 				if resp != nil && !resp.Close {
 					t.Error("no Connection: close on the connection of the generation that drains")
 				}
-				expect(t, before, resp, m.kind.proto, "polite")
+				old.answered(resp, "polite")
 			}
 			// Nothing but a client that was told to go keeps it waiting.
-			if end := s.awaitEnd(before.gen); end.Ledger.Idle != 0 {
-				t.Errorf("generation %d ended by closing %d idle connections", before.gen, end.Ledger.Idle)
+			if end := s.awaitFrom(old.gen, "generation ended"); end.Ledger.Idle != 0 {
+				t.Errorf("generation %d ended by closing %d idle connections", old.gen, end.Ledger.Idle)
 			}
 			if !m.kind.moves {
 				c.CloseIdleConnections() // which it may not have seen closed yet
 			}
-			expect(t, s, post(t, c, url+"/", strings.NewReader("second")), m.kind.proto, "second")
+			s.echoes(c, "second")
 			for _, msg := range m.says {
 				if e := s.awaitHere(msg); e.Address != "" && e.Address != s.address {
 					t.Errorf("%s said %s, want %s", msg, e.Address, s.address)
 				}
 			}
 		}
-		if err := (visitor{c, url}).all(s.gen); err != nil {
+		if err := (visitor{c, s.url()}).all(s.gen); err != nil {
 			t.Error(err)
 		}
 		if m.kind.moves {
@@ -57,10 +59,9 @@ func TestRunMethods(t *testing.T) {
 				t.Errorf("%d connections: they do not move with an upgrade", n)
 			}
 		}
-		held := s.hold(c, url)
+		held := s.hold(c)
 		s.signal(syscall.SIGTERM)
-		expect(t, s, <-held, m.kind.proto, "held")
-		c.CloseIdleConnections()
+		s.answered(<-held, "held")
 		s.end()
 		for _, msg := range m.says {
 			if n := len(s.logged(msg)); n != s.gen+1 {
@@ -75,44 +76,31 @@ func TestRunMethods(t *testing.T) {
 	})
 }
 
-func upgradable(m method) bool { return !m.foreign }
-
-// A server that speaks HTTP/2 without TLS answers a client that knows none in
-// HTTP/1.1, and one that asks for h2c by Upgrade too.
-func TestH2CLeavesHTTP1(t *testing.T) {
-	t.Parallel()
-	eachMethod(t, func(m method) bool { return m.kind == h2c }, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		c := plain.client(s)
-		url := plain.url(s) + "/"
-		expect(t, s, post(t, c, url, strings.NewReader("plain")), "HTTP/1.1", "plain")
-
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("upgrade"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Connection", "Upgrade, HTTP2-Settings")
-		req.Header.Set("Upgrade", "h2c")
-		req.Header.Set("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
-		resp, err := c.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		expect(t, s, resp, "HTTP/1.1", "upgrade")
-		c.CloseIdleConnections()
-		s.stop()
-	})
+// speaksHTTP1 checks that a server that speaks HTTP/2 without TLS answers a client that knows none in HTTP/1.1, and one
+// that asks for h2c by Upgrade too.
+func speaksHTTP1(t *testing.T, s *server) {
+	t.Helper()
+	c := s.client()
+	defer s.leave()
+	s.echoes(c, "plain")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/", strings.NewReader("upgrade"))
+	must(t, err)
+	req.Header.Set("Connection", "Upgrade, HTTP2-Settings")
+	req.Header.Set("Upgrade", "h2c")
+	req.Header.Set("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
+	resp, err := c.Do(req)
+	must(t, err)
+	s.answered(resp, "upgrade")
 }
 
-// A listener from net.Listen serves, and what is documented about upgrades holds:
-// the next generation's own net.Listen fails, and this one serves on.
+// A listener from net.Listen serves, and what is documented about upgrades holds: the next generation's own net.Listen
+// fails, and this one serves on.
 func TestForeignListener(t *testing.T) {
 	t.Parallel()
-	eachMethod(t, func(m method) bool { return m.foreign }, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		c := m.kind.client(s)
-		url := m.kind.url(s) + "/"
-		expect(t, s, post(t, c, url, strings.NewReader("one")), "HTTP/1.1", "one")
+	each(t, func(m method) bool { return m.foreign }, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		c := s.client()
+		s.echoes(c, "one")
 		s.signal(syscall.SIGUSR2)
 		failed := s.await("to fail to upgrade", upgradeFailed)
 		if !strings.Contains(failed.Error, "ended before it was ready") {
@@ -121,10 +109,60 @@ func TestForeignListener(t *testing.T) {
 		s.await("to find the address in use", func(e event) bool {
 			return e.Msg == "returned" && strings.Contains(e.Error, "address already in use")
 		})
-		expect(t, s, post(t, c, url, strings.NewReader("two")), "HTTP/1.1", "two")
-		c.CloseIdleConnections()
-		s.signal(syscall.SIGTERM)
+		s.echoes(c, "two")
+		s.terminate()
 		s.endsWell()
+	})
+}
+
+// A program's own ways to stop it, called by a handler, are graceful stops: what is in flight is finished, they return
+// when it is, and the program ends well.
+func TestOwnStops(t *testing.T) {
+	t.Parallel()
+	each(t, func(m method) bool { return len(m.stops) > 0 }, func(t *testing.T, m method) {
+		for _, how := range m.stops {
+			t.Run(how, func(t *testing.T) {
+				t.Parallel()
+				s := start(t, m, "")
+				held := s.hold(s.client())
+				resp := s.post(s.client(), "/shutdown?how="+how, http.NoBody)
+				if resp == nil {
+					return
+				}
+				drain(t, resp)
+				if resp.StatusCode != http.StatusAccepted {
+					t.Fatalf("answer %s", resp.Status)
+				}
+				s.answered(<-held, "held")
+				s.leave()
+				if e := s.awaitHere("shut down"); e.Error != "" {
+					t.Errorf("it returned %s", e.Error)
+				}
+				s.end()
+			})
+		}
+	})
+}
+
+// Where it can't listen, each run method says so at once and names the place.
+func TestErrorsNameTheAddress(t *testing.T) {
+	t.Parallel()
+	taken := proctest.Occupied(t)
+	takesAddress := func(m method) bool { return !m.fd && m.env == nil && !m.foreign }
+	each(t, takesAddress, func(t *testing.T, m method) {
+		address := taken
+		place := address[strings.LastIndex(address, ":"):] // the host is not every method's argument
+		if m.kind.network == "unix" {
+			address = filepath.Join(theSite().dir, "none", "sock")
+			place = address
+		}
+		s := launch(t, m, "", address)
+		if s.AwaitEnd() == 0 {
+			t.Error("it ended as if nothing were wrong")
+		}
+		if e := s.last("returned"); !strings.HasPrefix(e.Error, "gracex: ") || !strings.Contains(e.Error, place) {
+			t.Errorf("error %q, want gracex: ...%s...", e.Error, place)
+		}
 	})
 }
 

@@ -21,34 +21,16 @@ var nethttpFramework = framework{
 // nethttpApp is the app in net/http alone, whose middleware is handlers in handlers.
 func nethttpApp(p *process) http.Handler {
 	mux := http.NewServeMux()
-	echo := func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+	p.routes((*http.Request).PathValue, func(method, path string, h http.HandlerFunc) {
+		if path == "/" {
+			path = "/{$}"
 		}
-		_, _ = w.Write(body)
-	}
-	mux.HandleFunc("GET /{$}", echo)
-	mux.HandleFunc("POST /{$}", echo)
-	mux.HandleFunc("POST /held", func(w http.ResponseWriter, r *http.Request) {
-		p.hold(r.Context())
-		echo(w, r)
+		mux.HandleFunc(method+" "+path, h)
 	})
-	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, found{r.PathValue("id")})
-	})
-	mux.HandleFunc("POST /users", createUser)
 	group := http.NewServeMux()
-	group.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, admin) })
+	group.HandleFunc("GET /{$}", greetAdmin)
 	mux.Handle("/admin/", http.StripPrefix("/admin", guard(group)))
-	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("as asked") })
-	mux.HandleFunc("POST /upload", acceptUpload)
-	mux.HandleFunc("GET /stream", streamTo)
 	mux.Handle("GET /static/", http.StripPrefix("/static", http.FileServer(http.Dir(p.static()))))
-	mux.HandleFunc("POST /shutdown", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(p.shutDown(r.URL.Query().Get("how")))
-	})
 
 	ready := core.Readiness(core.ReadinessConfig{Skipper: skips, Checks: p.checks})
 	app := ready(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,42 +46,59 @@ func nethttpApp(p *process) http.Handler {
 	return app
 }
 
+// routes gives to handle what is a handler of net/http's.
+func (p *process) routes(
+	param func(r *http.Request, name string) string, handle func(method, path string, h http.HandlerFunc),
+) {
+	// fails answers with an error.
+	fails := func(w http.ResponseWriter, err error) bool {
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+		return err != nil
+	}
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); !fails(w, err) {
+			_, _ = w.Write(body)
+		}
+	}
+	handle("GET", "/", echo)
+	handle("POST", "/", echo)
+	handle("POST", "/held", func(w http.ResponseWriter, r *http.Request) {
+		p.hold(r.Context())
+		echo(w, r)
+	})
+	handle("GET", "/users/{id}", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, found{param(r, "id")})
+	})
+	handle("POST", "/users", func(w http.ResponseWriter, r *http.Request) {
+		if u, err := decodeUser(r.Body); !fails(w, err) {
+			writeJSON(w, http.StatusCreated, u)
+		}
+	})
+	handle("GET", "/panic", func(http.ResponseWriter, *http.Request) { panic("as asked") })
+	handle("POST", "/upload", func(w http.ResponseWriter, r *http.Request) {
+		_, header, err := r.FormFile("file")
+		if fails(w, err) {
+			return
+		}
+		if got, err := receive(header); !fails(w, err) {
+			_, _ = w.Write(got)
+		}
+	})
+	handle("GET", "/stream", func(w http.ResponseWriter, r *http.Request) { _ = stream(r, w) })
+	handle("POST", "/shutdown", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(p.shutDown(r.URL.Query().Get("how")))
+	})
+}
+
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-func createUser(w http.ResponseWriter, r *http.Request) {
-	var u user
-	err := json.NewDecoder(r.Body).Decode(&u)
-	if err == nil {
-		err = u.valid()
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	writeJSON(w, http.StatusCreated, u)
-}
-
-func acceptUpload(w http.ResponseWriter, r *http.Request) {
-	_, header, err := r.FormFile("file")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	got, err := receive(header)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	writeJSON(w, http.StatusOK, got)
-}
-
-func streamTo(w http.ResponseWriter, r *http.Request) {
-	_ = stream(r, sendTo(w)) // the client misses the rest
-}
+func greetAdmin(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, admin) }
 
 // guard is basic authentication by hand.
 func guard(next http.Handler) http.Handler {

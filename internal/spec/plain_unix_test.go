@@ -14,8 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// plainServe is the run methods that core has, and that an adapter whose routers
-// are handlers has under the same names.
+// plainServe is the run methods that core has, and that an adapter whose routers are handlers has under the same names.
 type plainServe struct {
 	listenAndServe     func(addr string, h http.Handler, opts ...core.Option) error
 	listenAndServeTLS  func(addr, cert, key string, h http.Handler, opts ...core.Option) error
@@ -26,6 +25,9 @@ type plainServe struct {
 }
 
 func (s plainServe) methods(app func(*process) http.Handler) []method {
+	serveListener := func(p *process, ln net.Listener) error {
+		return s.serveListener(p.server(app(p)), ln, p.opts...)
+	}
 	return []method{
 		{name: "ListenAndServe", kind: plain, serve: func(p *process) error {
 			return s.listenAndServe(p.address, app(p), p.opts...)
@@ -39,48 +41,33 @@ func (s plainServe) methods(app func(*process) http.Handler) []method {
 		{name: "Serve", kind: plain, slow: true, stops: serverStops, serve: func(p *process) error {
 			return s.serve(p.server(app(p)), p.opts...)
 		}},
-		{name: "Serve with TLSConfig", kind: secure, stops: serverStops, serve: func(p *process) error {
-			srv := p.server(app(p))
-			var err error
-			if srv.TLSConfig, err = p.tlsConfig(); err != nil {
-				return err
-			}
-			return s.serve(srv, p.opts...)
-		}},
+		{name: "Serve with TLSConfig", kind: secure, stops: serverStops,
+			serve: with(tlsConfig, func(p *process, cfg *tls.Config) error {
+				srv := p.server(app(p))
+				srv.TLSConfig = cfg
+				return s.serve(srv, p.opts...)
+			})},
 		{name: "ServeTLS", kind: secure1, slow: true, stops: serverStops, serve: func(p *process) error {
 			srv := p.server(app(p))
 			srv.Protocols = new(http.Protocols)
 			srv.Protocols.SetHTTP1(true)
 			return s.serveTLS(srv, p.cert(), p.key(), p.opts...)
 		}},
-		{name: "ServeListener", kind: socket, stops: serverStops, serve: func(p *process) error {
-			ln, err := p.listen("unix")
-			if err != nil {
-				return err
-			}
-			return s.serveListener(p.server(app(p)), ln, p.opts...)
-		}},
-		{name: "ServeListener wrapped", kind: wrapped, serve: func(p *process) error {
-			ln, err := p.listen("tcp")
-			if err != nil {
-				return err
-			}
-			return s.serveListener(p.server(app(p)), struct{ net.Listener }{ln}, p.opts...)
-		}},
-		{name: "ServeListener with tls.NewListener", kind: secure, stops: serverStops, serve: func(p *process) error {
-			ln, err := p.listenTLS()
-			if err != nil {
-				return err
-			}
-			return s.serveListener(p.server(app(p)), ln, p.opts...)
-		}},
-		{name: "ServeListener with net.Listen", kind: plain, foreign: true, serve: func(p *process) error {
-			ln, err := p.ownListener()
-			if err != nil {
-				return err
-			}
-			return s.serveListener(p.server(app(p)), ln, p.opts...)
-		}},
+		{name: "ServeListener", kind: socket, stops: serverStops, serve: with(listenUnix, serveListener)},
+		{name: "ServeListener wrapped", kind: wrapped, serve: with(listenWrapped, serveListener)},
+		{name: "ServeListener with tls.NewListener", kind: secure, stops: serverStops, serve: with(listenTLS, serveListener)},
+		{name: "ServeListener with net.Listen", kind: plain, foreign: true, serve: with(listenForeign, serveListener)},
+	}
+}
+
+// with is the run method that serves with what the program makes before.
+func with[T any](prepare func(*process) (T, error), serve func(*process, T) error) func(*process) error {
+	return func(p *process) error {
+		v, err := prepare(p)
+		if err != nil {
+			return err
+		}
+		return serve(p, v)
 	}
 }
 
@@ -98,7 +85,10 @@ func (p *process) server(app http.Handler) *http.Server {
 	return srv
 }
 
-// listen is how a program makes its listener itself.
+// The program makes its listener itself.
+func ownListener(p *process) (net.Listener, error) { return p.listen("tcp") }
+func listenUnix(p *process) (net.Listener, error)  { return p.listen("unix") }
+
 func (p *process) listen(network string) (net.Listener, error) {
 	ln, err := core.Listen(context.Background(), network, p.address)
 	if err == nil {
@@ -107,9 +97,15 @@ func (p *process) listen(network string) (net.Listener, error) {
 	return ln, err
 }
 
-// listenTLS is listen for HTTPS.
-func (p *process) listenTLS() (net.Listener, error) {
-	cfg, err := p.tlsConfig()
+// listenWrapped hides what core has to know of a listener, as people do.
+func listenWrapped(p *process) (net.Listener, error) {
+	ln, err := p.listen("tcp")
+	return struct{ net.Listener }{ln}, err
+}
+
+// listenTLS makes a listener for HTTPS.
+func listenTLS(p *process) (net.Listener, error) {
+	cfg, err := tlsConfig(p)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +117,8 @@ func (p *process) listenTLS() (net.Listener, error) {
 	return tls.NewListener(ln, cfg), nil
 }
 
-// ownListener is how it must not: the address is its own, and a file keeps it.
-func (p *process) ownListener() (net.Listener, error) {
+// listenForeign is how it must not: the address is its own, and a file keeps it.
+func listenForeign(p *process) (net.Listener, error) {
 	file := filepath.Join(p.state, "address")
 	address, err := os.ReadFile(file)
 	if err != nil {
@@ -136,7 +132,7 @@ func (p *process) ownListener() (net.Listener, error) {
 	return ln, os.WriteFile(file, []byte(ln.Addr().String()), 0o600)
 }
 
-func (p *process) tlsConfig() (*tls.Config, error) {
+func tlsConfig(p *process) (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(p.cert(), p.key())
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, err
 }

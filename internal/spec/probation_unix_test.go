@@ -15,8 +15,7 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// rejectsItself has each generation but the first find itself bad while there is a file
-// "bad".
+// rejectsItself makes each generation but the first find itself bad while there is a file "bad".
 func rejectsItself(p *process) {
 	bad := filepath.Join(p.state, "bad")
 	p.built = func(http.Handler) {
@@ -32,45 +31,38 @@ func rejectsItself(p *process) {
 	p.opts = append(p.opts, core.WithProbation(time.Hour), core.WithProbationShare(0))
 }
 
-// A version that rejects itself is replaced by the one before, whose clients have not
-// noticed; the next one passes.
+// A version that rejects itself is replaced by the one before, whose clients have not noticed; the next one passes.
 func TestRollback(t *testing.T) {
 	t.Parallel()
-	eachFramework(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "bad")
+	each(t, first, func(t *testing.T, m method) {
+		s := start(t, m, "bad")
 		bad := filepath.Join(s.state, "bad")
-		if err := os.WriteFile(bad, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		c := m.kind.client(s)
-		url := m.kind.url(s) + "/"
-		expect(t, s, post(t, c, url, strings.NewReader("before")), m.kind.proto, "before")
+		must(t, os.WriteFile(bad, nil, 0o644))
+		c := s.client()
+		s.echoes(c, "before")
 		s.signal(syscall.SIGHUP)
-		first := s.await("to upgrade", func(e event) bool { return e.Msg == "current" && e.Generation == 1 })
+		rejected := s.awaitFrom(1, "current")
 		back := s.await("to roll back", func(e event) bool { return strings.HasPrefix(e.Msg, "upgrade rolled back") })
 		if !strings.Contains(back.Error, "a bad cache") || back.Generation != 0 {
 			t.Errorf("%+v", back)
 		}
 		s.await("the bad one to return", func(e event) bool {
-			return e.Msg == "returned" && e.PID == first.PID && strings.Contains(e.Error, "a bad cache")
+			return e.Msg == "returned" && e.PID == rejected.PID && strings.Contains(e.Error, "a bad cache")
 		})
-		fresh := m.kind.client(s)
-		expect(t, s, post(t, fresh, url, strings.NewReader("fresh")), m.kind.proto, "fresh")
+		fresh := s.client()
+		s.echoes(fresh, "fresh")
 		fresh.CloseIdleConnections()
-		expect(t, s, post(t, c, url, strings.NewReader("kept")), m.kind.proto, "kept")
-		if err := os.Remove(bad); err != nil {
-			t.Fatal(err)
-		}
+		s.echoes(c, "kept")
+		must(t, os.Remove(bad))
 		s.signal(syscall.SIGHUP)
 		second := s.await("to upgrade", func(e event) bool {
-			return e.Msg == "current" && e.Generation == 1 && e.PID != first.PID
+			return e.Msg == "current" && e.Generation == 1 && e.PID != rejected.PID
 		})
 		s.signal(syscall.SIGTERM) // ends the probation
-		s.awaitEnd(0)
+		s.awaitFrom(0, "generation ended")
 		s.pid, s.gen = second.PID, 1
-		expect(t, s, post(t, c, url, strings.NewReader("after")), m.kind.proto, "after")
-		c.CloseIdleConnections()
-		s.signal(syscall.SIGTERM)
+		s.echoes(c, "after")
+		s.terminate()
 		s.endsWell()
 	})
 }

@@ -5,19 +5,23 @@ package spec_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// What the test binary plays, as its environment says. A process has one Upgrader,
-// so each server under test is a process, and its next generations are too: they
-// start with the same environment.
+// What the test binary plays, as its environment says. A process has one Upgrader, so each server under test is a
+// process, and its next generations are too: they start with the same environment.
 const (
 	programEnv = "SPEC_PROGRAM" // framework/method
 	variantEnv = "SPEC_VARIANT" // empty, or one of the variants
@@ -25,12 +29,26 @@ const (
 	stateEnv   = "SPEC_STATE"   // a directory of the server's own
 )
 
-// process is what a program under test has. It logs to standard error, one JSON
-// object a line, and the test reads along: nothing waits by the clock.
+func TestMain(m *testing.M) {
+	proctest.Play(programEnv, play)
+	proctest.Parallel(8)
+	var programs []string
+	for _, m := range methods {
+		programs = append(programs, m.program)
+	}
+	code := proctest.Main(m, programs...)
+	os.RemoveAll(theSite().dir)
+	os.Exit(code)
+}
+
+// process is what a program under test has. It logs to standard error, one JSON object a line, and the test reads
+// along: nothing waits by the clock.
 type process struct {
 	log     *slog.Logger
 	opts    []core.Option
 	address string // "127.0.0.1:0", or a unix socket's path
+	host    string // of a TCP address
+	port    int    // of a TCP address
 	site    string
 	state   string
 
@@ -59,11 +77,15 @@ func play(name string) int {
 		built:    func(http.Handler) {},
 		returned: func() {},
 	}
+	if host, port, err := net.SplitHostPort(p.address); err == nil {
+		p.host = host
+		p.port, _ = strconv.Atoi(port)
+	}
 	if v := os.Getenv(variantEnv); v != "" {
 		variants[v](p)
 	}
-	_, m, _ := lookUp(name)
-	err := m.serve(p)
+	i := slices.IndexFunc(methods, func(m method) bool { return m.program == name })
+	err := methods[i].serve(p)
 	p.returned()
 	p.stopping.Wait()
 	if err != nil {
@@ -74,7 +96,7 @@ func play(name string) int {
 	return 0
 }
 
-// say logs who says it too, as the core does.
+// say logs which process says it too, as the core does.
 func (p *process) say(msg string, args ...any) {
 	p.log.Info(msg, append(args, "generation", core.Generation(), "pid", os.Getpid())...)
 }
@@ -88,6 +110,7 @@ var variants = map[string]func(p *process){
 		}))
 	},
 	"hooks": func(p *process) {
+		p.checks = p.ownChecks()
 		var tries atomic.Int32
 		p.opts = append(p.opts,
 			core.OnPreFork(func(context.Context) error {
@@ -96,33 +119,32 @@ var variants = map[string]func(p *process){
 				}
 				return nil
 			}),
-			core.OnPostFork(func(_ context.Context, pid int) { p.say("forked", "new", pid) }))
-	},
-	"pre-stop": func(p *process) { p.opts = append(p.opts, core.WithPreStopDelay(time.Hour)) },
-	"short pre-stop": func(p *process) {
-		p.opts = append(p.opts, core.WithPreStopDelay(100*time.Millisecond))
+			core.OnPostFork(func(_ context.Context, pid int) { p.say("forked", "new", pid) }),
+			core.WithPreStopDelay(time.Hour))
 	},
 	"slow header": func(p *process) { p.headerTimeout = 100 * time.Millisecond },
 	"states":      logStates,
-	"checks": func(p *process) {
-		there := func(name string) bool {
-			_, err := os.Stat(filepath.Join(p.state, name))
-			return err == nil
-		}
-		p.checks = []core.Check{{
-			Name: "disk", Run: func(context.Context) error {
-				if there("full") {
-					return os.ErrPermission
-				}
-				return nil
-			},
-		}, {
-			Name: "database", Timeout: time.Second, Run: func(context.Context) error {
-				for there("hangs") { // whatever the context says
-					time.Sleep(time.Millisecond)
-				}
-				return nil
-			},
-		}}
-	},
+}
+
+// ownChecks fail and hang while there are files.
+func (p *process) ownChecks() []core.Check {
+	there := func(name string) bool {
+		_, err := os.Stat(filepath.Join(p.state, name))
+		return err == nil
+	}
+	return []core.Check{{
+		Name: "disk", Run: func(context.Context) error {
+			if there("full") {
+				return os.ErrPermission
+			}
+			return nil
+		},
+	}, {
+		Name: "database", Timeout: time.Second, Run: func(context.Context) error {
+			for there("hangs") { // whatever the context says
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		},
+	}}
 }

@@ -9,14 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
 )
 
-// logStates has the program ask itself in every state that it can't be asked in
-// from outside, and log what it says.
+// logStates makes the program ask itself in every state that it can't be asked in from outside, and log the answer.
 func logStates(p *process) {
 	var app http.Handler
 	say := func(when string) {
@@ -39,8 +39,8 @@ func logStates(p *process) {
 
 func TestReadinessThroughAnUpgrade(t *testing.T) {
 	t.Parallel()
-	eachFramework(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "states")
+	each(t, first, func(t *testing.T, m method) {
+		s := start(t, m, "states")
 		said := func(when string, generation, status int, state string) {
 			t.Helper()
 			e := s.await("to ask itself "+when, func(e event) bool {
@@ -50,14 +50,11 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 				t.Errorf("generation %d, %s: %d %s, want %d %s", generation, when, e.Status, e.State, status, state)
 			}
 		}
-		// Two connections to generation 0: one is kept busy over the upgrade, the
-		// other asks before and after it.
-		busy := m.kind.client(s)
-		probe := m.kind.client(s)
-		url := m.kind.url(s)
+		// Two connections to generation 0: one is kept busy over the upgrade, the other asks before and after it.
+		busy, probe := s.client(), s.client()
 		probed := func(path string, status int, state string, closes bool) {
 			t.Helper()
-			if resp := checkHealth(t, probe, url+path, status, state); resp.Close != closes {
+			if resp := s.healthIs(probe, path, status, state); resp.Close != closes {
 				t.Errorf("%s: %s, closes: %t; want %t", path, state, resp.Close, closes)
 			}
 		}
@@ -70,49 +67,39 @@ func TestReadinessThroughAnUpgrade(t *testing.T) {
 		body, end := io.Pipe()
 		defer end.Close()
 		held := make(chan *http.Response, 1)
-		go func() { held <- post(t, busy, url+"/", body) }()
-		if _, err := io.WriteString(end, "held"); err != nil {
-			t.Fatal(err)
-		}
+		go func() { held <- s.post(busy, "/", body) }()
+		_, err := io.WriteString(end, "held")
+		must(t, err)
 		// A connection that comes later is accepted later.
-		checkHealth(t, m.kind.fresh(s), url+"/readyz", 200, "current")
-		old := s.copy()
-		s.upgrade(syscall.SIGUSR2)
+		s.healthIs(s.fresh(), "/readyz", 200, "current")
+		old := s.upgrade(syscall.SIGUSR2)
 		said("fork", 0, 200, "upgrading")
 		said("check", 1, 503, "starting")
-		s.await("the old process drains", func(e event) bool { return e.Msg == "draining" && e.Generation == 0 })
+		s.awaitFrom(0, "draining")
 		// Its connection is still generation 0's, and the next one is not.
 		probed("/readyz", 503, "draining", true)
 		probed("/readyz", 200, "current", false)
 		end.Close()
-		expect(t, old, <-held, "HTTP/1.1", "held")
+		old.answered(<-held, "held")
 		busy.CloseIdleConnections()
 		said("after", 0, 503, "stopped")
-		probe.CloseIdleConnections()
 		s.stop()
 		said("after", 1, 503, "stopped")
 	})
 }
 
-// The new generation says ready from its first connection on: what a check on a
-// new connection may meet in an upgrade is a connection that the old generation
-// accepted last, and nothing else.
+// The new generation says ready from its first connection on: what a check on a new connection may meet in an upgrade
+// is a connection that the old generation accepted last, and nothing else.
 func TestReadinessFromTheFirstConnection(t *testing.T) {
 	t.Parallel()
-	eachFramework(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		stop := make(chan struct{})
+	each(t, first, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		var stop atomic.Bool
 		var probes sync.WaitGroup
 		for range 4 {
 			probes.Go(func() {
-				c := m.kind.fresh(s)
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					resp, err := c.Get(m.kind.url(s) + "/readyz")
+				for c := s.fresh(); !stop.Load(); {
+					resp, err := c.Get(s.url() + "/readyz")
 					if err != nil {
 						t.Error(err)
 						return
@@ -127,7 +114,7 @@ func TestReadinessFromTheFirstConnection(t *testing.T) {
 		for range 4 {
 			s.upgrade(syscall.SIGUSR2)
 		}
-		close(stop)
+		stop.Store(true)
 		probes.Wait()
 		s.stop()
 	})

@@ -3,13 +3,16 @@
 package spec_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/proctest"
@@ -29,41 +32,40 @@ type event struct {
 	New        int    // of "forked"
 	Left       int    // of "drain timeout"
 	Ledger     struct {
-		Accepted, Served int
-		Cut              int `json:"cut_requests"`
-		Idle             int `json:"closed_idle"`
+		Cut  int `json:"cut_requests"`
+		Idle int `json:"closed_idle"`
 	} // of "generation ended"
+}
+
+// decode takes in a line that a generation has written.
+func decode(line string) (e event, ok bool) {
+	if err := json.Unmarshal([]byte(line), &e); err != nil {
+		e = event{Msg: "unexpected output", Error: line} // a panic, a data race
+	}
+	return e, true
 }
 
 // server is a running program in all its generations.
 type server struct {
 	*proctest.Program
 	t       *testing.T
+	kind    kind
 	pid     int // of the current generation
 	gen     int // the current generation's number
 	address string
 	state   string // the directory that is its own
 	events  *proctest.Events[event]
+	clients []*http.Client // that keep their connections
 	holding sync.WaitGroup // what hold has begun
 }
 
 // start starts the program and returns when it is current.
-func start(t *testing.T, f framework, m method, variant string) *server {
+func start(t *testing.T, m method, variant string) *server {
 	t.Helper()
-	for range 5 {
-		s := launch(t, f, m, variant, "")
-		began := s.await("to listen", func(e event) bool {
-			return e.Msg == "listening" || e.Msg == "returned"
-		})
-		if slices.ContainsFunc(m.env, wantsPort) && strings.Contains(began.Error, "address already in use") {
-			continue // somebody took the port that was free
-		}
-		s.address = dialable(began.Address)
-		s.await("to be current", func(e event) bool { return e.Msg == "current" })
-		return s
-	}
-	t.Fatal("no port stays free")
-	return nil
+	s := launch(t, m, variant, "")
+	s.address = dialable(s.await("to listen", func(e event) bool { return e.Msg == "listening" }).Address)
+	s.await("to be current", func(e event) bool { return e.Msg == "current" })
+	return s
 }
 
 // dialable is an address at which a server answers that listens on address.
@@ -75,71 +77,149 @@ func dialable(address string) string {
 	return address
 }
 
-const freePort = "$port"
-
-func wantsPort(env string) bool { return strings.HasSuffix(env, freePort) }
-
 // launch starts the program and does not wait. An empty address is one that is free.
-func launch(t *testing.T, f framework, m method, variant, address string) *server {
+func launch(t *testing.T, m method, variant, address string) *server {
 	t.Helper()
-	name := f.name + "/" + m.name
 	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	state, err := os.MkdirTemp(theSite().dir, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	switch {
 	case address != "":
 	case m.kind.network == "unix":
 		address = filepath.Join(state, "sock")
+	case m.env != nil:
+		address = proctest.FreeAddr(t)
 	default:
 		address = "127.0.0.1:0"
 	}
 	cmd := exec.Command(exe, address)
-	cmd.Env = append(os.Environ(), programEnv+"="+name, variantEnv+"="+variant, siteEnv+"="+theSite().dir, stateEnv+"="+state)
+	cmd.Env = append(os.Environ(),
+		programEnv+"="+m.program, variantEnv+"="+variant, siteEnv+"="+theSite().dir, stateEnv+"="+state)
+	host, port, _ := net.SplitHostPort(address)
 	for _, e := range m.env {
-		if wantsPort(e) {
-			e = strings.TrimSuffix(e, freePort) + unusedPort(t)
-		}
-		cmd.Env = append(cmd.Env, e)
+		cmd.Env = append(cmd.Env, strings.NewReplacer("$host", host, "$port", port).Replace(e))
 	}
-	if m.fd {
-		cmd.ExtraFiles = []*os.File{os.Stderr, listenFile(t)}
+	if m.fd { // as a service manager passes a listening socket
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer ln.Close()
+		f, err := ln.(*net.TCPListener).File()
+		must(t, err)
+		t.Cleanup(func() { f.Close() })
+		cmd.ExtraFiles = []*os.File{os.Stderr, f}
 	}
-	s := &server{t: t, state: state}
+	s := &server{t: t, kind: m.kind, state: state}
 	t.Cleanup(s.holding.Wait) // behind the end of the program
 	s.Program = proctest.Start(t, cmd)
 	s.pid, s.events = s.PID(), proctest.NewEvents(s.Log, decode)
 	return s
 }
 
-// unusedPort is one that nobody uses, for now.
-func unusedPort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", ":0") // as the programs do
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+// await returns the first event that matches, of those that came already too.
+func (s *server) await(what string, match func(event) bool) (first event) {
+	s.t.Helper()
+	s.Await(fmt.Sprintf("generation %d %s", s.gen, what), func() bool {
+		found := s.events.Where(match)
+		if len(found) > 0 {
+			first = found[0]
+		}
+		return len(found) > 0
+	})
+	return first
 }
 
-// listenFile is a listening socket as a service manager passes it.
-func listenFile(t *testing.T) *os.File {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// awaitFrom is await for what one generation logs.
+func (s *server) awaitFrom(gen int, msg string) event {
+	s.t.Helper()
+	return s.await("to log "+msg, func(e event) bool { return e.Msg == msg && e.Generation == gen })
+}
+
+// awaitHere is awaitFrom for the current generation.
+func (s *server) awaitHere(msg string) event {
+	s.t.Helper()
+	return s.awaitFrom(s.gen, msg)
+}
+
+// last returns the last event of its kind so far, or none.
+func (s *server) last(msg string) event {
+	if found := s.logged(msg); len(found) > 0 {
+		return found[len(found)-1]
 	}
-	defer ln.Close()
-	f, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
+	return event{}
+}
+
+// logged returns all events of a kind so far.
+func (s *server) logged(msg string) []event {
+	return s.events.Where(func(e event) bool { return e.Msg == msg })
+}
+
+func (s *server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.Signal(s.pid, sig)
+}
+
+// upgrade returns when the next generation is current. The server that it returns is the old one.
+func (s *server) upgrade(sig syscall.Signal) (old *server) {
+	s.t.Helper()
+	old = &server{t: s.t, kind: s.kind, pid: s.pid, gen: s.gen, address: s.address}
+	s.signal(sig)
+	s.gen++
+	s.pid = s.awaitHere("current").PID
+	return old
+}
+
+// leave closes the connections of the clients, which must be idle.
+func (s *server) leave() {
+	for _, c := range s.clients {
+		c.CloseIdleConnections()
 	}
-	t.Cleanup(func() { f.Close() })
-	return f
+}
+
+// terminate lets the clients leave and stops the current generation.
+func (s *server) terminate() {
+	s.t.Helper()
+	s.leave()
+	s.signal(syscall.SIGTERM)
+}
+
+// stop stops the current generation and checks that every one has ended well.
+func (s *server) stop() {
+	s.t.Helper()
+	s.terminate()
+	s.end()
+}
+
+// end lets the clients leave, waits for the end of every generation, and checks that each was a good one.
+func (s *server) end() {
+	s.t.Helper()
+	s.leave()
+	s.endsWell()
+	returned := 0
+	for _, e := range s.events.All() {
+		switch e.Msg {
+		case "returned":
+			returned++
+			if e.Error != "" {
+				s.t.Errorf("generation %d returned %s", e.Generation, e.Error)
+			}
+		case "generation ended":
+			if e.Ledger.Cut != 0 {
+				s.t.Errorf("generation %d cut %d requests", e.Generation, e.Ledger.Cut)
+			}
+		case "unexpected output":
+			s.t.Error(e.Error)
+		}
+	}
+	if returned != s.gen+1 {
+		s.t.Errorf("%d of %d generations returned", returned, s.gen+1)
+	}
+}
+
+// endsWell waits until no generation is left, and checks how generation 0 ended.
+func (s *server) endsWell() {
+	s.t.Helper()
+	if status := s.AwaitEnd(); status != 0 {
+		s.t.Errorf("generation 0 ended with status %d", status)
+	}
 }

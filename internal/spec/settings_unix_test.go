@@ -7,33 +7,36 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/gracex-go/gracex/core"
 )
 
-// A server's own settings hold in every generation: one that gives a client so long
-// for a header closes a connection on which the header does not end.
+// A server's own settings hold in every generation: one that gives a client so long for a header closes a connection on
+// which the header does not end.
 func TestServerSettings(t *testing.T) {
 	t.Parallel()
-	eachMethod(t, func(m method) bool { return m.slow }, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "slow header")
-		expectImpatience(t, s, m)
+	each(t, func(m method) bool { return m.slow }, func(t *testing.T, m method) {
+		s := start(t, m, "slow header")
+		s.expectImpatience()
 		s.upgrade(syscall.SIGUSR2)
-		expectImpatience(t, s, m)
+		s.expectImpatience()
 		s.stop()
 	})
 }
 
-func expectImpatience(t *testing.T, s *server, m method) {
-	t.Helper()
-	conn, err := net.Dial(m.kind.network, s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *server) expectImpatience() {
+	s.t.Helper()
+	conn, err := net.Dial(s.kind.network, s.address)
+	must(s.t, err)
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	if m.kind.scheme == "https" {
+	if s.kind.scheme == "https" {
 		conn = tls.Client(conn, clientTLS())
 	}
 	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: spec\r\n")
@@ -42,6 +45,40 @@ func expectImpatience(t *testing.T, s *server, m method) {
 	}
 	// The handshake may have taken all the time.
 	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("generation %d does not close the connection: %v", s.gen, err)
+		s.t.Errorf("generation %d does not close the connection: %v", s.gen, err)
 	}
+}
+
+// Settings that a program gives to http2.ConfigureServer hold, whatever serves HTTP/2: x/net itself, or since Go 1.27
+// net/http.
+func TestConfigureServer(t *testing.T) {
+	t.Parallel()
+	u, err := core.New(core.WithSignals(core.Signals{}), core.WithoutControlSocket())
+	must(t, err)
+	srv := &http.Server{Handler: http.NotFoundHandler()}
+	must(t, http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: 7}))
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, u.AttachTLS(srv, ln, theSite().file("server.crt"), theSite().file("server.key")))
+	must(t, u.Ready())
+	config := clientTLS()
+	config.NextProtos = []string{"h2"}
+	nc, err := tls.Dial("tcp", ln.Addr().String(), config)
+	must(t, err)
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	_, err = io.WriteString(nc, http2.ClientPreface)
+	must(t, err)
+	fr := http2.NewFramer(nc, nc)
+	must(t, fr.WriteSettings())
+	f, err := fr.ReadFrame()
+	settings, ok := f.(*http2.SettingsFrame)
+	if !ok {
+		t.Fatalf("%v, %v", f, err)
+	}
+	if v, _ := settings.Value(http2.SettingMaxConcurrentStreams); v != 7 {
+		t.Errorf("the server allows %d streams, want 7", v)
+	}
+	nc.Close()
+	must(t, u.Stop(t.Context()))
 }

@@ -28,26 +28,20 @@ type site struct {
 	pool *x509.CertPool
 }
 
+func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
+
 // theSite is made once for all tests.
 var theSite = sync.OnceValue(func() *site {
-	// t.TempDir can be longer than a unix socket's path may be.
-	dir, err := os.MkdirTemp("", "spec")
-	if err == nil {
-		var s *site
-		if s, err = newSite(dir); err == nil {
-			return s
+	must := func(err error) {
+		if err != nil {
+			panic(err)
 		}
 	}
-	panic(err)
-})
-
-func removeSite() { os.RemoveAll(theSite().dir) }
-
-func newSite(dir string) (*site, error) {
+	// t.TempDir can be longer than a unix socket's path may be.
+	dir, err := os.MkdirTemp("", "spec")
+	must(err)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
+	must(err)
 	// Far from its end, or autocert would ask for another at once.
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
@@ -57,34 +51,21 @@ func newSite(dir string) (*site, error) {
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
+	must(err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
+	must(err)
 	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	pkey := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	s := &site{dir: dir, pool: x509.NewCertPool()}
+	s.pool.AppendCertsFromPEM(crt)
 	for name, content := range map[string][]byte{
 		"static/hello.txt":       []byte(hello),
 		"server.crt":             crt,
 		"server.key":             pkey,
 		"autocert/" + serverName: append(pkey, crt...), // as autocert.DirCache keeps it
 	} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			return nil, err
-		}
+		must(os.MkdirAll(filepath.Dir(s.file(name)), 0o700))
+		must(os.WriteFile(s.file(name), content, 0o600))
 	}
-	s := &site{dir: dir, pool: x509.NewCertPool()}
-	s.pool.AddCert(cert)
-	return s, nil
-}
+	return s
+})

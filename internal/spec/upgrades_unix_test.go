@@ -3,8 +3,10 @@
 package spec_test
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -12,55 +14,57 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// The whole app is asked for before, during and after upgrades, under mixed load,
-// by clients that never retry: nothing fails. What is in flight at an upgrade ends
-// where it began.
+// The whole app is asked for before, during and after upgrades, under mixed load, by clients that never retry: nothing
+// fails. What is in flight at an upgrade ends where it began.
 func TestAppUnderUpgrades(t *testing.T) {
 	t.Parallel()
-	upgrades := 2
-	if testing.Short() {
-		upgrades = 1
-	}
-	eachFramework(t, func(t *testing.T, f framework, m method) {
-		s := start(t, f, m, "")
-		url := m.kind.url(s)
-		own := m.kind.client(s)
-		defer own.CloseIdleConnections()
+	each(t, first, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		own := s.client()
 		ask := func(when string) {
 			t.Helper()
-			if err := (visitor{own, url}).all(s.gen); err != nil {
+			if err := (visitor{own, s.url()}).all(s.gen); err != nil {
 				t.Errorf("%s: %v", when, err)
 			}
 		}
 		ask("before any load")
-		loads := startMix(s, m.kind)
-		defer stopAll(t, loads)
-		tours := []*tour{startTour(t, m.kind.client(s), url), startTour(t, m.kind.fresh(s), url)}
-		defer func() {
-			for _, tour := range tours {
-				tour.stop()
-			}
-		}()
+		loads := s.startMix()
+		// Two visitors ask for everything again and again.
+		var touring sync.WaitGroup
+		var over atomic.Bool
+		var tours [2]atomic.Int64
+		for i, c := range []*http.Client{s.client(), s.fresh()} {
+			touring.Go(func() {
+				for ; !over.Load(); tours[i].Add(1) {
+					if err := (visitor{c, s.url()}).all(0); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		stop := func() {
+			over.Store(true)
+			touring.Wait()
+			stopAll(t, loads)
+		}
+		defer stop()
 		round := func() {
 			for _, l := range loads {
 				s.awaitAnswers(l, 3)
 			}
-			for _, tour := range tours {
-				tour.await(t, s)
+			for i := range tours { // the second one from now on began after this
+				want := tours[i].Load() + 2
+				s.Await(fmt.Sprintf("generation %d answers a tour", s.gen), func() bool { return tours[i].Load() >= want })
 			}
 		}
 		round()
-		for range upgrades {
+		for range upgrades() {
 			ask("before the upgrade") // which has to find its connection idle
-			streaming, held := m.kind.client(s), m.kind.client(s)
-			stream, err := (visitor{streaming, url}).openStream()
-			if err != nil {
-				t.Fatal(err)
-			}
-			before := s.copy()
-			answer := s.hold(held, url)
-			s.upgrade(syscall.SIGUSR2)
-			expect(t, before, <-answer, m.kind.proto, "held")
+			stream, err := (visitor{s.client(), s.url()}).openStream()
+			must(t, err)
+			answer := s.hold(s.client())
+			old := s.upgrade(syscall.SIGUSR2)
+			old.answered(<-answer, "held")
 			if err := stream.finish(); err != nil {
 				t.Errorf("a stream over the upgrade: %v", err)
 			}
@@ -69,72 +73,98 @@ func TestAppUnderUpgrades(t *testing.T) {
 			if n := own.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: an idle one does not move", n)
 			}
-			streaming.CloseIdleConnections()
-			held.CloseIdleConnections()
 		}
-		for _, tour := range tours {
-			tour.stop()
-		}
-		stopAll(t, loads)
-		own.CloseIdleConnections()
+		stop()
 		s.stop()
 	})
 }
 
-// startMix starts one client that keeps its connection and one that does not for
-// each kind of request that the app's echo understands.
-func startMix(s *server, k kind) []*load.Run {
+// startMix starts one client that keeps its connection and one that does not for each kind of request that the app's
+// echo understands.
+func (s *server) startMix() []*load.Run {
 	var runs []*load.Run
 	for _, kind := range load.Kinds() {
 		if cfg := kind.Config; !cfg.NoBody {
 			cfg.Clients, cfg.Fresh, cfg.Think = 1, 1, 20*time.Millisecond
-			runs = append(runs, s.startLoad(k, cfg))
+			runs = append(runs, s.startLoad(cfg))
 		}
 	}
 	return runs
 }
 
-// tour is a visitor that asks for everything again and again.
-type tour struct {
-	quit   chan struct{}
-	once   sync.Once
-	done   sync.WaitGroup
-	rounds chan struct{} // one is sent for each round, if somebody wants to know
-}
+const http2Clients = 2
 
-func startTour(t *testing.T, c *http.Client, url string) *tour {
-	r := &tour{quit: make(chan struct{}), rounds: make(chan struct{})}
-	r.done.Go(func() {
-		defer c.CloseIdleConnections()
-		for {
-			if err := (visitor{c, url}).all(0); err != nil {
-				t.Error(err)
-			}
-			select {
-			case <-r.quit:
-				return
-			case r.rounds <- struct{}{}:
-			default:
-			}
+// Under POST load that never retries, methods of each kind are upgraded: nothing fails.
+func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
+	each(t, firstOfKind, func(t *testing.T, m method) {
+		s := start(t, m, "")
+		loads := []*load.Run{s.startLoad(load.Config{Clients: 8, Fresh: 4, Think: 2 * time.Millisecond})}
+		http2 := m.kind.proto == "HTTP/2.0"
+		if http2 {
+			loads = append(loads, s.startLoad(load.Config{
+				HTTP2: true, Clients: http2Clients, Streams: 4, Chunked: true, BodySize: 2000,
+			}))
 		}
+		defer stopAll(t, loads)
+		for i := range upgrades() + 1 {
+			if i > 0 {
+				s.upgrade(syscall.SIGUSR2)
+			}
+			if http2 { // each client leaves each process, and is answered by the next one
+				answered := 0
+				s.Await(fmt.Sprintf("HTTP/2 clients go on to generation %d", i), func() bool {
+					r := loads[1].Snapshot()
+					if r.Connects < http2Clients*(i+1) {
+						return false
+					}
+					if answered == 0 {
+						answered = r.Requests + 20
+					}
+					return r.Requests >= answered
+				})
+			}
+			s.awaitAnswers(loads[0], 20)
+		}
+		stopAll(t, loads)
+		if r := loads[0].Stop(); len(r.Served) != upgrades()+1 {
+			t.Errorf("want %d generations: %v", upgrades()+1, r)
+		}
+		s.stop()
 	})
-	return r
 }
 
-// await waits for a round that began after it was called.
-func (r *tour) await(t *testing.T, s *server) {
+// upgrades is how many a program goes through that has load.
+func upgrades() int {
+	if testing.Short() {
+		return 1
+	}
+	return 2
+}
+
+// startLoad puts load on s. Its clients speak HTTP/1.1 whatever the kind, unless cfg has HTTP2.
+func (s *server) startLoad(cfg load.Config) *load.Run {
+	at := s.at()
+	cfg.Network, cfg.Addr, cfg.Timeout, cfg.TLS = at.Network, at.Addr, at.Timeout, at.TLS
+	return load.Start(cfg)
+}
+
+// awaitAnswers waits until s's current generation has given so many answers more.
+func (s *server) awaitAnswers(l *load.Run, n int) {
+	s.t.Helper()
+	by := s.current()
+	before := l.Snapshot().Served[by]
+	s.Await(fmt.Sprintf("generation %d answers the load", s.gen), func() bool {
+		return l.Snapshot().Served[by] >= before+n
+	})
+}
+
+// stopAll stops load, of which nothing may have failed.
+func stopAll(t *testing.T, runs []*load.Run) {
 	t.Helper()
-	late := time.After(patience)
-	for range 2 {
-		select {
-		case <-r.rounds:
-		case <-late:
-			t.Fatalf("generation %d has not answered a round", s.gen)
+	for _, l := range runs {
+		if r := l.Stop(); r.Failed != 0 {
+			t.Error(r)
 		}
 	}
-}
-
-func (r *tour) stop() {
-	r.once.Do(func() { close(r.quit) })
-	r.done.Wait()
 }

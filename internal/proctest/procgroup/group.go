@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,20 +13,27 @@ import (
 )
 
 const (
-	// look is how often the system is asked about a group that is waited for.
-	look = 20 * time.Millisecond
+	// Look is how often the system is asked about processes that are waited for.
+	Look = 20 * time.Millisecond
 	// freezeTime is more than a process takes to stop.
 	freezeTime = 10 * time.Second
 )
 
-// Group is a process group, named by the pid of the process that leads it. The number is nobody else's as long
-// as a process is in the group, or its leader was not waited for.
-type Group int
+// Group is a process group, and what has left it.
+type Group struct {
+	// Leader is the pid of the process that leads the group, and its number. The number is nobody else's as long as a
+	// process is in the group, or its leader was not waited for.
+	Leader int
+
+	// Mark, if set, is an entry of the environment that the leader was started with. By it a process is known that has
+	// left the group: a worker of a supervisor leads a group of its own.
+	Mark string
+}
 
 // Member is a process of a group.
 type Member struct {
 	PID   int
-	State byte // as in proc(5): R, S, T, Z and so on; 0 where the system does not tell
+	State byte // as in proc(5): R, S, T, Z and so on
 }
 
 // Ended reports whether the process has ended, and was not waited for.
@@ -38,12 +46,7 @@ func (m Member) Exe() string {
 	return exe
 }
 
-func (m Member) String() string {
-	if m.State == 0 {
-		return strconv.Itoa(m.PID)
-	}
-	return fmt.Sprintf("%d (%c)", m.PID, m.State)
-}
+func (m Member) String() string { return fmt.Sprintf("%d (%c)", m.PID, m.State) }
 
 // Exit is how a process ended.
 type Exit struct {
@@ -58,34 +61,14 @@ func (e Exit) String() string {
 	return fmt.Sprintf("pid %d: exit status %d", e.PID, e.Status)
 }
 
-// Live lists the pids of the members that have not ended. Known is as in Members.
-func (g Group) Live(known ...int) []int {
-	var pids []int
-	for _, m := range g.Members(known...) {
-		if !m.Ended() {
-			pids = append(pids, m.PID)
-		}
-	}
-	return pids
-}
-
 // Signal sends a signal to a process of the group. The error wraps os.ErrProcessDone if it is none, or has ended.
-func (g Group) Signal(pid int, sig os.Signal) error { return send(pid, sig, g.Has) }
-
-// Thaw lets a frozen process go on.
-func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
-
-// Freeze stops a process of the group, and returns when all its threads stand still.
-func (g Group) Freeze(pid int) error { return freeze(pid, g.Has) }
-
-// send signals a process if has reports that it is one to be signalled.
-func send(pid int, sig os.Signal, has func(pid int) bool) error {
+func (g Group) Signal(pid int, sig os.Signal) error {
 	// The handle comes first. On Linux it can't name a later process with the same number.
 	p, err := os.FindProcess(pid)
 	if err == nil {
 		defer func() { _ = p.Release() }()
 		err = os.ErrProcessDone
-		if has(pid) {
+		if g.Has(pid) {
 			err = p.Signal(sig)
 		}
 	}
@@ -98,13 +81,17 @@ func send(pid int, sig os.Signal, has func(pid int) bool) error {
 	return nil
 }
 
-func freeze(pid int, has func(pid int) bool) error {
-	if err := send(pid, sigstop, has); err != nil {
+// Thaw lets a frozen process go on.
+func (g Group) Thaw(pid int) error { return g.Signal(pid, sigcont) }
+
+// Freeze stops a process of the group, and returns when all its threads stand still.
+func (g Group) Freeze(pid int) error {
+	if err := g.Signal(pid, sigstop); err != nil {
 		return err
 	}
 	for late := time.Now().Add(freezeTime); ; time.Sleep(time.Millisecond) {
 		switch {
-		case !has(pid):
+		case !g.Has(pid):
 			return fmt.Errorf("stop process %d: %w", pid, os.ErrProcessDone)
 		case stopped(pid):
 			return nil
@@ -125,10 +112,22 @@ func stopped(pid int) bool {
 	return true
 }
 
+// Live lists the processes that have not ended. Only Linux tells.
+func (g Group) Live() []int {
+	pids := g.marked()
+	for _, m := range g.Members() {
+		if !m.Ended() {
+			pids = append(pids, m.PID)
+		}
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
 // Clear ends every member and waits for those that are this process's children. It returns what is left after
 // that time. It is for a process that has called AdoptOrphans, because all members are or become its children.
 func (g Group) Clear(patience time.Duration) (left []Member) {
-	for late := time.Now().Add(patience); ; time.Sleep(look) {
+	for late := time.Now().Add(patience); ; time.Sleep(Look) {
 		g.Kill()
 		g.Reap()
 		if left = g.Members(); len(left) == 0 || time.Now().After(late) {
@@ -139,22 +138,19 @@ func (g Group) Clear(patience time.Duration) (left []Member) {
 
 // ReadPIDFile returns the pid that a file holds, and 0 if there is no file or no pid in it.
 func ReadPIDFile(path string) int {
-	b, err := os.ReadFile(path)
+	b, _ := os.ReadFile(path)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
 		return 0
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || pid < 0 {
-		return 0
-	}
-	return pid
+	return max(pid, 0)
 }
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
 // readStat reads what proc(5) says of a process or thread, and the number of its group: pid (name) state ppid
 // pgrp and so on. The name may hold anything.
-func readStat(file string) (m Member, group Group, ok bool) {
+func readStat(file string) (m Member, group int, ok bool) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return Member{}, 0, false // it has ended meanwhile
@@ -170,5 +166,5 @@ func readStat(file string) (m Member, group Group, ok bool) {
 		return Member{}, 0, false
 	}
 	of, err := strconv.Atoi(f[2])
-	return Member{PID: n, State: f[0][0]}, Group(of), err == nil
+	return Member{PID: n, State: f[0][0]}, of, err == nil
 }

@@ -16,7 +16,7 @@ func Lead(*exec.Cmd) {}
 func ResetHangup() {}
 
 // Members returns none.
-func (Group) Members(...int) []Member { return nil }
+func (Group) Members() []Member { return nil }
 
 // Has reports false.
 func (Group) Has(int) bool { return false }
@@ -26,5 +26,3 @@ func (Group) Kill() {}
 
 // Reap returns none.
 func (Group) Reap() []Exit { return nil }
-
-func lives(int, string) bool { return false }

@@ -10,12 +10,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
-	"time"
 )
 
 const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
 
-// Lead has cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
+// Lead makes cmd start as the leader of a new group, unless it is to lead a session. Its pid is the group's
 // number. ResetHangup holds for the new process.
 func Lead(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
@@ -33,17 +32,8 @@ func ResetHangup() {
 	}
 }
 
-// Members lists the processes of the group, also those that have ended and were not waited for. Linux knows all
-// of them. On other systems they are those of the known ones that are still in the group.
-func (g Group) Members(known ...int) (all []Member) {
-	if runtime.GOOS != "linux" {
-		for _, pid := range known {
-			if g.Has(pid) {
-				all = append(all, Member{PID: pid})
-			}
-		}
-		return all
-	}
+// Members lists the processes of the group, also those that have ended and were not waited for. Only Linux tells.
+func (g Group) Members() (all []Member) {
 	// A process can start the next one and end while /proc is read, and neither is seen. A second look sees the
 	// next one.
 	for range 2 {
@@ -51,7 +41,7 @@ func (g Group) Members(known ...int) (all []Member) {
 		lives := false
 		files, _ := filepath.Glob("/proc/[0-9]*/stat")
 		for _, file := range files {
-			if m, of, ok := readStat(file); ok && of == g {
+			if m, of, ok := readStat(file); ok && of == g.Leader {
 				all = append(all, m)
 				lives = lives || !m.Ended()
 			}
@@ -63,30 +53,23 @@ func (g Group) Members(known ...int) (all []Member) {
 	return all
 }
 
-// Has reports whether the process is in the group and has not ended.
+// Has reports whether the process is in the group, or was started by one of the group's, and has not ended.
 func (g Group) Has(pid int) bool {
+	of, err := syscall.Getpgid(pid)
+	in := err == nil && of == g.Leader
 	if runtime.GOOS == "linux" {
 		m, of, ok := readStat(procFile(pid, "stat"))
-		return ok && of == g && !m.Ended()
+		in = ok && of == g.Leader && !m.Ended()
 	}
-	of, err := syscall.Getpgid(pid)
-	return err == nil && of == int(g)
+	return in || g.hasMarked(pid)
 }
 
-// Kill sends SIGKILL to every process of the group at once.
-func (g Group) Kill() { _ = syscall.Kill(-int(g), syscall.SIGKILL) }
-
-// lives reports whether the process has not ended, and where the system tells, was started with the mark.
-func lives(pid int, mark string) bool {
-	if runtime.GOOS != "linux" {
-		return syscall.Kill(pid, 0) == nil
+// Kill sends SIGKILL to every process.
+func (g Group) Kill() {
+	_ = syscall.Kill(-g.Leader, syscall.SIGKILL) // all at once
+	for _, pid := range g.marked() {
+		_ = g.Signal(pid, os.Kill)
 	}
-	for late := time.Now().Add(time.Second); !hasMark(pid, mark); time.Sleep(time.Millisecond) {
-		if !executes(pid) || time.Now().After(late) { // a kernel thread never has an environment
-			return hasMark(pid, mark) // the exec can have ended between the two looks
-		}
-	}
-	return true
 }
 
 // Reap waits for the members that have ended and are children of this process, and returns how they ended. It
@@ -94,7 +77,7 @@ func lives(pid int, mark string) bool {
 func (g Group) Reap() (ended []Exit) {
 	for {
 		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-int(g), &ws, syscall.WNOHANG, nil)
+		pid, err := syscall.Wait4(-g.Leader, &ws, syscall.WNOHANG, nil)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil || pid <= 0:

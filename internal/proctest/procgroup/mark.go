@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
-// envMark is the variable by which the processes of a Process are known. The group is not enough, because a worker
-// of a supervisor leads a group of its own.
+// envMark is the variable that holds a mark.
 const envMark = "PROCTEST_ID"
 
 var marks atomic.Int64
 
-// newMark returns an entry of the environment that no other process of the system has.
-func newMark() string { return fmt.Sprintf("%s=%d.%d", envMark, os.Getpid(), marks.Add(1)) }
+// NewMark returns an entry of the environment that no other process of the system has.
+func NewMark() string { return fmt.Sprintf("%s=%d.%d", envMark, os.Getpid(), marks.Add(1)) }
 
 // hasMark reports whether the process was started with the mark. One that has ended has none any more.
 func hasMark(pid int, mark string) bool {
@@ -33,12 +35,33 @@ func executes(pid int) bool {
 }
 
 // marked lists the processes with the mark. Only Linux tells.
-func marked(mark string) (pids []int) {
+func (g Group) marked() (pids []int) {
+	if g.Mark == "" {
+		return nil
+	}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && hasMark(pid, mark) {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && hasMark(pid, g.Mark) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// hasMarked reports whether the process was started with the mark, and has not ended. Where the system does not tell it
+// is true of every process.
+func (g Group) hasMarked(pid int) bool {
+	if g.Mark == "" {
+		return false
+	}
+	if runtime.GOOS != "linux" {
+		p, err := os.FindProcess(pid)
+		return err == nil && p.Signal(syscall.Signal(0)) == nil
+	}
+	for late := time.Now().Add(time.Second); !hasMark(pid, g.Mark); time.Sleep(time.Millisecond) {
+		if !executes(pid) || time.Now().After(late) { // a kernel thread never has an environment
+			return hasMark(pid, g.Mark) // the exec can have ended between the two looks
+		}
+	}
+	return true
 }

@@ -1,4 +1,4 @@
-package procgroup
+package proctest
 
 import (
 	"bytes"
@@ -59,44 +59,10 @@ func (o *Output) Write(b []byte) (int, error) {
 }
 
 // read takes everything from r, up to its end.
-func (o *Output) read(r io.ReadCloser, n *news) {
+func (o *Output) read(r io.ReadCloser) {
 	defer r.Close()
-	b := make([]byte, 8192)
-	for {
-		k, err := r.Read(b)
-		_, _ = o.Write(b[:k])
-		if err != nil {
-			o.mu.Lock()
-			o.closed = true
-			o.mu.Unlock()
-			n.tell()
-			return
-		}
-		n.tell()
-	}
-}
-
-// news tells whoever waits that something has changed.
-type news struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// next is closed with the next change.
-func (n *news) next() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch == nil {
-		n.ch = make(chan struct{})
-	}
-	return n.ch
-}
-
-func (n *news) tell() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch != nil {
-		close(n.ch)
-		n.ch = nil
-	}
+	_, _ = io.Copy(o, r)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
 }
