@@ -3,18 +3,144 @@
 package core_test
 
 import (
+	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"regexp"
 	"runtime"
-	"strconv"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
+
+// measures are what a benchmark has measured, by unit.
+type measures map[string][]float64
+
+func (m measures) add(unit string, v float64) { m[unit] = append(m[unit], v) }
+
+// report prints the medians.
+func (m measures) report(b *testing.B) {
+	for unit, v := range m {
+		slices.Sort(v)
+		b.ReportMetric(v[len(v)/2], unit)
+	}
+}
+
+// serveBoth serves by gracex and by net/http alone until the benchmark ends.
+func serveBoth(b *testing.B, handler http.HandlerFunc) (ours, bare string) {
+	b.Helper()
+	u := core.NewTest(b)
+	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
+	must(b, err)
+	must(b, u.Attach(&http.Server{Handler: handler}, ln))
+	must(b, u.Ready())
+	bareLn, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	srv := &http.Server{Handler: handler}
+	go func() { _ = srv.Serve(bareLn) }()
+	b.Cleanup(func() { _ = srv.Close() })
+	return ln.Addr().String(), bareLn.Addr().String()
+}
+
+// askers are kept connections whose client side allocates nothing.
+type askers []net.Conn
+
+func newAskers(b *testing.B, addr string, n int) askers {
+	b.Helper()
+	a := make(askers, n)
+	for i := range a {
+		c, err := net.Dial("tcp", addr)
+		must(b, err)
+		a[i] = c
+	}
+	return a
+}
+
+func (a askers) close() {
+	for _, c := range a {
+		_ = c.Close()
+	}
+}
+
+var benchRequest = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+
+// ask asks n times on each connection. A goroutine takes a group of them, one after the other. An answer
+// ends with end.
+func (a askers) ask(b *testing.B, n, group int, end string) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(a, group) {
+		wg.Go(func() {
+			buf, end := make([]byte, 512), []byte(end)
+			for _, c := range part {
+				for range n {
+					if err := askOnce(c, buf, end); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func askOnce(c net.Conn, buf, end []byte) error {
+	_, err := c.Write(benchRequest)
+	for n := 0; err == nil && !bytes.HasSuffix(buf[:n], end); {
+		var m int
+		m, err = c.Read(buf[n:])
+		n += m
+	}
+	return err
+}
+
+// BenchmarkAgainstNetHTTP serves the same handler by gracex and by net/http alone
+// and asks them in turn, a round each, so that a machine that gets slower or
+// faster does so for both. It prints the medians of both, the median of the
+// ratios round by round, and the allocations a request costs on the server.
+//
+//	go test -run '^$' -bench AgainstNetHTTP -benchtime 60x ./core
+func BenchmarkAgainstNetHTTP(b *testing.B) {
+	const conns, round = 16, 4000 // requests a round
+	addr, bare := serveBoth(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	sides := [2]askers{newAskers(b, addr, conns), newAskers(b, bare, conns)}
+	defer sides[0].close()
+	defer sides[1].close()
+	ask := func(a askers) (rate, allocs float64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		a.ask(b, round/conns, 1, "hello")
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		return round / took.Seconds(), float64(after.Mallocs-before.Mallocs) / round
+	}
+	ask(sides[0])
+	ask(sides[1])
+	m := measures{}
+	b.ResetTimer()
+	for i := range b.N {
+		var rate, allocs [2]float64
+		for j := range 2 {
+			side := (i + j) % 2 // neither always comes first
+			rate[side], allocs[side] = ask(sides[side])
+		}
+		m.add("req/s", rate[0])
+		m.add("bare-req/s", rate[1])
+		m.add("ratio", rate[0]/rate[1])
+		m.add("allocs/req", allocs[0])
+		m.add("bare-allocs/req", allocs[1])
+	}
+	b.StopTimer()
+	m.report(b)
+}
 
 // BenchmarkMove moves 10,000 idle connections from one process to the next. It prints
 // the median of how long that takes: from the word that the new process is current to the
@@ -28,75 +154,44 @@ func BenchmarkMove(b *testing.B) {
 	if lim.Cur < conns+1000 {
 		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
 	}
-	a := start(b, "app")
-	first := a.expect("ready", 0)
-	open := make(askers, conns)
+	a, first := serving(b)
+	open := newAskers(b, first.Addrs[0], conns)
 	defer open.close()
-	for i := range open {
-		c, err := net.Dial("tcp", first.Addrs[0])
-		must(b, err)
-		open[i] = c
-	}
-	var took []float64
+	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
 		open.once(b)
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
+		a.next(a.expect("ready", i))
 		old := a.expect("end", i)
-		a.expect("ready", i+1)
 		began, ended := logTime(a, old.PID, "msg=draining"), logTime(a, old.PID, `msg="generation ended"`)
-		took = append(took, float64(ended.Sub(began).Milliseconds()))
+		m.add("ms/10000conns", float64(ended.Sub(began).Milliseconds()))
 	}
 	b.StopTimer()
-	println(a.log())
 	open.once(b)
-	l := getJSON[core.Ledger](b, first.Addrs[0], "/stats")
-	if l.Adopted != conns {
+	if l := getJSON[core.Ledger](b, first.Addrs[0], "/stats"); l.Adopted != conns {
 		b.Errorf("%d of %d connections were moved", l.Adopted, conns)
 	}
-	b.ReportMetric(median(took), "ms/10000conns")
+	m.report(b)
 	b.ReportMetric(0, "ns/op")
 }
 
-// once asks on each connection.
+// once asks on each connection, whose answers have no body.
 func (a askers) once(b *testing.B) {
 	b.Helper()
-	var wg sync.WaitGroup
-	for from := 0; from < len(a); from += 100 {
-		wg.Go(func() {
-			for _, c := range a[from : from+100] {
-				if _, err := c.Write(benchRequest); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-			buf := make([]byte, 512)
-			for _, c := range a[from : from+100] {
-				if _, err := c.Read(buf); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	a.ask(b, 1, 100, "\r\n\r\n")
 }
 
 // logTime is when the process logged the message.
-func logTime(a *app, pid int, msg string) time.Time {
+func logTime(a *app, pid int, msg string) (at time.Time) {
 	a.t.Helper()
-	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + strconv.Itoa(pid))
-	var at time.Time
-	if !a.Until(func() bool {
+	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + itoa(pid))
+	a.Await("a log line "+msg, func() bool {
 		m := line.FindStringSubmatch(a.log())
-		if m == nil {
-			return false
+		if m != nil {
+			at, _ = time.Parse(time.RFC3339Nano, m[1])
 		}
-		at, _ = time.Parse(time.RFC3339Nano, m[1])
-		return true
-	}) {
-		a.t.Fatalf("no log line %q of %d", msg, pid)
-	}
+		return m != nil
+	})
 	return at
 }
 
@@ -105,41 +200,31 @@ func logTime(a *app, pid int, msg string) time.Time {
 //
 //	go test -run '^$' -bench Memory -benchtime 5x ./core
 func BenchmarkMemory(b *testing.B) {
-	const conns = 2000
-	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	addr := serveInProcess(b, handler)
-	bare := serveBare(b, handler)
-	var diff, ours, theirs []float64
+	addr, bare := serveBoth(b, func(http.ResponseWriter, *http.Request) {})
+	m := measures{}
 	for b.Loop() {
-		o, t := perConn(b, addr, conns), perConn(b, bare, conns)
-		ours, theirs, diff = append(ours, o), append(theirs, t), append(diff, o-t)
+		ours, theirs := perConn(b, addr), perConn(b, bare)
+		m.add("bytes/conn", ours)
+		m.add("bare-bytes/conn", theirs)
+		m.add("more-bytes/conn", ours-theirs)
 	}
-	b.ReportMetric(median(ours), "bytes/conn")
-	b.ReportMetric(median(theirs), "bare-bytes/conn")
-	b.ReportMetric(median(diff), "more-bytes/conn")
+	m.report(b)
 	b.ReportMetric(0, "ns/op")
 }
 
-func perConn(b *testing.B, addr net.Addr, n int) float64 {
+func perConn(b *testing.B, addr string) (per float64) {
 	b.Helper()
-	open := make(askers, n)
+	const conns = 2000
 	before := memory()
-	for i := range open {
-		c, err := net.Dial("tcp", addr.String())
-		must(b, err)
-		open[i] = c
-	}
+	open := newAskers(b, addr, conns)
 	open.once(b)
-	// All wait for their next request: net/http says so after the answer.
-	deadline := time.Now().Add(patience)
-	var per float64
-	for last := -1.0; time.Now().Before(deadline) && per != last; {
-		last, per = per, float64(memory()-before)/float64(n)
-	}
+	proctest.Await(b, "all wait for their next request", func() bool { // net/http says so after the answer
+		last := per
+		per = float64(memory()-before) / conns
+		return per == last
+	})
 	open.close()
-	for memory() > before+uint64(n)*1000 && time.Now().Before(deadline) {
-		runtime.Gosched()
-	}
+	proctest.Await(b, "their memory is free", func() bool { return memory() <= before+conns*1000 })
 	return per
 }
 

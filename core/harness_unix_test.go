@@ -167,6 +167,25 @@ func (a *app) signal(pid int, sig syscall.Signal) {
 	must(a.t, syscall.Kill(pid, sig))
 }
 
+// next upgrades the process by signal, and returns its next generation when that is ready.
+func (a *app) next(old event) event {
+	a.t.Helper()
+	n := len(a.of("ready"))
+	a.signal(old.PID, syscall.SIGUSR2)
+	ev := a.expect("ready", n)
+	if ev.Gen != old.Gen+1 {
+		a.t.Errorf("generation %d comes after %d", ev.Gen, old.Gen)
+	}
+	return ev
+}
+
+// stopAll stops the process, and returns when every generation has ended.
+func (a *app) stopAll(pid int) {
+	a.t.Helper()
+	a.signal(pid, syscall.SIGTERM)
+	a.expectGone()
+}
+
 // freeze stops a process and returns when it stands still, where the system says so.
 func (a *app) freeze(pid int) {
 	a.t.Helper()
@@ -200,9 +219,7 @@ func (a *app) upgrade(addr string) error {
 func (a *app) call(addr, path string) error {
 	a.t.Helper()
 	body, err := get(addr, path)
-	if err != nil {
-		a.t.Fatalf("%s: %v", path, err)
-	}
+	must(a.t, err)
 	if body == "" {
 		return nil
 	}
@@ -211,11 +228,11 @@ func (a *app) call(addr, path string) error {
 
 // get asks on a connection of its own.
 func get(addr, path string) (string, error) {
-	network := "tcp"
+	cfg := load.Config{Addr: addr, Method: http.MethodGet, Path: path, Timeout: patience}
 	if strings.HasPrefix(addr, "/") {
-		network = "unix"
+		cfg.Network = "unix"
 	}
-	a, err := load.Ask(load.Config{Network: network, Addr: addr, Method: http.MethodGet, Path: path, Timeout: patience}, "")
+	a, err := load.Ask(cfg, "")
 	return a.Body, err
 }
 
@@ -226,9 +243,7 @@ func getJSON[T any](t testing.TB, addr, path string) (v T) {
 	if err == nil {
 		err = json.Unmarshal([]byte(body), &v)
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	must(t, err)
 	return v
 }
 
