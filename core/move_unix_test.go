@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,11 +25,11 @@ import (
 func TestMove_KeepsConnections(t *testing.T) {
 	kept := func(name string, cfg load.Config, upgrades int) {
 		t.Run(name, func(t *testing.T) {
-			a, first := startApp(t)
+			a, first := serving(t)
 			cfg.Addr, cfg.Clients, cfg.Timeout = first.Addrs[0], 64, patience
 			run := load.Start(cfg)
 			upgradeTimes(a, upgrades)
-			if res := stopUnfailed(t, run); res.Connects != 64 {
+			if res := expectLossless(t, run); res.Connects != 64 {
 				t.Errorf("%d connections, want 64", res.Connects)
 			}
 			expectAgreement(a)
@@ -55,22 +56,52 @@ func expectAgreement(a *app) {
 // upgrade1 upgrades the generation with this number, and waits until it is gone: everything has moved.
 func upgrade1(a *app, gen int) {
 	a.t.Helper()
-	a.next(a.expect("ready", gen), gen+1)
-	if end := a.expectEnd(gen); end.Gen != gen {
+	a.next(a.expect("ready", gen))
+	if end := a.endsWell(gen); end.Gen != gen {
 		a.t.Fatalf("%+v", end)
 	}
+}
+
+// answered opens a connection on which a request has been answered.
+func answered(t testing.TB, addr, path string) *rawhttp.Client {
+	t.Helper()
+	c := rawhttp.Dial(t, addr)
+	c.Ask(path)
+	c.Answer()
+	return c
+}
+
+// answeredBy reads the next answer, and checks which generation has given it.
+func answeredBy(t testing.TB, c *rawhttp.Client, generation int) rawhttp.Reply {
+	t.Helper()
+	resp := c.Answer()
+	if got := resp.Header.Get("X-Generation"); got != itoa(generation) {
+		t.Errorf("generation %s answers, want %d", got, generation)
+	}
+	return resp
+}
+
+// connOf asks for what the server knows of the connection.
+func connOf(t testing.TB, c *rawhttp.Client) (info connInfo, closes bool) {
+	t.Helper()
+	c.Ask("/conn")
+	resp := c.Answer()
+	must(t, json.Unmarshal(resp.Body, &info))
+	return info, resp.Close
 }
 
 // TestMove_IdleAndUnused moves connections that carry no request at once, with each upgrade, over TCP and unix
 // sockets, whether a request has been on them or not. Two of the listeners were opened with the same words.
 func TestMove_IdleAndUnused(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	var clients []*rawhttp.Client
-	for _, dial := range []func(testing.TB, string) *rawhttp.Client{rawhttp.Dial, dialAsked, dialAsked} {
-		for _, addr := range []string{first.Addrs[0], first.Addrs[1], a.dir + "/app.sock"} {
-			clients = append(clients, dial(t, addr))
-		}
+	addrs := []string{first.Addrs[0], first.Addrs[1], a.path("app.sock")}
+	for _, addr := range addrs {
+		clients = append(clients, rawhttp.Dial(t, addr))
+	}
+	for _, addr := range slices.Repeat(addrs, 2) {
+		clients = append(clients, answered(t, addr, "/"))
 	}
 	for gen := range 3 {
 		upgrade1(a, gen)
@@ -116,7 +147,7 @@ func TestMove_IdleAndUnused(t *testing.T) {
 // net/http would answer is answered, in order.
 func TestMove_OnlyBetweenRequests(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	addr := first.Addrs[0]
 	const (
 		whole = "GET / HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -155,7 +186,7 @@ func TestMove_OnlyBetweenRequests(t *testing.T) {
 	// The half ones have been read.
 	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Requests == 10 })
 
-	a.next(first, 1)
+	a.next(first)
 	a.expectLog("msg=draining", 1)
 	for _, c := range leave {
 		must(t, c.Close())
@@ -183,7 +214,7 @@ func TestMove_OnlyBetweenRequests(t *testing.T) {
 			t.Errorf("garbage: %s", resp.Status)
 		}
 	}
-	a.expectEnd(0)
+	a.endsWell(0)
 	expectAgreement(a)
 }
 
@@ -197,10 +228,10 @@ func TestMove_ImpossibleAsksTheClientToComeBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := startApp(t, strings.Fields(c.flag)...)
+			a, first := serving(t, strings.Fields(c.flag)...)
 			a.setMode(c.mode)
-			cl := dialAsked(t, first.Addrs[0])
-			a.next(first, 1)
+			cl := answered(t, first.Addrs[0], "/")
+			a.next(first)
 			a.expectLog("msg=draining", 1)
 			stays(t, cl, cl.Reader)
 			cl.Ask("/")
@@ -217,13 +248,13 @@ func TestMove_ImpossibleAsksTheClientToComeBack(t *testing.T) {
 // connections. The rest stays with the old one, and nobody is lost.
 func TestMove_NeedsDescriptors(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	a.setMode("fewfiles")
 	clients := make([]*rawhttp.Client, 100)
 	for i := range clients {
-		clients[i] = dialAsked(t, first.Addrs[0])
+		clients[i] = answered(t, first.Addrs[0], "/")
 	}
-	a.next(first, 1)
+	a.next(first)
 	a.expectLog("msg=draining", 1) // before, nobody is asked to leave
 	by := map[string]int{}
 	for _, c := range clients {
@@ -253,12 +284,12 @@ func TestMove_NeedsDescriptors(t *testing.T) {
 // not acknowledged.
 func TestMove_NewProcessIsKilled(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	a.setMode("dieadopting")
 	const conns = 4 * fd.MaxFiles
 	clients := make([]*rawhttp.Client, conns)
 	for i := range clients {
-		clients[i] = dialAsked(t, first.Addrs[0])
+		clients[i] = answered(t, first.Addrs[0], "/")
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("no more connections are moved", 1)
@@ -287,11 +318,11 @@ func TestMove_NewProcessIsKilled(t *testing.T) {
 // was about to read already when the drain began stays.
 func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	c := rawhttp.Dial(t, first.Addrs[0])
 	c.Ask("/?d=200ms")
 	a.expect("handling", 0)
-	a.next(first, 1)
+	a.next(first)
 	a.expectLog("msg=draining", 1)
 	c.Ask("/?d=300ms")
 	c.Answer()
@@ -305,14 +336,14 @@ func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 // be of either kind, and move once. HTTP/2 goes on to its end, whatever the size of its frames.
 func TestMove_BesideHTTP2(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-h2c")
+	a, first := serving(t, "-h2c")
 	addr := first.Addrs[0]
-	unused, used := rawhttp.Dial(t, addr), dialAsked(t, addr)
+	unused, used := rawhttp.Dial(t, addr), answered(t, addr, "/")
 	h2 := rawhttp.DialHTTP2(t, addr, nil)
 	h2.Open(1, 0)
 	h2.Send(rawhttp.FrameData, 0, 1, "123")
 	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
-	a.next(first, 1)
+	a.next(first)
 	h2.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, h2.ToldToLeave())
 	for _, c := range "456789" {
 		h2.Send(rawhttp.FrameData, 0, 1, string(c))
@@ -335,17 +366,17 @@ func TestMove_BesideHTTP2(t *testing.T) {
 // TestMove_UnknownRequestDoesNotCountForEver has a request that can't be followed to its connection.
 func TestMove_UnknownRequestDoesNotCountForEver(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-forget")
-	dialAsked(t, first.Addrs[0])
-	a.next(first, 1)
-	a.expectEnd(0)
+	a, first := serving(t, "-forget")
+	answered(t, first.Addrs[0], "/")
+	a.next(first)
+	a.endsWell(0)
 }
 
 // TestMove_EndlessPipelineIsAskedToLeave has a client that has always more on the way than net/http's buffer
 // holds, and seldom comes to where it could move. It is asked to leave near the deadline, and is never cut.
 func TestMove_EndlessPipelineIsAskedToLeave(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-drain", "3s")
+	a, first := serving(t, "-drain", "3s")
 	c := rawhttp.Dial(t, first.Addrs[0])
 	request := "GET /?d=1ms HTTP/1.1\r\nHost: app\r\nX-Pad: " + strings.Repeat("x", 1000) + "\r\n\r\n"
 	c.Send(strings.Repeat(request, 20))
@@ -364,19 +395,19 @@ func TestMove_EndlessPipelineIsAskedToLeave(t *testing.T) {
 			break
 		}
 	}
-	a.expectEnd(0)
+	a.endsWell(0)
 }
 
 // TestMove_NotPastADeadline has a generation whose own drain is over. It takes no more connections from the one
 // before it, which serves them.
 func TestMove_NotPastADeadline(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	a.write("drain", "100ms")
 	c := rawhttp.Dial(t, first.Addrs[0])
 	c.Ask("/?d=1s")
 	a.expect("handling", 0)
-	a.next(a.next(first, 1), 2)
+	a.next(a.next(first))
 	c.Answer()
 	c.Ask("/")
 	if resp := c.Answer(); resp.StatusCode != http.StatusOK {
@@ -388,7 +419,7 @@ func TestMove_NotPastADeadline(t *testing.T) {
 // takes it.
 func TestHandoff_MovesAHijackedConnection(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t)
+	a, first := serving(t)
 	addr := first.Addrs[0]
 	moves, unknown := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
 	for c, name := range map[*rawhttp.Client]string{moves: "echo", unknown: "unheard of"} {

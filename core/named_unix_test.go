@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,9 +98,8 @@ func TestNamed_GoesOnUntilDropped(t *testing.T) {
 			up, err := net.Listen("tcp", "127.0.0.1:0")
 			must(t, err)
 			defer up.Close()
-			a := prepare(t)
+			a := installed(t)
 			a.env = []string{"UPSTREAM=" + up.Addr().String(), core.EnvMode + "=" + m.String()}
-			install(t, filepath.Join(a.dir, "app"))
 			a.start("keeper", "./app")
 			c, err := up.Accept()
 			must(t, err)
@@ -130,7 +128,7 @@ func TestNamed_GoesOnUntilDropped(t *testing.T) {
 			a.signal(last.PID, syscall.SIGUSR2)
 			last = expect(4)
 			a.setMode("")
-			last = a.next(last, 5)
+			last = a.next(last)
 			if last.Addrs[0] != own {
 				t.Errorf("listens on %v, want %s", last.Addrs, own)
 			}
@@ -140,12 +138,12 @@ func TestNamed_GoesOnUntilDropped(t *testing.T) {
 			if lines.Scan() {
 				t.Errorf("the connection that was dropped says %q", lines.Text())
 			}
-			b, err := os.ReadFile(filepath.Join(a.dir, "log"))
+			b, err := os.ReadFile(a.path("log"))
 			must(t, err)
 			if got := strings.Count(string(b), "generation"); got < 5 {
 				t.Errorf("the file has %q", b)
 			}
-			a.stop(last.PID)
+			a.stopAll(last.PID)
 		})
 	}
 }

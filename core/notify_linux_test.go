@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 	t.Helper()
 	a := prepare(t)
 	m := &manager{a: a}
-	path := filepath.Join(a.dir, "notify")
+	path := a.path("notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	must(t, err)
 	t.Cleanup(func() {
@@ -54,7 +53,7 @@ func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 		}
 	}()
 	a.env = append(env, sdnotify.EnvSocket+"="+path)
-	install(t, filepath.Join(a.dir, "app"))
+	install(t, a.path("app"))
 	a.start("app", "./app", args...)
 	return a, m
 }
@@ -131,7 +130,7 @@ func TestNotify_SaysExactlyWhatBecomesOfAnUpgrade(t *testing.T) {
 	a.signal(second.PID, syscall.SIGHUP)
 	a.expectLog("this process serves again", 1)
 	m.expect(fmt.Sprintf(reloads, 1), serves(second, `; the last upgrade was rolled back: .*at once.*`))
-	must(t, os.Remove(filepath.Join(a.dir, "mode")))
+	must(t, os.Remove(a.path("mode")))
 
 	a.signal(second.PID, syscall.SIGTERM)
 	m.expect(`STOPPING=1\nSTATUS=stopping: 0 requests on 0 connections, 0 hijacked connections\nEXTEND_TIMEOUT_USEC=\d+`)
@@ -163,7 +162,7 @@ func TestNotify_WatchdogHearsTheCurrentProcess(t *testing.T) {
 	a, m := startManaged(t, []string{"WATCHDOG_USEC=100000"})
 	first := a.expect("ready", 0)
 	m.beats()
-	second := a.next(first, 1)
+	second := a.next(first)
 	a.expect("end", 0)
 	m.beats()
 	a.freeze(second.PID)
@@ -205,6 +204,6 @@ func TestNotify_UnreachableManagerIsLogged(t *testing.T) {
 	} {
 		a, first := startEnv(t, []string{sdnotify.EnvSocket + "=" + name})
 		a.expectLog(log, 1)
-		a.stop(a.next(first, 1).PID)
+		a.stopAll(a.next(first).PID)
 	}
 }

@@ -18,10 +18,10 @@ import (
 func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 	t.Parallel()
 	const most = 10
-	a, last := startApp(t, "-maxdraining", itoa(most), "-drain", "4m", "-probation", "20ms")
+	a, last := serving(t, "-maxdraining", itoa(most), "-drain", "4m", "-probation", "20ms")
 	_, r := download(t, last.Addrs[0])
 	for i := range most {
-		last = a.next(last, i+1)
+		last = a.next(last)
 		a.expectLog("msg=upgraded", i+1)
 		if line, err := r.ReadString('\n'); line != "more\n" || err != nil {
 			t.Fatalf("the download of generation 0 after %d upgrades: %q, %v", i+1, line, err)
@@ -30,7 +30,7 @@ func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 	if n := len(a.alive()); n != most+1 {
 		t.Errorf("%d processes, want %d", n, most+1)
 	}
-	last = a.next(last, most+1)
+	last = a.next(last)
 	for i := range most + 1 {
 		end := a.expect("end", i)
 		want := "" // they had nothing left but to see the one before off
@@ -44,20 +44,20 @@ func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 	_, _ = io.Copy(io.Discard, r) // it ends
 
 	c, _ := download(t, last.Addrs[0])
-	a.next(last, most+2)
+	a.next(last)
 	a.expectLog("msg=upgraded", most+2)
 	c.Close()
-	a.expectEnd(most + 1)
+	a.endsWell(most + 1)
 }
 
 // TestMaxDraining_EachOneTooManyIsCut has more of them while the first cut takes its time.
 func TestMaxDraining_EachOneTooManyIsCut(t *testing.T) {
 	t.Parallel()
-	a, last := startApp(t, "-maxdraining", "1", "-drain", "4m")
+	a, last := serving(t, "-maxdraining", "1", "-drain", "4m")
 	a.setMode("slowhook") // which holds up the cut
 	for i := range 3 {
 		download(t, last.Addrs[0])
-		last = a.next(last, i+1)
+		last = a.next(last)
 		a.expectLog("msg=upgraded", i+1)
 	}
 	a.expect("draintimeout", 1)

@@ -81,7 +81,7 @@ func TestOnSignal_BadHookDoesNotStopTheSignal(t *testing.T) {
 	})
 	t.Run("one that is longer than the drain is waited for", func(t *testing.T) {
 		a, first := hooked(t, "lingering")
-		a.stop(first.PID)
+		a.stopAll(first.PID)
 		if got := hookEvents(a); !strings.Contains(got, "after terminated") {
 			t.Errorf("the process ended before its hooks: %s", got)
 		}
@@ -90,7 +90,7 @@ func TestOnSignal_BadHookDoesNotStopTheSignal(t *testing.T) {
 		a, first := hooked(t, "panicking")
 		a.signal(first.PID, syscall.SIGUSR2)
 		a.expectLog("a bug in a hook", 1)
-		a.stop(a.expect("ready", 1).PID)
+		a.stopAll(a.expect("ready", 1).PID)
 	})
 }
 

@@ -190,7 +190,7 @@ func TestPackets_AreAnsweredOnce(t *testing.T) {
 			a, last := startEnv(t, c.env, append(c.args, "-packet", c.network+","+address)...)
 			http, at := last.Addrs[0], last.Addrs[1]
 			if c.network == "unixgram" {
-				at = filepath.Join(a.dir, address)
+				at = a.path(address)
 			}
 			s := startStream(t, dialPacket(t, a, c.network, at), 20)
 			s.await(t, last.PID)
@@ -200,16 +200,16 @@ func TestPackets_AreAnsweredOnce(t *testing.T) {
 					a.write("probation", "4m")
 				}
 				old := last
-				last = a.next(old, i+1)
+				last = a.next(old)
 				s.await(t, last.PID)
 				s.alone(t, last.PID, old.PID)
 			}
 			if c.spoil != "" {
 				a.setMode(c.spoil)
-				a.next(last, upgrades+1)
+				a.next(last)
 				a.expectLog("serves again", 1)
 				a.setMode("")
-				last = a.next(last, upgrades+2)
+				last = a.next(last)
 				s.await(t, last.PID)
 			}
 			if by := s.stop(t); len(by) < upgrades+1 {
@@ -221,7 +221,7 @@ func TestPackets_AreAnsweredOnce(t *testing.T) {
 			if _, err := os.Lstat(at); err != nil && c.network == "unixgram" {
 				t.Errorf("an upgrade has removed the path: %v", err)
 			}
-			a.stop(last.PID)
+			a.stopAll(last.PID)
 			if _, err := os.Lstat(at); err == nil && c.network == "unixgram" {
 				t.Error("the path is left behind")
 			}
@@ -232,8 +232,8 @@ func TestPackets_AreAnsweredOnce(t *testing.T) {
 // TestPackets_CrashTakesOnlyWhatWasRead kills a new process on probation. The old one reads on.
 func TestPackets_CrashTakesOnlyWhatWasRead(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4m", "-packet", "udp,127.0.0.1:0")
-	a.signal(a.next(first, 1).PID, syscall.SIGKILL)
+	a, first := serving(t, "-probation", "4m", "-packet", "udp,127.0.0.1:0")
+	a.signal(a.next(first).PID, syscall.SIGKILL)
 	a.expectLog("serves again", 1)
 	s := startStream(t, dialPacket(t, a, "udp", first.Addrs[1]), 1)
 	proctest.Await(t, "20 answers", func() bool { return s.answers.Load() >= 20 })

@@ -5,7 +5,6 @@ package core_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,9 +17,9 @@ import (
 // deploy replaces the app's program file by rename.
 func deploy(t *testing.T, a *app, write func(path string)) {
 	t.Helper()
-	next := filepath.Join(a.dir, "next")
+	next := a.path("next")
 	write(next)
-	must(t, os.Rename(next, filepath.Join(a.dir, "app")))
+	must(t, os.Rename(next, a.path("app")))
 }
 
 // deployApp replaces the program file by the app.
@@ -45,7 +44,7 @@ func deployScript(t *testing.T, a *app, commands string) {
 func pidIn(t testing.TB, a *app, old int) (pid int) {
 	t.Helper()
 	proctest.Await(t, fmt.Sprintf("the pid file names another process than %d", old), func() bool {
-		pid = procgroup.ReadPIDFile(filepath.Join(a.dir, "app.pid"))
+		pid = procgroup.ReadPIDFile(a.path("app.pid"))
 		return pid != 0 && pid != old
 	})
 	return pid
@@ -73,6 +72,34 @@ func awaitBy(t testing.TB, ev event, runs ...*load.Run) {
 	}
 }
 
+// startEnv is serving with more environment.
+func startEnv(t testing.TB, env []string, args ...string) (a *app, first event) {
+	t.Helper()
+	a = installed(t)
+	a.env = env
+	a.start("app", "./app", args...)
+	return a, a.expect("ready", 0)
+}
+
+// next upgrades the process by signal, and returns its next generation when that is ready.
+func (a *app) next(old event) event {
+	a.t.Helper()
+	n := len(a.of("ready"))
+	a.signal(old.PID, syscall.SIGUSR2)
+	ev := a.expect("ready", n)
+	if ev.Gen != old.Gen+1 {
+		a.t.Errorf("generation %d comes after %d", ev.Gen, old.Gen)
+	}
+	return ev
+}
+
+// stopAll stops the process, and returns when every generation has ended.
+func (a *app) stopAll(pid int) {
+	a.t.Helper()
+	a.signal(pid, syscall.SIGTERM)
+	a.expectGone()
+}
+
 // startReplaceable starts the app with what the plain program understands, and more environment.
 func startReplaceable(t *testing.T, env ...string) (a *app, first event) {
 	t.Helper()
@@ -85,10 +112,10 @@ func (a *app) becomePlain(t *testing.T, first event, run *load.Run) (plain event
 	deployPlain(t, a)
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("plain=true", 1)
-	a.expectEnd(0)
+	a.endsWell(0)
 	plain = event{PID: pidIn(t, a, first.PID)}
 	awaitBy(t, plain, run)
-	stopUnfailed(t, run)
+	expectLossless(t, run)
 	return plain
 }
 
@@ -112,7 +139,7 @@ func TestPlain_GoesTheWholeCircle(t *testing.T) {
 	run := load.Start(load.Config{Addr: addr, Clients: 4, Fresh: 4})
 	must(t, a.upgrade(addr))
 	third := a.expect("ready", 2)
-	served := stopUnfailed(t, run).Served[load.Server{PID: itoa(plain.PID), Generation: "0"}]
+	served := expectLossless(t, run).Served[load.Server{PID: itoa(plain.PID), Generation: "0"}]
 	if served != 0 || strings.Contains(a.log(), "did not hand over") {
 		t.Errorf("the plain process was not ended: %d requests by it", served)
 	}
@@ -128,15 +155,15 @@ func TestPlain_DeadOneHasNotTakenOver(t *testing.T) {
 		t.Parallel()
 		a, first := startReplaceable(t)
 		deployScript(t, a, dies)
-		a.expectUpgradeError(first.Addrs[0], "exit status 4")
-		a.expectCurrent(first.Addrs[0], first)
+		expectError(t, a.upgrade(first.Addrs[0]), "exit status 4")
+		expectCurrent(t, first.Addrs[0], first.PID)
 	})
 	t.Run("its SIGTERM has stopped a program with a handler of its own", func(t *testing.T) {
 		t.Parallel()
 		a, first := startReplaceable(t, "APP_OWN=1")
 		deployScript(t, a, dies)
 		a.signal(first.PID, syscall.SIGUSR2)
-		a.expectEnd(0)
+		a.endsWell(0)
 		a.expectLog("exit status 4", 1)
 		a.expectGone()
 	})
@@ -152,7 +179,7 @@ func TestPlain_StopWhileTheNextOneStarts(t *testing.T) {
 		a.signal(first.PID, syscall.SIGUSR2)
 		a.expect("postfork", 0)
 		a.signal(first.PID, syscall.SIGTERM)
-		a.expectEnd(0)
+		a.endsWell(0)
 		a.expectGone()
 	})
 	t.Run("which has not spoken, with a handler of the program's own", func(t *testing.T) {
@@ -164,7 +191,7 @@ func TestPlain_StopWhileTheNextOneStarts(t *testing.T) {
 		if err := a.call(first.Addrs[0], "/stop"); err != nil {
 			t.Error(err)
 		}
-		a.expectEnd(0)
+		a.endsWell(0)
 		a.expectGone()
 	})
 }
@@ -191,11 +218,11 @@ func TestPlain_ReplacedAtOnceIsServedOn(t *testing.T) {
 			a.expectLog("inherited=true", 1) // it has said hello
 			a.setMode("")
 			last := a.expect("ready", 1)
-			if end := a.expectEnd(0); end.PID != first.PID {
+			if end := a.endsWell(0); end.PID != first.PID {
 				t.Errorf("process %d has ended, want the first", end.PID)
 			}
 			a.expectLog("the old process is gone", 1)
-			a.expectCurrent(first.Addrs[0], last)
+			expectCurrent(t, first.Addrs[0], last.PID)
 			a.expectPID(plain, last.PID)
 		})
 	}

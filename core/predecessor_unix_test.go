@@ -32,7 +32,7 @@ func placeAlone(t testing.TB, name, path string) {
 func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (a *app, serves event, addrs []string) {
 	t.Helper()
 	a = prepare(t)
-	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
+	placeAlone(t, "predecessor", a.path("app"))
 	a.env = append([]string{"PREDECESSOR=" + protocol}, env...)
 	a.start("app", "./app", slices.Repeat([]string{"-listen", "tcp,127.0.0.1:0"}, listeners)...)
 	serves = a.expect("predecessor", 0)
@@ -40,12 +40,9 @@ func startPredecessor(t *testing.T, protocol string, listeners int, env ...strin
 	if serves.PID != a.cmd.Process.Pid {
 		addrs = a.expect("master", 0).Addrs
 	}
-	// The program asks for its listeners in another order.
-	var reversed []string
-	for _, addr := range slices.Backward(addrs) {
-		reversed = append(reversed, "tcp,"+addr)
-	}
-	a.write("listen", strings.Join(reversed, "\n"))
+	reversed := slices.Clone(addrs) // the program asks for its listeners in another order
+	slices.Reverse(reversed)
+	a.write("listen", "tcp,"+strings.Join(reversed, " tcp,"))
 	return a, serves, addrs
 }
 
@@ -163,12 +160,12 @@ func TestParent_IsReplaced(t *testing.T) {
 			expectNoVariables(t, addrs[0])
 
 			runs, blames = loads(addrs, 0)
-			for i := range 3 {
-				last = a.next(last, i+1)
+			for range 3 {
+				last = a.next(last)
 				awaitBy(t, last, runs...)
 			}
 			judge(t, runs, blames)
-			a.stop(last.PID)
+			a.stopAll(last.PID)
 		})
 	}
 }
@@ -214,18 +211,18 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 				}
 				if i == 0 {
 					a.expect("left", 0)
-				} else if end := a.expectEnd(i - 1); end.PID != old.PID {
+				} else if end := a.endsWell(i - 1); end.PID != old.PID {
 					t.Errorf("process %d has ended, want %d", end.PID, old.PID)
 				}
 				judge(t, runs, blames)
 				old, predecessor = next, 0
 			}
-			a.expectUpgradeError(addrs[0], fmt.Sprintf(c.remedy, master)) // of its own
+			expectError(t, a.upgrade(addrs[0]), fmt.Sprintf(c.remedy, master)) // of its own
 			expectNoVariables(t, addrs[0])
 			a.signal(master, syscall.SIGTERM)
-			a.expectEnd(3)
+			a.endsWell(3)
 			a.expectGone()
-			if a.out.Count(`"respawned"`) > 0 {
+			if len(a.of("respawned")) > 0 {
 				t.Error("the master has replaced a worker that it knew")
 			}
 		})
@@ -244,7 +241,7 @@ func TestMaster_WorkerStopsWithIt(t *testing.T) {
 			a.expect("ready", 0)
 			a.expectLeft(addrs) // graceful's is told by the new one, if the two have one parent
 			a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
-			a.expectEnd(0)
+			a.endsWell(0)
 			a.expectLog("the master is gone", 1)
 			a.expectGone()
 		})
@@ -273,7 +270,7 @@ func TestMaster_ReloadIsNoImpatience(t *testing.T) {
 	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
 	client.finish(t, first.PID)
 	client.c.Close()
-	a.stop(master)
+	a.stopAll(master)
 }
 
 // TestParent_ActivatedPassesItsSockets has a grace program that systemd has given its sockets. It passes LISTEN_PID
@@ -292,7 +289,7 @@ func TestParent_ActivatedPassesItsSockets(t *testing.T) {
 			a, old, addrs := startPredecessor(t, "grace", 1, env)
 			deployApp(t, a)
 			a.signal(old.PID, syscall.SIGUSR2)
-			a.Until(func() bool { return a.out.Count(`"ready"`)+a.out.Count(`"end"`) > 0 })
+			a.Until(func() bool { return len(a.of("ready"))+len(a.of("end")) > 0 })
 			if first := a.expect("ready", 0); first.Gen != 1 || first.Addrs[0] != addrs[0] {
 				t.Errorf("%+v", first)
 			}

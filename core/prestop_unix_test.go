@@ -5,7 +5,6 @@ package core_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +33,7 @@ func (a *app) expectReady(addr, want string) {
 // makes it unready, too, and an upgrade knows no delay.
 func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-prestop", "10m", "-pidfile", "pid")
+	a, first := serving(t, "-prestop", "10m", "-pidfile", "pid")
 	addr := first.Addrs[0]
 	const ready, unready = `200 {"state":"current"}`, `503 {"state":"current","failed":[{"check":"file","error":"no space"}]}`
 	a.expectReady(addr, ready)
@@ -42,7 +41,7 @@ func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	a.expectReady(addr, unready)
 	a.expectLog(`msg="a readiness check fails" generation=0 pid=`+itoa(first.PID)+` check=file error="no space"`, 1)
 	a.expectReady(addr, unready)
-	must(t, os.Remove(filepath.Join(a.dir, "down")))
+	must(t, os.Remove(a.path("down")))
 	a.expectReady(addr, ready)
 	a.expectLog("a readiness check passes again", 1)
 	if n := a.Log.Count("a readiness check fails"); n != 1 {
@@ -63,7 +62,7 @@ func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	}
 	a.signal(second.PID, syscall.SIGUSR2) // refused: it stops
 	a.expectLog("upgrade refused", 1)
-	if _, err := os.Stat(filepath.Join(a.dir, "pid")); err != nil {
+	if _, err := os.Stat(a.path("pid")); err != nil {
 		t.Errorf("in the delay: %v", err)
 	}
 	a.signal(second.PID, syscall.SIGTERM)
@@ -85,7 +84,7 @@ func TestPreStopDelay_Ends(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := startApp(t, "-prestop", "10m")
+			a, first := serving(t, "-prestop", "10m")
 			if tt.begun {
 				a.signal(first.PID, syscall.SIGTERM)
 				a.expectLog("still accepting", 1)
@@ -100,7 +99,7 @@ func TestPreStopDelay_Ends(t *testing.T) {
 	t.Run("by itself", func(t *testing.T) {
 		t.Parallel()
 		const delay = 500 * time.Millisecond
-		a, first := startApp(t, "-prestop", delay.String())
+		a, first := serving(t, "-prestop", delay.String())
 		began := time.Now()
 		a.signal(first.PID, syscall.SIGTERM)
 		a.expectLog("msg=draining", 1)
@@ -111,7 +110,7 @@ func TestPreStopDelay_Ends(t *testing.T) {
 	})
 	t.Run("at once for an upgrade, which is given up", func(t *testing.T) {
 		t.Parallel()
-		a, first := startApp(t, "-prestop", "1s")
+		a, first := serving(t, "-prestop", "1s")
 		a.setMode("wait")
 		a.signal(first.PID, syscall.SIGUSR2)
 		a.expect("checking", 0)
@@ -124,8 +123,7 @@ func TestPreStopDelay_Ends(t *testing.T) {
 	})
 	t.Run("at once in a process that is not ready yet", func(t *testing.T) {
 		t.Parallel()
-		a := prepare(t)
-		install(t, filepath.Join(a.dir, "app"))
+		a := installed(t)
 		a.setMode("wait")
 		a.start("app", "./app", "-prestop", "10m")
 		a.signal(a.expect("checking", 0).PID, syscall.SIGTERM)
@@ -137,7 +135,7 @@ func TestPreStopDelay_Ends(t *testing.T) {
 // TestPreStopDelay_ThirdSignalEndsRequests has the second one end the delay alone.
 func TestPreStopDelay_ThirdSignalEndsRequests(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-prestop", "10m")
+	a, first := serving(t, "-prestop", "10m")
 	c := rawhttp.Dial(t, first.Addrs[0])
 	c.Ask("/?d=10m")
 	a.expect("handling", 0)

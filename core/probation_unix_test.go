@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -24,9 +23,9 @@ import (
 // probation, for so long that no test sees its end.
 func onProbation(t *testing.T, args ...string) (a *app, run *load.Run, first, second event) {
 	t.Helper()
-	a, first = startApp(t, append([]string{"-pidfile", "app.pid", "-probation", "4m"}, args...)...)
+	a, first = serving(t, append([]string{"-pidfile", "app.pid", "-probation", "4m"}, args...)...)
 	run = startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 20, Fresh: 8}).Run
-	second = a.next(first, 1)
+	second = a.next(first)
 	a.expectPID(first.PID, second.PID)
 	return a, run, first, second
 }
@@ -39,7 +38,7 @@ func rolledBack(t *testing.T, a *app, first, second event, why string) {
 	a.expectPID(second.PID, first.PID)
 	expectStats(t, first.Addrs[0], func(st core.Ledger) bool { return st.PID == first.PID && st.State == core.StateCurrent })
 	mend(t, a)
-	a.next(first, 2)
+	a.next(first)
 	a.signal(first.PID, syscall.SIGTERM) // ends the probation
 	a.expectLog("msg=upgraded", 1)
 }
@@ -48,29 +47,26 @@ func rolledBack(t *testing.T, a *app, first, second event, why string) {
 // the old one accepts again.
 func TestProbation_RejectedOneLosesNothing(t *testing.T) {
 	t.Parallel()
-	call := func(path string) func(a *app, addr string) {
-		return func(a *app, addr string) { _ = a.call(addr, path) }
-	}
 	for name, tt := range map[string]struct {
-		spoil     func(a *app, addr string)
-		probation string
-		why       string
+		mode, path, probation, why string
 	}{
-		// It is checked each quarter of the probation.
-		"ready check":     {func(a *app, _ string) { a.setMode("check") }, "4s", "it rejected itself: ready check: no database"},
-		"reject":          {func(a *app, addr string) { a.reject(addr, "bad+cache") }, "4m", "it rejected itself: bad cache"},
-		"broken listener": {call("/break"), "4m", "it rejected itself: broken by the test"},
-		"hung up":         {call("/hangup"), "4m", "it closed the handover socket on probation"},
+		"ready check":     {"check", "/stats", "4s", "it rejected itself: ready check: no database"}, // each quarter
+		"reject":          {"", "/reject?why=bad+cache", "4m", "it rejected itself: bad cache"},
+		"broken listener": {"", "/break", "4m", "it rejected itself: broken by the test"},
+		"hung up":         {"", "/hangup", "4m", "it closed the handover socket on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, run, first, second := onProbation(t, "-probation", tt.probation)
-			tt.spoil(a, first.Addrs[0])
+			a.setMode(tt.mode)
+			if err := a.call(first.Addrs[0], tt.path); name == "reject" {
+				expectError(t, err, "<nil>")
+			}
 			rolledBack(t, a, first, second, tt.why)
 			if ev := a.expect("end", 0); ev.PID != second.PID || !strings.Contains(ev.Err, core.ErrAborted.Error()) && name != "hung up" {
 				t.Errorf("the new process ended: %+v", ev)
 			}
-			stopUnfailed(t, run)
+			expectLossless(t, run)
 		})
 	}
 }
@@ -132,7 +128,7 @@ func adopted(t *testing.T, addr string, n int) (moved int) {
 // TestProbation_CrashAfterCrash deploys a version that crashes a second after ready, again and again.
 func TestProbation_CrashAfterCrash(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4m", "-share", "0")
+	a, first := serving(t, "-probation", "4m", "-share", "0")
 	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 16})
 	crashed := regexp.MustCompile(`exit status 2 after \d`)
 	a.setMode("crashlater")
@@ -143,14 +139,14 @@ func TestProbation_CrashAfterCrash(t *testing.T) {
 		}
 		a.expect("ready", i+1)
 	}
-	if res := stopUnfailed(t, run.Run); len(res.Served) != 1 {
+	if res := expectLossless(t, run.Run); len(res.Served) != 1 {
 		t.Errorf("with no share: %v", res)
 	}
 }
 
 func TestProbation_ShareMovesAtOnceAndTheRestLater(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "500ms", "-share", "0.25")
+	a, first := serving(t, "-probation", "500ms", "-share", "0.25")
 	addr := first.Addrs[0]
 	run := startKept(t, first.PID, load.Config{Addr: addr, Clients: 16})
 	upgraded := make(chan error, 1)
@@ -160,14 +156,14 @@ func TestProbation_ShareMovesAtOnceAndTheRestLater(t *testing.T) {
 	must(t, <-upgraded)
 	adopted(t, addr, 16)
 	a.expect("end", 0)
-	if res := stopUnfailed(t, run.Run); res.Connects != 16 {
+	if res := expectLossless(t, run.Run); res.Connects != 16 {
 		t.Errorf("%d connections, want 16", res.Connects)
 	}
 }
 
 func TestProbation_ShareIsOfWhatCanMove(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4m", "-share", "0.1")
+	a, first := serving(t, "-probation", "4m", "-share", "0.1")
 	for range 50 {
 		c := rawhttp.Dial(t, first.Addrs[0])
 		c.Ask("/hijack")
@@ -175,9 +171,9 @@ func TestProbation_ShareIsOfWhatCanMove(t *testing.T) {
 		must(t, err)
 	}
 	for range 3 {
-		dialAsked(t, first.Addrs[0])
+		answered(t, first.Addrs[0], "/")
 	}
-	a.next(first, 1)
+	a.next(first)
 	if n := adopted(t, first.Addrs[0], 1); n != 1 {
 		t.Errorf("%d connections moved, want 1", n)
 	}
@@ -189,7 +185,7 @@ func TestProbation_SignalStormIsOneMoreUpgrade(t *testing.T) {
 	for name, probation := range map[string]string{"without": "0", "longer than the storm": "2s"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := startApp(t, "-probation", probation, "-pidfile", "app.pid")
+			a, first := serving(t, "-probation", probation, "-pidfile", "app.pid")
 			a.setMode("wait") // the first upgrade is in progress for as long as the storm lasts
 			a.signal(first.PID, syscall.SIGHUP)
 			a.expect("checking", 0)
@@ -207,7 +203,7 @@ func TestProbation_SignalStormIsOneMoreUpgrade(t *testing.T) {
 			third := a.expect("ready", 2)
 			a.expectLog("msg=upgraded", 2)
 			a.expect("end", 1)
-			a.expectCurrent(first.Addrs[0], third)
+			expectCurrent(t, first.Addrs[0], third.PID)
 			if third.Gen != 2 {
 				t.Errorf("%+v", third)
 			}
@@ -237,7 +233,7 @@ func TestProbation_SignalToTheNewProcessWaits(t *testing.T) {
 			a, run, first, second := onProbation(t, "-probation", longest)
 			a.signal(second.PID, syscall.SIGHUP) // the pid file names it
 			a.expectLog("one more follows it", 1)
-			a.expectUpgradeError(first.Addrs[0], core.ErrInProgress.Error())
+			expectError(t, a.upgrade(first.Addrs[0]), core.ErrInProgress.Error())
 			tt.end(a, first)
 			third := a.expect("ready", 2)
 			if third.Gen != tt.gen {
@@ -247,7 +243,7 @@ func TestProbation_SignalToTheNewProcessWaits(t *testing.T) {
 				a.signal(second.PID, syscall.SIGTERM)
 				a.expect("end", 1)
 			}
-			stopUnfailed(t, run)
+			expectLossless(t, run)
 		})
 	}
 }
@@ -258,8 +254,8 @@ func TestProbation_StopOfTheNewProcessIsOne(t *testing.T) {
 	for name, who := range map[string]struct{ old, new bool }{"new": {new: true}, "both": {true, true}, "old": {old: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := startApp(t, "-probation", "4m", "-pidfile", "app.pid")
-			second := a.next(first, 1)
+			a, first := serving(t, "-probation", "4m", "-pidfile", "app.pid")
+			second := a.next(first)
 			if who.old {
 				a.signal(first.PID, syscall.SIGTERM)
 			}
@@ -268,17 +264,17 @@ func TestProbation_StopOfTheNewProcessIsOne(t *testing.T) {
 			}
 			if name == "old" {
 				a.expectLog("msg=upgraded", 1)
-				if end := a.expectEnd(0); end.PID != first.PID {
+				if end := a.endsWell(0); end.PID != first.PID {
 					t.Errorf("%+v", end)
 				}
-				a.expectAt(first.Addrs[0], second)
+				expectServes(t, first.Addrs[0], second.PID)
 				return
 			}
 			a.expectGone()
 			for i := range 2 {
-				a.expectEnd(i)
+				a.endsWell(i)
 			}
-			if _, err := os.Stat(filepath.Join(a.dir, "app.pid")); err == nil {
+			if _, err := os.Stat(a.path("app.pid")); err == nil {
 				t.Error("the pid file is left")
 			}
 		})
@@ -291,9 +287,9 @@ func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 	begin := func(t *testing.T, probation time.Duration, fresh int) (a *app, run *load.Run, first, second event) {
 		t.Helper()
 		t.Parallel()
-		a, first = startApp(t, "-probation", probation.String(), "-share", "1")
+		a, first = serving(t, "-probation", probation.String(), "-share", "1")
 		kept := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 8, Fresh: fresh})
-		second = a.next(first, 1)
+		second = a.next(first)
 		kept.await(t, second.PID)
 		return a, kept.Run, first, second
 	}
@@ -301,8 +297,8 @@ func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 		a, run, first, second := begin(t, 4*time.Minute, 0)
 		a.kill(first.PID)
 		a.expectLog("there is no way back any more", 1)
-		a.next(second, 2)
-		if res := stopUnfailed(t, run); res.Connects != 8 {
+		a.next(second)
+		if res := expectLossless(t, run); res.Connects != 8 {
 			t.Error(res)
 		}
 	})
@@ -313,15 +309,15 @@ func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 		a.signal(first.PID, syscall.SIGCONT)
 		a.expectLog("msg=upgraded", 1)
 		a.expect("end", 0)
-		a.expectAt(first.Addrs[0], second)
-		stopUnfailed(t, run)
+		expectServes(t, first.Addrs[0], second.PID)
+		expectLossless(t, run)
 	})
 }
 
 // TestProbation_EndsWithTheClientThatAsked rolls the upgrade back.
 func TestProbation_EndsWithTheClientThatAsked(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4m")
+	a, first := serving(t, "-probation", "4m")
 	giveUp := a.beginUpgrade(first.Addrs[0])
 	a.expect("ready", 1)
 	giveUp()
@@ -334,8 +330,8 @@ func TestProbation_EndsWithTheClientThatAsked(t *testing.T) {
 
 func TestProbation_RejectWithoutOneChangesNothing(t *testing.T) {
 	t.Parallel()
-	a, _ := startApp(t, "-listen", "unix,app.sock")
-	sock := filepath.Join(a.dir, "app.sock")
+	a, _ := serving(t, "-listen", "unix,app.sock")
+	sock := a.path("app.sock")
 	for range 2 {
 		if err := a.call(sock, "/reject?why=x"); err == nil || err.Error() != core.ErrNotOnProbation.Error() {
 			t.Errorf("Reject = %v", err)

@@ -5,7 +5,6 @@ package core_test
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,14 +15,14 @@ import (
 // it goes on, and does that upgrade itself.
 func TestRollback_WaitsForAnOldProcessThatStandsStill(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4s", "-pidfile", "app.pid") // in which it is stopped
+	a, first := serving(t, "-probation", "4s", "-pidfile", "app.pid") // in which it is stopped
 	addr := first.Addrs[0]
-	second := a.next(first, 1)
+	second := a.next(first)
 	a.freeze(first.PID)
-	a.reject(addr, "bad")
+	expectError(a.t, a.call(addr, "/reject?why=bad"), "<nil>")
 	a.signal(second.PID, syscall.SIGUSR2)
 	a.expectLog("one more follows it", 1)
-	a.expectAt(addr, second)
+	expectServes(t, addr, second.PID)
 	a.signal(first.PID, syscall.SIGCONT)
 	a.expectLog("upgrade rolled back; this process serves again", 1)
 	third := a.expect("ready", 2)
@@ -32,7 +31,7 @@ func TestRollback_WaitsForAnOldProcessThatStandsStill(t *testing.T) {
 	}
 	a.expect("end", 1) // the first generation, after the probation of the third process
 	for range 50 {
-		a.expectAt(addr, third)
+		expectServes(t, addr, third.PID)
 	}
 	a.expectPID(second.PID, third.PID)
 }
@@ -44,14 +43,14 @@ func TestRollback_KeepsPaths(t *testing.T) {
 	for name, how := range map[string]string{"hung up": "/hangup", "rejected": "/reject?why=bad"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := startApp(t, "-probation", "4m", "-listen", "unix,app.sock", "-listen", "unix,old.sock")
+			a, first := serving(t, "-probation", "4m", "-listen", "unix,app.sock", "-listen", "unix,old.sock")
 			a.write("listen", "unix,app.sock unix,own.sock")
-			a.next(first, 1)
-			_ = a.call(filepath.Join(a.dir, "app.sock"), how)
+			a.next(first)
+			_ = a.call(a.path("app.sock"), how)
 			a.expectLog("this process serves again", 1)
 			a.expect("end", 0)
 			for name, want := range map[string]bool{"app.sock": true, "old.sock": true, "own.sock": false} {
-				if _, err := get(filepath.Join(a.dir, name), "/stats"); (err == nil) != want {
+				if _, err := get(a.path(name), "/stats"); (err == nil) != want {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -62,8 +61,8 @@ func TestRollback_KeepsPaths(t *testing.T) {
 // frozen starts an app whose new process stands still on probation, and is sent back for it.
 func frozen(t *testing.T, args ...string) (a *app, first, second event) {
 	t.Helper()
-	a, first = startApp(t, append([]string{"-probation", "4m"}, args...)...)
-	second = a.next(first, 1)
+	a, first = serving(t, append([]string{"-probation", "4m"}, args...)...)
+	second = a.next(first)
 	a.freeze(second.PID)
 	a.expectLog("upgrade rolled back", 1)
 	return a, first, second
@@ -80,7 +79,7 @@ func TestRollback_CrossesAStop(t *testing.T) {
 		a.signal(second.PID, syscall.SIGCONT)
 		a.expect("end", 0)
 		a.Await("the old process serves or ends", func() bool {
-			_, err := os.Stat(filepath.Join(a.dir, "app.sock"))
+			_, err := os.Stat(a.path("app.sock"))
 			return a.out.Closed() || err == nil && !strings.Contains(a.log(), "was asked to stop it")
 		})
 	}
@@ -103,14 +102,14 @@ func TestRollback_BeforeAStop(t *testing.T) {
 // is the old one's until there is no way back; a unix socket that the old one closes meanwhile is the new one's.
 func TestProbation_UnclaimedListenersAreTheOldOnes(t *testing.T) {
 	t.Parallel()
-	a, first := startApp(t, "-probation", "4m", "-listen", "unix,app.sock", "-listen", "tcp,127.0.0.1:0")
-	sock := filepath.Join(a.dir, "app.sock")
+	a, first := serving(t, "-probation", "4m", "-listen", "unix,app.sock", "-listen", "tcp,127.0.0.1:0")
+	sock := a.path("app.sock")
 	a.write("listen", "unix,app.sock")
-	dialAsked(t, sock) // which is kept
-	second := a.next(first, 1)
-	a.expectAt(first.Addrs[1], first)
-	a.expectAt(sock, second)
+	answered(t, sock, "/") // which is kept
+	second := a.next(first)
+	expectServes(t, first.Addrs[1], first.PID)
+	expectServes(t, sock, second.PID)
 	_, err := get(first.Addrs[1], "/close") // the old one's listeners
 	must(t, err)
-	a.expectAt(sock, second)
+	expectServes(t, sock, second.PID)
 }
