@@ -191,9 +191,7 @@ func TestNotify_SupervisorSpeaksAlone(t *testing.T) {
 	m.expect("STATUS=generation 1 crashed: (signal: killed|not known); the next one starts in 0s", supervises(third))
 	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
 	m.expect("STOPPING=1")
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.exitsWell()
 }
 
 func TestNotify_UnreachableManagerIsLogged(t *testing.T) {

@@ -146,7 +146,5 @@ func TestPreStopDelay_ThirdSignalEndsRequests(t *testing.T) {
 			stays(t, c, c.Reader)
 		}
 	}
-	if ev := a.expect("end", 0); !strings.Contains(ev.Err, "1 request on 1 connection") {
-		t.Errorf("it ended with %q", ev.Err)
-	}
+	expectText(t, a.expect("end", 0).Err, "1 request on 1 connection")
 }
