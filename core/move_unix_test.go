@@ -250,9 +250,9 @@ func TestMove_NeedsDescriptors(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
 	a.setMode("fewfiles")
-	clients := make([]*rawhttp.Client, 100)
-	for i := range clients {
-		clients[i] = answered(t, first.Addrs[0], "/")
+	var clients []*rawhttp.Client
+	for range 100 {
+		clients = append(clients, answered(t, first.Addrs[0], "/"))
 	}
 	a.next(first)
 	a.expectLog("msg=draining", 1) // before, nobody is asked to leave
@@ -272,9 +272,7 @@ func TestMove_NeedsDescriptors(t *testing.T) {
 	if by["1"] == 0 || by["1"] > 20 || by["0"]+by["1"] != len(clients) {
 		t.Errorf("answers by generation: %v", by)
 	}
-	if _, err := get(first.Addrs[0], "/"); err != nil {
-		t.Errorf("a new connection: %v", err)
-	}
+	expectAnswers(t, first.Addrs[0]) // on a new connection
 	a.expect("end", 0)
 	a.expectLog(fmt.Sprintf("ledger.moved=%d ledger.refused=%d", by["1"], by["0"]), 1)
 	expectAgreement(a)
@@ -287,9 +285,9 @@ func TestMove_NewProcessIsKilled(t *testing.T) {
 	a, first := serving(t)
 	a.setMode("dieadopting")
 	const conns = 4 * fd.MaxFiles
-	clients := make([]*rawhttp.Client, conns)
-	for i := range clients {
-		clients[i] = answered(t, first.Addrs[0], "/")
+	var clients []*rawhttp.Client
+	for range conns {
+		clients = append(clients, answered(t, first.Addrs[0], "/"))
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("no more connections are moved", 1)

@@ -22,14 +22,17 @@ import (
 func init() { programs["keeper"] = playKeeper }
 
 // passed returns what the generation before has passed on by this name, or opens and adds it.
-func passed[T any](name string, get func(string) (T, error), open func() (T, error), add func(string, T) error) (T, error) {
+func passed[T any](name string, get func(string) (T, error), open func() (T, error), add func(string, T) error) T {
 	x, err := get(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if x, err = open(); err == nil {
 			err = add(name, x)
 		}
 	}
-	return x, err
+	if err != nil {
+		panic(err)
+	}
+	return x
 }
 
 // playKeeper passes on a listener with options of its own, a connection and a file: the first generation opens
@@ -37,25 +40,27 @@ func passed[T any](name string, get func(string) (T, error), open func() (T, err
 func playKeeper() {
 	var conn net.Conn
 	var file *os.File
+	log := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	err := core.Run(func(u *core.Upgrader) error {
-		network, address := "tcp", "127.0.0.1:0"
+		address := "127.0.0.1:0"
 		if b, err := os.ReadFile("own"); err == nil {
 			address = string(b)
 		}
-		var ferr, cerr error
-		file, ferr = passed("log", u.File, func() (*os.File, error) {
+		file = passed("log", u.File, func() (*os.File, error) {
 			return os.OpenFile("log", os.O_CREATE|os.O_WRONLY, 0o600)
 		}, u.AddFile)
-		conn, cerr = passed("up", u.Conn, func() (net.Conn, error) {
+		conn = passed("up", u.Conn, func() (net.Conn, error) {
 			return net.Dial("tcp", os.Getenv("UPSTREAM"))
 		}, u.AddConn)
-		ln, lerr := passed("own", func(string) (net.Listener, error) {
-			return u.Listener(network, address)
+		ln := passed("own", func(string) (net.Listener, error) {
+			return u.Listener("tcp", address)
 		}, func() (net.Listener, error) {
 			lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-				return rc.Control(func(s uintptr) { _ = syscall.SetsockoptInt(int(s), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 100_000) })
+				return rc.Control(func(s uintptr) {
+					_ = syscall.SetsockoptInt(int(s), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 100_000)
+				})
 			}}
-			ln, err := lc.Listen(context.Background(), network, address)
+			ln, err := lc.Listen(context.Background(), "tcp", address)
 			if err != nil {
 				return nil, err
 			}
@@ -63,9 +68,6 @@ func playKeeper() {
 		}, func(name string, ln net.Listener) error {
 			return os.WriteFile(name, []byte(ln.Addr().String()), 0o600)
 		})
-		if err := errors.Join(ferr, cerr, lerr); err != nil {
-			return err
-		}
 		if err := u.Attach(&http.Server{Handler: appHandler(u)}, ln); err != nil {
 			return err
 		}
@@ -81,7 +83,7 @@ func playKeeper() {
 			}
 		}()
 		return nil
-	}, core.WithProbation(0), core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	}, core.WithProbation(0), core.WithLogger(slog.New(log)))
 	end := event{Event: "end", Gen: core.Generation()}
 	if err != nil {
 		end.Err = err.Error()

@@ -3,27 +3,25 @@
 package core_test
 
 import (
-	"bufio"
-	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestMaxDraining_OldestIsCutBeyondIt has a download hold up the oldest generation. Each one after it waits for the
-// one before.
+// TestMaxDraining_OldestIsCutBeyondIt has a download in the oldest generation. Each later one waits for the one before.
 func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 	t.Parallel()
 	const most = 10
 	a, last := serving(t, "-maxdraining", itoa(most), "-drain", "4m", "-probation", "20ms")
-	_, r := download(t, last.Addrs[0])
+	c := download(t, last.Addrs[0])
 	for i := range most {
 		last = a.next(last)
 		a.expectLog("msg=upgraded", i+1)
-		if line, err := r.ReadString('\n'); line != "more\n" || err != nil {
+		if line, err := c.Reader.ReadString('\n'); line != "more\n" || err != nil {
 			t.Fatalf("the download of generation 0 after %d upgrades: %q, %v", i+1, line, err)
 		}
 	}
@@ -35,15 +33,16 @@ func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 		end := a.expect("end", i)
 		want := "" // they had nothing left but to see the one before off
 		if end.Gen == 0 {
-			want = core.ErrCut.Error() + ": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
+			want = core.ErrCut.Error() +
+				": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
 		}
 		if end.Err != want {
 			t.Errorf("generation %d ended with %q, want %q", end.Gen, end.Err, want)
 		}
 	}
-	_, _ = io.Copy(io.Discard, r) // it ends
+	_, _ = io.Copy(io.Discard, c) // it ends
 
-	c, _ := download(t, last.Addrs[0])
+	c = download(t, last.Addrs[0])
 	a.next(last)
 	a.expectLog("msg=upgraded", most+2)
 	c.Close()
@@ -73,16 +72,15 @@ func TestMaxDraining_EachOneTooManyIsCut(t *testing.T) {
 }
 
 // download begins one that has no end: a line each few milliseconds.
-func download(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+func download(t *testing.T, addr string) *rawhttp.Client {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	fmt.Fprint(c, "GET /download HTTP/1.0\r\n\r\n")
-	r := bufio.NewReader(c)
+	c := rawhttp.Dial(t, addr)
+	c.Send("GET /download HTTP/1.0\r\n\r\n")
+	must(t, c.SetDeadline(time.Time{}))
 	for line := ""; line != "more\n"; {
-		line, err = r.ReadString('\n')
+		var err error
+		line, err = c.Reader.ReadString('\n')
 		must(t, err)
 	}
-	return c, r
+	return c
 }

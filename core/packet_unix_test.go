@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -68,7 +67,6 @@ func startStream(t *testing.T, c net.Conn, perMilli int) *packetStream {
 }
 
 func (s *packetStream) send(t *testing.T, perMilli int) {
-	var b [8]byte
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
@@ -84,8 +82,7 @@ func (s *packetStream) send(t *testing.T, perMilli int) {
 				began = began.Add(time.Millisecond)
 				break
 			}
-			binary.BigEndian.PutUint64(b[:], s.sent)
-			if _, err := s.c.Write(b[:]); err != nil {
+			if _, err := s.c.Write(binary.BigEndian.AppendUint64(nil, s.sent)); err != nil {
 				t.Errorf("datagram %d: %v", s.sent, err)
 				return
 			}
@@ -158,15 +155,15 @@ func (s *packetStream) stop(t *testing.T) map[uint32]int {
 // dialPacket connects a datagram socket; one of its own path if it is a unixgram one.
 func dialPacket(t *testing.T, a *app, network, addr string) net.Conn {
 	t.Helper()
+	var d net.Dialer
 	if network == "unixgram" {
-		local := &net.UnixAddr{Net: network, Name: filepath.Join(a.dir, fmt.Sprintf("c%d", time.Now().UnixNano()))}
-		c, err := net.DialUnix(network, local, &net.UnixAddr{Net: network, Name: addr})
-		must(t, err)
-		return c
+		d.LocalAddr = &net.UnixAddr{Net: network, Name: a.path(fmt.Sprintf("c%d", time.Now().UnixNano()))}
 	}
-	c, err := net.Dial(network, addr)
+	c, err := d.Dial(network, addr)
 	must(t, err)
-	_ = c.(*net.UDPConn).SetReadBuffer(1 << 20)
+	if uc, ok := c.(*net.UDPConn); ok {
+		_ = uc.SetReadBuffer(1 << 20)
+	}
 	return c
 }
 

@@ -29,14 +29,14 @@ func placeAlone(t testing.TB, name, path string) {
 
 // startPredecessor starts a program that speaks the protocol, on addresses of its own. It
 // returns the process that serves, and the addresses.
-func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (a *app, serves event, addrs []string) {
+func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (*app, event, []string) {
 	t.Helper()
-	a = prepare(t)
+	a := prepare(t)
 	placeAlone(t, "predecessor", a.path("app"))
 	a.env = append([]string{"PREDECESSOR=" + protocol}, env...)
 	a.start("app", "./app", slices.Repeat([]string{"-listen", "tcp,127.0.0.1:0"}, listeners)...)
-	serves = a.expect("predecessor", 0)
-	addrs = serves.Addrs
+	serves := a.expect("predecessor", 0)
+	addrs := serves.Addrs
 	if serves.PID != a.cmd.Process.Pid {
 		addrs = a.expect("master", 0).Addrs
 	}
@@ -100,7 +100,8 @@ func judge(t *testing.T, runs []*load.Run, blames []*blame) {
 	t.Helper()
 	for i, run := range runs {
 		res, others := run.Stop(), blames[i].others
-		t.Logf("%d requests; cut by the predecessor of its own keep-alive connections: %d; lost: %d", res.Requests, blames[i].its, len(others))
+		t.Logf("%d requests; %d of its own keep-alive connections cut by the predecessor; %d lost",
+			res.Requests, blames[i].its, len(others))
 		if len(others) > 0 {
 			t.Error(errors.Join(others[:min(len(others), 5)]...))
 		}
@@ -178,13 +179,13 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 		protocol string
 		sig      syscall.Signal
 		env      []string
-		remedy   string
+		who, how string // starts the new versions
 	}{
-		"graceful":    {"graceful", syscall.SIGHUP, nil, "graceful's master (pid %d) starts the new versions: kill -HUP %[1]d"},
-		"overseer":    {"overseer", syscall.SIGUSR2, nil, "overseer's master (pid %d) starts the new versions: kill -USR2 %[1]d"},
-		"starter":     {"starter", syscall.SIGHUP, nil, "start_server (pid %d) starts the new versions: kill -HUP %[1]d"},
-		"einhorn":     {"einhorn", syscall.SIGHUP, nil, "einhorn (pid %d) starts the new versions: einhornsh -e upgrade"},
-		"einhorn, -g": {"einhorn", syscall.SIGHUP, []string{"EINHORN_G=1"}, "einhorn (pid %d)"},
+		"graceful":    {"graceful", syscall.SIGHUP, nil, "graceful's master", "kill -HUP PID"},
+		"overseer":    {"overseer", syscall.SIGUSR2, nil, "overseer's master", "kill -USR2 PID"},
+		"starter":     {"starter", syscall.SIGHUP, nil, "start_server", "kill -HUP PID"},
+		"einhorn":     {"einhorn", syscall.SIGHUP, nil, "einhorn", "einhornsh -e upgrade"},
+		"einhorn, -g": {"einhorn", syscall.SIGHUP, []string{"EINHORN_G=1"}, "einhorn", "einhornsh -e upgrade"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +196,8 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 				runs, blames := loads(addrs, predecessor)
 				awaitBy(t, old, runs...)
 				var quiet *quietClient
-				if bySIGTERM := c.protocol == "starter" || c.protocol == "graceful"; bySIGTERM && i == 3 && runtime.GOOS == "linux" {
+				bySIGTERM := c.protocol == "starter" || c.protocol == "graceful"
+				if bySIGTERM && i == 3 && runtime.GOOS == "linux" {
 					quiet = dialQuietly(t, addrs[0], old.PID)
 				}
 				if i == 0 {
@@ -206,7 +208,7 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 				awaitBy(t, next, runs...)
 				if quiet != nil {
 					a.expectLog("to make room", i)
-					time.Sleep(timing.StopLinger + 10*timing.IdleTick) // for longer than a stop lets a client be idle
+					time.Sleep(timing.StopLinger + 10*timing.IdleTick) // longer than a stop lets a client be idle
 					quiet.ask(t, old.PID)
 				}
 				if i == 0 {
@@ -217,7 +219,8 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 				judge(t, runs, blames)
 				old, predecessor = next, 0
 			}
-			expectError(t, a.upgrade(addrs[0]), fmt.Sprintf(c.remedy, master)) // of its own
+			expectError(t, a.upgrade(addrs[0]), fmt.Sprintf("%s (pid %d) starts the new versions: ", c.who, master),
+				strings.ReplaceAll(c.how, "PID", itoa(master)))
 			expectNoVariables(t, addrs[0])
 			a.signal(master, syscall.SIGTERM)
 			a.endsWell(3)

@@ -35,7 +35,8 @@ func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-prestop", "10m", "-pidfile", "pid")
 	addr := first.Addrs[0]
-	const ready, unready = `200 {"state":"current"}`, `503 {"state":"current","failed":[{"check":"file","error":"no space"}]}`
+	const ready = `200 {"state":"current"}`
+	const unready = `503 {"state":"current","failed":[{"check":"file","error":"no space"}]}`
 	a.expectReady(addr, ready)
 	a.write("down", "no space")
 	a.expectReady(addr, unready)
@@ -57,14 +58,11 @@ func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	a.expectLog("still accepting", 1)
 	a.write("down", "nobody asks any more")
 	a.expectReady(addr, `503 {"state":"stopping"}`)
-	if _, err := get(addr, "/"); err != nil {
-		t.Errorf("in the delay: %v", err)
-	}
+	expectAnswers(t, addr)
 	a.signal(second.PID, syscall.SIGUSR2) // refused: it stops
 	a.expectLog("upgrade refused", 1)
-	if _, err := os.Stat(a.path("pid")); err != nil {
-		t.Errorf("in the delay: %v", err)
-	}
+	_, err := os.Stat(a.path("pid"))
+	must(t, err)
 	a.signal(second.PID, syscall.SIGTERM)
 	a.expect("end", 1)
 	a.expectGone()

@@ -35,7 +35,7 @@ func rolledBack(t *testing.T, a *app, first, second event, why string) {
 	a.expectLog("upgrade rolled back; this process serves again", 1)
 	a.expectLog(why, 1)
 	a.expectPID(second.PID, first.PID)
-	expectStats(t, first.Addrs[0], func(st core.Ledger) bool { return st.PID == first.PID && st.State == core.StateCurrent })
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.PID == first.PID && l.State == core.StateCurrent })
 	mend(t, a)
 	a.next(first)
 	a.signal(first.PID, syscall.SIGTERM) // ends the probation
@@ -62,8 +62,10 @@ func TestProbation_RejectedOneLosesNothing(t *testing.T) {
 				expectError(t, err, "<nil>")
 			}
 			rolledBack(t, a, first, second, tt.why)
-			if ev := a.expect("end", 0); ev.PID != second.PID || !strings.Contains(ev.Err, core.ErrAborted.Error()) && name != "hung up" {
-				t.Errorf("the new process ended: %+v", ev)
+			end := a.expect("end", 0)
+			aborted := strings.Contains(end.Err, core.ErrAborted.Error())
+			if end.PID != second.PID || !aborted && name != "hung up" {
+				t.Errorf("the new process ended: %+v", end)
 			}
 			expectLossless(t, run)
 		})
@@ -246,7 +248,9 @@ func TestProbation_SignalToTheNewProcessWaits(t *testing.T) {
 // TestProbation_StopOfTheNewProcessIsOne ends the service, and a stop of the old one alone does not.
 func TestProbation_StopOfTheNewProcessIsOne(t *testing.T) {
 	t.Parallel()
-	for name, who := range map[string]struct{ old, new bool }{"new": {new: true}, "both": {true, true}, "old": {old: true}} {
+	for name, who := range map[string]struct{ old, new bool }{
+		"new": {new: true}, "both": {true, true}, "old": {old: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, first := serving(t, "-probation", "4m", "-pidfile", "app.pid")

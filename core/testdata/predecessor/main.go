@@ -1,15 +1,14 @@
 //go:build unix
 
-// Command predecessor is what people run today, before they move to gracex: the environment variable
-// PREDECESSOR says which of the programs and libraries it speaks like, its environment, its
-// descriptors and its signals. It serves, and starts the file at its own path when its operator
-// signals it; the tests have put a program on gracex there by then. Parents are replaced by what they start, masters keep
-// the sockets and start workers, which are this program too at first.
+// Command predecessor is what people run today, before they move to gracex: the environment variable PREDECESSOR says
+// which of the programs and libraries it speaks like, its environment, its descriptors and its signals. It serves, and
+// starts the file at its own path when its operator signals it; the tests have put a program on gracex there by then.
+// Parents are replaced by what they start. Masters keep the sockets and start workers, which are this program, too, at
+// first.
 //
-// It passes the sockets on as those programs do, by exec.Cmd.ExtraFiles, which makes the
-// shared listeners blocking for a moment (golang/go#29277). When it is told to go it closes its listeners, closes
-// its idle keep-alive connections, as http.Server.SetKeepAlivesEnabled does, answers what it has accepted, and ends.
-// It knows nothing of gracex.
+// It passes the sockets on as those programs do, by exec.Cmd.ExtraFiles, which makes the shared listeners blocking for
+// a moment (golang/go#29277). When it is told to go it closes its listeners, closes its idle keep-alive connections, as
+// http.Server.SetKeepAlivesEnabled does, answers what it has accepted, and ends. It knows nothing of gracex.
 package main
 
 import (
