@@ -5,7 +5,6 @@ package core_test
 import (
 	"errors"
 	"math"
-	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -15,7 +14,6 @@ import (
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
-	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // onProbation starts an app with load on it and an upgrade whose new process is on
@@ -162,10 +160,7 @@ func TestProbation_ShareIsOfWhatCanMove(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-probation", "4m", "-share", "0.1")
 	for range 50 {
-		c := rawhttp.Dial(t, first.Addrs[0])
-		c.Ask("/hijack")
-		_, err := http.ReadResponse(c.Reader, nil)
-		must(t, err)
+		answered(t, first.Addrs[0], "/hijack")
 	}
 	for range 3 {
 		answered(t, first.Addrs[0], "/")

@@ -19,7 +19,7 @@ func TestRollback_WaitsForAnOldProcessThatStandsStill(t *testing.T) {
 	addr := first.Addrs[0]
 	second := a.next(first)
 	a.freeze(first.PID)
-	expectError(a.t, a.call(addr, "/reject?why=bad"), "<nil>")
+	expectError(t, a.call(addr, "/reject?why=bad"), "<nil>")
 	a.signal(second.PID, syscall.SIGUSR2)
 	a.expectLog("one more follows it", 1)
 	expectServes(t, addr, second.PID)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -72,11 +73,30 @@ func (m *master) lost(cmd *exec.Cmd) bool {
 	return true
 }
 
-// respawn starts a worker instead of one that has ended, if that was the current one.
-func (m *master) respawn(ended *exec.Cmd) {
-	if m.lost(ended) {
-		say("respawned")
-		check(m.start())
+// run starts a worker at each SIGHUP, and instead of one that has ended. It does what comes on events meanwhile.
+func (m *master) run(reloaded func(), events <-chan func()) {
+	deaf := os.Getenv("PREDECESSOR_DEAF") != ""
+	for {
+		select {
+		case sig := <-m.signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				check(m.start())
+				reloaded()
+			case deaf:
+				deaf = false
+			default:
+				m.stop(sig) // the workers get the same
+				return
+			}
+		case do := <-events:
+			do()
+		case cmd := <-m.ended:
+			if m.lost(cmd) {
+				say("respawned")
+				check(m.start())
+			}
+		}
 	}
 }
 
@@ -218,30 +238,16 @@ func runStarter() {
 			"SERVER_STARTER_PORT=" + strings.Join(ports, ";"), fmt.Sprintf("SERVER_STARTER_GENERATION=%d", generation),
 		}, nil
 	}, syscall.SIGHUP)
-	var settled <-chan time.Time
-	deaf := os.Getenv("PREDECESSOR_DEAF") != ""
-	for {
-		select {
-		case sig := <-m.signals:
-			switch {
-			case sig == syscall.SIGTERM && deaf:
-				deaf = false
-			case sig == syscall.SIGTERM:
-				m.stop(sig)
-				return
-			default:
-				check(m.start())
-				settled = time.After(interval)
-			}
-		case <-settled:
+	events := make(chan func())
+	settled := time.AfterFunc(math.MaxInt64, func() {
+		events <- func() {
 			for _, o := range m.old {
 				o.Process.Signal(syscall.SIGTERM)
 			}
 			say("signalled")
-		case cmd := <-m.ended:
-			m.respawn(cmd)
 		}
-	}
+	})
+	m.run(func() { settled.Reset(interval) }, events)
 }
 
 func workStarter() {
@@ -259,8 +265,6 @@ func runEinhorn() {
 	path := must(filepath.Abs("einhorn.sock"))
 	socket := must(net.Listen("unix", path))
 	defer socket.Close()
-	acks, asked := make(chan int), make(map[*exec.Cmd]bool)
-	go takeAcks(socket, acks)
 	m := newMaster(func(m *master) ([]string, []*os.File) {
 		vars := []string{
 			fmt.Sprintf("EINHORN_MASTER_PID=%d", os.Getpid()), "EINHORN_SOCK_PATH=" + path,
@@ -276,31 +280,25 @@ func runEinhorn() {
 		defer c.Close()
 		return append(vars, fmt.Sprintf("EINHORN_SOCK_FD=%d", 3+len(m.files))), files([]net.Conn{c})
 	}, syscall.SIGHUP, syscall.SIGUSR2)
-	for {
-		select {
-		case sig := <-m.signals:
-			if sig != syscall.SIGHUP {
-				m.stop(sig) // the workers get the same
+	events, asked := make(chan func()), map[*exec.Cmd]bool{}
+	go takeAcks(socket, func(pid int) {
+		events <- func() {
+			if pid != m.current.Process.Pid {
 				return
 			}
-			check(m.start())
-		case pid := <-acks:
-			if pid == m.current.Process.Pid {
-				say("acknowledged")
-				for _, o := range m.old {
-					if !asked[o] {
-						o.Process.Signal(syscall.SIGUSR2)
-					}
-					asked[o] = true
+			for _, o := range m.old {
+				if !asked[o] {
+					o.Process.Signal(syscall.SIGUSR2)
 				}
+				asked[o] = true
 			}
-		case cmd := <-m.ended:
-			m.respawn(cmd)
 		}
-	}
+	})
+	m.run(func() {}, events)
 }
 
-func takeAcks(ln net.Listener, acks chan<- int) {
+// takeAcks hears which workers serve.
+func takeAcks(ln net.Listener, acked func(pid int)) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
@@ -314,7 +312,7 @@ func takeAcks(ln net.Listener, acks chan<- int) {
 					PID     int
 				}
 				if json.Unmarshal(lines.Bytes(), &msg) == nil && msg.Command == "worker:ack" {
-					acks <- msg.PID
+					acked(msg.PID)
 				}
 			}
 		}()
