@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,35 +20,27 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestMoveKeepsConnections: 64 clients open 64 connections and keep them across all
-// upgrades, whatever they ask for and however long they think between two requests.
-func TestMoveKeepsConnections(t *testing.T) {
-	type run struct {
-		name     string
-		cfg      load.Config
-		upgrades int
-	}
-	var runs []run
-	for _, k := range load.Kinds() {
-		runs = append(runs, run{k.Name, k.Config, 20})
-	}
-	runs[0].upgrades = 100
-	for _, think := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond} {
-		runs = append(runs, run{"think " + think.String(), load.Config{Think: think}, 50})
-	}
-	for _, r := range runs {
-		t.Run(r.name, func(t *testing.T) {
-			a := start(t, "app")
-			r.cfg.Addr, r.cfg.Clients, r.cfg.Timeout = a.expect("ready", 0).Addrs[0], 64, patience
-			load := load.Start(r.cfg)
-			upgradeTimes(a, r.upgrades)
-			res := load.Stop()
-			t.Log(res)
-			if res.Failed != 0 || res.Requests == 0 || res.Connects != 64 {
-				t.Errorf("%d of %d requests failed on %d connections", res.Failed, res.Requests, res.Connects)
+// TestMove_KeepsConnections has 64 clients on 64 connections, whatever they ask for and however long they think
+// between two requests.
+func TestMove_KeepsConnections(t *testing.T) {
+	kept := func(name string, cfg load.Config, upgrades int) {
+		t.Run(name, func(t *testing.T) {
+			a, first := serving(t)
+			cfg.Addr, cfg.Clients, cfg.Timeout = first.Addrs[0], 64, patience
+			run := load.Start(cfg)
+			upgradeTimes(a, upgrades)
+			if res := expectLossless(t, run); res.Connects != 64 {
+				t.Errorf("%d connections, want 64", res.Connects)
 			}
 			expectAgreement(a)
 		})
+	}
+	kept("post", load.Kinds()[0].Config, 100)
+	for _, k := range load.Kinds()[1:] {
+		kept(k.Name, k.Config, 20)
+	}
+	for _, think := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond} {
+		kept("think "+think.String(), load.Config{Think: think}, 50)
 	}
 }
 
@@ -62,41 +53,64 @@ func expectAgreement(a *app) {
 	}
 }
 
-// upgrade1 upgrades the generation with this number, and waits until it is gone:
-// everything has moved.
+// upgrade1 upgrades the generation with this number, and waits until it is gone: everything has moved.
 func upgrade1(a *app, gen int) {
 	a.t.Helper()
-	a.signal(a.expect("ready", gen).PID, syscall.SIGUSR2)
-	a.expect("ready", gen+1)
-	if end := a.expect("end", gen); end.Gen != gen || end.Err != "" {
+	a.next(a.expect("ready", gen))
+	if end := a.endsWell(gen); end.Gen != gen {
 		a.t.Fatalf("%+v", end)
 	}
 }
 
-// TestMoveIdleAndUnused: connections that carry no request move at once, whether one
-// has been on them or not, over TCP and unix sockets, and again with each upgrade.
-func TestMoveIdleAndUnused(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
-	first := a.expect("ready", 0)
-	var clients []*rawhttp.Client
-	for range 3 {
-		for _, addr := range []string{first.Addrs[0], a.dir + "/app.sock"} {
-			clients = append(clients, rawhttp.Dial(t, addr))
-		}
+// answered opens a connection on which a request has been answered.
+func answered(t testing.TB, addr, path string) *rawhttp.Client {
+	t.Helper()
+	c := rawhttp.Dial(t, addr)
+	c.Ask(path)
+	c.Answer()
+	return c
+}
+
+// answeredBy reads the next answer, and checks which generation has given it.
+func answeredBy(t testing.TB, c *rawhttp.Client, generation int) rawhttp.Reply {
+	t.Helper()
+	resp := c.Answer()
+	if got := resp.Header.Get("X-Generation"); got != itoa(generation) {
+		t.Errorf("generation %s answers, want %d", got, generation)
 	}
-	for _, c := range clients[2:] {
-		c.Ask("/")
-		c.Answer()
+	return resp
+}
+
+// connOf asks for what the server knows of the connection.
+func connOf(t testing.TB, c *rawhttp.Client) (info connInfo, closes bool) {
+	t.Helper()
+	c.Ask("/conn")
+	resp := c.Answer()
+	must(t, json.Unmarshal(resp.Body, &info))
+	return info, resp.Close
+}
+
+// TestMove_IdleAndUnused moves connections that carry no request at once, with each upgrade, over TCP and unix
+// sockets, whether a request has been on them or not. Two of the listeners were opened with the same words.
+func TestMove_IdleAndUnused(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	var clients []*rawhttp.Client
+	addrs := []string{first.Addrs[0], first.Addrs[1], a.path("app.sock")}
+	for _, addr := range addrs {
+		clients = append(clients, rawhttp.Dial(t, addr))
+	}
+	for _, addr := range slices.Repeat(addrs, 2) {
+		clients = append(clients, answered(t, addr, "/"))
 	}
 	for gen := range 3 {
 		upgrade1(a, gen)
-		// Two pairs ask in this generation; the third stays idle.
-		for _, c := range clients[:4] {
-			c.Ask("/conn")
-			resp := c.Answer()
-			var info connInfo
-			must(t, json.Unmarshal(resp.Body, &info))
+		// Two of each three ask in this generation; the others stay idle.
+		for i, c := range clients[:6] {
+			info, closes := connOf(t, c)
+			if info.Server != i%3 {
+				t.Errorf("server %d answers, not %d", info.Server, i%3)
+			}
 			local := c.LocalAddr().String()
 			if c.LocalAddr().Network() == "unix" {
 				local = "@" // as net/http has it of a client without a path
@@ -104,116 +118,107 @@ func TestMoveIdleAndUnused(t *testing.T) {
 			if info.Remote != local || info.Context != local || info.Local != c.RemoteAddr().String() {
 				t.Errorf("generation %d has %+v of %s", gen+1, info, local)
 			}
-			if resp.Close {
+			if closes {
 				t.Error("asked to reconnect")
 			}
 		}
 	}
 	for _, c := range clients {
 		c.Ask("/")
-		if resp := c.Answer(); resp.Header.Get("X-Generation") != "3" {
-			t.Errorf("generation %s answers", resp.Header.Get("X-Generation"))
-		}
+		answeredBy(t, c, 3)
 	}
-	st := getJSON[core.Ledger](t, first.Addrs[0], "/stats")
-	if st.Adopted != 6 {
+	if st := getJSON[core.Ledger](t, first.Addrs[0], "/stats"); st.Adopted != 9 {
 		t.Errorf("ledger %+v", st)
 	}
-	a.expectLog("ledger.moved=6", 3)
+	a.expectLog("ledger.moved=9", 3)
 	a.expectLog(`msg="connections adopted"`, 3)
+
+	// Neither a handler nor the program's ConnState learns of a client that goes while its connection is parked.
+	upgrade1(a, 3)
+	must(t, clients[0].Close())
+	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Connections <= len(clients) })
+	before := getJSON[connInfo](t, first.Addrs[0], "/conn").States["new"]
+	if info, _ := connOf(t, clients[3]); info.States["new"] != before+1 {
+		t.Errorf("ConnState was told of %d new connections, before the one that asks of %d", info.States["new"], before)
+	}
 }
 
-// TestMoveOnlyBetweenRequests: what has been read in part is answered by the process
-// that has read it, and everything that plain net/http would answer is answered, in
-// order.
-func TestMoveOnlyBetweenRequests(t *testing.T) {
+// TestMove_OnlyBetweenRequests has the process that has read a part of a request answer it. Everything that plain
+// net/http would answer is answered, in order.
+func TestMove_OnlyBetweenRequests(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := serving(t)
 	addr := first.Addrs[0]
-
-	half := rawhttp.Dial(t, addr)
-	half.Send("GET /?d=1ms HT")
-	second := rawhttp.Dial(t, addr) // half a request after a whole one
-	second.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\nHost: a")
-	second.Answer()
-	line := rawhttp.Dial(t, addr) // the same, and net/http has nothing in its buffer
-	line.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGET / HTTP/1.1\r\n")
-	line.Answer()
-	few := rawhttp.Dial(t, addr) // the same, so little that net/http reads on
-	few.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nGE")
-	few.Answer()
-	body := rawhttp.Dial(t, addr)
-	body.Send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
-	gone := rawhttp.Dial(t, addr) // sends half a request and leaves
-	gone.Send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n12345")
-	head := rawhttp.Dial(t, addr)
-	head.Send("GET / HT")
-	pipeline := rawhttp.Dial(t, addr)
-	pipeline.Send("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n")
+	const (
+		whole = "GET / HTTP/1.1\r\nHost: app\r\n\r\n"
+		post  = "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n"
+	)
+	sent := func(s string) *rawhttp.Client {
+		t.Helper()
+		c := rawhttp.Dial(t, addr)
+		c.Send(s)
+		if strings.HasPrefix(s, whole) {
+			c.Answer()
+		}
+		return c
+	}
+	parts := []struct {
+		begin, rest, body string
+		c                 *rawhttp.Client
+	}{
+		{begin: "GET /?d=1ms HT", rest: "TP/1.1\r\nHost: app\r\n\r\n"},
+		{begin: whole + "GET / HTTP/1.1\r\nHost: a", rest: "pp\r\n\r\n"},
+		{begin: whole + "GET / HTTP/1.1\r\n", rest: "Host: app\r\n\r\n"}, // net/http has nothing in its buffer
+		{begin: whole + "GE", rest: "T / HTTP/1.1\r\nHost: app\r\n\r\n"}, // so little that net/http reads on
+		{begin: post + "12345", rest: "67890", body: "1234567890"},
+	}
+	for i := range parts {
+		parts[i].c = sent(parts[i].begin)
+	}
+	leave := []*rawhttp.Client{sent(post + "12345"), sent("GET / HT")}
+	pipeline := sent("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n")
 	a.expect("handling", 0)
 	pipeline.Send(strings.Repeat("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\nok", 5))
-	ahead := rawhttp.Dial(t, addr) // all at once
-	ahead.Send(strings.Repeat("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n", 4))
+	ahead := sent(strings.Repeat("GET /?hold=go HTTP/1.1\r\nHost: app\r\n\r\n", 4))
 	a.expect("handling", 1)
-	garbage := rawhttp.Dial(t, addr)
-	garbage.Send("GET / HTTP/1.1\r\nHost: app\r\n\r\nrubbish\r\n\r\n")
-	garbage.Answer()
+	garbage := sent(whole + "rubbish\r\n\r\n")
+	sent("OPTIONS * HTTP/1.1\r\nHost: app\r\n\r\n").Answer() // by net/http, and no handler sees it
 	// The half ones have been read.
 	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Requests == 10 })
 
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
+	a.next(first)
 	a.expectLog("msg=draining", 1)
-	must(t, gone.Close())
-	must(t, head.Close())
-	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
-
-	half.Send("TP/1.1\r\nHost: app\r\n\r\n")
-	second.Send("pp\r\n\r\n")
-	line.Send("Host: app\r\n\r\n")
-	few.Send("T / HTTP/1.1\r\nHost: app\r\n\r\n")
-	body.Send("67890")
-	for name, c := range map[string]*rawhttp.Client{"half": half, "second": second, "line": line, "few": few, "body": body} {
-		resp := c.Answer()
-		if got := resp.Header.Get("X-Generation"); resp.StatusCode != 200 || got != "0" {
-			t.Errorf("%s: %s by generation %s", name, resp.Status, got)
-		}
-		if name == "body" && string(resp.Body) != "1234567890" {
-			t.Errorf("%s: %q", name, resp.Body)
-		}
-		c.Ask("/")
-		if resp := c.Answer(); resp.Header.Get("X-Generation") != "1" {
-			t.Errorf("%s: generation %s answers the next one", name, resp.Header.Get("X-Generation"))
-		}
+	for _, c := range leave {
+		must(t, c.Close())
 	}
-	for range 6 {
-		if resp := pipeline.Answer(); resp.StatusCode != 200 || resp.Close {
-			t.Errorf("pipelined: %s, close %v", resp.Status, resp.Close)
+	a.write("go", "")
+	for _, p := range parts {
+		p.c.Send(p.rest)
+	}
+	for _, p := range parts {
+		if resp := answeredBy(t, p.c, 0); resp.StatusCode != 200 || string(resp.Body) != p.body {
+			t.Errorf("%q: %s, %q", p.begin, resp.Status, resp.Body)
+		}
+		p.c.Ask("/")
+		answeredBy(t, p.c, 1)
+	}
+	for c, n := range map[*rawhttp.Client]int{pipeline: 6, ahead: 4} {
+		for range n {
+			if resp := c.Answer(); resp.StatusCode != 200 || resp.Close {
+				t.Errorf("one of %d sent at once: %s, close %v", n, resp.Status, resp.Close)
+			}
 		}
 	}
-	for range 4 {
-		if resp := ahead.Answer(); resp.StatusCode != 200 || resp.Close {
-			t.Errorf("sent ahead: %s, close %v", resp.Status, resp.Close)
+	for _, c := range []*rawhttp.Client{garbage, sent("rubbish\r\n\r\n")} {
+		if resp := c.Answer(); resp.StatusCode != 400 {
+			t.Errorf("garbage: %s", resp.Status)
 		}
 	}
-	if resp := garbage.Answer(); resp.StatusCode != 400 {
-		t.Errorf("garbage: %s", resp.Status)
-	}
-	rubbish := rawhttp.Dial(t, addr)
-	rubbish.Send("rubbish\r\n\r\n")
-	if resp := rubbish.Answer(); resp.StatusCode != 400 {
-		t.Errorf("garbage: %s", resp.Status)
-	}
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Error(end.Err)
-	}
+	a.endsWell(0)
 	expectAgreement(a)
 }
 
-// TestMoveNotPossible: whatever keeps connections from moving, they stay with the old
-// process, which answers once more and asks the client to come back.
-func TestMoveNotPossible(t *testing.T) {
+func TestMove_ImpossibleAsksTheClientToComeBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ flag, mode string }{
 		"switched off in the old process": {flag: "-handoff=false"},
@@ -223,23 +228,15 @@ func TestMoveNotPossible(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var args []string
-			if c.flag != "" {
-				args = append(args, c.flag)
-			}
-			a := start(t, "app", args...)
-			first := a.expect("ready", 0)
+			a, first := serving(t, strings.Fields(c.flag)...)
 			a.setMode(c.mode)
-			cl := rawhttp.Dial(t, first.Addrs[0])
-			cl.Ask("/")
-			cl.Answer()
-			a.signal(first.PID, syscall.SIGUSR2)
-			a.expect("ready", 1)
+			cl := answered(t, first.Addrs[0], "/")
+			a.next(first)
 			a.expectLog("msg=draining", 1)
 			stays(t, cl, cl.Reader)
 			cl.Ask("/")
-			if resp := cl.Answer(); resp.Header.Get("X-Generation") != "0" || !resp.Close {
-				t.Errorf("generation %s answers, close %v", resp.Header.Get("X-Generation"), resp.Close)
+			if resp := answeredBy(t, cl, 0); !resp.Close {
+				t.Error("not asked to come back")
 			}
 			a.expect("end", 0)
 			a.expectLog("ledger.moved=0", 1)
@@ -247,22 +244,17 @@ func TestMoveNotPossible(t *testing.T) {
 	}
 }
 
-// TestMoveWithFewDescriptors: the new process takes what it has room for, keeps some
-// for new connections, and the rest stays with the old one; nobody is lost.
-func TestMoveWithFewDescriptors(t *testing.T) {
+// TestMove_NeedsDescriptors has a new process that takes what it has room for, and keeps some room for new
+// connections. The rest stays with the old one, and nobody is lost.
+func TestMove_NeedsDescriptors(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := serving(t)
 	a.setMode("fewfiles")
 	var clients []*rawhttp.Client
 	for range 100 {
-		c := rawhttp.Dial(t, first.Addrs[0])
-		c.Ask("/")
-		c.Answer()
-		clients = append(clients, c)
+		clients = append(clients, answered(t, first.Addrs[0], "/"))
 	}
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
+	a.next(first)
 	a.expectLog("msg=draining", 1) // before, nobody is asked to leave
 	by := map[string]int{}
 	for _, c := range clients {
@@ -280,28 +272,22 @@ func TestMoveWithFewDescriptors(t *testing.T) {
 	if by["1"] == 0 || by["1"] > 20 || by["0"]+by["1"] != len(clients) {
 		t.Errorf("answers by generation: %v", by)
 	}
-	if _, err := get(first.Addrs[0], "/"); err != nil {
-		t.Errorf("a new connection: %v", err)
-	}
+	expectAnswers(t, first.Addrs[0]) // on a new connection
 	a.expect("end", 0)
 	a.expectLog(fmt.Sprintf("ledger.moved=%d ledger.refused=%d", by["1"], by["0"]), 1)
 	expectAgreement(a)
 }
 
-// TestMoveKilled: the new process is killed while it takes connections over. What it
-// has not acknowledged is still served by the old one.
-func TestMoveKilled(t *testing.T) {
+// TestMove_NewProcessIsKilled ends the new process while it takes connections over. The old one serves what is
+// not acknowledged.
+func TestMove_NewProcessIsKilled(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := serving(t)
 	a.setMode("dieadopting")
 	const conns = 4 * fd.MaxFiles
 	var clients []*rawhttp.Client
 	for range conns {
-		c := rawhttp.Dial(t, first.Addrs[0])
-		c.Ask("/")
-		c.Answer()
-		clients = append(clients, c)
+		clients = append(clients, answered(t, first.Addrs[0], "/"))
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("no more connections are moved", 1)
@@ -326,35 +312,113 @@ func TestMoveKilled(t *testing.T) {
 	}
 }
 
-// TestMoveOfTheGone: a client that has gone while its connection was parked reaches
-// neither a handler nor the program's ConnState.
-func TestMoveOfTheGone(t *testing.T) {
+// TestMove_NextRequestIsTheNextGenerations leaves a client's next request to the next generation. Only what net/http
+// was about to read already when the drain began stays.
+func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	addr := a.expect("ready", 0).Addrs[0]
-	c, stay := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
-	for _, c := range []*rawhttp.Client{c, stay} {
-		c.Ask("/")
-		c.Answer()
+	a, first := serving(t)
+	c := rawhttp.Dial(t, first.Addrs[0])
+	c.Ask("/?d=200ms")
+	a.expect("handling", 0)
+	a.next(first)
+	a.expectLog("msg=draining", 1)
+	c.Ask("/?d=300ms")
+	c.Answer()
+	a.expect("handling", 1)
+	c.Ask("/")
+	c.Answer()
+	answeredBy(t, c, 1)
+}
+
+// TestMove_BesideHTTP2 has a server that speaks HTTP/2 without TLS, too. Its connections without a request can
+// be of either kind, and move once. HTTP/2 goes on to its end, whatever the size of its frames.
+func TestMove_BesideHTTP2(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-h2c")
+	addr := first.Addrs[0]
+	unused, used := rawhttp.Dial(t, addr), answered(t, addr, "/")
+	h2 := rawhttp.DialHTTP2(t, addr, nil)
+	h2.Open(1, 0)
+	h2.Send(rawhttp.FrameData, 0, 1, "123")
+	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
+	a.next(first)
+	h2.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, h2.ToldToLeave())
+	for _, c := range "456789" {
+		h2.Send(rawhttp.FrameData, 0, 1, string(c))
 	}
-	upgrade1(a, 0)
-	must(t, c.Close())
-	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections <= 2 })
-	before := getJSON[connInfo](t, addr, "/conn").States
-	stay.Ask("/conn")
-	var info connInfo
-	must(t, json.Unmarshal(stay.Answer().Body, &info))
-	if info.States["new"] != before["new"]+1 {
-		t.Errorf("ConnState was told of %d new connections, before the one that asks of %d", info.States["new"], before["new"])
+	h2.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 1, "")
+	if _, answers := h2.Leaves(1); answers[1] != "123456789" {
+		t.Errorf("answer %q", answers[1])
+	}
+	must(t, h2.Conn.Close()) // else net/http does in a second
+	a.expect("end", 0)
+	for _, c := range []*rawhttp.Client{unused, used} {
+		c.Ask("/")
+		answeredBy(t, c, 1)
+	}
+	if st := getJSON[core.Ledger](t, addr, "/stats"); st.Adopted != 2 {
+		t.Errorf("ledger %+v", st)
 	}
 }
 
-// TestHandoff: a hijacked connection moves by the program's own word, with what the
-// program says along, and stays when nobody takes it.
-func TestHandoff(t *testing.T) {
+// TestMove_UnknownRequestDoesNotCountForEver has a request that can't be followed to its connection.
+func TestMove_UnknownRequestDoesNotCountForEver(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	addr := a.expect("ready", 0).Addrs[0]
+	a, first := serving(t, "-forget")
+	answered(t, first.Addrs[0], "/")
+	a.next(first)
+	a.endsWell(0)
+}
+
+// TestMove_EndlessPipelineIsAskedToLeave has a client that has always more on the way than net/http's buffer
+// holds, and seldom comes to where it could move. It is asked to leave near the deadline, and is never cut.
+func TestMove_EndlessPipelineIsAskedToLeave(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-drain", "3s")
+	c := rawhttp.Dial(t, first.Addrs[0])
+	request := "GET /?d=1ms HTTP/1.1\r\nHost: app\r\nX-Pad: " + strings.Repeat("x", 1000) + "\r\n\r\n"
+	c.Send(strings.Repeat(request, 20))
+	a.signal(first.PID, syscall.SIGUSR2)
+	for {
+		// What is on the way when the last answer comes makes a reset of the close.
+		resp, err := http.ReadResponse(c.Reader, nil)
+		if err != nil {
+			break
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if resp.Close || resp.Header.Get("X-Generation") != "0" {
+			break
+		}
+		if _, err := io.WriteString(c, request); err != nil {
+			break
+		}
+	}
+	a.endsWell(0)
+}
+
+// TestMove_NotPastADeadline has a generation whose own drain is over. It takes no more connections from the one
+// before it, which serves them.
+func TestMove_NotPastADeadline(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t)
+	a.write("drain", "100ms")
+	c := rawhttp.Dial(t, first.Addrs[0])
+	c.Ask("/?d=1s")
+	a.expect("handling", 0)
+	a.next(a.next(first))
+	c.Answer()
+	c.Ask("/")
+	if resp := c.Answer(); resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
+	}
+}
+
+// TestHandoff_MovesAHijackedConnection passes on what the program says along. The connection stays when nobody
+// takes it.
+func TestHandoff_MovesAHijackedConnection(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t)
+	addr := first.Addrs[0]
 	moves, unknown := rawhttp.Dial(t, addr), rawhttp.Dial(t, addr)
 	for c, name := range map[*rawhttp.Client]string{moves: "echo", unknown: "unheard of"} {
 		c.Ask("/hijack?handoff=" + strings.ReplaceAll(name, " ", "+"))

@@ -4,35 +4,42 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // manager plays the service manager: it records the datagrams that it gets.
 type manager struct {
-	t    *testing.T
-	path string
+	a *app
 
 	mu  sync.Mutex
 	got []string
+
+	read int // how many the test has looked at
 }
 
-// newManager listens in the app's directory.
-func newManager(t *testing.T, a *app) *manager {
+// startManaged starts the app under a service manager, with more environment.
+func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 	t.Helper()
-	m := &manager{t: t, path: filepath.Join(a.dir, "notify")}
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	a := prepare(t)
+	m := &manager{a: a}
+	path := a.path("notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() {
+		c.Close()
+		if t.Failed() {
+			t.Logf("the service manager got %q", m.all())
+		}
+	})
 	go func() {
 		b := make([]byte, 4096)
 		for {
@@ -45,8 +52,10 @@ func newManager(t *testing.T, a *app) *manager {
 			m.mu.Unlock()
 		}
 	}()
-	a.env = append(a.env, sdnotify.EnvSocket+"="+m.path)
-	return m
+	a.env = append(env, sdnotify.EnvSocket+"="+path)
+	install(t, a.path("app"))
+	a.start("app", "./app", args...)
+	return a, m
 }
 
 func (m *manager) all() []string {
@@ -55,191 +64,144 @@ func (m *manager) all() []string {
 	return slices.Clone(m.got)
 }
 
-// expect waits for the datagrams that match the expressions, each as a whole and in this
-// order, with no other after the first skip. Times are as they may be.
-func (m *manager) expect(skip int, want ...string) (next int) {
-	m.t.Helper()
-	end := time.Now().Add(patience)
-	for len(m.all()) < skip+len(want) && time.Now().Before(end) {
-		time.Sleep(time.Millisecond)
-	}
-	got := m.all()[min(skip, len(m.all())):]
+// expect waits for the next datagrams, which match the expressions, each as a whole and in this order.
+func (m *manager) expect(want ...string) {
+	m.a.t.Helper()
+	var got []string
+	proctest.Await(m.a.t, fmt.Sprintf("%d datagrams", m.read+len(want)), func() bool {
+		got = m.all()[m.read:]
+		return len(got) >= len(want)
+	})
 	for i, w := range want {
-		if i >= len(got) || !regexp.MustCompile("^(?:"+w+")$").MatchString(got[i]) {
-			m.t.Fatalf("datagram %d is not %q: %q", skip+i, w, got)
+		if !regexp.MustCompile("^(?:" + w + ")$").MatchString(got[i]) {
+			m.a.t.Fatalf("datagram %d is not %q: %q", m.read+i, w, got)
 		}
 	}
-	return skip + len(want)
+	m.read += len(want)
+}
+
+// expectAlone waits until the manager knows that no older process is left, which it may have heard already.
+func (m *manager) expectAlone() {
+	m.a.t.Helper()
+	m.a.Await("the service manager hears that no older process is left", func() bool {
+		got := m.all()
+		m.read = len(got)
+		return strings.HasSuffix(got[len(got)-1], ", serving")
+	})
+}
+
+// beats waits for three more watchdog datagrams.
+func (m *manager) beats() {
+	m.a.t.Helper()
+	count := func() int {
+		return len(slices.DeleteFunc(m.all(), func(s string) bool { return s != sdnotify.Watchdog }))
+	}
+	want := count() + 3
+	m.a.Await("watchdog datagrams", func() bool { return count() >= want })
 }
 
 // serves is what a process says that is the main one.
-func serves(pid int, gen int, more string) string {
-	return fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=generation %d, serving%s", pid, gen, more)
+func serves(ev event, more string) string {
+	return fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=generation %d, serving%s", ev.PID, ev.Gen, more)
 }
 
 const reloads = `RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=generation %d, upgrading`
 
-// TestNotify: the exact datagrams of a start, an upgrade, one that fails, one that is rolled
-// back, and a stop.
-func TestNotify(t *testing.T) {
+func TestNotify_SaysExactlyWhatBecomesOfAnUpgrade(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	m := newManager(t, a)
-	a.start("app", "./app", "-probation", "300ms")
+	a, m := startManaged(t, nil, "-probation", "300ms")
 	first := a.expect("ready", 0)
-	n := m.expect(0, serves(first.PID, 0, ""))
+	m.expect(serves(first, ""))
 
-	must(t, os.WriteFile(filepath.Join(a.dir, "probation"), []byte("4m"), 0o644)) // of the next but one, which is to be bad in time
+	a.write("probation", "4m") // of the next but one, which is to be bad in time
 	a.signal(first.PID, syscall.SIGHUP)
 	second := a.expect("ready", 1)
-	n = m.expect(n, fmt.Sprintf(reloads, 0),
+	m.expect(fmt.Sprintf(reloads, 0),
 		fmt.Sprintf("MAINPID=%d\nREADY=1\nSTATUS=generation 1, serving; 1 older draining", second.PID),
-		serves(second.PID, 1, "(; 1 older draining)?"))
+		serves(second, "(; 1 older draining)?"))
 	a.expectLog("the old process is gone", 1) // the count may come and go before
-	n = m.alone(n)
+	m.expectAlone()
 
 	a.setMode("exit7")
 	a.signal(second.PID, syscall.SIGHUP)
-	n = m.expect(n, fmt.Sprintf(reloads, 1), serves(second.PID, 1, `; the last upgrade failed: .*exit status 7.*`))
+	m.expect(fmt.Sprintf(reloads, 1), serves(second, `; the last upgrade failed: .*exit status 7.*`))
 
 	a.setMode("rejects")
 	a.signal(second.PID, syscall.SIGHUP)
 	a.expectLog("this process serves again", 1)
-	n = m.expect(n, fmt.Sprintf(reloads, 1), serves(second.PID, 1, `; the last upgrade was rolled back: .*at once.*`))
-	must(t, os.Remove(filepath.Join(a.dir, "mode")))
+	m.expect(fmt.Sprintf(reloads, 1), serves(second, `; the last upgrade was rolled back: .*at once.*`))
+	must(t, os.Remove(a.path("mode")))
 
 	a.signal(second.PID, syscall.SIGTERM)
-	m.expect(n, `STOPPING=1\nSTATUS=stopping: 0 requests on 0 connections, 0 hijacked connections\nEXTEND_TIMEOUT_USEC=\d+`)
+	m.expect(`STOPPING=1\nSTATUS=stopping: 0 requests on 0 connections, 0 hijacked connections\nEXTEND_TIMEOUT_USEC=\d+`)
 	a.expectGone()
-	for _, s := range m.all() {
-		if strings.Contains(s, "STOPPING") && !strings.Contains(s, "0 hijacked") {
-			t.Errorf("%q", s)
-		}
-	}
-	if got := len(m.all()); got != n+1 {
-		t.Errorf("%d datagrams more than the stop: %q", got-n-1, m.all()[n:])
+	if more := m.all()[m.read:]; len(more) > 0 {
+		t.Errorf("%q behind the stop", more)
 	}
 }
 
-// alone waits until the manager knows that no older process is left, which it may have
-// heard already.
-func (m *manager) alone(n int) int {
-	m.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if got := m.all(); strings.HasSuffix(got[len(got)-1], ", serving") {
-			return len(got)
-		}
-	}
-	m.t.Fatalf("an older process drains: %q", m.all()[n:])
-	return 0
-}
-
-// TestNotifyStopExtends: a stop that takes long asks for time again and again, within its
-// own limit.
-func TestNotifyStopExtends(t *testing.T) {
+// TestNotify_LongStopAsksForMoreTime asks for it again and again, within the stop's own limit.
+func TestNotify_LongStopAsksForMoreTime(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	m := newManager(t, a)
-	a.start("app", "./app")
+	a, m := startManaged(t, nil)
 	first := a.expect("ready", 0)
-	n := m.expect(0, serves(first.PID, 0, ""))
+	m.expect(serves(first, ""))
 	client := dialQuietly(t, first.Addrs[0], first.PID)
 	client.begin(t)
 	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
 	a.signal(first.PID, syscall.SIGTERM)
-	m.expect(n, `STOPPING=1\nSTATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`,
+	m.expect(`STOPPING=1\nSTATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`,
 		`STATUS=stopping: 1 request .*\nEXTEND_TIMEOUT_USEC=15000000`)
 	client.finish(t, first.PID)
 	a.expectGone()
 }
 
-// TestNotifyWatchdog: the process that is current answers, and after an upgrade the next
-// one, though the variable names the first.
-func TestNotifyWatchdog(t *testing.T) {
+// TestNotify_WatchdogHearsTheCurrentProcess upgrades, though the variable names the first process.
+func TestNotify_WatchdogHearsTheCurrentProcess(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	m := newManager(t, a)
-	a.env = append(a.env, "WATCHDOG_USEC=100000")
-	a.start("app", "./app")
+	a, m := startManaged(t, []string{"WATCHDOG_USEC=100000"})
 	first := a.expect("ready", 0)
-	beats := func() (n int) {
-		for _, s := range m.all() {
-			if s == sdnotify.Watchdog {
-				n++
-			}
-		}
-		return n
-	}
-	more := func() {
-		t.Helper()
-		want, end := beats()+3, time.Now().Add(patience)
-		for beats() < want && time.Now().Before(end) {
-			time.Sleep(time.Millisecond)
-		}
-		if beats() < want {
-			t.Errorf("no watchdog datagrams: %q", m.all())
-		}
-	}
-	more()
-	a.signal(first.PID, syscall.SIGUSR2)
-	second := a.expect("ready", 1)
+	m.beats()
+	second := a.next(first)
 	a.expect("end", 0)
-	more()
+	m.beats()
 	a.freeze(second.PID)
 	a.signal(second.PID, syscall.SIGCONT)
-	more()
+	m.beats()
 }
 
-// TestNotifySupervised: it is the supervisor that tells the service manager, and none of the
-// workers, whose environment does not name it.
-func TestNotifySupervised(t *testing.T) {
+// TestNotify_SupervisorSpeaksAlone has workers whose environment does not name the service manager.
+func TestNotify_SupervisorSpeaksAlone(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	m := newManager(t, a)
-	a.env = append(a.env, core.EnvMode+"=supervised")
-	a.start("app", "./app")
-	first := a.expect("ready", 0)
-	supervises := func(gen, pid int) string {
-		return fmt.Sprintf("STATUS=supervising generation %d, process %d", gen, pid)
+	a, m := startManaged(t, []string{core.EnvMode + "=supervised"})
+	supervises := func(ev event) string {
+		return fmt.Sprintf("STATUS=supervising generation %d, process %d", ev.Gen, ev.PID)
 	}
-	n := m.expect(0, "READY=1", supervises(0, first.PID))
+	first := a.expect("ready", 0)
+	m.expect("READY=1", supervises(first))
 	if out, err := get(first.Addrs[0], "/child"); err != nil || strings.Contains(out, sdnotify.EnvSocket) {
 		t.Errorf("%s %v", out, err)
 	}
 	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
 	second := a.expect("ready", 1)
-	n = m.expect(n, supervises(1, second.PID))
+	m.expect(supervises(second))
 	a.expect("end", 0)
 	a.signal(second.PID, syscall.SIGKILL)
 	third := a.expect("ready", 2)
-	n = m.expect(n, "STATUS=generation 1 crashed: (signal: killed|not known); the next one starts in 0s", supervises(2, third.PID))
+	m.expect("STATUS=generation 1 crashed: (signal: killed|not known); the next one starts in 0s", supervises(third))
 	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
-	m.expect(n, "STOPPING=1")
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	m.expect("STOPPING=1")
+	a.exitsWell()
 }
 
-// TestNotifyNobody: a service manager that is not there, or a name that is none, costs
-// nothing but a line in the log.
-func TestNotifyNobody(t *testing.T) {
+func TestNotify_UnreachableManagerIsLogged(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ env, log string }{
-		{sdnotify.EnvSocket + "=/nowhere/at/all", "the service manager can't be told"},
-		{sdnotify.EnvSocket + "=none", "the service manager is not told anything"},
+	for name, log := range map[string]string{
+		"/nowhere/at/all": "the service manager can't be told",
+		"none":            "the service manager is not told anything",
 	} {
-		a := prepare(t)
-		install(t, filepath.Join(a.dir, "app"))
-		a.env = []string{c.env}
-		a.start("app", "./app")
-		first := a.expect("ready", 0)
-		a.expectLog(c.log, 1)
-		a.signal(first.PID, syscall.SIGUSR2)
-		a.signal(a.expect("ready", 1).PID, syscall.SIGTERM)
-		a.expectGone()
+		a, first := startEnv(t, []string{sdnotify.EnvSocket + "=" + name})
+		a.expectLog(log, 1)
+		a.stopAll(a.next(first).PID)
 	}
 }

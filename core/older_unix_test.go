@@ -3,60 +3,60 @@
 package core_test
 
 import (
-	"bufio"
-	"fmt"
 	"io"
-	"net"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestMaxDraining: a download holds up the oldest generation, and each one after it
-// waits for the one before. Beyond the limit the oldest is cut.
-func TestMaxDraining(t *testing.T) {
+// TestMaxDraining_OldestIsCutBeyondIt has a download in the oldest generation. Each later one waits for the one before.
+func TestMaxDraining_OldestIsCutBeyondIt(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-maxdraining", "2", "-drain", "4m")
-	addr := a.expect("ready", 0).Addrs[0]
-	_, r := download(t, addr)
-	for i := range 2 {
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
-		a.expect("ready", i+1)
+	const most = 10
+	a, last := serving(t, "-maxdraining", itoa(most), "-drain", "4m", "-probation", "20ms")
+	c := download(t, last.Addrs[0])
+	for i := range most {
+		last = a.next(last)
+		a.expectLog("msg=upgraded", i+1)
+		if line, err := c.Reader.ReadString('\n'); line != "more\n" || err != nil {
+			t.Fatalf("the download of generation 0 after %d upgrades: %q, %v", i+1, line, err)
+		}
 	}
-	third := a.expect("ready", 2)
-	if line, err := r.ReadString('\n'); line != "more\n" || err != nil {
-		t.Fatalf("the download of generation 0 with 2 that drain: %q, %v", line, err)
+	if n := len(a.alive()); n != most+1 {
+		t.Errorf("%d processes, want %d", n, most+1)
 	}
-	if n := len(a.alive()); n != 3 {
-		t.Errorf("%d processes, want 3", n)
-	}
-	a.signal(third.PID, syscall.SIGUSR2)
-	a.expect("ready", 3)
-	for i := range 3 {
+	last = a.next(last)
+	for i := range most + 1 {
 		end := a.expect("end", i)
 		want := "" // they had nothing left but to see the one before off
 		if end.Gen == 0 {
-			want = core.ErrCut.Error() + ": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
+			want = core.ErrCut.Error() +
+				": too many generations drain with 1 request on 1 connection, 0 hijacked connections left"
 		}
 		if end.Err != want {
 			t.Errorf("generation %d ended with %q, want %q", end.Gen, end.Err, want)
 		}
 	}
-	_, _ = io.Copy(io.Discard, r) // it ends
+	_, _ = io.Copy(io.Discard, c) // it ends
+
+	c = download(t, last.Addrs[0])
+	a.next(last)
+	a.expectLog("msg=upgraded", most+2)
+	c.Close()
+	a.endsWell(most + 1)
 }
 
-// TestMaxDrainingAll: each generation too many is cut, not only the oldest at that time.
-func TestMaxDrainingAll(t *testing.T) {
+// TestMaxDraining_EachOneTooManyIsCut has more of them while the first cut takes its time.
+func TestMaxDraining_EachOneTooManyIsCut(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-maxdraining", "1", "-drain", "4m")
+	a, last := serving(t, "-maxdraining", "1", "-drain", "4m")
 	a.setMode("slowhook") // which holds up the cut
-	addr := a.expect("ready", 0).Addrs[0]
 	for i := range 3 {
-		download(t, addr)
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
-		a.expect("ready", i+1)
+		download(t, last.Addrs[0])
+		last = a.next(last)
 		a.expectLog("msg=upgraded", i+1)
 	}
 	a.expect("draintimeout", 1)
@@ -71,41 +71,16 @@ func TestMaxDrainingAll(t *testing.T) {
 	}
 }
 
-// TestDownloadThroughUpgrades: with room for its generation, a download goes on through
-// ten upgrades.
-func TestDownloadThroughUpgrades(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app", "-maxdraining", "10", "-drain", "4m", "-probation", "20ms")
-	addr := a.expect("ready", 0).Addrs[0]
-	c, r := download(t, addr)
-	for i := range 10 {
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
-		a.expect("ready", i+1)
-		a.expectLog("msg=upgraded", i+1)
-		if line, err := r.ReadString('\n'); line != "more\n" || err != nil {
-			t.Fatalf("after %d upgrades: %q, %v", i+1, line, err)
-		}
-	}
-	if n := len(a.alive()); n != 11 {
-		t.Errorf("%d processes, want 11", n)
-	}
-	c.Close()
-	for i := range 10 {
-		a.expect("end", i)
-	}
-}
-
 // download begins one that has no end: a line each few milliseconds.
-func download(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+func download(t *testing.T, addr string) *rawhttp.Client {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	fmt.Fprint(c, "GET /download HTTP/1.0\r\n\r\n")
-	r := bufio.NewReader(c)
+	c := rawhttp.Dial(t, addr)
+	c.Send("GET /download HTTP/1.0\r\n\r\n")
+	must(t, c.SetDeadline(time.Time{}))
 	for line := ""; line != "more\n"; {
-		line, err = r.ReadString('\n')
+		var err error
+		line, err = c.Reader.ReadString('\n')
 		must(t, err)
 	}
-	return c, r
+	return c
 }

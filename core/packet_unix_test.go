@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // answerPackets answers each datagram by itself and the number of this process, until there
@@ -47,10 +47,10 @@ type packetStream struct {
 	late    uint64        // how often the window was full
 	answers atomic.Uint64 // that have come, the twins among them
 
-	mu   sync.Mutex
-	by   map[uint64]uint32 // who answered
-	each map[uint32]int    // how many each
-	twin []uint64          // answered again
+	mu       sync.Mutex
+	answered map[uint64]bool // by number
+	each     map[uint32]int  // how many by each process
+	twins    int             // answers to what was answered before
 }
 
 // window is how many datagrams may be without an answer: a machine that stands still must not
@@ -59,7 +59,7 @@ const window = 150
 
 func startStream(t *testing.T, c net.Conn, perMilli int) *packetStream {
 	t.Helper()
-	s := &packetStream{c: c, quit: make(chan struct{}), by: make(map[uint64]uint32), each: make(map[uint32]int)}
+	s := &packetStream{c: c, quit: make(chan struct{}), answered: map[uint64]bool{}, each: map[uint32]int{}}
 	s.done.Go(func() { s.send(t, perMilli) })
 	go s.receive()
 	t.Cleanup(func() { c.Close() })
@@ -67,7 +67,6 @@ func startStream(t *testing.T, c net.Conn, perMilli int) *packetStream {
 }
 
 func (s *packetStream) send(t *testing.T, perMilli int) {
-	var b [16]byte
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
@@ -83,8 +82,7 @@ func (s *packetStream) send(t *testing.T, perMilli int) {
 				began = began.Add(time.Millisecond)
 				break
 			}
-			binary.BigEndian.PutUint64(b[:], s.sent)
-			if _, err := s.c.Write(b[:8]); err != nil {
+			if _, err := s.c.Write(binary.BigEndian.AppendUint64(nil, s.sent)); err != nil {
 				t.Errorf("datagram %d: %v", s.sent, err)
 				return
 			}
@@ -100,45 +98,37 @@ func (s *packetStream) receive() {
 		if err != nil || n != 12 {
 			return
 		}
-		number, by := binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint32(b[8:])
+		number := binary.BigEndian.Uint64(b[:])
 		s.mu.Lock()
-		if _, twice := s.by[number]; twice {
-			s.twin = append(s.twin, number)
+		if s.answered[number] {
+			s.twins++
 		}
-		s.by[number] = by
-		s.each[by]++
+		s.answered[number] = true
+		s.each[binary.BigEndian.Uint32(b[8:])]++
 		s.mu.Unlock()
 		s.answers.Add(1)
 	}
 }
 
+// by is how many datagrams the process has answered.
+func (s *packetStream) by(pid int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.each[uint32(pid)]
+}
+
 // await waits until the process has answered some more.
 func (s *packetStream) await(t *testing.T, pid int) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		s.mu.Lock()
-		n := s.each[uint32(pid)]
-		s.mu.Unlock()
-		if n > 500 {
-			return
-		}
-	}
-	t.Fatalf("process %d does not answer", pid)
+	proctest.Await(t, fmt.Sprintf("answers by process %d", pid), func() bool { return s.by(pid) > 500 })
 }
 
 // alone checks that old does not answer any more, though it may be on the way out for long.
 func (s *packetStream) alone(t *testing.T, pid, old int) {
 	t.Helper()
-	count := func(pid int) int {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.each[uint32(pid)]
-	}
-	before, from := count(old), count(pid)
-	for end := time.Now().Add(patience); count(pid) < from+1000 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	if more := count(old) - before; more > window {
+	before, from := s.by(old), s.by(pid)
+	proctest.Await(t, "more answers", func() bool { return s.by(pid) >= from+1000 })
+	if more := s.by(old) - before; more > window {
 		t.Errorf("the old process has answered %d more", more)
 	}
 }
@@ -148,13 +138,16 @@ func (s *packetStream) stop(t *testing.T) map[uint32]int {
 	t.Helper()
 	close(s.quit)
 	s.done.Wait()
-	for end := time.Now().Add(patience); s.answers.Load() < s.sent && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	defer func(began time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.Logf("%d datagrams, by %v, window full %d times, %v for the last answer", s.sent, s.each, s.late, time.Since(began))
+	}(time.Now())
+	proctest.Await(t, "an answer to each datagram", func() bool { return s.answers.Load() >= s.sent })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.twin) > 0 || uint64(len(s.by)) != s.sent {
-		t.Errorf("%d datagrams, %d answered, %d of them twice", s.sent, len(s.by), len(s.twin))
+	if s.twins > 0 || uint64(len(s.answered)) != s.sent {
+		t.Errorf("%d datagrams, %d answered, %d of them again", s.sent, len(s.answered), s.twins)
 	}
 	return s.each
 }
@@ -162,21 +155,20 @@ func (s *packetStream) stop(t *testing.T) map[uint32]int {
 // dialPacket connects a datagram socket; one of its own path if it is a unixgram one.
 func dialPacket(t *testing.T, a *app, network, addr string) net.Conn {
 	t.Helper()
+	var d net.Dialer
 	if network == "unixgram" {
-		local := &net.UnixAddr{Net: network, Name: filepath.Join(a.dir, fmt.Sprintf("c%d", time.Now().UnixNano()))}
-		c, err := net.DialUnix(network, local, &net.UnixAddr{Net: network, Name: addr})
-		must(t, err)
-		return c
+		d.LocalAddr = &net.UnixAddr{Net: network, Name: a.path(fmt.Sprintf("c%d", time.Now().UnixNano()))}
 	}
-	c, err := net.Dial(network, addr)
+	c, err := d.Dial(network, addr)
 	must(t, err)
-	_ = c.(*net.UDPConn).SetReadBuffer(1 << 20)
+	if uc, ok := c.(*net.UDPConn); ok {
+		_ = uc.SetReadBuffer(1 << 20)
+	}
 	return c
 }
 
-// TestPackets: no datagram is lost between two generations that read from the same socket, and
-// none is answered twice: with probation and without, through a rollback, and in the supervised mode.
-func TestPackets(t *testing.T) {
+// TestPackets_AreAnsweredOnce counts the datagrams of two generations that read from the same socket.
+func TestPackets_AreAnsweredOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		network string
@@ -191,79 +183,57 @@ func TestPackets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
-			a.env = c.env
-			install(t, filepath.Join(a.dir, "app"))
-			address := "127.0.0.1:0"
+			address := map[string]string{"udp": "127.0.0.1:0", "unixgram": "gram"}[c.network]
+			a, last := startEnv(t, c.env, append(c.args, "-packet", c.network+","+address)...)
+			http, at := last.Addrs[0], last.Addrs[1]
 			if c.network == "unixgram" {
-				address = filepath.Join(a.dir, "gram")
+				at = a.path(address)
 			}
-			a.start("app", "./app", append(c.args, "-packet", c.network+","+address)...)
-			first := a.expect("ready", 0)
-			http, at := first.Addrs[0], first.Addrs[1]
 			s := startStream(t, dialPacket(t, a, c.network, at), 20)
-			s.await(t, first.PID)
+			s.await(t, last.PID)
 			const upgrades = 5
-			last := first
 			for i := range upgrades {
 				if i == upgrades-1 && c.spoil != "" { // the next version but one can take its time to be bad
-					must(t, os.WriteFile(filepath.Join(a.dir, "probation"), []byte("4m"), 0o644))
+					a.write("probation", "4m")
 				}
-				a.signal(last.PID, syscall.SIGUSR2)
 				old := last
-				last = a.expect("ready", i+1)
+				last = a.next(old)
 				s.await(t, last.PID)
 				s.alone(t, last.PID, old.PID)
 			}
 			if c.spoil != "" {
 				a.setMode(c.spoil)
-				a.signal(last.PID, syscall.SIGUSR2)
-				a.expect("ready", upgrades+1)
+				a.next(last)
 				a.expectLog("serves again", 1)
 				a.setMode("")
-				a.signal(last.PID, syscall.SIGUSR2)
-				last = a.expect("ready", upgrades+2)
+				last = a.next(last)
 				s.await(t, last.PID)
 			}
-			began := time.Now()
-			by := s.stop(t)
-			t.Logf("%d datagrams, by %v, window full %d times, %v for the last answer", s.sent, by, s.late, time.Since(began))
-			if len(by) < upgrades+1 {
+			if by := s.stop(t); len(by) < upgrades+1 {
 				t.Errorf("answered by %d processes", len(by))
 			}
 			if l := getJSON[core.Ledger](t, http, "/stats"); l.Open.Sockets != 1 {
 				t.Errorf("open: %v", l.Open)
 			}
-			if c.network == "unixgram" {
-				if _, err := os.Lstat(at); err != nil {
-					t.Errorf("an upgrade has removed the path: %v", err)
-				}
+			if _, err := os.Lstat(at); err != nil && c.network == "unixgram" {
+				t.Errorf("an upgrade has removed the path: %v", err)
 			}
-			a.signal(last.PID, syscall.SIGTERM)
-			a.expectGone()
-			if c.network == "unixgram" {
-				if _, err := os.Lstat(at); !os.IsNotExist(err) {
-					t.Errorf("the path is left behind: %v", err)
-				}
+			a.stopAll(last.PID)
+			if _, err := os.Lstat(at); err == nil && c.network == "unixgram" {
+				t.Error("the path is left behind")
 			}
 		})
 	}
 }
 
-// TestPacketCrash: a new process that dies on probation took at most what it had read with it, and
-// the old one reads on.
-func TestPacketCrash(t *testing.T) {
+// TestPackets_CrashTakesOnlyWhatWasRead kills a new process on probation. The old one reads on.
+func TestPackets_CrashTakesOnlyWhatWasRead(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-probation", "4m", "-packet", "udp,127.0.0.1:0")
-	first := a.expect("ready", 0)
-	a.signal(first.PID, syscall.SIGUSR2)
-	second := a.expect("ready", 1)
-	a.signal(second.PID, syscall.SIGKILL)
+	a, first := serving(t, "-probation", "4m", "-packet", "udp,127.0.0.1:0")
+	a.signal(a.next(first).PID, syscall.SIGKILL)
 	a.expectLog("serves again", 1)
 	s := startStream(t, dialPacket(t, a, "udp", first.Addrs[1]), 1)
-	for end := time.Now().Add(patience); s.answers.Load() < 20 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	proctest.Await(t, "20 answers", func() bool { return s.answers.Load() >= 20 })
 	if by := s.stop(t); len(by) != 1 || by[uint32(first.PID)] == 0 {
 		t.Errorf("answered by %v", by)
 	}

@@ -3,14 +3,8 @@
 package core_test
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,6 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // placeAlone puts a program of testdata at path. It is in no module, and so not of this one, and knows nothing of
@@ -34,41 +29,34 @@ func placeAlone(t testing.TB, name, path string) {
 
 // startPredecessor starts a program that speaks the protocol, on addresses of its own. It
 // returns the process that serves, and the addresses.
-func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (a *app, serves event, addrs []string) {
+func startPredecessor(t *testing.T, protocol string, listeners int, env ...string) (*app, event, []string) {
 	t.Helper()
-	a = prepare(t)
-	placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
+	a := prepare(t)
+	placeAlone(t, "predecessor", a.path("app"))
 	a.env = append([]string{"PREDECESSOR=" + protocol}, env...)
-	var args []string
-	for range listeners {
-		args = append(args, "-listen", "tcp,127.0.0.1:0")
-	}
-	a.start("app", "./app", args...)
-	serves = a.expect("predecessor", 0)
-	addrs = serves.Addrs
+	a.start("app", "./app", slices.Repeat([]string{"-listen", "tcp,127.0.0.1:0"}, listeners)...)
+	serves := a.expect("predecessor", 0)
+	addrs := serves.Addrs
 	if serves.PID != a.cmd.Process.Pid {
 		addrs = a.expect("master", 0).Addrs
 	}
-	// The program asks for its listeners in another order.
-	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte(reversed(addrs)), 0o600))
+	reversed := slices.Clone(addrs) // the program asks for its listeners in another order
+	slices.Reverse(reversed)
+	a.write("listen", "tcp,"+strings.Join(reversed, " tcp,"))
 	return a, serves, addrs
 }
 
 // expectLeft waits until the predecessor's process is gone. Clients come meanwhile: without one its Accept would
-// not end, because its sockets are blocking (golang/go#29277).
+// not end, because its sockets are blocking (golang/go#29277). The last one may come to nobody.
 func (a *app) expectLeft(addrs []string) {
 	a.t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	var client sync.WaitGroup
-	client.Go(func() {
-		for ctx.Err() == nil {
-			for _, addr := range addrs {
-				_, _ = get(addr, "/stats") // the last one may come to nobody
-			}
+	for _, addr := range addrs {
+		cfg := load.Config{Network: "tcp", Addr: addr, Fresh: 1, Think: time.Millisecond}
+		if filepath.IsAbs(addr) {
+			cfg.Network = "unix"
 		}
-	})
-	defer client.Wait()
-	defer stop()
+		defer load.Start(cfg).Stop()
+	}
 	a.expect("left", 0)
 }
 
@@ -111,10 +99,11 @@ func loads(addrs []string, predecessor int) (runs []*load.Run, blames []*blame) 
 func judge(t *testing.T, runs []*load.Run, blames []*blame) {
 	t.Helper()
 	for i, run := range runs {
-		res := run.Stop()
-		t.Logf("%d requests; cut by the predecessor of its own keep-alive connections: %d; lost: %d", res.Requests, blames[i].its, len(blames[i].others))
-		if len(blames[i].others) > 0 {
-			t.Errorf("%v", errors.Join(blames[i].others[:min(len(blames[i].others), 5)]...))
+		res, others := run.Stop(), blames[i].others
+		t.Logf("%d requests; %d of its own keep-alive connections cut by the predecessor; %d lost",
+			res.Requests, blames[i].its, len(others))
+		if len(others) > 0 {
+			t.Error(errors.Join(others[:min(len(others), 5)]...))
 		}
 		if res.Requests == 0 {
 			t.Error("there was no load")
@@ -122,90 +111,81 @@ func judge(t *testing.T, runs []*load.Run, blames []*blame) {
 	}
 }
 
-// TestParents: a program on gracex replaces one that speaks another protocol, by that one's
-// signal: it takes over all listeners, whatever their order, the old one goes, and from then on upgrades are gracex's own and lose
-// nothing.
-func TestParents(t *testing.T) {
+// expectNoVariables checks that a child of the process finds no variable of a predecessor.
+func expectNoVariables(t *testing.T, addr string) {
+	t.Helper()
+	out, err := get(addr, "/child")
+	must(t, err)
+	for _, name := range []string{
+		"ENDLESS", "LISTEN_", "GRACEFUL=", "TABLEFLIP", "OVERSEER_", "SERVER_STARTER", "GRACEFUL_", "EINHORN_FD",
+	} {
+		if strings.Contains(out, name) {
+			t.Errorf("a child finds %s: %s", name, out)
+		}
+	}
+}
+
+// TestParent_IsReplaced signals a program that speaks another protocol. The new process takes over all its listeners,
+// whatever their order, and from then on upgrades are gracex's own and lose nothing.
+func TestParent_IsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		protocol  string
 		sig       syscall.Signal
 		listeners int
 	}{
-		"upgrade":       {"upgrade", syscall.SIGHUP, 1},
-		"endless":       {"endless", syscall.SIGHUP, 1},
-		"endless, two":  {"endless", syscall.SIGHUP, 2},
-		"grace":         {"grace", syscall.SIGUSR2, 2},
-		"gracehttp":     {"gracehttp", syscall.SIGUSR2, 1},
-		"tableflip":     {"tableflip", syscall.SIGHUP, 1},
-		"tableflip,two": {"tableflip", syscall.SIGHUP, 2},
+		"upgrade":        {"upgrade", syscall.SIGHUP, 1},
+		"endless":        {"endless", syscall.SIGHUP, 1},
+		"endless, two":   {"endless", syscall.SIGHUP, 2},
+		"grace":          {"grace", syscall.SIGUSR2, 2},
+		"gracehttp":      {"gracehttp", syscall.SIGUSR2, 1},
+		"tableflip":      {"tableflip", syscall.SIGHUP, 1},
+		"tableflip, two": {"tableflip", syscall.SIGHUP, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, old, addrs := startPredecessor(t, c.protocol, c.listeners)
 			runs, blames := loads(addrs, old.PID)
-			for _, run := range runs {
-				awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
-			}
-			deploy(t, a, func(path string) { install(t, path) })
+			awaitBy(t, old, runs...)
+			deployApp(t, a)
 			a.signal(old.PID, c.sig)
-			first := a.expect("ready", 0)
-			slices.Reverse(first.Addrs)
-			if first.Gen != 1 || !slices.Equal(first.Addrs, addrs) || strings.Contains(fmt.Sprint(first.Args), "upgrade") {
-				t.Errorf("generation %d on %v with %q, want %v", first.Gen, first.Addrs, first.Args, addrs)
+			last := a.expect("ready", 0)
+			slices.Reverse(last.Addrs)
+			if last.Gen != 1 || !slices.Equal(last.Addrs, addrs) || strings.Contains(fmt.Sprint(last.Args), "upgrade") {
+				t.Errorf("generation %d on %v with %q, want %v", last.Gen, last.Addrs, last.Args, addrs)
 			}
 			a.expect("left", 0)
 			a.expectLog("the old process is gone", 1)
-			for _, run := range runs {
-				awaitServed(t, run, load.Server{PID: itoa(first.PID), Generation: "1"})
-			}
+			awaitBy(t, last, runs...)
 			judge(t, runs, blames)
-			if out, err := get(addrs[0], "/child"); err != nil || strings.Contains(out, "ENDLESS") || strings.Contains(out, "LISTEN_") || strings.Contains(out, "GRACEFUL=") || strings.Contains(out, "TABLEFLIP") {
-				t.Errorf("a child finds the variables: %s %v", out, err)
-			}
+			expectNoVariables(t, addrs[0])
 
 			runs, blames = loads(addrs, 0)
-			last := first
-			for i := range 3 {
-				a.signal(last.PID, syscall.SIGUSR2)
-				if last = a.expect("ready", i+1); last.Gen != i+2 {
-					t.Errorf("generation %d after %d upgrades", last.Gen, i+1)
-				}
-				for _, run := range runs {
-					awaitServed(t, run, load.Server{PID: itoa(last.PID), Generation: itoa(last.Gen)})
-				}
+			for range 3 {
+				last = a.next(last)
+				awaitBy(t, last, runs...)
 			}
 			judge(t, runs, blames)
-			a.signal(last.PID, syscall.SIGTERM)
-			a.expectGone()
+			a.stopAll(last.PID)
 		})
 	}
 }
 
-// reversed is the file "listen" of the app, with the addresses in the opposite order.
-func reversed(addrs []string) string {
-	var out []string
-	for _, addr := range slices.Backward(addrs) {
-		out = append(out, "tcp,"+addr)
-	}
-	return strings.Join(out, "\n")
-}
-
-// TestMasters: a program on gracex is the next worker of a master that starts the versions
-// itself. Each reload loses nothing; the worker starts no version of its own.
-func TestMasters(t *testing.T) {
+// TestMaster_ReloadsLoseNothing has a program on gracex as the next worker of a master that starts the versions
+// itself. The worker starts none.
+func TestMaster_ReloadsLoseNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		protocol string
 		sig      syscall.Signal
 		env      []string
-		remedy   string
+		who, how string // starts the new versions
 	}{
-		"graceful":    {"graceful", syscall.SIGHUP, nil, "graceful's master (pid %d) starts the new versions: kill -HUP %[1]d"},
-		"overseer":    {"overseer", syscall.SIGUSR2, nil, "overseer's master (pid %d) starts the new versions: kill -USR2 %[1]d"},
-		"starter":     {"starter", syscall.SIGHUP, nil, "start_server (pid %d) starts the new versions: kill -HUP %[1]d"},
-		"einhorn":     {"einhorn", syscall.SIGHUP, nil, "einhorn (pid %d) starts the new versions: einhornsh -e upgrade"},
-		"einhorn, -g": {"einhorn", syscall.SIGHUP, []string{"EINHORN_G=1"}, "einhorn (pid %d)"},
+		"graceful":    {"graceful", syscall.SIGHUP, nil, "graceful's master", "kill -HUP PID"},
+		"overseer":    {"overseer", syscall.SIGUSR2, nil, "overseer's master", "kill -USR2 PID"},
+		"starter":     {"starter", syscall.SIGHUP, nil, "start_server", "kill -HUP PID"},
+		"einhorn":     {"einhorn", syscall.SIGHUP, nil, "einhorn", "einhornsh -e upgrade"},
+		"einhorn, -g": {"einhorn", syscall.SIGHUP, []string{"EINHORN_G=1"}, "einhorn", "einhornsh -e upgrade"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -214,69 +194,120 @@ func TestMasters(t *testing.T) {
 			predecessor := old.PID
 			for i := range 4 {
 				runs, blames := loads(addrs, predecessor)
-				for _, run := range runs {
-					awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
-				}
+				awaitBy(t, old, runs...)
 				var quiet *quietClient
-				if bySIGTERM := c.protocol == "starter" || c.protocol == "graceful"; bySIGTERM && i == 3 && runtime.GOOS == "linux" {
+				bySIGTERM := c.protocol == "starter" || c.protocol == "graceful"
+				if bySIGTERM && i == 3 && runtime.GOOS == "linux" {
 					quiet = dialQuietly(t, addrs[0], old.PID)
 				}
 				if i == 0 {
-					deploy(t, a, func(path string) { install(t, path) })
+					deployApp(t, a)
 				}
 				a.signal(master, c.sig)
 				next := a.expect("ready", i)
-				for _, run := range runs {
-					awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "0"})
-				}
+				awaitBy(t, next, runs...)
 				if quiet != nil {
 					a.expectLog("to make room", i)
-					time.Sleep(timing.StopLinger + 10*timing.IdleTick) // for longer than a stop lets a client be idle
+					time.Sleep(timing.StopLinger + 10*timing.IdleTick) // longer than a stop lets a client be idle
 					quiet.ask(t, old.PID)
 				}
 				if i == 0 {
 					a.expect("left", 0)
-				} else {
-					if end := a.expect("end", i-1); end.PID != old.PID || end.Err != "" {
-						t.Errorf("process %d ended with %q", end.PID, end.Err)
-					}
+				} else if end := a.endsWell(i - 1); end.PID != old.PID {
+					t.Errorf("process %d has ended, want %d", end.PID, old.PID)
 				}
 				judge(t, runs, blames)
 				old, predecessor = next, 0
 			}
-			if err, want := a.upgrade(addrs[0]), fmt.Sprintf(c.remedy, master); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("an upgrade of its own: %v, want %q", err, want)
-			}
-			if out, err := get(addrs[0], "/child"); err != nil || strings.Contains(out, "OVERSEER_") || strings.Contains(out, "SERVER_STARTER") || strings.Contains(out, "GRACEFUL_") || strings.Contains(out, "EINHORN_FD") {
-				t.Errorf("a child finds the variables: %s %v", out, err)
-			}
+			expectError(t, a.upgrade(addrs[0]), fmt.Sprintf("%s (pid %d) starts the new versions: ", c.who, master),
+				strings.ReplaceAll(c.how, "PID", itoa(master)))
+			expectNoVariables(t, addrs[0])
 			a.signal(master, syscall.SIGTERM)
-			if end := a.expect("end", 3); end.Err != "" {
-				t.Errorf("the stop ended with %s", end.Err)
-			}
+			a.endsWell(3)
 			a.expectGone()
-			for _, ev := range a.all() {
-				if ev.Event == "respawned" {
-					t.Error("the master has replaced a worker that it knew")
-				}
+			if len(a.of("respawned")) > 0 {
+				t.Error("the master has replaced a worker that it knew")
 			}
 		})
 	}
 }
 
-// quietClient keeps a connection on which it says nothing for a while.
-type quietClient struct {
-	c  net.Conn
-	in *bufio.Reader
+// TestMaster_WorkerStopsWithIt is about those whose worker ends with the master. It stops gracefully.
+func TestMaster_WorkerStopsWithIt(t *testing.T) {
+	t.Parallel()
+	for protocol, sig := range map[string]syscall.Signal{"graceful": syscall.SIGHUP, "overseer": syscall.SIGUSR2} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			a, _, addrs := startPredecessor(t, protocol, 1)
+			deployApp(t, a)
+			a.signal(a.cmd.Process.Pid, sig)
+			a.expect("ready", 0)
+			a.expectLeft(addrs) // graceful's is told by the new one, if the two have one parent
+			a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+			a.endsWell(0)
+			a.expectLog("the master is gone", 1)
+			a.expectGone()
+		})
+	}
 }
+
+// TestMaster_ReloadIsNoImpatience has start_server send SIGTERM to every worker that is not the current one, at
+// each reload. One that makes room already answers all the same what it has accepted.
+func TestMaster_ReloadIsNoImpatience(t *testing.T) {
+	t.Parallel()
+	a, _, addrs := startPredecessor(t, "starter", 1)
+	master := a.cmd.Process.Pid
+	deployApp(t, a)
+	a.signal(master, syscall.SIGHUP)
+	first := a.expect("ready", 0)
+	a.expect("signalled", 0)
+	a.expectLeft(addrs)
+
+	client := dialQuietly(t, addrs[0], first.PID)
+	client.begin(t)
+	for i := range 2 {
+		a.signal(master, syscall.SIGHUP)
+		a.expect("ready", i+1)
+		a.expect("signalled", i+1)
+	}
+	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
+	client.finish(t, first.PID)
+	client.c.Close()
+	a.stopAll(master)
+}
+
+// TestParent_ActivatedPassesItsSockets has a grace program that systemd has given its sockets. It passes LISTEN_PID
+// on as it was, which is the number of the first process of that program, and LISTEN_FDS as it is now.
+func TestParent_ActivatedPassesItsSockets(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("who the parent is can't be told here")
+	}
+	for name, env := range map[string]string{
+		"by the parent": "PREDECESSOR_ACTIVATED=1", // LISTEN_PID is its own number
+		"before":        "LISTEN_PID=4194000",      // of one that is gone since
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, old, addrs := startPredecessor(t, "grace", 1, env)
+			deployApp(t, a)
+			a.signal(old.PID, syscall.SIGUSR2)
+			a.Until(func() bool { return len(a.of("ready"))+len(a.of("end")) > 0 })
+			if first := a.expect("ready", 0); first.Gen != 1 || first.Addrs[0] != addrs[0] {
+				t.Errorf("%+v", first)
+			}
+			a.expectLeft(addrs)
+		})
+	}
+}
+
+// quietClient keeps a connection on which it says nothing for a while.
+type quietClient struct{ c *rawhttp.Client }
 
 // dialQuietly connects to the process, and asks once.
 func dialQuietly(t *testing.T, addr string, pid int) *quietClient {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	q := &quietClient{c, bufio.NewReader(c)}
+	q := &quietClient{rawhttp.Dial(t, addr)}
 	q.ask(t, pid)
 	return q
 }
@@ -290,41 +321,13 @@ func (q *quietClient) ask(t *testing.T, pid int) {
 // begin sends a part of a request, and finish the rest. The process that has accepted it answers.
 func (q *quietClient) begin(t *testing.T) {
 	t.Helper()
-	_, err := io.WriteString(q.c, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\na")
-	must(t, err)
+	q.c.Send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 2\r\n\r\na")
 }
 
 func (q *quietClient) finish(t *testing.T, pid int) {
 	t.Helper()
-	_, err := io.WriteString(q.c, "b")
-	must(t, err)
-	res, err := http.ReadResponse(q.in, nil)
-	if err != nil {
-		t.Fatalf("a client that had been quiet: %v", err)
-	}
-	res.Body.Close()
-	if got := res.Header.Get("X-Pid"); got != itoa(pid) {
+	q.c.Send("b")
+	if got := q.c.Answer().Header.Get("X-Pid"); got != itoa(pid) {
 		t.Errorf("answered by %s, want %d", got, pid)
-	}
-}
-
-// TestMasterDies: where a worker ends with its master, it stops gracefully.
-func TestMasterDies(t *testing.T) {
-	t.Parallel()
-	for protocol, sig := range map[string]syscall.Signal{"graceful": syscall.SIGHUP, "overseer": syscall.SIGUSR2} {
-		t.Run(protocol, func(t *testing.T) {
-			t.Parallel()
-			a, _, addrs := startPredecessor(t, protocol, 1)
-			deploy(t, a, func(path string) { install(t, path) })
-			a.signal(a.cmd.Process.Pid, sig)
-			a.expect("ready", 0)
-			a.expectLeft(addrs) // graceful's is told by the new one, if the two have one parent
-			a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
-			if end := a.expect("end", 0); end.Err != "" {
-				t.Errorf("it ended with %s", end.Err)
-			}
-			a.expectLog("the master is gone", 1)
-			a.expectGone()
-		})
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// What needs a server that serves is tested with each framework in internal/spec.
-func TestReadinessLeavesTheRest(t *testing.T) {
+// TestReadiness_AnswersItsPathsAlone needs no server that serves. internal/spec has one with each framework.
+func TestReadiness_AnswersItsPathsAlone(t *testing.T) {
 	t.Parallel()
 	h := core.Readiness(core.ReadinessConfig{
 		Skipper:   func(r *http.Request) bool { return r.Header.Get("X-Skip") != "" },
@@ -40,8 +40,8 @@ func TestReadinessLeavesTheRest(t *testing.T) {
 	}
 }
 
-// A stop does not wait for the checks: the answer is of the state after them.
-func TestReadinessAfterTheChecks(t *testing.T) {
+// TestReadiness_AnswersTheStateAfterTheChecks has a stop that does not wait for them.
+func TestReadiness_AnswersTheStateAfterTheChecks(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t, core.WithPreStopDelay(time.Hour))
 	stops := core.Check{Name: "slow", Timeout: patience, Run: func(ctx context.Context) error {

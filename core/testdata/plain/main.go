@@ -18,12 +18,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -38,13 +38,8 @@ var (
 
 func main() {
 	flag.Parse()
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "plain:", err)
-		os.Exit(1)
-	}
-}
-
-func run() error {
+	log.SetFlags(0)
+	log.SetPrefix("plain: ")
 	// Asked once, now: if it has changed by the time that we serve, the parent
 	// is gone and its number may be somebody else's.
 	parent := os.Getppid()
@@ -53,79 +48,48 @@ func run() error {
 
 	ln, err := listen()
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(echo)}
-	serving := make(chan error, 1)
-	go func() { serving <- srv.Serve(ln) }()
-
+	go func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			log.Fatal(err)
+		}
+	}()
 	if *pidfile != "" {
 		if err := writePID(*pidfile); err != nil {
-			return err
+			log.Fatal(err)
 		}
 	}
 	if *graceful && parent > 1 && os.Getppid() == parent {
 		if err := syscall.Kill(parent, syscall.SIGTERM); err != nil {
-			return fmt.Errorf("end the parent %d: %w", parent, err)
+			log.Fatal("end the parent: ", err)
 		}
 	}
-	return wait(signals, serving, srv, ln)
-}
-
-// wait serves until SIGTERM, and starts a next process on SIGHUP and SIGUSR2.
-func wait(signals <-chan os.Signal, serving <-chan error, srv *http.Server, ln *net.TCPListener) error {
-	var gone chan error // the next process's end; nil when there is none
-	for {
-		select {
-		case err := <-serving:
-			return err
-		case err := <-gone:
-			fmt.Fprintln(os.Stderr, "plain: next process ended:", err)
-			gone = nil
-		case sig := <-signals:
-			switch {
-			case sig == syscall.SIGTERM:
-				return shutdown(srv)
-			case gone != nil:
-				fmt.Fprintln(os.Stderr, "plain: a next process is already there")
-				continue
-			}
-			cmd, err := start(ln)
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "plain: start the next process:", err)
-				continue
-			}
-			gone = make(chan error, 1)
-			go func() { gone <- cmd.Wait() }()
+	for sig := range signals {
+		if sig == syscall.SIGTERM {
+			break
+		}
+		if err := start(ln); err != nil {
+			log.Print("start the next process: ", err)
 		}
 	}
+	shutdown(srv)
 }
 
-func listen() (*net.TCPListener, error) {
+func listen() (net.Listener, error) {
 	if !*graceful {
-		ln, err := net.Listen("tcp", *addr)
-		if err != nil {
-			return nil, err
-		}
-		return ln.(*net.TCPListener), nil
+		return net.Listen("tcp", *addr)
 	}
 	file := os.NewFile(3, "listener")
 	defer file.Close()
-	ln, err := net.FileListener(file)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor 3 is no listener: %w", err)
-	}
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("descriptor 3 listens on %s, not on tcp", ln.Addr().Network())
-	}
-	return tcp, nil
+	return net.FileListener(file)
 }
 
-func start(ln *net.TCPListener) (*exec.Cmd, error) {
-	file, err := ln.File()
+func start(ln net.Listener) error {
+	file, err := ln.(*net.TCPListener).File()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer file.Close()
 	args := os.Args[1:]
@@ -135,27 +99,25 @@ func start(ln *net.TCPListener) (*exec.Cmd, error) {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{file}
-	return cmd, cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go cmd.Wait()
+	return nil
 }
 
 // shutdown ends by the deadline even if Shutdown does not: its Close of the
 // listener waits for an Accept that ExtraFiles has made blocking.
-func shutdown(srv *http.Server) error {
+func shutdown(srv *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), *drain)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- srv.Shutdown(ctx) }()
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
+	go func() {
+		defer cancel()
+		srv.Shutdown(ctx)
+	}()
+	<-ctx.Done()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		log.Print("requests left after ", *drain)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		fmt.Fprintln(os.Stderr, "plain: requests left after", *drain)
-		return nil
-	}
-	return err
 }
 
 // echo answers as the example programs do. It reads the body to its end before
@@ -167,15 +129,6 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if d := r.URL.Query().Get("d"); d != "" {
-		pause, err := time.ParseDuration(d)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		time.Sleep(pause)
-	}
-	w.Header().Set("X-Program", "plain")
 	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 	w.Header().Set("X-Generation", "0") // it does not count them
 	w.Write(body)
@@ -184,16 +137,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 // writePID replaces the file in one step, so that a reader never finds it
 // empty. It stays behind at the end.
 func writePID(path string) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".plain-*")
-	if err != nil {
+	temp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(temp, fmt.Appendln(nil, os.Getpid()), 0o600); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(temp, os.Getpid())
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(temp.Name())
-	}
-	return err
+	return os.Rename(temp, path)
 }

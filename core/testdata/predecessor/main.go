@@ -1,41 +1,36 @@
 //go:build unix
 
-// Command predecessor is what people run today, before they move to gracex: the environment variable
-// PREDECESSOR says which of the programs and libraries it speaks like, its environment, its
-// descriptors and its signals. It serves, and starts the file at its own path when its operator
-// signals it; the tests have put a program on gracex there by then. Parents are replaced by what they start, masters keep
-// the sockets and start workers, which are this program too at first.
+// Command predecessor is what people run today, before they move to gracex: the environment variable PREDECESSOR says
+// which of the programs and libraries it speaks like, its environment, its descriptors and its signals. It serves, and
+// starts the file at its own path when its operator signals it; the tests have put a program on gracex there by then.
+// Parents are replaced by what they start. Masters keep the sockets and start workers, which are this program, too, at
+// first.
 //
-// It passes the sockets on as those programs do, by exec.Cmd.ExtraFiles, which makes the
-// shared listeners blocking for a moment (golang/go#29277). When it is told to go it closes its listeners, closes
-// its idle keep-alive connections, as http.Server.SetKeepAlivesEnabled does, answers what it has accepted, and ends.
-// It knows nothing of gracex.
+// It passes the sockets on as those programs do, by exec.Cmd.ExtraFiles, which makes the shared listeners blocking for
+// a moment (golang/go#29277). When it is told to go it closes its listeners, closes its idle keep-alive connections, as
+// http.Server.SetKeepAlivesEnabled does, answers what it has accepted, and ends. It knows nothing of gracex.
 package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 )
 
-// addresses are given as "network,address", any number of times.
-type addresses []string
-
-func (a *addresses) String() string     { return strings.Join(*a, " ") }
-func (a *addresses) Set(s string) error { *a = append(*a, s); return nil }
-
 var (
-	listen, packet addresses // where they are, once they are open
-	words          []string  // the datagram sockets' as they were given
+	listen, packet []string // as "network,address": where they are, once they are open
+	words          []string // the datagram sockets' as they were given
 )
 
 // protocols play what their name says until they end. Workers are started by the masters.
-var protocols = map[string]struct{ run, work func() error }{
+var protocols = map[string]struct{ run, work func() }{
 	"upgrade":   {run: runUpgrade},
 	"endless":   {run: runEndless},
 	"grace":     {run: runGrace},
@@ -48,81 +43,74 @@ var protocols = map[string]struct{ run, work func() error }{
 }
 
 func main() {
-	flag.Var(&listen, "listen", "`network,address`, may be repeated")
-	flag.Var(&packet, "packet", "`network,address` of a datagram socket, may be repeated; for tableflip")
-	addr := flag.String("addr", "", "a TCP address, as the examples have it")
+	flag.Func("listen", "`network,address`, may be repeated", func(s string) error {
+		listen = append(listen, s)
+		return nil
+	})
+	flag.Func("packet", "`network,address` of a datagram socket, may be repeated; for tableflip", func(s string) error {
+		packet, words = append(packet, s), append(words, s)
+		return nil
+	})
 	flag.Parse()
-	if *addr != "" {
-		listen = append(listen, "tcp,"+*addr)
-	}
 	p := protocols[os.Getenv("PREDECESSOR")]
 	play := p.run
 	if os.Getenv("PREDECESSOR_WORKER") != "" {
 		play = p.work
 	}
-	err := errors.New("PREDECESSOR names no protocol")
-	if play != nil {
-		err = play()
+	if play == nil {
+		check(fmt.Errorf("PREDECESSOR=%q names no protocol", os.Getenv("PREDECESSOR")))
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "predecessor:", err)
-		os.Exit(1)
+	play()
+}
+
+// addresses are the given ones without their networks.
+func addresses(all []string) (out []string) {
+	for _, x := range all {
+		_, address, _ := strings.Cut(x, ",")
+		out = append(out, address)
 	}
+	return out
 }
 
 // say tells the tests, which read lines of JSON.
 func say(event string) {
-	var addrs []string
-	for _, l := range append(listen[:len(listen):len(listen)], packet...) {
-		_, address, _ := strings.Cut(l, ",")
-		addrs = append(addrs, address)
-	}
+	addrs := addresses(slices.Concat(listen, packet))
 	b, _ := json.Marshal(map[string]any{"event": event, "pid": os.Getpid(), "addrs": addrs})
 	os.Stdout.Write(append(b, '\n'))
 }
 
-// open opens the listeners, and notes where they are.
-func open() ([]net.Listener, error) {
-	var all []net.Listener
-	for i, l := range listen {
-		network, address, _ := strings.Cut(l, ",")
-		ln, err := net.Listen(network, address)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ln)
-		listen[i] = network + "," + ln.Addr().String()
-	}
-	return all, nil
+// caught are the signals that come from now on.
+func caught(sigs ...os.Signal) chan os.Signal {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, sigs...)
+	return c
 }
 
-// openPackets opens the datagram sockets, and notes where they are.
-func openPackets() ([]net.PacketConn, error) {
-	var all []net.PacketConn
-	words = append(words, packet...)
-	for i, p := range packet {
-		network, address, _ := strings.Cut(p, ",")
-		c, err := net.ListenPacket(network, address)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-		packet[i] = network + "," + c.LocalAddr().String()
+// open opens sockets at the addresses, and notes where they are.
+func open[T any](at []string, open func(network, address string) (T, error), addr func(T) net.Addr) (all []T) {
+	for i, x := range at {
+		network, address, _ := strings.Cut(x, ",")
+		all = append(all, must(open(network, address)))
+		at[i] = network + "," + addr(all[i]).String()
 	}
-	return all, nil
+	return all
 }
+
+func openListeners() []net.Listener { return open(listen, net.Listen, net.Listener.Addr) }
 
 // files are those of listeners or datagram sockets, for a process that is to be started.
-func files[T any](all []T) ([]*os.File, error) {
-	var out []*os.File
+func files[T any](all []T) (out []*os.File) {
 	for _, x := range all {
-		f, err := any(x).(interface{ File() (*os.File, error) }).File()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, f)
+		out = append(out, must(any(x).(interface{ File() (*os.File, error) }).File()))
 	}
-	return out, nil
+	return out
+}
+
+// closeAll closes this process's copies of what a process was started with.
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // command is the file at this program's path, with its arguments and these variables on top of
@@ -135,9 +123,25 @@ func command(extra []*os.File, args, vars []string) *exec.Cmd {
 	return cmd
 }
 
+// tell signals another process.
+func tell(pid int, sig syscall.Signal) { report(syscall.Kill(pid, sig)) }
+
 // report says on stderr what went wrong and is no reason to end.
 func report(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "predecessor:", err)
 	}
+}
+
+// check ends the process if something went wrong.
+func check(err error) {
+	report(err)
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+func must[T any](x T, err error) T {
+	check(err)
+	return x
 }

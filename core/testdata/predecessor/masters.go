@@ -6,11 +6,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,22 +21,18 @@ import (
 // master keeps the sockets and starts workers.
 type master struct {
 	files   []*os.File
+	next    func(m *master) (vars []string, more []*os.File) // of the next worker
 	signals chan os.Signal
 	ended   chan *exec.Cmd
 	current *exec.Cmd
 	old     []*exec.Cmd
 }
 
-func newMaster(sigs ...os.Signal) (*master, error) {
-	m := &master{signals: make(chan os.Signal, 8), ended: make(chan *exec.Cmd)}
-	signal.Notify(m.signals, append(sigs, syscall.SIGTERM)...)
-	all, err := open()
-	if err != nil {
-		return nil, err
-	}
-	if m.files, err = files(all); err != nil {
-		return nil, err
-	}
+// newMaster opens the sockets, and starts the first worker.
+func newMaster(next func(m *master) ([]string, []*os.File), sigs ...os.Signal) *master {
+	m := &master{next: next, signals: caught(append(sigs, syscall.SIGTERM)...), ended: make(chan *exec.Cmd)}
+	all := openListeners()
+	m.files = files(all)
 	for _, ln := range all {
 		if ul, ok := ln.(*net.UnixListener); ok {
 			ul.SetUnlinkOnClose(false)
@@ -43,12 +40,15 @@ func newMaster(sigs ...os.Signal) (*master, error) {
 		ln.Close()
 	}
 	say("master")
-	return m, nil
+	check(m.start())
+	return m
 }
 
 // start starts a worker. The first ones are this program.
-func (m *master) start(more []*os.File, vars ...string) error {
-	cmd := command(append(m.files[:len(m.files):len(m.files)], more...), os.Args[1:], append(vars, "PREDECESSOR_WORKER=1"))
+func (m *master) start() error {
+	vars, more := m.next(m)
+	defer closeAll(more)
+	cmd := command(slices.Concat(m.files, more), os.Args[1:], append(vars, "PREDECESSOR_WORKER=1"))
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -65,129 +65,120 @@ func (m *master) start(more []*os.File, vars ...string) error {
 
 // lost takes out a worker that has ended, and reports whether it was the current one.
 func (m *master) lost(cmd *exec.Cmd) bool {
-	for i, o := range m.old {
-		if o == cmd {
-			m.old = append(m.old[:i:i], m.old[i+1:]...)
-			return false
-		}
+	if i := slices.Index(m.old, cmd); i >= 0 {
+		m.old = slices.Delete(m.old, i, i+1)
+		return false
 	}
+	m.current = nil
 	return true
 }
 
-// signalOld signals the workers before the current one.
-func (m *master) signalOld(sig os.Signal) {
-	for _, o := range m.old {
-		o.Process.Signal(sig)
+// run starts a worker at each SIGHUP, and instead of one that has ended. It does what comes on events meanwhile.
+func (m *master) run(reloaded func(), events <-chan func()) {
+	deaf := os.Getenv("PREDECESSOR_DEAF") != ""
+	for {
+		select {
+		case sig := <-m.signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				check(m.start())
+				reloaded()
+			case deaf:
+				deaf = false
+			default:
+				m.stop(sig) // the workers get the same
+				return
+			}
+		case do := <-events:
+			do()
+		case cmd := <-m.ended:
+			if m.lost(cmd) {
+				say("respawned")
+				check(m.start())
+			}
+		}
 	}
 }
 
 // stop ends the workers and waits for them.
-func (m *master) stop(sig os.Signal) error {
-	m.current.Process.Signal(sig)
-	m.signalOld(sig)
-	for left := len(m.old) + 1; left > 0; left-- {
+func (m *master) stop(sig os.Signal) {
+	workers := append(m.old, m.current)
+	for _, w := range workers {
+		w.Process.Signal(sig)
+	}
+	for range workers {
 		<-m.ended
 	}
-	return nil
 }
 
-// worker serves on the listeners from the given descriptors until one of the signals.
-func worker(descriptors []int, ready func(), sigs ...os.Signal) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, sigs...)
-	var all []net.Listener
-	for _, n := range descriptors {
-		f := os.NewFile(uintptr(n), "listener")
-		ln, err := net.FileListener(f)
-		f.Close()
-		if err != nil {
-			return err
-		}
-		if ul, ok := ln.(*net.UnixListener); ok {
-			ul.SetUnlinkOnClose(false)
-		}
-		all = append(all, ln)
-	}
-	s := serve(all)
-	say("predecessor")
-	if ready != nil {
-		ready()
-	}
-	<-signals
-	s.leave()
-	return nil
-}
-
-// from3 are n descriptors, as the variable says.
-func from3(variable string) (out []int) {
-	n, _ := strconv.Atoi(os.Getenv(variable))
-	for i := range n {
+// given are the descriptors of the listeners, as all but start_server pass them on.
+func given() (out []int) {
+	for i := range listen {
 		out = append(out, 3+i)
 	}
 	return out
 }
 
+// work serves on the listeners from the given descriptors until one of the signals.
+func work(descriptors []int, ready func(), sigs ...os.Signal) {
+	signals := caught(sigs...)
+	var all []net.Listener
+	for _, n := range descriptors {
+		f := os.NewFile(uintptr(n), "listener")
+		all = append(all, must(net.FileListener(f)))
+		f.Close()
+	}
+	s := serve(all)
+	say("predecessor")
+	ready()
+	<-signals
+	s.leave()
+}
+
 // runGraceful: the new worker tells the old one to go; without a worker the master ends, and without
 // a master the workers do.
-func runGraceful() error {
-	m, err := newMaster(syscall.SIGHUP)
-	if err != nil {
-		return err
-	}
-	start := func() error {
+func runGraceful() {
+	m := newMaster(func(m *master) ([]string, []*os.File) {
 		old := 0
 		if m.current != nil {
 			old = m.current.Process.Pid
 		}
-		return m.start(nil, "GRACEFUL_WORKER=1", fmt.Sprintf("GRACEFUL_NUMFD=%d", len(m.files)),
-			fmt.Sprintf("GRACEFUL_PARENT_PID=%d", os.Getpid()), fmt.Sprintf("GRACEFUL_OLD_WORKER_PID=%d", old))
-	}
-	if err := start(); err != nil {
-		return err
-	}
-	living := 1
-	for {
+		return []string{
+			"GRACEFUL_WORKER=1", fmt.Sprintf("GRACEFUL_NUMFD=%d", len(m.files)),
+			fmt.Sprintf("GRACEFUL_PARENT_PID=%d", os.Getpid()), fmt.Sprintf("GRACEFUL_OLD_WORKER_PID=%d", old),
+		}, nil
+	}, syscall.SIGHUP)
+	for living := 1; living > 0; {
 		select {
 		case sig := <-m.signals:
 			if sig == syscall.SIGTERM {
-				return nil
+				return
 			}
-			if err := start(); err != nil {
+			if err := m.start(); err != nil {
 				report(err)
 				continue
 			}
 			living++
-		case cmd := <-m.ended:
-			m.lost(cmd)
-			if living--; living == 0 {
-				return nil
-			}
+		case <-m.ended: // it is the old one of the next worker all the same
+			living--
 		}
 	}
 }
 
-func workGraceful() error {
-	tell := func() {
+func workGraceful() {
+	work(given(), func() {
 		if old, _ := strconv.Atoi(os.Getenv("GRACEFUL_OLD_WORKER_PID")); old > 1 {
-			report(syscall.Kill(old, syscall.SIGTERM))
+			tell(old, syscall.SIGTERM)
 		}
-	}
-	return worker(from3("GRACEFUL_NUMFD"), tell, syscall.SIGTERM)
+	}, syscall.SIGTERM)
 }
 
 // runOverseer: the worker lets go of the sockets before the next one is started; one that ends by itself takes
 // the master with it. Any other signal is passed on.
-func runOverseer() error {
-	m, err := newMaster(syscall.SIGUSR2, syscall.SIGUSR1)
-	if err != nil {
-		return err
-	}
-	start := func() error {
-		return m.start(nil, "OVERSEER_IS_SLAVE=1", "OVERSEER_SLAVE_ID=1", fmt.Sprintf("OVERSEER_NUM_FDS=%d", len(m.files)))
-	}
-	if err := start(); err != nil {
-		return err
-	}
+func runOverseer() {
+	m := newMaster(func(m *master) ([]string, []*os.File) {
+		return []string{"OVERSEER_IS_SLAVE=1", "OVERSEER_SLAVE_ID=1", fmt.Sprintf("OVERSEER_NUM_FDS=%d", len(m.files))}, nil
+	}, syscall.SIGUSR2, syscall.SIGUSR1)
 	restarting, awaiting := false, false
 	for {
 		select {
@@ -198,130 +189,83 @@ func runOverseer() error {
 				restarting, awaiting = true, true
 				m.current.Process.Signal(sig)
 			case sig == syscall.SIGUSR1 && awaiting:
-				awaiting = false
-				if !restarting { // its end was noticed first
-					continue
+				if restarting { // else its end was noticed first
+					check(m.start())
 				}
-				restarting = false
-				if err := start(); err != nil {
-					return err
-				}
+				restarting, awaiting = false, false
 			default:
 				m.current.Process.Signal(sig)
 			}
 		case cmd := <-m.ended:
-			if !m.lost(cmd) {
-				continue
-			}
-			if !restarting {
-				return nil
-			}
-			restarting = false // it has ended before it said that it lets go
-			if err := start(); err != nil {
-				return err
+			switch {
+			case !m.lost(cmd):
+			case !restarting:
+				return
+			default: // it has ended before it said that it lets go
+				check(m.start())
+				restarting = false
 			}
 		}
 	}
 }
 
-func workOverseer() error {
-	master := os.Getppid()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM)
+func workOverseer() {
+	master, term, asked := os.Getppid(), caught(syscall.SIGTERM), caught(syscall.SIGUSR2)
 	go func() {
-		<-signals
+		<-term
 		os.Exit(0)
 	}()
 	// It says that it has let go before it has: the sockets are the master's anyway.
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGUSR2)
 	go func() {
 		<-asked
-		report(syscall.Kill(master, syscall.SIGUSR1))
+		tell(master, syscall.SIGUSR1)
 	}()
-	return worker(from3("OVERSEER_NUM_FDS"), nil, syscall.SIGUSR2)
+	work(given(), func() {}, syscall.SIGUSR2)
 }
 
 // runStarter: a little after the new worker was started the old ones get SIGTERM, all that are still there, so a
 // slow one gets it at each reload.
-func runStarter() error {
+func runStarter() {
 	const interval = 200 * time.Millisecond
-	m, err := newMaster(syscall.SIGHUP)
-	if err != nil {
-		return err
-	}
 	generation := 0
-	start := func() error {
+	m := newMaster(func(*master) ([]string, []*os.File) {
 		generation++
 		var ports []string
-		for i, l := range listen {
-			_, address, _ := strings.Cut(l, ",")
+		for i, address := range addresses(listen) {
 			ports = append(ports, fmt.Sprintf("%s=%d", address, 3+i))
 		}
-		return m.start(nil, "SERVER_STARTER_PORT="+strings.Join(ports, ";"), fmt.Sprintf("SERVER_STARTER_GENERATION=%d", generation))
-	}
-	if err := start(); err != nil {
-		return err
-	}
-	var settled <-chan time.Time
-	deaf := os.Getenv("PREDECESSOR_DEAF") != ""
-	for {
-		select {
-		case sig := <-m.signals:
-			if sig == syscall.SIGTERM && deaf {
-				deaf = false
-				continue
+		return []string{
+			"SERVER_STARTER_PORT=" + strings.Join(ports, ";"), fmt.Sprintf("SERVER_STARTER_GENERATION=%d", generation),
+		}, nil
+	}, syscall.SIGHUP)
+	events := make(chan func())
+	settled := time.AfterFunc(math.MaxInt64, func() {
+		events <- func() {
+			for _, o := range m.old {
+				o.Process.Signal(syscall.SIGTERM)
 			}
-			if sig == syscall.SIGTERM {
-				return m.stop(sig)
-			}
-			if err := start(); err != nil {
-				return err
-			}
-			settled = time.After(interval)
-		case <-settled:
-			m.signalOld(syscall.SIGTERM)
 			say("signalled")
-		case cmd := <-m.ended:
-			if m.lost(cmd) {
-				say("respawned")
-				m.current = nil
-				if err := start(); err != nil {
-					return err
-				}
-			}
 		}
-	}
+	})
+	m.run(func() { settled.Reset(interval) }, events)
 }
 
-func workStarter() error {
+func workStarter() {
 	var descriptors []int
-	for _, pair := range strings.Split(os.Getenv("SERVER_STARTER_PORT"), ";") {
+	for pair := range strings.SplitSeq(os.Getenv("SERVER_STARTER_PORT"), ";") {
 		n, _ := strconv.Atoi(pair[strings.LastIndexByte(pair, '=')+1:])
 		descriptors = append(descriptors, n)
 	}
-	return worker(descriptors, nil, syscall.SIGTERM)
+	work(descriptors, func() {}, syscall.SIGTERM)
 }
 
 // runEinhorn: the old workers get SIGUSR2 when the new one has said on the command socket that it
 // serves, each of them once. With EINHORN_G the worker has a connection to that as a descriptor, as by -g.
-func runEinhorn() error {
-	m, err := newMaster(syscall.SIGHUP, syscall.SIGUSR2)
-	if err != nil {
-		return err
-	}
-	path, err := filepath.Abs("einhorn.sock")
-	if err != nil {
-		return err
-	}
-	command, err := net.Listen("unix", path)
-	if err != nil {
-		return err
-	}
-	defer command.Close()
-	acks, asked := make(chan int), make(map[*exec.Cmd]bool)
-	go takeAcks(command, acks)
-	start := func() error {
+func runEinhorn() {
+	path := must(filepath.Abs("einhorn.sock"))
+	socket := must(net.Listen("unix", path))
+	defer socket.Close()
+	m := newMaster(func(m *master) ([]string, []*os.File) {
 		vars := []string{
 			fmt.Sprintf("EINHORN_MASTER_PID=%d", os.Getpid()), "EINHORN_SOCK_PATH=" + path,
 			fmt.Sprintf("EINHORN_FD_COUNT=%d", len(m.files)),
@@ -329,58 +273,32 @@ func runEinhorn() error {
 		for i := range m.files {
 			vars = append(vars, fmt.Sprintf("EINHORN_FD_%d=%d", i, 3+i))
 		}
-		var more []*os.File
-		if os.Getenv("EINHORN_G") != "" {
-			c, err := net.Dial("unix", path)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			f, err := c.(*net.UnixConn).File()
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			more = append(more, f)
-			vars = append(vars, fmt.Sprintf("EINHORN_SOCK_FD=%d", 3+len(m.files)))
+		if os.Getenv("EINHORN_G") == "" {
+			return vars, nil
 		}
-		return m.start(more, vars...)
-	}
-	if err := start(); err != nil {
-		return err
-	}
-	for {
-		select {
-		case sig := <-m.signals:
-			if sig != syscall.SIGHUP {
-				return m.stop(sig) // the workers get the same
+		c := must(net.Dial("unix", path))
+		defer c.Close()
+		return append(vars, fmt.Sprintf("EINHORN_SOCK_FD=%d", 3+len(m.files))), files([]net.Conn{c})
+	}, syscall.SIGHUP, syscall.SIGUSR2)
+	events, asked := make(chan func()), map[*exec.Cmd]bool{}
+	go takeAcks(socket, func(pid int) {
+		events <- func() {
+			if pid != m.current.Process.Pid {
+				return
 			}
-			if err := start(); err != nil {
-				return err
-			}
-		case pid := <-acks:
-			if pid == m.current.Process.Pid {
-				say("acknowledged")
-				for _, o := range m.old {
-					if !asked[o] {
-						o.Process.Signal(syscall.SIGUSR2)
-					}
-					asked[o] = true
+			for _, o := range m.old {
+				if !asked[o] {
+					o.Process.Signal(syscall.SIGUSR2)
 				}
-			}
-		case cmd := <-m.ended:
-			if m.lost(cmd) {
-				say("respawned")
-				m.current = nil
-				if err := start(); err != nil {
-					return err
-				}
+				asked[o] = true
 			}
 		}
-	}
+	})
+	m.run(func() {}, events)
 }
 
-func takeAcks(ln net.Listener, acks chan<- int) {
+// takeAcks hears which workers serve.
+func takeAcks(ln net.Listener, acked func(pid int)) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
@@ -390,31 +308,21 @@ func takeAcks(ln net.Listener, acks chan<- int) {
 			defer c.Close()
 			for lines := bufio.NewScanner(c); lines.Scan(); {
 				var msg struct {
-					Command string `json:"command"`
-					PID     int    `json:"pid"`
+					Command string
+					PID     int
 				}
 				if json.Unmarshal(lines.Bytes(), &msg) == nil && msg.Command == "worker:ack" {
-					acks <- msg.PID
+					acked(msg.PID)
 				}
 			}
 		}()
 	}
 }
 
-func workEinhorn() error {
-	var descriptors []int
-	n, _ := strconv.Atoi(os.Getenv("EINHORN_FD_COUNT"))
-	for i := range n {
-		d, _ := strconv.Atoi(os.Getenv("EINHORN_FD_" + strconv.Itoa(i)))
-		descriptors = append(descriptors, d)
-	}
-	ack := func() {
-		c, err := net.Dial("unix", os.Getenv("EINHORN_SOCK_PATH"))
-		report(err)
-		if err == nil {
-			fmt.Fprintf(c, "{\"command\":\"worker:ack\", \"pid\":%d}\n", os.Getpid())
-			c.Close()
-		}
-	}
-	return worker(descriptors, ack, syscall.SIGUSR2, syscall.SIGTERM)
+func workEinhorn() {
+	work(given(), func() {
+		c := must(net.Dial("unix", os.Getenv("EINHORN_SOCK_PATH")))
+		fmt.Fprintf(c, "{\"command\":\"worker:ack\", \"pid\":%d}\n", os.Getpid())
+		c.Close()
+	}, syscall.SIGUSR2, syscall.SIGTERM)
 }

@@ -17,39 +17,33 @@ import (
 type server struct {
 	http      *http.Server
 	listeners []net.Listener
-	loops     sync.WaitGroup // accept loops
+	packets   []net.PacketConn
 
-	packets []net.PacketConn
-	reads   sync.WaitGroup // of datagrams
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
+	loops sync.WaitGroup // accept loops, and reads of datagrams
+	conns sync.WaitGroup
 }
 
 func serve(listeners []net.Listener) *server {
-	s := &server{listeners: listeners, conns: make(map[net.Conn]bool)}
-	s.http = &http.Server{Handler: http.HandlerFunc(echo), ConnState: s.follow}
+	s := &server{listeners: listeners}
+	s.http = &http.Server{Handler: http.HandlerFunc(echo), ConnState: func(_ net.Conn, st http.ConnState) {
+		switch st {
+		case http.StateNew: // in the accept loop
+			s.conns.Add(1)
+		case http.StateClosed:
+			s.conns.Done()
+		}
+	}}
 	for _, ln := range listeners {
 		s.loops.Go(func() { s.http.Serve(ln) })
 	}
 	return s
 }
 
-func (s *server) follow(c net.Conn, st http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if st == http.StateClosed || st == http.StateHijacked {
-		delete(s.conns, c)
-	} else {
-		s.conns[c] = true
-	}
-}
-
 // answer answers each datagram by itself and the number of this process, as the tests' program does.
 func (s *server) answer(all []net.PacketConn) {
 	s.packets = all
 	for _, c := range all {
-		s.reads.Go(func() {
+		s.loops.Go(func() {
 			b := make([]byte, 1500)
 			for {
 				n, from, err := c.ReadFrom(b[:1400])
@@ -75,13 +69,8 @@ func (s *server) leave() {
 		c.SetReadDeadline(time.Now()) // what was read is answered
 	}
 	s.loops.Wait()
-	s.reads.Wait()
 	s.http.SetKeepAlivesEnabled(stays)
-	for left := 1; left > 0; time.Sleep(time.Millisecond) {
-		s.mu.Lock()
-		left = len(s.conns)
-		s.mu.Unlock()
-	}
+	s.conns.Wait()
 	say("left")
 }
 
@@ -92,7 +81,6 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	w.Header().Set("X-Program", "predecessor")
 	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 	w.Header().Set("X-Generation", "0")
 	w.Write(body)
