@@ -166,8 +166,8 @@ func TestAdoptAfterReset(t *testing.T) {
 		conns = append(conns, server)
 	}
 	o.offers(names, conns...)
-	if msg := o.taken(); len(msg.Refused) != 0 || u.Stats().Adopted != 2 {
-		t.Errorf("%+v, adopted %d: the counts must agree with the old process's", msg, u.Stats().Adopted)
+	if msg := o.taken(); len(msg.Refused) != 0 || u.Status().Ledger.Adopted != 2 {
+		t.Errorf("%+v, adopted %d: the counts must agree with the old process's", msg, u.Status().Ledger.Adopted)
 	}
 	c := <-adopted
 	defer c.Close()
@@ -223,8 +223,8 @@ func TestAdoptRefuses(t *testing.T) {
 			t.Errorf("refused %+v, want %q for number %d", msg.Refused, want, i+1)
 		}
 	}
-	if msg.Room != int(before)-1 || u.Stats().Adopted != 1 {
-		t.Errorf("room for %d after %d, ledger %+v", msg.Room, before, u.Stats())
+	if msg.Room != int(before)-1 || u.Status().Ledger.Adopted != 1 {
+		t.Errorf("room for %d after %d, ledger %+v", msg.Room, before, u.Status().Ledger)
 	}
 	clients[0].Ask("/")
 	clients[0].Answer()

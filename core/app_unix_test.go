@@ -196,7 +196,7 @@ func appReadyCheck(ctx context.Context) error {
 
 func appOnSignal(sig syscall.Signal) core.Option {
 	return core.OnSignal(sig, func() {
-		emit(event{Event: "before", Err: sig.String(), Env: core.CurrentState().String()})
+		emit(event{Event: "before", Err: sig.String(), Env: core.Status().State.String()})
 		if mode() == "panicking" {
 			panic("a bug in a hook")
 		}
@@ -205,7 +205,7 @@ func appOnSignal(sig syscall.Signal) core.Option {
 		if mode() == "lingering" {
 			time.Sleep(100 * time.Millisecond)
 		}
-		emit(event{Event: "after", Err: sig.String(), Env: core.CurrentState().String()})
+		emit(event{Event: "after", Err: sig.String(), Env: core.Status().State.String()})
 	})
 }
 
@@ -366,7 +366,7 @@ func limit(n int) {
 
 // dieAdopting kills this process while it takes connections over.
 func dieAdopting(u *core.Upgrader) {
-	for u.Stats().Adopted < fd.MaxFiles+50 {
+	for u.Status().Ledger.Adopted < fd.MaxFiles+50 {
 		runtime.Gosched()
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

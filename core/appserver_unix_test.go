@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
@@ -54,7 +55,7 @@ func appServer(u *core.Upgrader, n int) *http.Server {
 		return nil
 	}
 	return &http.Server{
-		Handler: core.Readiness(core.ReadinessConfig{Checks: []core.Check{{Name: "file", Run: down}}})(mux),
+		Handler: core.Readiness(health.Config{Checks: []health.Check{{Name: "file", Run: down}}})(mux),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -89,7 +90,7 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 	mux.HandleFunc("/stream", serveStream)
 	mux.HandleFunc("/download", serveDownload)
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { serveHijacked(u, w, r) })
-	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Stats() }))
+	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Status().Ledger }))
 	mux.HandleFunc("/census", shown(func(*http.Request) any { return takeCensus() }))
 	mux.HandleFunc("/surroundings", shown(func(*http.Request) any { return allSurroundings() }))
 	mux.HandleFunc("/upgrade", done(u.Upgrade))

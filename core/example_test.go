@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }
@@ -261,8 +262,8 @@ func ExampleWithControlSocket() {
 // Health checks, with one of the program's own.
 func ExampleReadiness() {
 	database := func(context.Context) error { return errors.New("connection refused") } // db.PingContext
-	healthy := core.Readiness(core.ReadinessConfig{
-		Checks: []core.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
+	healthy := core.Readiness(health.Config{
+		Checks: []health.Check{{Name: "database", Run: database, Timeout: 500 * time.Millisecond}},
 	})
 	_ = core.ListenAndServe(":8080", healthy(http.HandlerFunc(hello)))
 }
@@ -292,7 +293,7 @@ func ExampleWithPreStopDelay() {
 
 func ExampleCurrentState() {
 	http.HandleFunc("/leader", func(w http.ResponseWriter, _ *http.Request) {
-		if !core.CurrentState().Serving() {
+		if !core.Status().State.Serving() {
 			w.WriteHeader(http.StatusServiceUnavailable) // the next generation does the work now
 		}
 	})
@@ -300,7 +301,7 @@ func ExampleCurrentState() {
 
 func ExampleStats() {
 	http.HandleFunc("/debug/ledger", func(w http.ResponseWriter, _ *http.Request) {
-		st := core.Stats()
+		st := core.Status().Ledger
 		fmt.Fprintf(w, "generation %d: %d connections, %d requests, open: %v\n",
 			st.Generation, st.Accepted, st.Served, st.Open)
 	})

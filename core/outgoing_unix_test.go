@@ -264,7 +264,7 @@ func TestHandover_AfterTheWayBack(t *testing.T) {
 		held <- err
 	}()
 	<-started
-	for end := time.Now().Add(patience); u.Stats().Open.Requests == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); u.Status().Ledger.Open.Requests == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the request has not begun")
 		}

@@ -159,7 +159,7 @@ func TestPacketCut(t *testing.T) {
 	if err := u.Stop(context.Background()); !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), "1 datagram socket") {
 		t.Error(err)
 	}
-	if got := u.Stats().Cut.Sockets; got != 1 {
+	if got := u.Status().Ledger.Cut.Sockets; got != 1 {
 		t.Errorf("%d cut", got)
 	}
 	if err := pc.Close(); !errors.Is(err, net.ErrClosed) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -19,7 +19,7 @@ func (a *app) expectReady(addr, want string) {
 	a.t.Helper()
 	c := rawhttp.Dial(a.t, addr)
 	defer c.Close()
-	c.Ask(core.DefaultReadyPath)
+	c.Ask(health.DefaultReadyPath)
 	resp := c.Answer()
 	if got := fmt.Sprint(resp.StatusCode, " ", string(resp.Body)); got != want {
 		a.t.Errorf("/readyz: %s, want %s", got, want)

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // TestReadiness_AnswersItsPathsAlone needs no server that serves. internal/spec has one with each framework.
 func TestReadiness_AnswersItsPathsAlone(t *testing.T) {
 	t.Parallel()
-	h := core.Readiness(core.ReadinessConfig{
+	h := core.Readiness(health.Config{
 		Skipper:   func(r *http.Request) bool { return r.Header.Get("X-Skip") != "" },
 		LivePath:  "alive",
 		ReadyPath: "/health/ready",
@@ -44,17 +45,17 @@ func TestReadiness_AnswersItsPathsAlone(t *testing.T) {
 func TestReadiness_AnswersTheStateAfterTheChecks(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t, core.WithPreStopDelay(time.Hour))
-	stops := core.Check{Name: "slow", Timeout: patience, Run: func(ctx context.Context) error {
+	stops := health.Check{Name: "slow", Timeout: patience, Run: func(ctx context.Context) error {
 		go func() { _ = u.Stop(context.Background()) }()
 		for u.State().Serving() && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 		return nil
 	}}
-	h := core.Readiness(core.ReadinessConfig{Checks: []core.Check{stops}})(http.NotFoundHandler())
+	h := core.Readiness(health.Config{Checks: []health.Check{stops}})(http.NotFoundHandler())
 	u.ServeTest(t, &http.Server{Handler: h})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, core.DefaultReadyPath, nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, health.DefaultReadyPath, nil))
 	if got := w.Body.String(); w.Code != http.StatusServiceUnavailable || got != `{"state":"stopping"}` {
 		t.Errorf("%d %s", w.Code, got)
 	}

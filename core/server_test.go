@@ -123,9 +123,9 @@ func TestTLS(t *testing.T) {
 func ExpectOpen(t *testing.T, u *Upgrader, want Remaining) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
-	for u.Stats().Open != want {
+	for u.Status().Ledger.Open != want {
 		if time.Now().After(deadline) {
-			t.Fatalf("open: %v, want %v", u.Stats().Open, want)
+			t.Fatalf("open: %v, want %v", u.Status().Ledger.Open, want)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -276,7 +276,7 @@ func TestOnShutdownHooks(t *testing.T) {
 		}
 		got <- err
 	}()
-	for u.Stats().Open.Requests == 0 {
+	for u.Status().Ledger.Open.Requests == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	must(t, u.Stop(t.Context()))
@@ -337,7 +337,7 @@ func TestForeignListeners(t *testing.T) {
 				t.Errorf("the handler saw %s, want %s", body, want)
 			}
 			ExpectOpen(t, u, Remaining{Connections: 1})
-			if st := u.Stats(); st.Accepted != 1 || st.Served != 1 {
+			if st := u.Status().Ledger; st.Accepted != 1 || st.Served != 1 {
 				t.Errorf("ledger %+v", st)
 			}
 			must(t, u.Stop(t.Context()))

@@ -378,7 +378,7 @@ func init() { programs["supervision"] = playSupervision }
 func playSupervision() {
 	emit(event{Event: "main"})
 	opt := core.WithSupervision()
-	emit(event{Event: "decided", Env: core.CurrentMode().String(), Args: os.Args[1:]})
+	emit(event{Event: "decided", Env: core.Status().Mode.String(), Args: os.Args[1:]})
 	err := core.Run(func(u *core.Upgrader) error {
 		_, err := u.Listen(context.Background(), "tcp", "127.0.0.1:0")
 		go func() {

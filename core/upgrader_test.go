@@ -83,13 +83,13 @@ func TestRefusals(t *testing.T) {
 	if _, err := u.Upgrade(t.Context()); !errors.Is(err, ErrNotReady) {
 		t.Errorf("Upgrade before Ready: %v, want ErrNotReady", err)
 	}
-	if CurrentState() != StateStarting || CurrentState().Serving() {
-		t.Errorf("state %v before Ready", CurrentState())
+	if currentState() != StateStarting || currentState().Serving() {
+		t.Errorf("state %v before Ready", currentState())
 	}
 	must(t, u.Ready())
 	must(t, u.Ready())
-	if !CurrentState().Serving() {
-		t.Errorf("state %v after Ready", CurrentState())
+	if !currentState().Serving() {
+		t.Errorf("state %v after Ready", currentState())
 	}
 	must(t, u.Stop(t.Context()))
 	must(t, u.Stop(t.Context()))
@@ -99,8 +99,8 @@ func TestRefusals(t *testing.T) {
 	if _, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, ErrStopped) {
 		t.Errorf("Listen after Stop: %v, want ErrStopped", err)
 	}
-	if CurrentState() != StateStopped {
-		t.Errorf("state %v after Stop", CurrentState())
+	if currentState() != StateStopped {
+		t.Errorf("state %v after Stop", currentState())
 	}
 	select {
 	case <-u.Done():
@@ -139,7 +139,7 @@ func TestUpgradeInProgress(t *testing.T) {
 		_, err := http.Get("http://" + addr)
 		asked <- err
 	}()
-	for u.Stats().Open.Requests == 0 {
+	for u.Status().Ledger.Open.Requests == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	must(t, u.Stop(t.Context()))
@@ -200,7 +200,7 @@ func TestStopContext(t *testing.T) {
 	if err := u.Stop(ctx); !errors.Is(err, ErrCut) {
 		t.Errorf("Stop = %v, want ErrCut", err)
 	}
-	if cut := u.Stats().Cut; cut != (Remaining{Requests: 1, Connections: 1}) {
+	if cut := u.Status().Ledger.Cut; cut != (Remaining{Requests: 1, Connections: 1}) {
 		t.Errorf("the ledger has %+v as cut", cut)
 	}
 	if err := <-asked; err == nil {
@@ -249,7 +249,7 @@ func TestOwnAcceptLoop(t *testing.T) {
 	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if got := u.Stats(); got.Accepted != 1 || got.Open.Connections != 1 {
+	if got := u.Status().Ledger; got.Accepted != 1 || got.Open.Connections != 1 {
 		t.Errorf("ledger %+v", got)
 	}
 	stopped := make(chan error)
@@ -301,7 +301,7 @@ func TestOwnAcceptLoopDeadline(t *testing.T) {
 	if !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), want.String()) {
 		t.Errorf("Stop = %v, want one with %q", err, want.String())
 	}
-	if got := u.Stats(); heard != want || got.Cut != want || got.Accepted != 2 || got.Open != (Remaining{}) {
+	if got := u.Status().Ledger; heard != want || got.Cut != want || got.Accepted != 2 || got.Open != (Remaining{}) {
 		t.Errorf("the hook heard of %v; ledger %+v", heard, got)
 	}
 	_ = silent.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -341,7 +341,7 @@ func TestListenEarly(t *testing.T) {
 	resp, err := http.Get("http://" + ln.Addr().String())
 	must(t, err)
 	must(t, resp.Body.Close())
-	if st := u.Stats(); st.Accepted != 1 {
+	if st := u.Status().Ledger; st.Accepted != 1 {
 		t.Errorf("ledger %+v", st)
 	}
 	late, err := Listen(t.Context(), "tcp", "127.0.0.1:0")

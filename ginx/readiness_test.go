@@ -58,7 +58,7 @@ func TestReadinessWhileNothingRuns(t *testing.T) {
 			status, state := ask(tt.r, tt.method, tt.path)
 			want := ""
 			if tt.ours {
-				want = core.CurrentState().String()
+				want = core.Status().State.String()
 			}
 			if status != tt.status || state != want {
 				t.Errorf("%d %q, want %d %q", status, state, tt.status, want)

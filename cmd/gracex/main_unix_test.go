@@ -48,7 +48,7 @@ func playApp() int {
 	}
 	if mode == "crashlater" {
 		go func() {
-			for core.CurrentState() != core.StateCurrent {
+			for core.Status().State != core.StateCurrent {
 				time.Sleep(time.Millisecond)
 			}
 			os.Exit(9)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 var nethttpFramework = framework{
@@ -32,7 +33,7 @@ func nethttpApp(p *process) http.Handler {
 	mux.Handle("/admin/", http.StripPrefix("/admin", guard(group)))
 	mux.Handle("GET /static/", http.StripPrefix("/static", http.FileServer(http.Dir(p.static()))))
 
-	ready := core.Readiness(core.ReadinessConfig{Skipper: skips, Checks: p.checks})
+	ready := core.Readiness(health.Config{Skipper: skips, Checks: p.checks})
 	app := ready(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		identify(w.Header(), r)
 		defer func() {

@@ -20,7 +20,7 @@ func rejectsItself(p *process) {
 	bad := filepath.Join(p.state, "bad")
 	p.built = func(http.Handler) {
 		go func() {
-			for core.CurrentState() != core.StateCurrent {
+			for core.Status().State != core.StateCurrent {
 				time.Sleep(time.Millisecond)
 			}
 			if _, err := os.Stat(bad); err == nil && core.Generation() > 0 {

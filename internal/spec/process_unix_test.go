@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -52,7 +53,7 @@ type process struct {
 	site    string
 	state   string
 
-	checks        []core.Check
+	checks        []health.Check
 	headerTimeout time.Duration
 
 	stopping sync.WaitGroup // stops that have not returned: net/http's notices late that all is done
@@ -127,12 +128,12 @@ var variants = map[string]func(p *process){
 }
 
 // ownChecks fail and hang while there are files.
-func (p *process) ownChecks() []core.Check {
+func (p *process) ownChecks() []health.Check {
 	there := func(name string) bool {
 		_, err := os.Stat(filepath.Join(p.state, name))
 		return err == nil
 	}
-	return []core.Check{{
+	return []health.Check{{
 		Name: "disk", Run: func(context.Context) error {
 			if there("full") {
 				return os.ErrPermission

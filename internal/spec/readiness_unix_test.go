@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/health"
 )
 
 // logStates makes the program ask itself in every state that it can't be asked in from outside, and log the answer.
@@ -21,7 +22,7 @@ func logStates(p *process) {
 	var app http.Handler
 	say := func(when string) {
 		w := httptest.NewRecorder()
-		app.ServeHTTP(w, httptest.NewRequest(http.MethodGet, core.DefaultReadyPath, nil))
+		app.ServeHTTP(w, httptest.NewRequest(http.MethodGet, health.DefaultReadyPath, nil))
 		var body health
 		_ = json.Unmarshal(w.Body.Bytes(), &body) // what is missing shows
 		p.say("state", "error", when, "status", w.Code, "state", body.State)

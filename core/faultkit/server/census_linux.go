@@ -13,7 +13,7 @@ import (
 
 // takeCensus logs the census of this process.
 func (s *server) takeCensus() {
-	open, files := core.Stats().Open, openFiles()
+	open, files := core.Status().Ledger.Open, openFiles()
 	c := own.Census{
 		Goroutines: runtime.NumGoroutine(), Descriptors: files, Connections: open.Connections + open.Hijacked,
 	}

@@ -68,7 +68,7 @@ func (s *server) move(c net.Conn, b []byte) {
 		b[0]++
 		n = max(n, 1)
 	}
-	if err := core.Handoff(c, echoName, b[:n]); err != nil && core.CurrentState() != core.StateStopping {
+	if err := core.Handoff(c, echoName, b[:n]); err != nil && core.Status().State != core.StateStopping {
 		s.log.Warn("a hijacked connection has not moved", "error", err)
 	}
 }
