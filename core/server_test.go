@@ -138,8 +138,8 @@ func TestBadCertificate(t *testing.T) {
 	u := NewTest(t)
 	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	if err := u.ServeTLS(&http.Server{}, ln, "none.pem", "none.key"); err == nil || !strings.Contains(err.Error(), "none.pem") {
-		t.Errorf("ServeTLS = %v", err)
+	if err := u.AttachTLS(&http.Server{}, ln, "none.pem", "none.key"); err == nil || !strings.Contains(err.Error(), "none.pem") {
+		t.Errorf("AttachTLS = %v", err)
 	}
 	if err := u.Ready(); err == nil || !strings.Contains(err.Error(), "none.pem") {
 		t.Errorf("Ready = %v", err)

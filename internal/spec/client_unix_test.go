@@ -145,13 +145,13 @@ func drain(t *testing.T, resp *http.Response) string {
 	return string(body)
 }
 
-// health is the body of a health check's answer.
-type health struct {
+// healthBody is the body of a health check's answer.
+type healthBody struct {
 	State  string
 	Failed []struct{ Check, Error string }
 }
 
-func (s *server) health(c *http.Client, path string) (resp *http.Response, body health) {
+func (s *server) health(c *http.Client, path string) (resp *http.Response, body healthBody) {
 	s.t.Helper()
 	resp, err := c.Get(s.url() + path)
 	must(s.t, err)

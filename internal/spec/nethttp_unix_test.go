@@ -3,6 +3,7 @@
 package spec_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,9 +15,31 @@ import (
 var nethttpFramework = framework{
 	name: "nethttp",
 	methods: plainServe{
-		core.ListenAndServe, core.ListenAndServeTLS, core.ListenAndServeUnix,
-		core.Serve, core.ServeTLS, core.ServeListener,
+		core.ListenAndServe, core.ListenAndServeTLS, runUnix,
+		core.Serve, runTLS, core.ServeListener,
 	}.methods(nethttpApp),
+}
+
+// runUnix and runTLS are what a program writes with Run that core has no function for.
+
+func runUnix(path string, h http.Handler, opts ...core.Option) error {
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "unix", path)
+		if err != nil {
+			return err
+		}
+		return u.Attach(&http.Server{Handler: h}, ln)
+	}, opts...)
+}
+
+func runTLS(srv *http.Server, cert, key string, opts ...core.Option) error {
+	return core.Run(func(u *core.Upgrader) error {
+		ln, err := u.Listen(context.Background(), "tcp", srv.Addr)
+		if err != nil {
+			return err
+		}
+		return u.AttachTLS(srv, ln, cert, key)
+	}, opts...)
 }
 
 // nethttpApp is the app in net/http alone, whose middleware is handlers in handlers.

@@ -23,7 +23,7 @@ func logStates(p *process) {
 	say := func(when string) {
 		w := httptest.NewRecorder()
 		app.ServeHTTP(w, httptest.NewRequest(http.MethodGet, health.DefaultReadyPath, nil))
-		var body health
+		var body healthBody
 		_ = json.Unmarshal(w.Body.Bytes(), &body) // what is missing shows
 		p.say("state", "error", when, "status", w.Code, "state", body.State)
 	}
