@@ -77,12 +77,12 @@ func (t *passing) foreignPath() string {
 }
 
 // dismissMaster ends the foreign master, now that the service is out of its hands and this process,
-// the last worker that it knows, has drained.
-func (u *Upgrader) dismissMaster(m *foreign.Master) {
-	// The ones before this one drain, too. A signal from the master is impatience to them.
+// the last worker that it knows, has drained. The workers before this one drain, too, and have until
+// the deadline of this one's drain: a signal from the master is impatience to them.
+func (u *Upgrader) dismissMaster(m *foreign.Master, deadline time.Time) {
 	tick := time.NewTicker(timing.SiblingPoll)
 	defer tick.Stop()
-	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && proc.HasSibling() {
+	for time.Now().Before(deadline) && !masterGone(m) && proc.HasSibling() {
 		<-tick.C
 	}
 	if masterGone(m) {

@@ -122,27 +122,33 @@ func TestLeaveWaits(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what the master has started can't be told here")
 	}
-	a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
-	client := dialQuietly(t, addrs[0], slow.PID)
-	client.begin(t)
-	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
-	a.expect("ready", 1)
-	a.expect("signalled", 1)
-	a.expectLog("msg=draining", 1)
-	if err := a.call(addrs[0], "/leave"); err != nil {
-		t.Fatal(err)
+	for _, drain := range []string{"30s", "0"} { // 0: no limit
+		t.Run(drain, func(t *testing.T) {
+			t.Parallel()
+			a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
+			client := dialQuietly(t, addrs[0], slow.PID)
+			client.begin(t)
+			must(t, os.WriteFile(filepath.Join(a.dir, "drain"), []byte(drain), 0o600)) // of the worker that leaves
+			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+			a.expect("ready", 1)
+			a.expect("signalled", 1)
+			a.expectLog("msg=draining", 1)
+			if err := a.call(addrs[0], "/leave"); err != nil {
+				t.Fatal(err)
+			}
+			free := a.expect("ready", 2)
+			a.expectLog("msg=draining", 2)
+			time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
+			if strings.Contains(a.log(), "the master ends") {
+				t.Error("the master is told to end while a worker drains")
+			}
+			client.finish(t, slow.PID)
+			client.c.Close()
+			masterEnds(t, a)
+			a.signal(free.PID, syscall.SIGTERM)
+			a.expectGone()
+		})
 	}
-	free := a.expect("ready", 2)
-	a.expectLog("msg=draining", 2)
-	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
-	if strings.Contains(a.log(), "the master ends") {
-		t.Error("the master is told to end while a worker drains")
-	}
-	client.finish(t, slow.PID)
-	client.c.Close()
-	masterEnds(t, a)
-	a.signal(free.PID, syscall.SIGTERM)
-	a.expectGone()
 }
 
 // TestLeaveRolledBack: until the probation is over the service is the master's: a bad new process, a reload and
