@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -42,13 +43,20 @@ func endReading(sockets []*PacketConn, next *peer.Next) {
 	}
 }
 
-// closeAll closes the listeners.
+// closeAll closes the listeners. One whose accept loop is blocked keeps none of the others open.
 func closeAll(listeners []*listener, unlink bool) {
+	for _, l := range listeners {
+		l.setNonblock() // all of them, because inTime interrupts the accept loops once
+	}
 	inTime(func() {
+		var closing sync.WaitGroup
 		for _, l := range listeners {
-			_ = l.close(unlink)
-			l.settle()
+			closing.Go(func() {
+				_ = l.close(unlink)
+				l.settle()
+			})
 		}
+		closing.Wait()
 	})
 }
 

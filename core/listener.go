@@ -103,7 +103,6 @@ func (l *listener) close(unlink bool) error {
 		return net.ErrClosed
 	}
 	close(l.closed)
-	l.setNonblock()
 	if l.dup >= 0 {
 		_ = fd.Close(l.dup)
 	}
