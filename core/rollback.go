@@ -82,7 +82,7 @@ func (l *lifecycle) restorePIDFile(next *peer.Next) {
 	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
 		return
 	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says && pid != next.PID() {
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says() && pid != next.PID() {
 		return // it is in order, or somebody else's
 	}
 	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -106,6 +107,24 @@ func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
 			t.Errorf("process %d lives: %v", pid, !want)
 		}
 	}
+}
+
+// TestServes_WhileHelloComes asks for the process number of a new process that says hello at the same time.
+func TestServes_WhileHelloComes(t *testing.T) {
+	t.Parallel()
+	p := newPlayed()
+	ours, theirs := net.Pipe()
+	n := Follow("app", p, ours, new(atomic.Bool))
+	go func() { _ = wire.Write(theirs, wire.Hello, wire.HelloMsg{PID: os.Getpid()}) }()
+	for n.Serves() == p.PID() {
+		runtime.Gosched()
+	}
+	if got := n.Serves(); got != os.Getpid() || n.Says() != got {
+		t.Errorf("process %d serves, and says that it is %d; want %d", got, n.Says(), os.Getpid())
+	}
+	must(t, theirs.Close())
+	p.ended <- "exit status 0"
+	<-n.Exited
 }
 
 // FuzzFrames has the old process get to the end of whatever a new one says.
