@@ -13,6 +13,7 @@ import (
 // and then while it may finish what it has accepted.
 func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	defer n.release()
+	defer n.Frames.Mute()
 	if n.saysReady() {
 		stop = max(stop, n.Said().Stop())
 		if n.Told.Load() && !isClosed(n.Frames.Silent) {
@@ -31,7 +32,6 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 	defer limit.Stop()
 	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()
-	defer n.Frames.Mute()
 	for missed, pongs := time.Duration(0), n.Frames.Pongs.Load(); missed < timing.Kill; {
 		select {
 		case <-n.Exited:
@@ -69,7 +69,6 @@ func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
 	if isClosed(n.Exited) {
 		return
 	}
-	defer n.Frames.Mute()
 	others := n.descendants()
 	others.Signal(syscall.SIGTERM)
 	defer others.End(timing.Kill)
@@ -91,8 +90,13 @@ func (n *Next) hearOut(heard func(wire.Frame)) {
 		case <-n.Frames.Silent:
 			return
 		case <-limit:
-			if !n.unread() {
-				return
+			select {
+			case f := <-n.Frames.Rest:
+				heard(f)
+			default:
+				if !n.unread() {
+					return
+				}
 			}
 			limit = time.After(timing.LastWords) // this process has not come to read it
 		}

@@ -70,6 +70,35 @@ func TestSeeOut_GivesTime(t *testing.T) {
 	}
 }
 
+// TestSeeOut_HearsAllThatWasSaid gives up a process that has ended, while another process holds its end of the
+// socket. This process takes longer for each word than it waits for one.
+func TestSeeOut_HearsAllThatWasSaid(t *testing.T) {
+	t.Parallel()
+	const words = 16
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayed()
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		n := Follow("app", p, ours, new(atomic.Bool))
+		p.ended <- "exit status 1"
+		<-n.Exited
+		go func() {
+			_ = wire.Write(theirs, wire.Ready, nil)
+			for range words {
+				_ = wire.Write(theirs, wire.Again, nil)
+			}
+		}()
+		heard := 0
+		n.SeeOut(time.Minute, nil, func(wire.Frame) {
+			heard++
+			time.Sleep(2 * timing.LastWords)
+		}, func() {})
+		if heard != words {
+			t.Errorf("%d of %d words were heard", heard, words)
+		}
+	})
+}
+
 // TestLastWords_AreReadHoweverLate reads what a process has said last when this one comes to it.
 func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	t.Parallel()
