@@ -16,7 +16,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// sweep lets the accept loops, and who reads datagrams, take what is queued, and no more.
+// sweep lets the accept loops and the readers of datagrams take what is queued, and no more.
 func sweep(listeners []*listener, sockets []*PacketConn) {
 	for _, l := range listeners {
 		l.sweep(timing.Sweep)
@@ -60,7 +60,7 @@ func closeAll(listeners []*listener, unlink bool) {
 	})
 }
 
-// pauseAll has the listeners accept nothing until resumeAll.
+// pauseAll makes the listeners accept nothing until resumeAll.
 func pauseAll(listeners []*listener) {
 	paused := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool { return !l.pause() })
 	inTime(func() {

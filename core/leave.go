@@ -33,7 +33,7 @@ var (
 func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, true) }
 
 // underMaster reports why a foreign master keeps this process from starting the next version.
-// If it does not, manager is how the service manager is told of it, nil where that is as ever.
+// If it does not, manager is how the service manager is told of it, nil where nothing about that changes.
 func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, err error) {
 	m := a.u.boot.master()
 	if m == nil && a.leave {

@@ -142,7 +142,7 @@ func (l *listener) settle() {
 	defer l.accepting.Unlock()
 }
 
-// duplicate, words and rank are for passing it on.
+// duplicate, describe and rank are for passing it on.
 
 func (l *listener) duplicate() int { return l.dup }
 

@@ -60,7 +60,7 @@ func (l *lifecycle) mainAgain(why error) {
 	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), "the last upgrade was rolled back", why)
 }
 
-// namePID has the pid file name this process again.
+// namePID makes the pid file name this process again.
 func (l *lifecycle) namePID(h *outgoing) {
 	var err error
 	switch {
@@ -83,7 +83,7 @@ func (l *lifecycle) restorePIDFile(next *peer.Next) {
 		return
 	}
 	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says() && pid != next.PID() {
-		return // it is in order, or somebody else's
+		return // it is in order, or another process's
 	}
 	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
@@ -244,7 +244,7 @@ func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
 	}
 }
 
-// watch has the lifecycle look now and then whether the new process is there. Its end is heard, but
+// watch makes the lifecycle look now and then whether the new process is there. Its end is heard, but
 // not where another process holds its end of the handover socket open: a script around it that outlives it.
 func (h *outgoing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
 

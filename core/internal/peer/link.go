@@ -25,7 +25,7 @@ type Link struct {
 	Gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
-	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if nobody is there to take the word
+	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if the word is not taken
 }
 
 // NewLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -71,15 +71,14 @@ func (l *Link) Welcome() (wire.WelcomeMsg, error) {
 	return msg, err
 }
 
-// Follow has the supervisor's words go to ask, the newest one. It reports false for a word that nobody is
-// there to take.
+// Follow passes the supervisor's words to ask, the one that was given last. ask reports false for a word that
+// it does not take.
 func (l *Link) Follow(ask func(wire.SignalMsg) bool) {
 	l.ask.Store(&ask)
 	l.listening.Do(func() { go l.listen() })
 }
 
-// listen passes on what the supervisor says until it is gone. What nobody is there to take is
-// not taken.
+// listen passes on what the supervisor says until it is gone.
 func (l *Link) listen() {
 	defer close(l.Gone)
 	for {

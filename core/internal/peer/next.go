@@ -260,7 +260,7 @@ func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, o
 }
 
 // unread reports whether something is in the socket that nobody has read, or its end, which comes to
-// whoever reads.
+// the reader.
 func (n *Next) unread() bool {
 	sc, ok := n.ctl.(syscall.Conn)
 	if !ok {
@@ -297,7 +297,7 @@ func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
 	return err
 }
 
-// Disown leaves word for whoever a plain program passes the handover socket on to.
+// Disown leaves a word for the process to which a plain program passes the handover socket on.
 func (n *Next) Disown() { _ = n.Say(wire.Disown, nil, timing.Word) }
 
 // Introduce closes this process's duplicate of next's link, by whose end the supervisor
