@@ -142,6 +142,10 @@ func (l *listener) settle() {
 	defer l.accepting.Unlock()
 }
 
+// waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
+// when the process drains, as the program was told, and may rely on that.
+func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == networkControl }
+
 // duplicate, describe and rank are for passing it on.
 
 func (l *listener) duplicate() int { return l.dup }

@@ -161,10 +161,6 @@ func (l *lifecycle) unlessClosed(h *outgoing, e handover.OldEvent) handover.OldE
 	return handover.Drained
 }
 
-// waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
-// when the process drains, as the program was told, and may rely on that.
-func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == networkControl }
-
 // claimed returns what the new process has use for.
 func (h *outgoing) claimed() (claimed []passable) {
 	for i, p := range h.passed {
