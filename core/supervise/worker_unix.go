@@ -5,6 +5,7 @@ package supervise
 import (
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -173,5 +174,5 @@ func (s *exitStatus) String() string {
 	case s.Signaled():
 		return "signal: " + s.Signal().String()
 	}
-	return "exit status " + itoa(s.ExitStatus())
+	return "exit status " + strconv.Itoa(s.ExitStatus())
 }

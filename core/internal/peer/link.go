@@ -34,14 +34,9 @@ func NewLink(s, supervisor int) (*Link, error) {
 		return nil, err
 	}
 	fd.CloseOnExec(s)
-	c, err := fd.Conn(s)
+	conn, err := fd.UnixConn(s)
 	if err != nil {
 		return nil, err
-	}
-	conn, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
 	l := &Link{conn: conn, supervisor: supervisor, released: make(chan struct{}), Gone: make(chan struct{})}
 	_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
