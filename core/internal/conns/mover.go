@@ -139,6 +139,10 @@ func (m *Mover) choose() []*Conn {
 
 // next waits for an offer, and if there are more connections to wake, not for long.
 func (m *Mover) next(widened <-chan struct{}, more bool) (o *offer) {
+	if isClosed(m.retired) { // whatever waits to be offered stays
+		m.why = errWentBack
+		return nil
+	}
 	if m.held != nil {
 		o, m.held = m.held, nil
 		return o
