@@ -96,7 +96,7 @@ func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
 		c.from = s.From
 	}
 	c.state.Store(int32(st))
-	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
+	c.idle.Store(t.now() - int64(what.Idle()))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

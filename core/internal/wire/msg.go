@@ -83,6 +83,9 @@ type Conn struct {
 	State      []byte    `json:"state,omitempty"`    // the program's own
 }
 
+// Idle is IdleMillis as a Duration.
+func (c Conn) Idle() time.Duration { return millis(c.IdleMillis) }
+
 // TakenMsg says which connections of an Offer were not taken, and how many more
 // can come.
 type TakenMsg struct {
