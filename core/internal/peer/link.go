@@ -52,19 +52,7 @@ func (l *Link) PID() int {
 }
 
 // Welcome reads what the supervisor has kept for a worker that it has started.
-func (l *Link) Welcome() (wire.WelcomeMsg, error) {
-	var msg wire.WelcomeMsg
-	_ = l.conn.SetReadDeadline(time.Now().Add(timing.Word))
-	f, err := wire.Read(l.conn)
-	if err == nil && f.Type != wire.Welcome {
-		err = fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
-	}
-	_ = l.conn.SetReadDeadline(time.Time{})
-	if err == nil {
-		err = f.Decode(&msg)
-	}
-	return msg, err
-}
+func (l *Link) Welcome() (wire.WelcomeMsg, error) { return readWelcome(l.conn) }
 
 // Follow passes the supervisor's words to ask, the one that was given last. ask reports false for a word that
 // it does not take.

@@ -94,18 +94,23 @@ func (p *Old) PID() int {
 
 // Welcome reads the old process's first frame.
 func (p *Old) Welcome() (wire.WelcomeMsg, error) {
-	var msg wire.WelcomeMsg
-	_ = p.ctl.SetReadDeadline(time.Now().Add(timing.Word))
-	f, err := wire.Read(p.ctl)
-	if err != nil {
-		return msg, fmt.Errorf("no word from the old process: %w", err)
-	}
-	_ = p.ctl.SetReadDeadline(time.Time{})
-	if f.Type != wire.Welcome {
+	msg, err := readWelcome(p.ctl)
+	p.oldPID = msg.PID
+	return msg, err
+}
+
+// readWelcome reads the first frame of the process that has started this one, which has written it already.
+func readWelcome(c net.Conn) (msg wire.WelcomeMsg, err error) {
+	_ = c.SetReadDeadline(time.Now().Add(timing.Word))
+	f, err := wire.Read(c)
+	_ = c.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil:
+		return msg, fmt.Errorf("no welcome: %w", err)
+	case f.Type != wire.Welcome:
 		return msg, fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
 	}
 	err = f.Decode(&msg)
-	p.oldPID = msg.PID
 	return msg, err
 }
 
