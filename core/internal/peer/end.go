@@ -21,7 +21,7 @@ func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(w
 			return
 		}
 	}
-	n.terminate(stop, heard)
+	n.terminate(stop, finished, heard)
 }
 
 // rollBack is for one that may be current and can be heard. SIGTERM would be the operator's word to
@@ -44,7 +44,10 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 		case <-beat.C:
 			look()
 			switch now := n.Frames.Pongs.Load(); {
-			case isClosed(n.Frames.Silent): // nothing but the limit tells
+			case isClosed(n.Frames.Silent): // nothing but the limit tells, if there is one
+				if stop >= timing.Unlimited && isClosed(finished) {
+					return
+				}
 			case now == pongs:
 				missed += timing.Say
 			case isClosed(finished):
@@ -62,7 +65,7 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 // terminate is for one that has not said ready, or can't be heard. One that has said ready,
 // while this process was stopped, may have taken over and has the time of a stop to finish what
 // it accepted.
-func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
+func (n *Next) terminate(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
 	if isClosed(n.Exited) || n.saysReady() && isClosed(n.Frames.Silent) && n.Ended() {
 		n.hearOut(heard) // it was no signal of this process
 	}
@@ -73,11 +76,24 @@ func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
 	others.Signal(syscall.SIGTERM)
 	defer others.End(timing.Kill)
 	n.send(syscall.SIGTERM)
-	if n.EndsWithin(timing.Kill) || n.saysReady() && n.EndsWithin(stop) {
+	if n.EndsWithin(timing.Kill) || n.saysReady() && n.endsOrIsLeft(stop, finished) {
 		return
 	}
 	n.Kill()
 	<-n.Exited
+}
+
+// endsOrIsLeft reports whether the process has ended in time. One whose time has no limit is left to itself when this
+// process has finished.
+func (n *Next) endsOrIsLeft(stop time.Duration, finished <-chan struct{}) bool {
+	if stop < timing.Unlimited {
+		return n.EndsWithin(stop)
+	}
+	select {
+	case <-n.Exited:
+	case <-finished:
+	}
+	return true
 }
 
 // hearOut hears what a process that has ended has said last.

@@ -70,6 +70,39 @@ func TestSeeOut_GivesTime(t *testing.T) {
 	}
 }
 
+// TestSeeOut_LeavesOneWithoutALimit gives up a process whose stop has no limit, and that can't be heard any more:
+// before it is given up, or afterwards. This process does not wait for it when it has finished itself.
+func TestSeeOut_LeavesOneWithoutALimit(t *testing.T) {
+	t.Parallel()
+	for told, wantSignals := range map[bool]int{false: 1, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlayed()
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			n := Follow("app", p, ours, new(atomic.Bool))
+			n.ready.Store(&wire.ReadyMsg{})
+			n.Told.Store(told)
+			finished, seen := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(seen)
+				n.SeeOut(timing.Unlimited, finished, func(wire.Frame) {}, func() {})
+			}()
+			synctest.Wait()
+			must(t, theirs.Close())
+			time.Sleep(time.Hour)
+			if isClosed(seen) {
+				t.Errorf("told %v: it was not waited for", told)
+			}
+			close(finished)
+			<-seen
+			if got := len(p.signals); got != wantSignals {
+				t.Errorf("told %v: %d signals, want %d", told, got, wantSignals)
+			}
+			p.ended <- "exit status 0"
+		})
+	}
+}
+
 // TestSeeOut_HearsAllThatWasSaid gives up a process that has ended, while another process holds its end of the
 // socket. This process takes longer for each word than it waits for one.
 func TestSeeOut_HearsAllThatWasSaid(t *testing.T) {
