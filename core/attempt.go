@@ -269,7 +269,7 @@ func (a *attempt) await(ctx context.Context, next *peer.Next) error {
 // that speaks only the plain protocol says nothing at all, or it is its own next
 // generation that speaks, which has inherited the socket.
 func (a *attempt) whoseTerm(next *peer.Next) error {
-	if a.spoke.Load() && next.Says == next.PID() {
+	if a.spoke.Load() && next.Says() == next.PID() {
 		return errTermWasAStop
 	}
 	next.Plain = true

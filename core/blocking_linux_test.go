@@ -10,49 +10,59 @@ import (
 	"time"
 )
 
-// TestClose_WakesABlockedAccept closes a listener, and pauses one, whose socket another process has made blocking:
+// TestClose_WakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made blocking:
 // exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
-func TestClose_WakesABlockedAccept(t *testing.T) {
+func TestClose_WakesBlockedAccepts(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(l *listener){
-		"close": func(l *listener) { closeAll([]*listener{l}, false) },
-		"pause": func(l *listener) { pauseAll([]*listener{l}) },
+	for name, end := range map[string]func([]*listener){
+		"close": func(listeners []*listener) { closeAll(listeners, false) },
+		"pause": pauseAll,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			u := NewTest(t)
-			ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-			must(t, err)
-			l := ln.(*listener)
-			must(t, syscall.SetNonblock(l.dup, false))
-			must(t, u.Ready())
-			accepted := make(chan error, 1)
-			go func() {
-				_, err := l.accept()
-				accepted <- err
-			}()
-			awaitThreadIn(t, syscall.SYS_ACCEPT4)
-			end(l)
-			if err := <-accepted; err == nil {
-				t.Error("a connection came")
+			listeners := make([]*listener, 3)
+			for i := range listeners {
+				ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+				must(t, err)
+				listeners[i] = ln.(*listener)
+				must(t, syscall.SetNonblock(listeners[i].dup, false))
 			}
-			if closed := isClosed(l.closed); closed != (name == "close") {
-				t.Errorf("closed: %v", closed)
+			must(t, u.Ready())
+			accepted := make(chan error, len(listeners))
+			for _, l := range listeners {
+				go func() {
+					_, err := l.accept()
+					accepted <- err
+				}()
+			}
+			awaitThreadsIn(t, syscall.SYS_ACCEPT4, len(listeners))
+			end(listeners)
+			for _, l := range listeners {
+				if err := <-accepted; err == nil {
+					t.Error("a connection came")
+				}
+				if closed := isClosed(l.closed); closed != (name == "close") {
+					t.Errorf("closed: %v", closed)
+				}
 			}
 		})
 	}
 }
 
-// awaitThreadIn waits until a thread of this process waits in a system call.
-func awaitThreadIn(t *testing.T, call int) {
+// awaitThreadsIn waits until that many threads of this process wait in a system call.
+func awaitThreadsIn(t *testing.T, call, want int) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		tasks, _ := filepath.Glob("/proc/self/task/*/syscall")
+		waiting := 0
 		for _, task := range tasks {
 			if b, _ := os.ReadFile(task); strings.HasPrefix(string(b), strconv.Itoa(call)+" ") {
-				return
+				waiting++
 			}
 		}
+		if waiting >= want {
+			return
+		}
 	}
-	t.Fatalf("no thread is in system call %d", call)
+	t.Fatalf("fewer than %d threads are in system call %d", want, call)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -15,7 +16,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// sweep lets the accept loops, and who reads datagrams, take what is queued, and no more.
+// sweep lets the accept loops and the readers of datagrams take what is queued, and no more.
 func sweep(listeners []*listener, sockets []*PacketConn) {
 	for _, l := range listeners {
 		l.sweep(timing.Sweep)
@@ -42,17 +43,24 @@ func endReading(sockets []*PacketConn, next *peer.Next) {
 	}
 }
 
-// closeAll closes the listeners.
+// closeAll closes the listeners. One whose accept loop is blocked keeps none of the others open.
 func closeAll(listeners []*listener, unlink bool) {
+	for _, l := range listeners {
+		l.setNonblock() // all of them, because inTime interrupts the accept loops once
+	}
 	inTime(func() {
+		var closing sync.WaitGroup
 		for _, l := range listeners {
-			_ = l.close(unlink)
-			l.settle()
+			closing.Go(func() {
+				_ = l.close(unlink)
+				l.settle()
+			})
 		}
+		closing.Wait()
 	})
 }
 
-// pauseAll has the listeners accept nothing until resumeAll.
+// pauseAll makes the listeners accept nothing until resumeAll.
 func pauseAll(listeners []*listener) {
 	paused := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool { return !l.pause() })
 	inTime(func() {

@@ -17,7 +17,7 @@ func (u *Upgrader) report(next *peer.Next, f wire.Frame) {
 	if f.Decode(&ask) != nil {
 		return
 	}
-	all, err := json.Marshal(u.generations(ask.Wait() * 3 / 4)) // the rest is for the way back
+	all, err := json.Marshal(u.generations(ask.Wait() / 4 * 3)) // the rest is for the way back
 	if err == nil {
 		_ = next.Say(wire.Report, wire.ReportMsg{Generations: all}, timing.Say)
 	}

@@ -61,7 +61,7 @@ type takenConn struct {
 	ended    chan struct{}
 }
 
-// NetConn makes it known to tracked.
+// NetConn is for conns.Tracked.
 func (c *takenConn) NetConn() net.Conn { return c.tls }
 
 // statedConn is a takenConn for h2.DoorState.

@@ -4,7 +4,7 @@ package core
 // say to each other while it is busy with one, so that nobody waits who has to answer.
 const inboxRoom = 64
 
-// post has the lifecycle's goroutine run f. What one goroutine posts is run in its order. After
+// post makes the lifecycle's goroutine run f. What one goroutine posts is run in its order. After
 // the end of the lifecycle it does nothing.
 func (u *Upgrader) post(f func(l *lifecycle)) {
 	select {

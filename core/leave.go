@@ -33,7 +33,7 @@ var (
 func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, true) }
 
 // underMaster reports why a foreign master keeps this process from starting the next version.
-// If it does not, manager is how the service manager is told of it, nil where that is as ever.
+// If it does not, manager is how the service manager is told of it, nil where nothing about that changes.
 func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, err error) {
 	m := a.u.boot.master()
 	if m == nil && a.leave {
@@ -77,12 +77,12 @@ func (t *passing) foreignPath() string {
 }
 
 // dismissMaster ends the foreign master, now that the service is out of its hands and this process,
-// the last worker that it knows, has drained.
-func (u *Upgrader) dismissMaster(m *foreign.Master) {
-	// The ones before this one drain, too. A signal from the master is impatience to them.
+// the last worker that it knows, has drained. The workers before this one drain, too, and have until
+// the deadline of this one's drain: a signal from the master is impatience to them.
+func (u *Upgrader) dismissMaster(m *foreign.Master, deadline time.Time) {
 	tick := time.NewTicker(timing.SiblingPoll)
 	defer tick.Stop()
-	for time.Now().UnixMilli() < u.phase.deadline.Load() && !masterGone(m) && proc.HasSibling() {
+	for time.Now().Before(deadline) && !masterGone(m) && proc.HasSibling() {
 		<-tick.C
 	}
 	if masterGone(m) {

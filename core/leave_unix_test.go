@@ -4,6 +4,7 @@ package core_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -111,24 +112,30 @@ func TestLeave_MasterIsNotEndedBeforeItsWorkersHaveDrained(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what the master has started can't be told here")
 	}
-	a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
-	client := dialQuietly(t, addrs[0], slow.PID)
-	client.begin(t)
-	a.signal(a.PID(), syscall.SIGHUP)
-	a.expect("ready", 1)
-	a.expect("signalled", 1)
-	a.expectLog("msg=draining", 1)
-	must(t, a.call(addrs[0], "/leave"))
-	free := a.expect("ready", 2)
-	a.expectLog("msg=draining", 2)
-	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
-	if strings.Contains(a.log(), "the master ends") {
-		t.Error("the master is told to end while a worker drains")
+	for _, drain := range []string{"30s", "0"} { // 0: no limit
+		t.Run(drain, func(t *testing.T) {
+			t.Parallel()
+			a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
+			client := dialQuietly(t, addrs[0], slow.PID)
+			client.begin(t)
+			must(t, os.WriteFile(a.path("drain"), []byte(drain), 0o600)) // of the worker that leaves
+			a.signal(a.PID(), syscall.SIGHUP)
+			a.expect("ready", 1)
+			a.expect("signalled", 1)
+			a.expectLog("msg=draining", 1)
+			must(t, a.call(addrs[0], "/leave"))
+			free := a.expect("ready", 2)
+			a.expectLog("msg=draining", 2)
+			time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
+			if strings.Contains(a.log(), "the master ends") {
+				t.Error("the master is told to end while a worker drains")
+			}
+			client.finish(t, slow.PID)
+			client.c.Close()
+			expectMasterEnds(t, a)
+			a.stopAll(free.PID)
+		})
 	}
-	client.finish(t, slow.PID)
-	client.c.Close()
-	expectMasterEnds(t, a)
-	a.stopAll(free.PID)
 }
 
 // TestLeave_ServiceIsTheMastersUntilTheProbationIsOver: a bad new process, a reload and

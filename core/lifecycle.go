@@ -192,7 +192,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		}
 		err := d.run()
 		if leaves && !errors.Is(err, errTakenBack) {
-			l.u.dismissMaster(l.u.boot.master())
+			l.u.dismissMaster(l.u.boot.master(), d.deadline)
 		}
 		drained <- err
 	}()

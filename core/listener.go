@@ -103,7 +103,6 @@ func (l *listener) close(unlink bool) error {
 		return net.ErrClosed
 	}
 	close(l.closed)
-	l.setNonblock()
 	if l.dup >= 0 {
 		_ = fd.Close(l.dup)
 	}
@@ -143,7 +142,11 @@ func (l *listener) settle() {
 	defer l.accepting.Unlock()
 }
 
-// duplicate, words and rank are for passing it on.
+// waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
+// when the process drains, as the program was told, and may rely on that.
+func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == networkControl }
+
+// duplicate, describe and rank are for passing it on.
 
 func (l *listener) duplicate() int { return l.dup }
 

@@ -120,14 +120,3 @@ func (o *otherServer) Close() error { return nil }
 
 // Addr returns the listener's address.
 func (o *otherServer) Addr() net.Addr { return o.s.ln.Addr() }
-
-// close closes what serves connections.
-func (s *server) close() {
-	_ = s.inner.Close()
-	if s.http2 != nil {
-		_ = s.http2.srv.Close()
-	}
-	if s.other != nil {
-		_ = s.other.srv.Close()
-	}
-}

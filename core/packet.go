@@ -153,7 +153,7 @@ func openPacket(ctx context.Context, network, address string) (net.PacketConn, e
 	return pc, remedyFor(err, network)
 }
 
-// duplicate, words and rank are for passing it on.
+// duplicate, describe and rank are for passing it on.
 
 func (c *PacketConn) duplicate() int          { return c.dup }
 func (c *PacketConn) describe() wire.Listener { return c.say }
@@ -325,7 +325,7 @@ func (c *PacketConn) close(unlink bool) error {
 	return err
 }
 
-// pause has the reads wait until resume.
+// pause makes the reads wait until resume.
 func (c *PacketConn) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -344,7 +344,7 @@ func (c *PacketConn) resume() {
 	c.stirLocked()
 }
 
-// endAt has the reads end for good at a time; what is there to be read is read until then.
+// endAt ends the reads for good at a time. What is there to be read is read until then.
 func (c *PacketConn) endAt(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

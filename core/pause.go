@@ -18,7 +18,7 @@ func (l *listener) sweep(d time.Duration) {
 	}
 }
 
-// pause has Accept wait until resume, and reports whether it can.
+// pause makes Accept wait until resume, and reports whether it can.
 func (l *listener) pause() bool {
 	dl, ok := l.Listener.(deadliner)
 	if ok {

@@ -16,7 +16,7 @@ type phase struct {
 	accepting chan struct{} // closed by Ready: connections may be accepted
 
 	draining    atomic.Bool
-	deadline    atomic.Int64    // when the drain is cut, in Unix milliseconds; 0: none has begun
+	deadline    atomic.Int64    // when the drain is cut, in Unix milliseconds; 0: none has begun, or it has no limit
 	asksToLeave atomic.Bool     // clients are asked to come back on a new connection
 	goodbye     *conns.Goodbye  // the drain begins
 	life        context.Context // ends when the process stops or hands over

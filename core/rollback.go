@@ -60,7 +60,7 @@ func (l *lifecycle) mainAgain(why error) {
 	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), "the last upgrade was rolled back", why)
 }
 
-// namePID has the pid file name this process again.
+// namePID makes the pid file name this process again.
 func (l *lifecycle) namePID(h *outgoing) {
 	var err error
 	switch {
@@ -82,8 +82,8 @@ func (l *lifecycle) restorePIDFile(next *peer.Next) {
 	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
 		return
 	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says && pid != next.PID() {
-		return // it is in order, or somebody else's
+	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says() && pid != next.PID() {
+		return // it is in order, or another process's
 	}
 	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
 		l.log.Error("the pid file does not name this process", "error", err)
@@ -160,10 +160,6 @@ func (l *lifecycle) unlessClosed(h *outgoing, e handover.OldEvent) handover.OldE
 	l.log.Error("the new process does not serve, and this one can't any more: the program has closed its listeners", "new_pid", h.next.PID(), "error", h.err)
 	return handover.Drained
 }
-
-// waits reports whether the accept loop of a listener can wait for a way back. A program's own ends
-// when the process drains, as the program was told, and may rely on that.
-func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == networkControl }
 
 // claimed returns what the new process has use for.
 func (h *outgoing) claimed() (claimed []passable) {
@@ -244,7 +240,7 @@ func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
 	}
 }
 
-// watch has the lifecycle look now and then whether the new process is there. Its end is heard, but
+// watch makes the lifecycle look now and then whether the new process is there. Its end is heard, but
 // not where another process holds its end of the handover socket open: a script around it that outlives it.
 func (h *outgoing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
 

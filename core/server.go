@@ -192,8 +192,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
 	if c == nil { // the program's ConnContext threw ours away
+		defer s.u.conns.CountServed()
 		s.handler.ServeHTTP(w, r)
-		s.u.conns.CountServed()
 		return
 	}
 	if leaves {
@@ -251,5 +251,16 @@ func (s *server) onConnState(nc net.Conn, st http.ConnState) {
 	}
 	if s.connState != nil {
 		s.connState(conns.Exposed(nc), st)
+	}
+}
+
+// close closes what serves connections.
+func (s *server) close() {
+	_ = s.inner.Close()
+	if s.http2 != nil {
+		_ = s.http2.srv.Close()
+	}
+	if s.other != nil {
+		_ = s.other.srv.Close()
 	}
 }

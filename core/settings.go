@@ -8,8 +8,8 @@ import (
 // copyOfUser returns a server with the settings of the program's, as it is to serve its
 // connections. It goes over the exported fields, so that a setting which net/http has only
 // since a later release than this code's is not lost. Whether it has to be changed
-// on its way, as those below, is a question for whoever makes TestNewInnerCopiesEverything
-// pass with that release.
+// on its way, as those below, is decided when TestNewInnerCopiesEverything is made to pass with
+// that release.
 func (s *server) copyOfUser() *http.Server {
 	c := new(http.Server)
 	from, to := reflect.ValueOf(s.user).Elem(), reflect.ValueOf(c).Elem()

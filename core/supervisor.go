@@ -44,6 +44,11 @@ func (u *Upgrader) watchSupervisor() {
 // keepListeners gives the supervisor the listeners of this generation if it accepts
 // from them.
 func (u *Upgrader) keepListeners() {
+	if u.boot.link == nil {
+		return
+	}
+	u.keeping.Lock() // what is given last has to be what there is
+	defer u.keeping.Unlock()
 	if st := u.State(); st < StateCurrent || st > StateProbation {
 		return
 	}
@@ -53,9 +58,6 @@ func (u *Upgrader) keepListeners() {
 }
 
 func (u *Upgrader) giveToSupervisor() error {
-	if u.boot.link == nil {
-		return nil
-	}
 	passed, files, err := u.passing.passOn()
 	if err != nil {
 		return err

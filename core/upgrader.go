@@ -37,6 +37,7 @@ type Upgrader struct {
 
 	inherited *inheritance // from the old process
 	passing   passing      // to the next generation
+	keeping   sync.Mutex   // held while the supervisor is given what is passed
 	servers   servers
 	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one

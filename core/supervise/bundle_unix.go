@@ -8,7 +8,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// bundle is the duplicates of a worker's listeners. It has one owner at a time, who
+// bundle is the duplicates of a worker's listeners. It has one owner at a time, which
 // closes it. A nil one is empty.
 type bundle struct {
 	files []int

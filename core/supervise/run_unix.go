@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -222,7 +223,7 @@ func (m *supervisor) keep(w *worker, msg wire.KeepMsg, files []int) {
 
 // adopt takes the link of a worker that is about to be started by another one.
 func (m *supervisor) adopt(s int) {
-	conn, err := connOf(s)
+	conn, err := fd.UnixConn(s)
 	if err != nil {
 		m.cfg.Log.Error("a worker's link is not understood", "error", err)
 		return

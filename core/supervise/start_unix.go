@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // start starts a worker with the listeners from descriptor 3 up and the link after them,
 // on which a welcome waits.
@@ -63,20 +60,6 @@ func (m *supervisor) start(generation int) (*worker, error) {
 	w.child = pid
 	w.identify(pid)
 	return w, nil
-}
-
-// connOf makes a connection of a descriptor that a worker has sent.
-func connOf(s int) (*net.UnixConn, error) {
-	c, err := fd.Conn(s)
-	if err != nil {
-		return nil, err
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
-	}
-	return u, nil
 }
 
 // lookUp finds the program, with a remedy in the error.

@@ -5,6 +5,7 @@ package supervise
 import (
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -43,7 +44,7 @@ type worker struct {
 
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
-	later []wire.SignalMsg // that came before it had said who it is, or whether it serves again
+	later []wire.SignalMsg // that came before it had given its number, or had said whether it serves again
 
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now
@@ -173,5 +174,5 @@ func (s *exitStatus) String() string {
 	case s.Signaled():
 		return "signal: " + s.Signal().String()
 	}
-	return "exit status " + itoa(s.ExitStatus())
+	return "exit status " + strconv.Itoa(s.ExitStatus())
 }

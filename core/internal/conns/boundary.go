@@ -40,7 +40,7 @@ const (
 //   - begun is set from the first byte of a request until net/http says idle: that request must be
 //     answered here. As long as it is not set, nothing of a request has been read.
 //   - step goes its way between two requests only, and only on a connection that can move.
-//   - wait is waits only while nothing has been read, and whoever is in that Read looks for the mover
+//   - wait is waits only while nothing has been read, and the goroutine in that Read looks for the mover
 //     after setting it, while the mover is set before it looks at wait: one of the two sees the other.
 //   - refused is set for as long as that mover is.
 type boundary struct {

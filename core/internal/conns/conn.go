@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
@@ -48,10 +47,10 @@ type Conn struct {
 	from   *Origin        // nil when the program brought the listener
 	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
 
-	// srv speaks HTTP on this very connection, so that it can move; else nil.
+	// side speaks HTTP on this very connection, so that it can move; else nil.
 	side atomic.Pointer[Side]
 
-	chosen atomic.Pointer[Mover] // that moves it while the rest stays; see mover.choose
+	chosen atomic.Pointer[Mover] // that moves it while the rest stays; see Mover.choose
 
 	frames atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
 	h2c    *Side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
@@ -69,7 +68,7 @@ type Conn struct {
 }
 
 // RemoteAddr returns the client's address. The kernel does not know it any more of a
-// connection that was reset on its way here from the old process; nobody who has got a
+// connection that was reset on its way here from the old process, and no caller that has a
 // connection expects nil.
 func (c *Conn) RemoteAddr() net.Addr {
 	if addr := c.Conn.RemoteAddr(); addr != nil {
@@ -192,7 +191,7 @@ func (c *Conn) unanswered() int {
 }
 
 // Begins notes that a handler is about to run for r, and reports whether the connection's state says
-// when that is answered. answered gets to hear which it is.
+// when that is answered. Answered is told which it is.
 func (c *Conn) Begins(r *http.Request) (followed bool) {
 	if c.CanMove() && r.ProtoMajor == 1 {
 		c.boundary.note(r)
@@ -334,8 +333,3 @@ func FromHTTP(st http.ConnState) (State, bool) {
 	}
 	return 0, false // closed: Close tells
 }
-
-// clock is the table's: nanoseconds since it was made.
-type clock struct{ base time.Time }
-
-func (c clock) now() int64 { return int64(time.Since(c.base)) }

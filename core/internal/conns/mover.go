@@ -79,7 +79,7 @@ func NewMover(to Taker, table *Table, share float64, final bool, log *slog.Logge
 // Start lets the connections move. Until then those that offer themselves wait.
 func (m *Mover) Start() { close(m.begin) }
 
-// Widen has all the others move too: the new process goes on by itself.
+// Widen makes all the others move, too: the new process goes on by itself.
 func (m *Mover) Widen() {
 	m.final.Store(true)
 	if !m.all.Swap(true) {
@@ -130,7 +130,7 @@ func (m *Mover) choose() []*Conn {
 		return conns
 	}
 	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.CanMove() || c.http2.Load() || c.Is(Hijacked) })
-	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // all is in no order
+	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // All has no order
 	for _, c := range conns {
 		c.chosen.Store(m)
 	}
@@ -139,6 +139,10 @@ func (m *Mover) choose() []*Conn {
 
 // next waits for an offer, and if there are more connections to wake, not for long.
 func (m *Mover) next(widened <-chan struct{}, more bool) (o *offer) {
+	if isClosed(m.retired) { // whatever waits to be offered stays
+		m.why = errWentBack
+		return nil
+	}
 	if m.held != nil {
 		o, m.held = m.held, nil
 		return o

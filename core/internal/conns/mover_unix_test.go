@@ -264,11 +264,39 @@ func TestMover_SaysNothingBeforeCommit(t *testing.T) {
 	})
 }
 
-// silentTaker takes connections, and is offered none.
+// TestMover_OffersNothingAfterARollback: connections that wait to be offered stay in the process that serves again.
+func TestMover_OffersNothingAfterARollback(t *testing.T) {
+	t.Parallel()
+	_, server := pair(t)
+	for range 20 { // a select may take the right way
+		synctest.Test(t, func(t *testing.T) {
+			to := &silentTaker{}
+			m := newTestMover(to)
+			answers := make(chan error, 4)
+			for range cap(answers) {
+				go func() { answers <- m.Move(server.(*net.TCPConn), wire.Conn{Name: "x"}) }()
+			}
+			synctest.Wait()
+			m.Retire()
+			m.Start()
+			for range cap(answers) {
+				if err := <-answers; !errors.Is(err, errWentBack) {
+					t.Errorf("Move = %v", err)
+				}
+			}
+			<-m.done
+		})
+	}
+}
+
+// silentTaker takes connections, and is to be offered none.
 type silentTaker struct {
-	Taker
 	interrupted atomic.Bool
 	moved       chan uint64
+}
+
+func (to *silentTaker) Exchange([]byte, []int, <-chan struct{}, func() bool) (wire.Frame, error) {
+	return wire.Frame{}, errors.New("it was offered a connection")
 }
 
 func (to *silentTaker) Room() int             { return 10 }

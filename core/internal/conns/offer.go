@@ -50,7 +50,7 @@ func (m *Mover) Leave(c *Conn, what wire.Conn) error {
 func (m *Mover) Move(c syscall.Conn, what wire.Conn) error { return m.offer(c, &offer{Conn: what}) }
 
 // offer offers a connection and returns the answer. Control keeps the descriptor
-// open, and its number from being another one's, whoever closes the connection.
+// open, and its number from being another one's, even if the connection is closed meanwhile.
 func (m *Mover) offer(c syscall.Conn, o *offer) error {
 	rc, err := c.SyscallConn()
 	if err != nil {

@@ -96,7 +96,7 @@ func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
 		c.from = s.From
 	}
 	c.state.Store(int32(st))
-	c.idle.Store(t.now() - int64(time.Duration(what.IdleMillis)*time.Millisecond))
+	c.idle.Store(t.now() - int64(what.Idle()))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -247,7 +247,7 @@ func (t *Table) CountServed() { t.served.part(0).Add(1) }
 // Changes gets a value when a drain is to look again.
 func (t *Table) Changes() <-chan struct{} { return t.changed }
 
-// MoveBy has the connections move by m, which ends that itself.
+// MoveBy makes the connections move by m, which ends that itself.
 func (t *Table) MoveBy(m *Mover) { t.mover.Store(m) }
 
 // MovesBy returns the mover; nil when connections stay.
@@ -315,3 +315,8 @@ func (t *Table) CutAll(sockets bool, undone <-chan struct{}) Left {
 	}
 	return rest
 }
+
+// clock is the table's: nanoseconds since it was made.
+type clock struct{ base time.Time }
+
+func (c clock) now() int64 { return int64(time.Since(c.base)) }

@@ -5,7 +5,11 @@
 // (golang/go#29277).
 package fd
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"net"
+)
 
 // First is the first descriptor a new process inherits after stdin, stdout and
 // stderr.
@@ -16,3 +20,16 @@ const Stderr = 2
 
 // ErrUnsupported is returned on systems where descriptors can't be passed on.
 var ErrUnsupported = errors.New("passing descriptors on is not supported on this system")
+
+// UnixConn is Conn for a socket that must be a unix socket.
+func UnixConn(s int) (*net.UnixConn, error) {
+	c, err := Conn(s)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := c.(*net.UnixConn); ok {
+		return u, nil
+	}
+	_ = c.Close()
+	return nil, fmt.Errorf("descriptor %d is no unix socket", s)
+}

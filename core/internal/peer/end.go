@@ -13,6 +13,7 @@ import (
 // and then while it may finish what it has accepted.
 func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame), look func()) {
 	defer n.release()
+	defer n.Frames.Mute()
 	if n.saysReady() {
 		stop = max(stop, n.Said().Stop())
 		if n.Told.Load() && !isClosed(n.Frames.Silent) {
@@ -20,7 +21,7 @@ func (n *Next) SeeOut(stop time.Duration, finished <-chan struct{}, heard func(w
 			return
 		}
 	}
-	n.terminate(stop, heard)
+	n.terminate(stop, finished, heard)
 }
 
 // rollBack is for one that may be current and can be heard. SIGTERM would be the operator's word to
@@ -31,7 +32,6 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 	defer limit.Stop()
 	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()
-	defer n.Frames.Mute()
 	for missed, pongs := time.Duration(0), n.Frames.Pongs.Load(); missed < timing.Kill; {
 		select {
 		case <-n.Exited:
@@ -44,7 +44,10 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 		case <-beat.C:
 			look()
 			switch now := n.Frames.Pongs.Load(); {
-			case isClosed(n.Frames.Silent): // nothing but the limit tells
+			case isClosed(n.Frames.Silent): // nothing but the limit tells, if there is one
+				if stop >= timing.Unlimited && isClosed(finished) {
+					return
+				}
 			case now == pongs:
 				missed += timing.Say
 			case isClosed(finished):
@@ -62,23 +65,35 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 // terminate is for one that has not said ready, or can't be heard. One that has said ready,
 // while this process was stopped, may have taken over and has the time of a stop to finish what
 // it accepted.
-func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
+func (n *Next) terminate(stop time.Duration, finished <-chan struct{}, heard func(wire.Frame)) {
 	if isClosed(n.Exited) || n.saysReady() && isClosed(n.Frames.Silent) && n.Ended() {
 		n.hearOut(heard) // it was no signal of this process
 	}
 	if isClosed(n.Exited) {
 		return
 	}
-	defer n.Frames.Mute()
 	others := n.descendants()
 	others.Signal(syscall.SIGTERM)
 	defer others.End(timing.Kill)
 	n.send(syscall.SIGTERM)
-	if n.EndsWithin(timing.Kill) || n.saysReady() && n.EndsWithin(stop) {
+	if n.EndsWithin(timing.Kill) || n.saysReady() && n.endsOrIsLeft(stop, finished) {
 		return
 	}
 	n.Kill()
 	<-n.Exited
+}
+
+// endsOrIsLeft reports whether the process has ended in time. One whose time has no limit is left to itself when this
+// process has finished.
+func (n *Next) endsOrIsLeft(stop time.Duration, finished <-chan struct{}) bool {
+	if stop < timing.Unlimited {
+		return n.EndsWithin(stop)
+	}
+	select {
+	case <-n.Exited:
+	case <-finished:
+	}
+	return true
 }
 
 // hearOut hears what a process that has ended has said last.
@@ -91,8 +106,13 @@ func (n *Next) hearOut(heard func(wire.Frame)) {
 		case <-n.Frames.Silent:
 			return
 		case <-limit:
-			if !n.unread() {
-				return
+			select {
+			case f := <-n.Frames.Rest:
+				heard(f)
+			default:
+				if !n.unread() {
+					return
+				}
 			}
 			limit = time.After(timing.LastWords) // this process has not come to read it
 		}

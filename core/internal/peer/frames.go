@@ -12,8 +12,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Frames is what a new process says after ready. One goroutine reads it, for whoever
-// waits for it.
+// Frames is what a new process says after ready. One goroutine reads it, for all
+// that wait for it.
 type Frames struct {
 	Rest    chan wire.Frame // for the lifecycle
 	answers chan wire.Frame // answers to offers, for the mover; room for the one
@@ -78,7 +78,7 @@ func (t *Frames) heard(f wire.Frame) error {
 	return nil
 }
 
-// Mute has the words that are not for the mover go nowhere.
+// Mute makes the words that are not for the mover go nowhere.
 func (t *Frames) Mute() { t.ignore.Do(func() { close(t.Ignored) }) }
 
 // HungUp reports whether an error of the handover socket means no more than that the

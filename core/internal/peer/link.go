@@ -25,7 +25,7 @@ type Link struct {
 	Gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
-	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if nobody is there to take the word
+	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if the word is not taken
 }
 
 // NewLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -34,14 +34,9 @@ func NewLink(s, supervisor int) (*Link, error) {
 		return nil, err
 	}
 	fd.CloseOnExec(s)
-	c, err := fd.Conn(s)
+	conn, err := fd.UnixConn(s)
 	if err != nil {
 		return nil, err
-	}
-	conn, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, fmt.Errorf("descriptor %d is no unix socket", s)
 	}
 	l := &Link{conn: conn, supervisor: supervisor, released: make(chan struct{}), Gone: make(chan struct{})}
 	_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
@@ -57,29 +52,16 @@ func (l *Link) PID() int {
 }
 
 // Welcome reads what the supervisor has kept for a worker that it has started.
-func (l *Link) Welcome() (wire.WelcomeMsg, error) {
-	var msg wire.WelcomeMsg
-	_ = l.conn.SetReadDeadline(time.Now().Add(timing.Word))
-	f, err := wire.Read(l.conn)
-	if err == nil && f.Type != wire.Welcome {
-		err = fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
-	}
-	_ = l.conn.SetReadDeadline(time.Time{})
-	if err == nil {
-		err = f.Decode(&msg)
-	}
-	return msg, err
-}
+func (l *Link) Welcome() (wire.WelcomeMsg, error) { return readWelcome(l.conn) }
 
-// Follow has the supervisor's words go to ask, the newest one. It reports false for a word that nobody is
-// there to take.
+// Follow passes the supervisor's words to ask, the one that was given last. ask reports false for a word that
+// it does not take.
 func (l *Link) Follow(ask func(wire.SignalMsg) bool) {
 	l.ask.Store(&ask)
 	l.listening.Do(func() { go l.listen() })
 }
 
-// listen passes on what the supervisor says until it is gone. What nobody is there to take is
-// not taken.
+// listen passes on what the supervisor says until it is gone.
 func (l *Link) listen() {
 	defer close(l.Gone)
 	for {

@@ -23,12 +23,11 @@ type Next struct {
 	proc    spawn.Process
 	Path    string
 	ctl     net.Conn
-	own     *os.Process                   // that said hello, if a wrapper was started; valid once it did
+	hello   atomic.Pointer[introduced]    // the process that has said hello; nil until one has
 	Stderr  *spawn.Capture                // nil: it has this process's
 	Start   chan Event                    // what it says until it is ready
 	Frames  *Frames                       // what it says afterwards
 	Plain   bool                          // it speaks only the plain protocol
-	Says    int                           // its pid in its own words; valid once it said hello
 	ready   atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
 	Reads   chan struct{}                 // closed when it says that it reads what comes
 	Served  bool                          // it was current: what it wrote when it started explains nothing any more
@@ -42,6 +41,12 @@ type Next struct {
 	Exited chan struct{} // closed when it has ended and was reaped
 	Exit   spawn.Exit    // valid once exited
 	Ran    time.Duration // valid once exited
+}
+
+// introduced is a process that has said hello.
+type introduced struct {
+	pid int         // in its own words
+	own *os.Process // nil if it is the one that was started, and no wrapper is around it
 }
 
 // Event is a frame, or the end of them.
@@ -119,13 +124,14 @@ func (n *Next) note(f wire.Frame) {
 	switch f.Type {
 	case wire.Hello:
 		var msg wire.HelloMsg
-		if f.Decode(&msg) != nil || n.own != nil {
+		if f.Decode(&msg) != nil || n.own() != nil {
 			return
 		}
-		n.Says = msg.PID
-		if n.Says > 1 && n.Says != n.PID() {
-			n.own, _ = os.FindProcess(n.Says) // while it is sure to be that one
+		hello := &introduced{pid: msg.PID}
+		if msg.PID > 1 && msg.PID != n.PID() {
+			hello.own, _ = os.FindProcess(msg.PID) // while it is sure to be that one
 		}
+		n.hello.Store(hello)
 	case wire.Ready:
 		var msg wire.ReadyMsg
 		if len(f.Payload) == 0 || f.Decode(&msg) != nil {
@@ -137,6 +143,22 @@ func (n *Next) note(f wire.Frame) {
 
 // PID is the process number of what was started.
 func (n *Next) PID() int { return n.proc.PID() }
+
+// Says is the process number of the program in its own words; 0 until it has said hello.
+func (n *Next) Says() int {
+	if hello := n.hello.Load(); hello != nil {
+		return hello.pid
+	}
+	return 0
+}
+
+// own is the process that has said hello, if a wrapper was started; nil otherwise.
+func (n *Next) own() *os.Process {
+	if hello := n.hello.Load(); hello != nil {
+		return hello.own
+	}
+	return nil
+}
 
 // saysReady reports whether it has said ready.
 func (n *Next) saysReady() bool { return n.ready.Load() != nil }
@@ -151,8 +173,8 @@ func (n *Next) Said() wire.ReadyMsg {
 
 // Serves is the process number of the program: the one that was started may be a wrapper's.
 func (n *Next) Serves() int {
-	if n.own != nil {
-		return n.Says
+	if n.own() != nil {
+		return n.Says()
 	}
 	return n.PID()
 }
@@ -160,17 +182,17 @@ func (n *Next) Serves() int {
 // Lives reports whether the process that said hello is still there: the one that was
 // started may be a wrapper around it.
 func (n *Next) Lives() bool {
-	if n.own == nil {
-		return !isClosed(n.Exited)
+	if own := n.own(); own != nil {
+		return proc.Running(own)
 	}
-	return proc.Running(n.own)
+	return !isClosed(n.Exited)
 }
 
 // descendants returns the processes that a wrapper script has started, while the script is
-// there and no program of its has said hello. They are given up with it: nobody would know
+// there and no program of it has said hello. They are given up with it: nobody would know
 // of a program that serves on.
 func (n *Next) descendants() proc.Processes {
-	if n.own != nil || program.Interpreter(n.Path) == "" {
+	if n.own() != nil || program.Interpreter(n.Path) == "" {
 		return nil
 	}
 	return proc.Descendants(n.PID())
@@ -179,10 +201,11 @@ func (n *Next) descendants() proc.Processes {
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
 // no other signal: many pass on what they get, and a second SIGTERM cuts a drain short.
 func (n *Next) send(sig syscall.Signal) {
-	if n.own != nil {
-		_ = n.own.Signal(sig)
+	own := n.own()
+	if own != nil {
+		_ = own.Signal(sig)
 	}
-	if n.own == nil || sig == syscall.SIGKILL {
+	if own == nil || sig == syscall.SIGKILL {
 		_ = n.proc.Signal(sig)
 	}
 }
@@ -192,7 +215,7 @@ func (n *Next) Kill() { n.send(syscall.SIGKILL) }
 
 // isGoneWithin reports whether the process that said hello ends in time.
 func (n *Next) isGoneWithin(d time.Duration) bool {
-	if n.own == nil {
+	if n.own() == nil {
 		return n.EndsWithin(d)
 	}
 	for end := time.Now().Add(d); n.Lives(); time.Sleep(timing.Poll) {
@@ -237,7 +260,7 @@ func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, o
 }
 
 // unread reports whether something is in the socket that nobody has read, or its end, which comes to
-// whoever reads.
+// the reader.
 func (n *Next) unread() bool {
 	sc, ok := n.ctl.(syscall.Conn)
 	if !ok {
@@ -274,7 +297,7 @@ func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
 	return err
 }
 
-// Disown leaves word for whoever a plain program passes the handover socket on to.
+// Disown leaves a word for the process to which a plain program passes the handover socket on.
 func (n *Next) Disown() { _ = n.Say(wire.Disown, nil, timing.Word) }
 
 // Introduce closes this process's duplicate of next's link, by whose end the supervisor
@@ -310,7 +333,7 @@ func (n *Next) Drained() {
 func (n *Next) release() {
 	_ = n.ctl.Close()
 	n.Stderr.End()
-	if n.own != nil {
-		_ = n.own.Release()
+	if own := n.own(); own != nil {
+		_ = own.Release()
 	}
 }

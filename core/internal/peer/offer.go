@@ -13,7 +13,7 @@ import (
 
 // Why an offer has no answer.
 var (
-	ErrGone = errors.New("the new process is gone")
+	errGone = errors.New("the new process is gone")
 	// ErrQuit is for an offer that was not sent.
 	ErrQuit = errors.New("the drain has ended")
 	// ErrNoAnswer is for a connection that has possibly moved: nobody reads from it here any more.
@@ -79,7 +79,7 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			switch {
 			case len(frames.answers) > 0:
 			case HungUp(frames.Why):
-				return wire.Frame{}, ErrGone
+				return wire.Frame{}, errGone
 			case final():
 				return wire.Frame{}, fmt.Errorf("%w: %w", wire.ErrGarbage, frames.Why)
 			}
@@ -92,7 +92,7 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			last = time.After(timing.InTime) // this process has not come to read it
 		case <-poll.C:
 			if !n.Lives() {
-				return wire.Frame{}, ErrGone
+				return wire.Frame{}, errGone
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func notSent(err error, quit <-chan struct{}) error {
 	case isClosed(quit):
 		return ErrNoAnswer
 	case HungUp(err):
-		return ErrGone
+		return errGone
 	}
 	return fmt.Errorf("handover socket: %w", err)
 }

@@ -32,7 +32,7 @@ type Old struct {
 
 	Drains chan time.Duration // that its drain begins now, and how long that is; room for the one
 
-	oldPID  int            // who holds the other end of ctl
+	oldPID  int            // of the process that holds the other end of ctl
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
@@ -83,7 +83,7 @@ func (p *Old) OlderGenerations() int {
 // Plain reports whether the old process speaks only the plain protocol.
 func (p *Old) Plain() bool { return p.ctl == nil || isClosed(p.Disowned) }
 
-// PID is the old process's: who started this one, unless that was a wrapper
+// PID is the process number of the old process. That is the parent, unless a wrapper is
 // between the two.
 func (p *Old) PID() int {
 	if p.Plain() {
@@ -94,18 +94,23 @@ func (p *Old) PID() int {
 
 // Welcome reads the old process's first frame.
 func (p *Old) Welcome() (wire.WelcomeMsg, error) {
-	var msg wire.WelcomeMsg
-	_ = p.ctl.SetReadDeadline(time.Now().Add(timing.Word))
-	f, err := wire.Read(p.ctl)
-	if err != nil {
-		return msg, fmt.Errorf("no word from the old process: %w", err)
-	}
-	_ = p.ctl.SetReadDeadline(time.Time{})
-	if f.Type != wire.Welcome {
+	msg, err := readWelcome(p.ctl)
+	p.oldPID = msg.PID
+	return msg, err
+}
+
+// readWelcome reads the first frame of the process that has started this one, which has written it already.
+func readWelcome(c net.Conn) (msg wire.WelcomeMsg, err error) {
+	_ = c.SetReadDeadline(time.Now().Add(timing.Word))
+	f, err := wire.Read(c)
+	_ = c.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil:
+		return msg, fmt.Errorf("no welcome: %w", err)
+	case f.Type != wire.Welcome:
 		return msg, fmt.Errorf("%w: %v instead of welcome", wire.ErrGarbage, f.Type)
 	}
 	err = f.Decode(&msg)
-	p.oldPID = msg.PID
 	return msg, err
 }
 
@@ -154,7 +159,7 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 }
 
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
-// one, and has some time for that. h.ended is called before anybody who waits for gone goes on.
+// one, and has some time for that. h.Ended is called before those that wait for Gone go on.
 func (p *Old) lose(h OldHandler, stop <-chan struct{}) {
 	if p.endsWithin(timing.Reap, stop) {
 		h.Ended()

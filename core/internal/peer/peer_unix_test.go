@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -69,6 +70,68 @@ func TestSeeOut_GivesTime(t *testing.T) {
 	}
 }
 
+// TestSeeOut_LeavesOneWithoutALimit gives up a process whose stop has no limit, and that can't be heard any more:
+// before it is given up, or afterwards. This process does not wait for it when it has finished itself.
+func TestSeeOut_LeavesOneWithoutALimit(t *testing.T) {
+	t.Parallel()
+	for told, wantSignals := range map[bool]int{false: 1, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlayed()
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			n := Follow("app", p, ours, new(atomic.Bool))
+			n.ready.Store(&wire.ReadyMsg{})
+			n.Told.Store(told)
+			finished, seen := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(seen)
+				n.SeeOut(timing.Unlimited, finished, func(wire.Frame) {}, func() {})
+			}()
+			synctest.Wait()
+			must(t, theirs.Close())
+			time.Sleep(time.Hour)
+			if isClosed(seen) {
+				t.Errorf("told %v: it was not waited for", told)
+			}
+			close(finished)
+			<-seen
+			if got := len(p.signals); got != wantSignals {
+				t.Errorf("told %v: %d signals, want %d", told, got, wantSignals)
+			}
+			p.ended <- "exit status 0"
+		})
+	}
+}
+
+// TestSeeOut_HearsAllThatWasSaid gives up a process that has ended, while another process holds its end of the
+// socket. This process takes longer for each word than it waits for one.
+func TestSeeOut_HearsAllThatWasSaid(t *testing.T) {
+	t.Parallel()
+	const words = 16
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayed()
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		n := Follow("app", p, ours, new(atomic.Bool))
+		p.ended <- "exit status 1"
+		<-n.Exited
+		go func() {
+			_ = wire.Write(theirs, wire.Ready, nil)
+			for range words {
+				_ = wire.Write(theirs, wire.Again, nil)
+			}
+		}()
+		heard := 0
+		n.SeeOut(time.Minute, nil, func(wire.Frame) {
+			heard++
+			time.Sleep(2 * timing.LastWords)
+		}, func() {})
+		if heard != words {
+			t.Errorf("%d of %d words were heard", heard, words)
+		}
+	})
+}
+
 // TestLastWords_AreReadHoweverLate reads what a process has said last when this one comes to it.
 func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	t.Parallel()
@@ -106,6 +169,24 @@ func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
 			t.Errorf("process %d lives: %v", pid, !want)
 		}
 	}
+}
+
+// TestServes_WhileHelloComes asks for the process number of a new process that says hello at the same time.
+func TestServes_WhileHelloComes(t *testing.T) {
+	t.Parallel()
+	p := newPlayed()
+	ours, theirs := net.Pipe()
+	n := Follow("app", p, ours, new(atomic.Bool))
+	go func() { _ = wire.Write(theirs, wire.Hello, wire.HelloMsg{PID: os.Getpid()}) }()
+	for n.Serves() == p.PID() {
+		runtime.Gosched()
+	}
+	if got := n.Serves(); got != os.Getpid() || n.Says() != got {
+		t.Errorf("process %d serves, and says that it is %d; want %d", got, n.Says(), os.Getpid())
+	}
+	must(t, theirs.Close())
+	p.ended <- "exit status 0"
+	<-n.Exited
 }
 
 // FuzzFrames has the old process get to the end of whatever a new one says.

@@ -52,7 +52,7 @@ func (l Launch) Path() (string, error) {
 	if p, ok := l.lookPath(name); ok {
 		return p, nil
 	}
-	// argv[0] was chosen by whoever started this process (exec -a, a login
+	// argv[0] was chosen by the program that started this process (exec -a, a login
 	// shell) and names no file.
 	return os.Executable()
 }

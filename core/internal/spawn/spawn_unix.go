@@ -26,7 +26,7 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 	for _, s := range files {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
-	// What this process was given unasked by whoever started it goes no further.
+	// What the program that started this process has passed unasked goes no further.
 	fd.CloseOnExecFrom(fd.First)
 	pid, err := syscall.ForkExec(path, l.Args(), attr)
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *Stderr) watch() {
 		select {
 		case <-tick:
 			waiting = proc.Alive(s.oldPID)
-		case <-given: // who is ready hears of the end on the handover socket
+		case <-given: // a process that is ready hears of the end on the handover socket
 			t.Stop()
 			tick, given = nil, nil
 		case <-s.orphaned:

@@ -117,7 +117,7 @@ const (
 	StopEnd = 5 * time.Second
 )
 
-// Add is a+b, or the longest time that can be expressed.
+// Add is a+b, or the longest time that can be expressed. b is not negative.
 func Add(a, b time.Duration) time.Duration {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64

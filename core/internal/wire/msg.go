@@ -83,6 +83,9 @@ type Conn struct {
 	State      []byte    `json:"state,omitempty"`    // the program's own
 }
 
+// Idle is IdleMillis as a Duration.
+func (c Conn) Idle() time.Duration { return millis(c.IdleMillis) }
+
 // TakenMsg says which connections of an Offer were not taken, and how many more
 // can come.
 type TakenMsg struct {
@@ -169,7 +172,7 @@ type AskMsg struct {
 func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
 
 // ReportMsg describes the old process and those before it, newest first, each as the
-// handover socket's status does: control.Generation.
+// control socket's status does: control.Generation.
 type ReportMsg struct {
 	Generations json.RawMessage `json:"generations"`
 }
