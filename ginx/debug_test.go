@@ -12,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/ginx"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The tests of this file are not parallel: what Gin prints and where, and the
@@ -21,10 +22,7 @@ import (
 // does so once. Each of them fails at once here.
 func TestPrintsWhatGinPrints(t *testing.T) {
 	dir := t.TempDir()
-	broken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	broken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	broken.Close() // so that Accept fails
 	for _, tt := range []struct {
 		name        string
@@ -55,9 +53,7 @@ func TestPrintsWhatGinPrints(t *testing.T) {
 		for _, proxies := range [][]string{{"0.0.0.0/0", "::/0"}, {"::/0"}, {"192.0.2.0/24"}, nil} {
 			t.Run(tt.name, func(t *testing.T) {
 				r := gin.New()
-				if err := r.SetTrustedProxies(proxies); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, r.SetTrustedProxies(proxies))
 				want, _ := output(t, func() { _ = tt.gins(r) })
 				var err error
 				got, errors := output(t, func() { err = tt.ginxs(r) })
@@ -118,16 +114,14 @@ func TestPrintsThroughDebugPrintFunc(t *testing.T) {
 // The default address is all interfaces', so nobody listens on it here: the
 // process has an Upgrader already, or PORT is no port.
 func TestDefaultAddress(t *testing.T) {
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
 	for port, want := range map[string]string{
 		"":     "Environment variable PORT is undefined. Using port :8080 by default\n[GIN-debug] Listening and serving HTTP on :8080\n",
 		"3000": "Environment variable PORT=\"3000\"\n[GIN-debug] Listening and serving HTTP on :3000\n",
 	} {
 		t.Setenv("PORT", port)
 		r := gin.New()
+		var err error
 		printed, _ := output(t, func() { err = ginx.Run(r, "") })
 		if !strings.HasPrefix(printed, "[GIN-debug] "+want) {
 			t.Errorf("PORT=%q prints\n%s, want\n%s", port, printed, want)
@@ -136,9 +130,7 @@ func TestDefaultAddress(t *testing.T) {
 			t.Errorf("a second server gets %v, want ErrRunning", err)
 		}
 	}
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 	t.Setenv("PORT", "99999")
 	if err := ginx.Run(gin.New(), ""); err == nil || !strings.Contains(err.Error(), ":99999") {
 		t.Errorf("Run with PORT=99999 returned %v", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/ginx"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // guarded is an app as they are: Readiness first, then a guard, then routes, one
@@ -85,18 +86,10 @@ func TestReadinessHeader(t *testing.T) {
 	defer srv.Close()
 	var header [2]string
 	for i, method := range []string{"GET", "HEAD"} {
-		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", srv.Listener.Addr().String()))(t)
 		defer conn.Close()
-		if _, err := io.WriteString(conn, method+" /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(conn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Get(io.WriteString(conn, method+" /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))(t)
+		answer := must.Get(io.ReadAll(conn))(t)
 		lines, body, _ := strings.Cut(string(answer), "\r\n\r\n")
 		for line := range strings.Lines(lines) {
 			// Allow is Gin's, because no route takes HEAD.
@@ -130,18 +123,11 @@ func TestReadinessFollowsTheState(t *testing.T) {
 			t.Errorf("%s: /livez %d %q, want 200 %q", when, got, gotState, state)
 		}
 	}
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
 	defer u.Stop(t.Context())
 	check("before Ready", 503, "starting")
-	if err := u.Ready(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Ready())
 	check("after Ready", 200, "current")
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 	check("after Stop", 503, "stopped")
 }

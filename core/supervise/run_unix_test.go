@@ -12,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestCrashBesideAFailedUpgrade: the new process of an upgrade that failed and the worker that serves end together.
@@ -75,9 +76,7 @@ func TestStopBeforeTheFirstWord(t *testing.T) {
 func unixPair(t *testing.T) (ours *net.UnixConn, theirs net.Conn) {
 	t.Helper()
 	c, end, err := fd.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	if theirs, err = fd.Conn(end); err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +96,7 @@ func TestReopen_WaitsForTheFirstWord(t *testing.T) {
 	m.pass(syscall.SIGUSR1)
 	w.state = stateCurrent
 	m.stands(w)
-	if err := theirs.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, theirs.SetReadDeadline(time.Now().Add(time.Minute)))
 	f, err := wire.Read(theirs)
 	var msg wire.SignalMsg
 	if err == nil {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The demo as a user runs it, from go build to the last process.
@@ -48,13 +50,8 @@ func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
 	cmd := demo(t, "-for", "1h", "-every", "500ms", "-clients", "4", "-fresh", "1")
 	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	pipe := must.Get(cmd.StdoutPipe())(t)
+	must.Do(t, cmd.Start())
 	lost := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer lost.Stop()
 	var out strings.Builder

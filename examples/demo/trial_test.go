@@ -13,13 +13,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func built(t *testing.T, p program) program {
 	t.Helper()
-	if err := p.build(t.Context(), t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, p.build(t.Context(), t.TempDir()))
 	return p
 }
 
@@ -66,9 +66,7 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 		t.Skipf("the test needs a program that fails at once, such as false: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "false")
-	if err := os.Symlink(falseProgram, path); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Symlink(falseProgram, path))
 	_, err = try(t.Context(), program{name: "it", pkg: "example.org/it", path: path}, time.Second, options{}, printer{})
 	if err == nil || !strings.Contains(err.Error(), "it (example.org/it) did not start: exit status 1") {
 		t.Errorf("start: %v", err)
@@ -85,9 +83,7 @@ func TestEndReachesUnknownAndUnwilling(t *testing.T) {
 	t.Parallel()
 	s := &service{log: filepath.Join(t.TempDir(), "log")}
 	s.cmd = exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`) // the shell ends at once; its child keeps the group
-	if err := s.launch(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.launch())
 	for s.wrote() == "\t" {
 		select {
 		case <-s.ended:
@@ -148,10 +144,7 @@ func TestTrialEndsWhenNoProcessIsLeft(t *testing.T) {
 			}
 		}
 	}()
-	e, err := try(t.Context(), p, time.Hour, options{every: minEvery, clients: 2}, printer{w, func() {}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := must.Get(try(t.Context(), p, time.Hour, options{every: minEvery, clients: 2}, printer{w, func() {}}))(t)
 	if e.result.Failed == 0 || len(e.failed) == 0 || !strings.Contains(e.failed[len(e.failed)-1].Error(), "no process is left") {
 		t.Errorf("%v, %v", e.failed, e.result)
 	}

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m, main) }
@@ -37,10 +38,7 @@ func TestErrorEndsWithStatus1(t *testing.T) {
 // the server has not begun when it says GOAWAY is sent again ("transparent retry").
 func connect(t *testing.T, addr string) *grpc.ClientConn {
 	t.Helper()
-	c, err := dial(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(dial(addr))(t)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -64,13 +62,8 @@ func check(ctx context.Context, c *grpc.ClientConn) (string, error) {
 func hold(ctx context.Context, t *testing.T, c *grpc.ClientConn, d time.Duration) (answer func() error) {
 	t.Helper()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-delay", d.String())
-	call, err := c.NewStream(ctx, &grpc.StreamDesc{}, grpc_health_v1.Health_Check_FullMethodName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(call.SendMsg(&grpc_health_v1.HealthCheckRequest{}), call.CloseSend()); err != nil {
-		t.Fatal(err)
-	}
+	call := must.Get(c.NewStream(ctx, &grpc.StreamDesc{}, grpc_health_v1.Health_Check_FullMethodName))(t)
+	must.Do(t, errors.Join(call.SendMsg(&grpc_health_v1.HealthCheckRequest{}), call.CloseSend()))
 	if who, err := call.Header(); err != nil || len(who.Get("x-generation")) == 0 {
 		t.Fatalf("%v %v", who, err)
 	}
@@ -131,13 +124,8 @@ func TestUpgrades(t *testing.T) {
 	streams := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
 	const upgrades = 12 // a connection is in danger for some microseconds of each
 	for n := range upgrades {
-		stream, err := streams.Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := stream.Recv(); err != nil {
-			t.Fatal(err)
-		}
+		stream := must.Get(streams.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
+		must.Get(stream.Recv())(t)
 		p.Upgrade(syscall.SIGUSR2)
 		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "call again") {
 			t.Errorf("a stream was told %v", err)
@@ -205,13 +193,8 @@ func TestSilentClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
 	c := connect(t, p.Addr)
-	if _, err := check(ctx, c); err != nil {
-		t.Fatal(err)
-	}
-	silent, err := net.Dial("tcp", p.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(check(ctx, c))(t)
+	silent := must.Get(net.Dial("tcp", p.Addr))(t)
 	defer silent.Close()
 	if _, err := silent.Read(make([]byte, 1)); err != nil { // gRPC speaks first
 		t.Fatal(err)
@@ -237,13 +220,9 @@ func TestStop(t *testing.T) {
 	p := exampletest.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
-	stream, err := grpc_health_v1.NewHealthClient(connect(t, p.Addr)).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err != nil {
-		t.Fatal(err)
-	}
+	health := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
+	stream := must.Get(health.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
+	must.Get(stream.Recv())(t)
 	began := time.Now()
 	p.Stop()
 	if _, err := stream.Recv(); err == nil || errors.Is(err, io.EOF) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -25,9 +26,7 @@ func TestMovesOver(t *testing.T) {
 	deploy(t, "before", file)
 	p := exampletest.StartFile(t, file, func(addr, pidfile string) []string {
 		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		return []string{"-host", host, "-port", port, "-pidfile", pidfile}
 	})
 
@@ -93,7 +92,5 @@ func deploy(t *testing.T, program, file string) {
 	t.Helper()
 	next := file + ".new"
 	proctest.Build(t, next, "./"+program)
-	if err := os.Rename(next, file); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Rename(next, file))
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestIdleTime_IsFromTheDeadline: before the drain nobody asks the clock since when a
@@ -108,14 +110,8 @@ func (s *bareServer) answersOnce(t *testing.T) *Conn {
 	c := s.table.Track(nc, s.side.From, New)
 	c.BelongsTo(s.side)
 	s.side.Adopted <- c
-	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: app\r\n\r\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(client), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(io.WriteString(client, "GET / HTTP/1.1\r\nHost: app\r\n\r\n"))(t)
+	resp := must.Get(http.ReadResponse(bufio.NewReader(client), nil))(t)
 	_ = resp.Body.Close()
 	return c
 }

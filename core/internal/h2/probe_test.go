@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestProbe pins what leaving in two steps relies on, and which doors there are. With a Go
@@ -24,9 +26,7 @@ func TestProbe(t *testing.T) {
 // BenchmarkProbe: what the first HTTP/2 connection of a process waits for.
 func BenchmarkProbe(b *testing.B) {
 	for b.Loop() {
-		if err := Probe(DoorClear); err != nil {
-			b.Fatal(err)
-		}
+		must.Do(b, Probe(DoorClear))
 		_ = Probe(DoorState)
 	}
 }

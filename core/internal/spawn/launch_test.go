@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestCutGraceful(t *testing.T) {
@@ -43,11 +44,10 @@ func TestLaunchPath(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, p := range []string{"bin/app", "work/sub/x"} {
-		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(p)), 0o755))
-		must(t, os.WriteFile(filepath.Join(dir, p), nil, 0o755))
+		must.Do(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(p)), 0o755))
+		must.Do(t, os.WriteFile(filepath.Join(dir, p), nil, 0o755))
 	}
-	self, err := os.Executable()
-	must(t, err)
+	self := must.Get(os.Executable())(t)
 	work := filepath.Join(dir, "work")
 	env := []string{"PATH=/none", "PATH=sub:" + filepath.Join(dir, "bin")}
 	for argv0, want := range map[string]string{
@@ -99,11 +99,4 @@ func FuzzArguments(f *testing.F) {
 			t.Fatalf("%q came back as %q, %v", args, back, graceful)
 		}
 	})
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

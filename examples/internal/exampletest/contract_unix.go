@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // Contract checks that the example in file, which is named after it, keeps the contract.
@@ -170,10 +171,7 @@ func drainTimeout(t *testing.T, file string) {
 // the test binary plays.
 func ErrorEndsWithStatus1(t *testing.T, name string) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := must.Get(os.Executable())(t)
 	endsWithStatus1(t, exe, name)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
@@ -33,10 +34,7 @@ type Program struct {
 // args come behind the flags that every example has.
 func Start(t *testing.T, args ...string) *Program {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := must.Get(os.Executable())(t)
 	return startExample(t, exe, args...)
 }
 
@@ -146,20 +144,13 @@ func (p *Program) ends(status int) {
 // nothing of it is left to be drained then.
 func (p *Program) Ask(method, target, body string) load.Answer {
 	p.t.Helper()
-	a, err := load.Ask(load.Config{Addr: p.Addr, Method: method, Path: target, Timeout: Patience}, body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return a
+	return must.Get(load.Ask(load.Config{Addr: p.Addr, Method: method, Path: target, Timeout: Patience}, body))(p.t)
 }
 
 // Hold posts body to target and returns when the program has read it. The answer is
 // waited for by the function that it returns.
 func (p *Program) Hold(target, body string) (answer func() (load.Answer, error)) {
 	p.t.Helper()
-	answer, err := load.Hold(load.Config{Addr: p.Addr, Method: http.MethodPost, Path: target, Timeout: Patience}, body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return answer
+	cfg := load.Config{Addr: p.Addr, Method: http.MethodPost, Path: target, Timeout: Patience}
+	return must.Get(load.Hold(cfg, body))(p.t)
 }
