@@ -153,7 +153,8 @@ func Take() (*Start, error) {
 	}
 	for i := range s.Sockets {
 		if err := s.Sockets[i].look(s.kinds); err != nil {
-			return s, fmt.Errorf("%s: %w; the program that started this one (%s) has to pass a socket there, or to start it without the variable if it is no successor", s.sign(), err, s.Protocol)
+			return s, fmt.Errorf("%s: %w; the program that started this one (%s) has to pass a socket there, or to start it without "+
+				"the variable if it is no new process of that program", s.sign(), err, s.Protocol)
 		}
 	}
 	return s, nil

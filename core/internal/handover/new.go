@@ -15,21 +15,21 @@ type NewPhase uint8
 
 const (
 	// NewWaiting: it accepts nothing, until the old process hands over. Next: NewProbation,
-	// NewAlone, NewFree, NewRecalled.
+	// NewAlone, NewFree, NewRolledBack.
 	NewWaiting NewPhase = iota
 	// NewProbation: it accepts, and the old process can take the service back. Next:
-	// NewAlone, NewFree, NewSettled, NewRecalled.
+	// NewAlone, NewFree, NewSettled, NewRolledBack.
 	NewProbation
 	// NewAlone: it accepts, because the old process has said nothing for long. It is not
 	// known where that one stands, so no next process is started. Next: NewFree,
-	// NewSettled, NewRecalled.
+	// NewSettled, NewRolledBack.
 	NewAlone
 	// NewFree: the old process has said that it hands over for good, or has ended. Next:
-	// NewSettled, NewRecalled.
+	// NewSettled, NewRolledBack.
 	NewFree
 	// NewSettled: it has said that the old process is not to serve again, whatever comes.
 	NewSettled
-	// NewRecalled: the old process serves, or nobody does. This one finishes what it has.
+	// NewRolledBack: the old process serves, or nobody does. This one finishes what it has.
 	NewRolledBack
 )
 

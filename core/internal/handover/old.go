@@ -21,10 +21,10 @@ type OldPhase uint8
 const (
 	// OldIdle: there is no new process. Next: OldStarting.
 	OldIdle OldPhase = iota
-	// OldStarting: the new process starts, this one serves. Next: OldTrial, OldAsked
+	// OldStarting: the new process starts, this one serves. Next: OldProbation, OldAsked
 	// without a probation, OldGivenUp, OldIdle if the new process has ended.
 	OldStarting
-	// OldTrial: the new process accepts, on probation; the listeners of this one are
+	// OldProbation: the new process accepts, on probation; the listeners of this one are
 	// paused. Next: OldAsked, OldDraining, OldReleased, OldGivenUp.
 	OldProbation
 	// OldAsked: the new process was told that it has passed, and has not acknowledged

@@ -169,7 +169,7 @@ type AskMsg struct {
 func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
 
 // ReportMsg describes the old process and those before it, newest first, each as the
-// handover socket's status does: control.Generation.
+// control socket's status does: control.Generation.
 type ReportMsg struct {
 	Generations json.RawMessage `json:"generations"`
 }

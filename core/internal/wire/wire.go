@@ -76,7 +76,7 @@ const (
 	// follow, by the one that has the service then. No payload.
 	Again Type = 17
 	// Older says how many generations older than the new process are left. Payload:
-	// EldersMsg.
+	// OlderMsg.
 	Older Type = 18
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
