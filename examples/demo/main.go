@@ -96,7 +96,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case err != nil:
 		return o, err
-	case !supported:
+	case upgradeSignal == 0:
 		return o, fmt.Errorf("no upgrades on %s; run it on Linux or macOS", runtime.GOOS)
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))

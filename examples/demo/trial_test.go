@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 func built(t *testing.T, p program) program {
@@ -81,19 +82,12 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 // A process that does not mind SIGTERM is ended all the same, and so is one whose parent has ended.
 func TestEndReachesUnknownAndUnwilling(t *testing.T) {
 	t.Parallel()
-	s := &service{log: filepath.Join(t.TempDir(), "log")}
-	s.cmd = exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`) // the shell ends at once; its child keeps the group
-	must.Do(t, s.launch())
-	for s.wrote() == "\t" {
-		select {
-		case <-s.ended:
-			t.Fatal("the child has ended")
-		case <-time.After(poll):
-		}
+	cmd := exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`)
+	s := &service{Process: must.Get(procgroup.Start(cmd))(t)} // the shell ends at once; its child keeps the group
+	if !s.Wait(nil, func() bool { return s.Log.Count("started") > 0 }) {
+		t.Fatal("the child has ended")
 	}
-	if err := s.end(); err != nil {
-		t.Error(err)
-	}
+	must.Do(t, s.end())
 }
 
 func TestParse(t *testing.T) {
@@ -136,11 +130,11 @@ func TestTrialEndsWhenNoProcessIsLeft(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go func() {
-		var group int
+		var group procgroup.Group
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			_, _ = fmt.Sscanf(lines.Text(), "usual recipe: pid %d serves", &group) // generation 0
 			if strings.Contains(lines.Text(), ": upgrade 1 took ") {
-				kill(group)
+				group.Kill()
 			}
 		}
 	}()
