@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
@@ -110,12 +109,7 @@ func TestNotify(t *testing.T) {
 
 	good := filepath.Join(s.app, "good")
 	must.Do(t, os.Link(filepath.Join(s.app, "server"), good))
-	s.install("server", func(path string) {
-		// A process that another test forks meanwhile would hold it open for writing (golang/go#22315).
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		must.Do(t, os.WriteFile(path, []byte("#!/bin/sh\nexit 7\n"), 0o755))
-	})
+	s.install("server", func(path string) { must.Do(t, proctest.WriteProgram(path, "#!/bin/sh\nexit 7\n")) })
 	if err := s.systemctl("reload", s.name); err == nil {
 		t.Error("systemctl reload has succeeded with a new version that can't run")
 	}

@@ -121,9 +121,9 @@ func TestHammer(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	path := compattest.Build(t, "tls")
+	path := compattest.Build(t, "simple")
 	certificate(t, filepath.Dir(path))
-	p := compattest.Start(t, path, 1)
+	p := compattest.Start(t, path, 1, "-tls")
 	ask := func() {
 		t.Helper()
 		// It is offered HTTP/2, and has to take HTTP/1.1.

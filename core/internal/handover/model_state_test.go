@@ -63,7 +63,7 @@ type globals struct {
 // elsewhere: the service was stopped where another process may serve on.
 const elsewhere = 7
 
-// budget is how often the environment does what.
+// budget is how often the environment does what: kill -9, SIGSTOP, SIGTERM and so on, see environment.
 type budget struct {
 	kills, freezes, terms, upgrades, cancels, rejects, breaks, fails, deafs uint8
 }

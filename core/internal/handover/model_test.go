@@ -3,6 +3,7 @@ package handover
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -134,25 +135,12 @@ func (r run) name(probation bool) string {
 	return fmt.Sprintf("%d processes, %s, %s", r.procs, with, r.left)
 }
 
-// String names what the environment may do.
+// String names what the environment may do, and how often.
 func (b budget) String() string {
 	var out []string
-	for _, x := range []struct {
-		n    uint8
-		what string
-	}{
-		{b.kills, "kill -9"},
-		{b.freezes, "SIGSTOP"},
-		{b.terms, "SIGTERM"},
-		{b.upgrades, "upgrade"},
-		{b.cancels, "cancel"},
-		{b.rejects, "reject"},
-		{b.breaks, "break"},
-		{b.fails, "failed start"},
-		{b.deafs, "deaf"},
-	} {
-		if x.n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", x.n, x.what))
+	for v, i := reflect.ValueOf(b), 0; i < v.NumField(); i++ {
+		if n := v.Field(i).Uint(); n > 0 {
+			out = append(out, fmt.Sprintf("%s %d", v.Type().Field(i).Name, n))
 		}
 	}
 	return strings.Join(out, ", ")
