@@ -144,7 +144,7 @@ func TestModelTeeth(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			g := explore(m.world())
-			t.Logf("%d states", len(g.keys))
+			t.Logf("%d states", len(g.states.values))
 			found := g.violations()
 			if len(found) == 0 {
 				t.Error("nothing is violated")

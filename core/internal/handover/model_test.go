@@ -117,7 +117,7 @@ func (r run) bothWays(t *testing.T, done func(w *world)) {
 				g.trace(t, v)
 				t.Errorf("violated: %s", v.property)
 			}
-			t.Logf("%d states, %d steps", len(g.keys), len(g.edges))
+			t.Logf("%d states, %d steps", len(g.states.values), len(g.edges))
 			done(w)
 		})
 	}
