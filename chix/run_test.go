@@ -12,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/chix"
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The tests are not parallel: a process has one Upgrader.
@@ -20,10 +21,7 @@ import (
 func TestErrors(t *testing.T) {
 	closed := &http.Server{Addr: "127.0.0.1:0"}
 	closed.Close()
-	broken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	broken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	broken.Close()
 	dir := t.TempDir()
 	for _, tt := range []struct {
@@ -53,10 +51,7 @@ func TestErrors(t *testing.T) {
 func TestListenerAfterAnError(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("no database"))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	fails := core.WithReadyCheck(func(context.Context) error { return context.Cause(ctx) })
 	if err := chix.ServeListener(&http.Server{}, ln, fails); err == nil || !strings.Contains(err.Error(), "no database") {
 		t.Errorf("served: %v", err)
@@ -65,20 +60,10 @@ func TestListenerAfterAnError(t *testing.T) {
 		t.Errorf("the listener is open: %v", err)
 	}
 
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err = u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln); err != nil {
-		t.Fatal(err)
-	}
-	if err := u.Ready(); err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
+	ln = must.Get(u.Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
+	must.Do(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, ln))
+	must.Do(t, u.Ready())
 	if err := chix.ServeListener(&http.Server{}, ln); !errors.Is(err, core.ErrRunning) {
 		t.Errorf("a second server gets %v", err)
 	}
@@ -88,7 +73,5 @@ func TestListenerAfterAnError(t *testing.T) {
 	}
 	resp.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The tests that start something are not parallel: a process has one Upgrader.
@@ -26,10 +27,7 @@ import (
 // broken is a listener on which every server fails at once.
 func broken(t *testing.T) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	ln.Close()
 	return ln
 }
@@ -110,9 +108,7 @@ func TestStartStaysPlain(t *testing.T) {
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	garbage := filepath.Join(dir, "garbage")
-	if err := os.WriteFile(garbage, []byte("garbage"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(garbage, []byte("garbage"), 0o600))
 	onNetwork := func(network string) error {
 		e := echo.New()
 		e.ListenerNetwork = network
@@ -139,16 +135,11 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error %v, want %s...", tt.err, tt.text)
 		}
 	}
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
 	if err := Start(echo.New(), "127.0.0.1:0"); !errors.Is(err, core.ErrRunning) {
 		t.Errorf("a second server gets %v, want ErrRunning", err)
 	}
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 }
 
 func TestH2CSettings(t *testing.T) {

@@ -3,7 +3,6 @@ package ginx_test
 import (
 	"errors"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,65 +11,62 @@ import (
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/ginx"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
-// The tests of this file are not parallel: what Gin prints and where, and the
-// process's Upgrader, are global.
+// The tests of this file are not parallel: what Gin prints and where, and the process's Upgrader, are global.
 
 // What a run method prints in debug mode is what Gin's own prints, but that it
-// does so once. Each of them fails at once here.
+// does so once. Each of them fails at once here, and names what it could not open.
 func TestPrintsWhatGinPrints(t *testing.T) {
-	dir := t.TempDir()
-	broken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	crt, key, sock := t.TempDir()+"/crt", "key", t.TempDir()+"/none/sock"
+	broken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	broken.Close() // so that Accept fails
-	for _, tt := range []struct {
-		name        string
+	for name, tt := range map[string]struct {
+		opens       string
 		gins, ginxs func(*gin.Engine) error
 	}{
-		{
-			"Run",
+		"Run": {
+			"127.0.0.1:nonsense",
 			func(r *gin.Engine) error { return r.Run("127.0.0.1:nonsense") },
 			func(r *gin.Engine) error { return ginx.Run(r, "127.0.0.1:nonsense") },
-		}, {
-			"RunTLS",
-			func(r *gin.Engine) error { return r.RunTLS("127.0.0.1:0", dir+"/crt", dir+"/key") },
-			func(r *gin.Engine) error { return ginx.RunTLS(r, "127.0.0.1:0", dir+"/crt", dir+"/key") },
-		}, {
-			"RunUnix",
-			func(r *gin.Engine) error { return r.RunUnix(filepath.Join(dir, "none", "sock")) },
-			func(r *gin.Engine) error { return ginx.RunUnix(r, filepath.Join(dir, "none", "sock")) },
-		}, {
-			"RunFd",
+		},
+		"RunTLS": {
+			crt,
+			func(r *gin.Engine) error { return r.RunTLS("127.0.0.1:0", crt, key) },
+			func(r *gin.Engine) error { return ginx.RunTLS(r, "127.0.0.1:0", crt, key) },
+		},
+		"RunUnix": {
+			sock,
+			func(r *gin.Engine) error { return r.RunUnix(sock) },
+			func(r *gin.Engine) error { return ginx.RunUnix(r, sock) },
+		},
+		"RunFd": {
+			"1048576",
 			func(r *gin.Engine) error { return r.RunFd(1 << 20) },
 			func(r *gin.Engine) error { return ginx.RunFd(r, 1<<20) },
-		}, {
-			"RunListener",
+		},
+		"RunListener": {
+			broken.Addr().String(),
 			func(r *gin.Engine) error { return r.RunListener(broken) },
 			func(r *gin.Engine) error { return ginx.RunListener(r, broken) },
 		},
 	} {
 		for _, proxies := range [][]string{{"0.0.0.0/0", "::/0"}, {"::/0"}, {"192.0.2.0/24"}, nil} {
-			t.Run(tt.name, func(t *testing.T) {
-				r := gin.New()
-				if err := r.SetTrustedProxies(proxies); err != nil {
-					t.Fatal(err)
-				}
-				want, _ := output(t, func() { _ = tt.gins(r) })
-				var err error
-				got, errors := output(t, func() { err = tt.ginxs(r) })
-				if err == nil {
-					t.Fatal("it served")
-				}
-				if sorted(got) != sorted(want) || want == "" {
-					t.Errorf("trusting %v, ginx prints\n%sGin prints\n%s", proxies, got, want)
-				}
-				if want := "[GIN-debug] [ERROR] " + err.Error() + "\n"; errors != want {
-					t.Errorf("prints the error as %q, want %q", errors, want)
-				}
-			})
+			r := gin.New()
+			must.Do(t, r.SetTrustedProxies(proxies))
+			want, _ := output(t, func() { _ = tt.gins(r) })
+			var err error
+			got, errors := output(t, func() { err = tt.ginxs(r) })
+			if err == nil || !strings.Contains(err.Error(), tt.opens) || !strings.HasPrefix(err.Error(), "gracex: ") {
+				t.Fatalf("%s: error %v, want gracex: ...%s...", name, err, tt.opens)
+			}
+			if sorted(got) != sorted(want) || want == "" {
+				t.Errorf("trusting %v, ginx.%s prints\n%sGin prints\n%s", proxies, name, got, want)
+			}
+			if want := "[GIN-debug] [ERROR] " + err.Error() + "\n"; errors != want {
+				t.Errorf("%s prints the error as %q, want %q", name, errors, want)
+			}
 		}
 	}
 }
@@ -118,16 +114,14 @@ func TestPrintsThroughDebugPrintFunc(t *testing.T) {
 // The default address is all interfaces', so nobody listens on it here: the
 // process has an Upgrader already, or PORT is no port.
 func TestDefaultAddress(t *testing.T) {
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
 	for port, want := range map[string]string{
 		"":     "Environment variable PORT is undefined. Using port :8080 by default\n[GIN-debug] Listening and serving HTTP on :8080\n",
 		"3000": "Environment variable PORT=\"3000\"\n[GIN-debug] Listening and serving HTTP on :3000\n",
 	} {
 		t.Setenv("PORT", port)
 		r := gin.New()
+		var err error
 		printed, _ := output(t, func() { err = ginx.Run(r, "") })
 		if !strings.HasPrefix(printed, "[GIN-debug] "+want) {
 			t.Errorf("PORT=%q prints\n%s, want\n%s", port, printed, want)
@@ -136,26 +130,9 @@ func TestDefaultAddress(t *testing.T) {
 			t.Errorf("a second server gets %v, want ErrRunning", err)
 		}
 	}
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 	t.Setenv("PORT", "99999")
 	if err := ginx.Run(gin.New(), ""); err == nil || !strings.Contains(err.Error(), ":99999") {
 		t.Errorf("Run with PORT=99999 returned %v", err)
-	}
-}
-
-// Every method names what it could not open.
-func TestErrorsNameTheAddress(t *testing.T) {
-	dir := t.TempDir()
-	for want, err := range map[string]error{
-		"127.0.0.1:nonsense": ginx.Run(gin.New(), "127.0.0.1:nonsense"),
-		"none/sock":          ginx.RunUnix(gin.New(), dir+"/none/sock"),
-		"1048576":            ginx.RunFd(gin.New(), 1<<20),
-		"server.crt":         ginx.RunTLS(gin.New(), "127.0.0.1:0", dir+"/server.crt", dir+"/server.key"),
-	} {
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "gracex: ") {
-			t.Errorf("error %v, want gracex: ...%s...", err, want)
-		}
 	}
 }

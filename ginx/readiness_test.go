@@ -12,10 +12,10 @@ import (
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/ginx"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
-// guarded is an app as they are: Readiness first, then a guard, then routes, one
-// of which takes everything.
+// guarded is an app as they are: Readiness first, then a guard, then routes, one of which takes everything.
 func guarded(config ...ginx.ReadinessConfig) *gin.Engine {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
@@ -31,49 +31,38 @@ func TestReadinessWhileNothingRuns(t *testing.T) {
 	bare := gin.New()
 	bare.Use(ginx.Readiness()) // and no route at all
 	moved := guarded(ginx.ReadinessConfig{LivePath: "/health/live", ReadyPath: "ready"})
+	half := guarded(ginx.ReadinessConfig{ReadyPath: "/up"}) // the other path stays where it was
 	for _, tt := range []struct {
-		name         string
 		r            *gin.Engine
 		method, path string
 		status       int
 		ours         bool // whether the middleware answers
 	}{
-		{"live", r, "GET", "/livez", 200, true},
-		{"ready", r, "GET", "/readyz", 503, true},
-		{"live, no routes", bare, "GET", "/livez", 200, true},
-		{"ready, no routes", bare, "GET", "/readyz", 503, true},
-		{"HEAD live", r, "HEAD", "/livez", 200, true},
-		{"HEAD ready", r, "HEAD", "/readyz", 503, true},
-		{"query", r, "GET", "/livez?verbose", 200, true},
-		{"POST is the app's", r, "POST", "/livez", 401, false},
-		{"other path is the app's", r, "GET", "/other", 401, false},
-		{"below is the app's", r, "GET", "/livez/x", 401, false},
-		{"other path, no routes", bare, "GET", "/other", 404, false},
-		{"own path, live", moved, "GET", "/health/live", 200, true},
-		{"own path without its slash", moved, "GET", "/ready", 503, true},
-		{"default path is the app's then", moved, "GET", "/livez", 401, false},
+		{r, "GET", "/livez", 200, true},
+		{r, "GET", "/readyz", 503, true},
+		{bare, "GET", "/livez", 200, true},
+		{bare, "GET", "/readyz", 503, true},
+		{r, "HEAD", "/livez", 200, true},
+		{r, "HEAD", "/readyz", 503, true},
+		{r, "GET", "/livez?verbose", 200, true},
+		{r, "POST", "/livez", 401, false},
+		{r, "GET", "/other", 401, false},
+		{r, "GET", "/livez/x", 401, false},
+		{bare, "GET", "/other", 404, false},
+		{moved, "GET", "/health/live", 200, true},
+		{moved, "GET", "/ready", 503, true},
+		{moved, "GET", "/livez", 401, false},
+		{half, "GET", "/livez", 200, true},
+		{half, "GET", "/up", 503, true},
+		{half, "GET", "/readyz", 401, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			status, state := ask(tt.r, tt.method, tt.path)
-			want := ""
-			if tt.ours {
-				want = core.Status().State.String()
-			}
-			if status != tt.status || state != want {
-				t.Errorf("%d %q, want %d %q", status, state, tt.status, want)
-			}
-		})
-	}
-}
-
-// Half a configuration leaves the other path where it was.
-func TestReadinessConfigDefaults(t *testing.T) {
-	t.Parallel()
-	r := guarded(ginx.ReadinessConfig{ReadyPath: "/up"})
-	for path, want := range map[string]int{"/livez": 200, "/up": 503, "/readyz": 401} {
-		if status, _ := ask(r, "GET", path); status != want {
-			t.Errorf("%s: %d, want %d", path, status, want)
+		status, state := ask(tt.r, tt.method, tt.path)
+		want := ""
+		if tt.ours {
+			want = core.Status().State.String()
+		}
+		if status != tt.status || state != want {
+			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.path, status, state, tt.status, want)
 		}
 	}
 }
@@ -85,18 +74,10 @@ func TestReadinessHeader(t *testing.T) {
 	defer srv.Close()
 	var header [2]string
 	for i, method := range []string{"GET", "HEAD"} {
-		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", srv.Listener.Addr().String()))(t)
 		defer conn.Close()
-		if _, err := io.WriteString(conn, method+" /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(conn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Get(io.WriteString(conn, method+" /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))(t)
+		answer := must.Get(io.ReadAll(conn))(t)
 		lines, body, _ := strings.Cut(string(answer), "\r\n\r\n")
 		for line := range strings.Lines(lines) {
 			// Allow is Gin's, because no route takes HEAD.
@@ -130,18 +111,11 @@ func TestReadinessFollowsTheState(t *testing.T) {
 			t.Errorf("%s: /livez %d %q, want 200 %q", when, got, gotState, state)
 		}
 	}
-	u, err := core.New(core.WithSignals(core.Signals{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(core.New(core.WithSignals(core.Signals{})))(t)
 	defer u.Stop(t.Context())
 	check("before Ready", 503, "starting")
-	if err := u.Ready(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Ready())
 	check("after Ready", 200, "current")
-	if err := u.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, u.Stop(t.Context()))
 	check("after Stop", 503, "stopped")
 }

@@ -9,6 +9,7 @@ import (
 	"gopkg.in/macaron.v1"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // Not parallel: the environment is the process's.
@@ -68,20 +69,13 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// Each run method says where to whom Macaron says it, and returns an error that names
-// what it could not open.
+// Each run method says where to whom Macaron says it, and returns an error that names what it could not open.
 func TestErrorsNameTheAddress(t *testing.T) {
 	dir := t.TempDir()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	address := taken.Addr().String()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closed.Close()
 	for _, tt := range []struct {
 		want string

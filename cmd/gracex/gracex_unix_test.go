@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestDeployed: "gracex upgrade && echo deployed" is true exactly when it is.
@@ -65,7 +66,7 @@ func TestDeployed(t *testing.T) {
 				t.Errorf("process %d serves, before it was %d", s.pid(), old)
 			}
 			if !deployed {
-				must(t, os.Remove(filepath.Join(s.dir, "mode")))
+				must.Do(t, os.Remove(filepath.Join(s.dir, "mode")))
 				if mode == "crashlater" { // the probation outlasts the test
 					s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
 					s.app.Await("new pid", func() bool { return s.pid() != old })
@@ -74,13 +75,6 @@ func TestDeployed(t *testing.T) {
 				s.expect(exitOK, []string{"upgraded"}, "upgrade") // the app is unharmed
 			}
 		})
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -105,14 +99,14 @@ func TestLife(t *testing.T) {
 
 	s.write("veto", "not on a Friday")
 	s.expect(exitRefused, []string{"not on a Friday"}, "upgrade")
-	must(t, os.Remove(filepath.Join(s.dir, "veto")))
+	must.Do(t, os.Remove(filepath.Join(s.dir, "veto")))
 	s.expect(exitTimedOut, []string{"no outcome within", "goes on"}, "upgrade", "--timeout", "300ms")
 	s.app.Await("new pid", func() bool { return s.pid() != first })
 
 	var l struct{ PID int }
-	must(t, json.Unmarshal([]byte(s.gracex("ledger").out), &l))
+	must.Do(t, json.Unmarshal([]byte(s.gracex("ledger").out), &l))
 	var st control.Status
-	must(t, json.Unmarshal([]byte(s.gracex("status", "--json").out), &st))
+	must.Do(t, json.Unmarshal([]byte(s.gracex("status", "--json").out), &st))
 	if st.PID != s.pid() || l.PID != s.pid() || len(st.Generations) < 2 {
 		t.Errorf("%+v %+v, the pid file says %d", st, l, s.pid())
 	}
@@ -140,9 +134,9 @@ func TestInterrupted(t *testing.T) {
 	s.start()
 	first := s.pid()
 	c, _, errs := s.command("upgrade")
-	must(t, c.Start())
+	must.Do(t, c.Start())
 	s.app.Await("new pid", func() bool { return s.pid() != first })
-	must(t, c.Process.Signal(os.Interrupt))
+	must.Do(t, c.Process.Signal(os.Interrupt))
 	_ = c.Wait()
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the upgrade goes on") {
 		t.Errorf("exit status %d: %s", code, errs)
@@ -198,8 +192,7 @@ func TestNotThere(t *testing.T) {
 	s.write("file", "")
 	fake := func(name string, header string) string {
 		path := filepath.Join(s.dir, name)
-		ln, err := net.Listen("unix", path)
-		must(t, err)
+		ln := must.Get(net.Listen("unix", path))(t)
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if header != "" {
 				w.Header().Set(control.HeaderProtocol, header)
@@ -253,7 +246,7 @@ func TestTwoApps(t *testing.T) {
 	if len(paths) != 1 {
 		t.Fatalf("%q", paths)
 	}
-	must(t, os.Link(paths[0], filepath.Join(s.dir, "gracex", "other.sock")))
+	must.Do(t, os.Link(paths[0], filepath.Join(s.dir, "gracex", "other.sock")))
 	s.expect(exitNotFound, []string{strconv.Itoa(s.pid()), strconv.Itoa(other.pid())}, "status")
 	s.expect(exitOK, []string{strconv.Itoa(s.pid())}, "status", "--pid-file", "app.pid")
 }
@@ -280,11 +273,10 @@ func TestAnotherUser(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	paths, _ := filepath.Glob(filepath.Join(s.dir, "gracex", "*.sock"))
-	must(t, os.Chmod(s.dir, 0o755))
-	self, err := os.Executable()
-	must(t, err)
+	must.Do(t, os.Chmod(s.dir, 0o755))
+	self := must.Get(os.Executable())(t)
 	// A copy could not be executed if another test forks while it is written (golang/go#22315).
-	must(t, os.Link(self, filepath.Join(s.dir, "gracex-command")))
+	must.Do(t, os.Link(self, filepath.Join(s.dir, "gracex-command")))
 	c, _, errs := s.command("status", "--socket", paths[0])
 	c.Path = filepath.Join(s.dir, "gracex-command")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

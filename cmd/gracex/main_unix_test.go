@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
@@ -94,9 +95,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gxc") // short: a socket's path has little room
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return &site{t: t, dir: dir}
 }
@@ -108,13 +107,8 @@ func (s *site) env(play string) []string {
 // start starts the app, or a command line around it, and waits until it is in the pid file.
 func (s *site) start(argv ...string) {
 	s.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.Symlink(self, filepath.Join(s.dir, "app")); err != nil {
-		s.t.Fatal(err)
-	}
+	self := must.Get(os.Executable())(s.t)
+	must.Do(s.t, os.Symlink(self, filepath.Join(s.dir, "app")))
 	play := "gracex"
 	if len(argv) == 0 {
 		argv, play = []string{filepath.Join(s.dir, "app")}, "app"
@@ -128,9 +122,7 @@ func (s *site) pid() int { return procgroup.ReadPIDFile(filepath.Join(s.dir, "ap
 
 func (s *site) write(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Do(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644))
 }
 
 // result is what a run of the command came to.

@@ -113,26 +113,22 @@ func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o
 		case err != nil:
 			return o, fmt.Errorf("%s: the outcome of the upgrade is not known, the process that did it is gone (after %q); ask for the status: %w", c.path, last, err)
 		}
-		var msg struct {
-			Outcome *Outcome `json:"outcome"`
-			Event
-		}
-		// Event has an UnmarshalJSON, which would be taken for the whole.
-		var probe struct {
+		var end struct { // without an Event: its UnmarshalJSON would be taken for the whole
 			Outcome *Outcome `json:"outcome"`
 		}
-		if err := json.Unmarshal(line, &probe); err != nil {
+		if err := json.Unmarshal(line, &end); err != nil {
 			return o, c.foreign(err)
 		}
-		if probe.Outcome != nil {
-			o, known = *probe.Outcome, true
+		if end.Outcome != nil {
+			o, known = *end.Outcome, true
 			continue
 		}
-		if err := json.Unmarshal(line, &msg.Event); err != nil {
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
 			return o, c.foreign(err)
 		}
-		if last = msg.Step; events != nil {
-			events(msg.Event)
+		if last = e.Step; events != nil {
+			events(e)
 		}
 	}
 }

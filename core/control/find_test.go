@@ -13,21 +13,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // gone returns the number of a process that has ended.
 func gone(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("true")
-	must(t, cmd.Run())
+	must.Do(t, cmd.Run())
 	return cmd.Process.Pid
 }
 
 // stale leaves a socket behind that nobody listens on.
 func stale(t *testing.T, path string) {
 	t.Helper()
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-	must(t, err)
+	ln := must.Get(net.ListenUnix("unix", &net.UnixAddr{Name: path}))(t)
 	ln.SetUnlinkOnClose(false)
 	ln.Close()
 }
@@ -53,7 +54,7 @@ func TestFind(t *testing.T) {
 		"the only one": {func(t *testing.T, _ string) Query {
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
 			stale(t, inDefault("b.sock"))
-			must(t, os.WriteFile(inDefault("c.sock"), nil, 0o600))
+			must.Do(t, os.WriteFile(inDefault("c.sock"), nil, 0o600))
 			return Query{}
 		}, "a.sock", nil, ""},
 		"two": {func(t *testing.T, _ string) Query {
@@ -87,26 +88,26 @@ func TestFind(t *testing.T) {
 		}, "b.sock", nil, ""},
 		"pid file": {func(t *testing.T, dir string) Query {
 			file := filepath.Join(dir, "app.pid")
-			must(t, os.WriteFile(file, []byte(strconv.Itoa(self)+"\n"), 0o600))
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(self)+"\n"), 0o600))
 			play(t, inDefault("other.sock"), says(Protocol, 200, app(1001)))
 			play(t, DefaultPath(file), says(Protocol, 200, app(self)))
 			return Query{PIDFile: file}
 		}, "app-*.sock", nil, ""},
 		"pid file of an app with another socket": {func(t *testing.T, dir string) Query {
 			file := filepath.Join(dir, "app.pid")
-			must(t, os.WriteFile(file, []byte(strconv.Itoa(self)), 0o600))
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(self)), 0o600))
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(self)))
 			return Query{PIDFile: file}
 		}, "a.sock", nil, ""},
 		"stale pid file": {func(t *testing.T, dir string) Query {
 			file := filepath.Join(dir, "app.pid")
-			must(t, os.WriteFile(file, []byte(strconv.Itoa(gone(t))), 0o600))
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(gone(t))), 0o600))
 			stale(t, DefaultPath(file))
 			return Query{PIDFile: file}
 		}, "", ErrStale, "which does not exist"},
 		"no pid file": {func(_ *testing.T, dir string) Query { return Query{PIDFile: filepath.Join(dir, "app.pid")} }, "", ErrNotFound, "there is no pid file"},
 		"no number in it": {func(t *testing.T, dir string) Query {
-			must(t, os.WriteFile(filepath.Join(dir, "app.pid"), []byte("app"), 0o600))
+			must.Do(t, os.WriteFile(filepath.Join(dir, "app.pid"), []byte("app"), 0o600))
 			return Query{PIDFile: filepath.Join(dir, "app.pid")}
 		}, "", ErrNotFound, "holds no process number"},
 		"socket": {func(t *testing.T, dir string) Query {
@@ -119,7 +120,7 @@ func TestFind(t *testing.T) {
 			return Query{Socket: filepath.Join(dir, "s")}
 		}, "", ErrStale, "nobody listens"},
 		"a file": {func(t *testing.T, dir string) Query {
-			must(t, os.WriteFile(filepath.Join(dir, "s"), nil, 0o600))
+			must.Do(t, os.WriteFile(filepath.Join(dir, "s"), nil, 0o600))
 			return Query{Socket: filepath.Join(dir, "s")}
 		}, "", ErrForeign, "is a file"},
 		"another server": {func(t *testing.T, dir string) Query {

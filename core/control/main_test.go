@@ -9,34 +9,27 @@ import (
 	"strconv"
 	"testing"
 	"time"
-)
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/gracex-go/gracex/internal/must"
+)
 
 // runtimeDir is a default directory for one test, short enough for a socket's path.
 func runtimeDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gx")
-	must(t, err)
+	dir := must.Get(os.MkdirTemp("", "gx"))(t)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	machines := systemDir
 	systemDir = filepath.Join(dir, "system")
 	t.Cleanup(func() { systemDir = machines })
-	must(t, os.Mkdir(DefaultDir(), 0o700))
+	must.Do(t, os.Mkdir(DefaultDir(), 0o700))
 	return dir
 }
 
 // play answers on a socket as an app does.
 func play(t *testing.T, path string, handler http.HandlerFunc) {
 	t.Helper()
-	ln, err := net.Listen("unix", path)
-	must(t, err)
+	ln := must.Get(net.Listen("unix", path))(t)
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(ln) }()
 	t.Cleanup(func() { _ = srv.Close() })

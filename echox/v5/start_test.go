@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/labstack/echo/v5"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The tests are not parallel: a process has one Upgrader.
@@ -21,10 +23,7 @@ import (
 // broken is a listener on which every server fails at once.
 func broken(t *testing.T) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	ln.Close()
 	return ln
 }

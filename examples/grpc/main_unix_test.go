@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m, main) }
@@ -37,10 +38,7 @@ func TestErrorEndsWithStatus1(t *testing.T) {
 // the server has not begun when it says GOAWAY is sent again ("transparent retry").
 func connect(t *testing.T, addr string) *grpc.ClientConn {
 	t.Helper()
-	c, err := dial(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(dial(addr))(t)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -59,18 +57,27 @@ func check(ctx context.Context, c *grpc.ClientConn) (string, error) {
 	return strings.Join(who.Get("x-generation"), ""), err
 }
 
+// reaches calls, and no call fails, until the generation answers.
+func reaches(ctx context.Context, t *testing.T, p *exampletest.Program, c *grpc.ClientConn, generation string) {
+	t.Helper()
+	p.Await("the next generation answers", func() bool { return must.Get(check(ctx, c))(t) == generation })
+}
+
+// watch begins a stream, which has said something when it returns.
+func watch(ctx context.Context, t *testing.T, c *grpc.ClientConn) grpc_health_v1.Health_WatchClient {
+	t.Helper()
+	stream := must.Get(grpc_health_v1.NewHealthClient(c).Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
+	must.Get(stream.Recv())(t)
+	return stream
+}
+
 // hold begins a call that takes as long as given, and returns when the server has begun with it. answer waits
 // for the end.
 func hold(ctx context.Context, t *testing.T, c *grpc.ClientConn, d time.Duration) (answer func() error) {
 	t.Helper()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-delay", d.String())
-	call, err := c.NewStream(ctx, &grpc.StreamDesc{}, grpc_health_v1.Health_Check_FullMethodName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(call.SendMsg(&grpc_health_v1.HealthCheckRequest{}), call.CloseSend()); err != nil {
-		t.Fatal(err)
-	}
+	call := must.Get(c.NewStream(ctx, &grpc.StreamDesc{}, grpc_health_v1.Health_Check_FullMethodName))(t)
+	must.Do(t, errors.Join(call.SendMsg(&grpc_health_v1.HealthCheckRequest{}), call.CloseSend()))
 	if who, err := call.Header(); err != nil || len(who.Get("x-generation")) == 0 {
 		t.Fatalf("%v %v", who, err)
 	}
@@ -90,54 +97,29 @@ func TestUpgrades(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range generation {
 		c := connect(t, p.Addr)
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				who, err := check(ctx, c)
-				if err != nil {
-					t.Errorf("call %d: %v", calls.Load(), err)
-					return
-				}
-				calls.Add(1)
-				generation[i].Store(who)
-			}
+		exampletest.Repeat(t, &clients, stop, func() error {
+			who, err := check(ctx, c)
+			calls.Add(1)
+			generation[i].Store(who)
+			return err
 		})
 	}
 	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				c, err := dial(p.Addr)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if _, err := check(ctx, c); err != nil {
-					t.Errorf("new connection %d: %v", fresh.Load(), err)
-				}
-				c.Close()
-				fresh.Add(1)
+		exampletest.Repeat(t, &clients, stop, func() error {
+			c, err := dial(p.Addr)
+			if err != nil {
+				return err
 			}
+			defer c.Close()
+			fresh.Add(1)
+			_, err = check(ctx, c)
+			return err
 		})
 	}
-	streams := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
+	streams := connect(t, p.Addr)
 	const upgrades = 12 // a connection is in danger for some microseconds of each
 	for n := range upgrades {
-		stream, err := streams.Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := stream.Recv(); err != nil {
-			t.Fatal(err)
-		}
+		stream := watch(ctx, t, streams)
 		p.Upgrade(syscall.SIGUSR2)
 		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "call again") {
 			t.Errorf("a stream was told %v", err)
@@ -161,14 +143,7 @@ func TestCallIsAwaited(t *testing.T) {
 	c := connect(t, p.Addr)
 	held := hold(ctx, t, c, 500*time.Millisecond)
 	p.Upgrade(syscall.SIGUSR2)
-	var by string
-	p.Await("the new process answers", func() bool {
-		var err error
-		if by, err = check(ctx, c); err != nil {
-			t.Errorf("a call behind the one that is held: %v", err)
-		}
-		return by == "1" || t.Failed()
-	})
+	reaches(ctx, t, p, c, "1")
 	if err := held(); err != nil {
 		t.Errorf("the call that was under way when the upgrade came: %v", err)
 	}
@@ -205,25 +180,12 @@ func TestSilentClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
 	c := connect(t, p.Addr)
-	if _, err := check(ctx, c); err != nil {
-		t.Fatal(err)
-	}
-	silent, err := net.Dial("tcp", p.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(check(ctx, c))(t)
+	silent := must.Get(net.Dial("tcp", p.Addr))(t)
 	defer silent.Close()
-	if _, err := silent.Read(make([]byte, 1)); err != nil { // gRPC speaks first
-		t.Fatal(err)
-	}
+	must.Get(silent.Read(make([]byte, 1)))(t) // gRPC speaks first
 	p.Upgrade(syscall.SIGUSR2)
-	p.Await("the new process answers", func() bool {
-		by, err := check(ctx, c)
-		if err != nil {
-			t.Error(err)
-		}
-		return by == "1" || t.Failed()
-	})
+	reaches(ctx, t, p, c, "1")
 	p.AwaitLog("msg=\"generation ended\" generation=0", 1)
 	p.Stop()
 	if p.Log.Count("are cut") > 0 {
@@ -237,13 +199,7 @@ func TestStop(t *testing.T) {
 	p := exampletest.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
-	stream, err := grpc_health_v1.NewHealthClient(connect(t, p.Addr)).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err != nil {
-		t.Fatal(err)
-	}
+	stream := watch(ctx, t, connect(t, p.Addr))
 	began := time.Now()
 	p.Stop()
 	if _, err := stream.Recv(); err == nil || errors.Is(err, io.EOF) {

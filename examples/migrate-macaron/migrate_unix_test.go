@@ -13,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -25,9 +26,7 @@ func TestMovesOver(t *testing.T) {
 	deploy(t, "before", file)
 	p := exampletest.StartFile(t, file, func(addr, pidfile string) []string {
 		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		return []string{"-host", host, "-port", port, "-pidfile", pidfile}
 	})
 
@@ -60,9 +59,8 @@ func TestMovesOver(t *testing.T) {
 	p.Stop()
 }
 
-// restart has before restart while clients connect for each request. It may lose what
-// it has accepted when it shuts down, and nothing else: no client is refused, and none
-// gets a wrong answer.
+// restart has before restart while clients connect for each request. It may lose what it has accepted when it
+// shuts down, and nothing else: no client is refused, and none gets a wrong answer.
 func restart(t *testing.T, p *exampletest.Program) {
 	t.Helper()
 	run := startLoad(p, 0)
@@ -93,7 +91,5 @@ func deploy(t *testing.T, program, file string) {
 	t.Helper()
 	next := file + ".new"
 	proctest.Build(t, next, "./"+program)
-	if err := os.Rename(next, file); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Rename(next, file))
 }

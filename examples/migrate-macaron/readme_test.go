@@ -5,15 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The README's diff leads from one program to the other.
 func TestREADME(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	readme := must.Get(os.ReadFile("README.md"))(t)
 	_, rest, _ := strings.Cut(string(readme), "```diff\n")
 	diff, _, _ := strings.Cut(rest, "```\n")
 	for program, other := range map[string]string{"before": "+", "after": "-"} {
@@ -24,10 +23,7 @@ func TestREADME(t *testing.T) {
 			}
 		}
 		file := filepath.Join(program, "main.go")
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(file))(t)
 		if side.Len() == 0 || !strings.Contains(string(text), side.String()) {
 			t.Errorf("the diff in README.md is not up to date with %s", file)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -91,14 +92,9 @@ func (s *service) crash() {
 func connectedTo(t *testing.T, addr string) (n int) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/net/tcp") // proc(5): the remote address is the third column
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	_, port, _ := strings.Cut(addr, ":")
-	p, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(strconv.Atoi(port))(t)
 	remote := ":" + strings.ToUpper(strconv.FormatInt(int64(0x10000+p), 16)[1:])
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[2], remote) && f[3] == "01" {
@@ -121,24 +117,17 @@ func startService(t *testing.T) *service {
 	_, err := exec.LookPath("supervisord")
 	deploytest.Need(t, envSupervisord, err, "on Debian, apt-get install supervisor")
 	dir, err := os.MkdirTemp("", "gx") // short, for the socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &service{t: t, dir: dir, addr: proctest.FreeAddr(t)}
 	proctest.Build(t, filepath.Join(dir, "server"), deploytest.Example)
-	config, err := os.ReadFile("supervisord.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := must.Get(os.ReadFile("supervisord.conf"))(t)
 	const place = "-addr 127.0.0.1:8080"
 	text := strings.Replace(string(config), place, "-addr "+s.addr+" -probation 0", 1)
 	if text == string(config) {
 		t.Fatalf("%q is not in supervisord.conf", place)
 	}
-	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(s.config(), []byte(text), 0o600))
 	// On SIGTERM it stops what it has started, and then ends.
 	p := deploytest.Start(t, exec.Command("supervisord", "-c", s.config()), syscall.SIGTERM)
 	proctest.Await(t, "the program serves", func() bool {

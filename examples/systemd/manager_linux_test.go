@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -24,9 +25,8 @@ const systemdPath = "/lib/systemd/systemd"
 
 func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
-// manager is a real systemd, which is pid 1 of a pid namespace and has its own mounts,
-// cgroups, IPC and host name. It has a /run of its own, and no units but those of the test. The network is
-// the machine's.
+// manager is a real systemd, which is pid 1 of a pid namespace and has its own mounts, cgroups, IPC and host
+// name. It has a /run of its own, and no units but those of the test. The network is the machine's.
 type manager struct {
 	*deploytest.Process
 	t     *testing.T
@@ -79,16 +79,11 @@ func startManager(t *testing.T, root string) *manager {
 	group, err := newCgroup(t)
 	deploytest.Need(t, envSystemd, err, "it takes a cgroup2 hierarchy in which this process may make a group")
 
-	dir, err := os.MkdirTemp("", "gx")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := must.Get(os.MkdirTemp("", "gx"))(t)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	m := &manager{t: t, units: filepath.Join(dir, "units"), app: filepath.Join(dir, "app"), log: filepath.Join(dir, "log")}
 	for _, d := range []string{m.units, m.app} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Mkdir(d, 0o755))
 	}
 	m.addUnits()
 
@@ -120,15 +115,9 @@ func startManager(t *testing.T, root string) *manager {
 // addUnits copies the units of this directory, and makes those of the system that they name.
 func (m *manager) addUnits() {
 	m.t.Helper()
-	files, err := filepath.Glob("*.s*")
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	files := must.Get(filepath.Glob("*.s*"))(m.t)
 	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			m.t.Fatal(err)
-		}
+		b := must.Get(os.ReadFile(f))(m.t)
 		m.unit(f, string(b))
 	}
 	for _, name := range []string{"basic", "sysinit", "shutdown", "sockets", "network-online"} {
@@ -143,9 +132,7 @@ func (m *manager) unit(name, text string) {
 	if err == nil {
 		err = os.WriteFile(path, []byte(text), 0o644)
 	}
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	must.Do(m.t, err)
 }
 
 // newCgroup makes a cgroup below this process's, for as long as the test runs.
@@ -187,8 +174,7 @@ func removeCgroup(path string) error {
 	return os.Remove(path)
 }
 
-// cgroup2 is the directory of this process's group in the cgroup2 hierarchy (proc(5),
-// cgroups(7)).
+// cgroup2 is the directory of this process's group in the cgroup2 hierarchy (proc(5), cgroups(7)).
 func cgroup2() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
@@ -223,9 +209,7 @@ func (m *manager) systemctl(args ...string) error {
 
 func (m *manager) must(args ...string) {
 	m.t.Helper()
-	if err := m.systemctl(args...); err != nil {
-		m.t.Fatal(err)
-	}
+	must.Do(m.t, m.systemctl(args...))
 }
 
 // show is a unit's property.
@@ -240,9 +224,7 @@ func (m *manager) install(name string, create func(path string)) {
 	m.t.Helper()
 	path := filepath.Join(m.app, name)
 	create(path + ".new")
-	if err := os.Rename(path+".new", path); err != nil {
-		m.t.Fatal(err)
-	}
+	must.Do(m.t, os.Rename(path+".new", path))
 }
 
 // version is that of the systemd that runs.

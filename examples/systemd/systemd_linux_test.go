@@ -4,11 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -108,25 +108,14 @@ func TestNotify(t *testing.T) {
 	}
 
 	good := filepath.Join(s.app, "good")
-	if err := os.Link(filepath.Join(s.app, "server"), good); err != nil {
-		t.Fatal(err)
-	}
-	s.install("server", func(path string) {
-		// A process that another test forks meanwhile would hold it open for writing (golang/go#22315).
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		if err := os.WriteFile(path, []byte("#!/bin/sh\nexit 7\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	})
+	must.Do(t, os.Link(filepath.Join(s.app, "server"), good))
+	s.install("server", func(path string) { must.Do(t, proctest.WriteProgram(path, "#!/bin/sh\nexit 7\n")) })
 	if err := s.systemctl("reload", s.name); err == nil {
 		t.Error("systemctl reload has succeeded with a new version that can't run")
 	}
 	s.serves(strconv.Itoa(upgrades))
 	s.install("server", func(path string) {
-		if err := os.Rename(good, path); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Rename(good, path))
 	})
 	s.must("reload", s.name)
 	deploytest.StopLoad(t, run)
@@ -228,9 +217,7 @@ func TestVerify(t *testing.T) {
 	m := startManager(t, "")
 	for _, name := range []string{"server", "gracex"} {
 		m.install(name, func(path string) {
-			if err := os.WriteFile(path, nil, 0o755); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(path, nil, 0o755))
 		})
 	}
 	files, err := filepath.Glob(filepath.Join(m.units, "gracex-*"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m, main) }
@@ -33,10 +34,7 @@ type client struct {
 
 func dial(t *testing.T, addr string) *client {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(net.Dial("tcp", addr))(t)
 	t.Cleanup(func() { c.Close() })
 	return &client{c: c, in: bufio.NewReader(c)}
 }
@@ -70,32 +68,16 @@ func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)
 	quiet := dial(t, p.Addr) // says something now and in the end
-	if err := quiet.ask(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, quiet.ask())
 	half := dial(t, p.Addr) // is in the middle of a line all the time
-	if _, err := io.WriteString(half.c, "line "); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(io.WriteString(half.c, "line "))(t)
 	var clients []*client
 	stop := make(chan struct{})
 	var busy sync.WaitGroup
 	for range 8 {
 		c := dial(t, p.Addr)
 		clients = append(clients, c)
-		busy.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := c.ask(); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+		exampletest.Repeat(t, &busy, stop, c.ask)
 	}
 	const upgrades = 4
 	for n := range upgrades {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m, main) }
@@ -19,10 +20,7 @@ func TestMain(m *testing.M) { exampletest.Main(m, main) }
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)
-	c, err := net.Dial("udp", p.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(net.Dial("udp", p.Addr))(t)
 	defer c.Close()
 	answered := map[int]int{}
 	by := map[int]int{}
@@ -32,9 +30,7 @@ func TestUpgrades(t *testing.T) {
 		t.Helper()
 		const burst = 50
 		for range burst {
-			if _, err := c.Write([]byte(strconv.Itoa(next))); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(c.Write([]byte(strconv.Itoa(next))))(t)
 			next++
 		}
 		b := make([]byte, 100)

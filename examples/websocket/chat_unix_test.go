@@ -21,6 +21,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 const (
@@ -109,10 +110,7 @@ func gather(t *testing.T, p *exampletest.Program) []*client {
 	t.Helper()
 	var clients []*client
 	for i := range talkers {
-		c, err := dial(t, p, "talker"+strconv.Itoa(i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(dial(t, p, "talker"+strconv.Itoa(i)))(t)
 		t.Cleanup(func() { c.conn.Close() })
 		if want := greeting(c.nick, p.PID(), 0); c.greeting != want {
 			t.Fatalf("%q, want %q", c.greeting, want)
@@ -153,8 +151,7 @@ func visit(t *testing.T, p *exampletest.Program, n int) error {
 	return nil
 }
 
-// terminate stops the service; all clients hear the same to the end, and then get a
-// close frame.
+// terminate stops the service; all clients hear the same to the end, and then get a close frame.
 func terminate(t *testing.T, p *exampletest.Program, clients []*client) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -189,8 +186,7 @@ func agree(t *testing.T, clients []*client) {
 	}
 }
 
-// Who is in full flow when the service stops hears everything that anybody heard,
-// and a close frame.
+// Who is in full flow when the service stops hears everything that anybody heard, and a close frame.
 func TestStopSaysGoodbye(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)
@@ -213,25 +209,15 @@ func TestSlowClientMovesLater(t *testing.T) {
 	t.Parallel()
 	const flood = 2000 // messages: 6 MB, more than the kernel keeps of them (tcp_wmem, tcp(7))
 	p := exampletest.Start(t)
-	slow, err := dial(t, p, "slow")
-	if err != nil {
-		t.Fatal(err)
-	}
+	slow := must.Get(dial(t, p, "slow"))(t)
 	defer slow.conn.Close()
-	if err := slow.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-		t.Fatal(err)
-	}
-	fast, err := dial(t, p, "fast")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, slow.conn.(*net.TCPConn).SetReadBuffer(64<<10))
+	fast := must.Get(dial(t, p, "fast"))(t)
 	defer fast.conn.Close()
 	talk := func(n int) {
 		t.Helper()
 		for i := range n {
-			if err := fast.say(2, fmt.Sprintf("%-3000d", fast.heard["fast"]+1)); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, fast.say(2, fmt.Sprintf("%-3000d", fast.heard["fast"]+1)))
 			if _, _, err := fast.hear(); err != nil {
 				t.Fatalf("message %d: %v", i, err)
 			}
@@ -259,16 +245,10 @@ func TestSlowClientMovesLater(t *testing.T) {
 func TestHalfMessagesMove(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)
-	bob, err := dial(t, p, "bob")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bob := must.Get(dial(t, p, "bob"))(t)
 	defer bob.conn.Close()
 
-	conn, err := net.Dial("tcp", p.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", p.Addr))(t)
 	defer conn.Close()
 	stream := []byte("GET /?nick=ann HTTP/1.1\r\nHost: " + p.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -285,9 +265,7 @@ func TestHalfMessagesMove(t *testing.T) {
 
 	written := 0
 	for i, cut := range append(cuts, len(stream)) {
-		if _, err := conn.Write(stream[written:cut]); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(conn.Write(stream[written:cut]))(t)
 		written = cut
 		if i == 0 { // she has joined before the process changes
 			if text, err := bob.read(); text != "ann: 1" {
@@ -315,10 +293,7 @@ func TestHalfMessagesMove(t *testing.T) {
 	frames := wsutil.NewClientSideReader(in)
 	conn.SetReadDeadline(time.Now().Add(patience))
 	for want := []string{greeting("ann", p.Cmd.Process.Pid, 0), "ann: 1", "ann: 2", "ann: 3 last"}; len(want) > 0; {
-		head, err := frames.NextFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
+		head := must.Get(frames.NextFrame())(t)
 		payload, err := io.ReadAll(frames)
 		switch {
 		case err != nil:
@@ -373,12 +348,9 @@ func TestRefusals(t *testing.T) {
 		{"unmasked", ws.MustCompileFrame(ws.NewTextFrame([]byte("x"))), ws.StatusProtocolError},
 		{"bad status", masked(ws.NewCloseFrame(ws.NewCloseFrameBody(999, ""))), ws.StatusProtocolError},
 	} {
-		c, err := dial(t, p, "somebody")
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(dial(t, p, "somebody"))(t)
 		c.conn.Write(tt.frame)
-		_, err = c.read()
+		_, err := c.read()
 		if closed := (wsutil.ClosedError{}); !errors.As(err, &closed) || closed.Code != tt.code {
 			t.Errorf("%s: %v, want status %d", tt.name, err, tt.code)
 		}

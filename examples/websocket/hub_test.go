@@ -11,6 +11,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // enter lets a member in over a pipe, and returns the client's end and what is
@@ -37,9 +39,7 @@ func TestSlowClient(t *testing.T) {
 		begin := time.Now()
 		for i := range backlog + batch {
 			text := fmt.Sprint(i)
-			if err := wsutil.WriteClientText(fast, []byte(text)); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, wsutil.WriteClientText(fast, []byte(text)))
 			if got, err := wsutil.ReadServerText(fast); string(got) != "fast: "+text {
 				t.Fatalf("%q, %v after %d", got, err, i)
 			}
@@ -144,9 +144,7 @@ func TestWholeMessageStays(t *testing.T) {
 		h.join(m, false)
 		synctest.Wait()
 		h.mu.Lock() // where publish waits
-		if err := wsutil.WriteClientText(client, []byte("hello")); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, wsutil.WriteClientText(client, []byte("hello")))
 		h.draining = true
 		h.mu.Unlock()
 		synctest.Wait()

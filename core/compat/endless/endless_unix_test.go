@@ -23,6 +23,7 @@ import (
 	"github.com/gracex-go/gracex/core/compat/endless"
 	"github.com/gracex-go/gracex/core/compat/internal/compattest"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -52,9 +53,7 @@ func TestOneServerFails(t *testing.T) {
 	t.Parallel()
 	p := compattest.Start(t, compattest.Build(t, "multiport"), 2)
 	// From now on the second one asks for an address that is none.
-	if err := os.WriteFile(filepath.Join(p.Cmd.Dir, "other"), []byte("127.0.0.1:no-such-port"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(p.Cmd.Dir, "other"), []byte("127.0.0.1:no-such-port"), 0o600))
 	p.Signal(syscall.SIGHUP)
 	p.AwaitLog("upgrade failed; this process serves on", 1)
 	for _, addr := range []string{p.Addr, p.Other} {
@@ -66,9 +65,7 @@ func TestOneServerFails(t *testing.T) {
 
 func ask(t *testing.T, addr string) {
 	t.Helper()
-	if _, err := load.Ask(load.Config{Addr: addr, Method: http.MethodGet, Path: "/hello"}, ""); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(load.Ask(load.Config{Addr: addr, Method: http.MethodGet, Path: "/hello"}, ""))(t)
 }
 
 // TestHooks: hooks of signals run before and after what a signal does.
@@ -106,10 +103,7 @@ func TestHammer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := compattest.Start(t, program, 1, "-hammer", c.hammer)
-			c2, err := net.Dial("tcp", p.Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c2 := must.Get(net.Dial("tcp", p.Addr))(t)
 			defer c2.Close()
 			fmt.Fprintf(c2, "GET /hello?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")
 			// A connection that comes later is accepted later.
@@ -127,17 +121,14 @@ func TestHammer(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	path := compattest.Build(t, "tls")
+	path := compattest.Build(t, "simple")
 	certificate(t, filepath.Dir(path))
-	p := compattest.Start(t, path, 1)
+	p := compattest.Start(t, path, 1, "-tls")
 	ask := func() {
 		t.Helper()
 		// It is offered HTTP/2, and has to take HTTP/1.1.
 		cfg := load.Config{Addr: p.Addr, TLS: &tls.Config{InsecureSkipVerify: true}, Fresh: 1}
-		res, err := (&http.Client{Transport: load.NewTransport(cfg)}).Get("https://" + p.Addr + "/hello")
-		if err != nil {
-			t.Fatal(err)
-		}
+		res := must.Get((&http.Client{Transport: load.NewTransport(cfg)}).Get("https://" + p.Addr + "/hello"))(t)
 		res.Body.Close()
 	}
 	ask()
@@ -150,26 +141,15 @@ func TestTLS(t *testing.T) {
 // certificate writes one for nobody in particular.
 func certificate(t *testing.T, dir string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cert := must.Get(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))(t)
+	der := must.Get(x509.MarshalPKCS8PrivateKey(key))(t)
 	for name, block := range map[string]*pem.Block{
 		"cert.pem": {Type: "CERTIFICATE", Bytes: cert},
 		"key.pem":  {Type: "PRIVATE KEY", Bytes: der},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
 	}
 }
 

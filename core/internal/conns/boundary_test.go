@@ -10,11 +10,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestIdleTime_IsFromTheDeadline: before the drain nobody asks the clock since when a
-// connection is idle. The deadline that net/http sets tells: who is closed first, and
-// how long the next generation still waits.
+// TestIdleTime_IsFromTheDeadline: before the drain nobody asks the clock since when a connection is idle. The
+// deadline that net/http sets tells: who is closed first, and how long the next generation still waits.
 func TestIdleTime_IsFromTheDeadline(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -108,14 +109,8 @@ func (s *bareServer) answersOnce(t *testing.T) *Conn {
 	c := s.table.Track(nc, s.side.From, New)
 	c.BelongsTo(s.side)
 	s.side.Adopted <- c
-	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: app\r\n\r\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(client), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(io.WriteString(client, "GET / HTTP/1.1\r\nHost: app\r\n\r\n"))(t)
+	resp := must.Get(http.ReadResponse(bufio.NewReader(client), nil))(t)
 	_ = resp.Body.Close()
 	return c
 }

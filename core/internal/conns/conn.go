@@ -37,9 +37,8 @@ const (
 	closedMoved                // the next generation has it
 )
 
-// Conn is an accepted connection. It stands between the socket and net/http
-// (under TLS where there is TLS), costs one allocation a connection and none a
-// request, and leaves the connection table when it is closed.
+// Conn is an accepted connection. It stands between the socket and net/http (under TLS where there is TLS),
+// costs one allocation a connection and none a request, and leaves the connection table when it is closed.
 type Conn struct {
 	net.Conn
 	table  *Table
@@ -85,8 +84,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.readOrFollow(b)
 }
 
-// readBytes notes that a request has begun: from its first byte on it must be
-// answered, or be counted as cut.
+// readBytes notes that a request has begun: from its first byte on it must be answered, or be counted as cut.
 func (c *Conn) readBytes(b []byte) (int, error) {
 	if s := c.side.Load(); s != nil {
 		switch {
@@ -106,8 +104,7 @@ func (c *Conn) readBytes(b []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection and takes it out of the table. The first call
-// counts.
+// Close closes the connection and takes it out of the table. The first call counts.
 func (c *Conn) Close() error {
 	if !c.closed.Swap(true) {
 		c.table.remove(c)
@@ -154,9 +151,8 @@ func (c *Conn) SetState(st State) {
 	c.state.Store(int32(st))
 }
 
-// noteIdle notes since when the connection is idle. Where net/http sets a deadline for
-// it that tells, and the clock is not asked for each request; where it sets none it
-// does not matter before the drain.
+// noteIdle notes since when the connection is idle. Where net/http sets a deadline for it that tells, and the
+// clock is not asked for each request; where it sets none it does not matter before the drain.
 func (c *Conn) noteIdle() {
 	if !c.CanMove() || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
@@ -168,8 +164,7 @@ func (c *Conn) noteIdle() {
 // Is reports whether the connection is in the state.
 func (c *Conn) Is(st State) bool { return State(c.state.Load()) == st }
 
-// unanswered counts the requests that have been read, in part at least, and not
-// answered.
+// unanswered counts the requests that have been read, in part at least, and not answered.
 func (c *Conn) unanswered() int {
 	if n := int(c.requests.Load()); n > 0 || c.http2.Load() {
 		return n

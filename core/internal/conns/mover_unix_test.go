@@ -20,35 +20,25 @@ import (
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 const patience = 60 * time.Second
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // pair returns both ends of a TCP connection.
 func pair(t *testing.T) (client, server net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	client, err = net.Dial("tcp", ln.Addr().String())
-	must(t, err)
-	server, err = ln.Accept()
-	must(t, err)
+	client = must.Get(net.Dial("tcp", ln.Addr().String()))(t)
+	server = must.Get(ln.Accept())(t)
 	t.Cleanup(func() { client.Close(); server.Close() })
 	return client, server
 }
 
 func send(t *testing.T, c net.Conn) {
 	t.Helper()
-	_, err := c.Write([]byte("x"))
-	must(t, err)
+	must.Get(c.Write([]byte("x")))(t)
 }
 
 // endless is a process that does not end.
@@ -70,12 +60,11 @@ type playedNext struct {
 func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 	t.Helper()
 	ours, end, err := fd.Pair()
-	must(t, err)
-	theirs, err := fd.Conn(end)
-	must(t, err)
+	must.Do(t, err)
+	theirs := must.Get(fd.Conn(end))(t)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	next := peer.Follow("app", endless{}, ours, new(atomic.Bool))
-	must(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
+	must.Do(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
 	for range next.Start { // until ready is read
 	}
 	m := newTestMover(next)
@@ -96,21 +85,20 @@ func newTestMover(to Taker) *Mover {
 
 func (h *playedNext) says(ty wire.Type, msg any) {
 	h.t.Helper()
-	must(h.t, wire.Write(h.ctl, ty, msg))
+	must.Do(h.t, wire.Write(h.ctl, ty, msg))
 }
 
 // gets reads an Offer, keeps no descriptor of it, and returns what it describes.
 func (h *playedNext) gets() []wire.Conn {
 	h.t.Helper()
-	must(h.t, h.in.SetReadDeadline(time.Now().Add(patience)))
-	f, err := wire.Read(h.in)
-	must(h.t, err)
+	must.Do(h.t, h.in.SetReadDeadline(time.Now().Add(patience)))
+	f := must.Get(wire.Read(h.in))(h.t)
 	files := h.in.Take()
 	for _, s := range files {
-		must(h.t, fd.Close(s))
+		must.Do(h.t, fd.Close(s))
 	}
 	var msg wire.OfferMsg
-	must(h.t, f.Decode(&msg))
+	must.Do(h.t, f.Decode(&msg))
 	if f.Type != wire.Offer || len(files) != len(msg.Conns) {
 		h.t.Fatalf("%v with %d descriptors for %d connections", f.Type, len(files), len(msg.Conns))
 	}
@@ -127,7 +115,7 @@ func (m *Mover) waiting(t *testing.T, used bool, srv *http.Server) (*Conn, net.C
 	if used {
 		c.boundary.http1.Store(true)
 		c.SetState(Idle)
-		must(t, c.SetReadDeadline(NoDeadline))
+		must.Do(t, c.SetReadDeadline(NoDeadline))
 	}
 	c.idle.Add(-int64(time.Hour))
 	ended := make(chan error, 1)
@@ -136,6 +124,13 @@ func (m *Mover) waiting(t *testing.T, used bool, srv *http.Server) (*Conn, net.C
 		ended <- err
 	}()
 	return c, cl, ended
+}
+
+// awaitWait returns when a Read waits for the next request.
+func (c *Conn) awaitWait() {
+	for !c.boundary.waiting() {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // TestMover_HeedsTheAnswer: taken is an end of the stream for net/http, refused is nothing, and
@@ -157,33 +152,27 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 		t.Errorf("offered %+v", got)
 	}
 	h.says(wire.Taken, wire.TakenMsg{Room: 9, Refused: []wire.Refusal{{Conn: 0, Reason: "no"}}})
-	for !c.boundary.waiting() {
-		time.Sleep(time.Millisecond)
-	}
+	c.awaitWait()
 	c.wake()
-	for !c.boundary.waiting() {
-		time.Sleep(time.Millisecond)
-	}
+	c.awaitWait()
 	select {
 	case err := <-refused:
 		t.Fatalf("Read = %v: net/http would close the connection", err)
 	default:
 	}
 	send(t, cl)
-	must(t, <-refused)
+	must.Do(t, <-refused)
 	m.Settle()
 	if c, _ := m.table.Account(); c.Moved != 1 || c.Refused != 1 {
 		t.Errorf("counts %+v", c)
 	}
-	f, err := wire.Read(h.in)
-	must(t, err)
+	f := must.Get(wire.Read(h.in))(t)
 	if f.Type != wire.Moved || string(f.Payload) != `{"moved":1}` {
 		t.Errorf("%v %s", f.Type, f.Payload)
 	}
 }
 
-// TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http
-// would have waited.
+// TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http would have waited.
 func TestMover_PutsTheDeadlineBack(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -202,9 +191,7 @@ func TestMover_PutsTheDeadlineBack(t *testing.T) {
 			m, _ := newPlayedNext(t, 1)
 			m.stop() // nothing is taken
 			c, cl, ended := m.waiting(t, tt.used, tt.srv)
-			for !c.boundary.waiting() {
-				time.Sleep(time.Millisecond)
-			}
+			c.awaitWait()
 			c.wake()
 			if tt.ends {
 				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -212,11 +199,9 @@ func TestMover_PutsTheDeadlineBack(t *testing.T) {
 				}
 				return
 			}
-			for !c.boundary.waiting() {
-				time.Sleep(time.Millisecond)
-			}
+			c.awaitWait()
 			send(t, cl)
-			must(t, <-ended)
+			must.Do(t, <-ended)
 		})
 	}
 }

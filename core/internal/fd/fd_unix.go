@@ -46,15 +46,10 @@ func KeepOnExec(s int) {
 // SetNonblock sets O_NONBLOCK again after another process had the open file.
 func SetNonblock(s int) error { return os.NewSyscallError("fcntl", syscall.SetNonblock(s, true)) }
 
-// CheckListener returns nil if s is a listening stream socket, else an error
-// that says what it is.
+// CheckListener returns nil if s is a listening stream socket, else an error that says what it is.
 func CheckListener(s int) error {
-	what, ok := describe(s)
-	if !ok {
-		return fmt.Errorf("descriptor %d is %s", s, what)
-	}
-	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_STREAM {
-		return fmt.Errorf("descriptor %d is a socket, but not a stream socket", s)
+	if err := checkType(s, syscall.SOCK_STREAM, "stream"); err != nil {
+		return err
 	}
 	if on, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || on == 0 {
 		return fmt.Errorf("descriptor %d is a socket that does not listen", s)
@@ -62,15 +57,27 @@ func CheckListener(s int) error {
 	return nil
 }
 
-// CheckPacket returns nil if s is a datagram socket, else an error that says what it
-// is.
-func CheckPacket(s int) error {
-	what, ok := describe(s)
-	if !ok {
-		return fmt.Errorf("descriptor %d is %s", s, what)
+// CheckPacket returns nil if s is a datagram socket, else an error that says what it is.
+func CheckPacket(s int) error { return checkType(s, syscall.SOCK_DGRAM, "datagram") }
+
+// CheckStream returns nil if s is a stream socket that does not listen: what the handover socket must be.
+func CheckStream(s int) error {
+	if err := checkType(s, syscall.SOCK_STREAM, "stream"); err != nil {
+		return err
 	}
-	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_DGRAM {
-		return fmt.Errorf("descriptor %d is a socket, but not a datagram socket", s)
+	if CheckListener(s) == nil {
+		return fmt.Errorf("descriptor %d is a listener", s)
+	}
+	return nil
+}
+
+// checkType returns nil if s is a socket of the type that is called name.
+func checkType(s, typ int, name string) error {
+	if err := CheckSocket(s); err != nil {
+		return err
+	}
+	if got, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || got != typ {
+		return fmt.Errorf("descriptor %d is a socket, but not a %s socket", s, name)
 	}
 	return nil
 }
@@ -87,22 +94,6 @@ func CheckSocket(s int) error {
 	what, ok := describe(s)
 	if !ok {
 		return fmt.Errorf("descriptor %d is %s", s, what)
-	}
-	return nil
-}
-
-// CheckStream returns nil if s is a stream socket that does not listen: what
-// the handover socket must be.
-func CheckStream(s int) error {
-	what, ok := describe(s)
-	if !ok {
-		return fmt.Errorf("descriptor %d is %s", s, what)
-	}
-	if typ, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || typ != syscall.SOCK_STREAM {
-		return fmt.Errorf("descriptor %d is a socket, but not a stream socket", s)
-	}
-	if CheckListener(s) == nil {
-		return fmt.Errorf("descriptor %d is a listener", s)
 	}
 	return nil
 }
@@ -128,8 +119,7 @@ func describe(s int) (what string, socket bool) {
 	return "not a socket", false
 }
 
-// Listener makes a net.Listener of the listening socket s, which stays open and
-// the caller's.
+// Listener makes a net.Listener of the listening socket s, which stays open and the caller's.
 func Listener(s int) (net.Listener, error) {
 	f, err := dupFile(s)
 	if err != nil {
@@ -154,8 +144,7 @@ func dupFile(s int) (*os.File, error) {
 	return os.NewFile(uintptr(dup), "socket"), nil
 }
 
-// PacketConn makes a net.PacketConn of the datagram socket s, which stays open and the
-// caller's.
+// PacketConn makes a net.PacketConn of the datagram socket s, which stays open and the caller's.
 func PacketConn(s int) (net.PacketConn, error) {
 	f, err := dupFile(s)
 	if err != nil {
@@ -227,8 +216,7 @@ func Peek(s, n int) []byte {
 func Pending(rc syscall.RawConn) bool {
 	pending := false
 	_ = rc.Control(func(s uintptr) {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(s), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		n, err := peek1(s)
 		pending = n > 0 || err == nil
 	})
 	return pending

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func nonblocking(t *testing.T, rc syscall.RawConn) bool {
@@ -26,27 +28,13 @@ func nonblocking(t *testing.T, rc syscall.RawConn) bool {
 // file stays non-blocking through a duplicate and a second listener of it.
 func TestListenerKeepsNonblock(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	rc, err := ln.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dup, err := Dup(rc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rc := must.Get(ln.(*net.TCPListener).SyscallConn())(t)
+	dup := must.Get(Dup(rc))(t)
 	defer Close(dup)
-	if err := CheckListener(dup); err != nil {
-		t.Fatal(err)
-	}
-	second, err := Listener(dup)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, CheckListener(dup))
+	second := must.Get(Listener(dup))(t)
 	defer second.Close()
 	if !nonblocking(t, rc) {
 		t.Error("O_NONBLOCK was lost on the shared socket")
@@ -58,27 +46,17 @@ func TestListenerKeepsNonblock(t *testing.T) {
 
 func TestCheckListenerSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(os.Create(filepath.Join(t.TempDir(), "f")))(t)
 	defer file.Close()
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	defer w.Close()
 	conn, end, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer conn.Close()
 	defer Close(end)
-	udp, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp := must.Get(syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0))(t)
 	defer Close(udp)
 	for s, want := range map[int]string{
 		int(file.Fd()): "is a file",
@@ -102,17 +80,10 @@ func TestCheckListenerSaysWhatItIs(t *testing.T) {
 func TestPairConnects(t *testing.T) {
 	t.Parallel()
 	conn, end, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer conn.Close()
-	if err := Write(end, []byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	other, err := Conn(end)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Write(end, []byte("hello")))
+	other := must.Get(Conn(end))(t)
 	defer other.Close()
 	b := make([]byte, 8)
 	if n, err := conn.Read(b); err != nil || string(b[:n]) != "hello" {
@@ -122,42 +93,22 @@ func TestPairConnects(t *testing.T) {
 
 func TestPending(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get(net.Dial("tcp", ln.Addr().String()))(t)
 	defer client.Close()
-	server, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := must.Get(ln.Accept())(t)
 	defer server.Close()
-	rc, err := server.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	rc := must.Get(server.(*net.TCPConn).SyscallConn())(t)
 	if Pending(rc) {
 		t.Error("an idle connection counts as pending")
 	}
-	if _, err := client.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(client.Write([]byte("x")))(t)
 	b := make([]byte, 1)
 	// Read waits until the byte has arrived; a second byte then is in the same queue.
-	if _, err := server.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Write([]byte("yz")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := server.Read(b); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(server.Read(b))(t)
+	must.Get(client.Write([]byte("yz")))(t)
+	must.Get(server.Read(b))(t)
 	if !Pending(rc) {
 		t.Error("an unread byte does not count as pending")
 	}

@@ -13,27 +13,21 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestPipe: the writer blocks, and the reader can be told to end.
 func TestPipe(t *testing.T) {
 	t.Parallel()
 	r, w, err := Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	if err := checkBlocking(w); err != nil {
 		t.Error(err)
 	}
-	id, err := PipeID(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dup, err := DupOf(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := must.Get(PipeID(w))(t)
+	dup := must.Get(DupOf(w))(t)
 	if again, err := PipeID(dup); err != nil || again != id {
 		t.Errorf("the duplicate is pipe %d, %v, want %d", again, err, id)
 	}
@@ -41,9 +35,7 @@ func TestPipe(t *testing.T) {
 		t.Error(err)
 	}
 	_ = Close(w)
-	if err := r.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, r.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Read = %v", err)
 	}
@@ -58,19 +50,11 @@ func TestPipe(t *testing.T) {
 func TestWriteAll(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe() // non-blocking
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	want := bytes.Repeat([]byte("0123456789"), 100_000)
-	rc, err := w.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Dup(rc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rc := must.Get(w.SyscallConn())(t)
+	s := must.Get(Dup(rc))(t)
 	w.Close()
 	wrote := make(chan error, 1)
 	go func() {
@@ -83,9 +67,7 @@ func TestWriteAll(t *testing.T) {
 	}
 	// Nobody reads: an error, and this process lives.
 	r2, w2, err := Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	r2.Close()
 	defer Close(w2)
 	if err := WriteAll(w2, want); !errors.Is(err, syscall.EPIPE) {
@@ -95,20 +77,12 @@ func TestWriteAll(t *testing.T) {
 
 func TestCheckOutput(t *testing.T) {
 	t.Parallel()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	null := must.Get(os.OpenFile(os.DevNull, os.O_WRONLY, 0))(t)
 	defer null.Close()
-	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(os.Create(filepath.Join(t.TempDir(), "f")))(t)
 	defer file.Close()
 	r, w, err := Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	defer Close(w)
 	for _, s := range []int{int(null.Fd()), int(file.Fd()), w} {
@@ -116,19 +90,11 @@ func TestCheckOutput(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	zero, err := os.Open("/dev/zero")
-	if err != nil {
-		t.Fatal(err)
-	}
+	zero := must.Get(os.Open("/dev/zero"))(t)
 	defer zero.Close()
-	nonblocking, err := DupOf(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nonblocking := must.Get(DupOf(w))(t)
 	defer Close(nonblocking)
-	if err := SetNonblock(nonblocking); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, SetNonblock(nonblocking))
 	for s, want := range map[int]string{int(zero.Fd()): "terminal", nonblocking: "non-blocking", 1 << 20: "not open"} {
 		if err := CheckOutput(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("CheckOutput = %v, want one with %q", err, want)
@@ -144,9 +110,7 @@ func TestCloseOnExecFrom(t *testing.T) {
 	for name, way := range map[string]func(int){"call": CloseOnExecFrom, "walk": closeOnExecWalk} {
 		// A number that the child does not use itself.
 		const s = 90
-		if err := Replace(0, s); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, Replace(0, s))
 		inherited := func() bool { return exec.Command("/bin/sh", "-c", "test -e /dev/fd/90").Run() == nil }
 		if !inherited() {
 			t.Fatalf("%s: a child does not inherit it", name)

@@ -11,18 +11,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func control(t *testing.T) (ours, theirs *net.UnixConn) {
 	t.Helper()
 	a, end, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Conn(end)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
+	b := must.Get(Conn(end))(t)
 	t.Cleanup(func() { a.Close(); b.Close() })
 	return a.(*net.UnixConn), b.(*net.UnixConn)
 }
@@ -33,26 +30,18 @@ func TestSend(t *testing.T) {
 	t.Parallel()
 	ours, theirs := control(t)
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	files := make([]int, MaxFiles)
 	for i := range files {
 		files[i] = int(w.Fd())
 	}
-	if err := Send(ours, []byte("all"), files); err != nil {
-		t.Fatal(err)
-	}
-	if err := Send(ours, []byte("one"), files[:1]); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Send(ours, []byte("all"), files))
+	must.Do(t, Send(ours, []byte("one"), files[:1]))
 	w.Close()
 	in := NewReceiver(theirs)
 	for i, want := range []int{MaxFiles, 0, 0, 1, 0, 0} {
-		if _, err := io.ReadFull(in, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(io.ReadFull(in, make([]byte, 1)))(t)
 		got := in.Take()
 		if len(got) != want {
 			t.Errorf("%d descriptors with byte %d, want %d", len(got), i, want)
@@ -76,34 +65,24 @@ func TestSend(t *testing.T) {
 func TestReceiverAfterReset(t *testing.T) {
 	t.Parallel()
 	ours, theirs := control(t)
-	if _, err := ours.Write([]byte("never read")); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(ours.Write([]byte("never read")))(t)
 	theirs.Close()
 	if n, err := NewReceiver(ours).Read(make([]byte, 1)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
-// TestAwait: it returns for bytes, which stay, for the end and at the deadline;
-// AwaitEnd not for bytes.
+// TestAwait: it returns for bytes, which stay, for the end and at the deadline; AwaitEnd not for bytes.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	ours, theirs := control(t)
-	rc, err := theirs.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	rc := must.Get(theirs.SyscallConn())(t)
 	past := time.Unix(1, 0)
-	if err := theirs.SetReadDeadline(past); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, theirs.SetReadDeadline(past))
 	if _, err := Await(rc); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Await = %v", err)
 	}
-	if err := theirs.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, theirs.SetReadDeadline(time.Time{}))
 	go ours.Write([]byte("xy"))
 	for range 2 {
 		if n, err := Await(rc); n != 1 || err != nil {
@@ -112,18 +91,12 @@ func TestAwait(t *testing.T) {
 	}
 	ended := make(chan error)
 	go func() { ended <- AwaitEnd(rc) }()
-	if err := theirs.SetReadDeadline(past); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, theirs.SetReadDeadline(past))
 	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("AwaitEnd = %v, with bytes there", err)
 	}
-	if err := theirs.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(theirs, make([]byte, 2)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, theirs.SetReadDeadline(time.Time{}))
+	must.Get(io.ReadFull(theirs, make([]byte, 2)))(t)
 	go func() { ended <- AwaitEnd(rc) }()
 	ours.Close()
 	if err := <-ended; err != nil {
@@ -144,24 +117,14 @@ func TestFree(t *testing.T) {
 // TestAdoptKeepsOptions: what the program has set on its socket stays.
 func TestAdoptKeepsOptions(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(net.Dial("tcp", ln.Addr().String()))(t)
 	defer c.Close()
 	tcp := c.(*net.TCPConn)
-	if err := errors.Join(tcp.SetNoDelay(false), tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 99 * time.Second})); err != nil {
-		t.Fatal(err)
-	}
-	rc, err := tcp.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, tcp.SetNoDelay(false))
+	must.Do(t, tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 99 * time.Second}))
+	rc := must.Get(tcp.SyscallConn())(t)
 	values := func() (v []int) {
 		_ = rc.Control(func(s uintptr) {
 			for _, o := range options {
@@ -175,14 +138,8 @@ func TestAdoptKeepsOptions(t *testing.T) {
 		return v
 	}
 	before := values()
-	s, err := Dup(rc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	adopted, err := Adopt(s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Dup(rc))(t)
+	adopted := must.Get(Adopt(s))(t)
 	defer adopted.Close()
 	if after := values(); !slices.Equal(before, after) {
 		t.Errorf("options %v, before %v", after, before)

@@ -165,7 +165,8 @@ func Take() (*Start, error) {
 	}
 	for i := range s.Sockets {
 		if err := s.Sockets[i].look(s.kinds); err != nil {
-			return s, fmt.Errorf("%s: %w; the program that started this one (%s) has to pass a socket there, or to start it without the variable if it is no successor", s.sign(), err, s.Protocol)
+			return s, fmt.Errorf("%s: %w; the program that started this one (%s) has to pass a socket there, or to start it without "+
+				"the variable if it is no new process of that program", s.sign(), err, s.Protocol)
 		}
 	}
 	return s, nil
@@ -216,8 +217,7 @@ func (x *Socket) look(allowed []wire.Kind) error {
 	if allowed != nil && !slices.Contains(allowed, x.Kind) {
 		return err
 	}
-	// Whoever passed it may have made it blocking, for an Accept of its own too
-	// (golang/go#29277).
+	// Whoever passed it may have made it blocking, for an Accept of its own too (golang/go#29277).
 	return fd.SetNonblock(x.FD)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 const (
@@ -193,14 +194,9 @@ func encoded(names any) []byte {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	names, err := decodeNames(bytes.NewReader(encoded([][]string{{"listener", "tcp", ":80"}, {"packet", "udp", ":53"}, {"fd", "log"}, {"conn", "tcp", "x"}})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := named(names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pipe := encoded([][]string{{"listener", "tcp", ":80"}, {"packet", "udp", ":53"}, {"fd", "log"}, {"conn", "tcp", "x"}})
+	names := must.Get(decodeNames(bytes.NewReader(pipe)))(t)
+	got := must.Get(named(names))(t)
 	if d := descriptors(&Start{Sockets: got}); d != "5(tcp :80) 6(udp :53) 7(log) 8(tcp x)" {
 		t.Error(d)
 	}
@@ -217,8 +213,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// FuzzNames: whatever is in tableflip's pipe, there is an error or sockets from descriptor 5
-// up.
+// FuzzNames: whatever is in tableflip's pipe, there is an error or sockets from descriptor 5 up.
 func FuzzNames(f *testing.F) {
 	f.Add(encoded([][]string{{"listener", "tcp", ":80"}}))
 	f.Add(encoded([]string{"listener:tcp::80"}))

@@ -9,25 +9,18 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestLook: a descriptor is made non-blocking, whatever its owner has made of it, and kept from other programs.
 func TestLook(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	f, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(ln.(*net.TCPListener).File())(t)
 	defer f.Close()
 	s, err := syscall.Dup(int(f.Fd())) // which makes it blocking
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer fd.Close(s)
 	x := Socket{FD: s}
 	if err := x.look(listeners); err != nil || x.Kind != wire.KindListener {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // patience bounds every wait for something that another goroutine does.
@@ -25,13 +27,6 @@ func pipe(t *testing.T) (*Conn, net.Conn) {
 	_ = client.SetDeadline(time.Now().Add(patience))
 	_ = server.SetDeadline(time.Now().Add(patience))
 	return c, client
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // steps is what Leave sends.
@@ -63,8 +58,7 @@ func TestBetweenFrames(t *testing.T) {
 				if from+size > asked && !c.asked.Load() {
 					c.asked.Store(true) // as Leave does when a write is under way
 				}
-				n, err := c.Write(all[from:min(from+size, len(all))])
-				must(t, err)
+				n := must.Get(c.Write(all[from:min(from+size, len(all))]))(t)
 				from += n
 			}
 			_ = c.Close()
@@ -105,20 +99,19 @@ func TestPartialWrite(t *testing.T) {
 		done <- n
 	}()
 	b := <-first
-	must(t, c.SetWriteDeadline(longAgo))
+	must.Do(t, c.SetWriteDeadline(longAgo))
 	n := <-done
 	if n != len(b) {
 		t.Fatalf("%d bytes have been written, %d read", n, len(b))
 	}
-	must(t, c.SetWriteDeadline(time.Time{}))
+	must.Do(t, c.SetWriteDeadline(time.Time{}))
 	go func() {
 		_, _ = c.Write(all[n:])
 		c.Leave(0)
 	}()
 	want := append(slices.Clone(all[n:]), c.steps()...)
 	got := make([]byte, len(want))
-	_, err := io.ReadFull(client, got)
-	must(t, err)
+	must.Get(io.ReadFull(client, got))(t)
 	if !bytes.Equal(got, want) {
 		t.Errorf("% x, want % x", got, want)
 	}
@@ -146,13 +139,12 @@ func TestReadsWhileWriting(t *testing.T) {
 		}
 		got <- b
 	})
-	_, err := client.Write(data)
-	must(t, err)
+	must.Get(client.Write(data))(t)
 	if b := <-got; !bytes.Equal(b, data) {
 		t.Errorf("% x", b)
 	}
-	must(t, client.Close())
-	must(t, c.Close())
+	must.Do(t, client.Close())
+	must.Do(t, c.Close())
 }
 
 // TestAnswerToPing: the client's answer to our PING is not the server's to see, one to
@@ -164,16 +156,14 @@ func TestAnswerToPing(t *testing.T) {
 		_, _ = c.Write(settings)
 		c.Leave(patience)
 	}()
-	_, err := io.ReadFull(client, make([]byte, len(settings)+len(c.steps())))
-	must(t, err)
+	must.Get(io.ReadFull(client, make([]byte, len(settings)+len(c.steps()))))(t)
 	other := appendFrame(nil, typePing, flagAck, 0, bytes.Repeat([]byte{7}, pingSize)...)
 	ours := appendFrame(nil, typePing, flagAck, 0, c.ping[:]...)
 	go func() {
 		_, _ = client.Write(bytes.Join([][]byte{header, rest, other, ours, data}, nil))
 		_ = client.Close()
 	}()
-	got, err := io.ReadAll(c)
-	must(t, err)
+	got := must.Get(io.ReadAll(c))(t)
 	if want := bytes.Join([][]byte{header, rest, other, goAway(0, 0), data}, nil); !bytes.Equal(got, want) {
 		t.Errorf("the server reads % x, want % x", got, want)
 	}
@@ -187,9 +177,9 @@ func TestNoAnswerToPing(t *testing.T) {
 	below := &deadlineConn{Conn: c.Conn}
 	c.Conn = below
 	own := time.Now().Add(patience)
-	must(t, c.SetReadDeadline(own))
+	must.Do(t, c.SetReadDeadline(own))
 	go func() { _, _ = io.Copy(io.Discard, client) }()
-	must2 := func(_ int, err error) { must(t, err) }
+	must2 := func(_ int, err error) { must.Do(t, err) }
 	must2(c.Write(settings))
 	sent := make(chan struct{})
 	go func() {
@@ -219,7 +209,7 @@ func TestNoAnswerToPing(t *testing.T) {
 	if below.all[1] != longAgo || below.all[2] != own || len(below.all) != 3 {
 		t.Errorf("the deadlines are %v: want the server's, one in the past, the server's", below.all)
 	}
-	must(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	must.Do(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 	if _, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the server's deadline does not hold: %v", err)
 	}
@@ -242,8 +232,7 @@ func (c *deadlineConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// TestPrefaceLimit: the wait for the preface is bounded, and the server's own deadline
-// holds behind it.
+// TestPrefaceLimit: the wait for the preface is bounded, and the server's own deadline holds behind it.
 func TestPrefaceLimit(t *testing.T) {
 	t.Parallel()
 	for name, sends := range map[string]string{"nothing": "", "a part": Preface[:10], "all": Preface} {
@@ -261,8 +250,7 @@ func TestPrefaceLimit(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b[:n], err)
 		} else if complete {
 			time.Sleep(60 * time.Millisecond) // past the limit, which must not hold any more
-			_, err = io.ReadFull(c, b[:len(data)])
-			must(t, err)
+			must.Get(io.ReadFull(c, b[:len(data)]))(t)
 		}
 		_ = c.Close()
 		_ = client.Close()
@@ -280,8 +268,7 @@ func TestWriteDeadlineIsNotOurs(t *testing.T) {
 		c.Leave(0)
 	}()
 	b := make([]byte, len(settings)+len(c.steps()))
-	_, err := io.ReadFull(client, b)
-	must(t, err)
+	must.Get(io.ReadFull(client, b))(t)
 	if !bytes.HasSuffix(b, c.steps()) {
 		t.Errorf("% x", b)
 	}

@@ -4,11 +4,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestProbe pins what leaving in two steps relies on, and which doors there are. With a Go
-// release that fails it HTTP/2 is served in net/http's own way: GOAWAY goes out with answers
-// only.
+// TestProbe pins what leaving in two steps relies on, and which doors there are. With a Go release that fails
+// it HTTP/2 is served in net/http's own way: GOAWAY goes out with answers only.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	if err := Probe(DoorClear); err != nil {
@@ -24,9 +25,7 @@ func TestProbe(t *testing.T) {
 // BenchmarkProbe: what the first HTTP/2 connection of a process waits for.
 func BenchmarkProbe(b *testing.B) {
 	for b.Loop() {
-		if err := Probe(DoorClear); err != nil {
-			b.Fatal(err)
-		}
+		must.Do(b, Probe(DoorClear))
 		_ = Probe(DoorState)
 	}
 }

@@ -23,11 +23,11 @@ func explore(w *world) *graph {
 	g.add(g.pack(&start, nil, packed{}))
 	g.from = append(g.from, -1)
 	var s state
-	for at := int32(0); int(at) < len(g.keys); at++ {
+	for at := int32(0); int(at) < len(g.states.values); at++ {
 		g.get(at, &s)
 		g.first = append(g.first, int64(len(g.edges)))
 		w.emit = func(k kind, _ int, _, _ string, n *state) {
-			id, fresh := g.add(g.pack(n, &s, g.keys[at]))
+			id, fresh := g.add(g.pack(n, &s, g.states.values[at]))
 			if fresh {
 				g.from = append(g.from, at)
 			}
@@ -61,8 +61,8 @@ const done = -1
 // bottoms calls f for each component that no step leaves, but for the environment's: where every
 // fair way ends up.
 func (g *graph) bottoms(f func(component []int32)) {
-	t := &tarjan{g: g, low: make([]int32, len(g.keys))}
-	for root := range int32(len(g.keys)) {
+	t := &tarjan{g: g, low: make([]int32, len(g.states.values))}
+	for root := range int32(len(g.states.values)) {
 		if t.low[root] == 0 {
 			t.visit(root, f)
 		}
@@ -136,7 +136,7 @@ func (g *graph) violations() []violation {
 		}
 	}
 	var s state
-	for at := range int32(len(g.keys)) {
+	for at := range int32(len(g.states.values)) {
 		g.get(at, &s)
 		if two := s.two(); two != "" {
 			note(two, at)

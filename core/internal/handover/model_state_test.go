@@ -1,5 +1,7 @@
 package handover
 
+import "slices"
+
 // The most processes in a run: the old one, the new one, and one more, which either of the
 // two can have started.
 const maxProcs = 3
@@ -63,7 +65,7 @@ type globals struct {
 // elsewhere: the service was stopped where another process may serve on.
 const elsewhere = 7
 
-// budget is how often the environment does what.
+// budget is how often the environment does what: kill -9, SIGSTOP, SIGTERM and so on, see environment.
 type budget struct {
 	kills, freezes, terms, upgrades, cancels, rejects, breaks, fails, deafs uint8
 }
@@ -199,14 +201,7 @@ type queue [queueRoom]word
 
 func (q *queue) empty() bool { return q[0] == noWord }
 
-func (q *queue) has(w word) bool {
-	for _, x := range q {
-		if x == w {
-			return true
-		}
-	}
-	return false
-}
+func (q *queue) has(w word) bool { return slices.Contains(q[:], w) }
 
 func (q *queue) push(w word) {
 	for i, x := range q {
@@ -309,8 +304,7 @@ func (s *state) sayDown(c int, w word) {
 	}
 }
 
-// survivor reports whether a process is left that could serve. One that settled waits for is
-// as good as told.
+// survivor reports whether a process is left that could serve. One that settled waits for is as good as told.
 func (s *state) survivor() bool {
 	for i := range s.p {
 		p := &s.p[i]

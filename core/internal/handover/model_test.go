@@ -3,6 +3,7 @@ package handover
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -10,12 +11,11 @@ import (
 
 // The model has both machines decide in every order of words, deaths, stops and timers.
 //
-// Modelled: two or three processes, each with the goroutines that matter (lifecycle, attempt,
-// seeing out, Ready, reading, the old one's end); the socket between them, where what was
-// written before a death can be read, then the end; the pid file; kill -9, SIGSTOP and SIGCONT,
-// SIGTERM, upgrade signals, the end of Upgrade's context, Reject, a broken listener, a failed
-// start, words that can't be heard any more; time in ticks of 5 s. Each effect of a decision
-// is a step of its own, and anything can happen before it.
+// Modelled: two or three processes, each with the goroutines that matter (lifecycle, attempt, seeing out,
+// Ready, reading, the old one's end); the socket between them, where what was written before a death can be
+// read, then the end; the pid file; kill -9, SIGSTOP and SIGCONT, SIGTERM, upgrade signals, the end of
+// Upgrade's context, Reject, a broken listener, a failed start, words that can't be heard any more; time in
+// ticks of 5 s. Each effect of a decision is a step of its own, and anything can happen before it.
 //
 // Not modelled: connections and their handover, datagram and unix sockets, the supervisor and
 // masters, a pre-stop delay, programs between the two processes, disks that fail, Upgrade calls
@@ -68,9 +68,8 @@ var long = []run{
 	{procs: 3, left: budget{freezes: 1, terms: 1, upgrades: 1}},
 }
 
-// TestModel searches each budget to the end, and fails with the shortest way to a state in which
-// a property does not hold. It fails, too, if an event or an effect of the machines is
-// never reached.
+// TestModel searches each budget to the end, and fails with the shortest way to a state in which a property
+// does not hold. It fails, too, if an event or an effect of the machines is never reached.
 func TestModel(t *testing.T) {
 	runs := short
 	if raced {
@@ -116,7 +115,7 @@ func (r run) bothWays(t *testing.T, done func(w *world)) {
 				g.trace(t, v)
 				t.Errorf("violated: %s", v.property)
 			}
-			t.Logf("%d states, %d steps", len(g.keys), len(g.edges))
+			t.Logf("%d states, %d steps", len(g.states.values), len(g.edges))
 			done(w)
 		})
 	}
@@ -134,25 +133,12 @@ func (r run) name(probation bool) string {
 	return fmt.Sprintf("%d processes, %s, %s", r.procs, with, r.left)
 }
 
-// String names what the environment may do.
+// String names what the environment may do, and how often.
 func (b budget) String() string {
 	var out []string
-	for _, x := range []struct {
-		n    uint8
-		what string
-	}{
-		{b.kills, "kill -9"},
-		{b.freezes, "SIGSTOP"},
-		{b.terms, "SIGTERM"},
-		{b.upgrades, "upgrade"},
-		{b.cancels, "cancel"},
-		{b.rejects, "reject"},
-		{b.breaks, "break"},
-		{b.fails, "failed start"},
-		{b.deafs, "deaf"},
-	} {
-		if x.n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", x.n, x.what))
+	for v, i := reflect.ValueOf(b), 0; i < v.NumField(); i++ {
+		if n := v.Field(i).Uint(); n > 0 {
+			out = append(out, fmt.Sprintf("%s %d", v.Type().Field(i).Name, n))
 		}
 	}
 	return strings.Join(out, ", ")

@@ -105,8 +105,7 @@ const (
 // Accepts reports whether this process has the service.
 func (n New) Accepts() bool { return n.Phase != NewWaiting && n.Phase != NewRolledBack }
 
-// Clear reports whether nothing is to be expected of the old process any more that could
-// change who serves.
+// Clear reports whether nothing is to be expected of the old process any more that could change who serves.
 func (n New) Clear() bool { return n.Gone || n.Phase == NewSettled }
 
 // Step takes an event, and returns where the new process stands then, and what it does.
@@ -194,9 +193,8 @@ func (n New) oldEnded() (New, []NewEffect) {
 	return n, nil
 }
 
-// stop ends this process. A stop that was asked for is the service's, and is said first:
-// this process may be killed at any time from here on. One that is broken has the old
-// process serve, if that can.
+// stop ends this process. A stop that was asked for is the service's, and is said first: this process may be
+// killed at any time from here on. One that is broken has the old process serve, if that can.
 func (n New) stop(e NewEvent) (New, []NewEffect) {
 	switch {
 	case n.Phase == NewWaiting:

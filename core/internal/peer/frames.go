@@ -81,8 +81,7 @@ func (t *Frames) heard(f wire.Frame) error {
 // Mute makes the words that are not for the mover go nowhere.
 func (t *Frames) Mute() { t.ignore.Do(func() { close(t.Ignored) }) }
 
-// HungUp reports whether an error of the handover socket means no more than that the
-// peer is gone.
+// HungUp reports whether an error of the handover socket means no more than that the peer is gone.
 func HungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -328,8 +328,7 @@ func (n *Next) Drained() {
 	}
 }
 
-// release closes this process's end of the handover socket: to the new one, this one
-// is gone.
+// release closes this process's end of the handover socket: to the new one, this one is gone.
 func (n *Next) release() {
 	_ = n.ctl.Close()
 	n.Stderr.End()

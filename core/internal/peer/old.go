@@ -171,8 +171,7 @@ func (p *Old) lose(h OldHandler, stop <-chan struct{}) {
 	h.Ended()
 }
 
-// Hear is a word of the old process. One of a type that this version does not know is
-// nothing.
+// Hear is a word of the old process. One of a type that this version does not know is nothing.
 func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 	switch f.Type {
 	case wire.Commit:

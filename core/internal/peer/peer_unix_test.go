@@ -19,6 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // played is a process that a test plays.
@@ -33,13 +34,6 @@ func (p *played) Wait() spawn.Exit           { return spawn.Exit{Text: <-p.ended
 
 func newPlayed() *played {
 	return &played{signals: make(chan os.Signal, 8), ended: make(chan string, 1)}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestSeeOut_GivesTime has a new process that is given up, and can't be told, get SIGTERM, and SIGKILL when
@@ -136,12 +130,11 @@ func TestSeeOut_HearsAllThatWasSaid(t *testing.T) {
 func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	t.Parallel()
 	ours, end, err := fd.Pair()
-	must(t, err)
+	must.Do(t, err)
 	defer ours.Close()
-	theirs, err := fd.Conn(end)
-	must(t, err)
-	must(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
-	must(t, theirs.Close())
+	theirs := must.Get(fd.Conn(end))(t)
+	must.Do(t, wire.Write(theirs, wire.Failed, wire.Because("no database")))
+	must.Do(t, theirs.Close())
 	n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
 	go func() {
 		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
@@ -157,13 +150,11 @@ func TestLastWords_AreReadHoweverLate(t *testing.T) {
 func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("true")
-	must(t, cmd.Run())
+	must.Do(t, cmd.Run())
 	for pid, want := range map[int]bool{os.Getpid(): true, cmd.Process.Pid: false} {
 		n := &Next{proc: newPlayed(), Exited: make(chan struct{})}
-		b, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid})
-		must(t, err)
-		f, err := wire.Read(bytes.NewReader(b))
-		must(t, err)
+		b := must.Get(wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid}))(t)
+		f := must.Get(wire.Read(bytes.NewReader(b)))(t)
 		n.note(f)
 		if n.Lives() != want {
 			t.Errorf("process %d lives: %v", pid, !want)
@@ -196,8 +187,7 @@ func FuzzFrames(f *testing.F) {
 		for _, msg := range []any{
 			nil, wire.ReasonMsg{Reason: "why"}, wire.TakenMsg{Room: 4, Refused: []wire.Refusal{{Conn: 1}}},
 		} {
-			b, err := wire.Append(nil, ty, msg)
-			must(f, err)
+			b := must.Get(wire.Append(nil, ty, msg))(f)
 			f.Add(b, true)
 			all = append(all, b...)
 		}

@@ -6,21 +6,18 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func write(t *testing.T, path string, pid int) {
 	t.Helper()
-	if err := Write(path, pid); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Write(path, pid))
 }
 
 func names(t *testing.T, dir string) string {
 	t.Helper()
-	ents, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ents := must.Get(os.ReadDir(dir))(t)
 	var s []string
 	for _, e := range ents {
 		s = append(s, e.Name())
@@ -32,16 +29,11 @@ func TestCommitReplaces(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pid")
 	write(t, path, 100)
-	f, err := Prepare(path, 200)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(Prepare(path, 200))(t)
 	if got, _ := Read(path); got != 100 {
 		t.Errorf("before Commit the file names %d, want 100", got)
 	}
-	if err := f.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, f.Commit())
 	if got, _ := Read(path); got != 200 {
 		t.Errorf("after Commit the file names %d, want 200", got)
 	}
@@ -57,10 +49,7 @@ func TestDiscardLeavesTheLiveFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pid")
 	write(t, path, 100)
-	f, err := Prepare(path, 200)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(Prepare(path, 200))(t)
 	f.Discard()
 	if got := names(t, filepath.Dir(path)); got != "app.pid" {
 		t.Errorf("the directory holds %q", got)
@@ -74,15 +63,11 @@ func TestRemoveOnlyOwn(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pid")
 	write(t, path, 100)
-	if err := Remove(path, 200); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Remove(path, 200))
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal("another process's pid file was removed")
 	}
-	if err := Remove(path, 100); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Remove(path, 100))
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Fatal("the own pid file was left")
 	}
@@ -94,9 +79,7 @@ func TestRemoveOnlyOwn(t *testing.T) {
 func TestPrepareExplains(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none", "app.pid"): "does not exist; create it",
 		filepath.Join(dir, "sub"):             "there is a directory in its place",
@@ -111,9 +94,7 @@ func TestReadRefusesGarbage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pid")
 	for _, s := range []string{"", "abc", "-1", "0", "12 34"} {
-		if err := os.WriteFile(path, []byte(s), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, []byte(s), 0o644))
 		if pid, err := Read(path); err == nil {
 			t.Errorf("Read of %q = %d", s, pid)
 		}

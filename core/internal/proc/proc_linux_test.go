@@ -6,19 +6,16 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestOfAChild follows a child of this process from its start to its end.
 func TestOfAChild(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("cat")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in := must.Get(cmd.StdinPipe())(t)
+	must.Do(t, cmd.Start())
 	pid := cmd.Process.Pid
 	if !Alive(pid) || Zombie(pid) || !Running(cmd.Process) {
 		t.Error("it is not there")

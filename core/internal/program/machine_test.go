@@ -10,13 +10,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestMachine: what a file is built for, in Go's words.
 func TestMachine(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	must(t, err)
+	self := must.Get(os.Executable())(t)
 	if got := machine(self); got != runtime.GOOS+"/"+runtime.GOARCH {
 		t.Errorf("this program is for %s", got)
 	}
@@ -31,17 +32,18 @@ func TestMachine(t *testing.T) {
 		if class == elf.ELFCLASS32 {
 			hdr = elf.Header32{Ident: ident, Type: uint16(elf.ET_EXEC), Machine: uint16(m), Version: 1}
 		}
-		must(t, binary.Write(&b, order, hdr))
+		must.Do(t, binary.Write(&b, order, hdr))
 		return b.Bytes()
 	}
 	machoFile := func(cpu macho.Cpu) []byte {
 		var b bytes.Buffer
-		must(t, binary.Write(&b, binary.LittleEndian, macho.FileHeader{Magic: macho.Magic64, Cpu: cpu, Type: macho.TypeExec}))
+		hdr := macho.FileHeader{Magic: macho.Magic64, Cpu: cpu, Type: macho.TypeExec}
+		must.Do(t, binary.Write(&b, binary.LittleEndian, hdr))
 		return append(b.Bytes(), 0, 0, 0, 0)
 	}
 	peFile := func(m uint16) []byte {
 		var b bytes.Buffer
-		must(t, binary.Write(&b, binary.LittleEndian, pe.FileHeader{Machine: m}))
+		must.Do(t, binary.Write(&b, binary.LittleEndian, pe.FileHeader{Machine: m}))
 		return append(b.Bytes(), make([]byte, 200)...)
 	}
 	const l64, l32, le, be = elf.ELFCLASS64, elf.ELFCLASS32, elf.ELFDATA2LSB, elf.ELFDATA2MSB
@@ -64,16 +66,9 @@ func TestMachine(t *testing.T) {
 		"":                 []byte("#!/bin/sh\n"),
 	} {
 		path := filepath.Join(t.TempDir(), "app")
-		must(t, os.WriteFile(path, content, 0o755))
+		must.Do(t, os.WriteFile(path, content, 0o755))
 		if got := machine(path); got != want {
 			t.Errorf("machine = %q, want %q", got, want)
 		}
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

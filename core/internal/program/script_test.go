@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestInterpreter(t *testing.T) {
@@ -19,7 +21,7 @@ func TestInterpreter(t *testing.T) {
 		"":                        "",
 	} {
 		path := filepath.Join(t.TempDir(), "app")
-		must(t, os.WriteFile(path, []byte(content), 0o755))
+		must.Do(t, os.WriteFile(path, []byte(content), 0o755))
 		if got := Interpreter(path); got != want {
 			t.Errorf("Interpreter of %q = %q, want %q", content, got, want)
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func env(vars ...string) func(string) string {
@@ -29,10 +31,7 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(env(EnvSocket, "tmp/x")); err == nil || !strings.Contains(err.Error(), EnvSocket) {
 		t.Errorf("a relative path: %v", err)
 	}
-	s, err := Open(env(EnvSocket, "/nowhere/at/all"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(env(EnvSocket, "/nowhere/at/all")))(t)
 	if err := s.Send(Ready); err == nil || !strings.Contains(err.Error(), "/nowhere/at/all") {
 		t.Errorf("nobody listens: %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestParseControl(t *testing.T) {
+func TestParseHandover(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[string]HandoverInfo{
 		"1:5:4711":                                         {Version: 1, Descriptor: 5, PID: 4711, Umask: -1},
@@ -15,7 +15,7 @@ func TestParseControl(t *testing.T) {
 		"1:5:4711:stderr=6:pipe=7:id=18446744073709551615": {Version: 1, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, PipeID: 1<<64 - 1, Umask: -1},
 	} {
 		if c, err := ParseHandover(v); err != nil || c != want || c.String() != v {
-			t.Errorf("ParseControl(%q) = %+v, %v", v, c, err)
+			t.Errorf("ParseHandover(%q) = %+v, %v", v, c, err)
 		}
 	}
 	if c, err := ParseHandover("1:5:4711:later=x=y:umask=18:other="); err != nil || c.String() != "1:5:4711:umask=18" {
@@ -29,7 +29,7 @@ func TestParseControl(t *testing.T) {
 		"1:5:3:stderr=6:pipe=99999", "1:5:3:stderr=x:pipe=7", "1:5:3:stderr=6:pipe=7:id=x",
 	} {
 		if c, err := ParseHandover(v); err == nil || !strings.Contains(err.Error(), EnvHandover) {
-			t.Errorf("ParseControl(%q) = %v, %v; want an error that names %s", v, c, err, EnvHandover)
+			t.Errorf("ParseHandover(%q) = %v, %v; want an error that names %s", v, c, err, EnvHandover)
 		}
 	}
 }

@@ -8,18 +8,16 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := WelcomeMsg{PID: 42, Generation: 7, Listeners: []Listener{{Network: "tcp", Address: ":0"}, {Network: "unix", Address: "/run/app.sock", Foreign: true, Name: "app"}}}
 	var buf bytes.Buffer
-	if err := Write(&buf, Welcome, want); err != nil {
-		t.Fatal(err)
-	}
-	if err := Write(&buf, Ready, nil); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, Write(&buf, Welcome, want))
+	must.Do(t, Write(&buf, Ready, nil))
 	f, err := Read(&buf)
 	if err != nil || f.Type != Welcome {
 		t.Fatalf("Read = %v, %v", f.Type, err)
@@ -38,10 +36,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
-	good, err := Append(nil, Failed, ReasonMsg{Reason: "no database"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := must.Get(Append(nil, Failed, ReasonMsg{Reason: "no database"}))(t)
 	future := bytes.Clone(good)
 	future[2] = Version + 1
 	var version VersionError
@@ -70,14 +65,10 @@ func TestAppendRefusesOversized(t *testing.T) {
 	}
 }
 
-// FuzzRead: no input makes Read panic or allocate without bound, and what it
-// accepts is what Append writes.
+// FuzzRead: no input makes Read panic or allocate without bound, and what it accepts is what Append writes.
 func FuzzRead(f *testing.F) {
 	for _, msg := range []any{nil, HelloMsg{PID: 1}, CommitMsg{DrainMillis: 30000, Again: true}} {
-		b, err := Append(nil, Hello, msg)
-		if err != nil {
-			f.Fatal(err)
-		}
+		b := must.Get(Append(nil, Hello, msg))(f)
 		f.Add(b)
 	}
 	f.Add([]byte("GX\x01\x01\x00\x00\x00\x02{}trailing"))

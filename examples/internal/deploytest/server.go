@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -32,22 +33,15 @@ func echoed(a load.Answer, err error, body string) (load.Answer, error) {
 // MustPost is Post where the answer has to be right.
 func MustPost(t *testing.T, addr, target, body string) load.Answer {
 	t.Helper()
-	a, err := Post(addr, target, body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(Post(addr, target, body))(t)
 	return a
 }
 
-// Hold has a request under way that takes the duration d. The function it returns waits
-// for the answer.
+// Hold has a request under way that takes the duration d. The function it returns waits for the answer.
 func Hold(t *testing.T, addr, d string) (answer func() (load.Answer, error)) {
 	t.Helper()
 	const body = "held"
-	wait, err := load.Hold(load.Config{Addr: addr, Path: "/?d=" + d, Timeout: proctest.Patience}, body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	wait := must.Get(load.Hold(load.Config{Addr: addr, Path: "/?d=" + d, Timeout: proctest.Patience}, body))(t)
 	return func() (load.Answer, error) {
 		a, err := wait()
 		return echoed(a, err, body)

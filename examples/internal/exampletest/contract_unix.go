@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // Contract checks that the example in file, which is named after it, keeps the contract.
@@ -144,8 +145,7 @@ func preStopDelay(t *testing.T, file string) {
 	if a := p.Ask("GET", "/livez", ""); a.Status != 200 {
 		t.Errorf("/livez after the stop signal: %+v", a)
 	}
-	// The first takes much longer than any stop goes on accepting, so the second shows
-	// the delay.
+	// The first takes much longer than any stop goes on accepting, so the second shows the delay.
 	for _, target := range []string{"/?d=200ms", "/"} {
 		if a := p.Ask("POST", target, "late"); a.Status != 200 || a.Body != "late" || a.PID != strconv.Itoa(pid) {
 			t.Errorf("%s after the stop signal: %+v, want process %d", target, a, pid)
@@ -170,10 +170,7 @@ func drainTimeout(t *testing.T, file string) {
 // the test binary plays.
 func ErrorEndsWithStatus1(t *testing.T, name string) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := must.Get(os.Executable())(t)
 	endsWithStatus1(t, exe, name)
 }
 

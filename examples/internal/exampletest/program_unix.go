@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
@@ -33,10 +35,7 @@ type Program struct {
 // args come behind the flags that every example has.
 func Start(t *testing.T, args ...string) *Program {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	exe := must.Get(os.Executable())(t)
 	return startExample(t, exe, args...)
 }
 
@@ -48,8 +47,7 @@ func startExample(t *testing.T, file string, args ...string) *Program {
 	})
 }
 
-// StartFile is Start for any program that keeps a pid file. It is started by the
-// file's path.
+// StartFile is Start for any program that keeps a pid file. It is started by the file's path.
 func StartFile(t *testing.T, file string, args func(addr, pidfile string) []string) *Program {
 	t.Helper()
 	addr := proctest.FreeAddr(t)
@@ -97,6 +95,23 @@ func (p *Program) AwaitLoad(runs ...*load.Run) {
 	}
 }
 
+// Repeat calls f again and again in a goroutine of the group, until f fails or stop is closed.
+func Repeat(t *testing.T, group *sync.WaitGroup, stop <-chan struct{}, f func() error) {
+	group.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := f(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+}
+
 // PID is the current generation's, 0 without a pid file or with one that a program
 // without gracex is about to write.
 func (p *Program) PID() int { return procgroup.ReadPIDFile(p.pidfile) }
@@ -107,8 +122,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 	p.Program.Signal(p.PID(), sig)
 }
 
-// Upgrade returns when the next generation is current. Clients may still be on
-// their way to it.
+// Upgrade returns when the next generation is current. Clients may still be on their way to it.
 func (p *Program) Upgrade(sig syscall.Signal) {
 	p.t.Helper()
 	old := p.PID()
@@ -123,8 +137,7 @@ func (p *Program) Stop() {
 	p.End()
 }
 
-// End waits until the last process has ended, and checks that they went well and
-// left no pid file.
+// End waits until the last process has ended, and checks that they went well and left no pid file.
 func (p *Program) End() {
 	p.t.Helper()
 	p.ends(0)
@@ -146,20 +159,13 @@ func (p *Program) ends(status int) {
 // nothing of it is left to be drained then.
 func (p *Program) Ask(method, target, body string) load.Answer {
 	p.t.Helper()
-	a, err := load.Ask(load.Config{Addr: p.Addr, Method: method, Path: target, Timeout: Patience}, body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return a
+	return must.Get(load.Ask(load.Config{Addr: p.Addr, Method: method, Path: target, Timeout: Patience}, body))(p.t)
 }
 
 // Hold posts body to target and returns when the program has read it. The answer is
 // waited for by the function that it returns.
 func (p *Program) Hold(target, body string) (answer func() (load.Answer, error)) {
 	p.t.Helper()
-	answer, err := load.Hold(load.Config{Addr: p.Addr, Method: http.MethodPost, Path: target, Timeout: Patience}, body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return answer
+	cfg := load.Config{Addr: p.Addr, Method: http.MethodPost, Path: target, Timeout: Patience}
+	return must.Get(load.Hold(cfg, body))(p.t)
 }

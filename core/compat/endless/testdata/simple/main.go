@@ -12,12 +12,19 @@ import (
 
 func main() {
 	addr := flag.String("addr", "localhost:4242", "")
+	secure := flag.Bool("tls", false, "")
 	flag.Parse()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("world"))
 	})
-	err := endless.ListenAndServe(*addr, mux)
+	serve := endless.ListenAndServe
+	if *secure {
+		serve = func(addr string, handler http.Handler) error {
+			return endless.ListenAndServeTLS(addr, "cert.pem", "key.pem", handler)
+		}
+	}
+	err := serve(*addr, mux)
 	if err != nil {
 		log.Println(err)
 	}
