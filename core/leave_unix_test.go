@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/timing"
-	"github.com/gracex-go/gracex/internal/load"
 )
 
 // startWorker starts a master and has it start a worker on gracex, by sig.
@@ -27,14 +26,6 @@ func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...strin
 	a.expect("left", 0)
 	judge(t, runs, blames)
 	return a, worker, addrs
-}
-
-// awaitBy waits until the process has answered on each of them.
-func awaitBy(t *testing.T, ev event, runs ...*load.Run) {
-	t.Helper()
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
-	}
 }
 
 // expectMasterEnds waits for that.

@@ -62,15 +62,6 @@ func upgrade1(a *app, gen int) {
 	}
 }
 
-// answered opens a connection on which a request has been answered.
-func answered(t testing.TB, addr, path string) *rawhttp.Client {
-	t.Helper()
-	c := rawhttp.Dial(t, addr)
-	c.Ask(path)
-	c.Answer()
-	return c
-}
-
 // answeredBy reads the next answer, and checks which generation has given it.
 func answeredBy(t testing.TB, c *rawhttp.Client, generation int) rawhttp.Reply {
 	t.Helper()

@@ -81,25 +81,6 @@ func startEnv(t testing.TB, env []string, args ...string) (a *app, first event) 
 	return a, a.expect("ready", 0)
 }
 
-// next upgrades the process by signal, and returns its next generation when that is ready.
-func (a *app) next(old event) event {
-	a.t.Helper()
-	n := len(a.of("ready"))
-	a.signal(old.PID, syscall.SIGUSR2)
-	ev := a.expect("ready", n)
-	if ev.Gen != old.Gen+1 {
-		a.t.Errorf("generation %d comes after %d", ev.Gen, old.Gen)
-	}
-	return ev
-}
-
-// stopAll stops the process, and returns when every generation has ended.
-func (a *app) stopAll(pid int) {
-	a.t.Helper()
-	a.signal(pid, syscall.SIGTERM)
-	a.expectGone()
-}
-
 // startReplaceable starts the app with what the plain program understands, and more environment.
 func startReplaceable(t *testing.T, env ...string) (a *app, first event) {
 	t.Helper()

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/gracex-go/gracex/internal/must"
 )
 
 // The demo as a user runs it, from go build to the last process.
@@ -50,8 +48,13 @@ func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
 	cmd := demo(t, "-for", "1h", "-every", "500ms", "-clients", "4", "-fresh", "1")
 	cmd.Stderr = os.Stderr
-	pipe := must.Get(cmd.StdoutPipe())(t)
-	must.Do(t, cmd.Start())
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	lost := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer lost.Stop()
 	var out strings.Builder
@@ -72,7 +75,8 @@ func TestDemoInterrupted(t *testing.T) {
 	nothingLeft(t, cmd, out.String())
 }
 
-// demo builds the demo and returns the command that runs it in a temporary directory of its own.
+// demo builds the demo and returns the command that runs it in a temporary
+// directory of its own.
 func demo(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "demo")
@@ -104,7 +108,8 @@ func column(t *testing.T, out string, i int) map[string]int {
 	return numbers
 }
 
-// nothingLeft checks that the demo has ended every process that it started and removed every file.
+// nothingLeft checks that the demo has ended every process that it started and
+// removed every file.
 func nothingLeft(t *testing.T, cmd *exec.Cmd, out string) {
 	t.Helper()
 	_, dir, _ := strings.Cut(cmd.Env[len(cmd.Env)-1], "=")
@@ -116,7 +121,8 @@ func nothingLeft(t *testing.T, cmd *exec.Cmd, out string) {
 		t.Errorf("no pid in\n%s", out)
 	}
 	if runtime.GOOS == "linux" {
-		// Every process whose program was in the directory, seen or not. A zombie has no program any more.
+		// Every process whose program was in the directory, seen or not. A zombie
+		// has no program any more.
 		files, _ := filepath.Glob("/proc/[0-9]*/exe")
 		for _, file := range files {
 			if exe, err := os.Readlink(file); err == nil && strings.HasPrefix(exe, dir) {

@@ -2,7 +2,16 @@
 
 package main
 
-import "syscall"
+import (
+	"errors"
+	"os/exec"
+)
 
-// upgradeSignal is none: without the signals of Unix there is nothing to show.
-const upgradeSignal = syscall.Signal(0)
+// supported is false: without the signals of Unix there is nothing to show, and run
+// says so before it calls any of these.
+const supported = false
+
+func ownGroup(*exec.Cmd) {}
+func upgrade(int) error  { return errors.ErrUnsupported }
+func terminate(int)      {}
+func kill(int)           {}

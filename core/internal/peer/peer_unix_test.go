@@ -82,7 +82,7 @@ func TestSeeOut_LeavesOneWithoutALimit(t *testing.T) {
 				n.SeeOut(timing.Unlimited, finished, func(wire.Frame) {}, func() {})
 			}()
 			synctest.Wait()
-			must(t, theirs.Close())
+			must.Do(t, theirs.Close())
 			time.Sleep(time.Hour)
 			if isClosed(seen) {
 				t.Errorf("told %v: it was not waited for", told)
@@ -175,7 +175,7 @@ func TestServes_WhileHelloComes(t *testing.T) {
 	if got := n.Serves(); got != os.Getpid() || n.Says() != got {
 		t.Errorf("process %d serves, and says that it is %d; want %d", got, n.Says(), os.Getpid())
 	}
-	must(t, theirs.Close())
+	must.Do(t, theirs.Close())
 	p.ended <- "exit status 0"
 	<-n.Exited
 }
