@@ -5,7 +5,6 @@ package core_test
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +17,6 @@ import (
 // is the number of the very process.
 func activate(a *app, vars string, files []*os.File, args ...string) {
 	a.t.Helper()
-	install(a.t, filepath.Join(a.dir, "app"))
 	a.files = files
 	a.start("app", "/bin/sh", append([]string{"-c", vars + ` LISTEN_PID=$$ exec ./app "$@"`, "sh"}, args...)...)
 }
@@ -31,39 +29,46 @@ func opened(t *testing.T, network, address string) (f *os.File, at string) {
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
 	}
-	f, err = ln.(interface{ File() (*os.File, error) }).File()
-	must(t, err)
-	ln.Close()
-	t.Cleanup(func() { f.Close() })
-	return f, ln.Addr().String()
+	return fileOf(t, ln), ln.Addr().String()
 }
 
-// TestActivation: sockets that a service manager has opened are claimed by name, by address
-// and by descriptor, whatever their order, and stay through upgrades and a stop.
-func TestActivation(t *testing.T) {
+// openedPacket is that for a datagram socket.
+func openedPacket(t *testing.T) (f *os.File, at string) {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	must(t, err)
+	return fileOf(t, pc), pc.LocalAddr().String()
+}
+
+// fileOf returns the file of a socket, which it closes.
+func fileOf(t *testing.T, socket interface{ Close() error }) *os.File {
+	t.Helper()
+	defer socket.Close()
+	f, err := socket.(interface{ File() (*os.File, error) }).File()
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// TestActivation_SocketsStayThroughUpgradesAndAStop: they are claimed by name, by address and by descriptor, whatever
+// their order.
+func TestActivation_SocketsStayThroughUpgradesAndAStop(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []core.Mode{core.ModeSelf, core.ModeSupervised} {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
+			a := installed(t)
 			a.env = []string{core.EnvMode + "=" + mode.String()}
 			byFD, fdAddr := opened(t, "tcp", "127.0.0.1:0")
 			spare, _ := opened(t, "tcp", "127.0.0.1:0")
 			byName, nameAddr := opened(t, "tcp", "127.0.0.1:0")
-			path := filepath.Join(a.dir, "sock")
+			path := a.path("sock")
 			byPath, _ := opened(t, "unix", path)
-			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-			must(t, err)
-			defer pc.Close()
-			packets, err := pc.(*net.UDPConn).File()
-			must(t, err)
-			defer packets.Close()
-
+			packets, _ := openedPacket(t)
 			activate(a, "LISTEN_FDS=5 LISTEN_FDNAMES=unknown:unknown:web:unknown:packets",
 				[]*os.File{byFD, spare, byName, byPath, packets},
 				"-listen", "tcp,web", "-listen", "unix,sock", "-listen", "tcp,127.0.0.1:0", "-fd", "3")
-			first := a.expect("ready", 0)
-			if got := first.Addrs; got[0] != nameAddr || got[1] != path || got[3] != fdAddr {
+			if got := a.expect("ready", 0).Addrs; got[0] != nameAddr || got[1] != path || got[3] != fdAddr {
 				t.Errorf("listens on %q, want %q by name, %q by path and %q by descriptor", got, nameAddr, path, fdAddr)
 			}
 			a.expectLog("inherited listener not used any more", 1)
@@ -83,9 +88,7 @@ func TestActivation(t *testing.T) {
 			if lost := res.Failed; lost != 0 && mode == core.ModeSelf || res.Reasons[load.Refused] != 0 {
 				t.Errorf("%d of %d requests failed", lost, res.Requests)
 			}
-			if _, err := get(fdAddr, "/"); err != nil {
-				t.Error(err)
-			}
+			expectAnswers(t, fdAddr)
 			a.signal(a.alive()[len(a.alive())-1], syscall.SIGTERM)
 			a.expectGone()
 			if _, err := os.Lstat(path); err != nil {
@@ -95,34 +98,27 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// TestActivatedPackets: datagram sockets of a service manager's are claimed by name and by address.
-func TestActivatedPackets(t *testing.T) {
+// TestActivation_PacketSocketsAreClaimedByNameAndAddress looks at datagram sockets, which upgrades keep, too.
+func TestActivation_PacketSocketsAreClaimedByNameAndAddress(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	var files []*os.File
-	var at []string
-	for range 2 {
-		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-		must(t, err)
-		f, err := pc.(*net.UDPConn).File()
-		must(t, err)
-		pc.Close()
-		defer f.Close()
-		files, at = append(files, f), append(at, pc.LocalAddr().String())
-	}
-	activate(a, "LISTEN_FDS=2 LISTEN_FDNAMES=dns:unknown", files, "-packet", "udp,"+at[1], "-packet", "udp,dns")
+	a := installed(t)
+	byName, nameAddr := openedPacket(t)
+	byAddr, addr := openedPacket(t)
+	activate(a, "LISTEN_FDS=2 LISTEN_FDNAMES=dns:unknown", []*os.File{byName, byAddr},
+		"-packet", "udp,"+addr, "-packet", "udp,dns")
 	first := a.expect("ready", 0)
-	if first.Addrs[1] != at[1] || first.Addrs[2] != at[0] {
-		t.Errorf("reads from %q, want %q by address and %q by name", first.Addrs[1:], at[1], at[0])
+	if first.Addrs[1] != addr || first.Addrs[2] != nameAddr {
+		t.Errorf("reads from %q, want %q by address and %q by name", first.Addrs[1:], addr, nameAddr)
 	}
-	s := startStream(t, dialPacket(t, a, "udp", at[0]), 1)
+	s := startStream(t, dialPacket(t, a, "udp", nameAddr), 1)
 	a.signal(first.PID, syscall.SIGUSR2)
 	s.await(t, a.expect("ready", 1).PID)
 	s.stop(t)
 }
 
-// TestActivationBadInput: an error names the variable; what is for another process is none.
-func TestActivationBadInput(t *testing.T) {
+// TestActivation_BadVariablesAreNamed in the error with which the process ends. What is for another process is no
+// error.
+func TestActivation_BadVariablesAreNamed(t *testing.T) {
 	t.Parallel()
 	for vars, want := range map[string]string{
 		"LISTEN_FDS=":                     `LISTEN_FDS=""`,
@@ -132,31 +128,27 @@ func TestActivationBadInput(t *testing.T) {
 		"LISTEN_FDS=900":                  `LISTEN_FDS=900: descriptor`,
 		"LISTEN_FDS=1 LISTEN_FDNAMES=a:b": `LISTEN_FDNAMES="a:b"`,
 		"LISTEN_FDS=1":                    "LISTEN_FDS=1: descriptor 3 is a file",
-		"for another process":             "",
 	} {
 		t.Run(vars, func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
-			if want == "" {
-				install(t, filepath.Join(a.dir, "app"))
-				a.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1"}
-				a.start("app", "./app")
-				a.signal(a.expect("ready", 0).PID, syscall.SIGTERM)
-				return
+			name := os.DevNull
+			a := installed(t)
+			if vars == "LISTEN_FDS=1" {
+				a.write("file", "")
+				name = a.path("file")
 			}
-			f, err := os.Open(os.DevNull)
+			f, err := os.Open(name)
 			must(t, err)
 			defer f.Close()
-			if strings.HasSuffix(want, "a file") {
-				must(t, os.WriteFile(filepath.Join(a.dir, "file"), nil, 0o600))
-				f, err = os.Open(filepath.Join(a.dir, "file"))
-				must(t, err)
-				defer f.Close()
-			}
 			activate(a, vars, []*os.File{f})
-			if end := a.expect("end", 0); !strings.Contains(end.Err, want) {
-				t.Errorf("%q, want %q", end.Err, want)
-			}
+			expectText(t, a.expect("end", 0).Err, want)
 		})
 	}
+	t.Run("for another process", func(t *testing.T) {
+		t.Parallel()
+		a := installed(t)
+		a.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1"}
+		a.start("app", "./app")
+		a.signal(a.expect("ready", 0).PID, syscall.SIGTERM)
+	})
 }

@@ -4,28 +4,25 @@ package core_test
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -37,32 +34,44 @@ type listFlag []string
 func (l *listFlag) String() string     { return strings.Join(*l, " ") }
 func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
 
-// playApp is an ordinary program on gracex. A file "mode" beside it makes the
-// generation that finds it misbehave; a file "listen" replaces its addresses, a file
-// "drain" its drain timeout, a file "probation" that of the process after it.
-func playApp() {
-	var listen listFlag
-	flag.Var(&listen, "listen", "`network,address`, may be repeated")
-	var packets listFlag
-	flag.Var(&packets, "packet", "`network,address` of a datagram socket, may be repeated")
-	drain := flag.Duration("drain", core.DefaultDrainTimeout, "")
-	prestop := flag.Duration("prestop", 0, "")
+// appConfig is what the app's command line says.
+type appConfig struct {
+	listen, packets                      listFlag
+	drain, prestop, probation, ready     time.Duration
+	share                                float64
+	draining, descriptor                 int
+	pidfile, control, version, cert, key string
+	handoff, wrap, h2c, linger, forget   bool
+	own                                  bool   // SIGTERM is handled, as in programs that know no gracex
+	dir                                  string // where it was started
+}
+
+// parseApp reads the command line. A file "listen" replaces the addresses, a file "drain" the drain timeout, a file
+// "probation" that of the process after it.
+func parseApp() *appConfig {
+	c := &appConfig{own: os.Getenv("APP_OWN") != ""}
 	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
-	probation := flag.Duration("probation", onProbation, "how long the next process is on it")
-	share := flag.Float64("share", core.DefaultProbationShare, "")
-	draining := flag.Int("maxdraining", 0, "")
-	ready := flag.Duration("ready", core.DefaultReadyTimeout, "")
+	flag.Var(&c.listen, "listen", "`network,address[,way]`, may be repeated; for way see attach")
+	flag.Var(&c.packets, "packet", "`network,address` of a datagram socket, may be repeated")
+	flag.DurationVar(&c.drain, "drain", core.DefaultDrainTimeout, "")
+	flag.DurationVar(&c.prestop, "prestop", 0, "")
+	flag.DurationVar(&c.probation, "probation", onProbation, "how long the next process is on it")
+	flag.DurationVar(&c.ready, "ready", core.DefaultReadyTimeout, "")
+	flag.Float64Var(&c.share, "share", core.DefaultProbationShare, "")
+	flag.IntVar(&c.draining, "maxdraining", 0, "")
 	addr := flag.String("addr", "", "a TCP address, as testdata/plain has it")
-	pidfile := flag.String("pidfile", "", "")
-	ctl := flag.String("control", os.Getenv("APP_CONTROL"), "the control socket; empty: none; auto: left out")
-	version := flag.String("version", "", "")
-	descriptor := flag.Int("fd", 0, "serve on this descriptor")
+	flag.StringVar(&c.pidfile, "pidfile", "", "")
+	flag.StringVar(&c.control, "control", os.Getenv("APP_CONTROL"), "the control socket; empty: none; auto: left out")
+	flag.StringVar(&c.version, "version", "", "")
+	flag.StringVar(&c.cert, "cert", "", "")
+	flag.StringVar(&c.key, "key", "", "")
+	flag.IntVar(&c.descriptor, "fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
-	handoff := flag.Bool("handoff", true, "let connections move")
-	wrap := flag.Bool("wrap", false, "hide the descriptors of connections")
-	h2c := flag.Bool("h2c", false, "HTTP/2 without TLS, too")
-	linger := flag.Bool("linger", false, "wait for SIGTERM in main, and serve in a goroutine")
-	forget := flag.Bool("forget", false, "a ConnContext that drops what it is given")
+	flag.BoolVar(&c.handoff, "handoff", true, "let connections move")
+	flag.BoolVar(&c.wrap, "wrap", false, "hide the descriptors of connections")
+	flag.BoolVar(&c.h2c, "h2c", false, "HTTP/2 without TLS, too")
+	flag.BoolVar(&c.linger, "linger", false, "wait for SIGTERM in main, and serve in a goroutine")
+	flag.BoolVar(&c.forget, "forget", false, "a ConnContext that drops what it is given")
 	change := flag.Bool("change", false, "leave the surroundings that it was started in")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
@@ -73,178 +82,53 @@ func playApp() {
 		panic("the flag package saw -graceful")
 	}
 	if b, err := os.ReadFile("listen"); err == nil {
-		listen = strings.Fields(string(b))
+		c.listen = strings.Fields(string(b))
 	}
-	for file, d := range map[string]*time.Duration{"drain": drain, "probation": probation} {
+	for file, d := range map[string]*time.Duration{"drain": &c.drain, "probation": &c.probation} {
 		if b, err := os.ReadFile(file); err == nil {
-			if *d, err = time.ParseDuration(string(b)); err != nil {
-				panic(err)
-			}
+			*d, err = time.ParseDuration(string(b))
+			check(err)
 		}
 	}
 	if *addr != "" {
-		listen = append(listen, "tcp,"+*addr)
+		c.listen = append(c.listen, "tcp,"+*addr)
 	}
-	if *descriptor != 0 {
-		listen = append(listen, "fd,"+strconv.Itoa(*descriptor))
+	if c.descriptor != 0 {
+		c.listen = append(c.listen, "fd,"+strconv.Itoa(c.descriptor))
 	}
-	if len(listen) == 0 {
-		listen = listFlag{"tcp,127.0.0.1:0"}
+	if len(c.listen) == 0 {
+		c.listen = listFlag{"tcp,127.0.0.1:0"}
 	}
-	misbehave(mode())
-	switch mode() {
-	case "nohandoff":
-		*handoff = false
-	case "oldgo": // one whose net/http reads in another way
-		conns.SelfTest = func() error { return errors.New("net/http has changed") }
-	case "fewfiles":
-		lowerLimit(core.MinReserve + 20)
+	c.dir, _ = os.Getwd()
+	misbehave(mode()) // which finds its files here
+	if mode() == "nohandoff" {
+		c.handoff = false
 	}
-	dir, _ := os.Getwd()
 	if *chdir != "" {
-		if err := os.Chdir(*chdir); err != nil {
-			panic(err)
-		}
+		check(os.Chdir(*chdir))
 	}
-	opts := []core.Option{
-		core.WithConnectionHandoff(*handoff), core.WithDrainTimeout(*drain), core.WithReadyTimeout(*ready), core.WithPIDFile(*pidfile),
-		core.WithVersion(*version), core.WithPreStopDelay(*prestop), core.WithProbation(*probation), core.WithProbationShare(*share), core.WithMaxDraining(*draining),
-		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))),
-		core.OnPreFork(func(context.Context) error {
-			if mode() == "veto" {
-				return errors.New("not on a Friday")
-			}
-			return nil
-		}),
-		core.OnPostFork(func(_ context.Context, pid int) {
-			emit(event{Event: "postfork", Err: strconv.Itoa(pid)})
-			for mode() == "holdpost" {
-				time.Sleep(time.Millisecond)
-			}
-		}),
-		core.OnDrainTimeout(func(r core.Remaining) {
-			emit(event{Event: "draintimeout", Err: r.String()})
-			for mode() == "slowhook" {
-				time.Sleep(time.Millisecond)
-			}
-		}),
-		core.OnReopen(func() { emit(event{Event: "reopen"}) }),
-		core.WithReadyCheck(func(ctx context.Context) error {
-			switch m := mode(); m {
-			case "check", "again":
-				return errors.New("no database")
-			case "wait", "chatter":
-				emit(event{Event: "checking"})
-				for mode() == m {
-					time.Sleep(time.Millisecond)
-				}
-			case "waitfail":
-				emit(event{Event: "checking"})
-				for mode() == m {
-					time.Sleep(time.Millisecond)
-				}
-				return errors.New("no database")
-			case "slowcheck":
-				emit(event{Event: "checking"})
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			return nil
-		}),
+	return c
+}
+
+// check ends the app for an error that no test expects.
+func check(err error) {
+	if err != nil {
+		panic(err)
 	}
-	if os.Getenv("APP_HOOKS") != "" {
-		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
-			opts = append(opts, core.OnSignal(sig, func() {
-				emit(event{Event: "before", Err: sig.String(), Env: core.CurrentState().String()})
-				if mode() == "panicking" {
-					panic("a bug in a hook")
-				}
-				for mode() == "slow" {
-					time.Sleep(time.Millisecond)
-				}
-			}, func() {
-				if mode() == "lingering" {
-					time.Sleep(100 * time.Millisecond)
-				}
-				emit(event{Event: "after", Err: sig.String(), Env: core.CurrentState().String()})
-			}))
-		}
-	}
-	if *ctl != "auto" {
-		opts = append(opts, core.WithControlSocket(*ctl))
-	}
+}
+
+// playApp is an ordinary program on gracex. A file "mode" beside it makes the generation that finds it misbehave.
+func playApp() {
+	c := parseApp()
 	quit := make(chan os.Signal, 1)
-	own := os.Getenv("APP_OWN") != "" // SIGTERM is handled, as in programs that know no gracex
-	if own || *linger {
+	if c.own || c.linger {
 		signal.Notify(quit, syscall.SIGTERM)
 	}
-	var addrs []string
-	err := core.Run(func(u *core.Upgrader) error {
-		if own {
-			go func() {
-				<-quit
-				_ = u.Stop(context.Background())
-			}()
-		}
-		for i, l := range listen {
-			network, address, _ := strings.Cut(l, ",")
-			open := func() (net.Listener, error) { return u.Listen(context.Background(), network, address) }
-			if network == "fd" {
-				open = func() (net.Listener, error) { return u.ListenFD(*descriptor) }
-			}
-			ln, err := open()
-			if err != nil {
-				return err
-			}
-			addrs = append(addrs, ln.Addr().String())
-			if *wrap {
-				ln = core.Hiding{Listener: ln}
-			}
-			srv := appServer(u, i)
-			if *h2c {
-				srv.Protocols = new(http.Protocols)
-				srv.Protocols.SetHTTP1(true)
-				srv.Protocols.SetUnencryptedHTTP2(true)
-			}
-			if *forget {
-				srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
-			}
-			if err := u.Attach(srv, ln); err != nil {
-				return err
-			}
-		}
-		for _, p := range packets {
-			network, address, _ := strings.Cut(p, ",")
-			pc, err := u.ListenPacket(context.Background(), network, address)
-			if err != nil {
-				return err
-			}
-			addrs = append(addrs, pc.LocalAddr().String())
-			go answerPackets(pc)
-		}
-		if mode() == "dieadopting" {
-			go dieAdopting(u)
-		}
-		go func() {
-			if u.Ready() == nil {
-				m := mode() // before the test knows that this one is ready, and sets it for the next
-				emit(event{Event: "ready", Gen: core.Generation(), Addrs: addrs, Release: release(),
-					Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: dir})
-				switch m {
-				case "crashlater":
-					time.Sleep(time.Second)
-					panic("a bug that shows late")
-				case "rejects":
-					_ = core.Reject(errors.New("at once"))
-				}
-			}
-		}()
-		return nil
-	}, opts...)
+	err := core.Run(func(u *core.Upgrader) error { return c.run(u, quit) }, c.options()...)
 	if mode() == "again" && core.Generation() > 0 {
 		err = errors.Join(err, core.ListenAndServe("127.0.0.1:0", nil))
 	}
-	if *linger {
+	if c.linger {
 		emit(event{Event: "lingers", Gen: core.Generation()})
 		<-quit
 	}
@@ -258,9 +142,173 @@ func playApp() {
 	}
 }
 
+// options are those of the app's Upgrader.
+func (c *appConfig) options() []core.Option {
+	log := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	opts := []core.Option{
+		core.WithConnectionHandoff(c.handoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
+		core.WithPIDFile(c.pidfile), core.WithVersion(c.version), core.WithPreStopDelay(c.prestop),
+		core.WithProbation(c.probation), core.WithProbationShare(c.share), core.WithMaxDraining(c.draining),
+		core.WithLogger(slog.New(log)),
+		core.OnPreFork(func(context.Context) error {
+			if mode() == "veto" {
+				return errors.New("not on a Friday")
+			}
+			return nil
+		}),
+		core.OnPostFork(func(_ context.Context, pid int) {
+			emit(event{Event: "postfork", Err: strconv.Itoa(pid)})
+			stayIn("holdpost")
+		}),
+		core.OnDrainTimeout(func(r core.Remaining) {
+			emit(event{Event: "draintimeout", Err: r.String()})
+			stayIn("slowhook")
+		}),
+		core.OnReopen(func() { emit(event{Event: "reopen"}) }),
+		core.WithReadyCheck(appReadyCheck),
+	}
+	if os.Getenv("APP_HOOKS") != "" {
+		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
+			opts = append(opts, appOnSignal(sig))
+		}
+	}
+	if c.control != "auto" {
+		opts = append(opts, core.WithControlSocket(c.control))
+	}
+	return opts
+}
+
+func appReadyCheck(ctx context.Context) error {
+	m := mode()
+	switch m {
+	case "check", "again":
+		return errors.New("no database")
+	case "wait", "chatter", "waitfail":
+		emit(event{Event: "checking"})
+		stayIn(m)
+		if m == "waitfail" {
+			return errors.New("no database")
+		}
+	case "slowcheck":
+		emit(event{Event: "checking"})
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func appOnSignal(sig syscall.Signal) core.Option {
+	return core.OnSignal(sig, func() {
+		emit(event{Event: "before", Err: sig.String(), Env: core.CurrentState().String()})
+		if mode() == "panicking" {
+			panic("a bug in a hook")
+		}
+		stayIn("slow")
+	}, func() {
+		if mode() == "lingering" {
+			time.Sleep(100 * time.Millisecond)
+		}
+		emit(event{Event: "after", Err: sig.String(), Env: core.CurrentState().String()})
+	})
+}
+
+// run listens, serves and gets ready.
+func (c *appConfig) run(u *core.Upgrader, quit <-chan os.Signal) error {
+	if c.own {
+		go func() {
+			<-quit
+			_ = u.Stop(context.Background())
+		}()
+	}
+	var addrs []string
+	for i := range c.listen {
+		addr, err := c.attach(u, i)
+		if err != nil {
+			return err
+		}
+		addrs = append(addrs, addr)
+	}
+	for _, p := range c.packets {
+		network, address, _ := strings.Cut(p, ",")
+		pc, err := u.ListenPacket(context.Background(), network, address)
+		if err != nil {
+			return err
+		}
+		addrs = append(addrs, pc.LocalAddr().String())
+		go answerPackets(pc)
+	}
+	if mode() == "dieadopting" {
+		go dieAdopting(u)
+	}
+	go c.getReady(u, addrs)
+	return nil
+}
+
+// attach serves on the i-th address. It may say how HTTP/2 comes: "tls", by AttachTLS; "listener", from the program's
+// own TLS; "h2c", in the clear; or the last two.
+func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
+	network, address, _ := strings.Cut(c.listen[i], ",")
+	address, way, _ := strings.Cut(address, ",")
+	var ln net.Listener
+	if network == "fd" {
+		ln, err = u.ListenFD(c.descriptor)
+	} else {
+		ln, err = u.Listen(context.Background(), network, address)
+	}
+	if err != nil {
+		return "", err
+	}
+	addr = ln.Addr().String()
+	if c.wrap {
+		ln = core.Hiding{Listener: ln}
+	}
+	srv := appServer(u, i)
+	if c.h2c || strings.Contains(way, "h2c") {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetHTTP2(way != "")
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
+	if c.forget {
+		srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
+	}
+	if strings.Contains(way, "listener") {
+		cert, err := tls.LoadX509KeyPair(c.cert, c.key)
+		check(err)
+		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	if way == "tls" {
+		return addr, u.AttachTLS(srv, ln, c.cert, c.key)
+	}
+	return addr, u.Attach(srv, ln)
+}
+
+func (c *appConfig) getReady(u *core.Upgrader, addrs []string) {
+	if u.Ready() != nil {
+		return
+	}
+	m := mode() // before the test knows that this one is ready, and sets it for the next
+	emit(event{Event: "ready", Gen: core.Generation(), Addrs: addrs, Release: release(),
+		Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: c.dir})
+	switch m {
+	case "crashlater":
+		time.Sleep(time.Second)
+		panic("a bug that shows late")
+	case "rejects":
+		_ = core.Reject(errors.New("at once"))
+	}
+}
+
 func mode() string {
 	b, _ := os.ReadFile("mode")
 	return strings.TrimSpace(string(b))
+}
+
+// stayIn returns when the mode is another one.
+func stayIn(m string) {
+	for mode() == m {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // release is the name of the directory that the running program is in: its own,
@@ -279,6 +327,7 @@ func release() string {
 // misbehave does before ready what a broken new version does. It knows the inner
 // parts, because the worst program is one that has said hello.
 func misbehave(mode string) {
+	changed := errors.New("net/http has changed")
 	switch mode {
 	case "crash":
 		panic("a bug")
@@ -299,21 +348,23 @@ func misbehave(mode string) {
 	case "garbage":
 		_, _ = syscall.Write(core.HandoverSocket(), []byte("GET / HTTP/1.1\r\n\r\n"))
 		select {}
+	case "oldgo": // whose net/http reads in another way
+		conns.SelfTest = func() error { return changed }
+	case "oldhttp2": // whose net/http does not leave as core relies on
+		h2.Doors = func() h2.Tried { return h2.Tried{Clear: changed, State: changed} }
+	case "fewfiles":
+		lowerLimit(core.MinReserve + 20)
 	}
 }
 
 // lowerLimit leaves room for n more descriptors.
 func lowerLimit(n int) {
 	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		panic(err)
-	}
+	check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim))
 	for free, _, _ := fd.Free(); free > n; free-- {
 		lim.Cur-- // whose type is not the same on all systems
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		panic(err)
-	}
+	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim))
 }
 
 // dieAdopting kills this process while it takes connections over.
@@ -322,223 +373,4 @@ func dieAdopting(u *core.Upgrader) {
 		runtime.Gosched()
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-}
-
-// connInfo is what a server knows of the connection that a request came on.
-type connInfo struct {
-	Server  int    // which of the program's
-	Remote  string // as the request says
-	Context string // as ConnContext was told
-	Local   string
-	States  map[string]int // how often ConnState was told what, on all connections
-}
-
-// appServer is the n-th server, with hooks of its own.
-func appServer(u *core.Upgrader, n int) *http.Server {
-	type key struct{}
-	var mu sync.Mutex
-	states := map[string]int{}
-	mux := appHandler(u)
-	mux.HandleFunc("/conn", func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		remote, _ := r.Context().Value(key{}).(string)
-		local := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
-		_ = json.NewEncoder(w).Encode(connInfo{Server: n, Remote: r.RemoteAddr, Context: remote, Local: local, States: states})
-	})
-	return &http.Server{
-		Handler: core.Readiness(core.ReadinessConfig{Checks: []core.Check{{Name: "file", Run: noneSaysDown}}})(mux),
-		ConnState: func(_ net.Conn, st http.ConnState) {
-			mu.Lock()
-			defer mu.Unlock()
-			states[st.String()]++
-		},
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, key{}, c.RemoteAddr().String())
-		},
-	}
-}
-
-func appHandler(u *core.Upgrader) *http.ServeMux {
-	core.OnHandoff("echo", func(c net.Conn, state []byte) { appEcho(c, string(state), core.Draining(context.Background())) })
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
-		w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
-		w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		if d, _ := time.ParseDuration(r.FormValue("d")); d > 0 {
-			emit(event{Event: "handling", Gen: core.Generation()})
-			select {
-			case <-time.After(d):
-			case <-r.Context().Done():
-				emit(event{Event: "cancelled", Gen: core.Generation()})
-			}
-		}
-		if name := r.FormValue("hold"); name != "" { // until there is a file of that name
-			emit(event{Event: "handling", Gen: core.Generation()})
-			for _, err := os.Stat(name); err != nil; _, err = os.Stat(name) {
-				time.Sleep(time.Millisecond)
-			}
-		}
-		if status, err := strconv.Atoi(r.FormValue("status")); err == nil {
-			w.WriteHeader(status)
-			return
-		}
-		_, _ = w.Write(body)
-	})
-	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := u.Upgrade(r.Context()); err != nil {
-			fmt.Fprint(w, err)
-		}
-	})
-	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := u.Leave(r.Context()); err != nil {
-			fmt.Fprint(w, err)
-		}
-	})
-	mux.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() })
-	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) {
-		u.CloseListeners()
-	})
-	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, core.Reject(errors.New(r.FormValue("why"))))
-	})
-	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { u.HangUp() })
-	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) {
-		u.Break(errors.New("broken by the test"))
-	})
-	mux.HandleFunc("/census", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(takeCensus())
-	})
-	mux.HandleFunc("/surroundings", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(allSurroundings())
-	})
-	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, core.ListenAndServe("127.0.0.1:0", nil))
-	})
-	mux.HandleFunc("/limit", func(w http.ResponseWriter, r *http.Request) {
-		var lim syscall.Rlimit
-		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
-		if n, err := strconv.Atoi(r.FormValue("free")); err == nil {
-			lowerLimit(n)
-		} else {
-			lim.Cur = lim.Max
-			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim)
-		}
-	})
-	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
-		out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
-		fmt.Fprintf(w, "%s%v", out, err)
-	})
-	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(u.Stats())
-	})
-	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "hello")
-		_ = http.NewResponseController(w).Flush()
-		<-core.Draining(r.Context())
-		fmt.Fprintln(w, "goodbye")
-	})
-	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) {
-		for {
-			if _, err := fmt.Fprintln(w, "more"); err != nil || http.NewResponseController(w).Flush() != nil {
-				return
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	})
-	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		draining := core.Draining(r.Context())
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\n")
-		if name := r.FormValue("handoff"); name != "" {
-			appEcho(c, name, draining)
-			return
-		}
-		<-draining
-		if r.FormValue("freeze") != "" {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		}
-		if r.FormValue("close") != "" {
-			u.CloseListeners()
-		}
-		fmt.Fprint(c, "goodbye\n")
-		if r.FormValue("stay") != "" {
-			_, _ = io.Copy(io.Discard, c) // until it is cut
-		}
-		_ = c.Close()
-	})
-	return mux
-}
-
-// noneSaysDown is a check: a file "down" holds the error.
-func noneSaysDown(context.Context) error {
-	if b, err := os.ReadFile("down"); err == nil {
-		return errors.New(string(b))
-	}
-	return nil
-}
-
-// appEcho echoes lines and moves with its connection, to the OnHandoff of that name.
-func appEcho(c net.Conn, name string, draining <-chan struct{}) {
-	defer c.Close()
-	stop := context.AfterFunc(contextOf(draining), func() { _ = c.SetReadDeadline(conns.LongAgo) })
-	defer stop()
-	for {
-		var b [1]byte
-		_, err := c.Read(b[:])
-		switch {
-		case err == nil:
-			if b[0] == '\n' {
-				fmt.Fprintf(c, "generation %d\n", core.Generation())
-			}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := core.Handoff(c, name, []byte(name)); err != nil {
-				fmt.Fprintf(c, "%v\n", err)
-			}
-			return
-		default:
-			return
-		}
-	}
-}
-
-// contextOf ends when the channel is closed.
-func contextOf(ch <-chan struct{}) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		<-ch
-		cancel()
-	}()
-	return ctx
-}
-
-// census is what a process holds.
-type census struct {
-	Goroutines  int
-	Descriptors []string
-	Children    int // zombies included
-}
-
-func takeCensus() census {
-	c := census{Goroutines: runtime.NumGoroutine()}
-	ents, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range ents {
-		target, _ := os.Readlink("/proc/self/fd/" + e.Name())
-		target, _, _ = strings.Cut(target, ":[") // socket:[123]
-		c.Descriptors = append(c.Descriptors, target)
-	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, task := range tasks {
-		b, _ := os.ReadFile(task)
-		c.Children += len(strings.Fields(string(b)))
-	}
-	return c
 }

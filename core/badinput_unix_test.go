@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,76 +21,60 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// TestFailedUpgrade: whatever is wrong with the new version, the old one says
+// TestUpgrade_FailureLeavesTheOldProcessServing: whatever is wrong with the new version, the old one says
 // so, serves on without losing a request, and upgrades when it has been mended.
-func TestFailedUpgrade(t *testing.T) {
+func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 	t.Parallel()
+	type says = []string // in the error
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, a *app) // makes the next generation fail
-		want  []string                   // in the error
+		want  says
 	}{
-		"missing": {remove, []string{"/app", "could not be started", "no such file"}},
-		"not executable": {func(t *testing.T, a *app) {
-			chmod(t, a, 0o644)
-		}, []string{"/app", "permission denied", "not executable; chmod +x", "mode -rw-r--r--", "owner"}},
-		"other architecture": {otherMachine, []string{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS, "build it with GOOS=" + runtime.GOOS}},
-		"missing loader":     {loaderless, []string{"/app", "it needs the loader /none/ld.so, which does not exist here"}},
-		"missing interpreter": {func(t *testing.T, a *app) {
-			deploy(t, a, func(path string) { must(t, writeProgram(path, "#! /none/sh -e\n")) })
-		}, []string{"/app", "a script for /none/sh", "its first line names /none/sh, which does not exist"}},
-		"a pipe": {func(t *testing.T, a *app) {
-			remove(t, a)
-			must(t, exec.Command("mkfifo", "-m", "755", filepath.Join(a.dir, "app")).Run())
-		}, []string{"/app", "it is no regular file"}},
-		"directory": {func(t *testing.T, a *app) {
-			remove(t, a)
-			must(t, os.Mkdir(filepath.Join(a.dir, "app"), 0o755))
-		}, []string{"/app", "it is a directory"}},
-		"dangling symlink": {func(t *testing.T, a *app) {
-			remove(t, a)
-			must(t, os.Symlink("releases/none", filepath.Join(a.dir, "app")))
-		}, []string{"/app", "dangling symlink to releases/none"}},
-		"empty file": {func(t *testing.T, a *app) {
-			remove(t, a)
-			must(t, writeProgram(filepath.Join(a.dir, "app"), ""))
-		}, []string{"/app", "it is empty"}},
-		"text": {func(t *testing.T, a *app) {
-			remove(t, a)
-			must(t, writeProgram(filepath.Join(a.dir, "app"), "<html>not found</html>"))
-		}, []string{"/app", "exec format error", "neither a whole program nor a script"}},
+		"missing": {remove, says{"/app", "could not be started", "no such file"}},
+		"not executable": {func(t *testing.T, a *app) { rewrite(t, a, 0o644, func([]byte) {}) },
+			says{"/app", "permission denied", "not executable; chmod +x", "mode -rw-r--r--", "owner"}},
+		"other architecture": {otherMachine,
+			says{"/app", "exec format error", "built for ", "EM_AVR, this machine is " + runtime.GOOS,
+				"build it with GOOS=" + runtime.GOOS}},
+		"missing loader": {loaderless, says{"/app", "it needs the loader /none/ld.so, which does not exist here"}},
+		"missing interpreter": {program("#! /none/sh -e\n"),
+			says{"/app", "a script for /none/sh", "its first line names /none/sh, which does not exist"}},
+		"a pipe": {replaced(func(path string) error { return exec.Command("mkfifo", "-m", "755", path).Run() }),
+			says{"/app", "it is no regular file"}},
+		"directory": {replaced(func(path string) error { return os.Mkdir(path, 0o755) }), says{"/app", "it is a directory"}},
+		"dangling symlink": {replaced(func(path string) error { return os.Symlink("releases/none", path) }),
+			says{"/app", "dangling symlink to releases/none"}},
+		"empty file": {program(""), says{"/app", "it is empty"}},
+		"text": {program("<html>not found</html>"),
+			says{"/app", "exec format error", "neither a whole program nor a script"}},
 		"script that drops its arguments": {func(t *testing.T, a *app) {
-			install(t, filepath.Join(a.dir, "real"))
-			remove(t, a)
-			must(t, writeProgram(filepath.Join(a.dir, "app"), "#!/bin/sh\nexec ./real\n"))
-		}, []string{"without its arguments", `exec ./app "$@"`, "exit status 1"}},
-		"crashes":             {behave("crash"), []string{"/app", "ended before it was ready", "exit status 2", "after"}},
-		"exits 0 early":       {behave("exit0"), []string{"ended before it was ready", "exit status 0"}},
-		"hangs":               {behave("hang"), []string{"timed out", "not ready in time"}},
-		"hangs and is deaf":   {behave("deaf"), []string{"timed out", "signal: killed"}},
-		"closes the socket":   {behave("close-control"), []string{"closed the handover socket"}},
-		"sends garbage":       {behave("garbage"), []string{"not a gracex frame"}},
-		"is vetoed":           {behave("veto"), []string{"vetoed", "not on a Friday"}},
-		"ready check fails":   {behave("check"), []string{"ready check: no database"}},
-		"ready check is slow": {behave("slowcheck"), []string{"timed out"}},
-		"pid file, no directory": {func(t *testing.T, a *app) {
-			must(t, os.RemoveAll(filepath.Join(a.dir, "run")))
-		}, []string{"run/app.pid", "does not exist; create it"}},
+			install(t, a.path("real"))
+			program("#!/bin/sh\nexec ./real\n")(t, a)
+		}, says{"without its arguments", `exec ./app "$@"`, "exit status 1"}},
+		"crashes":             {behave("crash"), says{"/app", "ended before it was ready", "exit status 2", "after"}},
+		"exits 0 early":       {behave("exit0"), says{"ended before it was ready", "exit status 0"}},
+		"hangs":               {behave("hang"), says{"timed out", "not ready in time"}},
+		"hangs and is deaf":   {behave("deaf"), says{"timed out", "signal: killed"}},
+		"closes the socket":   {behave("close-control"), says{"closed the handover socket"}},
+		"sends garbage":       {behave("garbage"), says{"not a gracex frame"}},
+		"is vetoed":           {behave("veto"), says{"vetoed", "not on a Friday"}},
+		"ready check fails":   {behave("check"), says{"ready check: no database"}},
+		"ready check is slow": {behave("slowcheck"), says{"timed out"}},
+		"pid file, no directory": {func(t *testing.T, a *app) { must(t, os.RemoveAll(a.path("run"))) },
+			says{"run/app.pid", "does not exist; create it"}},
 		"pid file, not a directory": {func(t *testing.T, a *app) {
-			must(t, os.RemoveAll(filepath.Join(a.dir, "run")))
-			must(t, os.WriteFile(filepath.Join(a.dir, "run"), nil, 0o644))
-		}, []string{"run/app.pid", "not a directory"}},
-		"address in use": {func(t *testing.T, a *app) {
-			listen(t, a, "tcp,127.0.0.1:0 tcp,"+occupied(t))
-		}, []string{"address already in use", "another program listens there"}},
-		"bad address": {func(t *testing.T, a *app) {
-			listen(t, a, "tcp,127.0.0.1:0 tcp,127.0.0.1:99999")
-		}, []string{"listen tcp 127.0.0.1:99999", "invalid port"}},
+			must(t, os.RemoveAll(a.path("run")))
+			a.write("run", "")
+		}, says{"run/app.pid", "not a directory"}},
+		"address in use": {func(t *testing.T, a *app) { listen(t, a, "tcp,127.0.0.1:0 tcp,"+occupied(t)) },
+			says{"address already in use", "another program listens there"}},
+		"bad address": {func(t *testing.T, a *app) { listen(t, a, "tcp,127.0.0.1:0 tcp,127.0.0.1:99999") },
+			says{"listen tcp 127.0.0.1:99999", "invalid port"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
-			install(t, filepath.Join(a.dir, "app"))
-			must(t, os.Mkdir(filepath.Join(a.dir, "run"), 0o755))
+			a := installed(t)
+			must(t, os.Mkdir(a.path("run"), 0o755))
 			args := []string{"-pidfile", "run/app.pid"}
 			if slices.Contains(tt.want, "timed out") { // all others are found out, however long it takes
 				args = append(args, "-ready", "5s")
@@ -100,176 +85,167 @@ func TestFailedUpgrade(t *testing.T) {
 			run := load.Start(load.Config{Addr: addr, Clients: 2, Fresh: 2})
 			tt.spoil(t, a)
 			for range 2 { // one failure must not wedge the next try
-				err := a.upgrade(addr)
-				if err == nil {
-					t.Fatal("the upgrade worked")
-				}
-				for _, want := range tt.want {
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("the error lacks %q: %v", want, err)
-					}
-				}
+				expectError(t, a.upgrade(addr), tt.want...)
 			}
 			a.expectLog("upgrade failed; this process serves on", 2)
 			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
 				t.Errorf("pid %d serves in state %v, want %d", st.PID, st.State, first.PID)
 			}
-			if b, err := os.ReadFile(filepath.Join(a.dir, "run/app.pid")); err == nil && strings.TrimSpace(string(b)) != itoa(first.PID) {
+			if b, err := os.ReadFile(a.path("run/app.pid")); err == nil && strings.TrimSpace(string(b)) != itoa(first.PID) {
 				t.Errorf("the pid file names %q, want %d", b, first.PID)
 			}
 			mend(t, a)
 			if err := a.upgrade(addr); err != nil {
 				t.Errorf("mended, the upgrade still fails: %v", err)
 			}
-			if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
-				t.Errorf("%v", res)
-			}
+			expectLossless(t, run)
 		})
 	}
 }
 
 func remove(t *testing.T, a *app) {
 	t.Helper()
-	must(t, os.RemoveAll(filepath.Join(a.dir, "app")))
+	must(t, os.RemoveAll(a.path("app")))
 }
 
-func chmod(t *testing.T, a *app, mode os.FileMode) {
+// replaced has something else instead of the program file.
+func replaced(put func(path string) error) func(*testing.T, *app) {
+	return func(t *testing.T, a *app) {
+		t.Helper()
+		remove(t, a)
+		must(t, put(a.path("app")))
+	}
+}
+
+func program(text string) func(*testing.T, *app) {
+	return replaced(func(path string) error { return writeProgram(path, text) })
+}
+
+// rewrite replaces the program file, which is linked to the test binary, by a changed copy.
+func rewrite(t *testing.T, a *app, mode os.FileMode, change func(b []byte)) {
 	t.Helper()
-	// A file of its own: the program file is linked to the test binary.
-	path := filepath.Join(a.dir, "app")
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(a.path("app"))
 	must(t, err)
-	must(t, os.Remove(path))
-	must(t, os.WriteFile(path, b, mode))
+	change(b)
+	program(string(b))(t, a)
+	must(t, os.Chmod(a.path("app"), mode))
 }
 
 // otherMachine puts a program for another machine in place: the ELF header's
 // e_machine says AVR.
 func otherMachine(t *testing.T, a *app) {
 	t.Helper()
-	path := filepath.Join(a.dir, "app")
-	b, err := os.ReadFile(path)
-	must(t, err)
-	if !bytes.HasPrefix(b, []byte("\x7fELF")) {
-		t.Skip("this system's programs are not ELF: there is no other machine's to make by changing two bytes")
-	}
-	binary.NativeEndian.PutUint16(b[18:], 83)
-	must(t, os.Remove(path))
-	must(t, writeProgram(path, string(b)))
+	rewrite(t, a, 0o755, func(b []byte) {
+		if !bytes.HasPrefix(b, []byte("\x7fELF")) {
+			t.Skip("this system's programs are not ELF: there is no other machine's to make by changing two bytes")
+		}
+		binary.NativeEndian.PutUint16(b[18:], 83)
+	})
 }
 
 // loaderless puts a program in place that needs a loader which is not there: an ELF
 // header, and one program header with its name.
 func loaderless(t *testing.T, a *app) {
 	t.Helper()
-	if _, err := elf.Open(filepath.Join(a.dir, "app")); err != nil || runtime.GOARCH != "amd64" {
+	if _, err := elf.Open(a.path("app")); err != nil || runtime.GOARCH != "amd64" {
 		t.Skip("the test has a program for ELF and amd64 only")
 	}
-	var b bytes.Buffer
 	name := "/none/ld.so\x00"
 	hdr := elf.Header64{
-		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Phoff: 64,
-		Ehsize: 64, Phentsize: 56, Phnum: 1,
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', 2, 1, 1},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1,
+		Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1,
 	}
-	copy(hdr.Ident[:], "\x7fELF\x02\x01\x01")
-	must(t, binary.Write(&b, binary.LittleEndian, hdr))
-	must(t, binary.Write(&b, binary.LittleEndian, elf.Prog64{
+	prog := elf.Prog64{
 		Type: uint32(elf.PT_INTERP), Flags: uint32(elf.PF_R), Off: 64 + 56,
 		Filesz: uint64(len(name)), Memsz: uint64(len(name)), Align: 1,
-	}))
-	b.WriteString(name)
-	deploy(t, a, func(path string) { must(t, writeProgram(path, b.String())) })
+	}
+	var b bytes.Buffer
+	must(t, errors.Join(binary.Write(&b, binary.LittleEndian, hdr), binary.Write(&b, binary.LittleEndian, prog)))
+	program(b.String()+name)(t, a)
 }
 
 func behave(mode string) func(*testing.T, *app) {
 	return func(t *testing.T, a *app) {
 		t.Helper()
-		must(t, os.WriteFile(filepath.Join(a.dir, "mode"), []byte(mode), 0o644))
+		a.setMode(mode)
 	}
 }
 
 func listen(t *testing.T, a *app, addrs string) {
 	t.Helper()
-	must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte(addrs), 0o644))
+	a.write("listen", addrs)
 }
 
 // mend undoes whatever was spoiled.
 func mend(t *testing.T, a *app) {
 	t.Helper()
 	remove(t, a)
-	install(t, filepath.Join(a.dir, "app"))
-	for _, f := range []string{"mode", "listen"} {
-		must(t, os.RemoveAll(filepath.Join(a.dir, f)))
-	}
-	if fi, err := os.Stat(filepath.Join(a.dir, "run")); err != nil || !fi.IsDir() {
-		must(t, os.RemoveAll(filepath.Join(a.dir, "run")))
-		must(t, os.Mkdir(filepath.Join(a.dir, "run"), 0o755))
+	install(t, a.path("app"))
+	must(t, os.RemoveAll(a.path("mode")))
+	must(t, os.RemoveAll(a.path("listen")))
+	if fi, err := os.Stat(a.path("run")); err != nil || !fi.IsDir() {
+		must(t, os.RemoveAll(a.path("run")))
+		must(t, os.Mkdir(a.path("run"), 0o755))
 	}
 }
 
-// TestFailedStart: a first start that can't work ends with an error that names
-// the thing and the remedy.
-func TestFailedStart(t *testing.T) {
+// TestStart_FailureNamesTheThingAndTheRemedy: a first start that can't work ends at once, and says why.
+func TestStart_FailureNamesTheThingAndTheRemedy(t *testing.T) {
 	t.Parallel()
-	file := func(t *testing.T) *os.File {
-		f, err := os.Create(filepath.Join(t.TempDir(), "f"))
-		must(t, err)
-		t.Cleanup(func() { f.Close() })
-		return f
+	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	must(t, err)
+	r, w, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { file.Close(); r.Close(); w.Close() })
+	passes := func(f *os.File, env ...string) func(*testing.T, *app) {
+		return func(_ *testing.T, a *app) {
+			a.env = env
+			if f != nil {
+				a.files = []*os.File{f}
+			}
+		}
 	}
-	pipe := func(t *testing.T) *os.File {
-		r, w, err := os.Pipe()
-		must(t, err)
-		t.Cleanup(func() { r.Close(); w.Close() })
-		return r
-	}
+	type says = []string
 	for name, tt := range map[string]struct {
-		args  []string
+		args  string
 		setup func(t *testing.T, a *app)
-		want  []string
+		want  says
 	}{
-		"bad port":           {args: []string{"-addr", "127.0.0.1:99999"}, want: []string{"listen tcp 127.0.0.1:99999", "invalid port"}},
-		"no port":            {args: []string{"-addr", "127.0.0.1"}, want: []string{"listen tcp 127.0.0.1", "missing port"}},
-		"foreign address":    {args: []string{"-addr", "192.0.2.1:0"}, want: []string{"listen tcp 192.0.2.1:0", "no interface of this machine has that address"}},
-		"bad network":        {args: []string{"-listen", "udp,127.0.0.1:0"}, want: []string{"udp", "must be tcp, tcp4, tcp6 or unix"}},
-		"no such directory":  {args: []string{"-listen", "unix,none/sock"}, want: []string{"none/sock", "create it"}},
-		"pid file directory": {args: []string{"-pidfile", "none/app.pid"}, want: []string{"none/app.pid", "does not exist; create it"}},
-		"low port": {args: []string{"-addr", "127.0.0.1:81"}, setup: unprivileged,
-			want: []string{"127.0.0.1:81", "permission denied", "CAP_NET_BIND_SERVICE"}},
-		"pid file read-only": {args: []string{"-pidfile", "run/app.pid"}, setup: func(t *testing.T, a *app) {
-			must(t, os.Mkdir(filepath.Join(a.dir, "run"), 0o555))
+		"bad port": {"-addr 127.0.0.1:99999", nil, says{"listen tcp 127.0.0.1:99999", "invalid port"}},
+		"no port":  {"-addr 127.0.0.1", nil, says{"listen tcp 127.0.0.1", "missing port"}},
+		"foreign address": {"-addr 192.0.2.1:0", nil,
+			says{"listen tcp 192.0.2.1:0", "no interface of this machine has that address"}},
+		"bad network":        {"-listen udp,127.0.0.1:0", nil, says{"udp", "must be tcp, tcp4, tcp6 or unix"}},
+		"no such directory":  {"-listen unix,none/sock", nil, says{"none/sock", "create it"}},
+		"pid file directory": {"-pidfile none/app.pid", nil, says{"none/app.pid", "does not exist; create it"}},
+		"low port": {"-addr 127.0.0.1:81", unprivileged,
+			says{"127.0.0.1:81", "permission denied", "CAP_NET_BIND_SERVICE"}},
+		"pid file read-only": {"-pidfile run/app.pid", func(t *testing.T, a *app) {
+			must(t, os.Mkdir(a.path("run"), 0o555))
 			unprivileged(t, a)
-		}, want: []string{"run/app.pid", "not writable for this user"}},
-		"flag by hand, nothing there": {args: []string{"-graceful"},
-			want: []string{"nothing was handed over", "descriptor 3 is", "not to be given by hand"}},
-		"flag by hand, a file": {args: []string{"-graceful"}, setup: func(t *testing.T, a *app) { a.files = []*os.File{file(t)} },
-			want: []string{"descriptor 3 is a file", "not to be given by hand"}},
-		"flag by hand, a pipe": {args: []string{"-graceful"}, setup: func(t *testing.T, a *app) { a.files = []*os.File{pipe(t)} },
-			want: []string{"descriptor 3 is a pipe", "not to be given by hand"}},
-		"garbage in the environment": {args: []string{"-graceful"}, setup: func(_ *testing.T, a *app) { a.env = []string{wire.EnvHandover + "=1:x"} },
-			want: []string{wire.EnvHandover + `="1:x"`}},
-		"environment names a file": {args: []string{"-graceful"}, setup: func(t *testing.T, a *app) {
-			a.files, a.env = []*os.File{file(t)}, []string{wire.EnvHandover + "=1:3:" + itoa(os.Getpid())}
-		}, want: []string{wire.EnvHandover + `="1:3:`, "descriptor 3 is a file"}},
+		}, says{"run/app.pid", "not writable for this user"}},
+		"flag by hand, nothing there": {"-graceful", nil,
+			says{"nothing was handed over", "descriptor 3 is", "not to be given by hand"}},
+		"flag by hand, a file":       {"-graceful", passes(file), says{"descriptor 3 is a file", "not to be given by hand"}},
+		"flag by hand, a pipe":       {"-graceful", passes(r), says{"descriptor 3 is a pipe", "not to be given by hand"}},
+		"garbage in the environment": {"-graceful", passes(nil, wire.EnvHandover+"=1:x"), says{wire.EnvHandover + `="1:x"`}},
+		"environment names a file": {"-graceful", passes(file, wire.EnvHandover+"=1:3:"+itoa(os.Getpid())),
+			says{wire.EnvHandover + `="1:3:`, "descriptor 3 is a file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := prepare(t)
-			install(t, filepath.Join(a.dir, "app"))
+			a := installed(t)
 			if tt.setup != nil {
 				tt.setup(t, a)
 			}
-			a.start("app", "./app", tt.args...)
+			a.start("app", "./app", strings.Fields(tt.args)...)
 			a.expectGone()
 			ends := a.all()
 			if len(ends) != 1 || ends[0].Event != "end" {
 				t.Fatalf("events %v", ends)
 			}
-			for _, want := range tt.want {
-				if !strings.Contains(ends[0].Err, want) {
-					t.Errorf("the error lacks %q: %s", want, ends[0].Err)
-				}
-			}
+			expectText(t, ends[0].Err, tt.want...)
 		})
 	}
 }
@@ -277,29 +253,38 @@ func TestFailedStart(t *testing.T) {
 // unprivileged makes the app run as a user who may do little.
 func unprivileged(t *testing.T, a *app) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		return
+	if os.Getuid() == 0 {
+		must(t, os.Chmod(a.dir, 0o755))
+		a.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	must(t, os.Chmod(a.dir, 0o755))
-	a.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
 
-// TestSecondUpgrader: a second server beside the first one is refused with what to
-// do instead, and the first serves and upgrades as ever.
-func TestSecondUpgrader(t *testing.T) {
+// TestStart_SecondUpgraderIsRefused with what to do instead, and the first one serves and upgrades.
+func TestStart_SecondUpgraderIsRefused(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
-	if err := a.call(addr, "/second"); err == nil || !strings.Contains(err.Error(), "an Upgrader already; serve several servers with one") {
-		t.Errorf("the second server: %v", err)
-	}
-	if err := a.upgrade(addr); err != nil {
-		t.Error(err)
-	}
+	expectError(t, a.call(addr, "/second"), "an Upgrader already; serve several servers with one")
+	must(t, a.upgrade(addr))
 }
 
-// TestUpgradeWhileStopping is refused, and the stop goes on.
-func TestUpgradeWhileStopping(t *testing.T) {
+// TestStart_SecondProcessLeavesTheFirstAlone: the address is taken, and the first one's pid file and socket
+// stay as they are.
+func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app", "-pidfile", "app.pid", "-listen", "unix,sock")
+	first := a.expect("ready", 0)
+	b := start(t, "app", "-pidfile", a.path("app.pid"), "-listen", "unix,"+a.path("sock"))
+	b.expectGone()
+	expectText(t, b.expect("end", 0).Err, "address already in use")
+	if got := readPID(a); got != itoa(first.PID) {
+		t.Errorf("the pid file has %q, want %d", got, first.PID)
+	}
+	expectAnswers(t, a.path("sock"))
+}
+
+// TestUpgrade_IsRefusedDuringAStop and the stop goes on.
+func TestUpgrade_IsRefusedDuringAStop(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	first := a.expect("ready", 0)
@@ -311,29 +296,6 @@ func TestUpgradeWhileStopping(t *testing.T) {
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("upgrade refused", 1)
 	client.finish(t, first.PID)
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Error(end.Err)
-	}
+	a.endsWell(0)
 	a.expectGone()
-}
-
-// TestSecondStart: the address is taken, and the first one's pid file and socket
-// stay as they are.
-func TestSecondStart(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app", "-pidfile", "app.pid", "-listen", "unix,sock")
-	first := a.expect("ready", 0)
-	b := prepare(t)
-	install(t, filepath.Join(b.dir, "app"))
-	b.start("app", "./app", "-pidfile", filepath.Join(a.dir, "app.pid"), "-listen", "unix,"+filepath.Join(a.dir, "sock"))
-	b.expectGone()
-	if err := b.expect("end", 0).Err; !strings.Contains(err, "address already in use") {
-		t.Errorf("the second start: %s", err)
-	}
-	if got, err := os.ReadFile(filepath.Join(a.dir, "app.pid")); err != nil || strings.TrimSpace(string(got)) != itoa(first.PID) {
-		t.Errorf("pid file %q, %v", got, err)
-	}
-	if _, err := get(filepath.Join(a.dir, "sock"), "/"); err != nil {
-		t.Error(err)
-	}
 }

@@ -28,65 +28,78 @@ const (
 func BenchmarkAgainstNetHTTP(b *testing.B) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 
-	ours, theirs := newAskers(b, serveInProcess(b, handler)), newAskers(b, serveBare(b, handler))
+	ours := newAskers(b, serveInProcess(b, handler), benchConns)
 	defer ours.close()
+	theirs := newAskers(b, serveBare(b, handler), benchConns)
 	defer theirs.close()
 	ours.round(b)
 	theirs.round(b)
-	var rate, bareRate, ratio, allocs, bareAllocs []float64
+	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
-		var o, t measure
+		var rate, allocs, bareRate, bareAllocs float64
 		if i%2 == 0 { // neither always comes first
-			o, t = ours.round(b), theirs.round(b)
+			rate, allocs = ours.round(b)
+			bareRate, bareAllocs = theirs.round(b)
 		} else {
-			t, o = theirs.round(b), ours.round(b)
+			bareRate, bareAllocs = theirs.round(b)
+			rate, allocs = ours.round(b)
 		}
-		rate, bareRate, ratio = append(rate, o.rate), append(bareRate, t.rate), append(ratio, o.rate/t.rate)
-		allocs, bareAllocs = append(allocs, o.allocs), append(bareAllocs, t.allocs)
+		m.add("req/s", rate)
+		m.add("bare-req/s", bareRate)
+		m.add("ratio", rate/bareRate)
+		m.add("allocs/req", allocs)
+		m.add("bare-allocs/req", bareAllocs)
 	}
 	b.StopTimer()
-	b.ReportMetric(median(rate), "req/s")
-	b.ReportMetric(median(bareRate), "bare-req/s")
-	b.ReportMetric(median(ratio), "ratio")
-	b.ReportMetric(median(allocs), "allocs/req")
-	b.ReportMetric(median(bareAllocs), "bare-allocs/req")
+	m.report(b)
+}
+
+// measures are what a benchmark has measured, by unit.
+type measures map[string][]float64
+
+func (m measures) add(unit string, v float64) { m[unit] = append(m[unit], v) }
+
+// report prints the medians.
+func (m measures) report(b *testing.B) {
+	for unit, v := range m {
+		slices.Sort(v)
+		b.ReportMetric(v[len(v)/2], unit)
+	}
 }
 
 // serveInProcess serves by gracex until the benchmark ends.
-func serveInProcess(b *testing.B, handler http.Handler) net.Addr {
+func serveInProcess(b *testing.B, handler http.Handler) string {
 	b.Helper()
 	u := core.NewTest(b)
 	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
 	must(b, err)
 	must(b, u.Attach(&http.Server{Handler: handler}, ln))
 	must(b, u.Ready())
-	return ln.Addr()
+	return ln.Addr().String()
 }
 
 // serveBare serves by net/http alone.
-func serveBare(b *testing.B, handler http.Handler) net.Addr {
+func serveBare(b *testing.B, handler http.Handler) string {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(b, err)
 	srv := &http.Server{Handler: handler}
 	go func() { _ = srv.Serve(ln) }()
 	b.Cleanup(func() { _ = srv.Close() })
-	return ln.Addr()
+	return ln.Addr().String()
 }
-
-type measure struct{ rate, allocs float64 }
 
 // askers are kept connections whose client side allocates nothing.
 type askers []net.Conn
 
-func newAskers(b *testing.B, addr net.Addr) askers {
+func newAskers(b *testing.B, addr string, n int) askers {
 	b.Helper()
-	var a askers
-	for range benchConns {
-		c, err := net.Dial("tcp", addr.String())
+	a := make(askers, n)
+	for i := range a {
+		c, err := net.Dial("tcp", addr)
 		must(b, err)
-		a = append(a, c)
+		a[i] = c
 	}
 	return a
 }
@@ -102,8 +115,8 @@ var (
 	benchEnd     = []byte("hello")
 )
 
-// round asks benchRound times over all connections.
-func (a askers) round(b *testing.B) measure {
+// round asks benchRound times over all connections. It returns the requests a second, and the allocations a request.
+func (a askers) round(b *testing.B) (rate, allocs float64) {
 	b.Helper()
 	var before, after runtime.MemStats
 	var wg sync.WaitGroup
@@ -131,10 +144,5 @@ func (a askers) round(b *testing.B) measure {
 	wg.Wait()
 	took := time.Since(began)
 	runtime.ReadMemStats(&after)
-	return measure{benchRound / took.Seconds(), float64(after.Mallocs-before.Mallocs) / benchRound}
-}
-
-func median(v []float64) float64 {
-	slices.Sort(v)
-	return v[len(v)/2]
+	return benchRound / took.Seconds(), float64(after.Mallocs-before.Mallocs) / benchRound
 }

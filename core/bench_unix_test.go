@@ -3,17 +3,17 @@
 package core_test
 
 import (
-	"net"
 	"net/http"
 	"regexp"
 	"runtime"
-	"strconv"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // BenchmarkMove moves 10,000 idle connections from one process to the next. It prints
@@ -30,14 +30,9 @@ func BenchmarkMove(b *testing.B) {
 	}
 	a := start(b, "app")
 	first := a.expect("ready", 0)
-	open := make(askers, conns)
+	open := newAskers(b, first.Addrs[0], conns)
 	defer open.close()
-	for i := range open {
-		c, err := net.Dial("tcp", first.Addrs[0])
-		must(b, err)
-		open[i] = c
-	}
-	var took []float64
+	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
 		open.once(b)
@@ -45,16 +40,15 @@ func BenchmarkMove(b *testing.B) {
 		old := a.expect("end", i)
 		a.expect("ready", i+1)
 		began, ended := logTime(a, old.PID, "msg=draining"), logTime(a, old.PID, `msg="generation ended"`)
-		took = append(took, float64(ended.Sub(began).Milliseconds()))
+		m.add("ms/10000conns", float64(ended.Sub(began).Milliseconds()))
 	}
 	b.StopTimer()
-	println(a.log())
 	open.once(b)
 	l := getJSON[core.Ledger](b, first.Addrs[0], "/stats")
 	if l.Adopted != conns {
 		b.Errorf("%d of %d connections were moved", l.Adopted, conns)
 	}
-	b.ReportMetric(median(took), "ms/10000conns")
+	m.report(b)
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -62,16 +56,16 @@ func BenchmarkMove(b *testing.B) {
 func (a askers) once(b *testing.B) {
 	b.Helper()
 	var wg sync.WaitGroup
-	for from := 0; from < len(a); from += 100 {
+	for part := range slices.Chunk(a, 100) {
 		wg.Go(func() {
-			for _, c := range a[from : from+100] {
+			for _, c := range part {
 				if _, err := c.Write(benchRequest); err != nil {
 					b.Error(err)
 					return
 				}
 			}
 			buf := make([]byte, 512)
-			for _, c := range a[from : from+100] {
+			for _, c := range part {
 				if _, err := c.Read(buf); err != nil {
 					b.Error(err)
 					return
@@ -83,20 +77,16 @@ func (a askers) once(b *testing.B) {
 }
 
 // logTime is when the process logged the message.
-func logTime(a *app, pid int, msg string) time.Time {
+func logTime(a *app, pid int, msg string) (at time.Time) {
 	a.t.Helper()
-	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + strconv.Itoa(pid))
-	var at time.Time
-	if !a.Until(func() bool {
+	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + itoa(pid))
+	a.Await("a log line "+msg, func() bool {
 		m := line.FindStringSubmatch(a.log())
-		if m == nil {
-			return false
+		if m != nil {
+			at, _ = time.Parse(time.RFC3339Nano, m[1])
 		}
-		at, _ = time.Parse(time.RFC3339Nano, m[1])
-		return true
-	}) {
-		a.t.Fatalf("no log line %q of %d", msg, pid)
-	}
+		return m != nil
+	})
 	return at
 }
 
@@ -107,39 +97,30 @@ func logTime(a *app, pid int, msg string) time.Time {
 func BenchmarkMemory(b *testing.B) {
 	const conns = 2000
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	addr := serveInProcess(b, handler)
-	bare := serveBare(b, handler)
-	var diff, ours, theirs []float64
+	addr, bare := serveInProcess(b, handler), serveBare(b, handler)
+	m := measures{}
 	for b.Loop() {
-		o, t := perConn(b, addr, conns), perConn(b, bare, conns)
-		ours, theirs, diff = append(ours, o), append(theirs, t), append(diff, o-t)
+		ours, theirs := perConn(b, addr, conns), perConn(b, bare, conns)
+		m.add("bytes/conn", ours)
+		m.add("bare-bytes/conn", theirs)
+		m.add("more-bytes/conn", ours-theirs)
 	}
-	b.ReportMetric(median(ours), "bytes/conn")
-	b.ReportMetric(median(theirs), "bare-bytes/conn")
-	b.ReportMetric(median(diff), "more-bytes/conn")
+	m.report(b)
 	b.ReportMetric(0, "ns/op")
 }
 
-func perConn(b *testing.B, addr net.Addr, n int) float64 {
+func perConn(b *testing.B, addr string, n int) (per float64) {
 	b.Helper()
-	open := make(askers, n)
 	before := memory()
-	for i := range open {
-		c, err := net.Dial("tcp", addr.String())
-		must(b, err)
-		open[i] = c
-	}
+	open := newAskers(b, addr, n)
 	open.once(b)
-	// All wait for their next request: net/http says so after the answer.
-	deadline := time.Now().Add(patience)
-	var per float64
-	for last := -1.0; time.Now().Before(deadline) && per != last; {
-		last, per = per, float64(memory()-before)/float64(n)
-	}
+	proctest.Await(b, "all wait for their next request", func() bool { // net/http says so after the answer
+		last := per
+		per = float64(memory()-before) / float64(n)
+		return per == last
+	})
 	open.close()
-	for memory() > before+uint64(n)*1000 && time.Now().Before(deadline) {
-		runtime.Gosched()
-	}
+	proctest.Await(b, "their memory is free", func() bool { return memory() <= before+uint64(n)*1000 })
 	return per
 }
 

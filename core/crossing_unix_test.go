@@ -6,18 +6,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/core"
-	"github.com/gracex-go/gracex/internal/rawhttp"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // What crosses a handover, with real processes that stand still at the wrong time.
@@ -40,56 +36,45 @@ func playTwice() {
 }
 
 // startTwice starts it under a supervisor, and returns when its second Upgrader serves.
-func startTwice(t *testing.T) *app {
+func startTwice(t *testing.T) (a *app, supervisor int) {
 	t.Helper()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { taken.Close() })
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	a.env = []string{core.EnvMode + "=supervised", "ADDRESS=" + taken.Addr().String()}
+	a = installed(t)
+	a.env = []string{core.EnvMode + "=supervised", "ADDRESS=" + occupied(t)}
 	a.start("twice", "./app")
-	resp, err := http.Get("http://" + a.expect("listens", 0).Addrs[0])
-	must(t, err)
-	must(t, resp.Body.Close())
-	return a
+	expectAnswers(t, a.expect("listens", 0).Addrs[0])
+	return a, a.PID()
 }
 
 // TestSupervisedSecondUpgrader_HearsEverySignal: a program that tries again after its first Run has failed
 // gets what the supervisor is asked for.
 func TestSupervisedSecondUpgrader_HearsEverySignal(t *testing.T) {
 	t.Parallel()
-	a := startTwice(t)
-	reopened := func() (n int) {
-		for _, ev := range a.all() {
-			if ev.Event == "reopen" {
-				n++
-			}
-		}
-		return n
-	}
-	for end := time.Now().Add(patience); reopened() == 0; time.Sleep(10 * time.Millisecond) {
-		a.signal(a.cmd.Process.Pid, syscall.SIGUSR1) // the supervisor may not know yet that it serves
-		if time.Now().After(end) {
-			t.Fatal("it does not open its logs anew")
-		}
-	}
+	a, supervisor := startTwice(t)
+	proctest.Await(t, "it opens its logs anew", func() bool {
+		a.signal(supervisor, syscall.SIGUSR1) // which may not know yet that it serves
+		return len(a.of("reopen")) > 0
+	})
 	for range 8 {
-		n := reopened()
-		a.signal(a.cmd.Process.Pid, syscall.SIGUSR1)
+		n := len(a.of("reopen"))
+		a.signal(supervisor, syscall.SIGUSR1)
 		a.expect("reopen", n)
 	}
-	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+	expectStop(t, a)
+}
+
+// expectStop stops the supervisor.
+func expectStop(t *testing.T, a *app) {
+	t.Helper()
+	a.signal(a.PID(), syscall.SIGTERM)
 	if code := a.exit(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 }
 
-// TestSupervisedSecondUpgrader_StopsWithTheSupervisor: it stops in its own way.
 func TestSupervisedSecondUpgrader_StopsWithTheSupervisor(t *testing.T) {
 	t.Parallel()
-	a := startTwice(t)
-	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+	a, supervisor := startTwice(t)
+	a.signal(supervisor, syscall.SIGKILL)
 	if ev := a.expect("ran", 1); ev.Err != fmt.Sprint(error(nil)) {
 		t.Errorf("it ends with %q", ev.Err)
 	}
@@ -100,19 +85,18 @@ func TestSupervisedSecondUpgrader_StopsWithTheSupervisor(t *testing.T) {
 func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 	t.Parallel()
 	a := supervised(t, []string{"APP_HOOKS=1"}, "-probation", "4m")
-	master := a.cmd.Process.Pid
 	a.expect("ready", 0)
 	a.setMode("wait")
-	a.signal(master, syscall.SIGHUP)
+	a.signal(a.PID(), syscall.SIGHUP)
 	next := a.expect("checking", 0)
 	a.freeze(next.PID)
 	a.setMode("slow")
-	a.signal(master, syscall.SIGTERM)
+	a.signal(a.PID(), syscall.SIGTERM)
 	n := 0
 	for a.expect("before", n).Err != syscall.SIGTERM.String() {
 		n++ // SIGUSR2's, if the supervisor did not know yet that it serves
 	}
-	a.signal(next.PID, syscall.SIGCONT)
+	a.Thaw(next.PID)
 	if ev := a.expect("end", 0); ev.PID != next.PID { // it was told so before the hooks are done
 		t.Errorf("process %d ends first, want %d", ev.PID, next.PID)
 	}
@@ -127,21 +111,17 @@ func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	t.Parallel()
 	a := supervised(t, nil, "-probation", "4m")
-	master := a.cmd.Process.Pid
 	first := a.expect("ready", 0)
-	a.freeze(master)
+	a.freeze(a.PID())
 	a.signal(first.PID, syscall.SIGHUP)
 	next := a.expect("ready", 1)
-	a.signal(master, syscall.SIGUSR1)
-	a.signal(master, syscall.SIGCONT)
+	a.signal(a.PID(), syscall.SIGUSR1)
+	a.Thaw(a.PID())
 	n := 0
 	for a.expect("reopen", n).PID != next.PID {
 		n++ // the old one may be asked twice
 	}
-	a.signal(master, syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	expectStop(t, a)
 }
 
 // TestSupervisedPIDFile_StaysBesideAFailedUpgrade: a worker that does not get the service, or gives it back,
@@ -154,28 +134,27 @@ func TestSupervisedPIDFile_StaysBesideAFailedUpgrade(t *testing.T) {
 			a := supervised(t, nil, "-pidfile", "app.pid", "-probation", "4m", "-linger")
 			a.expect("ready", 0)
 			a.setMode(mode)
-			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
-			if got := readPID(t, a); got != strconv.Itoa(a.cmd.Process.Pid) {
-				t.Errorf("the pid file has %q, want %d", got, a.cmd.Process.Pid)
+			a.signal(a.PID(), syscall.SIGHUP)
+			if got := readPID(a); got != itoa(a.PID()) {
+				t.Errorf("the pid file has %q, want %d", got, a.PID())
 			}
 		})
 	}
 }
 
-func readPID(t *testing.T, a *app) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(a.dir, "app.pid"))
+// readPID returns what the pid file has, or the error.
+func readPID(a *app) string {
+	b, err := os.ReadFile(a.path("app.pid"))
 	return strings.TrimSpace(cmp.Or(string(b), fmt.Sprint(err)))
 }
 
-// TestAloneThenCommitForGood: a process that has gone on alone hears that the old one hands over,
+// TestAlone_LateCommitIsForGood: a process that has gone on alone hears that the old one hands over,
 // and does what that was asked for meanwhile.
-func TestAloneThenCommitForGood(t *testing.T) {
+func TestAlone_LateCommitIsForGood(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-probation", "0", "-handoff=false")
 	old := a.expect("ready", 0)
-	c := rawhttp.Dial(t, old.Addrs[0])
-	c.Ask("/?hold=go") // holds up the drain
+	c := asked(t, old.Addrs[0], "/?hold=go") // holds up the drain
 	a.expect("handling", 0)
 	a.setMode("wait")
 	a.signal(old.PID, syscall.SIGHUP)
@@ -185,9 +164,9 @@ func TestAloneThenCommitForGood(t *testing.T) {
 	a.freeze(old.PID)
 	a.setMode("")
 	a.expectLog("goes on alone", 1)
-	a.signal(old.PID, syscall.SIGCONT)
+	a.Thaw(old.PID)
 	a.expect("ready", 2)
-	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
+	a.write("go", "")
 	if r := c.Answer(); r.StatusCode != http.StatusOK {
 		t.Errorf("the answer that was held is %+v", r)
 	}

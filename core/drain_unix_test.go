@@ -5,64 +5,58 @@ package core_test
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// dial opens a connection and sends one request on it.
+// asked opens a connection and sends one request on it.
+func asked(t *testing.T, addr, path string) *rawhttp.Client {
+	t.Helper()
+	c := rawhttp.Dial(t, addr)
+	c.Ask(path)
+	return c
+}
+
+// answered is that, and returns when the answer is there.
+func answered(t *testing.T, addr, path string) *rawhttp.Client {
+	t.Helper()
+	c := asked(t, addr, path)
+	c.Answer()
+	return c
+}
+
+// dial is asked for who reads on.
 func dial(t *testing.T, addr, path string) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	must(t, c.SetDeadline(time.Now().Add(patience)))
-	ask(t, c, path)
-	return c, bufio.NewReader(c)
+	c := asked(t, addr, path)
+	return c, c.Reader
 }
 
-func ask(t *testing.T, c net.Conn, path string) {
-	t.Helper()
-	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: app\r\n\r\n", path)
-	must(t, err)
-}
-
-func answer(t *testing.T, r *bufio.Reader) *http.Response {
-	t.Helper()
-	resp, err := http.ReadResponse(r, nil)
-	must(t, err)
-	_, err = io.Copy(io.Discard, resp.Body)
-	must(t, err)
-	return resp
-}
-
-// TestDrainAnswersAndCloses is rung 2: a kept connection that can't move stays with
-// the old generation, is answered there once more, and is told to come back.
-func TestDrainAnswersAndCloses(t *testing.T) {
+// TestDrain_KeptConnectionIsAnsweredOnceMoreAndClosed is rung 2: one that can't move stays with
+// the old generation, and is told to come back.
+func TestDrain_KeptConnectionIsAnsweredOnceMoreAndClosed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-handoff=false")
 	first := a.expect("ready", 0)
-	c, r := dial(t, first.Addrs[0], "/")
-	if resp := answer(t, r); resp.Close {
+	c := asked(t, first.Addrs[0], "/")
+	if c.Answer().Close {
 		t.Fatal("told to leave before the drain")
 	}
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expect("ready", 1)
 	a.expectLog("msg=draining", 1)
-	stays(t, c, r)
-	ask(t, c, "/")
-	resp := answer(t, r)
-	if resp.Header.Get("X-Generation") != "0" || !resp.Close {
-		t.Errorf("generation %s answered, close %v", resp.Header.Get("X-Generation"), resp.Close)
+	stays(t, c, c.Reader)
+	c.Ask("/")
+	if r := c.Answer(); r.Header.Get("X-Generation") != "0" || !r.Close {
+		t.Errorf("generation %s answered, close %v", r.Header.Get("X-Generation"), r.Close)
 	}
 	a.expect("end", 0)
 	a.expectLog("ledger.closed_politely=1", 1)
@@ -79,48 +73,51 @@ func stays(t *testing.T, c net.Conn, r *bufio.Reader) {
 	must(t, c.SetReadDeadline(time.Now().Add(patience)))
 }
 
-// TestDrainTells is rung 4: streams and hijacked connections end by themselves.
-func TestDrainTells(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
-	_, stream := dial(t, first.Addrs[0], "/stream")
-	resp, err := http.ReadResponse(stream, nil)
-	must(t, err)
-	line := bufio.NewReader(resp.Body)
-	if s, err := line.ReadString('\n'); s != "hello\n" {
-		t.Fatalf("%q, %v", s, err)
-	}
-	_, hijacked := dial(t, first.Addrs[0], "/hijack")
-	_, err = http.ReadResponse(hijacked, nil)
-	must(t, err)
-	a.signal(first.PID, syscall.SIGUSR2)
-	if s, err := line.ReadString('\n'); s != "goodbye\n" {
-		t.Errorf("the stream ended with %q, %v", s, err)
-	}
-	if s, err := hijacked.ReadString('\n'); s != "goodbye\n" {
-		t.Errorf("the hijacked connection ended with %q, %v", s, err)
-	}
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Error(end.Err)
+// expectClosed reads the end of an idle connection.
+func expectClosed(t *testing.T, c *rawhttp.Client) {
+	t.Helper()
+	if _, err := c.Reader.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the idle connection: %v", err)
 	}
 }
 
-// TestDrainDeadline is rung 6: what is left is counted, the hook hears of it, and
+// TestDrain_StreamsAndHijackedConnectionsEndByThemselves is rung 4.
+func TestDrain_StreamsAndHijackedConnectionsEndByThemselves(t *testing.T) {
+	t.Parallel()
+	a := start(t, "app")
+	first := a.expect("ready", 0)
+	stream := asked(t, first.Addrs[0], "/stream")
+	resp, err := http.ReadResponse(stream.Reader, nil)
+	must(t, err)
+	line := bufio.NewReader(resp.Body)
+	expectLine(t, line, "hello\n")
+	hijacked := answered(t, first.Addrs[0], "/hijack")
+	a.signal(first.PID, syscall.SIGUSR2)
+	expectLine(t, line, "goodbye\n")
+	expectLine(t, hijacked.Reader, "goodbye\n")
+	a.endsWell(0)
+}
+
+func expectLine(t *testing.T, r *bufio.Reader, want string) {
+	t.Helper()
+	if got, err := r.ReadString('\n'); got != want {
+		t.Fatalf("%q, %v; want %q", got, err, want)
+	}
+}
+
+// TestDrain_CutsTheRestAtItsDeadline is rung 6: what is left is counted, the hook hears of it, and
 // it is cut.
-func TestDrainDeadline(t *testing.T) {
+func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-drain", "300ms", "-handoff=false", "-linger")
 	first := a.expect("ready", 0)
+	addr := first.Addrs[0]
 	for range 2 {
-		dial(t, first.Addrs[0], "/?d=10m")
+		asked(t, addr, "/?d=10m")
 	}
 	a.expect("handling", 1)
-	_, hijacked := dial(t, first.Addrs[0], "/hijack?stay=1")
-	_, err := http.ReadResponse(hijacked, nil)
-	must(t, err)
-	idle, r := dial(t, first.Addrs[0], "/")
-	answer(t, r)
+	answered(t, addr, "/hijack?stay=1")
+	idle := answered(t, addr, "/")
 	a.signal(first.PID, syscall.SIGUSR2)
 	want := core.Remaining{Requests: 2, Connections: 2, Hijacked: 1}.String()
 	if ev := a.expect("draintimeout", 0); ev.Err != want {
@@ -129,56 +126,44 @@ func TestDrainDeadline(t *testing.T) {
 	a.expect("cancelled", 1)
 	a.expect("lingers", 0)
 	a.signal(first.PID, syscall.SIGTERM) // main returns
-	end := a.expect("end", 0)
-	if !strings.Contains(end.Err, want) {
-		t.Errorf("the drain ended with %q, want one with %q", end.Err, want)
-	}
+	expectText(t, a.expect("end", 0).Err, want)
 	a.expectLog("cut_requests=2", 1)
 	a.expectLog("closed_idle=1", 1)
-	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("the idle connection: %v", err)
-	}
+	expectClosed(t, idle)
 }
 
-// TestStopClosesIdle: with no next generation an idle connection does not hold
-// up a stop until the deadline, but one that asks is answered.
-func TestStopClosesIdle(t *testing.T) {
+// TestStop_IdleConnectionsDoNotHoldItUp: there is no next generation to which they could move. One that asks is
+// answered.
+func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-drain", "10m")
 	first := a.expect("ready", 0)
-	_, r := dial(t, first.Addrs[0], "/")
-	answer(t, r)
+	addr := first.Addrs[0]
+	idle := answered(t, addr, "/")
 	// Begun before the stop, out when idle ones have gone already.
-	quiet, r2 := dial(t, first.Addrs[0], "/?hold=go")
-	asks, r3 := dial(t, first.Addrs[0], "/?hold=go")
+	quiet, asks := asked(t, addr, "/?hold=go"), asked(t, addr, "/?hold=go")
 	a.expect("handling", 1)
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("msg=draining", 1)
-	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Errorf("the idle connection: %v", err)
-	}
-	ask(t, asks, "/") // which is there when the first answer is out, however busy this machine is
-	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o644))
-	answer(t, r2)
-	stays(t, quiet, r2)
-	answer(t, r3)
-	if resp := answer(t, r3); !resp.Close {
+	expectClosed(t, idle)
+	asks.Ask("/") // which is there when the first answer is out, however busy this machine is
+	a.write("go", "")
+	quiet.Answer()
+	stays(t, quiet, quiet.Reader)
+	asks.Answer()
+	if !asks.Answer().Close {
 		t.Error("answered without Connection: close")
 	}
-	if end := a.expect("end", 0); end.Err != "" {
-		t.Error(end.Err)
-	}
+	a.endsWell(0)
 }
 
-// TestStuckOldProcessIsSeenOff: the old process is stopped in its drain and can't
+// TestDrain_StuckOldProcessIsEnded: it is stopped in its drain and can't
 // keep its own deadline; the new one ends it.
-func TestStuckOldProcessIsSeenOff(t *testing.T) {
+func TestDrain_StuckOldProcessIsEnded(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-drain", "500ms")
 	first := a.expect("ready", 0)
-	_, hijacked := dial(t, first.Addrs[0], "/hijack?stay=1&freeze=1") // by itself, when it is told to drain
-	_, err := http.ReadResponse(hijacked, nil)
-	must(t, err)
+	answered(t, first.Addrs[0], "/hijack?stay=1&freeze=1") // by itself, when it is told to drain
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("the old process did not go by its deadline", 1)
 	a.expectLog("the old process is gone", 1)

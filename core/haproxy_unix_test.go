@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,10 +23,10 @@ import (
 // skipped there.
 const envHAProxy = "CORE_TEST_HAPROXY"
 
-// TestHAProxy: two instances behind a real HAProxy that does not retry, upgraded again
+// TestHAProxy_DoesNotNoticeUpgrades: two instances behind a real HAProxy that does not retry, upgraded again
 // and again and restarted one after the other. Its clients lose nothing; HAProxy
-// takes an instance out for a restart, and does not notice an upgrade.
-func TestHAProxy(t *testing.T) {
+// takes an instance out for a restart.
+func TestHAProxy_DoesNotNoticeUpgrades(t *testing.T) {
 	t.Parallel()
 	p := startHAProxy(t, "127.0.0.2:0", "127.0.0.3:0")
 	run := load.Start(load.Config{Addr: p.addr, Clients: 16, Fresh: 8, Think: 5 * time.Millisecond, Timeout: patience})
@@ -47,11 +47,7 @@ func TestHAProxy(t *testing.T) {
 			}
 		}
 	}
-	res := run.Stop()
-	t.Log(res)
-	if res.Failed != 0 || res.Requests == 0 {
-		t.Errorf("%d of %d requests failed", res.Failed, res.Requests)
-	}
+	expectLossless(t, run)
 }
 
 // backend is an instance behind HAProxy.
@@ -114,10 +110,8 @@ func startHAProxy(t *testing.T, addrs ...string) *haproxy {
 	default:
 		t.Skipf("%v; on Debian, apt-get install haproxy", err)
 	}
-	dir, err := os.MkdirTemp("", "gx")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &haproxy{t: t, stats: filepath.Join(dir, "stats")}
+	a := prepare(t)
+	p := &haproxy{t: t, stats: a.path("stats")}
 	config := fmt.Sprintf(haproxyConfig, p.stats)
 	for i, addr := range addrs {
 		b := &backend{name: fmt.Sprint("s", i), addr: addr}
@@ -125,16 +119,10 @@ func startHAProxy(t *testing.T, addrs ...string) *haproxy {
 		config += fmt.Sprintf("  server %s %s\n", b.name, b.addr)
 		p.servers = append(p.servers, b)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "haproxy.cfg"), []byte(config), 0o600))
-
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer ln.Close()
-	f, err := ln.(*net.TCPListener).File()
-	must(t, err)
-	defer f.Close()
-	p.addr = ln.Addr().String()
-	cmd := exec.Command(path, "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+	a.write("haproxy.cfg", config)
+	f, addr := opened(t, "tcp", "127.0.0.1:0")
+	p.addr = addr
+	cmd := exec.Command(path, "-db", "-f", a.path("haproxy.cfg"))
 	cmd.ExtraFiles = []*os.File{f}
 	proctest.Start(t, cmd)
 	for _, s := range p.servers {
@@ -163,10 +151,8 @@ func (p *haproxy) stat(s *backend, column string) string {
 		if row[1] != s.name {
 			continue
 		}
-		for i, name := range rows[0] {
-			if name == column {
-				return row[i]
-			}
+		if i := slices.Index(rows[0], column); i >= 0 {
+			return row[i]
 		}
 	}
 	p.t.Fatalf("no %s of %s in\n%s", column, s.name, text)

@@ -1,9 +1,7 @@
 package core_test
 
 import (
-	"context"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -11,7 +9,7 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// idleOf reads the options of a connection's other end, in the process that accepted it.
+// idleOf reads the options of an accepted connection.
 func idleOf(t *testing.T, nc net.Conn) (idle int, on bool) {
 	t.Helper()
 	rc, err := nc.(syscall.Conn).SyscallConn()
@@ -26,35 +24,38 @@ func idleOf(t *testing.T, nc net.Conn) (idle int, on bool) {
 	return idle, on
 }
 
-// TestKeepAlive: what WithKeepAlive says holds for connections of a listener of this process and of one that
+// TestWithKeepAlive_HoldsForEveryListener of this process, and for one that
 // was inherited; without it the listener's own settings do.
-func TestKeepAlive(t *testing.T) {
+func TestWithKeepAlive_HoldsForEveryListener(t *testing.T) {
+	option := core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})
+	fresh := func(t *testing.T, u *core.Upgrader) (net.Listener, error) {
+		return u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	}
+	own := func(t *testing.T, u *core.Upgrader) (net.Listener, error) {
+		ln, err := (&net.ListenConfig{KeepAlive: 77 * time.Second}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		must(t, err)
+		return u.AddListener(ln)
+	}
+	inherited := func(t *testing.T, u *core.Upgrader) (net.Listener, error) {
+		f, _ := opened(t, "tcp", "127.0.0.1:0")
+		s, err := syscall.Dup(int(f.Fd())) // which u closes
+		must(t, err)
+		return u.ListenFD(s)
+	}
 	for name, c := range map[string]struct {
-		opts []core.Option
-		own  *net.ListenConfig
-		idle int
+		opts   []core.Option
+		listen func(*testing.T, *core.Upgrader) (net.Listener, error)
+		idle   int
 	}{
-		"option":    {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, nil, 180},
-		"left out":  {nil, nil, 15},
-		"listener":  {nil, &net.ListenConfig{KeepAlive: 77 * time.Second}, 77},
-		"both":      {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})}, &net.ListenConfig{KeepAlive: 77 * time.Second}, 180},
-		"inherited": {[]core.Option{core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute})}, nil, 120},
+		"option":    {[]core.Option{option}, fresh, 180},
+		"left out":  {nil, fresh, 15},
+		"listener":  {nil, own, 77},
+		"both":      {[]core.Option{option}, own, 180},
+		"inherited": {[]core.Option{option}, inherited, 180},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := core.NewTest(t, c.opts...)
-			var ln net.Listener
-			var err error
-			switch {
-			case c.own != nil:
-				ln, err = c.own.Listen(context.Background(), "tcp", "127.0.0.1:0")
-				must(t, err)
-				ln, err = u.AddListener(ln)
-			case name == "inherited":
-				f, _ := opened(t, "tcp", "127.0.0.1:0")
-				ln, err = u.ListenFD(dupOf(t, f))
-			default:
-				ln, err = u.Listen(context.Background(), "tcp", "127.0.0.1:0")
-			}
+			ln, err := c.listen(t, u)
 			must(t, err)
 			must(t, u.Ready())
 			client, err := net.Dial("tcp", ln.Addr().String())
@@ -68,12 +69,4 @@ func TestKeepAlive(t *testing.T) {
 			}
 		})
 	}
-}
-
-// dupOf is a descriptor of the file, for somebody who closes it.
-func dupOf(t *testing.T, f *os.File) int {
-	t.Helper()
-	s, err := syscall.Dup(int(f.Fd()))
-	must(t, err)
-	return s
 }

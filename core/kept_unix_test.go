@@ -3,11 +3,12 @@
 package core_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // kept is load, and who has answered each client last that keeps its connection.
@@ -37,20 +38,9 @@ func startKept(t testing.TB, pid int, cfg load.Config) *kept {
 // await waits until the process was the last to answer each of them.
 func (k *kept) await(t testing.TB, pid int) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		others := 0
+	proctest.Await(t, "all kept connections are answered by process "+itoa(pid), func() bool {
 		k.mu.Lock()
-		for _, by := range k.by {
-			if by != itoa(pid) {
-				others++
-			}
-		}
-		k.mu.Unlock()
-		if others == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("process %d does not answer %d of %d clients: %v", pid, others, len(k.by), k.Stop())
-		}
-	}
+		defer k.mu.Unlock()
+		return !slices.ContainsFunc(k.by, func(by string) bool { return by != itoa(pid) })
+	})
 }

@@ -4,15 +4,12 @@ package core_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -22,22 +19,37 @@ func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...strin
 	t.Helper()
 	a, old, addrs := startPredecessor(t, protocol, 2, env...)
 	runs, blames := loads(addrs, old.PID)
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(old.PID), Generation: "0"})
-	}
+	awaitAll(t, runs, old.PID, 0)
 	deploy(t, a, func(path string) { install(t, path) })
-	a.signal(a.cmd.Process.Pid, sig)
+	a.signal(a.PID(), sig)
 	worker = a.expect("ready", 0)
 	a.expect("left", 0)
 	judge(t, runs, blames)
 	return a, worker, addrs
 }
 
-// masterEnds waits for that.
-func masterEnds(t *testing.T, a *app) {
+// awaitAll waits until the process has served on each address.
+func awaitAll(t *testing.T, runs []*load.Run, pid, gen int) {
+	t.Helper()
+	for _, run := range runs {
+		awaitServed(t, run, load.Server{PID: itoa(pid), Generation: itoa(gen)})
+	}
+}
+
+// expectMasterEnds waits for that.
+func expectMasterEnds(t *testing.T, a *app) {
 	t.Helper()
 	if status := a.AwaitExit(); status != 0 {
 		t.Errorf("the master ended with %v", a.cmd.ProcessState)
+	}
+}
+
+// expectNoneReplaced waits for the end of all, and checks that the master started no worker for one that it knew.
+func expectNoneReplaced(t *testing.T, a *app) {
+	t.Helper()
+	a.expectGone()
+	if evs := a.of("respawned"); len(evs) > 0 {
+		t.Errorf("the master has replaced a worker that left, or that it knew: %v", evs)
 	}
 }
 
@@ -45,44 +57,26 @@ func masterEnds(t *testing.T, a *app) {
 func leave(t *testing.T, a *app, worker event, addrs []string) {
 	t.Helper()
 	runs, blames := loads(addrs, 0)
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(worker.PID), Generation: "0"})
-	}
-	readies := 0
-	for _, ev := range a.all() {
-		if ev.Event == "ready" {
-			readies++
-		}
-	}
-	if err := a.call(addrs[0], "/leave"); err != nil {
-		t.Fatal(err)
-	}
+	awaitAll(t, runs, worker.PID, 0)
+	readies := len(a.of("ready"))
+	must(t, a.call(addrs[0], "/leave"))
 	free := a.expect("ready", readies)
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(free.PID), Generation: "1"})
-	}
-	masterEnds(t, a)
+	awaitAll(t, runs, free.PID, 1)
+	expectMasterEnds(t, a)
 	a.signal(free.PID, syscall.SIGUSR2)
 	next := a.expect("ready", readies+1)
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "2"})
-	}
+	awaitAll(t, runs, next.PID, 2)
 	judge(t, runs, blames)
 	a.signal(next.PID, syscall.SIGTERM)
-	a.expectGone()
-	for _, ev := range a.all() {
-		switch {
-		case ev.Event == "respawned":
-			t.Error("the master has replaced the worker that left")
-		case ev.Event == "end" && ev.Err != "":
-			t.Errorf("process %d ended with %s", ev.PID, ev.Err)
-		}
+	expectNoneReplaced(t, a)
+	for n := range a.of("end") {
+		a.endsWell(n)
 	}
 }
 
-// TestLeave: a worker gets out of the hands of its master, which ends; nobody is refused or cut, and from then
-// on upgrades are gracex's own.
-func TestLeave(t *testing.T) {
+// TestLeave_MasterEndsAndNobodyIsCut: a worker gets out of the hands of its master; nobody is refused or cut, and
+// from then on upgrades are gracex's own.
+func TestLeave_MasterEndsAndNobodyIsCut(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		protocol string
@@ -104,20 +98,17 @@ func TestLeave(t *testing.T) {
 			leave(t, a, worker, addrs)
 		})
 	}
+	t.Run("the real start_server", func(t *testing.T) {
+		t.Parallel()
+		a := installed(t)
+		addr := a.startStarter()
+		leave(t, a, a.expect("ready", 0), []string{addr})
+	})
 }
 
-// TestLeaveServerStarter is that with the real one.
-func TestLeaveServerStarter(t *testing.T) {
-	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
-	addr := a.startStarter()
-	leave(t, a, a.expect("ready", 0), []string{addr})
-}
-
-// TestLeaveWaits: the master, which tells all of its workers to end, is not ended before those from earlier
-// reloads have drained. To them it would be impatience.
-func TestLeaveWaits(t *testing.T) {
+// TestLeave_MasterIsNotEndedBeforeItsWorkersHaveDrained, because it tells all of them to end. To those from earlier
+// reloads that would be impatience.
+func TestLeave_MasterIsNotEndedBeforeItsWorkersHaveDrained(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("what the master has started can't be told here")
@@ -125,13 +116,11 @@ func TestLeaveWaits(t *testing.T) {
 	a, slow, addrs := startWorker(t, "starter", syscall.SIGHUP)
 	client := dialQuietly(t, addrs[0], slow.PID)
 	client.begin(t)
-	a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+	a.signal(a.PID(), syscall.SIGHUP)
 	a.expect("ready", 1)
 	a.expect("signalled", 1)
 	a.expectLog("msg=draining", 1)
-	if err := a.call(addrs[0], "/leave"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, a.call(addrs[0], "/leave"))
 	free := a.expect("ready", 2)
 	a.expectLog("msg=draining", 2)
 	time.Sleep(10 * timing.IdleTick) // for longer than it takes to cut
@@ -140,35 +129,29 @@ func TestLeaveWaits(t *testing.T) {
 	}
 	client.finish(t, slow.PID)
 	client.c.Close()
-	masterEnds(t, a)
+	expectMasterEnds(t, a)
 	a.signal(free.PID, syscall.SIGTERM)
 	a.expectGone()
 }
 
-// TestLeaveRolledBack: until the probation is over the service is the master's: a bad new process, a reload and
+// TestLeave_ServiceIsTheMastersUntilTheProbationIsOver: a bad new process, a reload and
 // a stop are as if nothing had been begun.
-func TestLeaveRolledBack(t *testing.T) {
+func TestLeave_ServiceIsTheMastersUntilTheProbationIsOver(t *testing.T) {
 	t.Parallel()
-	for name, how := range map[string]func(t *testing.T, a *app, worker, free event, addr string){
-		"bad": func(t *testing.T, a *app, worker, free event, addr string) {
-			if err := a.call(addr, "/reject?why=bad"); err == nil || err.Error() != "<nil>" {
-				t.Errorf("process %d: Reject = %v", free.PID, err)
-			}
+	for name, how := range map[string]func(t *testing.T, a *app, worker event, addr string){
+		"bad": func(t *testing.T, a *app, worker event, addr string) {
+			expectError(t, a.call(addr, "/reject?why=bad"), "<nil>")
 			a.expectLog("this process serves again", 1)
 			a.expect("end", 0)
-			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != worker.PID {
-				t.Errorf("process %d serves, want %d", st.PID, worker.PID)
-			}
+			expectServes(t, addr, worker.PID)
 		},
-		"reload": func(t *testing.T, a *app, worker, _ event, addr string) {
-			a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+		"reload": func(t *testing.T, a *app, _ event, addr string) {
+			a.signal(a.PID(), syscall.SIGHUP)
 			next := a.expect("ready", 2)
 			a.expect("end", 1) // of the worker and of the one that was to be free
-			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != next.PID {
-				t.Errorf("process %d serves, want %d", st.PID, next.PID)
-			}
+			expectServes(t, addr, next.PID)
 		},
-		"stop": func(*testing.T, *app, event, event, string) {},
+		"stop": func(*testing.T, *app, event, string) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,69 +162,53 @@ func TestLeaveRolledBack(t *testing.T) {
 				_, err := get(addrs[0], "/leave")
 				done <- err
 			}()
-			free := a.expect("ready", 1)
-			for _, run := range runs {
-				awaitServed(t, run, load.Server{PID: itoa(free.PID), Generation: "1"})
-			}
-			how(t, a, worker, free, addrs[0])
+			awaitAll(t, runs, a.expect("ready", 1).PID, 1)
+			how(t, a, worker, addrs[0])
 			judge(t, runs, blames)
-			a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+			a.signal(a.PID(), syscall.SIGTERM)
 			<-done
-			a.expectGone()
-			for _, ev := range a.all() {
-				if ev.Event == "respawned" {
-					t.Error("the master has replaced a worker that it knew")
-				}
-			}
+			expectNoneReplaced(t, a)
 		})
 	}
 }
 
-// TestMasterGone: where a worker outlives its master it upgrades itself, since nobody else does.
-func TestMasterGone(t *testing.T) {
+// TestUpgrade_IsTheWorkersOwnWithoutItsMaster: where a worker outlives it, nobody else starts the new versions.
+func TestUpgrade_IsTheWorkersOwnWithoutItsMaster(t *testing.T) {
 	t.Parallel()
 	a, worker, addrs := startWorker(t, "starter", syscall.SIGHUP)
-	a.signal(a.cmd.Process.Pid, syscall.SIGKILL)
+	a.signal(a.PID(), syscall.SIGKILL)
 	a.AwaitExit()
 	runs, blames := loads(addrs, 0)
 	a.signal(worker.PID, syscall.SIGUSR2)
 	next := a.expect("ready", 1)
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(next.PID), Generation: "1"})
-	}
+	awaitAll(t, runs, next.PID, 1)
 	judge(t, runs, blames)
 	a.signal(next.PID, syscall.SIGTERM)
 	a.expectGone()
 }
 
-func TestLeaveRefused(t *testing.T) {
+func TestLeave_IsRefused(t *testing.T) {
 	t.Parallel()
-	t.Run("no master", func(t *testing.T) {
+	t.Run("without a master", func(t *testing.T) {
 		t.Parallel()
 		a := start(t, "app")
-		err := a.call(a.expect("ready", 0).Addrs[0], "/leave")
-		if err == nil || !strings.Contains(err.Error(), "nothing to leave") {
-			t.Error(err)
-		}
+		expectError(t, a.call(a.expect("ready", 0).Addrs[0], "/leave"), "nothing to leave")
 	})
-	t.Run("a path that goes with the master", func(t *testing.T) {
+	t.Run("for a path that goes with the master", func(t *testing.T) {
 		t.Parallel()
 		a := prepare(t)
-		placeAlone(t, "predecessor", filepath.Join(a.dir, "app"))
+		placeAlone(t, "predecessor", a.path("app"))
 		a.env = []string{"PREDECESSOR=starter"}
-		sock := filepath.Join(a.dir, "app.sock")
-		must(t, os.WriteFile(filepath.Join(a.dir, "listen"), []byte("unix,"+sock), 0o600))
+		sock := a.path("app.sock")
+		listen(t, a, "unix,"+sock)
 		a.start("app", "./app", "-listen", "unix,"+sock)
 		a.expect("predecessor", 0)
 		deploy(t, a, func(path string) { install(t, path) })
-		a.signal(a.cmd.Process.Pid, syscall.SIGHUP)
+		a.signal(a.PID(), syscall.SIGHUP)
 		a.expect("ready", 0)
 		a.expectLeft([]string{sock})
-		want := fmt.Sprintf("start_server (pid %d) removes %s when it ends", a.cmd.Process.Pid, sock)
-		if err := a.call(sock, "/leave"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+		expectError(t, a.call(sock, "/leave"), fmt.Sprintf("start_server (pid %d) removes %s when it ends", a.PID(), sock))
+		a.signal(a.PID(), syscall.SIGTERM)
 		a.expectGone()
 	})
 }

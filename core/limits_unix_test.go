@@ -4,7 +4,6 @@ package core_test
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,9 +12,8 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestFewFiles: an upgrade that this process has too few descriptors for is refused
-// before anything is tried, and serves on.
-func TestFewFiles(t *testing.T) {
+// TestUpgrade_TooFewDescriptorsRefuseIt before anything is tried, and this process serves on.
+func TestUpgrade_TooFewDescriptorsRefuseIt(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("free descriptors are counted in /dev/fd, which not every system fills")
@@ -24,32 +22,24 @@ func TestFewFiles(t *testing.T) {
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 4})
 	must(t, a.call(addr, "/limit?free=9"))
-	err := a.upgrade(addr)
-	if err == nil || !strings.Contains(err.Error(), "descriptors are free, and it takes 11; raise LimitNOFILE=") {
-		t.Errorf("upgrade = %v", err)
-	}
+	expectError(t, a.upgrade(addr), "descriptors are free, and it takes 11; raise LimitNOFILE=")
 	must(t, a.call(addr, "/limit"))
 	must(t, a.upgrade(addr))
-	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 {
-		t.Error(res)
-	}
+	expectLossless(t, run)
 }
 
-// TestTightLimits: with 1,024 descriptors, most of them taken by connections, and hardly
-// any memory an upgrade works and loses nothing.
-func TestTightLimits(t *testing.T) {
+// TestUpgrade_WorksWithinTightLimits: with 1,024 descriptors, most of them taken by connections, and hardly
+// any memory nothing is lost.
+func TestUpgrade_WorksWithinTightLimits(t *testing.T) {
 	t.Parallel()
-	a := prepare(t)
-	install(t, filepath.Join(a.dir, "app"))
+	a := installed(t)
 	a.env = []string{"GOMEMLIMIT=24MiB"}
-	must(t, writeProgram(filepath.Join(a.dir, "limited"), "#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"))
+	must(t, writeProgram(a.path("limited"), "#!/bin/sh\nulimit -n 1024\nexec ./app \"$@\"\n"))
 	a.start("app", "./limited", "-probation", "200ms")
 	first := a.expect("ready", 0)
 	idle := make([]*rawhttp.Client, 800)
 	for i := range idle {
-		idle[i] = rawhttp.Dial(t, first.Addrs[0])
-		idle[i].Ask("/")
-		idle[i].Answer()
+		idle[i] = answered(t, first.Addrs[0], "/")
 	}
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 4})
 	for i := range 3 {
@@ -64,8 +54,8 @@ func TestTightLimits(t *testing.T) {
 			t.Fatalf("generation %s answers", got)
 		}
 	}
-	if res := run.Stop(); res.Failed != 0 || res.Connects-res.Reconnects < 32 {
-		t.Error(res)
+	if res := expectLossless(t, run); res.Connects-res.Reconnects < 32 {
+		t.Error("not every client has connected")
 	}
 	if strings.Contains(a.log(), "level=ERROR") || strings.Contains(a.log(), "too many open files") {
 		t.Error("the log has complaints")

@@ -8,74 +8,55 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// TestListenersChange: across an upgrade a listener stays, one goes and one
-// comes; the one that stays loses nothing.
-func TestListenersChange(t *testing.T) {
+// expectNoPath checks that there is no such file.
+func expectNoPath(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("%s: %v, want none", path, err)
+	}
+}
+
+// TestUpgrade_ListenersChange: one stays and loses nothing, one goes and one comes.
+func TestUpgrade_ListenersChange(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,gone.sock", "-listen", "unix,stays.sock")
-	first := a.expect("ready", 0)
-	tcp := first.Addrs[0]
-	stays := load.Start(load.Config{Network: "unix", Addr: filepath.Join(a.dir, "stays.sock"), Clients: 2, Fresh: 2})
-	old := load.Start(load.Config{Addr: tcp, Clients: 2, Fresh: 2})
-	listen(t, a, "unix,stays.sock unix,new.sock tcp,"+tcp+" tcp,127.0.0.1:0")
-	if err := a.upgrade(tcp); err != nil {
-		t.Fatal(err)
+	tcp := a.expect("ready", 0).Addrs[0]
+	runs := []*load.Run{
+		load.Start(load.Config{Network: "unix", Addr: a.path("stays.sock"), Clients: 2, Fresh: 2}),
+		load.Start(load.Config{Addr: tcp, Clients: 2, Fresh: 2}),
 	}
+	listen(t, a, "unix,stays.sock unix,new.sock tcp,"+tcp+" tcp,127.0.0.1:0")
+	must(t, a.upgrade(tcp))
 	second := a.expect("ready", 1)
 	a.expect("end", 0)
-	for _, run := range []*load.Run{stays, old} {
-		server := load.Server{PID: itoa(second.PID), Generation: "1"}
-		for end := time.Now().Add(patience); run.Snapshot().Served[server] == 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("the new process serves nobody: %v", run.Stop())
-			}
-		}
-		if res := run.Stop(); res.Failed != 0 {
-			t.Errorf("%v", res)
-		}
+	for _, run := range runs {
+		awaitServed(t, run, load.Server{PID: itoa(second.PID), Generation: "1"})
+		expectLossless(t, run)
 	}
-	for _, path := range []string{"stays.sock", "new.sock"} {
-		if _, err := get(filepath.Join(a.dir, path), "/"); err != nil {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-	for _, addr := range second.Addrs[2:] {
-		if _, err := get(addr, "/"); err != nil {
-			t.Errorf("%s: %v", addr, err)
-		}
-	}
-	if _, err := os.Lstat(filepath.Join(a.dir, "gone.sock")); !os.IsNotExist(err) {
-		t.Errorf("the path of a unix socket that is not used any more: %v", err)
-	}
+	expectAnswers(t, append(second.Addrs[2:], a.path("stays.sock"), a.path("new.sock"))...)
+	expectNoPath(t, a.path("gone.sock"))
 	a.expectLog("inherited listener not used any more", 1)
 
 	// A stop removes the paths, and the ports are free.
 	a.signal(second.PID, syscall.SIGTERM)
 	a.expectGone()
-	if left, _ := filepath.Glob(filepath.Join(a.dir, "*.sock")); left != nil {
+	if left, _ := filepath.Glob(a.path("*.sock")); left != nil {
 		t.Errorf("a stop left %v", left)
 	}
 }
 
-// TestPortChanges: the port is another one in the new version, and the old one
-// is not held by anybody after the upgrade.
-func TestPortChanges(t *testing.T) {
+// TestUpgrade_PortChanges: nobody holds the old one after the upgrade.
+func TestUpgrade_PortChanges(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app")
 	before := a.expect("ready", 0).Addrs[0]
 	listen(t, a, "tcp,127.0.0.2:0")
-	if err := a.upgrade(before); err != nil {
-		t.Fatal(err)
-	}
-	after := a.expect("ready", 1).Addrs[0]
-	if _, err := get(after, "/"); err != nil {
-		t.Error(err)
-	}
+	must(t, a.upgrade(before))
+	expectAnswers(t, a.expect("ready", 1).Addrs[0])
 	a.expect("end", 0)
 	if c, err := net.Dial("tcp", before); err == nil {
 		c.Close()
@@ -83,46 +64,32 @@ func TestPortChanges(t *testing.T) {
 	}
 }
 
-// TestFailedUpgradeKeepsUnixSocket: a new version that fails must not take the
-// path with it.
-func TestFailedUpgradeKeepsUnixSocket(t *testing.T) {
+// TestUpgrade_FailureKeepsUnixSockets: a new version that fails must not take a path with it.
+func TestUpgrade_FailureKeepsUnixSockets(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-listen", "unix,app.sock", "-listen", "unix,other.sock")
 	first := a.expect("ready", 0)
-	path := filepath.Join(a.dir, "app.sock")
 	for _, mode := range []string{"check", "crash"} {
-		behave(mode)(t, a)
+		a.setMode(mode)
 		listen(t, a, "unix,app.sock unix,fresh.sock")
-		if err := a.upgrade(path); err == nil {
-			t.Fatal("the upgrade worked")
-		}
-		for _, p := range []string{"app.sock", "other.sock"} {
-			if _, err := get(filepath.Join(a.dir, p), "/"); err != nil {
-				t.Errorf("%s after %s: %v", p, mode, err)
-			}
-		}
+		expectError(t, a.upgrade(a.path("app.sock")))
+		expectAnswers(t, a.path("app.sock"), a.path("other.sock"))
 	}
-	if _, err := os.Lstat(filepath.Join(a.dir, "fresh.sock")); !os.IsNotExist(err) {
-		t.Errorf("the failed version left its own socket: %v", err)
-	}
+	expectNoPath(t, a.path("fresh.sock"))
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectGone()
 }
 
-// TestStaleUnixSocket: what a killed process left does not keep the next one
-// from starting.
-func TestStaleUnixSocket(t *testing.T) {
+// TestStart_StaleUnixSocketIsReplaced: a killed process has left it.
+func TestStart_StaleUnixSocketIsReplaced(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-listen", "unix,app.sock")
 	a.signal(a.expect("ready", 0).PID, syscall.SIGKILL)
 	a.expectGone()
-	path := filepath.Join(a.dir, "app.sock")
+	path := a.path("app.sock")
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatal(err)
 	}
-	b := start(t, "app", "-listen", "unix,"+path)
-	b.expect("ready", 0)
-	if _, err := get(path, "/"); err != nil {
-		t.Error(err)
-	}
+	start(t, "app", "-listen", "unix,"+path).expect("ready", 0)
+	expectAnswers(t, path)
 }

@@ -5,23 +5,25 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// Types of frames and two flags (RFC 9113, section 6).
+// Types of frames and three flags (RFC 9113, section 6).
 const (
-	FrameData     = 0x0
-	FrameHeaders  = 0x1
-	FrameSettings = 0x4
-	FramePing     = 0x6
-	FrameGoAway   = 0x7
+	frameData     = 0x0
+	frameHeaders  = 0x1
+	frameSettings = 0x4
+	framePing     = 0x6
+	frameGoAway   = 0x7
+	noFrame       = 0xff // the end of the connection
 
-	FlagAck        = 0x1
-	FlagEndStream  = 0x1
-	FlagEndHeaders = 0x4
+	flagAck        = 0x1
+	flagEndStream  = 0x1
+	flagEndHeaders = 0x4
 )
 
 // lastOfAll is the last stream of a first GOAWAY (RFC 9113, section 6.8).
@@ -29,12 +31,12 @@ const lastOfAll = 1<<31 - 1
 
 // HTTP2 is an HTTP/2 client that does nothing by itself.
 type HTTP2 struct {
-	t    testing.TB
-	Conn net.Conn
+	net.Conn
+	t testing.TB
 }
 
-// Frame is a frame that the server has sent.
-type Frame struct {
+// frame is a frame that the server has sent.
+type frame struct {
 	kind, flags byte
 	stream      uint32
 	payload     string
@@ -63,55 +65,76 @@ func GreetHTTP2(t testing.TB, nc net.Conn, config *tls.Config) *HTTP2 {
 		}
 		nc = tc
 	}
-	c := &HTTP2{t: t, Conn: nc}
+	c := &HTTP2{nc, t}
 	_, err := io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	must(t, err)
-	c.Send(FrameSettings, 0, 0, "")
-	if f := c.next(); f.kind != FrameSettings {
+	c.send(frameSettings, 0, 0, "")
+	if f := c.next(); f.kind != frameSettings {
 		t.Fatalf("the server begins with %+v", f)
 	}
 	return c
 }
 
-// Send writes a frame.
-func (c *HTTP2) Send(kind, flags byte, stream uint32, payload string) {
+func (c *HTTP2) send(kind, flags byte, stream uint32, payload string) {
 	c.t.Helper()
 	f := binary.BigEndian.AppendUint32([]byte{0, 0, byte(len(payload)), kind, flags}, stream)
-	_, err := c.Conn.Write(append(f, payload...))
+	_, err := c.Write(append(f, payload...))
 	must(c.t, err)
 }
 
-// Open begins a request: POST /, with a body to come, or none. HPACK's static table has all but
-// the host.
-func (c *HTTP2) Open(stream uint32, flags byte) {
+// Open begins a request: POST /, with a body to come.
+func (c *HTTP2) Open(stream uint32) {
 	c.t.Helper()
-	c.Send(FrameHeaders, FlagEndHeaders|flags, stream, "\x83\x86\x84\x41\x01x")
+	c.request(stream, 0)
 }
 
-// next reads a frame. One of no kind is the end of the connection.
-func (c *HTTP2) next() Frame {
+// Ask sends a request that has no body.
+func (c *HTTP2) Ask(stream uint32) {
+	c.t.Helper()
+	c.request(stream, flagEndStream)
+}
+
+// request sends the header. HPACK's static table has all but the host.
+func (c *HTTP2) request(stream uint32, flags byte) {
+	c.t.Helper()
+	c.send(frameHeaders, flagEndHeaders|flags, stream, "\x83\x86\x84\x41\x01x")
+}
+
+// End sends the body of a request.
+func (c *HTTP2) End(stream uint32, body string) {
+	c.t.Helper()
+	c.send(frameData, flagEndStream, stream, body)
+}
+
+// Pong answers a PING.
+func (c *HTTP2) Pong(ping string) {
+	c.t.Helper()
+	c.send(framePing, flagAck, 0, ping)
+}
+
+func (c *HTTP2) next() frame {
 	c.t.Helper()
 	var head [9]byte
-	_, err := io.ReadFull(c.Conn, head[:])
+	_, err := io.ReadFull(c, head[:])
 	if err == io.EOF {
-		return Frame{kind: 0xff}
+		return frame{kind: noFrame}
 	}
 	must(c.t, err)
 	payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
-	_, err = io.ReadFull(c.Conn, payload)
+	_, err = io.ReadFull(c, payload)
 	must(c.t, err)
-	return Frame{head[3], head[4], binary.BigEndian.Uint32(head[5:]), string(payload)}
+	return frame{head[3], head[4], binary.BigEndian.Uint32(head[5:]), string(payload)}
 }
 
-// Await reads frames up to the next one of this kind, and returns it. A GOAWAY, or the end,
+// await reads frames up to the next one of this kind, and returns it. A GOAWAY, or the end,
 // that comes before is not expected.
-func (c *HTTP2) Await(kind byte) Frame {
+func (c *HTTP2) await(kind byte) frame {
 	c.t.Helper()
 	for {
 		switch f := c.next(); {
-		case f.kind == kind && (kind != FramePing || f.flags&FlagAck == 0):
+		case f.kind == kind && (kind != framePing || f.flags&flagAck == 0):
 			return f
-		case f.kind == FrameGoAway || f.kind == 0xff:
+		case f.kind == frameGoAway || f.kind == noFrame:
 			c.t.Fatalf("waiting for a frame of type %d: %+v", kind, f)
 		}
 	}
@@ -122,16 +145,16 @@ func (c *HTTP2) Answered(stream uint32) {
 	c.t.Helper()
 	for {
 		switch f := c.next(); {
-		case f.stream == stream && f.kind <= FrameHeaders && f.flags&FlagEndStream != 0:
+		case f.stream == stream && f.kind <= frameHeaders && f.flags&flagEndStream != 0:
 			return
-		case f.stream == stream && f.kind > FrameHeaders, f.kind == FrameGoAway, f.kind == 0xff:
+		case f.stream == stream && f.kind > frameHeaders, f.kind == frameGoAway, f.kind == noFrame:
 			c.t.Fatalf("waiting for the answer on stream %d: %+v", stream, f)
 		}
 	}
 }
 
-// Last returns the last stream that a GOAWAY names. Its error code must be 0.
-func (c *HTTP2) Last(f Frame) uint32 {
+// last returns the last stream that a GOAWAY names. Its error code must be 0.
+func (c *HTTP2) last(f frame) uint32 {
 	c.t.Helper()
 	if code := binary.BigEndian.Uint32([]byte(f.payload[4:])); code != 0 {
 		c.t.Errorf("GOAWAY with error %d", code)
@@ -142,10 +165,18 @@ func (c *HTTP2) Last(f Frame) uint32 {
 // ToldToLeave reads the first GOAWAY and the PING behind it, whose payload it returns.
 func (c *HTTP2) ToldToLeave() (ping string) {
 	c.t.Helper()
-	if last := c.Last(c.Await(FrameGoAway)); last != lastOfAll {
+	if last := c.last(c.await(frameGoAway)); last != lastOfAll {
 		c.t.Fatalf("the first GOAWAY names stream %d", last)
 	}
-	return c.Await(FramePing).payload
+	return c.await(framePing).payload
+}
+
+// ToldTheLast reads the second GOAWAY, which has to name this stream.
+func (c *HTTP2) ToldTheLast(stream uint32) {
+	c.t.Helper()
+	if last := c.last(c.await(frameGoAway)); last != stream {
+		c.t.Errorf("the last stream is %d, want %d", last, stream)
+	}
 }
 
 // Leaves reads until the last GOAWAY has come, and the streams' answers to their ends, in
@@ -153,23 +184,19 @@ func (c *HTTP2) ToldToLeave() (ping string) {
 func (c *HTTP2) Leaves(streams ...uint32) (last uint32, answers map[uint32]string) {
 	c.t.Helper()
 	answers = map[uint32]string{}
-	open := map[uint32]bool{}
-	for _, id := range streams {
-		open[id] = true
-	}
-	for told := false; !told || len(open) > 0; {
+	for told := false; !told || len(streams) > 0; {
 		switch f := c.next(); f.kind {
-		case FrameGoAway:
-			told, last = true, c.Last(f)
-		case FrameData, FrameHeaders:
-			if f.kind == FrameData {
+		case frameGoAway:
+			told, last = true, c.last(f)
+		case frameData, frameHeaders:
+			if f.kind == frameData {
 				answers[f.stream] += f.payload
 			}
-			if f.flags&FlagEndStream != 0 {
-				delete(open, f.stream)
+			if f.flags&flagEndStream != 0 {
+				streams = slices.DeleteFunc(streams, func(id uint32) bool { return id == f.stream })
 			}
-		case 0xff:
-			c.t.Fatalf("the connection has ended: told to leave %v, without answers %v", told, open)
+		case noFrame:
+			c.t.Fatalf("the connection has ended: told to leave %v, without answers %v", told, streams)
 		}
 	}
 	return last, answers
