@@ -133,13 +133,13 @@ func playApp() {
 		<-quit
 	}
 	end := event{Event: "end", Gen: core.Generation()}
-	if err != nil {
-		end.Err = err.Error()
+	if err == nil {
+		emit(end)
+		return
 	}
+	end.Err = err.Error()
 	emit(end)
-	if err != nil {
-		os.Exit(1)
-	}
+	os.Exit(1)
 }
 
 // options are those of the app's Upgrader.
@@ -190,7 +190,6 @@ func appReadyCheck(ctx context.Context) error {
 			return errors.New("no database")
 		}
 	case "slowcheck":
-		emit(event{Event: "checking"})
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -353,15 +352,18 @@ func misbehave(mode string) {
 	case "oldhttp2": // whose net/http does not leave as core relies on
 		h2.Doors = func() h2.Tried { return h2.Tried{Clear: changed, State: changed} }
 	case "fewfiles":
-		lowerLimit(core.MinReserve + 20)
+		limit(core.MinReserve + 20)
 	}
 }
 
-// lowerLimit leaves room for n more descriptors.
-func lowerLimit(n int) {
+// limit leaves room for n more descriptors, or as many as the system allows if n is negative.
+func limit(n int) {
 	var lim syscall.Rlimit
 	check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim))
-	for free, _, _ := fd.Free(); free > n; free-- {
+	if n < 0 {
+		lim.Cur = lim.Max
+	}
+	for free, _, _ := fd.Free(); n >= 0 && free > n; free-- {
 		lim.Cur-- // whose type is not the same on all systems
 	}
 	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim))

@@ -34,7 +34,7 @@ type connInfo struct {
 	States  map[string]int // how often ConnState was told what, on all connections
 }
 
-// appServer is the n-th server, with hooks of its own.
+// appServer is the n-th server, with hooks of its own. A file "down" makes it not ready, for the reason in it.
 func appServer(u *core.Upgrader, n int) *http.Server {
 	type key struct{}
 	var mu sync.Mutex
@@ -47,8 +47,14 @@ func appServer(u *core.Upgrader, n int) *http.Server {
 		local := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
 		return connInfo{n, r.RemoteAddr, remote, local, maps.Clone(states)}
 	}))
+	down := func(context.Context) error {
+		if b, err := os.ReadFile("down"); err == nil {
+			return errors.New(string(b))
+		}
+		return nil
+	}
 	return &http.Server{
-		Handler: core.Readiness(core.ReadinessConfig{Checks: []core.Check{{Name: "file", Run: noneSaysDown}}})(mux),
+		Handler: core.Readiness(core.ReadinessConfig{Checks: []core.Check{{Name: "file", Run: down}}})(mux),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -60,23 +66,15 @@ func appServer(u *core.Upgrader, n int) *http.Server {
 	}
 }
 
-// noneSaysDown is a check: a file "down" holds the error.
-func noneSaysDown(context.Context) error {
-	if b, err := os.ReadFile("down"); err == nil {
-		return errors.New(string(b))
-	}
-	return nil
-}
-
 // shown answers with what f returns, as JSON.
 func shown(f func(r *http.Request) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(f(r)) }
 }
 
-// said answers with the error of f, or with nothing.
-func said(f func(r *http.Request) error) http.HandlerFunc {
+// done answers with the error of an upgrade, or with nothing.
+func done(f func(context.Context) (core.Result, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := f(r); err != nil {
+		if _, err := f(r.Context()); err != nil {
 			fmt.Fprint(w, err)
 		}
 	}
@@ -87,49 +85,33 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 		appEcho(c, string(state), core.Draining(context.Background()))
 	})
 	mux := http.NewServeMux()
-	for path, handler := range map[string]http.HandlerFunc{
-		"/":             serveRequest,
-		"/stream":       serveStream,
-		"/download":     serveDownload,
-		"/hijack":       func(w http.ResponseWriter, r *http.Request) { serveHijacked(u, w, r) },
-		"/stats":        shown(func(*http.Request) any { return u.Stats() }),
-		"/census":       shown(func(*http.Request) any { return takeCensus() }),
-		"/surroundings": shown(func(*http.Request) any { return allSurroundings() }),
-		"/upgrade": said(func(r *http.Request) error {
-			_, err := u.Upgrade(r.Context())
-			return err
-		}),
-		"/leave": said(func(r *http.Request) error {
-			_, err := u.Leave(r.Context())
-			return err
-		}),
-		"/stop":  func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() },
-		"/close": func(http.ResponseWriter, *http.Request) { u.CloseListeners() },
-		"/reject": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, core.Reject(errors.New(r.FormValue("why"))))
-		},
-		"/hangup": func(http.ResponseWriter, *http.Request) { u.HangUp() },
-		"/break":  func(http.ResponseWriter, *http.Request) { u.Break(errors.New("broken by the test")) },
-		"/second": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, core.ListenAndServe("127.0.0.1:0", nil))
-		},
-		"/limit": func(_ http.ResponseWriter, r *http.Request) {
-			if n, err := strconv.Atoi(r.FormValue("free")); err == nil {
-				lowerLimit(n)
-				return
-			}
-			var lim syscall.Rlimit
-			_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
-			lim.Cur = lim.Max
-			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim)
-		},
-		"/child": func(w http.ResponseWriter, _ *http.Request) {
-			out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
-			fmt.Fprintf(w, "%s%v", out, err)
-		},
-	} {
-		mux.HandleFunc(path, handler)
-	}
+	mux.HandleFunc("/", serveRequest)
+	mux.HandleFunc("/stream", serveStream)
+	mux.HandleFunc("/download", serveDownload)
+	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { serveHijacked(u, w, r) })
+	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Stats() }))
+	mux.HandleFunc("/census", shown(func(*http.Request) any { return takeCensus() }))
+	mux.HandleFunc("/surroundings", shown(func(*http.Request) any { return allSurroundings() }))
+	mux.HandleFunc("/upgrade", done(u.Upgrade))
+	mux.HandleFunc("/leave", done(u.Leave))
+	mux.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { go func() { _ = u.Stop(context.Background()) }() })
+	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) { u.CloseListeners() })
+	mux.HandleFunc("/hangup", func(http.ResponseWriter, *http.Request) { u.HangUp() })
+	mux.HandleFunc("/break", func(http.ResponseWriter, *http.Request) { u.Break(errors.New("broken by the test")) })
+	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, core.Reject(errors.New(r.FormValue("why"))))
+	})
+	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, core.ListenAndServe("127.0.0.1:0", nil))
+	})
+	mux.HandleFunc("/limit", func(_ http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("free"))
+		limit(n)
+	})
+	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
+		out, err := exec.Command("/bin/sh", "-c", "env; ls -l /proc/self/fd").CombinedOutput()
+		fmt.Fprintf(w, "%s%v", out, err)
+	})
 	return mux
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // TestUpgrade_FailureLeavesTheOldProcessServing: whatever is wrong with the new version, the old one says
-// so, serves on without losing a request, and upgrades when it has been mended.
+// so, serves on without losing a request or a path, and upgrades when it has been mended.
 func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 	t.Parallel()
 	type says = []string // in the error
@@ -51,14 +51,17 @@ func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 			install(t, a.path("real"))
 			program("#!/bin/sh\nexec ./real\n")(t, a)
 		}, says{"without its arguments", `exec ./app "$@"`, "exit status 1"}},
-		"crashes":             {behave("crash"), says{"/app", "ended before it was ready", "exit status 2", "after"}},
-		"exits 0 early":       {behave("exit0"), says{"ended before it was ready", "exit status 0"}},
-		"hangs":               {behave("hang"), says{"timed out", "not ready in time"}},
-		"hangs and is deaf":   {behave("deaf"), says{"timed out", "signal: killed"}},
-		"closes the socket":   {behave("close-control"), says{"closed the handover socket"}},
-		"sends garbage":       {behave("garbage"), says{"not a gracex frame"}},
-		"is vetoed":           {behave("veto"), says{"vetoed", "not on a Friday"}},
-		"ready check fails":   {behave("check"), says{"ready check: no database"}},
+		"crashes":           {behave("crash"), says{"/app", "ended before it was ready", "exit status 2", "after"}},
+		"exits 0 early":     {behave("exit0"), says{"ended before it was ready", "exit status 0"}},
+		"hangs":             {behave("hang"), says{"timed out", "not ready in time"}},
+		"hangs and is deaf": {behave("deaf"), says{"timed out", "signal: killed"}},
+		"closes the socket": {behave("close-control"), says{"closed the handover socket"}},
+		"sends garbage":     {behave("garbage"), says{"not a gracex frame"}},
+		"is vetoed":         {behave("veto"), says{"vetoed", "not on a Friday"}},
+		"ready check fails": {func(t *testing.T, a *app) {
+			a.setMode("check")
+			listen(t, a, "tcp,127.0.0.1:0 unix,app.sock unix,fresh.sock")
+		}, says{"ready check: no database"}},
 		"ready check is slow": {behave("slowcheck"), says{"timed out"}},
 		"pid file, no directory": {func(t *testing.T, a *app) { must(t, os.RemoveAll(a.path("run"))) },
 			says{"run/app.pid", "does not exist; create it"}},
@@ -75,7 +78,9 @@ func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 			t.Parallel()
 			a := installed(t)
 			must(t, os.Mkdir(a.path("run"), 0o755))
-			args := []string{"-pidfile", "run/app.pid"}
+			args := []string{
+				"-pidfile", "run/app.pid", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock", "-listen", "unix,other.sock",
+			}
 			if slices.Contains(tt.want, "timed out") { // all others are found out, however long it takes
 				args = append(args, "-ready", "5s")
 			}
@@ -94,6 +99,8 @@ func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 			if b, err := os.ReadFile(a.path("run/app.pid")); err == nil && strings.TrimSpace(string(b)) != itoa(first.PID) {
 				t.Errorf("the pid file names %q, want %d", b, first.PID)
 			}
+			expectAnswers(t, a.path("app.sock"), a.path("other.sock"))
+			expectNoPath(t, a.path("fresh.sock"))
 			mend(t, a)
 			if err := a.upgrade(addr); err != nil {
 				t.Errorf("mended, the upgrade still fails: %v", err)

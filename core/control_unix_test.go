@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,46 +42,19 @@ func status(t *testing.T, c *control.Client, cond func(control.Status) bool) (st
 	return st
 }
 
-// steps are the events of an upgrade.
-type steps struct {
-	mu   sync.Mutex
-	list []control.Event
-}
-
-func (s *steps) add(e control.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = append(s.list, e)
-}
-
-// await returns when there was such a step.
-func (s *steps) await(t *testing.T, step string) {
+// startUpgrade asks for an upgrade, and returns when the new process is on probation.
+func startUpgrade(t *testing.T, c *control.Client, opts control.UpgradeOptions) <-chan control.Outcome {
 	t.Helper()
-	proctest.Await(t, "there is a step "+step, func() bool { return slices.Contains(strings.Fields(s.names()), step) })
-}
-
-// names are the steps without repetition.
-func (s *steps) names() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var names []string
-	for _, e := range s.list {
-		names = append(names, e.Step)
-	}
-	return strings.Join(slices.Compact(names), " ")
-}
-
-// startUpgrade asks for an upgrade that takes a while.
-func startUpgrade(t *testing.T, c *control.Client, drain bool) (*steps, <-chan control.Outcome) {
-	seen, outcome := new(steps), make(chan control.Outcome, 1)
+	outcome := make(chan control.Outcome, 1)
 	go func() {
-		o, err := c.Upgrade(context.Background(), control.UpgradeOptions{Events: seen.add, Drain: drain})
+		o, err := c.Upgrade(context.Background(), opts)
 		if err != nil {
 			t.Error(err)
 		}
 		outcome <- o
 	}()
-	return seen, outcome
+	status(t, c, func(st control.Status) bool { return st.Generations[0].Probation })
+	return outcome
 }
 
 // expectRefused asks for an upgrade beside one that is in progress.
@@ -97,64 +69,53 @@ func expectRefused(t *testing.T, c *control.Client) {
 
 func TestControlStatus_FollowsTheGenerationsThroughUpgrades(t *testing.T) {
 	t.Parallel()
-	a, c, first := controlled(t, "-probation", "4m", "-pidfile", "app.pid", "-drain", "4m")
-	st := status(t, c, func(st control.Status) bool { return len(st.Generations) == 1 })
+	a, c, ready := controlled(t, "-probation", "4m", "-pidfile", "app.pid", "-drain", "4m")
+	await := func(want ...control.Generation) control.Status {
+		t.Helper()
+		return status(t, c, func(st control.Status) bool {
+			return st.PID == want[0].PID && slices.EqualFunc(st.Generations, want, func(got, want control.Generation) bool {
+				return got.PID == want.PID && got.Generation == want.Generation && got.State == want.State &&
+					got.Probation == want.Probation && got.Hijacked == want.Hijacked
+			})
+		})
+	}
+	first := control.Generation{PID: ready.PID, State: "current"}
+	st := await(first)
 	dir, _ := filepath.EvalSymlinks(a.dir)
-	if st.Protocol != control.Protocol || st.PID != first.PID || st.Version != "v1" ||
-		filepath.Base(st.Program) != "app" || filepath.Base(st.PIDFile) != "app.pid" ||
-		!slices.Contains([]string{a.dir, dir}, filepath.Dir(st.PIDFile)) {
+	if st.Protocol != control.Protocol || st.Version != "v1" || filepath.Base(st.Program) != "app" ||
+		filepath.Base(st.PIDFile) != "app.pid" || !slices.Contains([]string{a.dir, dir}, filepath.Dir(st.PIDFile)) {
 		t.Errorf("status %+v", st)
 	}
-	is := func(g control.Generation, pid, generation int, state string, hijacked int) bool {
-		return g.PID == pid && g.Generation == generation && g.State == state && g.Hijacked == hijacked
-	}
-	if g := st.Generations[0]; !is(g, first.PID, 0, "current", 0) || g.Probation || g.Version != "v1" ||
-		g.Started.IsZero() || g.Deadline != nil {
+	if g := st.Generations[0]; g.Version != "v1" || g.Started.IsZero() || g.Deadline != nil {
 		t.Errorf("generation %+v", g)
 	}
-	stream := rawhttp.Dial(t, first.Addrs[0])
-	stream.Ask("/hijack?stay=1")
-	status(t, c, func(st control.Status) bool { return st.Generations[0].Hijacked == 1 })
+	stream := asked(t, ready.Addrs[0], "/hijack?stay=1")
+	first.Hijacked = 1
+	await(first)
+
 	a.signal(first.PID, syscall.SIGUSR2)
-	second := a.expect("ready", 1)
-	st = status(t, c, func(st control.Status) bool { // the old one has answered in time
-		return st.PID == second.PID && len(st.Generations) == 2 && st.Generations[1].State != "unknown"
-	})
-	newer, older := st.Generations[0], st.Generations[1]
-	if !is(newer, second.PID, 1, "current", 0) || !newer.Probation {
-		t.Errorf("the new process on probation: %+v", newer)
-	}
-	if !is(older, first.PID, 0, "probation", 1) || older.Probation || older.Version != "v1" || older.Started.IsZero() {
-		t.Errorf("the old process on probation: %+v", older)
+	second := control.Generation{PID: a.expect("ready", 1).PID, Generation: 1, State: "current", Probation: true}
+	first.State = "probation"
+	if g := await(second, first).Generations[1]; g.Version != "v1" || g.Started.IsZero() {
+		t.Errorf("the old process on probation: %+v", g)
 	}
 	a.signal(first.PID, syscall.SIGTERM) // ends the probation
-	st = status(t, c, func(st control.Status) bool {
-		return len(st.Generations) == 2 && st.Generations[1].State == "draining" && !st.Generations[0].Probation
-	})
-	if st.Generations[1].Deadline == nil || time.Until(*st.Generations[1].Deadline) < time.Minute {
-		t.Errorf("generations %+v", st.Generations)
+	first.State, second.Probation = "draining", false
+	if g := await(second, first).Generations[1]; g.Deadline == nil || time.Until(*g.Deadline) < time.Minute {
+		t.Errorf("the old process drains: %+v", g)
 	}
+
 	// The third process gets to know of the first through the second.
 	a.signal(second.PID, syscall.SIGUSR2)
-	third := a.expect("ready", 2)
-	st = status(t, c, func(st control.Status) bool {
-		return st.PID == third.PID && len(st.Generations) == 3 &&
-			st.Generations[1].State != "unknown" && st.Generations[2].State != "unknown"
-	})
-	if st.Generations[1].PID != second.PID || st.Generations[2].PID != first.PID || st.Generations[2].Hijacked != 1 {
-		t.Errorf("generations %+v", st.Generations)
-	}
+	third := control.Generation{PID: a.expect("ready", 2).PID, Generation: 2, State: "current", Probation: true}
+	second.State = "probation"
+	await(third, second, first)
 	// One that stands still is named, and holds nothing up for long.
 	a.freeze(first.PID)
-	st = status(t, c, func(st control.Status) bool {
-		return len(st.Generations) == 3 && st.Generations[2].State == "unknown" && st.Generations[1].State != "unknown"
-	})
-	if st.Generations[2].PID != first.PID || st.Generations[1].State != "probation" {
-		t.Errorf("generations %+v", st.Generations)
-	}
-	a.signal(first.PID, syscall.SIGCONT)
+	await(third, second, control.Generation{PID: first.PID, State: "unknown"})
+	a.Thaw(first.PID)
 	stream.Close()
-	status(t, c, func(st control.Status) bool { return len(st.Generations) == 2 })
+	await(third, second)
 }
 
 // TestControlUpgrade_TellsTheOutcome watches upgrades of all kinds.
@@ -188,16 +149,20 @@ func TestControlUpgrade_TellsTheOutcome(t *testing.T) {
 			if name == "not a program" {
 				remove(t, a)
 			}
-			seen, drain := new(steps), strings.HasSuffix(tt.steps, "drained")
-			o, err := c.Upgrade(t.Context(), control.UpgradeOptions{Events: seen.add, Drain: drain})
+			var last control.Event
+			var steps []string
+			drain := strings.HasSuffix(tt.steps, "drained")
+			o, err := c.Upgrade(t.Context(), control.UpgradeOptions{Drain: drain, Events: func(e control.Event) {
+				last, steps = e, append(steps, e.Step)
+			}})
 			must(t, err)
 			good, started := tt.kind == control.KindUpgraded, strings.HasPrefix(tt.steps, "started")
 			if o.OK != good || o.Kind != tt.kind || o.OldPID != first.PID || o.OldGeneration != 0 || o.OldVersion != "v1" ||
 				o.Took < 0 || (o.NewPID != 0) != started || good && (o.Version != "v1" || o.Generation != 1) {
 				t.Errorf("outcome %+v", o)
 			}
-			if seen.names() != tt.steps {
-				t.Errorf("steps %s, want %s", seen.names(), tt.steps)
+			if got := strings.Join(slices.Compact(steps), " "); got != tt.steps {
+				t.Errorf("steps %s, want %s", got, tt.steps)
 			}
 			if name == "rejects" && o.Exit == "" {
 				o.Exit = tt.exit // it has served, so nothing waits for its end
@@ -214,11 +179,8 @@ func TestControlUpgrade_TellsTheOutcome(t *testing.T) {
 				want = o.NewPID
 			}
 			status(t, c, func(st control.Status) bool { return st.PID == want && st.Generations[0].State == "current" })
-			if drain {
-				last := seen.list[len(seen.list)-1]
-				if last.PID != first.PID || last.Text != "nothing was cut" || last.Remaining != 0 {
-					t.Errorf("the drain's end: %+v", last)
-				}
+			if drain && (last.PID != first.PID || last.Text != "nothing was cut" || last.Remaining != 0) {
+				t.Errorf("the drain's end: %+v", last)
 			}
 		})
 	}
@@ -237,8 +199,7 @@ func TestControlRollback_TakesBackOnlyAProbation(t *testing.T) {
 		expectError(t, err, "deploy the old version")
 	}
 	refused("without a probation")
-	seen, outcome := startUpgrade(t, c, false)
-	seen.await(t, control.StepProbation)
+	outcome := startUpgrade(t, c, control.UpgradeOptions{})
 	a.expect("ready", 1)
 	expectRefused(t, c) // by the new process, which is asked now
 	must(t, c.Rollback(t.Context(), "it is slow"))
@@ -292,8 +253,7 @@ func TestControlSocket_IsNotTheProgram(t *testing.T) {
 	if strings.Contains(a.log(), "addresses=\"["+first.Addrs[0]+" ") {
 		t.Error("the control socket is among the program's addresses")
 	}
-	seen, outcome := startUpgrade(t, c, true)
-	seen.await(t, control.StepProbation)
+	outcome := startUpgrade(t, c, control.UpgradeOptions{Drain: true})
 	a.signal(first.PID, syscall.SIGTERM) // ends the probation
 	if o := <-outcome; !o.OK {
 		t.Errorf("outcome %+v", o)

@@ -4,14 +4,13 @@ package core_test
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestForeign_BadInputIsNamed: what another program passes and is not what its variables say is an error that
-// names the variable, and the process ends.
-func TestForeign_BadInputIsNamed(t *testing.T) {
+// TestInherit_BadInputOfAnotherProgramIsNamed: what a service manager or another program passes and is not what its
+// variables say is an error that names the variable, and the process ends.
+func TestInherit_BadInputOfAnotherProgramIsNamed(t *testing.T) {
 	t.Parallel()
 	open := func(f *os.File, err error) *os.File {
 		must(t, err)
@@ -20,16 +19,15 @@ func TestForeign_BadInputIsNamed(t *testing.T) {
 	}
 	listening, addr := opened(t, "tcp", "127.0.0.1:0")
 	datagrams, _ := openedPacket(t)
-	plain := open(os.Create(filepath.Join(t.TempDir(), "file")))
-	none := open(os.Open(os.DevNull))
+	plain, none := open(os.CreateTemp(t.TempDir(), "")), open(os.Open(os.DevNull))
 	r, w, err := os.Pipe()
 	names := open(r, err)
 	_, err = w.WriteString("no names at all")
 	must(t, err)
 	must(t, w.Close())
 
-	// The descriptors are numbered from 3.
 	const (
+		manager   = "LISTEN_PID=$$ "
 		endless   = "ENDLESS_CONTINUE=1"
 		grace     = "GRACEFUL_WORKER=1"
 		overseer  = "OVERSEER_IS_SLAVE=1"
@@ -51,6 +49,13 @@ func TestForeign_BadInputIsNamed(t *testing.T) {
 			says{"ENDLESS_SOCKET_ORDER=", "descriptor 4"}},
 		"endless, another address": {endless + " ENDLESS_SOCKET_ORDER=127.0.0.1:1", files{listening},
 			says{"ENDLESS_SOCKET_ORDER: descriptor 3 is said to be 127.0.0.1:1, and is bound to " + addr}},
+		"systemd, empty":      {manager + "LISTEN_FDS=", nil, says{`LISTEN_FDS=""`}},
+		"systemd, negative":   {manager + "LISTEN_FDS=-1", nil, says{`LISTEN_FDS="-1"`}},
+		"systemd, huge":       {manager + "LISTEN_FDS=99999999999999999999", nil, says{`LISTEN_FDS="99999999999999999999"`}},
+		"systemd, a word":     {manager + "LISTEN_FDS=two", nil, says{`LISTEN_FDS="two"`}},
+		"systemd, too many":   {manager + "LISTEN_FDS=900", files{none}, says{`LISTEN_FDS=900: descriptor`}},
+		"systemd, names":      {manager + "LISTEN_FDS=1 LISTEN_FDNAMES=a:b", files{none}, says{`LISTEN_FDNAMES="a:b"`}},
+		"systemd, a file":     {manager + "LISTEN_FDS=1", files{plain}, says{"LISTEN_FDS=1: descriptor 3 is a file"}},
 		"grace, closed":       {"LISTEN_FDS=1", nil, says{"LISTEN_FDS=1: descriptor 3", "grace"}},
 		"grace, garbage":      {"LISTEN_FDS=-1", nil, says{`LISTEN_FDS="-1"`}},
 		"gracehttp, a device": {"GRACEFUL=true", files{none}, says{"GRACEFUL=true: descriptor 3 is a terminal or device"}},
@@ -73,9 +78,11 @@ func TestForeign_BadInputIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := installed(t)
-			a.env, a.files = strings.Fields(c.env), c.files
-			a.start("app", "./app", "-addr", addr)
-			expectText(t, a.expect("end", 0).Err, append(c.want, "nothing was handed over")...)
+			activate(a, c.env, c.files, "-addr", addr)
+			expectText(t, a.expect("end", 0).Err, c.want...)
+			if !strings.HasPrefix(c.env, manager) {
+				expectText(t, a.expect("end", 0).Err, "nothing was handed over")
+			}
 		})
 	}
 }
