@@ -89,8 +89,7 @@ func TestActivation_SocketsStayThroughUpgradesAndAStop(t *testing.T) {
 				t.Errorf("%d of %d requests failed", lost, res.Requests)
 			}
 			expectAnswers(t, fdAddr)
-			a.signal(a.alive()[len(a.alive())-1], syscall.SIGTERM)
-			a.expectGone()
+			a.stopAll(a.alive()[len(a.alive())-1])
 			if _, err := os.Lstat(path); err != nil {
 				t.Errorf("the path is the service manager's: %v", err)
 			}

@@ -28,15 +28,9 @@ import (
 
 func init() { programs["app"] = playApp }
 
-// listFlag is a flag that may be given more than once.
-type listFlag []string
-
-func (l *listFlag) String() string     { return strings.Join(*l, " ") }
-func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
-
 // appConfig is what the app's command line says.
 type appConfig struct {
-	listen, packets                      listFlag
+	listen, packets                      []string
 	drain, prestop, probation, ready     time.Duration
 	share                                float64
 	draining, descriptor                 int
@@ -51,8 +45,12 @@ type appConfig struct {
 func parseApp() *appConfig {
 	c := &appConfig{own: os.Getenv("APP_OWN") != ""}
 	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
-	flag.Var(&c.listen, "listen", "`network,address[,way]`, may be repeated; for way see attach")
-	flag.Var(&c.packets, "packet", "`network,address` of a datagram socket, may be repeated")
+	for name, list := range map[string]*[]string{"listen": &c.listen, "packet": &c.packets} {
+		flag.Func(name, "`network,address`, may be repeated; behind one for listen, how attach serves it", func(s string) error {
+			*list = append(*list, s)
+			return nil
+		})
+	}
 	flag.DurationVar(&c.drain, "drain", core.DefaultDrainTimeout, "")
 	flag.DurationVar(&c.prestop, "prestop", 0, "")
 	flag.DurationVar(&c.probation, "probation", onProbation, "how long the next process is on it")
@@ -97,7 +95,7 @@ func parseApp() *appConfig {
 		c.listen = append(c.listen, "fd,"+strconv.Itoa(c.descriptor))
 	}
 	if len(c.listen) == 0 {
-		c.listen = listFlag{"tcp,127.0.0.1:0"}
+		c.listen = []string{"tcp,127.0.0.1:0"}
 	}
 	c.dir, _ = os.Getwd()
 	misbehave(mode()) // which finds its files here
@@ -313,12 +311,9 @@ func stayIn(m string) {
 // release is the name of the directory that the running program is in: its own,
 // not what its command line says.
 func release() string {
-	path, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		path, err = filepath.EvalSymlinks(os.Args[0])
-	}
-	if err != nil {
-		return err.Error()
+	path, _ := os.Executable()
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
 	}
 	return filepath.Base(filepath.Dir(path))
 }

@@ -279,8 +279,7 @@ func TestStart_SecondUpgraderIsRefused(t *testing.T) {
 // stay as they are.
 func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-pidfile", "app.pid", "-listen", "unix,sock")
-	first := a.expect("ready", 0)
+	a, first := started(t, "-pidfile", "app.pid", "-listen", "unix,sock")
 	b := start(t, "app", "-pidfile", a.path("app.pid"), "-listen", "unix,"+a.path("sock"))
 	b.expectGone()
 	expectText(t, b.expect("end", 0).Err, "address already in use")
@@ -293,8 +292,7 @@ func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
 // TestUpgrade_IsRefusedDuringAStop and the stop goes on.
 func TestUpgrade_IsRefusedDuringAStop(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := started(t)
 	client := dialQuietly(t, first.Addrs[0], first.PID)
 	client.begin(t)
 	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })

@@ -3,6 +3,9 @@
 package core_test
 
 import (
+	"bytes"
+	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -16,6 +19,131 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
+// measures are what a benchmark has measured, by unit.
+type measures map[string][]float64
+
+func (m measures) add(unit string, v float64) { m[unit] = append(m[unit], v) }
+
+// report prints the medians.
+func (m measures) report(b *testing.B) {
+	for unit, v := range m {
+		slices.Sort(v)
+		b.ReportMetric(v[len(v)/2], unit)
+	}
+}
+
+// serveBoth serves by gracex and by net/http alone until the benchmark ends.
+func serveBoth(b *testing.B, handler http.HandlerFunc) (ours, bare string) {
+	b.Helper()
+	u := core.NewTest(b)
+	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
+	must(b, err)
+	must(b, u.Attach(&http.Server{Handler: handler}, ln))
+	must(b, u.Ready())
+	bareLn, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	srv := &http.Server{Handler: handler}
+	go func() { _ = srv.Serve(bareLn) }()
+	b.Cleanup(func() { _ = srv.Close() })
+	return ln.Addr().String(), bareLn.Addr().String()
+}
+
+// askers are kept connections whose client side allocates nothing.
+type askers []net.Conn
+
+func newAskers(b *testing.B, addr string, n int) askers {
+	b.Helper()
+	a := make(askers, n)
+	for i := range a {
+		c, err := net.Dial("tcp", addr)
+		must(b, err)
+		a[i] = c
+	}
+	return a
+}
+
+func (a askers) close() {
+	for _, c := range a {
+		_ = c.Close()
+	}
+}
+
+var benchRequest = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+
+// ask asks n times on each connection, on some at once after the others. That is where an answer ends.
+func (a askers) ask(b *testing.B, n, some int, end string) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(a, some) {
+		wg.Go(func() {
+			buf := make([]byte, 512)
+			for _, c := range part {
+				for range n {
+					if err := askOnce(c, buf, []byte(end)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func askOnce(c net.Conn, buf, end []byte) error {
+	_, err := c.Write(benchRequest)
+	for n := 0; err == nil && !bytes.HasSuffix(buf[:n], end); {
+		var m int
+		m, err = c.Read(buf[n:])
+		n += m
+	}
+	return err
+}
+
+// BenchmarkAgainstNetHTTP serves the same handler by gracex and by net/http alone
+// and asks them in turn, a round each, so that a machine that gets slower or
+// faster does so for both. It prints the medians of both, the median of the
+// ratios round by round, and the allocations a request costs on the server.
+//
+//	go test -run '^$' -bench AgainstNetHTTP -benchtime 60x ./core
+func BenchmarkAgainstNetHTTP(b *testing.B) {
+	const conns, round = 16, 4000 // requests a round
+	addr, bare := serveBoth(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	ours, theirs := newAskers(b, addr, conns), newAskers(b, bare, conns)
+	defer ours.close()
+	defer theirs.close()
+	ask := func(a askers) (rate, allocs float64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		a.ask(b, round/conns, 1, "hello")
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		return round / took.Seconds(), float64(after.Mallocs-before.Mallocs) / round
+	}
+	ask(ours)
+	ask(theirs)
+	m := measures{}
+	b.ResetTimer()
+	for i := range b.N {
+		var rate, allocs, bareRate, bareAllocs float64
+		if i%2 == 0 { // neither always comes first
+			rate, allocs = ask(ours)
+			bareRate, bareAllocs = ask(theirs)
+		} else {
+			bareRate, bareAllocs = ask(theirs)
+			rate, allocs = ask(ours)
+		}
+		m.add("req/s", rate)
+		m.add("bare-req/s", bareRate)
+		m.add("ratio", rate/bareRate)
+		m.add("allocs/req", allocs)
+		m.add("bare-allocs/req", bareAllocs)
+	}
+	b.StopTimer()
+	m.report(b)
+}
+
 // BenchmarkMove moves 10,000 idle connections from one process to the next. It prints
 // the median of how long that takes: from the word that the new process is current to the
 // end of the old one, by the log's clock.
@@ -28,52 +156,31 @@ func BenchmarkMove(b *testing.B) {
 	if lim.Cur < conns+1000 {
 		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
 	}
-	a := start(b, "app")
-	first := a.expect("ready", 0)
+	a, first := started(b)
 	open := newAskers(b, first.Addrs[0], conns)
 	defer open.close()
 	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
 		open.once(b)
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
+		a.upgradeBySignal(a.expect("ready", i).PID)
 		old := a.expect("end", i)
-		a.expect("ready", i+1)
 		began, ended := logTime(a, old.PID, "msg=draining"), logTime(a, old.PID, `msg="generation ended"`)
 		m.add("ms/10000conns", float64(ended.Sub(began).Milliseconds()))
 	}
 	b.StopTimer()
 	open.once(b)
-	l := getJSON[core.Ledger](b, first.Addrs[0], "/stats")
-	if l.Adopted != conns {
+	if l := getJSON[core.Ledger](b, first.Addrs[0], "/stats"); l.Adopted != conns {
 		b.Errorf("%d of %d connections were moved", l.Adopted, conns)
 	}
 	m.report(b)
 	b.ReportMetric(0, "ns/op")
 }
 
-// once asks on each connection.
+// once asks on each connection, whose answers have no body.
 func (a askers) once(b *testing.B) {
 	b.Helper()
-	var wg sync.WaitGroup
-	for part := range slices.Chunk(a, 100) {
-		wg.Go(func() {
-			for _, c := range part {
-				if _, err := c.Write(benchRequest); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-			buf := make([]byte, 512)
-			for _, c := range part {
-				if _, err := c.Read(buf); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	a.ask(b, 1, 100, "\r\n\r\n")
 }
 
 // logTime is when the process logged the message.
@@ -95,12 +202,10 @@ func logTime(a *app, pid int, msg string) (at time.Time) {
 //
 //	go test -run '^$' -bench Memory -benchtime 5x ./core
 func BenchmarkMemory(b *testing.B) {
-	const conns = 2000
-	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	addr, bare := serveInProcess(b, handler), serveBare(b, handler)
+	addr, bare := serveBoth(b, func(http.ResponseWriter, *http.Request) {})
 	m := measures{}
 	for b.Loop() {
-		ours, theirs := perConn(b, addr, conns), perConn(b, bare, conns)
+		ours, theirs := perConn(b, addr), perConn(b, bare)
 		m.add("bytes/conn", ours)
 		m.add("bare-bytes/conn", theirs)
 		m.add("more-bytes/conn", ours-theirs)
@@ -109,18 +214,19 @@ func BenchmarkMemory(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func perConn(b *testing.B, addr string, n int) (per float64) {
+func perConn(b *testing.B, addr string) (per float64) {
 	b.Helper()
+	const conns = 2000
 	before := memory()
-	open := newAskers(b, addr, n)
+	open := newAskers(b, addr, conns)
 	open.once(b)
 	proctest.Await(b, "all wait for their next request", func() bool { // net/http says so after the answer
 		last := per
-		per = float64(memory()-before) / float64(n)
+		per = float64(memory()-before) / conns
 		return per == last
 	})
 	open.close()
-	proctest.Await(b, "their memory is free", func() bool { return memory() <= before+uint64(n)*1000 })
+	proctest.Await(b, "their memory is free", func() bool { return memory() <= before+conns*1000 })
 	return per
 }
 

@@ -44,14 +44,12 @@ func dial(t *testing.T, addr, path string) (net.Conn, *bufio.Reader) {
 // the old generation, and is told to come back.
 func TestDrain_KeptConnectionIsAnsweredOnceMoreAndClosed(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-handoff=false")
-	first := a.expect("ready", 0)
+	a, first := started(t, "-handoff=false")
 	c := asked(t, first.Addrs[0], "/")
 	if c.Answer().Close {
 		t.Fatal("told to leave before the drain")
 	}
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
+	a.upgradeBySignal(first.PID)
 	a.expectLog("msg=draining", 1)
 	stays(t, c, c.Reader)
 	c.Ask("/")
@@ -84,8 +82,7 @@ func expectClosed(t *testing.T, c *rawhttp.Client) {
 // TestDrain_StreamsAndHijackedConnectionsEndByThemselves is rung 4.
 func TestDrain_StreamsAndHijackedConnectionsEndByThemselves(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app")
-	first := a.expect("ready", 0)
+	a, first := started(t)
 	stream := asked(t, first.Addrs[0], "/stream")
 	resp, err := http.ReadResponse(stream.Reader, nil)
 	must(t, err)
@@ -109,8 +106,7 @@ func expectLine(t *testing.T, r *bufio.Reader, want string) {
 // it is cut.
 func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "300ms", "-handoff=false", "-linger")
-	first := a.expect("ready", 0)
+	a, first := started(t, "-drain", "300ms", "-handoff=false", "-linger")
 	addr := first.Addrs[0]
 	for range 2 {
 		asked(t, addr, "/?d=10m")
@@ -136,8 +132,7 @@ func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 // answered.
 func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "10m")
-	first := a.expect("ready", 0)
+	a, first := started(t, "-drain", "10m")
 	addr := first.Addrs[0]
 	idle := answered(t, addr, "/")
 	// Begun before the stop, out when idle ones have gone already.
@@ -161,8 +156,7 @@ func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 // keep its own deadline; the new one ends it.
 func TestDrain_StuckOldProcessIsEnded(t *testing.T) {
 	t.Parallel()
-	a := start(t, "app", "-drain", "500ms")
-	first := a.expect("ready", 0)
+	a, first := started(t, "-drain", "500ms")
 	answered(t, first.Addrs[0], "/hijack?stay=1&freeze=1") // by itself, when it is told to drain
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("the old process did not go by its deadline", 1)

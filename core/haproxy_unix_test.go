@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func TestHAProxy_DoesNotNoticeUpgrades(t *testing.T) {
 		for _, s := range p.servers {
 			p.served(run, s)
 			for range 5 {
-				s.upgrade()
+				s.current = s.upgradeBySignal(s.current.PID)
 				p.served(run, s)
 			}
 		}
@@ -60,15 +59,8 @@ type backend struct {
 // run starts the instance.
 func (b *backend) run(t *testing.T) {
 	t.Helper()
-	b.app = start(t, "app", "-prestop", "10m", "-listen", "tcp,"+b.addr)
-	b.current = b.expect("ready", 0)
+	b.app, b.current = started(t, "-prestop", "10m", "-listen", "tcp,"+b.addr)
 	b.addr = b.current.Addrs[0]
-}
-
-func (b *backend) upgrade() {
-	b.t.Helper()
-	b.signal(b.current.PID, syscall.SIGUSR2)
-	b.current = b.expect("ready", b.current.Gen+1)
 }
 
 // haproxy is a running HAProxy.
@@ -103,13 +95,10 @@ func startHAProxy(t *testing.T, addrs ...string) *haproxy {
 	if err != nil {
 		path, err = exec.LookPath("/usr/sbin/haproxy") // which may not be in a user's PATH
 	}
-	switch {
-	case err == nil:
-	case os.Getenv(envHAProxy) != "":
-		t.Fatal(err)
-	default:
+	if err != nil && os.Getenv(envHAProxy) == "" {
 		t.Skipf("%v; on Debian, apt-get install haproxy", err)
 	}
+	must(t, err)
 	a := prepare(t)
 	p := &haproxy{t: t, stats: a.path("stats")}
 	config := fmt.Sprintf(haproxyConfig, p.stats)
@@ -143,20 +132,10 @@ func (p *haproxy) stat(s *backend, column string) string {
 	must(p.t, c.SetDeadline(time.Now().Add(patience)))
 	_, err = io.WriteString(c, "show stat\n")
 	must(p.t, err)
-	text, err := io.ReadAll(c)
+	rows, err := csv.NewReader(c).ReadAll()
 	must(p.t, err)
-	rows, err := csv.NewReader(strings.NewReader(strings.TrimSpace(string(text)))).ReadAll()
-	must(p.t, err)
-	for _, row := range rows[1:] {
-		if row[1] != s.name {
-			continue
-		}
-		if i := slices.Index(rows[0], column); i >= 0 {
-			return row[i]
-		}
-	}
-	p.t.Fatalf("no %s of %s in\n%s", column, s.name, text)
-	return ""
+	at := slices.IndexFunc(rows, func(row []string) bool { return row[1] == s.name })
+	return rows[at][slices.Index(rows[0], column)]
 }
 
 // await waits until HAProxy has the server for up or down.

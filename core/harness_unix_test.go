@@ -53,6 +53,13 @@ func start(t testing.TB, program string, args ...string) *app {
 	return a
 }
 
+// started starts the app, and returns when its first process is ready.
+func started(t testing.TB, args ...string) (a *app, first event) {
+	t.Helper()
+	a = start(t, "app", args...)
+	return a, a.expect("ready", 0)
+}
+
 // installed returns an app that is not started yet, with its program file.
 func installed(t testing.TB) *app {
 	t.Helper()
@@ -167,6 +174,21 @@ func (a *app) signal(pid int, sig syscall.Signal) {
 	must(a.t, syscall.Kill(pid, sig))
 }
 
+// upgradeBySignal upgrades the process, and returns when the next one is ready.
+func (a *app) upgradeBySignal(pid int) event {
+	a.t.Helper()
+	n := len(a.of("ready"))
+	a.signal(pid, syscall.SIGUSR2)
+	return a.expect("ready", n)
+}
+
+// stopAll stops the process, and returns when every generation has ended.
+func (a *app) stopAll(pid int) {
+	a.t.Helper()
+	a.signal(pid, syscall.SIGTERM)
+	a.expectGone()
+}
+
 // freeze stops a process and returns when it stands still, where the system says so.
 func (a *app) freeze(pid int) {
 	a.t.Helper()
@@ -200,9 +222,7 @@ func (a *app) upgrade(addr string) error {
 func (a *app) call(addr, path string) error {
 	a.t.Helper()
 	body, err := get(addr, path)
-	if err != nil {
-		a.t.Fatalf("%s: %v", path, err)
-	}
+	must(a.t, err)
 	if body == "" {
 		return nil
 	}
@@ -211,11 +231,11 @@ func (a *app) call(addr, path string) error {
 
 // get asks on a connection of its own.
 func get(addr, path string) (string, error) {
-	network := "tcp"
+	cfg := load.Config{Addr: addr, Method: http.MethodGet, Path: path, Timeout: patience}
 	if strings.HasPrefix(addr, "/") {
-		network = "unix"
+		cfg.Network = "unix"
 	}
-	a, err := load.Ask(load.Config{Network: network, Addr: addr, Method: http.MethodGet, Path: path, Timeout: patience}, "")
+	a, err := load.Ask(cfg, "")
 	return a.Body, err
 }
 
@@ -226,9 +246,7 @@ func getJSON[T any](t testing.TB, addr, path string) (v T) {
 	if err == nil {
 		err = json.Unmarshal([]byte(body), &v)
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	must(t, err)
 	return v
 }
 

@@ -22,13 +22,12 @@ import (
 type http2Way struct {
 	name   string
 	tls    bool                                         // the client's
-	serve  bool                                         // AttachTLS
-	listen func(net.Listener, *tls.Config) net.Listener // nil: as it is
+	listen func(net.Listener, *tls.Config) net.Listener // nil: AttachTLS, or in the clear
 	h2c    bool                                         // the server speaks it in the clear, too
 }
 
 var http2Ways = []http2Way{
-	{name: "TLS", tls: true, serve: true},
+	{name: "TLS", tls: true},
 	{name: "in the clear", h2c: true},
 	{name: "the program's TLS", tls: true, listen: tls.NewListener},
 	{name: "the program's TLS, h2c on", tls: true, listen: tls.NewListener, h2c: true},
@@ -71,17 +70,17 @@ func (w http2Way) start(t *testing.T, handler http.HandlerFunc, opts ...core.Opt
 	if w.tls {
 		s.config = &tls.Config{RootCAs: pool}
 	}
-	if w.listen != nil {
+	switch {
+	case w.listen != nil:
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 		must(t, err)
-		ln = w.listen(ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+		config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+		must(t, u.Attach(srv, w.listen(ln, config)))
+	case w.tls:
+		must(t, u.AttachTLS(srv, ln, certFile, keyFile))
+	default:
+		must(t, u.Attach(srv, ln))
 	}
-	if w.serve {
-		err = u.AttachTLS(srv, ln, certFile, keyFile)
-	} else {
-		err = u.Attach(srv, ln)
-	}
-	must(t, err)
 	must(t, u.Ready())
 	return s
 }
@@ -91,7 +90,6 @@ func (s *http2Server) dial() *rawhttp.HTTP2 {
 	return rawhttp.DialHTTP2(s.t, s.addr, s.config)
 }
 
-// expectOpen waits until so much is open.
 func (s *http2Server) expectOpen(requests, connections int) {
 	s.t.Helper()
 	core.ExpectOpen(s.t, s.Upgrader, core.Remaining{Requests: requests, Connections: connections})
@@ -272,7 +270,7 @@ func askFor(t *testing.T, addr string, pool *x509.CertPool, proto string) (agree
 	return agreed, string(b)
 }
 
-// otherTLS is a listener of TLS that is not crypto/tls's own type.
+// otherTLS is a listener of TLS whose connections are not crypto/tls's own type.
 type otherTLS struct{ net.Listener }
 
 func (l otherTLS) Accept() (net.Conn, error) {
@@ -280,10 +278,8 @@ func (l otherTLS) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return otherTLSConn{c.(*tls.Conn)}, nil
+	return struct{ *tls.Conn }{c.(*tls.Conn)}, nil
 }
-
-type otherTLSConn struct{ *tls.Conn }
 
 // TestOtherTLS_IsServedAsByNetHTTPAlone: TLS that is not crypto/tls's gets HTTP/1 over
 // it, and HTTP/2 since Go 1.27, whatever else the server speaks.

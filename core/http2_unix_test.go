@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
@@ -112,8 +111,7 @@ func TestHTTP2_WorksWhereNetHTTPHasChanged(t *testing.T) {
 		c.Open(3) // answered by a process that drains
 	}
 	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests >= len(leaving) })
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expect("ready", 1)
+	a.upgradeBySignal(first.PID)
 	a.expectLog("msg=draining", 1)
 	for i, c := range leaving {
 		c.End(3, "during")

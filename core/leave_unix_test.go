@@ -63,8 +63,7 @@ func leave(t *testing.T, a *app, worker event, addrs []string) {
 	free := a.expect("ready", readies)
 	awaitAll(t, runs, free.PID, 1)
 	expectMasterEnds(t, a)
-	a.signal(free.PID, syscall.SIGUSR2)
-	next := a.expect("ready", readies+1)
+	next := a.upgradeBySignal(free.PID)
 	awaitAll(t, runs, next.PID, 2)
 	judge(t, runs, blames)
 	a.signal(next.PID, syscall.SIGTERM)
@@ -130,8 +129,7 @@ func TestLeave_MasterIsNotEndedBeforeItsWorkersHaveDrained(t *testing.T) {
 	client.finish(t, slow.PID)
 	client.c.Close()
 	expectMasterEnds(t, a)
-	a.signal(free.PID, syscall.SIGTERM)
-	a.expectGone()
+	a.stopAll(free.PID)
 }
 
 // TestLeave_ServiceIsTheMastersUntilTheProbationIsOver: a bad new process, a reload and
@@ -179,12 +177,10 @@ func TestUpgrade_IsTheWorkersOwnWithoutItsMaster(t *testing.T) {
 	a.signal(a.PID(), syscall.SIGKILL)
 	a.AwaitExit()
 	runs, blames := loads(addrs, 0)
-	a.signal(worker.PID, syscall.SIGUSR2)
-	next := a.expect("ready", 1)
+	next := a.upgradeBySignal(worker.PID)
 	awaitAll(t, runs, next.PID, 1)
 	judge(t, runs, blames)
-	a.signal(next.PID, syscall.SIGTERM)
-	a.expectGone()
+	a.stopAll(next.PID)
 }
 
 func TestLeave_IsRefused(t *testing.T) {
@@ -208,7 +204,6 @@ func TestLeave_IsRefused(t *testing.T) {
 		a.expect("ready", 0)
 		a.expectLeft([]string{sock})
 		expectError(t, a.call(sock, "/leave"), fmt.Sprintf("start_server (pid %d) removes %s when it ends", a.PID(), sock))
-		a.signal(a.PID(), syscall.SIGTERM)
-		a.expectGone()
+		a.stopAll(a.PID())
 	})
 }

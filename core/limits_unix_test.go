@@ -5,7 +5,6 @@ package core_test
 import (
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
@@ -43,8 +42,7 @@ func TestUpgrade_WorksWithinTightLimits(t *testing.T) {
 	}
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 4})
 	for i := range 3 {
-		a.signal(a.expect("ready", i).PID, syscall.SIGUSR2)
-		a.expect("ready", i+1)
+		a.upgradeBySignal(a.expect("ready", i).PID)
 		a.expectLog("msg=upgraded", i+1)
 		a.expect("end", i)
 	}

@@ -48,8 +48,7 @@ func TestUpgrade_ListenersChange(t *testing.T) {
 	a.expectLog("inherited listener not used any more", 2)
 
 	// A stop removes the paths, and the ports are free.
-	a.signal(second.PID, syscall.SIGTERM)
-	a.expectGone()
+	a.stopAll(second.PID)
 	if left, _ := filepath.Glob(a.path("*.sock")); left != nil {
 		t.Errorf("a stop left %v", left)
 	}

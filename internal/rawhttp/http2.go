@@ -26,9 +26,6 @@ const (
 	flagEndHeaders = 0x4
 )
 
-// lastOfAll is the last stream of a first GOAWAY (RFC 9113, section 6.8).
-const lastOfAll = 1<<31 - 1
-
 // HTTP2 is an HTTP/2 client that does nothing by itself.
 type HTTP2 struct {
 	net.Conn
@@ -82,35 +79,22 @@ func (c *HTTP2) send(kind, flags byte, stream uint32, payload string) {
 	must(c.t, err)
 }
 
-// Open begins a request: POST /, with a body to come.
-func (c *HTTP2) Open(stream uint32) {
-	c.t.Helper()
-	c.request(stream, 0)
-}
+// hpackPost is POST / of http://x in HPACK, whose static table has all but the host.
+const hpackPost = "\x83\x86\x84\x41\x01x"
+
+// Open begins a request that has a body to come.
+func (c *HTTP2) Open(stream uint32) { c.send(frameHeaders, flagEndHeaders, stream, hpackPost) }
 
 // Ask sends a request that has no body.
 func (c *HTTP2) Ask(stream uint32) {
-	c.t.Helper()
-	c.request(stream, flagEndStream)
-}
-
-// request sends the header. HPACK's static table has all but the host.
-func (c *HTTP2) request(stream uint32, flags byte) {
-	c.t.Helper()
-	c.send(frameHeaders, flagEndHeaders|flags, stream, "\x83\x86\x84\x41\x01x")
+	c.send(frameHeaders, flagEndHeaders|flagEndStream, stream, hpackPost)
 }
 
 // End sends the body of a request.
-func (c *HTTP2) End(stream uint32, body string) {
-	c.t.Helper()
-	c.send(frameData, flagEndStream, stream, body)
-}
+func (c *HTTP2) End(stream uint32, body string) { c.send(frameData, flagEndStream, stream, body) }
 
 // Pong answers a PING.
-func (c *HTTP2) Pong(ping string) {
-	c.t.Helper()
-	c.send(framePing, flagAck, 0, ping)
-}
+func (c *HTTP2) Pong(ping string) { c.send(framePing, flagAck, 0, ping) }
 
 func (c *HTTP2) next() frame {
 	c.t.Helper()
@@ -156,26 +140,25 @@ func (c *HTTP2) Answered(stream uint32) {
 // last returns the last stream that a GOAWAY names. Its error code must be 0.
 func (c *HTTP2) last(f frame) uint32 {
 	c.t.Helper()
-	if code := binary.BigEndian.Uint32([]byte(f.payload[4:])); code != 0 {
+	last, code := binary.BigEndian.Uint32([]byte(f.payload)), binary.BigEndian.Uint32([]byte(f.payload[4:]))
+	if code != 0 {
 		c.t.Errorf("GOAWAY with error %d", code)
 	}
-	return binary.BigEndian.Uint32([]byte(f.payload))
+	return last
 }
 
 // ToldToLeave reads the first GOAWAY and the PING behind it, whose payload it returns.
 func (c *HTTP2) ToldToLeave() (ping string) {
 	c.t.Helper()
-	if last := c.last(c.await(frameGoAway)); last != lastOfAll {
-		c.t.Fatalf("the first GOAWAY names stream %d", last)
-	}
+	c.ToldTheLast(1<<31 - 1) // RFC 9113, section 6.8
 	return c.await(framePing).payload
 }
 
-// ToldTheLast reads the second GOAWAY, which has to name this stream.
+// ToldTheLast reads a GOAWAY, which has to name this stream.
 func (c *HTTP2) ToldTheLast(stream uint32) {
 	c.t.Helper()
 	if last := c.last(c.await(frameGoAway)); last != stream {
-		c.t.Errorf("the last stream is %d, want %d", last, stream)
+		c.t.Fatalf("the last stream is %d, want %d", last, stream)
 	}
 }
 
