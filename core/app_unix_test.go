@@ -46,7 +46,7 @@ func parseApp() *appConfig {
 	c := &appConfig{own: os.Getenv("APP_OWN") != ""}
 	onProbation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
 	for name, list := range map[string]*[]string{"listen": &c.listen, "packet": &c.packets} {
-		flag.Func(name, "`network,address`, may be repeated; behind one for listen, how attach serves it", func(s string) error {
+		flag.Func(name, "`network,address[,way]`, may be repeated; attach knows the ways", func(s string) error {
 			*list = append(*list, s)
 			return nil
 		})

@@ -101,9 +101,6 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 	mux.HandleFunc("/reject", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, core.Reject(errors.New(r.FormValue("why"))))
 	})
-	mux.HandleFunc("/second", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, core.ListenAndServe("127.0.0.1:0", nil))
-	})
 	mux.HandleFunc("/limit", func(_ http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.FormValue("free"))
 		limit(n)

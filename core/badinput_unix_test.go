@@ -260,15 +260,6 @@ func unprivileged(t *testing.T, a *app) {
 	}
 }
 
-// TestStart_SecondUpgraderIsRefused with what to do instead, and the first one serves and upgrades.
-func TestStart_SecondUpgraderIsRefused(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app")
-	addr := a.expect("ready", 0).Addrs[0]
-	expectError(t, a.call(addr, "/second"), "an Upgrader already; serve several servers with one")
-	must(t, a.upgrade(addr))
-}
-
 // TestStart_SecondProcessLeavesTheFirstAlone: the address is taken, and the first one's pid file and socket
 // stay as they are.
 func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
@@ -281,20 +272,4 @@ func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
 		t.Errorf("the pid file has %q, want %d", got, first.PID)
 	}
 	expectAnswers(t, a.path("sock"))
-}
-
-// TestUpgrade_IsRefusedDuringAStop and the stop goes on.
-func TestUpgrade_IsRefusedDuringAStop(t *testing.T) {
-	t.Parallel()
-	a, first := started(t)
-	client := dialQuietly(t, first.Addrs[0], first.PID)
-	client.begin(t)
-	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests == 2 })
-	a.signal(first.PID, syscall.SIGTERM)
-	a.expectLog("msg=draining", 1)
-	a.signal(first.PID, syscall.SIGUSR2)
-	a.expectLog("upgrade refused", 1)
-	client.finish(t, first.PID)
-	a.endsWell(0)
-	a.expectGone()
 }

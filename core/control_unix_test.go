@@ -300,14 +300,13 @@ func TestControlSocket_GarbageHarmsNothing(t *testing.T) {
 	}
 }
 
-// TestControlSocket_OnlyAStaleOneIsReplaced: that of a process that was killed is, and one that
-// somebody listens on is not.
-func TestControlSocket_OnlyAStaleOneIsReplaced(t *testing.T) {
+// TestStart_ReplacesOnlyStaleSockets: those of a process that was killed, and not one that somebody listens on.
+func TestStart_ReplacesOnlyStaleSockets(t *testing.T) {
 	t.Parallel()
-	a, c, first := controlled(t)
-	beside := func() *app {
+	a, c, first := controlled(t, "-listen", "unix,app.sock")
+	beside := func(args ...string) *app {
 		b := &app{t: t, dir: a.dir}
-		b.start("app", "./app", "-control", "ctl.sock")
+		b.start("app", "./app", append(args, "-control", "ctl.sock")...)
 		return b
 	}
 	expectText(t, beside().expect("end", 0).Err, "control socket: ", "another program listens there")
@@ -317,8 +316,11 @@ func TestControlSocket_OnlyAStaleOneIsReplaced(t *testing.T) {
 	if _, err := c.Status(t.Context()); !errors.Is(err, control.ErrStale) {
 		t.Errorf("Status of a killed app = %v", err)
 	}
-	again := beside().expect("ready", 0)
+	_, err := os.Lstat(a.path("app.sock"))
+	must(t, err)
+	again := beside("-listen", "unix,app.sock").expect("ready", 0)
 	status(t, c, func(st control.Status) bool { return st.PID == again.PID })
+	expectAnswers(t, a.path("app.sock"))
 }
 
 // TestControlSocket_IsWhereFindLooksByDefault: with a pid file there is a socket without being told, and none where

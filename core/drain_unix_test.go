@@ -40,26 +40,6 @@ func dial(t *testing.T, addr, path string) (net.Conn, *bufio.Reader) {
 	return c, c.Reader
 }
 
-// TestDrain_KeptConnectionIsAnsweredOnceMoreAndClosed is rung 2: one that can't move stays with
-// the old generation, and is told to come back.
-func TestDrain_KeptConnectionIsAnsweredOnceMoreAndClosed(t *testing.T) {
-	t.Parallel()
-	a, first := started(t, "-handoff=false")
-	c := asked(t, first.Addrs[0], "/")
-	if c.Answer().Close {
-		t.Fatal("told to leave before the drain")
-	}
-	a.upgradeBySignal(first.PID)
-	a.expectLog("msg=draining", 1)
-	stays(t, c, c.Reader)
-	c.Ask("/")
-	if r := c.Answer(); r.Header.Get("X-Generation") != "0" || !r.Close {
-		t.Errorf("generation %s answered, close %v", r.Header.Get("X-Generation"), r.Close)
-	}
-	a.expect("end", 0)
-	a.expectLog("ledger.closed_politely=1", 1)
-}
-
 // stays checks that the connection is not closed at once. Too short a look could
 // only miss a fault, never invent one.
 func stays(t *testing.T, c net.Conn, r *bufio.Reader) {
@@ -79,20 +59,31 @@ func expectClosed(t *testing.T, c *rawhttp.Client) {
 	}
 }
 
-// TestDrain_StreamsAndHijackedConnectionsEndByThemselves is rung 4.
-func TestDrain_StreamsAndHijackedConnectionsEndByThemselves(t *testing.T) {
+// TestDrain_ConnectionsEndByThemselves looks at rungs 2 and 4. A kept connection that can't move is answered once
+// more by the old generation, and is told to come back. Streams and hijacked connections are told to leave.
+func TestDrain_ConnectionsEndByThemselves(t *testing.T) {
 	t.Parallel()
-	a, first := started(t)
+	a, first := started(t, "-handoff=false")
+	kept := asked(t, first.Addrs[0], "/")
+	if kept.Answer().Close {
+		t.Fatal("told to leave before the drain")
+	}
 	stream := asked(t, first.Addrs[0], "/stream")
 	resp, err := http.ReadResponse(stream.Reader, nil)
 	must(t, err)
 	line := bufio.NewReader(resp.Body)
 	expectLine(t, line, "hello\n")
 	hijacked := answered(t, first.Addrs[0], "/hijack")
-	a.signal(first.PID, syscall.SIGUSR2)
+	a.upgradeBySignal(first.PID)
 	expectLine(t, line, "goodbye\n")
 	expectLine(t, hijacked.Reader, "goodbye\n")
+	stream.Close()
+	kept.Ask("/")
+	if r := kept.Answer(); r.Header.Get("X-Generation") != "0" || !r.Close {
+		t.Errorf("generation %s answered, close %v", r.Header.Get("X-Generation"), r.Close)
+	}
 	a.endsWell(0)
+	a.expectLog("ledger.closed_politely=1", 1)
 }
 
 func expectLine(t *testing.T, r *bufio.Reader, want string) {
@@ -129,7 +120,7 @@ func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 }
 
 // TestStop_IdleConnectionsDoNotHoldItUp: there is no next generation to which they could move. One that asks is
-// answered.
+// answered. An upgrade is refused meanwhile.
 func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	t.Parallel()
 	a, first := started(t, "-drain", "10m")
@@ -140,6 +131,8 @@ func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	a.expect("handling", 1)
 	a.signal(first.PID, syscall.SIGTERM)
 	a.expectLog("msg=draining", 1)
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expectLog("upgrade refused", 1)
 	expectClosed(t, idle)
 	asks.Ask("/") // which is there when the first answer is out, however busy this machine is
 	a.write("go", "")
@@ -150,6 +143,7 @@ func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 		t.Error("answered without Connection: close")
 	}
 	a.endsWell(0)
+	a.expectGone()
 }
 
 // TestDrain_StuckOldProcessIsEnded: it is stopped in its drain and can't

@@ -15,14 +15,14 @@ import (
 )
 
 // startWorker starts a master and has it start a worker on gracex, by sig.
-func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...string) (a *app, worker event, addrs []string) {
+func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...string) (*app, event, []string) {
 	t.Helper()
 	a, old, addrs := startPredecessor(t, protocol, 2, env...)
 	runs, blames := loads(addrs, old.PID)
 	awaitAll(t, runs, old.PID, 0)
 	deploy(t, a, func(path string) { install(t, path) })
 	a.signal(a.PID(), sig)
-	worker = a.expect("ready", 0)
+	worker := a.expect("ready", 0)
 	a.expect("left", 0)
 	judge(t, runs, blames)
 	return a, worker, addrs

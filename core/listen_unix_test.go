@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/load"
@@ -52,18 +51,4 @@ func TestUpgrade_ListenersChange(t *testing.T) {
 	if left, _ := filepath.Glob(a.path("*.sock")); left != nil {
 		t.Errorf("a stop left %v", left)
 	}
-}
-
-// TestStart_StaleUnixSocketIsReplaced: a killed process has left it.
-func TestStart_StaleUnixSocketIsReplaced(t *testing.T) {
-	t.Parallel()
-	a := start(t, "app", "-listen", "unix,app.sock")
-	a.signal(a.expect("ready", 0).PID, syscall.SIGKILL)
-	a.expectGone()
-	path := a.path("app.sock")
-	if _, err := os.Lstat(path); err != nil {
-		t.Fatal(err)
-	}
-	start(t, "app", "-listen", "unix,"+path).expect("ready", 0)
-	expectAnswers(t, path)
 }
