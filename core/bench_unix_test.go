@@ -76,10 +76,10 @@ func (a askers) ask(b *testing.B, n, some int, end string) {
 	var wg sync.WaitGroup
 	for part := range slices.Chunk(a, some) {
 		wg.Go(func() {
-			buf := make([]byte, 512)
+			buf, end := make([]byte, 512), []byte(end)
 			for _, c := range part {
 				for range n {
-					if err := askOnce(c, buf, []byte(end)); err != nil {
+					if err := askOnce(c, buf, end); err != nil {
 						b.Error(err)
 						return
 					}

@@ -27,48 +27,26 @@ const envHAProxy = "CORE_TEST_HAPROXY"
 // takes an instance out for a restart.
 func TestHAProxy_DoesNotNoticeUpgrades(t *testing.T) {
 	t.Parallel()
-	p := startHAProxy(t, "127.0.0.2:0", "127.0.0.3:0")
-	run := load.Start(load.Config{Addr: p.addr, Clients: 16, Fresh: 8, Think: 5 * time.Millisecond, Timeout: patience})
+	addr, servers := startHAProxy(t, "127.0.0.2:0", "127.0.0.3:0")
+	run := load.Start(load.Config{Addr: addr, Clients: 16, Fresh: 8, Think: 5 * time.Millisecond, Timeout: patience})
 	defer run.Stop()
 	for round := range 2 {
-		for _, s := range p.servers {
-			p.served(run, s)
+		for _, s := range servers {
+			s.awaitServed(run)
 			for range 5 {
 				s.current = s.upgradeBySignal(s.current.PID)
-				p.served(run, s)
+				s.awaitServed(run)
 			}
 		}
-		for _, s := range p.servers {
-			p.restart(s)
-			p.served(run, s)
-			if got, want := p.stat(s, "chkdown"), fmt.Sprint(round+1); got != want {
+		for _, s := range servers {
+			s.restart()
+			s.awaitServed(run)
+			if got, want := s.stat("chkdown"), fmt.Sprint(round+1); got != want {
 				t.Errorf("HAProxy has taken %s out %s times, want %s: for its restarts", s.name, got, want)
 			}
 		}
 	}
 	expectLossless(t, run)
-}
-
-// backend is an instance behind HAProxy.
-type backend struct {
-	*app
-	name, addr string
-	current    event // the ready of its current generation
-}
-
-// run starts the instance.
-func (b *backend) run(t *testing.T) {
-	t.Helper()
-	b.app, b.current = started(t, "-prestop", "10m", "-listen", "tcp,"+b.addr)
-	b.addr = b.current.Addrs[0]
-}
-
-// haproxy is a running HAProxy.
-type haproxy struct {
-	t       *testing.T
-	addr    string // of its clients
-	stats   string // its socket's path
-	servers []*backend
 }
 
 const haproxyConfig = `
@@ -88,8 +66,8 @@ listen web
   default-server check inter 50ms fall 2 rise 1
 `
 
-// startHAProxy starts an instance on each address and HAProxy in front of them.
-func startHAProxy(t *testing.T, addrs ...string) *haproxy {
+// startHAProxy starts an instance on each address and HAProxy in front of them, at addr.
+func startHAProxy(t *testing.T, addrs ...string) (addr string, servers []*backend) {
 	t.Helper()
 	path, err := exec.LookPath("haproxy")
 	if err != nil {
@@ -100,66 +78,78 @@ func startHAProxy(t *testing.T, addrs ...string) *haproxy {
 	}
 	must(t, err)
 	a := prepare(t)
-	p := &haproxy{t: t, stats: a.path("stats")}
-	config := fmt.Sprintf(haproxyConfig, p.stats)
+	config := fmt.Sprintf(haproxyConfig, a.path("stats"))
 	for i, addr := range addrs {
-		b := &backend{name: fmt.Sprint("s", i), addr: addr}
-		b.run(t)
-		config += fmt.Sprintf("  server %s %s\n", b.name, b.addr)
-		p.servers = append(p.servers, b)
+		s := &backend{t: t, stats: a.path("stats"), name: fmt.Sprint("s", i), addr: addr}
+		s.run()
+		config += fmt.Sprintf("  server %s %s\n", s.name, s.addr)
+		servers = append(servers, s)
 	}
 	a.write("haproxy.cfg", config)
 	f, addr := opened(t, "tcp", "127.0.0.1:0")
-	p.addr = addr
 	cmd := exec.Command(path, "-db", "-f", a.path("haproxy.cfg"))
 	cmd.ExtraFiles = []*os.File{f}
 	proctest.Start(t, cmd)
-	for _, s := range p.servers {
-		p.await(s, "UP")
+	for _, s := range servers {
+		s.await("UP")
 	}
-	return p
+	return addr, servers
 }
 
-// stat is what HAProxy says of the server in a column of its statistics (management
+// backend is an instance behind HAProxy.
+type backend struct {
+	*app       // of run
+	t          *testing.T
+	stats      string // the path of HAProxy's socket
+	name, addr string
+	current    event // the ready of its current generation
+}
+
+func (s *backend) run() {
+	s.t.Helper()
+	s.app, s.current = started(s.t, "-prestop", "10m", "-listen", "tcp,"+s.addr)
+	s.addr = s.current.Addrs[0]
+}
+
+// restart stops the instance and starts it again.
+func (s *backend) restart() {
+	s.t.Helper()
+	s.signal(s.current.PID, syscall.SIGTERM)
+	s.await("DOWN")
+	s.stopAll(s.current.PID) // ends the delay
+	s.expect("end", s.current.Gen)
+	s.run()
+	s.await("UP")
+}
+
+// awaitServed waits until clients were served by the current generation.
+func (s *backend) awaitServed(run *load.Run) {
+	s.t.Helper()
+	awaitServed(s.t, run, load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)})
+}
+
+// await waits until HAProxy has the instance for up or down.
+func (s *backend) await(status string) {
+	s.t.Helper()
+	proctest.Await(s.t, "HAProxy says that "+s.name+" is "+status, func() bool {
+		return s.stat("check_status") != "" && s.stat("status") == status
+	})
+}
+
+// stat is what HAProxy says of the instance in a column of its statistics (management
 // guide, section 9.1), empty before it runs.
-func (p *haproxy) stat(s *backend, column string) string {
-	p.t.Helper()
-	c, err := net.Dial("unix", p.stats)
+func (s *backend) stat(column string) string {
+	s.t.Helper()
+	c, err := net.Dial("unix", s.stats)
 	if err != nil {
 		return ""
 	}
 	defer c.Close()
-	must(p.t, c.SetDeadline(time.Now().Add(patience)))
+	must(s.t, c.SetDeadline(time.Now().Add(patience)))
 	_, err = io.WriteString(c, "show stat\n")
-	must(p.t, err)
+	must(s.t, err)
 	rows, err := csv.NewReader(c).ReadAll()
-	must(p.t, err)
+	must(s.t, err)
 	at := slices.IndexFunc(rows, func(row []string) bool { return row[1] == s.name })
 	return rows[at][slices.Index(rows[0], column)]
-}
-
-// await waits until HAProxy has the server for up or down.
-func (p *haproxy) await(s *backend, status string) {
-	p.t.Helper()
-	proctest.Await(p.t, "HAProxy says that "+s.name+" is "+status, func() bool {
-		return p.stat(s, "check_status") != "" && p.stat(s, "status") == status
-	})
-}
-
-// served waits until clients were served by the server's current generation.
-func (p *haproxy) served(run *load.Run, s *backend) {
-	p.t.Helper()
-	awaitServed(p.t, run, load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)})
-}
-
-// restart stops the instance and starts it again.
-func (p *haproxy) restart(s *backend) {
-	p.t.Helper()
-	s.signal(s.current.PID, syscall.SIGTERM)
-	p.await(s, "DOWN")
-	s.signal(s.current.PID, syscall.SIGTERM) // ends the delay
-	s.expect("end", s.current.Gen)
-	s.expectGone()
-	s.run(p.t)
-	p.await(s, "UP")
 }
