@@ -115,7 +115,7 @@ func TestActivation_PacketSocketsAreClaimedByNameAndAddress(t *testing.T) {
 	s.stop(t)
 }
 
-// TestActivation_OfAnotherProcessIsNoError, because its variables are inherited.
+// TestActivation_OfAnotherProcessIsNoError: its variables are inherited by what it starts.
 func TestActivation_OfAnotherProcessIsNoError(t *testing.T) {
 	t.Parallel()
 	a := installed(t)

@@ -186,7 +186,7 @@ func TestControlUpgrade_TellsTheOutcome(t *testing.T) {
 	}
 }
 
-// TestControlRollback_TakesBackOnlyAProbation and no other upgrade begins in it.
+// TestControlRollback_TakesBackOnlyAProbation: no other upgrade begins in it.
 func TestControlRollback_TakesBackOnlyAProbation(t *testing.T) {
 	t.Parallel()
 	a, c, first := controlled(t, "-probation", "4m", "-pidfile", "app.pid")
@@ -214,7 +214,7 @@ func TestControlRollback_TakesBackOnlyAProbation(t *testing.T) {
 	refused("again")
 }
 
-// TestControlUpgrade_IsOneAtATime and goes on when its client goes.
+// TestControlUpgrade_IsOneAtATime: it goes on when its client goes.
 func TestControlUpgrade_IsOneAtATime(t *testing.T) {
 	t.Parallel()
 	a, c, _ := controlled(t, "-probation", "100ms")
@@ -357,7 +357,7 @@ func TestControlSocket_IsWhereFindLooksByDefault(t *testing.T) {
 	}
 }
 
-// TestControlSocket_KeepsOtherUsersOut by its mode and beside it.
+// TestControlSocket_KeepsOtherUsersOut: its mode does, and where that is another one, the process.
 func TestControlSocket_KeepsOtherUsersOut(t *testing.T) {
 	t.Parallel()
 	before := syscall.Umask(0o002) // the app gets it; other tests set modes that it allows

@@ -33,7 +33,7 @@ func answered(t *testing.T, addr, path string) *rawhttp.Client {
 	return c
 }
 
-// dial is asked for who reads on.
+// dial is asked for a test that reads by itself.
 func dial(t *testing.T, addr, path string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c := asked(t, addr, path)

@@ -24,8 +24,8 @@ func idleOf(t *testing.T, nc net.Conn) (idle int, on bool) {
 	return idle, on
 }
 
-// TestWithKeepAlive_HoldsForEveryListener of this process, and for one that
-// was inherited; without it the listener's own settings do.
+// TestWithKeepAlive_HoldsForEveryListener: this process has opened it, or has inherited it. Without the option the
+// listener's own settings hold.
 func TestWithKeepAlive_HoldsForEveryListener(t *testing.T) {
 	option := core.WithKeepAlive(net.KeepAliveConfig{Enable: true, Idle: 3 * time.Minute})
 	fresh := func(t *testing.T, u *core.Upgrader) (net.Listener, error) {

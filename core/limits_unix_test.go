@@ -11,7 +11,7 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestUpgrade_TooFewDescriptorsRefuseIt before anything is tried, and this process serves on.
+// TestUpgrade_TooFewDescriptorsRefuseIt: nothing has been tried before, and this process serves on.
 func TestUpgrade_TooFewDescriptorsRefuseIt(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
