@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/load"
 )
@@ -89,9 +88,7 @@ func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 				expectError(t, a.upgrade(addr), strings.Split(tt.want, "|")...)
 			}
 			a.expectLog("upgrade failed; this process serves on", 2)
-			if st := getJSON[core.Ledger](t, addr, "/stats"); st.PID != first.PID || st.State != core.StateCurrent {
-				t.Errorf("pid %d serves in state %v, want %d", st.PID, st.State, first.PID)
-			}
+			expectCurrent(t, addr, first.PID)
 			if b, err := os.ReadFile(a.path("run/app.pid")); err == nil && strings.TrimSpace(string(b)) != itoa(first.PID) {
 				t.Errorf("the pid file names %q, want %d", b, first.PID)
 			}
@@ -264,7 +261,7 @@ func unprivileged(t *testing.T, a *app) {
 // stay as they are.
 func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
 	t.Parallel()
-	a, first := started(t, "-pidfile", "app.pid", "-listen", "unix,sock")
+	a, first := serving(t, "-pidfile", "app.pid", "-listen", "unix,sock")
 	b := start(t, "app", "-pidfile", a.path("app.pid"), "-listen", "unix,"+a.path("sock"))
 	b.expectGone()
 	expectText(t, b.expect("end", 0).Err, "address already in use")

@@ -156,14 +156,14 @@ func BenchmarkMove(b *testing.B) {
 	if lim.Cur < conns+1000 {
 		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
 	}
-	a, first := started(b)
+	a, first := serving(b)
 	open := newAskers(b, first.Addrs[0], conns)
 	defer open.close()
 	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
 		open.once(b)
-		a.upgradeBySignal(a.expect("ready", i).PID)
+		a.next(a.expect("ready", i))
 		old := a.expect("end", i)
 		began, ended := logTime(a, old.PID, "msg=draining"), logTime(a, old.PID, `msg="generation ended"`)
 		m.add("ms/10000conns", float64(ended.Sub(began).Milliseconds()))

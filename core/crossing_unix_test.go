@@ -59,16 +59,7 @@ func TestSupervisedSecondUpgrader_HearsEverySignal(t *testing.T) {
 		a.signal(supervisor, syscall.SIGUSR1)
 		a.expect("reopen", n)
 	}
-	expectStop(t, a)
-}
-
-// expectStop stops the supervisor.
-func expectStop(t *testing.T, a *app) {
-	t.Helper()
-	a.signal(a.PID(), syscall.SIGTERM)
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.stopsWell()
 }
 
 func TestSupervisedSecondUpgrader_StopsWithTheSupervisor(t *testing.T) {
@@ -101,9 +92,7 @@ func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 		t.Errorf("process %d ends first, want %d", ev.PID, next.PID)
 	}
 	a.setMode("")
-	if code := a.exit(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	a.exitsWell()
 }
 
 // TestSupervisedReopen_CrossesHandover: the process that serves opens its logs anew; the old one on
@@ -121,7 +110,7 @@ func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	for a.expect("reopen", n).PID != next.PID {
 		n++ // the old one may be asked twice
 	}
-	expectStop(t, a)
+	a.stopsWell()
 }
 
 // TestSupervisedPIDFile_StaysBesideAFailedUpgrade: a worker that does not get the service, or gives it back,

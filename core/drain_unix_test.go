@@ -25,10 +25,11 @@ func asked(t *testing.T, addr, path string) *rawhttp.Client {
 	return c
 }
 
-// answered is that, and returns when the answer is there.
-func answered(t *testing.T, addr, path string) *rawhttp.Client {
+// answered opens a connection on which a request has been answered.
+func answered(t testing.TB, addr, path string) *rawhttp.Client {
 	t.Helper()
-	c := asked(t, addr, path)
+	c := rawhttp.Dial(t, addr)
+	c.Ask(path)
 	c.Answer()
 	return c
 }
@@ -63,7 +64,7 @@ func expectClosed(t *testing.T, c *rawhttp.Client) {
 // more by the old generation, and is told to come back. Streams and hijacked connections are told to leave.
 func TestDrain_ConnectionsEndByThemselves(t *testing.T) {
 	t.Parallel()
-	a, first := started(t, "-handoff=false")
+	a, first := serving(t, "-handoff=false")
 	kept := asked(t, first.Addrs[0], "/")
 	if kept.Answer().Close {
 		t.Fatal("told to leave before the drain")
@@ -74,7 +75,7 @@ func TestDrain_ConnectionsEndByThemselves(t *testing.T) {
 	line := bufio.NewReader(resp.Body)
 	expectLine(t, line, "hello\n")
 	hijacked := answered(t, first.Addrs[0], "/hijack")
-	a.upgradeBySignal(first.PID)
+	a.next(first)
 	expectLine(t, line, "goodbye\n")
 	expectLine(t, hijacked.Reader, "goodbye\n")
 	stream.Close()
@@ -97,7 +98,7 @@ func expectLine(t *testing.T, r *bufio.Reader, want string) {
 // it is cut.
 func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 	t.Parallel()
-	a, first := started(t, "-drain", "300ms", "-handoff=false", "-linger")
+	a, first := serving(t, "-drain", "300ms", "-handoff=false", "-linger")
 	addr := first.Addrs[0]
 	for range 2 {
 		asked(t, addr, "/?d=10m")
@@ -123,7 +124,7 @@ func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 // answered. An upgrade is refused meanwhile.
 func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	t.Parallel()
-	a, first := started(t, "-drain", "10m")
+	a, first := serving(t, "-drain", "10m")
 	addr := first.Addrs[0]
 	idle := answered(t, addr, "/")
 	// Begun before the stop, out when idle ones have gone already.
@@ -150,7 +151,7 @@ func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 // keep its own deadline; the new one ends it.
 func TestDrain_StuckOldProcessIsEnded(t *testing.T) {
 	t.Parallel()
-	a, first := started(t, "-drain", "500ms")
+	a, first := serving(t, "-drain", "500ms")
 	answered(t, first.Addrs[0], "/hijack?stay=1&freeze=1") // by itself, when it is told to drain
 	a.signal(first.PID, syscall.SIGUSR2)
 	a.expectLog("the old process did not go by its deadline", 1)

@@ -32,15 +32,15 @@ func TestHAProxy_DoesNotNoticeUpgrades(t *testing.T) {
 	defer run.Stop()
 	for round := range 2 {
 		for _, s := range servers {
-			s.awaitServed(run)
+			awaitBy(t, s.current, run)
 			for range 5 {
-				s.current = s.upgradeBySignal(s.current.PID)
-				s.awaitServed(run)
+				s.current = s.next(s.current)
+				awaitBy(t, s.current, run)
 			}
 		}
 		for _, s := range servers {
 			s.restart()
-			s.awaitServed(run)
+			awaitBy(t, s.current, run)
 			if got, want := s.stat("chkdown"), fmt.Sprint(round+1); got != want {
 				t.Errorf("HAProxy has taken %s out %s times, want %s: for its restarts", s.name, got, want)
 			}
@@ -107,7 +107,7 @@ type backend struct {
 
 func (s *backend) run() {
 	s.t.Helper()
-	s.app, s.current = started(s.t, "-prestop", "10m", "-listen", "tcp,"+s.addr)
+	s.app, s.current = serving(s.t, "-prestop", "10m", "-listen", "tcp,"+s.addr)
 	s.addr = s.current.Addrs[0]
 }
 
@@ -120,12 +120,6 @@ func (s *backend) restart() {
 	s.expect("end", s.current.Gen)
 	s.run()
 	s.await("UP")
-}
-
-// awaitServed waits until clients were served by the current generation.
-func (s *backend) awaitServed(run *load.Run) {
-	s.t.Helper()
-	awaitServed(s.t, run, load.Server{Generation: itoa(s.current.Gen), PID: itoa(s.current.PID)})
 }
 
 // await waits until HAProxy has the instance for up or down.

@@ -53,13 +53,6 @@ func start(t testing.TB, program string, args ...string) *app {
 	return a
 }
 
-// started starts the app, and returns when its first process is ready.
-func started(t testing.TB, args ...string) (a *app, first event) {
-	t.Helper()
-	a = start(t, "app", args...)
-	return a, a.expect("ready", 0)
-}
-
 // installed returns an app that is not started yet, with its program file.
 func installed(t testing.TB) *app {
 	t.Helper()
@@ -174,12 +167,16 @@ func (a *app) signal(pid int, sig syscall.Signal) {
 	must(a.t, syscall.Kill(pid, sig))
 }
 
-// upgradeBySignal upgrades the process, and returns when the next one is ready.
-func (a *app) upgradeBySignal(pid int) event {
+// next upgrades the process by signal, and returns its next generation when that is ready.
+func (a *app) next(old event) event {
 	a.t.Helper()
 	n := len(a.of("ready"))
-	a.signal(pid, syscall.SIGUSR2)
-	return a.expect("ready", n)
+	a.signal(old.PID, syscall.SIGUSR2)
+	ev := a.expect("ready", n)
+	if ev.Gen != old.Gen+1 {
+		a.t.Errorf("generation %d comes after %d", ev.Gen, old.Gen)
+	}
+	return ev
 }
 
 // stopAll stops the process, and returns when every generation has ended.

@@ -111,7 +111,7 @@ func TestHTTP2_WorksWhereNetHTTPHasChanged(t *testing.T) {
 		c.Open(3) // answered by a process that drains
 	}
 	expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Requests >= len(leaving) })
-	a.upgradeBySignal(first.PID)
+	a.next(first)
 	a.expectLog("msg=draining", 1)
 	for i, c := range leaving {
 		c.End(3, "during")

@@ -19,7 +19,7 @@ func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...strin
 	t.Helper()
 	a, old, addrs := startPredecessor(t, protocol, 2, env...)
 	runs, blames := loads(addrs, old.PID)
-	awaitAll(t, runs, old.PID, 0)
+	awaitBy(t, old, runs...)
 	deploy(t, a, func(path string) { install(t, path) })
 	a.signal(a.PID(), sig)
 	worker := a.expect("ready", 0)
@@ -28,11 +28,11 @@ func startWorker(t *testing.T, protocol string, sig syscall.Signal, env ...strin
 	return a, worker, addrs
 }
 
-// awaitAll waits until the process has served on each address.
-func awaitAll(t *testing.T, runs []*load.Run, pid, gen int) {
+// awaitBy waits until the process has answered on each of them.
+func awaitBy(t *testing.T, ev event, runs ...*load.Run) {
 	t.Helper()
 	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(pid), Generation: itoa(gen)})
+		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
 	}
 }
 
@@ -57,14 +57,14 @@ func expectNoneReplaced(t *testing.T, a *app) {
 func leave(t *testing.T, a *app, worker event, addrs []string) {
 	t.Helper()
 	runs, blames := loads(addrs, 0)
-	awaitAll(t, runs, worker.PID, 0)
+	awaitBy(t, worker, runs...)
 	readies := len(a.of("ready"))
 	must(t, a.call(addrs[0], "/leave"))
 	free := a.expect("ready", readies)
-	awaitAll(t, runs, free.PID, 1)
+	awaitBy(t, free, runs...)
 	expectMasterEnds(t, a)
-	next := a.upgradeBySignal(free.PID)
-	awaitAll(t, runs, next.PID, 2)
+	next := a.next(free)
+	awaitBy(t, next, runs...)
 	judge(t, runs, blames)
 	a.signal(next.PID, syscall.SIGTERM)
 	expectNoneReplaced(t, a)
@@ -160,7 +160,7 @@ func TestLeave_ServiceIsTheMastersUntilTheProbationIsOver(t *testing.T) {
 				_, err := get(addrs[0], "/leave")
 				done <- err
 			}()
-			awaitAll(t, runs, a.expect("ready", 1).PID, 1)
+			awaitBy(t, a.expect("ready", 1), runs...)
 			how(t, a, worker, addrs[0])
 			judge(t, runs, blames)
 			a.signal(a.PID(), syscall.SIGTERM)
@@ -177,8 +177,8 @@ func TestUpgrade_IsTheWorkersOwnWithoutItsMaster(t *testing.T) {
 	a.signal(a.PID(), syscall.SIGKILL)
 	a.AwaitExit()
 	runs, blames := loads(addrs, 0)
-	next := a.upgradeBySignal(worker.PID)
-	awaitAll(t, runs, next.PID, 1)
+	next := a.next(worker)
+	awaitBy(t, next, runs...)
 	judge(t, runs, blames)
 	a.stopAll(next.PID)
 }

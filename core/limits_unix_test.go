@@ -3,7 +3,6 @@
 package core_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -14,9 +13,7 @@ import (
 // TestUpgrade_TooFewDescriptorsRefuseIt: nothing has been tried before, and this process serves on.
 func TestUpgrade_TooFewDescriptorsRefuseIt(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("free descriptors are counted in /dev/fd, which not every system fills")
-	}
+	needsProc(t) // free descriptors are counted in /dev/fd
 	a := start(t, "app")
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 4})
@@ -42,7 +39,7 @@ func TestUpgrade_WorksWithinTightLimits(t *testing.T) {
 	}
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 4})
 	for i := range 3 {
-		a.upgradeBySignal(a.expect("ready", i).PID)
+		a.next(a.expect("ready", i))
 		a.expectLog("msg=upgraded", i+1)
 		a.expect("end", i)
 	}

@@ -34,8 +34,8 @@ func TestUpgrade_ListenersChange(t *testing.T) {
 	must(t, a.upgrade(tcp))
 	second := a.expect("ready", 1)
 	a.expect("end", 0)
+	awaitBy(t, second, runs...)
 	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(second.PID), Generation: "1"})
 		expectLossless(t, run)
 	}
 	expectAnswers(t, append(second.Addrs[2:], a.path("stays.sock"), a.path("new.sock"))...)
