@@ -70,11 +70,12 @@ func (a askers) close() {
 
 var benchRequest = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 
-// ask asks n times on each connection, on some at once after the others. That is where an answer ends.
-func (a askers) ask(b *testing.B, n, some int, end string) {
+// ask asks n times on each connection. A goroutine does so on group of them, one after the other. An answer ends
+// with end.
+func (a askers) ask(b *testing.B, n, group int, end string) {
 	b.Helper()
 	var wg sync.WaitGroup
-	for part := range slices.Chunk(a, some) {
+	for part := range slices.Chunk(a, group) {
 		wg.Go(func() {
 			buf, end := make([]byte, 512), []byte(end)
 			for _, c := range part {
@@ -109,9 +110,9 @@ func askOnce(c net.Conn, buf, end []byte) error {
 func BenchmarkAgainstNetHTTP(b *testing.B) {
 	const conns, round = 16, 4000 // requests a round
 	addr, bare := serveBoth(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	ours, theirs := newAskers(b, addr, conns), newAskers(b, bare, conns)
-	defer ours.close()
-	defer theirs.close()
+	sides := [2]askers{newAskers(b, addr, conns), newAskers(b, bare, conns)}
+	defer sides[0].close()
+	defer sides[1].close()
 	ask := func(a askers) (rate, allocs float64) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -121,24 +122,21 @@ func BenchmarkAgainstNetHTTP(b *testing.B) {
 		runtime.ReadMemStats(&after)
 		return round / took.Seconds(), float64(after.Mallocs-before.Mallocs) / round
 	}
-	ask(ours)
-	ask(theirs)
+	ask(sides[0])
+	ask(sides[1])
 	m := measures{}
 	b.ResetTimer()
 	for i := range b.N {
-		var rate, allocs, bareRate, bareAllocs float64
-		if i%2 == 0 { // neither always comes first
-			rate, allocs = ask(ours)
-			bareRate, bareAllocs = ask(theirs)
-		} else {
-			bareRate, bareAllocs = ask(theirs)
-			rate, allocs = ask(ours)
+		var rate, allocs [2]float64
+		for j := range 2 {
+			side := (i + j) % 2 // neither always comes first
+			rate[side], allocs[side] = ask(sides[side])
 		}
-		m.add("req/s", rate)
-		m.add("bare-req/s", bareRate)
-		m.add("ratio", rate/bareRate)
-		m.add("allocs/req", allocs)
-		m.add("bare-allocs/req", bareAllocs)
+		m.add("req/s", rate[0])
+		m.add("bare-req/s", rate[1])
+		m.add("ratio", rate[0]/rate[1])
+		m.add("allocs/req", allocs[0])
+		m.add("bare-allocs/req", allocs[1])
 	}
 	b.StopTimer()
 	m.report(b)

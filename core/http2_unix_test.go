@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -47,12 +45,7 @@ func clientTLS(kind string, pool *x509.CertPool) *tls.Config {
 // TestHTTP2_UpgradesRefuseNoStream: clients that never repeat a request post on many streams,
 // whichever way HTTP/2 comes; nor does HTTP/1 suffer beside it.
 func TestHTTP2_UpgradesRefuseNoStream(t *testing.T) {
-	upgrades := 3
-	if n := os.Getenv("CORE_TEST_HTTP2_UPGRADES"); n != "" { // a long run, by hand
-		var err error
-		upgrades, err = strconv.Atoi(n)
-		must(t, err)
-	}
+	const upgrades = 3
 	a, pool := startHTTP2(t, "")
 	first := a.expect("ready", 0)
 	runs := map[string]*load.Run{}
