@@ -50,8 +50,7 @@ func fileOf(t *testing.T, socket interface{ Close() error }) *os.File {
 	return f
 }
 
-// TestActivation_SocketsStayThroughUpgradesAndAStop: they are claimed by name, by address and by descriptor, whatever
-// their order.
+// TestActivation_SocketsStayThroughUpgradesAndAStop: they are claimed by name, address or descriptor.
 func TestActivation_SocketsStayThroughUpgradesAndAStop(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []core.Mode{core.ModeSelf, core.ModeSupervised} {

@@ -257,8 +257,7 @@ func unprivileged(t *testing.T, a *app) {
 	}
 }
 
-// TestStart_SecondProcessLeavesTheFirstAlone: the address is taken, and the first one's pid file and socket
-// stay as they are.
+// TestStart_SecondProcessLeavesTheFirstAlone: its pid file and its socket stay as they are.
 func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-pidfile", "app.pid", "-listen", "unix,sock")

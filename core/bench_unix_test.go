@@ -70,8 +70,8 @@ func (a askers) close() {
 
 var benchRequest = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 
-// ask asks n times on each connection. A goroutine does so on group of them, one after the other. An answer ends
-// with end.
+// ask asks n times on each connection. A goroutine takes a group of them, one after the other. An answer
+// ends with end.
 func (a askers) ask(b *testing.B, n, group int, end string) {
 	b.Helper()
 	var wg sync.WaitGroup

@@ -323,8 +323,7 @@ func TestStart_ReplacesOnlyStaleSockets(t *testing.T) {
 	expectAnswers(t, a.path("app.sock"))
 }
 
-// TestControlSocket_IsWhereFindLooksByDefault: with a pid file there is a socket without being told, and none where
-// that can't be.
+// TestControlSocket_IsWhereFindLooksByDefault: a pid file is enough. Where that can't be, there is none.
 func TestControlSocket_IsWhereFindLooksByDefault(t *testing.T) {
 	t.Parallel()
 	for name, possible := range map[string]bool{"a directory": true, "no directory": false} {

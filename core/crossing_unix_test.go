@@ -45,8 +45,7 @@ func startTwice(t *testing.T) (a *app, supervisor int) {
 	return a, a.PID()
 }
 
-// TestSupervisedSecondUpgrader_HearsEverySignal: a program that tries again after its first Run has failed
-// gets what the supervisor is asked for.
+// TestSupervisedSecondUpgrader_HearsEverySignal: it is made after the first Run of a program has failed.
 func TestSupervisedSecondUpgrader_HearsEverySignal(t *testing.T) {
 	t.Parallel()
 	a, supervisor := startTwice(t)
@@ -71,8 +70,7 @@ func TestSupervisedSecondUpgrader_StopsWithTheSupervisor(t *testing.T) {
 	}
 }
 
-// TestSupervisedStop_HooksCrossReady: a new process that gets ready while the hooks of a stop run
-// does not get the service.
+// TestSupervisedStop_HooksCrossReady: a new process that gets ready meanwhile does not get the service.
 func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 	t.Parallel()
 	a := supervised(t, []string{"APP_HOOKS=1"}, "-probation", "4m")
@@ -95,8 +93,7 @@ func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 	a.exitsWell()
 }
 
-// TestSupervisedReopen_CrossesHandover: the process that serves opens its logs anew; the old one on
-// probation may do so, too, if the supervisor did not know yet.
+// TestSupervisedReopen_CrossesHandover: the old process on probation may open its logs anew, too.
 func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	t.Parallel()
 	a := supervised(t, nil, "-probation", "4m")
@@ -113,8 +110,7 @@ func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	a.stopsWell()
 }
 
-// TestSupervisedPIDFile_StaysBesideAFailedUpgrade: a worker that does not get the service, or gives it back,
-// leaves the file alone, whatever its main still does.
+// TestSupervisedPIDFile_StaysBesideAFailedUpgrade: whatever the main of the failed worker does.
 func TestSupervisedPIDFile_StaysBesideAFailedUpgrade(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"check", "rejects"} {
@@ -137,8 +133,7 @@ func readPID(a *app) string {
 	return strings.TrimSpace(cmp.Or(string(b), fmt.Sprint(err)))
 }
 
-// TestAlone_LateCommitIsForGood: a process that has gone on alone hears that the old one hands over,
-// and does what that was asked for meanwhile.
+// TestAlone_LateCommitIsForGood: the process that went on alone does what it was asked for meanwhile.
 func TestAlone_LateCommitIsForGood(t *testing.T) {
 	t.Parallel()
 	a := start(t, "app", "-probation", "0", "-handoff=false")

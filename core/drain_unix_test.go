@@ -94,8 +94,7 @@ func expectLine(t *testing.T, r *bufio.Reader, want string) {
 	}
 }
 
-// TestDrain_CutsTheRestAtItsDeadline is rung 6: what is left is counted, the hook hears of it, and
-// it is cut.
+// TestDrain_CutsTheRestAtItsDeadline: this is rung 6. What is left is counted, and the hook hears of it.
 func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-drain", "300ms", "-handoff=false", "-linger")
@@ -120,8 +119,7 @@ func TestDrain_CutsTheRestAtItsDeadline(t *testing.T) {
 	expectClosed(t, idle)
 }
 
-// TestStop_IdleConnectionsDoNotHoldItUp: there is no next generation to which they could move. One that asks is
-// answered. An upgrade is refused meanwhile.
+// TestStop_IdleConnectionsDoNotHoldItUp: one that asks is answered, and an upgrade is refused.
 func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-drain", "10m")
@@ -147,8 +145,7 @@ func TestStop_IdleConnectionsDoNotHoldItUp(t *testing.T) {
 	a.expectGone()
 }
 
-// TestDrain_StuckOldProcessIsEnded: it is stopped in its drain and can't
-// keep its own deadline; the new one ends it.
+// TestDrain_StuckOldProcessIsEnded: a stopped process can't keep its own deadline. The new one ends it.
 func TestDrain_StuckOldProcessIsEnded(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-drain", "500ms")

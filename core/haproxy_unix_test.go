@@ -22,9 +22,8 @@ import (
 // skipped there.
 const envHAProxy = "CORE_TEST_HAPROXY"
 
-// TestHAProxy_DoesNotNoticeUpgrades: two instances behind a real HAProxy that does not retry, upgraded again
-// and again and restarted one after the other. Its clients lose nothing; HAProxy
-// takes an instance out for a restart.
+// TestHAProxy_DoesNotNoticeUpgrades: two instances behind a real one that does not retry are upgraded again and again.
+// Its clients lose nothing. It takes an instance out for a restart.
 func TestHAProxy_DoesNotNoticeUpgrades(t *testing.T) {
 	t.Parallel()
 	addr, servers := startHAProxy(t, "127.0.0.2:0", "127.0.0.3:0")

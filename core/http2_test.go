@@ -108,8 +108,7 @@ func (s *http2Server) stop() (end func(...*rawhttp.HTTP2)) {
 	}
 }
 
-// TestGoAway_ComesInTwoSteps: a stream that a client opens while it is told to leave is answered, and
-// so is one that it has open.
+// TestGoAway_ComesInTwoSteps: streams that are open, or that are opened between the two, are answered.
 func TestGoAway_ComesInTwoSteps(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways {
@@ -281,8 +280,7 @@ func (l otherTLS) Accept() (net.Conn, error) {
 	return struct{ *tls.Conn }{c.(*tls.Conn)}, nil
 }
 
-// TestOtherTLS_IsServedAsByNetHTTPAlone: TLS that is not crypto/tls's gets HTTP/1 over
-// it, and HTTP/2 since Go 1.27, whatever else the server speaks.
+// TestOtherTLS_IsServedAsByNetHTTPAlone: HTTP/1, and HTTP/2 since Go 1.27, whatever else the server speaks.
 func TestOtherTLS_IsServedAsByNetHTTPAlone(t *testing.T) {
 	t.Parallel()
 	listen := func(ln net.Listener, c *tls.Config) net.Listener { return otherTLS{tls.NewListener(ln, c)} }

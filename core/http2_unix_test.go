@@ -42,8 +42,7 @@ func clientTLS(kind string, pool *x509.CertPool) *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
-// TestHTTP2_UpgradesRefuseNoStream: clients that never repeat a request post on many streams,
-// whichever way HTTP/2 comes; nor does HTTP/1 suffer beside it.
+// TestHTTP2_UpgradesRefuseNoStream: the clients never repeat a request. HTTP/1 does not suffer beside it.
 func TestHTTP2_UpgradesRefuseNoStream(t *testing.T) {
 	const upgrades = 3
 	a, pool := startHTTP2(t, "")
@@ -82,9 +81,8 @@ func TestHTTP2_UpgradesRefuseNoStream(t *testing.T) {
 	expectAgreement(a)
 }
 
-// TestHTTP2_WorksWhereNetHTTPHasChanged: where it is not what core relies on, HTTP/2 works in its own
-// way: each request is answered, before and after an upgrade, and the old process gets to
-// its end because an answer says GOAWAY.
+// TestHTTP2_WorksWhereNetHTTPHasChanged: HTTP/2 works in its own way then. Each request is answered, and the old
+// process gets to its end because an answer says GOAWAY.
 func TestHTTP2_WorksWhereNetHTTPHasChanged(t *testing.T) {
 	t.Parallel()
 	a, pool := startHTTP2(t, "oldhttp2")

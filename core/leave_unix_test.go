@@ -73,8 +73,7 @@ func leave(t *testing.T, a *app, worker event, addrs []string) {
 	}
 }
 
-// TestLeave_MasterEndsAndNobodyIsCut: a worker gets out of the hands of its master; nobody is refused or cut, and
-// from then on upgrades are gracex's own.
+// TestLeave_MasterEndsAndNobodyIsCut: nobody is refused, and from then on upgrades are gracex's own.
 func TestLeave_MasterEndsAndNobodyIsCut(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -24,8 +24,7 @@ func TestUpgrade_TooFewDescriptorsRefuseIt(t *testing.T) {
 	expectLossless(t, run)
 }
 
-// TestUpgrade_WorksWithinTightLimits: with 1,024 descriptors, most of them taken by connections, and hardly
-// any memory nothing is lost.
+// TestUpgrade_WorksWithinTightLimits: 1,024 descriptors, most of them taken, and hardly any memory.
 func TestUpgrade_WorksWithinTightLimits(t *testing.T) {
 	t.Parallel()
 	a := installed(t)
