@@ -113,7 +113,7 @@ func TestControlStatus_FollowsTheGenerationsThroughUpgrades(t *testing.T) {
 	// One that stands still is named, and holds nothing up for long.
 	a.freeze(first.PID)
 	await(third, second, control.Generation{PID: first.PID, State: "unknown"})
-	a.Thaw(first.PID)
+	a.signal(first.PID, syscall.SIGCONT)
 	stream.Close()
 	await(third, second)
 }

@@ -102,7 +102,7 @@ func TestSupervisedReopen_CrossesHandover(t *testing.T) {
 	a.signal(first.PID, syscall.SIGHUP)
 	next := a.expect("ready", 1)
 	a.signal(a.PID(), syscall.SIGUSR1)
-	a.Thaw(a.PID())
+	a.signal(a.PID(), syscall.SIGCONT)
 	n := 0
 	for a.expect("reopen", n).PID != next.PID {
 		n++ // the old one may be asked twice
