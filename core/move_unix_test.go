@@ -20,8 +20,6 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestMove_KeepsConnections has 64 clients on 64 connections, whatever they ask for and however long they think
-// between two requests.
 func TestMove_KeepsConnections(t *testing.T) {
 	kept := func(name string, cfg load.Config, upgrades int) {
 		t.Run(name, func(t *testing.T) {
@@ -44,8 +42,7 @@ func TestMove_KeepsConnections(t *testing.T) {
 	}
 }
 
-// expectAgreement checks that two processes never counted the moved connections
-// differently.
+// expectAgreement checks that two processes never counted the moved connections differently.
 func expectAgreement(a *app) {
 	a.t.Helper()
 	if strings.Contains(a.log(), "differently") {
@@ -81,9 +78,8 @@ func connOf(t testing.TB, c *rawhttp.Client) (info connInfo, closes bool) {
 	return info, resp.Close
 }
 
-// TestMove_IdleAndUnused moves connections that carry no request at once, with each upgrade, over TCP and unix
-// sockets, whether a request has been on them or not. Two of the listeners were opened with the same words.
-func TestMove_IdleAndUnused(t *testing.T) {
+// TestMove_IdleAndUnusedOnesMoveAtOnce has listeners of which two were opened with the same words.
+func TestMove_IdleAndUnusedOnesMoveAtOnce(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	var clients []*rawhttp.Client
@@ -235,9 +231,8 @@ func TestMove_ImpossibleAsksTheClientToComeBack(t *testing.T) {
 	}
 }
 
-// TestMove_NeedsDescriptors has a new process that takes what it has room for, and keeps some room for new
-// connections. The rest stays with the old one, and nobody is lost.
-func TestMove_NeedsDescriptors(t *testing.T) {
+// TestMove_TakesWhatThereAreDescriptorsFor leaves some for new connections. The other connections stay.
+func TestMove_TakesWhatThereAreDescriptorsFor(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
 	a.setMode("fewfiles")
@@ -269,9 +264,8 @@ func TestMove_NeedsDescriptors(t *testing.T) {
 	expectAgreement(a)
 }
 
-// TestMove_NewProcessIsKilled ends the new process while it takes connections over. The old one serves what is
-// not acknowledged.
-func TestMove_NewProcessIsKilled(t *testing.T) {
+// TestMove_UnacknowledgedOnesAreServed kills the new process while it takes connections over.
+func TestMove_UnacknowledgedOnesAreServed(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
 	a.setMode("dieadopting")
@@ -303,8 +297,7 @@ func TestMove_NewProcessIsKilled(t *testing.T) {
 	}
 }
 
-// TestMove_NextRequestIsTheNextGenerations leaves a client's next request to the next generation. Only what net/http
-// was about to read already when the drain began stays.
+// TestMove_NextRequestIsTheNextGenerations but for what net/http was about to read when the drain began.
 func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
@@ -321,27 +314,27 @@ func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 	answeredBy(t, c, 1)
 }
 
-// TestMove_BesideHTTP2 has a server that speaks HTTP/2 without TLS, too. Its connections without a request can
-// be of either kind, and move once. HTTP/2 goes on to its end, whatever the size of its frames.
+// TestMove_BesideHTTP2 moves connections of which nobody knows yet that they are not HTTP/2. HTTP/2 goes on to its
+// end, whatever the size of its frames.
 func TestMove_BesideHTTP2(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-h2c")
 	addr := first.Addrs[0]
 	unused, used := rawhttp.Dial(t, addr), answered(t, addr, "/")
 	h2 := rawhttp.DialHTTP2(t, addr, nil)
-	h2.Open(1, 0)
-	h2.Send(rawhttp.FrameData, 0, 1, "123")
+	h2.Open(1)
+	h2.Send(1, "123")
 	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
 	a.next(first)
-	h2.Send(rawhttp.FramePing, rawhttp.FlagAck, 0, h2.ToldToLeave())
-	for _, c := range "456789" {
-		h2.Send(rawhttp.FrameData, 0, 1, string(c))
+	h2.Pong(h2.ToldToLeave())
+	for _, c := range "45678" {
+		h2.Send(1, string(c))
 	}
-	h2.Send(rawhttp.FrameData, rawhttp.FlagEndStream, 1, "")
+	h2.End(1, "9")
 	if _, answers := h2.Leaves(1); answers[1] != "123456789" {
 		t.Errorf("answer %q", answers[1])
 	}
-	must(t, h2.Conn.Close()) // else net/http does in a second
+	must(t, h2.Close()) // else net/http does in a second
 	a.expect("end", 0)
 	for _, c := range []*rawhttp.Client{unused, used} {
 		c.Ask("/")
@@ -361,8 +354,8 @@ func TestMove_UnknownRequestDoesNotCountForEver(t *testing.T) {
 	a.endsWell(0)
 }
 
-// TestMove_EndlessPipelineIsAskedToLeave has a client that has always more on the way than net/http's buffer
-// holds, and seldom comes to where it could move. It is asked to leave near the deadline, and is never cut.
+// TestMove_EndlessPipelineIsAskedToLeave near the deadline. Its client has always more on the way than net/http's
+// buffer holds, and seldom comes to where it could move.
 func TestMove_EndlessPipelineIsAskedToLeave(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-drain", "3s")
@@ -387,9 +380,8 @@ func TestMove_EndlessPipelineIsAskedToLeave(t *testing.T) {
 	a.endsWell(0)
 }
 
-// TestMove_NotPastADeadline has a generation whose own drain is over. It takes no more connections from the one
-// before it, which serves them.
-func TestMove_NotPastADeadline(t *testing.T) {
+// TestMove_NotToAGenerationWhoseDrainIsOver has the one before it serve the connection.
+func TestMove_NotToAGenerationWhoseDrainIsOver(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
 	a.write("drain", "100ms")
@@ -404,8 +396,7 @@ func TestMove_NotPastADeadline(t *testing.T) {
 	}
 }
 
-// TestHandoff_MovesAHijackedConnection passes on what the program says along. The connection stays when nobody
-// takes it.
+// TestHandoff_MovesAHijackedConnection with what the program says along. It stays when nobody takes it.
 func TestHandoff_MovesAHijackedConnection(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)

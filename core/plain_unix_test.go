@@ -64,14 +64,6 @@ func awaitServed(t testing.TB, run *load.Run, server load.Server) {
 	proctest.Await(t, fmt.Sprintf("an answer by %v", server), func() bool { return run.Snapshot().Served[server] > 0 })
 }
 
-// awaitBy waits until the process has answered on each of them.
-func awaitBy(t testing.TB, ev event, runs ...*load.Run) {
-	t.Helper()
-	for _, run := range runs {
-		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
-	}
-}
-
 // startEnv is serving with more environment.
 func startEnv(t testing.TB, env []string, args ...string) (a *app, first event) {
 	t.Helper()
@@ -100,9 +92,8 @@ func (a *app) becomePlain(t *testing.T, first event, run *load.Run) (plain event
 	return plain
 }
 
-// TestPlain_GoesTheWholeCircle replaces the app by a program that knows only -graceful, descriptor 3 and SIGTERM,
-// and that one by the app, which is upgraded then.
-func TestPlain_GoesTheWholeCircle(t *testing.T) {
+// TestPlain_ReplacesAndIsReplaced goes the whole circle, and upgrades the app then.
+func TestPlain_ReplacesAndIsReplaced(t *testing.T) {
 	t.Parallel()
 	a, first := startReplaceable(t)
 	addr := first.Addrs[0]
@@ -177,9 +168,9 @@ func TestPlain_StopWhileTheNextOneStarts(t *testing.T) {
 	})
 }
 
-// TestPlain_ReplacedAtOnceIsServedOn upgrades the plain program before the old process has made sure of it. Its next
-// generation speaks on a socket that was not meant for it.
-func TestPlain_ReplacedAtOnceIsServedOn(t *testing.T) {
+// TestPlain_CanBeReplacedAtOnce before the old process has made sure of it. The next generation speaks on a socket
+// that was not meant for it.
+func TestPlain_CanBeReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]string{
 		"at once":       "",
@@ -209,8 +200,7 @@ func TestPlain_ReplacedAtOnceIsServedOn(t *testing.T) {
 	}
 }
 
-// TestPlain_ReadyIsAStopToAnOwnHandler has a program that handles SIGTERM itself, by a graceful stop, and takes
-// the plain program's word for one. The service goes on all the same.
+// TestPlain_ReadyIsAStopToAnOwnHandler of SIGTERM, and the service goes on all the same.
 func TestPlain_ReadyIsAStopToAnOwnHandler(t *testing.T) {
 	t.Parallel()
 	a, first := startReplaceable(t, "APP_OWN=1")

@@ -20,8 +20,7 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// placeAlone puts a program of testdata at path. It is in no module, and so not of this one, and knows nothing of
-// gracex.
+// placeAlone puts a program of testdata at path, which is in no module and knows nothing of gracex.
 func placeAlone(t testing.TB, name, path string) {
 	t.Helper()
 	proctest.BuildAlone(t, path, filepath.Join("testdata", name))
@@ -171,8 +170,7 @@ func TestParent_IsReplaced(t *testing.T) {
 	}
 }
 
-// TestMaster_ReloadsLoseNothing has a program on gracex as the next worker of a master that starts the versions
-// itself. The worker starts none.
+// TestMaster_ReloadsLoseNothing with workers on gracex, which start no version of their own.
 func TestMaster_ReloadsLoseNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -232,7 +230,6 @@ func TestMaster_ReloadsLoseNothing(t *testing.T) {
 	}
 }
 
-// TestMaster_WorkerStopsWithIt is about those whose worker ends with the master. It stops gracefully.
 func TestMaster_WorkerStopsWithIt(t *testing.T) {
 	t.Parallel()
 	for protocol, sig := range map[string]syscall.Signal{"graceful": syscall.SIGHUP, "overseer": syscall.SIGUSR2} {

@@ -16,8 +16,7 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// onProbation starts an app with load on it and an upgrade whose new process is on
-// probation, for so long that no test sees its end.
+// onProbation starts an app under load, and an upgrade whose probation is so long that no test sees its end.
 func onProbation(t *testing.T, args ...string) (a *app, run *load.Run, first, second event) {
 	t.Helper()
 	a, first = serving(t, append([]string{"-pidfile", "app.pid", "-probation", "4m"}, args...)...)
@@ -40,8 +39,7 @@ func rolledBack(t *testing.T, a *app, first, second event, why string) {
 	a.expectLog("msg=upgraded", 1)
 }
 
-// TestProbation_RejectedOneLosesNothing has a new process that is alive and is found bad. It finishes what it has, and
-// the old one accepts again.
+// TestProbation_RejectedOneLosesNothing has a new process finish what it has while the old one accepts again.
 func TestProbation_RejectedOneLosesNothing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -70,20 +68,19 @@ func TestProbation_RejectedOneLosesNothing(t *testing.T) {
 	}
 }
 
-// TestProbation_DeadOneLosesWhatRanInIt has a new process that dies, or has to be killed. What is lost is one
-// request on each connection that it had.
+// TestProbation_DeadOneLosesWhatRanInIt has at most one request lost on each connection of the new process.
 func TestProbation_DeadOneLosesWhatRanInIt(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		end   func(a *app, pid int)
+		sig   syscall.Signal
 		share string
 		kept  int // how many connections move at the least
 		most  int // and at the most: the share, rounded up, of 20, 8 and one of the test's
 		why   string
 	}{
-		"killed":           {(*app).kill, "0.1", 1, 3, "it ended on probation (signal: killed after "},
-		"killed, no share": {(*app).kill, "0", 0, 0, "it ended on probation"},
-		"stopped":          {(*app).freeze, "0.1", 1, 3, "it did not answer for 5s on probation"},
+		"killed":           {syscall.SIGKILL, "0.1", 1, 3, "it ended on probation (signal: killed after "},
+		"killed, no share": {syscall.SIGKILL, "0", 0, 0, "it ended on probation"},
+		"stopped":          {syscall.SIGSTOP, "0.1", 1, 3, "it did not answer for 5s on probation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,7 +88,7 @@ func TestProbation_DeadOneLosesWhatRanInIt(t *testing.T) {
 			if moved := adopted(t, first.Addrs[0], tt.kept); moved > tt.most {
 				t.Errorf("%d connections moved", moved)
 			}
-			tt.end(a, second.PID)
+			a.signal(second.PID, tt.sig)
 			rolledBack(t, a, first, second, tt.why)
 			res := run.Stop()
 			t.Log(res)
@@ -111,10 +108,8 @@ func TestProbation_DeadOneLosesWhatRanInIt(t *testing.T) {
 	}
 }
 
-func (a *app) kill(pid int) { a.signal(pid, syscall.SIGKILL) }
-
-// adopted waits until the new process has n connections of the old one's, or some more:
-// those that the test asks on are among them.
+// adopted waits until the new process has n connections of the old one's, or some more: those of the test are among
+// them.
 func adopted(t *testing.T, addr string, n int) (moved int) {
 	t.Helper()
 	expectStats(t, addr, func(st core.Ledger) bool {
@@ -124,8 +119,8 @@ func adopted(t *testing.T, addr string, n int) (moved int) {
 	return moved
 }
 
-// TestProbation_CrashAfterCrash deploys a version that crashes a second after ready, again and again.
-func TestProbation_CrashAfterCrash(t *testing.T) {
+// TestProbation_CrashesLoseNothingWithoutAShare deploys a version that crashes a second after ready, again and again.
+func TestProbation_CrashesLoseNothingWithoutAShare(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-probation", "4m", "-share", "0")
 	run := startKept(t, first.PID, load.Config{Addr: first.Addrs[0], Clients: 16})
@@ -208,8 +203,8 @@ func TestProbation_SignalStormIsOneMoreUpgrade(t *testing.T) {
 	}
 }
 
-// TestProbation_SignalToTheNewProcessWaits until the probation is over. Then the new process upgrades, or the old one
-// after a rollback.
+// TestProbation_SignalToTheNewProcessWaits has that one upgrade when the probation is over, or the old one after a
+// rollback.
 func TestProbation_SignalToTheNewProcessWaits(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -275,7 +270,6 @@ func TestProbation_StopOfTheNewProcessIsOne(t *testing.T) {
 	}
 }
 
-// TestProbation_OldOneIsNotNeeded lets the new process serve alone.
 func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T, probation time.Duration, fresh int) (a *app, run *load.Run, first, second event) {
@@ -289,7 +283,7 @@ func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 	}
 	t.Run("it dies", func(t *testing.T) {
 		a, run, first, second := begin(t, 4*time.Minute, 0)
-		a.kill(first.PID)
+		a.signal(first.PID, syscall.SIGKILL)
 		a.expectLog("there is no way back any more", 1)
 		a.next(second)
 		if res := expectLossless(t, run); res.Connects != 8 {
@@ -308,8 +302,7 @@ func TestProbation_OldOneIsNotNeeded(t *testing.T) {
 	})
 }
 
-// TestProbation_EndsWithTheClientThatAsked rolls the upgrade back.
-func TestProbation_EndsWithTheClientThatAsked(t *testing.T) {
+func TestProbation_ClientThatGoesRollsItBack(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t, "-probation", "4m")
 	giveUp := a.beginUpgrade(first.Addrs[0])

@@ -36,8 +36,7 @@ func TestRollback_WaitsForAnOldProcessThatStandsStill(t *testing.T) {
 	a.expectPID(second.PID, third.PID)
 }
 
-// TestRollback_KeepsPaths has a new process leave the unix sockets that it was given, also if it takes the old one for
-// dead, and remove those of its own.
+// TestRollback_KeepsPaths of unix sockets that were passed on, also if the new process takes the old one for dead.
 func TestRollback_KeepsPaths(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]string{"hung up": "/hangup", "rejected": "/reject?why=bad"} {
@@ -85,8 +84,7 @@ func TestRollback_CrossesAStop(t *testing.T) {
 	}
 }
 
-// TestRollback_BeforeAStop ends a new process that stands still, also if the old one is asked to stop right after it
-// has taken the service back.
+// TestRollback_BeforeAStop ends a new process that stands still all the same.
 func TestRollback_BeforeAStop(t *testing.T) {
 	t.Parallel()
 	a, first, _ := frozen(t)

@@ -90,7 +90,10 @@ func (c *HTTP2) Ask(stream uint32) {
 	c.send(frameHeaders, flagEndHeaders|flagEndStream, stream, hpackPost)
 }
 
-// End sends the body of a request.
+// Send sends a part of the body of a request, in a frame.
+func (c *HTTP2) Send(stream uint32, part string) { c.send(frameData, 0, stream, part) }
+
+// End sends the rest of the body of a request.
 func (c *HTTP2) End(stream uint32, body string) { c.send(frameData, flagEndStream, stream, body) }
 
 // Pong answers a PING.

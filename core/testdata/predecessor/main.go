@@ -21,7 +21,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 var (
@@ -122,9 +121,6 @@ func command(extra []*os.File, args, vars []string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), vars...)
 	return cmd
 }
-
-// tell signals another process.
-func tell(pid int, sig syscall.Signal) { report(syscall.Kill(pid, sig)) }
 
 // report says on stderr what went wrong and is no reason to end.
 func report(err error) {

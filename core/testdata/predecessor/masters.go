@@ -168,7 +168,7 @@ func runGraceful() {
 func workGraceful() {
 	work(given(), func() {
 		if old, _ := strconv.Atoi(os.Getenv("GRACEFUL_OLD_WORKER_PID")); old > 1 {
-			tell(old, syscall.SIGTERM)
+			report(syscall.Kill(old, syscall.SIGTERM))
 		}
 	}, syscall.SIGTERM)
 }
@@ -218,7 +218,7 @@ func workOverseer() {
 	// It says that it has let go before it has: the sockets are the master's anyway.
 	go func() {
 		<-asked
-		tell(master, syscall.SIGUSR1)
+		report(syscall.Kill(master, syscall.SIGUSR1))
 	}()
 	work(given(), func() {}, syscall.SIGUSR2)
 }
