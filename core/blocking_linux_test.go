@@ -3,16 +3,18 @@ package core
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestClose_WakesABlockedAccept closes a listener, and pauses one, whose socket another process has made blocking:
+// TestListener_EndWakesABlockedAccept closes a listener, and pauses one, whose socket another process has made blocking:
 // exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
-func TestClose_WakesABlockedAccept(t *testing.T) {
+func TestListener_EndWakesABlockedAccept(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(l *listener){
 		"close": func(l *listener) { closeAll([]*listener{l}, false) },
@@ -46,13 +48,11 @@ func TestClose_WakesABlockedAccept(t *testing.T) {
 // awaitThreadIn waits until a thread of this process waits in a system call.
 func awaitThreadIn(t *testing.T, call int) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	proctest.Await(t, "a thread is in system call "+strconv.Itoa(call), func() bool {
 		tasks, _ := filepath.Glob("/proc/self/task/*/syscall")
-		for _, task := range tasks {
-			if b, _ := os.ReadFile(task); strings.HasPrefix(string(b), strconv.Itoa(call)+" ") {
-				return
-			}
-		}
-	}
-	t.Fatalf("no thread is in system call %d", call)
+		return slices.ContainsFunc(tasks, func(task string) bool {
+			b, _ := os.ReadFile(task)
+			return strings.HasPrefix(string(b), strconv.Itoa(call)+" ")
+		})
+	})
 }
