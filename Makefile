@@ -30,7 +30,7 @@ GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 GOTIP ?= $(lastword $(GO_VERSIONS))
 
 # The tests of "make each-go". They cover what a Go release can change under core.
-GO_TESTS := ^Test(Go[A-Z]|SelfTest|Probe|HTTP2|TLS$$|NewInner|UserSettings|ForeignListeners|MoveBeside|MoveIdle|Upgrade_Runs)
+GO_TESTS := ^Test(Go(_|Away)|SelfTest|Probe|HTTP2|TLS$$|NewInner|Serve_|Move_?(Beside|Idle)|Upgrade_Runs)
 
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.

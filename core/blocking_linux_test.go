@@ -1,18 +1,20 @@
 package core
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestClose_WakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made blocking:
+// TestListener_EndWakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made blocking:
 // exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
-func TestClose_WakesBlockedAccepts(t *testing.T) {
+func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func([]*listener){
 		"close": func(listeners []*listener) { closeAll(listeners, false) },
@@ -52,17 +54,15 @@ func TestClose_WakesBlockedAccepts(t *testing.T) {
 // awaitThreadsIn waits until that many threads of this process wait in a system call.
 func awaitThreadsIn(t *testing.T, call, want int) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		tasks, _ := filepath.Glob("/proc/self/task/*/syscall")
+	proctest.Await(t, fmt.Sprintf("%d threads are in system call %d", want, call), func() bool {
+		tasks, err := filepath.Glob("/proc/self/task/*/syscall")
+		must(t, err)
 		waiting := 0
 		for _, task := range tasks {
 			if b, _ := os.ReadFile(task); strings.HasPrefix(string(b), strconv.Itoa(call)+" ") {
 				waiting++
 			}
 		}
-		if waiting >= want {
-			return
-		}
-	}
-	t.Fatalf("fewer than %d threads are in system call %d", want, call)
+		return waiting >= want
+	})
 }

@@ -20,3 +20,10 @@ func (u *Upgrader) CloseListeners() {
 		_ = l.Close()
 	}
 }
+
+// Pause and Resume do to a socket what the probation of a next process does.
+func (pc *PacketConn) Pause()  { pc.pause() }
+func (pc *PacketConn) Resume() { pc.resume() }
+
+// Descriptor is the one that the next process would get.
+func (pc *PacketConn) Descriptor() int { return pc.dup }

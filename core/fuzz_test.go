@@ -22,9 +22,7 @@ func frames(f *testing.F) (all [][]byte) {
 			wire.OfferMsg{Conns: []wire.Conn{{Name: "x"}, {Listener: &wire.Listener{Network: "tcp", Address: ":0"}}}},
 		} {
 			b, err := wire.Append(nil, ty, msg)
-			if err != nil {
-				f.Fatal(err)
-			}
+			must(f, err)
 			all = append(all, b)
 		}
 	}

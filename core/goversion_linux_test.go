@@ -27,25 +27,23 @@ import (
 // TestNewInnerCopiesEverything. Each failure says what becomes of a server with that
 // release, or what is to be done. "make tip" runs them with a Go that is named.
 
-// TestGoReadsHTTP1: what moving HTTP/1 connections relies on.
-func TestGoReadsHTTP1(t *testing.T) {
+func TestGo_ReadsHTTP1AsMovingNeeds(t *testing.T) {
 	t.Parallel()
 	if err := conns.SelfTest(); err != nil {
 		t.Errorf("%v: until boundary.go knows, selfTest fails with this release, connections stay, and clients reconnect", err)
 	}
 }
 
-// TestGoLeavesHTTP2: what GOAWAY in two steps relies on.
-func TestGoLeavesHTTP2(t *testing.T) {
+func TestGo_LeavesHTTP2AsGoAwayNeeds(t *testing.T) {
 	t.Parallel()
 	if err := h2.Probe(h2.DoorClear); err != nil {
 		t.Errorf("%v: until core/internal/h2 knows, HTTP/2 is served in net/http's own way, and GOAWAY goes out with answers only", err)
 	}
 }
 
-// TestGoMarksHTTP2: a server for which net/http has configured HTTP/2 has an entry of net/http's
-// in TLSNextProto, which openHTTP2 looks for, and one for which it has not has none.
-func TestGoMarksHTTP2(t *testing.T) {
+// TestGo_MarksServersThatSpeakHTTP2 by an entry of net/http's in TLSNextProto, which openHTTP2 looks for; others
+// have none.
+func TestGo_MarksServersThatSpeakHTTP2(t *testing.T) {
 	t.Parallel()
 	const fallback = "until openHTTP2 has another way to know, HTTP/2 is net/http's own, and GOAWAY goes out with answers only"
 	certFile, keyFile, _ := rawhttp.Certificate(t)
@@ -78,9 +76,8 @@ func (l orderListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// TestGoBeginsConnections: ConnContext and then ConnState(StateNew) are called for a
-// connection before the next one is accepted.
-func TestGoBeginsConnections(t *testing.T) {
+// TestGo_BeginsAConnectionBeforeTheNextAccept: it calls ConnContext, and then ConnState(StateNew).
+func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -118,9 +115,8 @@ func TestGoBeginsConnections(t *testing.T) {
 	}
 }
 
-// TestGoHoldsShutdown: Shutdown runs the hooks, closes the listener, and returns when Accept
-// has.
-func TestGoHoldsShutdown(t *testing.T) {
+// TestGo_ShutdownWaitsForAccept after it has run the hooks and closed the listener.
+func TestGo_ShutdownWaitsForAccept(t *testing.T) {
 	t.Parallel()
 	finished, closed, hook := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	g := newGate(&net.TCPAddr{}, finished, func() { close(closed) })
@@ -141,9 +137,9 @@ func TestGoHoldsShutdown(t *testing.T) {
 	}
 }
 
-// TestGoEndsWaits: a deadline in the past ends a Read and an Accept that wait, and once it is
-// lifted they go on where they were, over TLS in the middle of a record, too.
-func TestGoEndsWaits(t *testing.T) {
+// TestGo_DeadlineEndsAWait of a Read and an Accept if it is in the past, and once it is lifted they go on where
+// they were, over TLS in the middle of a record, too.
+func TestGo_DeadlineEndsAWait(t *testing.T) {
 	t.Parallel()
 	const fallback = "moving (conn.wake), pausing (listener.pause) and the second GOAWAY (h2.Conn) end waits in this way"
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -208,19 +204,15 @@ func (c *halvingConn) rest() error {
 	return err
 }
 
-// TestGoKeepsSockets: a socket that comes from another process keeps its options, and
-// stays non-blocking, as does one whose descriptor is looked at for a start.
-func TestGoKeepsSockets(t *testing.T) {
+// TestGo_AdoptedSocketKeepsItsOptions, and stays non-blocking, as does one whose descriptor is looked at for a
+// start.
+func TestGo_AdoptedSocketKeepsItsOptions(t *testing.T) {
 	t.Parallel()
 	const fallback = "net.FileConn has a new default, or SyscallConn a side effect: add the option to fd's options"
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	must(t, err)
-	defer peer.Close()
-	nc, err := ln.Accept()
-	must(t, err)
+	_, nc := pair(t)
 	defer nc.Close()
 	odd := map[[2]int]int{ // none is what Go sets
 		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}: 0,
@@ -269,24 +261,18 @@ func expectNonblocking(t *testing.T, s int, fallback string) {
 	}
 }
 
-// TestGoEndsMessages: the end of a handover socket is io.EOF for errors.Is, in whatever it is
-// wrapped.
-func TestGoEndsMessages(t *testing.T) {
+// TestGo_EndOfAHandoverSocketIsEOF for errors.Is, in whatever it is wrapped.
+func TestGo_EndOfAHandoverSocketIsEOF(t *testing.T) {
 	t.Parallel()
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	must(t, err)
-	nc, err := fd.Conn(pair[0])
-	must(t, err)
-	defer nc.Close()
-	must(t, syscall.Close(pair[1]))
-	if _, err := fd.NewReceiver(nc.(*net.UnixConn)).Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+	ours, theirs := controlPair(t)
+	must(t, theirs.Close())
+	if _, err := fd.NewReceiver(ours.(*net.UnixConn)).Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("%v (%T): a process that has ended would be taken for one that is broken; fd.Receiver must turn it into io.EOF", err, err)
 	}
 }
 
-// TestGoKnowsProcesses: an os.Process is this very process, which a pidfd holds, and not a
-// later one with its number.
-func TestGoKnowsProcesses(t *testing.T) {
+// TestGo_ProcessIsHeldByAPidfd: an os.Process is this very process, and not a later one with its number.
+func TestGo_ProcessIsHeldByAPidfd(t *testing.T) {
 	const fallback = "oldProcess.signal, nextProcess and stop would signal by number alone: take a pidfd of our own (pidfd_open(2))"
 	in, out, err := os.Pipe()
 	must(t, err)
@@ -297,12 +283,10 @@ func TestGoKnowsProcesses(t *testing.T) {
 	must(t, err)
 	links, err := filepath.Glob("/proc/self/fd/*")
 	must(t, err)
-	held := false
-	for _, l := range links {
+	if !slices.ContainsFunc(links, func(l string) bool {
 		to, _ := os.Readlink(l)
-		held = held || strings.Contains(to, "pidfd")
-	}
-	if !held {
+		return strings.Contains(to, "pidfd")
+	}) {
 		t.Errorf("os.FindProcess opens no pidfd: %s", fallback)
 	}
 	must(t, p.Signal(syscall.Signal(0)))
@@ -317,9 +301,8 @@ func TestGoKnowsProcesses(t *testing.T) {
 	}
 }
 
-// TestGoStartsClean: a process that ForkExec starts has no signal blocked, and ignores none of
-// those that a server is to hear.
-func TestGoStartsClean(t *testing.T) {
+// TestGo_StartedProcessHasNoSignalBlocked by ForkExec, and ignores none of those that a server is to hear.
+func TestGo_StartedProcessHasNoSignalBlocked(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
 	defer r.Close()

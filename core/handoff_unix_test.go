@@ -5,12 +5,8 @@ package core
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -18,41 +14,35 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// TestHandoffRefuses says why a connection stays.
-func TestHandoffRefuses(t *testing.T) {
+func TestHandoff_RefusalSaysWhyAConnectionStays(t *testing.T) {
 	t.Parallel()
 	u := NewTest(t)
-	u.ServeTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.ServeTest(t, notFound())
 	_, server := pair(t)
 	defer server.Close()
 	used := u.conns.Track(server, nil, conns.New)
 	refused := func(want string, c net.Conn, name string, state []byte) {
 		t.Helper()
-		if err := Handoff(c, name, state); !errors.Is(err, ErrNotMoved) || !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("Handoff = %v, want %q", err, want)
-		}
+		expectError(t, Handoff(c, name, state), ErrNotMoved, want)
 	}
 	refused("hijack it first", used, "x", nil)
 	refused("1 to 255", server, "", nil)
 	refused("1 to 255", server, strings.Repeat("x", 256), nil)
 	refused("131073", server, "x", make([]byte, MaxHandoffState+1))
-	refused("more than its descriptor", hiddenConn{server}, "x", nil)
+	refused("more than its descriptor", struct{ net.Conn }{server}, "x", nil)
 	refused("no upgrade hands over", server, "x", nil)
 	go func() { _ = u.Stop(context.Background()) }()
 	<-u.Draining()
 	refused("there is no new process", server, "x", nil)
-	if err := Handoff(server, "x", nil); !errors.Is(err, ErrStopped) {
-		t.Errorf("Handoff = %v, want ErrStopped", err)
-	}
+	expectError(t, Handoff(server, "x", nil), ErrStopped)
 	must(t, used.Close())
 }
 
-// TestHandoffCloses: a connection that was handed off is not this process's any more,
-// whoever took it out of the accept queue.
-func TestHandoffCloses(t *testing.T) {
+// TestHandoff_ClosesTheConnection: it is not this process's any more, whoever took it out of the accept queue.
+func TestHandoff_ClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	u := NewTest(t)
-	u.ServeTest(t, &http.Server{Handler: http.NotFoundHandler()})
+	u.ServeTest(t, notFound())
 	next := &takesAll{offered: make(chan wire.OfferMsg, 1)}
 	m := conns.NewMover(next, u.conns, 1, true, u.log)
 	u.conns.MoveBy(m)
@@ -69,9 +59,8 @@ func TestHandoffCloses(t *testing.T) {
 			t.Errorf("offered %+v", got)
 		}
 		must(t, <-handed)
-		if _, err := c.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Write = %v", err)
-		}
+		_, err := c.Write([]byte("x"))
+		expectError(t, err, net.ErrClosed)
 	}
 	if !u.conns.Empty(true) {
 		t.Error("a connection is still in the table")
@@ -102,15 +91,13 @@ func (n *takesAll) Exchange(offer []byte, _ []int, _ <-chan struct{}, _ func() b
 	return wire.Read(bytes.NewReader(b))
 }
 
-type hiddenConn struct{ net.Conn }
-
-// TestTransport: a listener of the program's that makes connections of its own kind has
-// them stay.
-func TestTransport(t *testing.T) {
+// TestMove_ConnectionsOfASpecialListenerStay: the program makes connections of its own kind.
+func TestMove_ConnectionsOfASpecialListenerStay(t *testing.T) {
 	t.Parallel()
 	u := NewTest(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	defer tcp.Close()
 	for name, ln := range map[string]net.Listener{"plain": tcp, "special": special{tcp.(*net.TCPListener)}} {
 		l, err := newListener(ln, -1, "tcp", ln.Addr().String())
 		must(t, err)
@@ -119,7 +106,9 @@ func TestTransport(t *testing.T) {
 		l.bind(u2)
 		c, err := net.Dial("tcp", tcp.Addr().String())
 		must(t, err)
-		nc, err := acceptFrom(&server{u: u2, ln: l, moves: true})
+		s := &server{u: u2, ln: l, moves: true}
+		s.side = s.newSide()
+		nc, err := (*acceptor)(s).Accept() // as its inner server does
 		must(t, err)
 		if moves := nc.(*conns.Conn).CanMove(); moves != (name == "plain") {
 			t.Errorf("%s: moves %v", name, moves)
@@ -128,7 +117,6 @@ func TestTransport(t *testing.T) {
 		must(t, c.Close())
 		must(t, fd.Close(l.dup))
 	}
-	must(t, tcp.Close())
 }
 
 type special struct{ *net.TCPListener }
@@ -138,12 +126,5 @@ func (s special) Accept() (net.Conn, error) {
 	return specialConn{c.(*net.TCPConn)}, err
 }
 
+// specialConn is a syscall.Conn, too.
 type specialConn struct{ *net.TCPConn }
-
-var _ syscall.Conn = specialConn{}
-
-// acceptFrom accepts as the inner server of s does.
-func acceptFrom(s *server) (net.Conn, error) {
-	s.side = s.newSide()
-	return (*acceptor)(s).Accept()
-}

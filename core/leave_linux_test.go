@@ -2,7 +2,7 @@ package core
 
 import "testing"
 
-func TestServiceUnit(t *testing.T) {
+func TestServiceUnit_IsReadFromTheCgroups(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		cgroups, unit string

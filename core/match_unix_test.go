@@ -7,14 +7,13 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-func TestBoundTo(t *testing.T) {
+func TestInherited_FitsTheAddressesThatItListensAt(t *testing.T) {
 	t.Parallel()
 	port := func(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 	for _, tt := range []struct {
@@ -33,10 +32,7 @@ func TestBoundTo(t *testing.T) {
 			continue
 		}
 		defer ln.Close()
-		rc, err := ln.(syscall.Conn).SyscallConn()
-		must(t, err)
-		s, err := fd.Dup(rc)
-		must(t, err)
+		s := dupOf(t, ln)
 		defer fd.Close(s)
 		in := &inherited{Listener: wire.Listener{Network: tt.network, Address: tt.address}, ln: ln, s: s}
 		for _, list := range [][]string{tt.yes, tt.no} {
@@ -51,9 +47,8 @@ func TestBoundTo(t *testing.T) {
 	}
 }
 
-// TestClaimByFamily: of what a parent without words has passed, each family goes to who asked
-// for it, whatever the order.
-func TestClaimByFamily(t *testing.T) {
+// TestClaim_EachFamilyGoesToItsOwnAddress whatever the order in which a parent without words has passed them.
+func TestClaim_EachFamilyGoesToItsOwnAddress(t *testing.T) {
 	t.Parallel()
 	v4, err := net.Listen("tcp4", ":0")
 	must(t, err)
@@ -66,16 +61,12 @@ func TestClaimByFamily(t *testing.T) {
 	defer v6.Close()
 	h := &inheritance{}
 	for i, ln := range []net.Listener{v6, v4} {
-		rc, err := ln.(syscall.Conn).SyscallConn()
-		must(t, err)
-		s, err := fd.Dup(rc)
-		must(t, err)
+		s := dupOf(t, ln)
 		defer fd.Close(s)
 		h.unclaimed = append(h.unclaimed, &inherited{ln: ln, s: s, index: i})
 	}
-	for i, only := range []net.Listener{v6, v4} { // which is not for the other family
+	for i, address := range []string{"0.0.0.0", "[::]"} { // of the other family than the only one there is
 		h := &inheritance{unclaimed: []*inherited{h.unclaimed[i]}}
-		address := map[net.Listener]string{v6: "0.0.0.0", v4: "[::]"}[only]
 		if in := h.claim(wire.KindListener, "tcp", fmt.Sprintf("%s:%d", address, port)); in != nil {
 			t.Errorf("%s gets %v", address, in.ln.Addr())
 		}
@@ -84,8 +75,8 @@ func TestClaimByFamily(t *testing.T) {
 		address string
 		want    net.Listener
 	}{{"0.0.0.0", v4}, {"[::]", v6}, {"", nil}} {
-		in := h.claim(wire.KindListener, "tcp", fmt.Sprintf("%s:%d", c.address, port))
-		if got := in; c.want == nil != (got == nil) || got != nil && got.ln != c.want {
+		got := h.claim(wire.KindListener, "tcp", fmt.Sprintf("%s:%d", c.address, port))
+		if c.want == nil != (got == nil) || got != nil && got.ln != c.want {
 			t.Errorf("%q: %+v", c.address, got)
 		}
 	}

@@ -1,11 +1,12 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,156 +14,163 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
-// TestPacketConn: the calls of an Upgrader in this process.
-func TestPacketConn(t *testing.T) {
-	u := NewTest(t)
-	pc, err := u.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+// packetPair is a socket of an Upgrader in this process, and its client.
+type packetPair struct {
+	t      *testing.T
+	u      *core.Upgrader
+	pc     *core.PacketConn
+	client net.Conn
+	reads  chan packet // what begin has read
+}
+
+type packet struct {
+	text string
+	from netip.AddrPort
+	err  error
+}
+
+func newPacketPair(t *testing.T, opts ...core.Option) *packetPair {
+	t.Helper()
+	u := core.NewTest(t, opts...)
+	pc, err := u.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	must(t, err)
 	client, err := net.Dial("udp", pc.LocalAddr().String())
 	must(t, err)
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
+	return &packetPair{t, u, pc, client, make(chan packet, 1)}
+}
 
-	// Before Ready nothing is read, and a deadline holds.
-	_, err = client.Write([]byte("early"))
-	must(t, err)
-	must(t, pc.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	b := make([]byte, 100)
-	if _, _, err := pc.ReadFrom(b); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("before ready: %v", err)
-	}
-	must(t, pc.SetReadDeadline(time.Time{}))
-	must(t, u.Ready())
-	n, from, err := pc.ReadFromUDPAddrPort(b)
-	if err != nil || string(b[:n]) != "early" {
-		t.Fatalf("%q %v", b[:n], err)
-	}
+func (p *packetPair) send(text string) {
+	p.t.Helper()
+	_, err := p.client.Write([]byte(text))
+	must(p.t, err)
+}
 
-	// A deadline holds while nothing comes.
-	must(t, pc.SetReadDeadline(time.Now().Add(time.Millisecond)))
-	if _, _, err := pc.ReadFrom(b); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("nothing came: %v", err)
+// begin reads the next datagram in the background.
+func (p *packetPair) begin() {
+	go func() {
+		b := make([]byte, 100)
+		n, from, err := p.pc.ReadFromUDPAddrPort(b)
+		p.reads <- packet{string(b[:n]), from, err}
+	}()
+}
+
+// expect waits for what begin reads.
+func (p *packetPair) expect(text string, want error) packet {
+	p.t.Helper()
+	r := <-p.reads
+	if r.text != text || !errors.Is(r.err, want) {
+		p.t.Errorf("read %q, %v, want %q, %v", r.text, r.err, text, want)
 	}
-	must(t, pc.SetReadDeadline(time.Time{}))
+	return r
+}
+
+// expectDeadline checks that a deadline ends a read, and lifts it.
+func (p *packetPair) expectDeadline(in time.Duration) {
+	p.t.Helper()
+	must(p.t, p.pc.SetReadDeadline(time.Now().Add(in)))
+	if _, _, err := p.pc.ReadFrom(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Errorf("a read that has a deadline: %v", err)
+	}
+	must(p.t, p.pc.SetReadDeadline(time.Time{}))
+}
+
+func TestPacketConn_ReadsOnlyWhileTheProcessServes(t *testing.T) {
+	p := newPacketPair(t)
+	p.send("early")
+	p.expectDeadline(20 * time.Millisecond)
+	must(t, p.u.Ready())
+	p.begin()
+	from := p.expect("early", nil).from
+	p.expectDeadline(time.Millisecond) // nothing comes
 
 	// A read that waits takes nothing once it is paused: what comes is the other process's.
-	type result struct {
-		what string
-		err  error
-	}
-	results := make(chan result, 1)
-	read := func() {
-		b := make([]byte, 100)
-		n, _, err := pc.ReadFrom(b)
-		results <- result{string(b[:n]), err}
-	}
-	send := func(what string) {
-		t.Helper()
-		_, err := client.Write([]byte(what))
-		must(t, err)
-	}
-	go read()
+	p.begin()
 	time.Sleep(10 * time.Millisecond) // so that it waits in the socket; one that comes later waits before it
-	pc.pause()
-	other, err := fd.PacketConn(pc.dup)
+	p.pc.Pause()
+	other, err := fd.PacketConn(p.pc.Descriptor())
 	must(t, err)
-	send("other")
+	p.send("other")
 	must(t, other.SetReadDeadline(time.Now().Add(patience)))
+	b := make([]byte, 100)
 	if n, _, err := other.ReadFrom(b); err != nil || string(b[:n]) != "other" {
 		t.Errorf("the other process reads %q %v", b[:n], err)
 	}
 	must(t, other.Close())
-	pc.resume()
-	send("again")
-	if r := <-results; r.err != nil || r.what != "again" {
-		t.Errorf("%+v", r)
-	}
+	p.pc.Resume()
+	p.send("again")
+	p.expect("again", nil)
 
 	// Paused, what comes waits; a deadline that is moved meanwhile holds.
-	pc.pause()
-	send("waits")
-	go read()
-	must(t, pc.SetReadDeadline(time.Now()))
-	if r := <-results; !errors.Is(r.err, os.ErrDeadlineExceeded) {
-		t.Errorf("while paused: %+v", r)
-	}
-	must(t, pc.SetDeadline(time.Time{}))
-	go read()
-	pc.resume()
-	if r := <-results; r.err != nil || r.what != "waits" {
-		t.Errorf("%+v", r)
-	}
-	if _, err := pc.WriteToUDPAddrPort([]byte("answer"), from); err != nil {
-		t.Error(err)
-	}
-
-	// What is not UDP says so; an address in use, and a network that is none, too.
-	path := filepath.Join(t.TempDir(), "gram")
-	gram, err := u.ListenPacket(context.Background(), "unixgram", path)
-	must(t, err)
-	if _, _, err := gram.ReadFromUDPAddrPort(b); !errors.Is(err, syscall.ENOTSUP) {
-		t.Error(err)
-	}
-	for want, open := range map[string]func() error{
-		"stop it or choose another address": func() error {
-			_, err := u.ListenPacket(context.Background(), "udp", pc.LocalAddr().String())
-			return err
-		},
-		"the network must be udp":       func() error { _, err := u.ListenPacket(context.Background(), "tcp", ":0"); return err },
-		"needs a path":                  func() error { _, err := u.ListenPacket(context.Background(), "unixgram", ""); return err },
-		"another program listens there": func() error { _, err := u.ListenPacket(context.Background(), "unixgram", path); return err },
-		"create it": func() error {
-			_, err := u.ListenPacket(context.Background(), "unixgram", filepath.Dir(path)+"/x/y")
-			return err
-		},
-		"file does not exist": func() error { _, err := u.PacketConn("udp", ":1"); return err },
-	} {
-		if err := open(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
+	p.pc.Pause()
+	p.send("waits")
+	p.begin()
+	must(t, p.pc.SetReadDeadline(time.Now()))
+	p.expect("", os.ErrDeadlineExceeded)
+	must(t, p.pc.SetDeadline(time.Time{}))
+	p.begin()
+	p.pc.Resume()
+	p.expect("waits", nil)
 
 	// The drain ends the reads, lets the answers go out and waits for Close.
-	go read()
+	p.begin()
 	stopped := make(chan error, 1)
-	go func() { stopped <- u.Stop(context.Background()) }()
-	if r := <-results; !errors.Is(r.err, net.ErrClosed) {
-		t.Errorf("while draining: %+v", r)
-	}
-	if _, err := pc.WriteToUDPAddrPort([]byte("late"), from); err != nil {
+	go func() { stopped <- p.u.Stop(context.Background()) }()
+	p.expect("", net.ErrClosed)
+	if _, err := p.pc.WriteToUDPAddrPort([]byte("late"), from); err != nil {
 		t.Errorf("an answer while draining: %v", err)
 	}
-	must(t, gram.Close())
 	select {
 	case err := <-stopped:
 		t.Errorf("the drain did not wait for Close: %v", err)
 	default:
 	}
-	must(t, pc.Close())
+	must(t, p.pc.Close())
 	must(t, <-stopped)
-	if err := pc.Close(); !errors.Is(err, net.ErrClosed) {
+	if err := p.pc.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed again: %v", err)
 	}
+}
+
+func TestListenPacket_RefusalNamesTheRemedy(t *testing.T) {
+	p := newPacketPair(t)
+	path := filepath.Join(t.TempDir(), "gram")
+	gram, err := p.u.ListenPacket(t.Context(), "unixgram", path)
+	must(t, err)
+	if _, _, err := gram.ReadFromUDPAddrPort(make([]byte, 100)); !errors.Is(err, syscall.ENOTSUP) {
+		t.Error(err)
+	}
+	for _, tt := range []struct{ network, address, want string }{
+		{"udp", p.pc.LocalAddr().String(), "stop it or choose another address"},
+		{"tcp", ":0", "the network must be udp"},
+		{"unixgram", "", "needs a path"},
+		{"unixgram", path, "another program listens there"},
+		{"unixgram", filepath.Dir(path) + "/x/y", "create it"},
+	} {
+		_, err := p.u.ListenPacket(t.Context(), tt.network, tt.address)
+		expectError(t, err, tt.want)
+	}
+	must(t, gram.Close())
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the path is left behind: %v", err)
 	}
 }
 
-// TestPacketCut: a socket that the program does not close is cut at the deadline, and counted.
-func TestPacketCut(t *testing.T) {
-	u := NewTest(t, WithDrainTimeout(0))
-	pc, err := u.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
-	must(t, err)
-	must(t, u.Ready())
-	if err := u.Stop(context.Background()); !errors.Is(err, ErrCut) || !strings.Contains(err.Error(), "1 datagram socket") {
+// TestPacketConn_IsCutAtTheDeadline if the program does not close it, and counted.
+func TestPacketConn_IsCutAtTheDeadline(t *testing.T) {
+	p := newPacketPair(t, core.WithDrainTimeout(1))
+	must(t, p.u.Ready())
+	if err := p.u.Stop(t.Context()); !errors.Is(err, core.ErrCut) || !strings.Contains(err.Error(), "1 datagram socket") {
 		t.Error(err)
 	}
-	if got := u.Status().Ledger.Cut.Sockets; got != 1 {
+	if got := p.u.Status().Ledger.Cut.Sockets; got != 1 {
 		t.Errorf("%d cut", got)
 	}
-	if err := pc.Close(); !errors.Is(err, net.ErrClosed) {
+	if err := p.pc.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
 }

@@ -1,17 +1,35 @@
 //go:build unix
 
-package core
+package core_test
 
 import (
 	"net"
 	"os"
-	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
-// TestPassedOnBadInput: errors say what is wrong.
-func TestPassedOnBadInput(t *testing.T) {
-	u := NewTest(t)
+func TestPassing_SameNameReplacesAndDropEnds(t *testing.T) {
+	t.Parallel()
+	u := core.NewTest(t)
+	expect := func(want int) {
+		t.Helper()
+		if n := u.PassedOn(); n != want {
+			t.Errorf("%d are passed on, want %d", n, want)
+		}
+	}
+	must(t, u.AddFile("out", os.Stdout))
+	must(t, u.AddFile("out", os.Stdout))
+	expect(1)
+	u.DropFile("out")
+	u.DropFile("out")
+	expect(0)
+}
+
+func TestPassing_RefusalNamesTheThing(t *testing.T) {
+	t.Parallel()
+	u := core.NewTest(t)
 	c, _ := net.Pipe()
 	for want, do := range map[string]func() error{
 		"needs a name":               func() error { return u.AddFile("", os.Stdout) },
@@ -20,19 +38,8 @@ func TestPassedOnBadInput(t *testing.T) {
 		`connection "x": the old`:    func() error { _, err := u.Conn("x"); return err },
 		`file "x": the old`:          func() error { _, err := u.File("x"); return err },
 		"listen tcp 127.0.0.1:1: ":   func() error { _, err := u.Listener("tcp", "127.0.0.1:1"); return err },
+		"file does not exist":        func() error { _, err := u.PacketConn("udp", ":1"); return err },
 	} {
-		if err := do(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-	must(t, u.AddFile("out", os.Stdout))
-	must(t, u.AddFile("out", os.Stdout)) // in its place
-	if n := len(u.passing.all()); n != 1 {
-		t.Errorf("%d are passed on", n)
-	}
-	u.DropFile("out")
-	u.DropFile("out")
-	if n := len(u.passing.all()); n != 0 {
-		t.Errorf("%d are passed on", n)
+		expectError(t, do(), want)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestStartErrorText(t *testing.T) {
+func TestStartError_EndsWithTheLastLines(t *testing.T) {
 	t.Parallel()
 	err := &StartError{Path: "/srv/app", PID: 7, Exit: "exit status 1", Ran: 12 * time.Millisecond, File: "mode -rwxr-xr-x", Err: errEnded}
 	short := "gracex: the new process /srv/app (pid 7): it ended before it was ready (exit status 1 after 12ms) [mode -rwxr-xr-x]"
@@ -26,23 +26,24 @@ func TestStartErrorText(t *testing.T) {
 	}
 }
 
-// TestFailureInTheLog: the lines are there once, as an attribute that both handlers
-// write in a form that shows where a line ends.
-func TestFailureInTheLog(t *testing.T) {
+// TestLogFailed_LinesAreAnAttribute, there once, which both handlers write in a form that shows where a line
+// ends.
+func TestLogFailed_LinesAreAnAttribute(t *testing.T) {
 	t.Parallel()
 	start := &StartError{Path: "/srv/app", Reason: "bad", Stderr: []string{`a "b"`, "c"}}
+	text := func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) }
 	for name, tt := range map[string]struct {
 		handler func(*bytes.Buffer) slog.Handler
 		err     error
 		want    string
 	}{
-		"text": {func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) }, start,
+		"text": {text, start,
 			`error="gracex: the new process /srv/app could not be started: bad" stderr="a \"b\"\nc"`},
 		"JSON": {func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) }, start,
 			`"error":"gracex: the new process /srv/app could not be started: bad","stderr":["a \"b\"","c"]}`},
-		"wrapped": {func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) }, fmt.Errorf("x: %w; y", start),
+		"wrapped": {text, fmt.Errorf("x: %w; y", start),
 			`error="x: gracex: the new process /srv/app could not be started: bad; y" stderr="a \"b\"\nc"`},
-		"another": {func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) }, ErrVetoed, `error="gracex: upgrade vetoed"`},
+		"another": {text, ErrVetoed, `error="gracex: upgrade vetoed"`},
 	} {
 		var b bytes.Buffer
 		slog.New(tt.handler(&b)).Error("failed", logFailed(tt.err)...)

@@ -1,0 +1,43 @@
+package core
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+)
+
+// TestListen_BeforeTheUpgraderIsForIt, wrapped or not, and it does not get a listener that was closed.
+func TestListen_BeforeTheUpgraderIsForIt(t *testing.T) {
+	t.Parallel()
+	Alone(t) // nobody else's Upgrader takes them
+	ln, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	closed, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, closed.Close())
+	if _, err := closed.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept on a closed one: %v", err)
+	}
+	u := newAlone(t, realSystem, nil)
+	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, Hiding{ln}))
+	must(t, u.Ready())
+	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || descriptions(passed)[0].Address != "127.0.0.1:0" {
+		t.Errorf("the next generation would get %v, %v", descriptions(passed), err)
+	} else {
+		_ = fd.Close(dups[0])
+	}
+	resp, err := http.Get("http://" + ln.Addr().String())
+	must(t, err)
+	must(t, resp.Body.Close())
+	if st := u.Status().Ledger; st.Accepted != 1 {
+		t.Errorf("ledger %+v", st)
+	}
+	late, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	if u.passing.find(late.Addr()) == nil {
+		t.Error("a listener that was opened while there is an Upgrader is not its own")
+	}
+}

@@ -1,0 +1,258 @@
+//go:build unix
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/proctest"
+)
+
+// The same classes of faults as in outgoing_unix_test.go, against an old process that a test plays.
+
+// longProbation is a commit whose probation does not end by itself.
+var longProbation = wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}
+
+// TestTaking_AloneStartsNoNext: a process that has taken over because its old one stands still starts
+// no next process before that has said where it stands: the two could hand over to different ones.
+func TestTaking_AloneStartsNoNext(t *testing.T) {
+	t.Parallel()
+	u, old := playOld(t)
+	addr := u.AttachTest(t, notFound())
+	must(t, <-old.hearsReady(u)) // after parentWait
+	old.hears(wire.Confirmed)
+	u.expectUpgrade(t, ErrInProgress)
+	expectServes(t, addr)
+	old.says(wire.Confirm, wire.CommitMsg{DrainMillis: 1000})
+	proctest.Await(t, "it is free after confirm", func() bool { return !errors.Is(u.tryUpgrade(t), ErrInProgress) })
+}
+
+// tryUpgrade begins an upgrade and gives it up at once.
+func (u *Upgrader) tryUpgrade(t *testing.T) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := u.Upgrade(ctx)
+	return err
+}
+
+// TestTaking_SettledComesFirst: a process says that the old one is not to serve again before it stops, and
+// not when it is broken: then it asks that one to serve.
+func TestTaking_SettledComesFirst(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stop stopRequest
+		want wire.Type
+	}{
+		"asked to stop": {stopRequest{}, wire.Settled},
+		"broken":        {stopRequest{err: errors.New("the listener broke"), now: true}, wire.Reject},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, old := playCurrent(t, notFound())
+			u.requestStop(tt.stop)
+			old.hears(tt.want)
+			awaitClosed(t, u.Done()) // without an answer
+		})
+	}
+}
+
+// otherPIDFile is a pid file that names another process, and a check that it still does.
+func otherPIDFile(t *testing.T) (path string, expectKept func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "app.pid")
+	must(t, os.WriteFile(path, []byte("4711\n"), 0o644))
+	return path, func() {
+		t.Helper()
+		if b, err := os.ReadFile(path); string(b) != "4711\n" {
+			t.Errorf("the pid file has %q, %v: the old process serves", b, err)
+		}
+	}
+}
+
+// TestTaking_WordsAfterACommitComeLater: a process that has stood still finds commit, connections and abort
+// at once. It is current first, since nobody else can answer the connections, and is rolled back then.
+func TestTaking_WordsAfterACommitComeLater(t *testing.T) {
+	t.Parallel()
+	pidFile, expectKept := otherPIDFile(t)
+	u, old := playOld(t, WithPIDFile(pidFile))
+	old.saysAtOnce(word{wire.Commit, longProbation}, word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad")}})
+	awaitClosed(t, u.inherited.old.Aborted)
+	proctest.Await(t, "abort is heard", func() (heard bool) {
+		must(t, u.request(func(l *lifecycle) error {
+			heard = len(l.incoming.waiting) > 0 || l.incoming.machine.Phase != handover.NewWaiting
+			return nil
+		}))
+		return heard
+	})
+	if err := u.Ready(); err != nil {
+		t.Errorf("Ready = %v", err)
+	}
+	u.expectDone(t, ErrAborted)
+	expectKept()
+}
+
+// TestTaking_TheOldProcessIsCountedOut: the service manager hears that no older process is left, in
+// whichever order its end and its number come.
+func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
+	t.Parallel()
+	u, old := playCurrent(t, notFound())
+	dir, err := os.MkdirTemp("", "gx")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	must(t, err)
+	defer c.Close()
+	must(t, u.request(func(l *lifecycle) error {
+		l.manager = sdnotify.ServiceAt(sdnotify.At(path), u.log)
+		must(t, old.ctl.Close())
+		<-u.inherited.old.Gone // and its end is in the inbox
+		l.olderChanged()
+		return nil
+	}))
+	want := fmt.Sprintf("generation %d, serving", u.generation)
+	must(t, c.SetReadDeadline(time.Now().Add(patience)))
+	for b, n := make([]byte, 4096), 0; !strings.HasSuffix(string(b[:n]), want); {
+		n, err = c.Read(b)
+		must(t, err)
+	}
+}
+
+// TestTaking_AbortOfADeadProcessIsNone: an old process that says that it serves again, and is killed, does
+// not; but a service that stops has stopped.
+func TestTaking_AbortOfADeadProcessIsNone(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]bool{"it would have served": false, "the service stops": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, old := playOld(t)
+			old.handsOver(u, longProbation)
+			b, err := wire.Append(nil, wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop})
+			must(t, err)
+			f, err := wire.Read(strings.NewReader(string(b)))
+			must(t, err)
+			must(t, old.ctl.Close())
+			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
+			if stop {
+				awaitClosed(t, u.Done())
+				return
+			}
+			awaitClosed(t, u.inherited.old.Gone)
+			if err := u.tryUpgrade(t); errors.Is(err, ErrInProgress) || errors.Is(err, ErrStopped) {
+				t.Errorf("Upgrade = %v", err)
+			}
+			u.expectState(t, StateCurrent)
+		})
+	}
+}
+
+// TestTaking_PIDFileOfADeadProcessIsTakenOver: the old process may have been killed right after it took the
+// service back in the pid file, and before it said so.
+func TestTaking_PIDFileOfADeadProcessIsTakenOver(t *testing.T) {
+	t.Parallel()
+	pidFile := filepath.Join(t.TempDir(), "app.pid")
+	_, old := playCurrent(t, notFound(), WithPIDFile(pidFile))
+	must(t, os.WriteFile(pidFile, []byte("4711\n"), 0o644))
+	must(t, old.ctl.Close())
+	awaitPIDFile(t, pidFile)
+}
+
+// TestTaking_SeesOffAnewAfterAWord: the time of an old process that had stood still begins with its word.
+func TestTaking_SeesOffAnewAfterAWord(t *testing.T) {
+	t.Parallel()
+	_, theirs := controlPair(t)
+	p := peer.NewOld(theirs)
+	l := newLifecycle(&Upgrader{inherited: &inheritance{old: p}, phase: newPhase()})
+	l.incoming.seesOff, l.incoming.drain = true, time.Hour
+	l.seeOffOld()
+	l.seeOffOld() // nobody is held up
+	select {
+	case d := <-p.Drains:
+		if d != l.incoming.drain {
+			t.Errorf("it has %v", d)
+		}
+	default:
+		t.Error("who waits for its end does not know")
+	}
+}
+
+// TestTaking_SeesOffWithoutAWordTooEarly: the old process is given no word that could be the operator's
+// before it has said that it has drained, and none at all once it may serve again, even if that is yet to be
+// read.
+func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		begin func(p *peer.Old, old net.Conn) // before it is to go
+		end   func(p *peer.Old)               // while it goes; nil: nothing
+		want  syscall.Signal                  // that ends it; 0: none
+	}{
+		"it drains":            {func(*peer.Old, net.Conn) {}, nil, syscall.SIGKILL},
+		"it has drained":       {func(p *peer.Old, _ net.Conn) { close(p.Drained) }, nil, syscall.SIGTERM},
+		"it is asked to serve": {func(p *peer.Old, _ net.Conn) { close(p.Drained); p.KeepAlive() }, nil, 0},
+		"it has said that it serves": {func(p *peer.Old, old net.Conn) {
+			close(p.Drained)
+			_, err := old.Write([]byte("abort"))
+			must(t, err)
+		}, func(p *peer.Old) {
+			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
+			close(p.Aborted)
+		}, 0},
+		"it had stood still, and drains": {func(p *peer.Old, _ net.Conn) { p.Drains <- time.Hour }, func(p *peer.Old) {
+			time.Sleep(2 * timing.Kill) // as before
+			close(p.Gone)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			process := exec.Command("sleep", "300")
+			must(t, process.Start())
+			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
+			ours, theirs := controlPair(t)
+			p := peer.NewOld(theirs)
+			must(t, wire.Write(ours, wire.Welcome, wire.WelcomeMsg{PID: process.Process.Pid}))
+			_, err := p.Welcome()
+			must(t, err)
+			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
+			tt.begin(p, ours)
+			limit := -timing.Kill // at once
+			if len(p.Drains) > 0 {
+				limit /= 2
+			}
+			seen := make(chan struct{})
+			go func() { defer close(seen); p.SeeOff(limit, u.phase.done, u.log) }()
+			if tt.end != nil {
+				tt.end(p)
+			}
+			if tt.want == 0 {
+				awaitClosed(t, seen)
+				if proc.Zombie(p.PID()) {
+					t.Error("it was killed")
+				}
+				must(t, process.Process.Kill())
+				tt.want = syscall.SIGKILL
+			}
+			_ = process.Wait()
+			close(u.phase.done)
+			if got := process.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
