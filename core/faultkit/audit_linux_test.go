@@ -52,7 +52,7 @@ func TestAuditComplains(t *testing.T) {
 		history, clients := books()
 		spoil(history, &clients)
 		audit(history, clients, v)
-		if v.failures(checkLedgers) == 0 {
+		if v.found[checkLedgers] == 0 {
 			t.Errorf("%s: the books agree", name)
 		}
 	}
@@ -69,7 +69,7 @@ func TestAuditReturns(t *testing.T) {
 	}{{0, 0, 0}, {0, -handingOver, 0}, {0, -handingOver - 1, 1}, {1, handingOver + 1, 1}, {2, 0, 1}} {
 		v := newVerdict(t.Output())
 		auditReturns([]comeback{{generation: c.generation, at: history[c.generation].handed.Add(c.after)}}, history, v)
-		if got := v.failures(checkConnections); got != c.want {
+		if got := v.found[checkConnections]; got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
@@ -91,14 +91,14 @@ func TestAuditExits(t *testing.T) {
 	} {
 		v := newVerdict(t.Output())
 		auditExits([]procgroup.Exit{c.exit}, state, v)
-		if got := v.failures(checkEnd); got != c.want {
+		if got := v.found[checkEnd]; got != c.want {
 			t.Errorf("%v: %d", c.exit, got)
 		}
 	}
 	v := newVerdict(t.Output())
 	state.planned = map[int]string{15: own.FailHang}
 	auditExits(nil, state, v)
-	if v.failures(checkUpgrades) != 1 {
+	if v.found[checkUpgrades] != 1 {
 		t.Error("an upgrade that should have failed has not, and nobody says so")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,10 +18,7 @@ func TestShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
-	args := []string{"-short", "-v", "-parallel", "3"}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
+	args := append(raceFlag(), "-short", "-v", "-parallel", "3")
 	var out, progress bytes.Buffer
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Errorf("%v\n%s", err, &progress)
@@ -38,10 +34,7 @@ func TestShort(t *testing.T) {
 // TestBadPrograms: what is wrong is said, with what to do about it.
 func TestBadPrograms(t *testing.T) {
 	t.Parallel()
-	plain := filepath.Join(t.TempDir(), "plain")
-	if out, err := exec.Command("go", "build", "-o", plain, "../testdata/plain").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	plain := build(t, "../testdata/plain")
 	const at = "http://127.0.0.1:" + portWord + "/"
 	for name, tt := range map[string]struct {
 		args []string

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -91,14 +89,14 @@ type sample struct {
 	generation int
 }
 
-// journal is what the servers log, and what that comes to.
+// journal is what the servers log, and what that comes to. They write to it.
 type journal struct {
 	verdict *verdict
-	done    chan struct{} // closed when no process is left that could write
+	keep    io.Writer // gets a copy
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced with each line
-	state   journalState
+	mu    sync.Mutex
+	rest  []byte // of a line whose end has not come
+	state journalState
 }
 
 // journalState is a moment of the journal.
@@ -113,36 +111,27 @@ type journalState struct {
 	samples   []sample       // in their order
 }
 
-func newJournal(v *verdict) *journal {
-	return &journal{
-		verdict: v, done: make(chan struct{}), changed: make(chan struct{}),
-		state: journalState{planned: map[int]string{}, failed: map[string]int{}},
-	}
+func newJournal(v *verdict, keep io.Writer) *journal {
+	return &journal{verdict: v, keep: keep, state: journalState{planned: map[int]string{}, failed: map[string]int{}}}
 }
 
-// read follows the log to its end, and keeps a copy.
-func (j *journal) read(r io.Reader, keep io.Writer) {
-	defer close(j.done)
-	in := bufio.NewReader(r)
+// Write takes note of what the servers have written.
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, _ = j.keep.Write(b)
+	j.rest = append(j.rest, b...)
 	for {
-		line, err := in.ReadBytes('\n')
-		if len(line) > 0 {
-			_, _ = keep.Write(line)
-			j.note(bytes.TrimSpace(line))
+		line, rest, whole := bytes.Cut(j.rest, []byte("\n"))
+		if !whole {
+			return len(b), nil
 		}
-		if err != nil {
-			return
-		}
+		j.rest = rest
+		j.note(line)
 	}
 }
 
 func (j *journal) note(line []byte) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	defer func() {
-		close(j.changed)
-		j.changed = make(chan struct{})
-	}()
 	var e entry
 	if err := json.Unmarshal(line, &e); err != nil {
 		j.verdict.fail(checkLog, "not a log line: %s", line)
@@ -205,6 +194,7 @@ func (s *journalState) newest() int {
 	return -1
 }
 
+// failures counts the upgrades that have failed on purpose.
 func (s *journalState) failures() (n int) {
 	for _, k := range s.failed {
 		n += k
@@ -221,23 +211,11 @@ func (j *journal) look() *journalState {
 	return &s // the other slices only grow
 }
 
-// await waits until the log says what is wanted.
-func (j *journal) await(ctx context.Context, wanted func(*journalState) bool) error {
-	for {
-		j.mu.Lock()
-		ok, changed := wanted(&j.state), j.changed
-		j.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-j.done:
-			return errAllEnded
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+// says reports whether the log says what is wanted.
+func (j *journal) says(wanted func(*journalState) bool) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return wanted(&j.state)
 }
 
 // newestIs waits for the n-th generation, or a later one, to be current.

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"crypto/tls"
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,19 +41,8 @@ type mix struct {
 
 	mu      sync.Mutex
 	returns []comeback
-	slowest slow
-}
-
-// slow is a request that took longer than others, beyond the time that it asked for.
-type slow struct {
-	row    string
-	excess time.Duration
-	sample load.Sample
-}
-
-func (s slow) String() string {
-	return fmt.Sprintf("%v longer than it should, at %s, by generation %s: %s",
-		short(s.excess), s.sample.Start.Format("15:04:05.000"), s.sample.Server.Generation, s.row)
+	slowest time.Duration // of a request, beyond the time that it asked for
+	slow    string        // the request
 }
 
 // comeback is a connection that a client which keeps its own has opened to the
@@ -62,15 +52,6 @@ type comeback struct {
 	client     int
 	generation int
 	at         time.Time
-}
-
-func newMix(addresses []string, unix string, tls *tls.Config, v *verdict) *mix {
-	return &mix{
-		verdict: v,
-		plain:   load.Config{Addr: addresses[0]},
-		secure:  load.Config{Addr: addresses[1], TLS: tls},
-		unix:    load.Config{Addr: unix, Network: "unix"},
-	}
 }
 
 // add sets clients going. Each request takes the server as long as takes says.
@@ -84,11 +65,8 @@ func (m *mix) add(row string, at load.Config, r rule, clients int, kind load.Kin
 		cfg.Clients = clients
 	}
 	if takes > 0 {
-		sep := "?"
-		if strings.Contains(cfg.Path, "?") {
-			sep = "&"
-		}
-		cfg.Path = "/" + strings.TrimPrefix(cfg.Path, "/") + sep + "d=" + takes.String()
+		path, query, _ := strings.Cut(cfg.Path, "?")
+		cfg.Path = cmp.Or(path, "/") + "?d=" + takes.String() + "&" + query
 	}
 	asked := takes + 7*cfg.BodyPause
 	if cfg.Pipeline > 0 {
@@ -187,8 +165,9 @@ func (m *mix) observer(row string, r rule, clients int, asked time.Duration) fun
 		if excess := s.Latency - asked; excess > quick {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			if excess > m.slowest.excess {
-				m.slowest = slow{row, excess, s}
+			if excess > m.slowest {
+				m.slowest = excess
+				m.slow = fmt.Sprintf("%s, at %s, by generation %d", row, s.Start.Format(clock), n-1)
 			}
 		}
 	}
@@ -224,4 +203,25 @@ func (m *mix) stop() {
 			m.verdict.fail(checkConnections, "%s: %d clients have used %d connections", one.row, one.clients, res.Connects)
 		}
 	}
+}
+
+// table has a row for each way to ask.
+func (m *mix) table() string {
+	b := "| clients | | requests | lost | connections | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|---|\n"
+	for i, row := range m.members {
+		same := func(one member) bool { return one.row == row.row }
+		if slices.ContainsFunc(m.members[:i], same) {
+			continue
+		}
+		clients, r := 0, load.Result{}
+		for _, one := range m.members {
+			if same(one) {
+				clients += one.clients
+				r.Merge(one.run.Snapshot())
+			}
+		}
+		b += fmt.Sprintf("| %s | %d | %d | %d | %d | %v | %v | %v |\n", row.row, clients, r.Requests, r.Failed, r.Connects,
+			short(r.Latency.Quantile(0.5)), short(r.Latency.Quantile(0.99)), short(r.Latency.Max()))
+	}
+	return b
 }

@@ -10,7 +10,7 @@ import (
 func TestObserver(t *testing.T) {
 	t.Parallel()
 	v := newVerdict(t.Output())
-	m := newMix([]string{"", ""}, "", nil, v)
+	m := &mix{verdict: v}
 	observe := m.observer("test", leaves, 2, 0)
 	answer := func(client int, generation string, dialed bool) {
 		observe(load.Sample{Client: client, Dialed: dialed, Server: load.Server{Generation: generation}})
@@ -27,7 +27,7 @@ func TestObserver(t *testing.T) {
 	answer(0, "", false)
 	m.observer("test, "+hijacked.Name, keeps, 1, 0)(load.Sample{})
 	observe(load.Sample{Err: errors.New("lost")})
-	if v.failures(checkOrder) != 1 || len(m.returns) != 1 || v.failures(checkRequests) != 2 {
+	if v.found[checkOrder] != 1 || len(m.returns) != 1 || v.found[checkRequests] != 2 {
 		t.Errorf("%v, %v", m.returns, v.err())
 	}
 }

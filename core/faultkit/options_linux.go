@@ -38,7 +38,6 @@ type options struct {
 	short    bool
 	race     bool
 	verbose  bool
-	markdown bool
 	parallel int
 	times    int
 	bound    time.Duration
@@ -76,7 +75,6 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.short, "short", false, "only some of the cells, for a test; in a soak fewer clients, and no upgrade that hangs")
 	f.BoolVar(&o.race, "race", false, "build the kit's own server with the race detector")
 	f.BoolVar(&o.verbose, "v", false, "print what the programs of failed cells wrote")
-	f.BoolVar(&o.markdown, "markdown", false, "print the matrix as a markdown table")
 	f.IntVar(&o.parallel, "parallel", 2, "how many cells to try at a time; 1 if the program has no {port}")
 	f.IntVar(&o.times, "times", 1, "how often to try each cell")
 	f.DurationVar(&o.bound, "bound", defaultBound, "how long each thing may take that is waited for; longer than the drain timeout")

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -29,9 +28,9 @@ func (s *session) serve(link *net.UnixConn) {
 	sides.Go(func() { s.relay(sideNew, s.inner, s.outer) })
 	go func() {
 		sides.Wait()
-		_ = json.NewEncoder(link).Encode(order{}) // the shim may have ended
+		_ = json.NewEncoder(link).Encode(allPassed) // the shim may have ended
 	}()
-	_ = reports.Decode(new(report)) // that is the shim's end
+	_ = reports.Decode(new(int)) // that is the shim's end
 	s.cut()
 	sides.Wait()
 }
@@ -40,8 +39,8 @@ func (s *session) serve(link *net.UnixConn) {
 // another one. The welcome is in there already: a value of the variable that names
 // another process than the parent is believed if one waits.
 func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decoder) error {
-	var r report
-	if err := reports.Decode(&r); err != nil {
+	shim, child := 0, 0
+	if err := reports.Decode(&shim); err != nil {
 		return err
 	}
 	files := in.Take()
@@ -62,27 +61,24 @@ func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decod
 	if s.outer == nil || s.inner == nil {
 		return errors.Join(errors.New("the handover socket is no unix socket"), outer.Close())
 	}
-	s.met(r)
+	s.note(func(h *heard) { h.shim = shim })
 	f, raw, files, err := readFrame(fd.NewReceiver(s.outer))
+	if err == nil && f.Type != wire.Welcome {
+		err = fmt.Errorf("it says %v", f.Type)
+	}
 	if err == nil {
 		err = fd.Send(s.inner, raw, files)
 	}
 	closeAll(files)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("no welcome from the old process: %w", err)
-	case f.Type != wire.Welcome:
-		return fmt.Errorf("%v instead of welcome", f.Type)
 	}
-	s.ask(stepStart)
-	do, err := json.Marshal(s.desk.order())
+	s.askAt(stepStart)
+	err = fd.Send(link, fmt.Appendln(nil, s.desk.limit()), []int{end})
 	if err == nil {
-		err = fd.Send(link, do, []int{end})
+		err = reports.Decode(&child)
 	}
-	if err == nil {
-		err = reports.Decode(&r)
-	}
-	s.met(r)
+	s.note(func(h *heard) { h.child = child })
 	return err
 }
 
@@ -118,7 +114,7 @@ func (s *session) relay(from side, src, dst *net.UnixConn) {
 
 // pass does with a frame what the trial wants.
 func (s *session) pass(from side, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
-	switch s.askFor(from, f) {
+	switch s.ask(func() step { return s.hear(from, f) }) {
 	case doGarbage:
 		return fd.Send(dst, bytes.Repeat([]byte("?"), len(raw)), files)
 	case doTruncate:
@@ -128,7 +124,7 @@ func (s *session) pass(from side, f wire.Frame, dst *net.UnixConn, raw []byte, f
 		if err := fd.Send(dst, raw, files); err != nil {
 			return err
 		}
-		if f.Type != wire.Confirmed || s.ask(stepDrain) != doCut {
+		if f.Type != wire.Confirmed || s.askAt(stepDrain) != doCut {
 			return nil
 		}
 	}
@@ -149,13 +145,4 @@ func closeAll(files []int) {
 	for _, file := range files {
 		_ = fd.Close(file)
 	}
-}
-
-// probation is how long the old process can take back what a frame says: a commit.
-func probation(f wire.Frame) time.Duration {
-	var msg wire.CommitMsg
-	if f.Type != wire.Commit || f.Decode(&msg) != nil {
-		return 0
-	}
-	return msg.Probation()
 }

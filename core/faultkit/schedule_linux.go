@@ -39,7 +39,7 @@ type schedule struct {
 }
 
 func newSchedule(s *soak) *schedule {
-	sc := &schedule{soak: s, rng: rand.New(rand.NewPCG(s.seed, 0)), plan: own.NewPlan(s.service.dir), failures: own.AllFailures}
+	sc := &schedule{soak: s, rng: rand.New(rand.NewPCG(s.seed, 0)), plan: own.NewPlan(s.dir), failures: own.AllFailures}
 	if s.short {
 		sc.failures = own.QuickFailures
 	}
@@ -81,13 +81,13 @@ func (s *schedule) strike(ctx context.Context) {
 		if i > 0 && pause(ctx, time.Duration(s.rng.Int64N(int64(burstGap)+1))) != nil {
 			return
 		}
-		s.signal()
+		s.ask()
 	}
 }
 
-// signal asks the process that the pid file names.
-func (s *schedule) signal() {
-	switch err := s.service.signal(upgradeSignals[s.rng.IntN(len(upgradeSignals))]); {
+// ask asks the process that the pid file names for an upgrade.
+func (s *schedule) ask() {
+	switch err := s.signal(upgradeSignals[s.rng.IntN(len(upgradeSignals))]); {
 	case errors.Is(err, os.ErrProcessDone):
 		return // it has handed over and ended since the file was read
 	case err != nil:
@@ -104,7 +104,7 @@ func (s *schedule) signal() {
 func (s *schedule) stuck() {
 	switch {
 	case s.pending.IsZero():
-	case s.service.journal.look().outcome.After(s.pending):
+	case s.journal.look().outcome.After(s.pending):
 		s.pending = time.Time{}
 	case time.Since(s.pending) > s.ready+stuckAfter:
 		s.verdict.fail(checkUpgrades, "nothing has come of a signal sent %v ago", time.Since(s.pending))
@@ -116,15 +116,13 @@ func (s *schedule) stuck() {
 // the age that all samples are taken at.
 func (s *schedule) sample(ctx context.Context) {
 	s.plan.Clear()
-	next := s.service.journal.look().newest() + 1
-	s.signal()
-	wait, cancel := context.WithTimeout(ctx, s.ready+stuckAfter)
-	defer cancel()
-	if s.service.journal.await(wait, newestIs(next)) != nil || pause(ctx, s.sampleAge) != nil {
+	next := s.journal.look().newest() + 1
+	s.ask()
+	if s.await(ctx, s.ready+stuckAfter, newestIs(next)) != nil || pause(ctx, s.sampleAge) != nil {
 		return // an upgrade under way has failed perhaps
 	}
 	// Another one than was waited for is of another age.
-	if c, err := s.service.census(ctx); err == nil && c.generation == next {
-		s.trend.add(c.Census)
+	if c, err := s.census(ctx); err == nil && c.generation == next {
+		s.trend = append(s.trend, c.Census)
 	}
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
@@ -35,14 +39,16 @@ const lastDrain = 30 * time.Second
 // soak is one run of the whole.
 type soak struct {
 	*options
+	dir     string
 	verdict *verdict
-	service *service
+	journal *journal
+	group   *group
 	mix     *mix
-	trend   *trend
 	watch   *watch
 
 	ready     time.Duration
 	sampleAge time.Duration
+	trend     trend         // of generations of that age
 	began     time.Time     // of the load
 	elapsed   time.Duration // its time
 	quiet     [2]sample     // of a process that nobody asks: the first and the last
@@ -74,20 +80,28 @@ func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
 		o.seed = rand.Uint64N(1 << 32)
 	}
 	v.say("soak: for %v, to be repeated with -seed %d", o.soakFor, o.seed)
-	secure, err := writeCertificate(dir)
+	trust, err := writeCertificate(dir)
 	if err != nil {
 		return err
 	}
-	s := &soak{options: o, verdict: v, trend: &trend{}, ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20)}
+	s := &soak{
+		options: o, dir: dir, verdict: v, journal: newJournal(v, log),
+		ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20),
+	}
 	if o.short {
 		s.ready = shortSoakReady
 	}
-	argv := []string{o.program[0], "-soak", dir, "-ready", s.ready.String(), "-break", strings.Join(o.breaks, ",")}
-	if s.service, err = startService(ctx, argv, dir, log, v); err != nil {
+	s.watch = newWatch(s)
+	if err := s.start(ctx); err != nil {
 		return err
 	}
-	s.mix = newMix(s.service.journal.look().addresses, filepath.Join(dir, own.Socket), secure, v)
-	s.watch = newWatch(s)
+	addresses := s.journal.look().addresses
+	s.mix = &mix{
+		verdict: v,
+		plain:   load.Config{Addr: addresses[0]},
+		secure:  load.Config{Addr: addresses[1], TLS: trust},
+		unix:    load.Config{Addr: filepath.Join(dir, own.Socket), Network: "unix"},
+	}
 	sc := newSchedule(s)
 	err = s.first(ctx)
 	if err == nil {
@@ -108,20 +122,44 @@ func (o *options) openLog() (*os.File, error) {
 	return os.Create(o.log)
 }
 
+// certName is for whom the certificate of net/http/httptest is.
+const certName = "example.com"
+
+// writeCertificate puts a certificate for the servers into dir, that of net/http/httptest,
+// and returns what their clients need.
+func writeCertificate(dir string) (*tls.Config, error) {
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	cert := srv.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	for name, block := range map[string]*pem.Block{
+		own.Cert: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
+		own.Key:  {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	trust := srv.Client().Transport.(*http.Transport).TLSClientConfig
+	trust.ServerName = certName
+	return trust, nil
+}
+
 // first upgrades once and takes the census of a generation that nobody has asked:
 // the one before is gone, and so all of its connections would be.
 func (s *soak) first(ctx context.Context) error {
-	err := s.service.signal(upgradeSignals[0])
+	err := s.signal(upgradeSignals[0])
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, startTimeout)
-		defer cancel()
-		err = s.service.journal.await(ctx, newestIs(1))
+		err = s.await(ctx, startTimeout, newestIs(1))
 	}
 	if err == nil {
-		err = s.service.settle(restTimeout)
+		err = s.settle(restTimeout)
 	}
 	if err == nil {
-		s.quiet[0], err = s.service.quiet(nil, 4*poll)
+		s.quiet[0], err = s.atRest(nil, 4*poll)
 	}
 	if err != nil {
 		return fmt.Errorf("the first upgrade, without any load: %w", err)
@@ -146,7 +184,7 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	enough()
 	// So that there is a generation to take the census of which has served for more
 	// than moments.
-	if !s.service.rest(ctx, max(stretch, alone)) {
+	if s.rest(ctx, max(stretch, alone)) != nil {
 		s.verdict.say("stopping early")
 	}
 	cancel()
@@ -159,35 +197,21 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 // can be checked then.
 func (s *soak) last(loaded bool) {
 	if loaded {
-		if err := s.service.settle(lastDrain); err != nil {
+		if err := s.settle(lastDrain); err != nil {
 			s.verdict.fail(checkGenerations, "%v", err)
-		} else if s.quiet[1], err = s.service.quiet(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
+		} else if s.quiet[1], err = s.atRest(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
 			s.verdict.fail(checkLog, "census: %v", err)
 		} else {
-			s.compareQuiet()
+			compareQuiet(s.quiet[0], s.quiet[1], s.verdict)
 		}
 	}
-	if err := s.service.end(); err != nil {
+	if err := s.end(); err != nil {
 		s.verdict.fail(checkEnd, "%v", err)
 	}
 	s.clients = s.mix.snapshot()
-	state := s.service.journal.look()
+	state := s.journal.look()
 	s.sums = audit(state.history, s.clients, s.verdict)
 	auditReturns(s.mix.returns, state.history, s.verdict)
-	auditExits(s.service.group.ended(), state, s.verdict)
+	auditExits(s.group.ended(), state, s.verdict)
 	s.trend.check(s.verdict)
-}
-
-// compareQuiet compares the last generation with the first one of its kind.
-func (s *soak) compareQuiet() {
-	first, last := s.quiet[0], s.quiet[1]
-	if last.Goroutines > first.Goroutines {
-		s.verdict.fail(checkGoroutines, "%d are left of %d when nobody asks any more", last.Goroutines, first.Goroutines)
-	}
-	if last.Descriptors > first.Descriptors {
-		s.verdict.fail(checkDescriptors, "%d are left of %d when nobody asks any more", last.Descriptors, first.Descriptors)
-	}
-	if grown(first.Heap, last.Heap, moreMemory) {
-		s.verdict.fail(checkMemory, "%s of heap are left, %s was used before, when nobody asks any more", size(last.Heap), size(first.Heap))
-	}
 }

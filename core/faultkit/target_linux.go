@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -56,10 +56,9 @@ const (
 )
 
 // freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	var err error
+func freePort() (port int, err error) {
 	for range portTries {
-		port := lowPort + rand.IntN(portCount)
+		port = lowPort + rand.IntN(portCount)
 		var ln net.Listener
 		if ln, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
 			return port, ln.Close()
@@ -68,14 +67,11 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("no free port in %d tries: %w", portTries, err)
 }
 
-// errNobody: a connection was not accepted by any of the processes.
-var errNobody = errors.New("nobody has accepted a connection")
-
 // owner finds out who serves: it asks on a connection of its own, and names the one
 // of the processes that has its other end while the request is half sent, so that the
 // connection can't move.
-func (t *target) owner(g *group, patience time.Duration) (pid int, err error) {
-	q, err := t.begin(g, patience)
+func (t *target) owner(ctx context.Context, g *group, patience time.Duration) (pid int, err error) {
+	q, err := t.begin(ctx, g, patience)
 	if err != nil {
 		return 0, err
 	}
@@ -84,61 +80,57 @@ func (t *target) owner(g *group, patience time.Duration) (pid int, err error) {
 
 // question is a request that is half sent.
 type question struct {
-	target *target
-	c      net.Conn
-	pid    int // of the process that has to answer it
+	*target
+	net.Conn
+	pid int // of the process that has to answer it
 }
 
 // begin sends half of a request, and returns when one of the processes has the connection.
-func (t *target) begin(g *group, patience time.Duration) (q *question, err error) {
-	deadline := time.Now().Add(patience)
-	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", t.addr)
+func (t *target) begin(ctx context.Context, g *group, patience time.Duration) (q *question, err error) {
+	c, err := net.DialTimeout("tcp", t.addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			c.Close()
-		}
-	}()
-	if err := c.SetDeadline(deadline); err != nil {
-		return nil, err
-	}
-	q = &question{target: t, c: c}
+	q = &question{target: t, Conn: c}
 	if t.tls == nil {
-		if err := q.sendHalf(); err != nil {
-			return nil, err
-		}
+		err = q.sendHalf(patience)
 	}
-	for q.pid == 0 {
-		inode, err := serverEnd(endOf(c.LocalAddr()), endOf(c.RemoteAddr()))
-		if err != nil {
-			return nil, err
-		}
-		if inode != 0 {
-			pids := g.programs()
-			if i := slices.IndexFunc(pids, func(pid int) bool { return inodes(pid)[inode] }); i >= 0 {
-				q.pid = pids[i]
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			return nil, errNobody
-		}
-		time.Sleep(poll)
+	if err == nil {
+		err = q.find(ctx, g, patience)
 	}
-	if t.tls == nil {
-		return q, nil
+	if err == nil && t.tls != nil {
+		q.Conn = tls.Client(c, t.tls)
+		err = q.sendHalf(patience)
 	}
-	q.c = tls.Client(c, t.tls)
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	return q, q.sendHalf()
+	return q, nil
 }
 
-func (q *question) sendHalf() error {
-	_, err := fmt.Fprintf(q.c, "GET %s HTTP/1.1\r\n", q.target.path)
+func (q *question) sendHalf(patience time.Duration) error {
+	_ = q.SetDeadline(time.Now().Add(patience)) // of an open connection it can't fail
+	_, err := fmt.Fprintf(q, "GET %s HTTP/1.1\r\n", q.path)
+	return err
+}
+
+// find waits for one of the processes to have the connection.
+func (q *question) find(ctx context.Context, g *group, patience time.Duration) (err error) {
+	late := within(ctx, patience, func() bool {
+		var inode string
+		inode, err = serverEnd(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
+		if inode != "" {
+			for _, pid := range g.programs() {
+				if inodes(pid)[inode] {
+					q.pid = pid
+				}
+			}
+		}
+		return err != nil || q.pid != 0
+	})
+	if late != nil {
+		err = fmt.Errorf("nobody has accepted a connection: %w", late)
+	}
 	return err
 }
 
@@ -146,14 +138,12 @@ func (q *question) sendHalf() error {
 // the process has taken is not the program's. On a busy machine with tens of thousands of sockets
 // one look into /proc/net/tcp takes seconds.
 func (q *question) finish(patience time.Duration) error {
-	defer q.c.Close()
-	if err := q.c.SetDeadline(time.Now().Add(patience)); err != nil {
+	defer q.Close()
+	_ = q.SetDeadline(time.Now().Add(patience)) // as in sendHalf
+	if _, err := fmt.Fprintf(q, "Host: %s\r\nConnection: close\r\n\r\n", q.addr); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(q.c, "Host: %s\r\nConnection: close\r\n\r\n", q.target.addr); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(q.c), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(q), nil)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"maps"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -15,7 +14,7 @@ const (
 	requestTime = 40 * time.Second
 	// How long clients pause: there is to be load, and time for the processes. Those
 	// that connect anew leave a socket behind for each time, which /proc lists. Some
-	// have connections that are mostly idle.
+	// have connections that are mostly idle, of which a share moves in a probation.
 	thinking   = 2 * time.Millisecond
 	connecting = 15 * time.Millisecond
 	idling     = 60 * time.Millisecond
@@ -31,7 +30,7 @@ type traffic struct {
 
 	mu     sync.Mutex
 	failed []load.Sample
-	died   map[netip.AddrPort]bool // clients' ends of connections that a killed process had
+	died   map[string]bool // clients' ends of connections that a killed process had
 }
 
 // counts is what became of the requests.
@@ -41,35 +40,29 @@ type counts struct {
 	lost     []error
 }
 
-// crews lists who asks, and how. Those of the kit's own server post, and check that each
+// startTraffic sets clients going. Those of the kit's own server post besides, and check that each
 // answer is their own.
-func crews(own bool) []load.Config {
-	all := []load.Config{
-		{Any: true, Clients: 2, Think: thinking},
-		{Any: true, Fresh: 3, Think: connecting},
-		{Any: true, Clients: 12, Think: idling}, // a share of them moves in a probation
-		{Any: true, Clients: 1, Fresh: 1, HeadPause: headPause},
-	}
-	for i := range all {
-		all[i].Method = http.MethodGet
-	}
-	if own {
-		all = append(all,
-			load.Config{Clients: 2, Think: thinking},
-			load.Config{Fresh: 3, Think: connecting},
-			load.Config{Clients: 8, Think: idling},
-			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
-	}
-	return all
-}
-
-// startTraffic sets clients going.
 func startTraffic(t *target, own bool) *traffic {
-	tr := &traffic{died: map[netip.AddrPort]bool{}}
-	for _, cfg := range crews(own) {
+	tr := &traffic{died: map[string]bool{}}
+	start := func(cfg load.Config) {
 		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
 		cfg.Timeout, cfg.Observe = requestTime, tr.observe
 		tr.runs = append(tr.runs, load.Start(cfg))
+	}
+	for _, cfg := range []load.Config{
+		{Clients: 2, Think: thinking},
+		{Fresh: 3, Think: connecting},
+		{Clients: 10, Think: idling},
+		{Clients: 1, Fresh: 1, BodyPause: uploadPause},
+	} {
+		if own {
+			start(cfg)
+		}
+		if cfg.BodyPause > 0 {
+			cfg.HeadPause = headPause // it has no body
+		}
+		cfg.Any, cfg.Method = true, http.MethodGet
+		start(cfg)
 	}
 	return tr
 }
@@ -84,7 +77,7 @@ func (tr *traffic) observe(s load.Sample) {
 }
 
 // excuse names connections that a process had which was killed.
-func (tr *traffic) excuse(clients map[netip.AddrPort]bool) {
+func (tr *traffic) excuse(clients map[string]bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	maps.Copy(tr.died, clients)

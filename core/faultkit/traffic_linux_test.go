@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -14,12 +15,13 @@ import (
 func TestTrafficTellsLostFromDied(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var cut []netip.AddrPort
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var cut []string
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(cut) < 3 {
-			cut = append(cut, netip.MustParseAddrPort(r.RemoteAddr))
+			client, _ := net.ResolveTCPAddr("tcp", r.RemoteAddr)
+			cut = append(cut, endOf(client))
 			panic(http.ErrAbortHandler)
 		}
 	}))
@@ -29,11 +31,11 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := startTraffic(at, false)
-	for limit := time.Now().Add(20 * time.Second); !tr.flowing() && time.Now().Before(limit); {
-		time.Sleep(time.Millisecond)
+	if err := within(context.Background(), 20*time.Second, tr.flowing); err != nil {
+		t.Error(err)
 	}
 	mu.Lock()
-	tr.excuse(map[netip.AddrPort]bool{cut[0]: true, cut[2]: true})
+	tr.excuse(map[string]bool{cut[0]: true, cut[2]: true})
 	mu.Unlock()
 	if c := tr.stop(); len(c.lost) != 1 || c.died != 2 || c.requests <= 3 {
 		t.Errorf("%+v", c)

@@ -3,62 +3,42 @@ package main
 import (
 	"cmp"
 	"slices"
-	"sync"
 
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
-// part is the samples of a part of the run, or of all of it.
-type part []own.Census
-
-// trend is what generations held when they were of the same age.
-type trend struct {
-	mu      sync.Mutex
-	samples part
-}
-
-func (t *trend) add(c own.Census) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.samples = append(t.samples, c)
-}
-
-// all returns the samples so far.
-func (t *trend) all() part {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.samples)
-}
+// trend is what generations held when they were of the same age, in all of the run or a part of it.
+type trend []own.Census
 
 // minPart is how many samples each part of the run has to have: fewer say little.
 const minPart = 4
 
 // thirds returns the first and the last third of the samples, and nothing if there
 // are too few.
-func (p part) thirds() (first, last part) {
-	n := len(p) / 3
+func (t trend) thirds() (first, last trend) {
+	n := len(t) / 3
 	if n < minPart {
 		return nil, nil
 	}
-	return p[:n], p[len(p)-n:]
+	return t[:n], t[len(t)-n:]
 }
 
 // at is a quantile of each measure by itself. Descriptors without connections are
 // kept: each of the two varies more than what is between them.
-func (p part) at(q float64) own.Census {
+func (t trend) at(q float64) own.Census {
 	c := own.Census{
-		Goroutines:  quantile(p, q, func(c own.Census) int { return c.Goroutines }),
-		Connections: quantile(p, q, func(c own.Census) int { return c.Connections }),
-		Heap:        quantile(p, q, func(c own.Census) uint64 { return c.Heap }),
-		RSS:         quantile(p, q, func(c own.Census) uint64 { return c.RSS }),
+		Goroutines:  quantile(t, q, func(c own.Census) int { return c.Goroutines }),
+		Connections: quantile(t, q, func(c own.Census) int { return c.Connections }),
+		Heap:        quantile(t, q, func(c own.Census) uint64 { return c.Heap }),
+		RSS:         quantile(t, q, func(c own.Census) uint64 { return c.RSS }),
 	}
-	c.Descriptors = c.Connections + quantile(p, q, own.Census.Own)
+	c.Descriptors = c.Connections + quantile(t, q, own.Census.Own)
 	return c
 }
 
-func quantile[T cmp.Ordered](p part, q float64, of func(own.Census) T) T {
-	values := make([]T, len(p))
-	for i, c := range p {
+func quantile[T cmp.Ordered](t trend, q float64, of func(own.Census) T) T {
+	values := make([]T, len(t))
+	for i, c := range t {
 		values[i] = of(c)
 	}
 	slices.Sort(values)
@@ -84,8 +64,8 @@ func grown[T int | uint64](was, is, more T) bool {
 // check compares the last part of the run with the first: what is quite low there
 // with what is quite high here, because what a generation holds in a moment depends
 // on what it is asked just then.
-func (t *trend) check(v *verdict) {
-	first, last := t.all().thirds()
+func (t trend) check(v *verdict) {
+	first, last := t.thirds()
 	if first == nil {
 		return // the summary says so
 	}
@@ -101,5 +81,18 @@ func (t *trend) check(v *verdict) {
 	}
 	if grown(was.Goroutines, is.Goroutines, moreOfOthers) {
 		v.fail(checkGoroutines, "they grow over the run, from %d to %d", was.Goroutines, is.Goroutines)
+	}
+}
+
+// compareQuiet compares the last generation with the first one, when nobody asks them.
+func compareQuiet(first, last sample, v *verdict) {
+	if last.Goroutines > first.Goroutines {
+		v.fail(checkGoroutines, "%d are left of %d when nobody asks any more", last.Goroutines, first.Goroutines)
+	}
+	if last.Descriptors > first.Descriptors {
+		v.fail(checkDescriptors, "%d are left of %d when nobody asks any more", last.Descriptors, first.Descriptors)
+	}
+	if grown(first.Heap, last.Heap, moreMemory) {
+		v.fail(checkMemory, "%s of heap are left, %s was used before, when nobody asks any more", size(last.Heap), size(first.Heap))
 	}
 }

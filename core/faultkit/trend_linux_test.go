@@ -33,11 +33,11 @@ func TestTrend(t *testing.T) {
 				}
 				s.Descriptors = s.Connections + 16 + rng.IntN(3)
 				c.grow(&s, i)
-				all.add(s)
+				all = append(all, s)
 			}
 			all.check(v)
 			for _, what := range []check{checkMemory, checkDescriptors, checkGoroutines} {
-				if got := v.failures(what) > 0; got != (what == c.want) {
+				if got := v.found[what] > 0; got != (what == c.want) {
 					t.Errorf("%s: failed is %v", what, got)
 				}
 			}
@@ -51,10 +51,10 @@ func TestTrendOfFew(t *testing.T) {
 	v := newVerdict(t.Output())
 	var all trend
 	for i := range 3*minPart - 1 {
-		all.add(own.Census{Heap: uint64(i) << 30})
+		all = append(all, own.Census{Heap: uint64(i) << 30})
 	}
 	all.check(v)
-	if first, _ := all.all().thirds(); first != nil || v.err() != nil {
+	if first, _ := all.thirds(); first != nil || v.err() != nil {
 		t.Errorf("%v, %v", first, v.err())
 	}
 }

@@ -30,6 +30,9 @@ const (
 	checkEnd         check = "end"         // a process did not end, or badly
 )
 
+// clock is how a time of day is written, to find it in the log.
+const clock = "15:04:05.000"
+
 // shownEach is how many failures of each check are printed; all are counted.
 const shownEach = 10
 
@@ -50,8 +53,7 @@ func (v *verdict) fail(c check, format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.found[c]++; v.found[c] <= shownEach {
-		// With the time of day, to find it in the log.
-		fmt.Fprintf(v.out, "FAIL %s %s: %s\n", time.Now().Format("15:04:05.000"), c, fmt.Sprintf(format, args...))
+		fmt.Fprintf(v.out, "FAIL %s %s: %s\n", time.Now().Format(clock), c, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -60,13 +62,6 @@ func (v *verdict) say(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	fmt.Fprintf(v.out, format+"\n", args...)
-}
-
-// failures counts those of one check.
-func (v *verdict) failures(c check) int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.found[c]
 }
 
 // err is nil if every check has held.

@@ -52,14 +52,14 @@ func (w *watch) run(ctx context.Context, giveUp func()) {
 // look reports whether any process lives.
 func (w *watch) look() bool {
 	var live, zombies []int
-	for _, p := range w.service.group.members() {
+	for _, p := range w.group.members() {
 		if p.Ended() {
 			zombies = append(zombies, p.PID)
 		} else {
 			live = append(live, p.PID)
 		}
 	}
-	w.judge(time.Now(), live, zombies, w.service.journal.look().history)
+	w.judge(time.Now(), live, zombies, w.journal.look().history)
 	return len(live) > 0
 }
 

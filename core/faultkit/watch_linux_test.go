@@ -23,10 +23,10 @@ func TestWatch(t *testing.T) {
 		w.judge(at.Add(overdue+1), pids, []int{8}, history)
 	}
 	w.judge(at.Add(overdue+zombieAfter+1), nil, []int{8}, history)
-	if live := v.failures(checkGenerations); live != 3 { // two looks at too many, and the one that is late
+	if live := v.found[checkGenerations]; live != 3 { // two looks at too many, and the one that is late
 		t.Errorf("%d failures of %s", live, checkGenerations)
 	}
-	if v.failures(checkZombies) != 1 {
-		t.Errorf("%d failures of %s", v.failures(checkZombies), checkZombies)
+	if v.found[checkZombies] != 1 {
+		t.Errorf("%d failures of %s", v.found[checkZombies], checkZombies)
 	}
 }
