@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/internal/load"
@@ -37,27 +38,26 @@ func audit(history []generation, clients load.Result, v *verdict) (s sums) {
 			v.fail(checkLedgers, "generation %d has left none", n)
 			continue
 		}
-		l := *g.ledger
-		s.accepted, s.moved = s.accepted+l.Accepted, s.moved+l.Moved
+		l, moved := g.ledger, 0
+		s.accepted, s.moved = s.accepted+l["accepted"], s.moved+l["moved"]
 		if !g.handed.IsZero() {
 			s.took = append(s.took, g.took)
 			s.longest = max(s.longest, g.ended.Sub(g.handed))
 		}
 		if n > 0 {
 			s.gap = max(s.gap, g.current.Sub(history[n-1].drains))
+			moved = history[n-1].ledger["moved"]
 		}
-		if l.cut() > 0 || l.Refused > 0 || l.ClosedIdle > 0 {
-			v.fail(checkLedgers, "generation %d: something was cut, refused or closed idle: %+v", n, l)
+		for name, k := range l {
+			if k > 0 && (name == "refused" || name == "closed_idle" || strings.HasPrefix(name, "cut_")) {
+				v.fail(checkLedgers, "generation %d: %s is %d", n, name, k)
+			}
 		}
-		if l.Served != answered[n] {
-			v.fail(checkLedgers, "generation %d has served %d requests, and clients have %d answers", n, l.Served, answered[n])
+		if l["served"] != answered[n] {
+			v.fail(checkLedgers, "generation %d has served %d requests, and clients have %d answers", n, l["served"], answered[n])
 		}
-		moved := 0
-		if n > 0 && history[n-1].ledger != nil {
-			moved = history[n-1].ledger.Moved
-		}
-		if l.Adopted != moved {
-			v.fail(checkLedgers, "generation %d has adopted %d connections, and %d have moved there", n, l.Adopted, moved)
+		if l["adopted"] != moved {
+			v.fail(checkLedgers, "generation %d has adopted %d connections, and %d have moved there", n, l["adopted"], moved)
 		}
 	}
 	if s.accepted != clients.Connects {
@@ -80,7 +80,8 @@ func auditReturns(returns []comeback, history []generation, v *verdict) {
 			continue // the ledgers have said that there is none
 		}
 		if g := history[r.generation]; g.handed.IsZero() || g.handed.Sub(r.at).Abs() > handingOver {
-			v.fail(checkConnections, "%s: client %d had to connect anew to generation %d, which did not hand over then", r.row, r.client, r.generation)
+			v.fail(checkConnections, "%s: client %d had to connect anew to generation %d, which did not hand over then",
+				r.row, r.client, r.generation)
 		}
 	}
 }
@@ -89,10 +90,8 @@ func auditReturns(returns []comeback, history []generation, v *verdict) {
 // ended by a signal that comes too late for it: it has stopped to listen to them.
 func auditExits(exits []procgroup.Exit, state *journalState, v *verdict) {
 	for _, e := range exits {
-		switch {
-		case e.Status == 0 && e.Signal == "", slices.Contains(state.onPurpose, e.PID):
-		case e.Signal != "" && slices.ContainsFunc(state.history, func(g generation) bool { return g.pid == e.PID && !g.ended.IsZero() }):
-		default:
+		ended := slices.ContainsFunc(state.history, func(g generation) bool { return g.pid == e.PID && !g.ended.IsZero() })
+		if e.Status != 0 && !slices.Contains(state.onPurpose, e.PID) && (e.Signal == "" || !ended) {
 			v.fail(checkEnd, "%v", e)
 		}
 	}

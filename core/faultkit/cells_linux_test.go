@@ -8,61 +8,21 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-func find(s step, f fault) (cell, bool) {
-	i := slices.IndexFunc(table, func(c cell) bool { return c.step == s && c.fault == f })
-	if i < 0 {
-		return cell{}, false
-	}
-	return table[i], true
-}
-
-// TestTableIsComplete: every fault that can come at any step is tried at every step.
-func TestTableIsComplete(t *testing.T) {
+// TestTable: a cell is there once, has names that are known, and the end of the service is never right. Each promise has
+// its reason, and is for as many cells as it names.
+func TestTable(t *testing.T) {
 	t.Parallel()
-	need := func(s step, f fault) {
-		if _, ok := find(s, f); !ok {
-			t.Errorf("no cell %s/%s", s, f)
-		}
-	}
-	for _, s := range steps[1:] {
-		need(s, faultKillOld)
-		need(s, faultStopOld)
-		need(s, faultStopNew)
-		need(s, faultSuspend)
-		need(s, faultKillNew)
-		if s != stepStart {
-			need(s, faultCut)
-		}
-		if s != stepStart && s != stepDrain { // a frame is on its way
-			need(s, faultTruncate)
-			need(s, faultGarbage)
-		}
-	}
-	for _, f := range faults {
-		if !slices.ContainsFunc(table, func(c cell) bool { return c.fault == f }) {
-			t.Errorf("%s is never tried", f)
-		}
-	}
-}
-
-// TestTableIsSound: a cell is there once, has names that are known, and the end of the
-// service is never right.
-func TestTableIsSound(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
+	var names []string
 	for _, c := range table {
-		if seen[c.String()] {
+		if slices.Contains(names, c.String()) {
 			t.Errorf("%v is there twice", c)
 		}
-		seen[c.String()] = true
+		names = append(names, c.String())
 		if !slices.Contains(steps, c.step) || !slices.Contains(faults, c.fault) {
 			t.Errorf("%v is not known", c)
 		}
-		if c.trial == "" {
-			t.Errorf("%v is right whatever comes of it", c)
-		}
-		for _, o := range []outcome{ended, stranger} {
-			if c.final.allows(o) || c.trial.allows(o) {
+		for _, o := range []outcome{ended, stranger, ""} {
+			if c.trial.allows(o) || o != "" && c.final.allows(o) {
 				t.Errorf("%v is right though %q", c, o)
 			}
 		}
@@ -70,11 +30,6 @@ func TestTableIsSound(t *testing.T) {
 			t.Errorf("%v: what comes of it without a probation is %v", c, c.final)
 		}
 	}
-}
-
-// TestPromises: each promise has its reason, and is for as many cells as it names.
-func TestPromises(t *testing.T) {
-	t.Parallel()
 	n := 0
 	for _, p := range promises {
 		n += len(strings.Fields(p.faults)) * len(strings.Fields(p.steps))
@@ -86,8 +41,29 @@ func TestPromises(t *testing.T) {
 		t.Errorf("%d cells are promised, and %d in the table", n, len(table))
 	}
 	for _, name := range shortForm {
-		if !slices.ContainsFunc(table, func(c cell) bool { return c.String() == name }) {
+		if !slices.Contains(names, name) {
 			t.Errorf("no cell %s", name)
+		}
+	}
+
+	// Every fault that can come at any step is tried at every step.
+	for _, s := range steps[1:] {
+		need := []fault{faultKillOld, faultStopOld, faultStopNew, faultSuspend, faultKillNew}
+		if s != stepStart {
+			need = append(need, faultCut)
+		}
+		if s != stepStart && s != stepDrain { // a frame is on its way
+			need = append(need, faultTruncate, faultGarbage)
+		}
+		for _, f := range need {
+			if name := (cell{step: s, fault: f}).String(); !slices.Contains(names, name) {
+				t.Errorf("no cell %s", name)
+			}
+		}
+	}
+	for _, f := range faults {
+		if !slices.ContainsFunc(table, func(c cell) bool { return c.fault == f }) {
+			t.Errorf("%s is never tried", f)
 		}
 	}
 }
@@ -96,36 +72,36 @@ func TestPromises(t *testing.T) {
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	o := &options{}
-	has := func(cells []cell, s step) bool {
-		return slices.ContainsFunc(cells, func(c cell) bool { return c.step == s })
-	}
 	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
-	if has(modest, stepOffer) || has(modest, stepProbation) || !has(modest, stepDrain) {
-		t.Errorf("for a program that moves nothing: %v", modest)
+	for s, want := range map[step]bool{stepOffer: false, stepProbation: false, stepDrain: true} {
+		if slices.ContainsFunc(modest, func(c cell) bool { return c.step == s }) != want {
+			t.Errorf("for a program that moves nothing: %v", modest)
+		}
 	}
-	all := o.choose(heard{seen: []step{stepOffer}, onTrial: true})
+	able := heard{seen: []step{stepOffer}, onTrial: true}
+	all := o.choose(able)
 	if len(all) != len(table)-1 {
 		t.Errorf("%d cells of %d", len(all), len(table))
 	}
 	o.short = true
-	if short := o.choose(heard{seen: []step{stepOffer}, onTrial: true}); len(short) == 0 || len(short) > len(all)/4 {
+	if short := o.choose(able); len(short) == 0 || len(short) > len(all)/4 {
 		t.Errorf("the short form has %d cells of %d", len(short), len(all))
 	}
 }
 
-// TestStepOf: a step comes with its frame.
+// TestStepOf: each step that is a frame comes with it.
 func TestStepOf(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		f    wire.Type
-		due  bool
-		want step
-	}{
-		{wire.Hello, false, stepHello}, {wire.Pong, false, stepProbation}, {wire.Pong, true, stepLast},
-		{wire.Confirmed, true, stepConfirmed}, {wire.Moved, false, ""},
-	} {
-		if got := stepOf(tt.f, tt.due); got != tt.want {
-			t.Errorf("%+v: %q", tt, got)
+	reached := []step{stepBegin, stepStart, stepDrain, stepOf(wire.Pong, true)}
+	for f := range wire.Type(255) {
+		reached = append(reached, stepOf(f, false))
+	}
+	for _, s := range steps {
+		if !slices.Contains(reached, s) {
+			t.Errorf("%s is never reached", s)
 		}
+	}
+	if s := stepOf(wire.Confirmed, true); s != stepConfirmed {
+		t.Errorf("confirmed at its time is %s", s)
 	}
 }

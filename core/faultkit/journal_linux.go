@@ -37,50 +37,34 @@ type entry struct {
 	Addresses  []string
 	Took       time.Duration
 	How        string
-	Ledger     *ledger
+	Ledger     map[string]int // in core's words
 	Census     own.Census
 }
-
-// ledger is what a generation logs at its end, in core's words.
-type ledger struct {
-	Accepted       int `json:"accepted"`
-	Served         int `json:"served"`
-	Adopted        int `json:"adopted"`
-	Moved          int `json:"moved"`
-	Refused        int `json:"refused"`
-	ClosedPolitely int `json:"closed_politely"`
-	ClosedIdle     int `json:"closed_idle"`
-	CutRequests    int `json:"cut_requests"`
-	CutConnections int `json:"cut_connections"`
-	CutHijacked    int `json:"cut_hijacked"`
-}
-
-func (l ledger) cut() int { return l.CutRequests + l.CutConnections + l.CutHijacked }
 
 var newProcess = regexp.MustCompile(`\(pid (\d+)\)`)
 
 // culprit is the process that a failed upgrade failed of: the new one, which the
 // error names, or the old one if that refused to start it.
 func (e entry) culprit() int {
+	pid := 0
 	if m := newProcess.FindStringSubmatch(e.Error); m != nil {
-		pid, _ := strconv.Atoi(m[1])
-		return pid
+		pid, _ = strconv.Atoi(m[1])
+	} else if strings.Contains(e.Error, own.OnPurpose) {
+		pid = e.PID
 	}
-	if strings.Contains(e.Error, own.OnPurpose) {
-		return e.PID
-	}
-	return 0
+	return pid
 }
 
 // generation is what the log says of one.
 type generation struct {
-	pid     int
-	current time.Time     // since when it was
-	drains  time.Time     // since when it does not accept; zero before
-	handed  time.Time     // when the next one was told; zero before
-	took    time.Duration // that upgrade, from the signal
-	ended   time.Time     // zero before
-	ledger  *ledger       // nil before
+	pid       int
+	addresses []string
+	current   time.Time      // since when it was
+	drains    time.Time      // since when it does not accept; zero before
+	handed    time.Time      // when the next one was told; zero before
+	took      time.Duration  // that upgrade, from the signal
+	ended     time.Time      // zero before
+	ledger    map[string]int // nil before
 }
 
 // sample is the census of a generation.
@@ -102,7 +86,6 @@ type journal struct {
 // journalState is a moment of the journal.
 type journalState struct {
 	history   []generation   // by number
-	addresses []string       // of the first generation
 	planned   map[int]string // how a process fails on purpose, by its pid; until the upgrade has
 	onPurpose []int          // pids of all of those
 	failed    map[string]int // upgrades that have failed on purpose, by how
@@ -146,10 +129,7 @@ func (j *journal) note(line []byte) {
 		s.samples = append(s.samples, sample{e.Census, e.Generation})
 	case msgCurrent:
 		g := s.generation(e.Generation)
-		g.pid, g.current = e.PID, e.Time
-		if e.Generation == 0 {
-			s.addresses = e.Addresses
-		}
+		g.pid, g.current, g.addresses = e.PID, e.Time, e.Addresses
 	case msgDraining:
 		s.generation(e.Generation).drains = e.Time
 	case msgUpgraded:
@@ -178,20 +158,17 @@ func (j *journal) note(line []byte) {
 
 // generation returns the n-th, which the log names for the first time perhaps.
 func (s *journalState) generation(n int) *generation {
-	for len(s.history) <= n {
-		s.history = append(s.history, generation{})
-	}
+	s.history = append(s.history, make([]generation, max(n+1-len(s.history), 0))...)
 	return &s.history[n]
 }
 
 // newest returns the number of the current generation, and -1 before there is one.
 func (s *journalState) newest() int {
-	for n := len(s.history) - 1; n >= 0; n-- {
-		if !s.history[n].current.IsZero() {
-			return n
-		}
+	n := len(s.history) - 1
+	for n >= 0 && s.history[n].current.IsZero() {
+		n--
 	}
-	return -1
+	return n
 }
 
 // failures counts the upgrades that have failed on purpose.

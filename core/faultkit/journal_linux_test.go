@@ -38,13 +38,13 @@ func TestJournal(t *testing.T) {
 		t.Errorf("kept %q", kept.String())
 	case s.newest() != 1 || s.history[0].pid != 10 || s.history[1].pid != 12:
 		t.Errorf("%+v", s.history)
-	case s.history[0].took.Milliseconds() != 30 || s.history[0].ended.IsZero() || s.history[0].ledger.Served != 5:
+	case s.history[0].took.Milliseconds() != 30 || s.history[0].ended.IsZero() || s.history[0].ledger["served"] != 5:
 		t.Errorf("%+v", s.history[0])
 	case s.failures() != 2 || s.failed[own.FailExit] != 1 || s.failed[own.FailVeto] != 1 || len(s.planned) != 0:
 		t.Errorf("%v, %v", s.failed, s.planned)
 	case len(s.samples) != 1 || s.samples[0].generation != 1 || s.samples[0].Own() != 5:
 		t.Errorf("%+v", s.samples)
-	case s.refused != 1 || s.outcome.Nanosecond() != 800_000_000 || len(s.addresses) != 3:
+	case s.refused != 1 || s.outcome.Nanosecond() != 800_000_000 || len(s.history[0].addresses) != 3:
 		t.Errorf("%+v", s)
 	}
 	if !j.says(newestIs(1)) || j.says(newestIs(2)) {

@@ -31,18 +31,14 @@ var errUsage = errors.New("usage")
 
 // options is the command line.
 type options struct {
-	url      string
-	pidFile  string
-	signal   syscall.Signal
-	cells    *regexp.Regexp
-	short    bool
-	race     bool
-	verbose  bool
-	parallel int
-	times    int
-	bound    time.Duration
-	program  []string // the path and its arguments; empty: the kit's own server
-	own      bool     // it is the kit's own server
+	url, pidFile         string
+	signal               syscall.Signal
+	cells                *regexp.Regexp // nil: all
+	short, race, verbose bool
+	parallel, times      int
+	bound                time.Duration
+	program              []string // the path and its arguments; empty: the kit's own server
+	own                  bool     // it is the kit's own server
 
 	soakFor time.Duration // 0: one cell after the other
 	seed    uint64        // of a soak; 0: chosen
@@ -77,36 +73,36 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.verbose, "v", false, "print what the programs of failed cells wrote")
 	f.IntVar(&o.parallel, "parallel", 2, "how many cells to try at a time; 1 if the program has no {port}")
 	f.IntVar(&o.times, "times", 1, "how often to try each cell")
-	f.DurationVar(&o.bound, "bound", defaultBound, "how long each thing may take that is waited for; longer than the drain timeout")
-	f.DurationVar(&o.soakFor, "soak", 0, "upgrade the kit's own server at random moments for so `long`, instead of trying cells")
+	f.DurationVar(&o.bound, "bound", defaultBound,
+		"how long each thing may take that is waited for; longer than the drain timeout")
+	f.DurationVar(&o.soakFor, "soak", 0,
+		"upgrade the kit's own server at random moments for so `long`, instead of trying cells")
 	f.Uint64Var(&o.seed, "seed", 0, "of the random moments of a soak; 0 chooses one")
 	f.StringVar(&o.log, "log", "", "`file` for what the servers of a soak log; if empty it is kept only when a check has failed")
-	f.Func("break", "break the server of a soak, to see the checks fail: "+strings.Join(own.Breaks, ", "), func(s string) error {
-		o.breaks = strings.Split(s, ",")
-		for _, name := range o.breaks {
-			if !slices.Contains(own.Breaks, name) {
-				return fmt.Errorf("no break is called %q", name)
+	f.Func("break", "break the server of a soak, to see the checks fail: "+strings.Join(own.Breaks, ", "),
+		func(s string) error {
+			o.breaks = strings.Split(s, ",")
+			for _, name := range o.breaks {
+				if !slices.Contains(own.Breaks, name) {
+					return fmt.Errorf("no break is called %q", name)
+				}
 			}
+			return nil
+		})
+	f.Func("signal", "the `name` of the signal for an upgrade: HUP, USR1 or USR2 (default USR2)", func(s string) (err error) {
+		if o.signal = signals[strings.TrimPrefix(s, "SIG")]; o.signal == 0 {
+			err = errors.New("not one of HUP, USR1, USR2")
 		}
-		return nil
-	})
-	f.Func("signal", "the `name` of the signal for an upgrade: HUP, USR1 or USR2 (default USR2)", func(s string) error {
-		sig, ok := signals[strings.TrimPrefix(s, "SIG")]
-		if !ok {
-			return errors.New("not one of HUP, USR1, USR2")
-		}
-		o.signal = sig
-		return nil
+		return err
 	})
 	f.Func("run", "only the cells whose name, 'step/fault', matches the `regexp`", func(s string) (err error) {
 		o.cells, err = regexp.Compile(s)
 		return err
 	})
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
 		return nil, err
-	}
-	if err != nil {
+	case err != nil:
 		return nil, errUsage // the flag package has said it
 	}
 	o.program = f.Args()
@@ -119,16 +115,14 @@ func parse(args []string, out io.Writer) (*options, error) {
 
 // complete checks what can be checked before anything is started.
 func (o *options) complete() error {
-	if o.bound <= 0 {
+	switch {
+	case o.bound <= 0:
 		return fmt.Errorf("-bound %v: it has to be more than nothing", o.bound)
-	}
-	if o.soakFor < 0 || o.soakFor > 0 && len(o.program) > 0 {
+	case o.soakFor < 0 || o.soakFor > 0 && len(o.program) > 0:
 		return fmt.Errorf("-soak %v: for some time, and without a program", o.soakFor)
-	}
-	if len(o.program) == 0 {
-		if o.url != "" {
-			return errors.New("-url without a program: name the program behind the flags")
-		}
+	case len(o.program) == 0 && o.url != "":
+		return errors.New("-url without a program: name the program behind the flags")
+	case len(o.program) == 0:
 		return nil
 	}
 	path, err := exec.LookPath(o.program[0])
@@ -142,11 +136,9 @@ func (o *options) complete() error {
 	if o.url == "" {
 		return errors.New("no -url: where does the program answer? (-url 'http://127.0.0.1:{port}/')")
 	}
-	if _, err := newTarget(o.url); err != nil {
-		return err
-	}
 	if !strings.Contains(strings.Join(o.program[1:], " "), portWord) {
 		o.parallel = 1
 	}
-	return nil
+	_, err = newTarget(o.url)
+	return err
 }

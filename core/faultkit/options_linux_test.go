@@ -26,29 +26,21 @@ func TestOptions(t *testing.T) {
 		{"-soak 1m -url http://127.0.0.1:{port}/ sh", "without a program"},
 		{"-signal KILL", "not one of HUP, USR1, USR2"},
 		{"-url http://127.0.0.1:{port}/ sh -c true", ""},
+		{"-h", portWord},
 	} {
 		var out bytes.Buffer
 		_, err := parse(strings.Fields(tt.line), &out)
-		if tt.want == "" && err != nil || tt.want != "" && !errors.Is(err, errUsage) || !strings.Contains(out.String(), tt.want) {
+		if (err != nil) != (tt.want != "") || errors.Is(err, flag.ErrHelp) != (tt.line == "-h") || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%q: %v, %s", tt.line, err, &out)
 		}
 	}
-}
-
-func TestOptionsOfAProgram(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	o, err := parse(strings.Fields("-signal SIGHUP -url http://localhost:8080/ -parallel 4 sh -addr :8080"), &out)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &out)
-	}
-	if o.parallel != 1 {
+	o, err := parse(strings.Fields("-signal SIGHUP -url http://localhost:8080/ -parallel 4 sh -addr :8080"), t.Output())
+	switch {
+	case err != nil:
+		t.Error(err)
+	case o.parallel != 1:
 		t.Errorf("%d cells at a time would share a port", o.parallel)
-	}
-	if o.signal != syscall.SIGHUP || o.program[0] == "sh" || o.program[1] != "-addr" {
+	case o.signal != syscall.SIGHUP || o.program[0] == "sh" || o.program[1] != "-addr":
 		t.Errorf("%+v", o)
-	}
-	if _, err := parse([]string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out.String(), portWord) {
-		t.Errorf("%v\n%s", err, &out)
 	}
 }

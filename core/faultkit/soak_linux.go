@@ -44,7 +44,7 @@ type soak struct {
 	journal *journal
 	group   *group
 	mix     *mix
-	watch   *watch
+	watch   watch
 
 	ready     time.Duration
 	sampleAge time.Duration
@@ -85,17 +85,16 @@ func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	s := &soak{
-		options: o, dir: dir, verdict: v, journal: newJournal(v, log),
+		options: o, dir: dir, verdict: v, journal: newJournal(v, log), watch: watch{verdict: v, told: map[int]bool{}},
 		ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20),
 	}
 	if o.short {
 		s.ready = shortSoakReady
 	}
-	s.watch = newWatch(s)
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	addresses := s.journal.look().addresses
+	addresses := s.journal.look().history[0].addresses
 	s.mix = &mix{
 		verdict: v,
 		plain:   load.Config{Addr: addresses[0]},
@@ -176,7 +175,7 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		s.watch.run(ctx, cancel)
+		s.keepWatch(ctx, cancel)
 	}()
 	stretch := min(s.soakFor/stretchShare, maxStretch)
 	striking, enough := context.WithTimeout(ctx, s.soakFor-stretch)

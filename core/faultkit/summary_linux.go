@@ -10,17 +10,17 @@ import (
 )
 
 // progress is one line on how it goes.
-func (w *watch) progress() string {
-	state, now := w.journal.look(), w.mix.snapshot()
+func (s *soak) progress() string {
+	state, now := s.journal.look(), s.mix.snapshot()
 	line := fmt.Sprintf("%6v  %d upgrades, %d failed on purpose  %d requests, %d lost  %d connections, %d of those that keep theirs",
-		time.Since(w.began).Round(time.Second), max(state.newest(), 0), state.failures(),
-		now.Requests, now.Failed, now.Connects, w.mix.reconnects(keeps))
+		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
+		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
 	if n := len(state.samples); n > 0 {
 		c := state.samples[n-1]
 		line += fmt.Sprintf("  heap %s, RSS %s  %d descriptors, %d of its own  %d goroutines",
 			size(c.Heap), size(c.RSS), c.Descriptors, c.Own(), c.Goroutines)
 	}
-	return line + fmt.Sprintf("  %d alive", w.now)
+	return line + fmt.Sprintf("  %d alive", s.watch.now)
 }
 
 // summary is what a page can quote.

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"slices"
 	"time"
 )
 
@@ -15,78 +15,65 @@ const (
 	overdue     = 20 * time.Second
 )
 
-// watch looks at the processes while the load runs, and says how it goes.
+// keepWatch looks at the processes while the load runs, and says how it goes, until ctx
+// ends. If no process is left it gives up.
+func (s *soak) keepWatch(ctx context.Context, giveUp func()) {
+	tell := time.NewTicker(min(s.soakFor/progressShare, maxSilence))
+	defer tell.Stop()
+	for pause(ctx, watchEvery) == nil {
+		var live, zombies []int
+		for _, p := range s.group.members() {
+			if p.Ended() {
+				zombies = append(zombies, p.PID)
+			} else {
+				live = append(live, p.PID)
+			}
+		}
+		s.watch.judge(time.Now(), len(live), zombies, s.journal.look().history)
+		if len(live) == 0 {
+			s.verdict.fail(checkGenerations, "%v", errAllEnded)
+			giveUp()
+		}
+		select {
+		case <-tell.C:
+			s.verdict.say("%s", s.progress())
+		default:
+		}
+	}
+}
+
+// watch is what is seen of the processes.
 type watch struct {
-	*soak
+	verdict *verdict
 	zombies map[int]time.Time // since when each is seen
 	told    map[int]bool      // that are wrong and were reported
 	most    int               // that lived at a time
 	now     int
 }
 
-func newWatch(s *soak) *watch {
-	return &watch{soak: s, zombies: map[int]time.Time{}, told: map[int]bool{}}
-}
-
-// run watches until ctx ends. If no process is left it gives up.
-func (w *watch) run(ctx context.Context, giveUp func()) {
-	look := time.NewTicker(watchEvery)
-	defer look.Stop()
-	tell := time.NewTicker(min(w.soakFor/progressShare, maxSilence))
-	defer tell.Stop()
-	for {
-		select {
-		case <-look.C:
-			if !w.look() {
-				w.verdict.fail(checkGenerations, "%v", errAllEnded)
-				giveUp()
-			}
-		case <-tell.C:
-			w.verdict.say("%s", w.progress())
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// look reports whether any process lives.
-func (w *watch) look() bool {
-	var live, zombies []int
-	for _, p := range w.group.members() {
-		if p.Ended() {
-			zombies = append(zombies, p.PID)
-		} else {
-			live = append(live, p.PID)
-		}
-	}
-	w.judge(time.Now(), live, zombies, w.journal.look().history)
-	return len(live) > 0
-}
-
 // judge looks at the processes of a moment, and what the log says of them.
-func (w *watch) judge(now time.Time, live, zombies []int, history []generation) {
-	w.now, w.most = len(live), max(w.most, len(live))
-	if w.now > maxLive {
-		w.verdict.fail(checkGenerations, "%d live at a time", w.now)
+func (w *watch) judge(now time.Time, live int, zombies []int, history []generation) {
+	w.now, w.most = live, max(w.most, live)
+	if live > maxLive {
+		w.verdict.fail(checkGenerations, "%d live at a time", live)
 	}
-	for pid := range w.zombies {
-		if !slices.Contains(zombies, pid) {
-			delete(w.zombies, pid)
-		}
-	}
+	before := w.zombies
+	w.zombies = map[int]time.Time{}
 	for _, pid := range zombies {
-		since, seen := w.zombies[pid]
-		if !seen {
-			w.zombies[pid] = now
-		} else if now.Sub(since) > zombieAfter && !w.told[pid] {
-			w.told[pid] = true
-			w.verdict.fail(checkZombies, "pid %d has ended %v ago", pid, now.Sub(since).Round(time.Second))
+		w.zombies[pid] = cmp.Or(before[pid], now)
+		w.late(pid, now.Sub(w.zombies[pid]), zombieAfter, checkZombies, "has ended")
+	}
+	for _, g := range history {
+		if !g.handed.IsZero() && g.ended.IsZero() {
+			w.late(g.pid, now.Sub(g.handed), overdue, checkGenerations, "still lives, and has handed over")
 		}
 	}
-	for n, g := range history {
-		if late := now.Sub(g.handed); !g.handed.IsZero() && g.ended.IsZero() && late > overdue && !w.told[g.pid] {
-			w.told[g.pid] = true
-			w.verdict.fail(checkGenerations, "generation %d, pid %d, has handed over %v ago and still lives", n, g.pid, late.Round(time.Second))
-		}
+}
+
+// late fails a check, once for a process, if something was too long ago.
+func (w *watch) late(pid int, ago, limit time.Duration, c check, has string) {
+	if ago > limit && !w.told[pid] {
+		w.told[pid] = true
+		w.verdict.fail(c, "pid %d %s %v ago", pid, has, ago.Round(time.Second))
 	}
 }
