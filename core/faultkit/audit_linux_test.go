@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -102,5 +103,82 @@ func TestAuditExits(t *testing.T) {
 	auditExits(nil, state, v)
 	if v.found[checkUpgrades] != 1 {
 		t.Error("an upgrade that should have failed has not, and nobody says so")
+	}
+}
+
+func TestTrend(t *testing.T) {
+	t.Parallel()
+	const samples = 60
+	for _, c := range []struct {
+		name string
+		grow func(c *own.Census, i int)
+		want check // empty: none
+	}{
+		{"flat", func(*own.Census, int) {}, ""},
+		{"heap", func(c *own.Census, i int) { c.Heap += i << 19 }, checkMemory},
+		{"memory", func(c *own.Census, i int) { c.RSS += i << 19 }, checkMemory},
+		{"descriptors", func(c *own.Census, i int) { c.Descriptors += i / 4 }, checkDescriptors},
+		{"goroutines", func(c *own.Census, i int) { c.Goroutines += 2 * i }, checkGoroutines},
+		{"connections", func(c *own.Census, i int) { c.Descriptors += i; c.Connections += i }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			v, rng := newVerdict(t.Output()), rand.New(rand.NewPCG(1, 2))
+			var all trend
+			for i := range samples {
+				s := own.Census{
+					Goroutines: 200 + rng.IntN(30), Connections: 180 + rng.IntN(20),
+					Heap: 6<<20 + rng.IntN(8<<20), RSS: 20<<20 + rng.IntN(10<<20),
+				}
+				s.Descriptors = s.Connections + 16 + rng.IntN(3)
+				c.grow(&s, i)
+				all = append(all, s)
+			}
+			all.check(v)
+			for _, what := range []check{checkMemory, checkDescriptors, checkGoroutines} {
+				if got := v.found[what] > 0; got != (what == c.want) {
+					t.Errorf("%s: failed is %v", what, got)
+				}
+			}
+		})
+	}
+}
+
+// TestTrendOfFew: with few samples nothing is said.
+func TestTrendOfFew(t *testing.T) {
+	t.Parallel()
+	v := newVerdict(t.Output())
+	var all trend
+	for i := range 3*minPart - 1 {
+		all = append(all, own.Census{Heap: i << 30})
+	}
+	all.check(v)
+	if first, _ := all.thirds(); first != nil || v.err() != nil {
+		t.Errorf("%v, %v", first, v.err())
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1000, 0)
+	history := []generation{{pid: 1, handed: at}, {pid: 2, handed: at, ended: at.Add(time.Second)}, {pid: 3}}
+
+	v := newVerdict(t.Output())
+	w := watch{verdict: v, told: map[int]bool{}}
+	w.judge(at, maxLive, []int{7, 8}, history)
+	w.judge(at.Add(zombieAfter), 2, []int{7}, history)
+	w.judge(at.Add(overdue), 0, []int{8}, history)
+	if v.err() != nil || w.most != maxLive || w.now != 0 {
+		t.Errorf("most %d, now %d: %v", w.most, w.now, v.err())
+	}
+	for range 2 {
+		w.judge(at.Add(overdue+1), maxLive+1, []int{8}, history)
+	}
+	w.judge(at.Add(overdue+zombieAfter+1), 0, []int{8}, history)
+	if live := v.found[checkGenerations]; live != 3 { // two looks at too many, and the one that is late
+		t.Errorf("%d failures of %s", live, checkGenerations)
+	}
+	if v.found[checkZombies] != 1 {
+		t.Errorf("%d failures of %s", v.found[checkZombies], checkZombies)
 	}
 }

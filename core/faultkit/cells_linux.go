@@ -33,8 +33,7 @@ var steps = []step{
 	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
 }
 
-// stepOf names the step that a frame is; empty for none. due says whether the time of a
-// probation is over.
+// stepOf names the step that a frame is; empty for none. due says whether the time of a probation is over.
 func stepOf(f wire.Type, due bool) step {
 	switch f {
 	case wire.Pong:
@@ -217,8 +216,7 @@ var shortForm = strings.Fields(`
 	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
 	confirmed/kill-new drain/kill-old drain/kill-new`)
 
-// begin is the upgrade without a fault, which has to go well before anything else is
-// tried.
+// begin is the upgrade without a fault, which has to go well before anything else is tried.
 var begin = cell{stepBegin, faultNone, newServes, newServes}
 
 // table lists the cells, by their steps.

@@ -65,8 +65,7 @@ func (g *group) members() []procgroup.Member {
 // empty reports whether no process is left.
 func (g *group) empty() bool { return len(g.members()) == 0 }
 
-// alive lists the processes that live: programs, and shims, which execute the kit's own
-// file.
+// alive lists the processes that live: programs, and shims, which execute the kit's own file.
 func (g *group) alive() (programs, shims []int) {
 	self, _ := os.Readlink("/proc/self/exe")
 	for _, m := range g.members() {

@@ -16,16 +16,6 @@ import (
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
-// What core logs, as far as a soak waits for it or counts it.
-const (
-	msgCurrent  = "current"
-	msgDraining = "draining"
-	msgUpgraded = "upgraded"
-	msgFailed   = "upgrade failed; this process serves on"
-	msgRefused  = "upgrade refused"
-	msgEnded    = "generation ended"
-)
-
 // entry is one line of a server's log.
 type entry struct {
 	Time       time.Time
@@ -121,27 +111,27 @@ func (j *journal) note(line []byte) {
 		return
 	}
 	s := &j.state
-	switch e.Msg {
+	switch e.Msg { // that of the server, and of core as far as a soak waits for it or counts it
 	case own.MsgOnPurpose:
 		s.planned[e.PID] = e.How
 		s.onPurpose = append(s.onPurpose, e.PID)
 	case own.MsgCensus:
 		s.samples = append(s.samples, sample{e.Census, e.Generation})
-	case msgCurrent:
+	case "current":
 		g := s.generation(e.Generation)
 		g.pid, g.current, g.addresses = e.PID, e.Time, e.Addresses
-	case msgDraining:
+	case "draining":
 		s.generation(e.Generation).drains = e.Time
-	case msgUpgraded:
+	case "upgraded":
 		g := s.generation(e.Generation)
 		g.handed, g.took, s.outcome = e.Time, e.Took, e.Time
-	case msgEnded:
+	case "generation ended":
 		g := s.generation(e.Generation)
 		g.ended, g.ledger = e.Time, e.Ledger
-	case msgRefused:
+	case "upgrade refused":
 		s.refused++
 		s.outcome = e.Time
-	case msgFailed:
+	case "upgrade failed; this process serves on":
 		s.outcome = e.Time
 		if how, ok := s.planned[e.culprit()]; ok {
 			s.failed[how]++

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
@@ -35,4 +40,65 @@ func build(t *testing.T, pkg string, flags ...string) string {
 	path := filepath.Join(t.TempDir(), "program")
 	proctest.Build(t, path, pkg, flags...)
 	return path
+}
+
+// TestShort is the short form, on the kit's own server: built with the race detector if
+// this test is. Every fault at every step is "make faults".
+func TestShort(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	args := append(raceFlag(), "-short", "-v", "-parallel", "3")
+	var out, progress bytes.Buffer
+	if err := run(t.Context(), args, &out, &progress); err != nil {
+		t.Errorf("%v\n%s", err, &progress)
+	}
+	for _, want := range []string{"begin/none", "0 lost, "} {
+		if !strings.Contains(progress.String(), want) {
+			t.Errorf("no %q in\n%s", want, &progress)
+		}
+	}
+	t.Logf("\n%s", &out)
+}
+
+// TestBadPrograms: what is wrong is said, with what to do about it.
+func TestBadPrograms(t *testing.T) {
+	t.Parallel()
+	plain := build(t, "../testdata/plain")
+	const at = "http://127.0.0.1:" + portWord + "/"
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"exits":    {[]string{"-url", at, "sh", "-c", "echo no database >&2; exit 7"}, ": exit status 7); its last words: no database"},
+		"is deaf":  {[]string{"-bound", "1s", "-url", at, "sleep", "60"}, "does the program listen there?"},
+		"is plain": {[]string{"-url", at, plain, "-addr", "127.0.0.1:" + portWord}, "it does not speak the protocol: no hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if err := run(t.Context(), tt.args, &out, &out); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v\n%s", err, &out)
+			}
+		})
+	}
+}
+
+// TestInterrupted: a kit that is interrupted says so, and no cell is left.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	started := filepath.Join(t.TempDir(), "started")
+	go func() {
+		for _, err := os.Stat(started); err != nil && t.Context().Err() == nil; _, err = os.Stat(started) {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	var out bytes.Buffer
+	args := []string{"-url", "http://127.0.0.1:" + portWord + "/", "sh", "-c", "touch " + started + "; exec sleep 60"}
+	if err := run(ctx, args, &out, &out); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v\n%s", err, &out)
+	}
 }

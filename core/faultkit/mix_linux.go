@@ -86,9 +86,8 @@ var (
 	hijacked = load.Kind{Name: "echo", Config: load.Config{Echo: true, Path: "/echo", Pipeline: 16, BodySize: 8 << 10}}
 )
 
-// fill sets everybody going; few are enough for a test. Over TLS nobody is idle for
-// long: such a connection does not move and is closed at the end of the drain, and HTTP
-// has no way to do that without the risk of losing a request.
+// fill sets everybody going; few are enough for a test. Over TLS nobody is idle for long: such a connection does not
+// move and is closed at the end of the drain, and HTTP has no way to do that without the risk of losing a request.
 func (m *mix) fill(few bool) {
 	const ms = time.Millisecond
 	each, idle := 2, 24
@@ -135,8 +134,7 @@ func (m *mix) fill(few bool) {
 	m.add("unix socket, hijacked", m.unix, keeps, each, hijacked, 30*ms, 0)
 }
 
-// observer looks at each request of a member's clients. Each client's entry in last is
-// touched by that client only.
+// observer looks at each request of a member's clients. Each client's entry in last is touched by that client only.
 func (m *mix) observer(row string, r rule, clients int, asked time.Duration) func(load.Sample) {
 	last := make([]int, clients) // the generation that answered before, and one more; 0 before the first
 	return func(s load.Sample) {

@@ -20,12 +20,12 @@ func (s *session) serve(link *net.UnixConn) {
 	in := fd.NewReceiver(link)
 	reports := json.NewDecoder(in)
 	if err := s.start(link, in, reports); err != nil {
-		s.end(sideNew, err)
+		s.end("new", err)
 		return
 	}
 	var sides sync.WaitGroup
-	sides.Go(func() { s.relay(sideOld, s.outer, s.inner) })
-	sides.Go(func() { s.relay(sideNew, s.inner, s.outer) })
+	sides.Go(func() { s.relay("old", s.outer, s.inner) })
+	sides.Go(func() { s.relay("new", s.inner, s.outer) })
 	go func() {
 		sides.Wait()
 		_ = json.NewEncoder(link).Encode(allPassed) // the shim may have ended
@@ -35,9 +35,8 @@ func (s *session) serve(link *net.UnixConn) {
 	sides.Wait()
 }
 
-// start takes the handover socket from the shim, and has it start the program with
-// another one. The welcome is in there already: a value of the variable that names
-// another process than the parent is believed if one waits.
+// start takes the handover socket from the shim, and has it start the program with another one. The welcome is in
+// there already: a value of the variable that names another process than the parent is believed if one waits.
 func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decoder) error {
 	shim, child := 0, 0
 	if err := reports.Decode(&shim); err != nil {
@@ -74,7 +73,9 @@ func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decod
 		return fmt.Errorf("no welcome from the old process: %w", err)
 	}
 	s.askAt(stepStart)
-	err = fd.Send(link, fmt.Appendln(nil, s.desk.limit()), []int{end})
+	limit := uint64(0)
+	s.note(func(*heard) { limit = s.desk.files })
+	err = fd.Send(link, fmt.Appendln(nil, limit), []int{end})
 	if err == nil {
 		err = reports.Decode(&child)
 	}
@@ -82,8 +83,7 @@ func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decod
 	return err
 }
 
-// readFrame reads one frame with the descriptors that come with it. The frame is
-// returned as it was on the wire, too.
+// readFrame reads one frame with the descriptors that come with it. The frame is returned as it was on the wire, too.
 func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err error) {
 	var b bytes.Buffer
 	f, err = wire.Read(io.TeeReader(in, &b))
@@ -93,7 +93,7 @@ func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err erro
 // relay passes on what comes from one side, until it hangs up or is not understood.
 // The other side is left with a closed socket then. To the old process the shim is the
 // new process: it gets what signals there are, and passes each of them on once.
-func (s *session) relay(from side, src, dst *net.UnixConn) {
+func (s *session) relay(from string, src, dst *net.UnixConn) {
 	defer func() { _ = dst.Close() }()
 	in := fd.NewReceiver(src)
 	for {
@@ -113,7 +113,7 @@ func (s *session) relay(from side, src, dst *net.UnixConn) {
 }
 
 // pass does with a frame what the trial wants.
-func (s *session) pass(from side, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
+func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
 	switch s.ask(func() step { return s.hear(from, f) }) {
 	case doGarbage:
 		return fd.Send(dst, bytes.Repeat([]byte("?"), len(raw)), files)

@@ -29,8 +29,7 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 	return c.(*net.UnixConn), d.(*net.UnixConn)
 }
 
-// TestRelay: what the new process hears, with the descriptor that comes along, is what
-// the trial has ordered.
+// TestRelay: what the new process hears, with the descriptor that comes along, is what the trial has ordered.
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	frame, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Name: "a"}}})
@@ -54,7 +53,7 @@ func TestRelay(t *testing.T) {
 			inner, newEnd := pair(t)
 			s := d.add(&session{outer: outer, inner: inner})
 			done := make(chan struct{})
-			go func() { defer close(done); s.relay(sideOld, outer, inner) }()
+			go func() { defer close(done); s.relay("old", outer, inner) }()
 
 			if err := fd.Send(oldEnd, frame, []int{int(os.Stdin.Fd())}); err != nil {
 				t.Fatal(err)

@@ -20,8 +20,7 @@ const (
 	burstGap     = 15 * time.Millisecond
 	failureShare = 0.12 // of the strikes meet a version that fails
 
-	// stuckAfter is how long a signal may be without an outcome, beyond the time
-	// that a new process has.
+	// stuckAfter is how long a signal may be without an outcome, beyond the time that a new process has.
 	stuckAfter = 15 * time.Second
 )
 
@@ -46,8 +45,7 @@ func newSchedule(s *soak) *schedule {
 	return sc
 }
 
-// run strikes until ctx ends. From time to time, and first of all, it leaves a
-// generation alone to take its census.
+// run strikes until ctx ends. From time to time, and first of all, it leaves a generation alone to take its census.
 func (s *schedule) run(ctx context.Context, sampleEvery time.Duration) {
 	defer s.plan.Clear()
 	for due := time.Now(); ctx.Err() == nil; _ = pause(ctx, s.pause()) {

@@ -75,9 +75,8 @@ func (s *soak) census(ctx context.Context) (sample, error) {
 	return s.journal.look().samples[before], nil
 }
 
-// atRest takes the census until the process has no more than the one before had when
-// nobody asked it, and at last when patience is over: what clients leave behind goes
-// within moments. Without one before it takes all of the time.
+// atRest takes the census until the process has no more than the one before had when nobody asked it, and at last
+// when patience is over: what clients leave behind goes within moments. Without one before it takes all of the time.
 func (s *soak) atRest(before *sample, patience time.Duration) (c sample, err error) {
 	_ = within(context.Background(), patience, func() bool {
 		c, err = s.census(context.Background())
@@ -117,8 +116,7 @@ func (s *soak) settle(patience time.Duration) error {
 	return nil
 }
 
-// end stops the current generation, and then kills every process that is left. It is an
-// error if there is any.
+// end stops the current generation, and then kills every process that is left. It is an error if there is any.
 func (s *soak) end() error {
 	defer func() {
 		s.group.Close()
@@ -136,4 +134,31 @@ func (s *soak) end() error {
 	}
 	left := s.group.members()
 	return fmt.Errorf("killed, because they did not end on SIGTERM: %v; there all the same: %v", left, s.group.clear())
+}
+
+// keepWatch looks at the processes while the load runs, and says how it goes, until ctx
+// ends. If no process is left it gives up.
+func (s *soak) keepWatch(ctx context.Context, giveUp func()) {
+	tell := time.NewTicker(min(s.soakFor/progressShare, maxSilence))
+	defer tell.Stop()
+	for pause(ctx, watchEvery) == nil {
+		var live, zombies []int
+		for _, p := range s.group.members() {
+			if p.Ended() {
+				zombies = append(zombies, p.PID)
+			} else {
+				live = append(live, p.PID)
+			}
+		}
+		s.watch.judge(time.Now(), len(live), zombies, s.journal.look().history)
+		if len(live) == 0 {
+			s.verdict.fail(checkGenerations, "%v", errAllEnded)
+			giveUp()
+		}
+		select {
+		case <-tell.C:
+			s.verdict.say("%s", s.progress())
+		default:
+		}
+	}
 }

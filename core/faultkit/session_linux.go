@@ -12,11 +12,9 @@ import (
 )
 
 const (
-	// probationMargin is how much later than the old process the kit may have begun to
-	// count.
+	// probationMargin is how much later than the old process the kit may have begun to count.
 	probationMargin = 500 * time.Millisecond
-	// dueMargin is the same at the most: less than two pings are apart. With it a pong
-	// may be the last but one.
+	// dueMargin is the same at the most: less than two pings are apart. With it a pong may be the last but one.
 	dueMargin = 100 * time.Millisecond
 	// keptTrace is how much of a conversation is worth a line.
 	keptTrace = 6
@@ -67,15 +65,6 @@ type session struct {
 	heard // guarded by the desk's mutex
 }
 
-// side is one of the two processes of an upgrade.
-type side string
-
-// The sides.
-const (
-	sideOld side = "old"
-	sideNew side = "new"
-)
-
 // action is what becomes of the frame that a session stands still with.
 type action string
 
@@ -125,15 +114,7 @@ func (d *desk) arm(s step, files uint64) {
 	d.armed, d.files = s, files
 }
 
-// limit is how many descriptors the next program may have.
-func (d *desk) limit() uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.files
-}
-
-// ends returns the session that began first and the one that began last; nil if there
-// is none.
+// ends returns the session that began first and the one that began last; nil if there is none.
 func (d *desk) ends() (first, newest *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -182,7 +163,7 @@ func (s *session) note(change func(h *heard)) {
 }
 
 // hear keeps what a frame says, and returns the step that it is; empty for none.
-func (s *session) hear(from side, f wire.Frame) (at step) {
+func (s *session) hear(from string, f wire.Frame) (at step) {
 	s.note(func(h *heard) {
 		h.trace = append(h.trace, fmt.Sprintf("%s: %v", from, f.Type))
 		switch f.Type {
@@ -199,7 +180,7 @@ func (s *session) hear(from side, f wire.Frame) (at step) {
 }
 
 // end keeps why one side has nothing more to say.
-func (s *session) end(of side, err error) {
+func (s *session) end(of string, err error) {
 	s.note(func(h *heard) { h.trace = append(h.trace, fmt.Sprintf("%s: %v", of, err)) })
 }
 

@@ -21,8 +21,7 @@ const (
 	envShim = "GRACEX_FAULTKIT_DIR"
 	// linkName is the unix socket in a cell's directory on which the kit hears its shims.
 	linkName = "kit"
-	// signalTime is more than a signal to oneself takes to be delivered. Some do not end
-	// a Go program.
+	// signalTime is more than a signal to oneself takes to be delivered. Some do not end a Go program.
 	signalTime = time.Second
 )
 
@@ -36,8 +35,7 @@ func programIn(dir string) string { return filepath.Join(dir, "program") }
 
 // playShim is the shim's main. It ends as the program has ended.
 func playShim(dir string) (status int) {
-	// The program is to die with this process: PR_SET_PDEATHSIG is about the thread
-	// that has started it.
+	// The program is to die with this process: PR_SET_PDEATHSIG is about the thread that has started it.
 	runtime.LockOSThread()
 	child, passed, err := startBehind(dir)
 	if err != nil {
@@ -55,9 +53,8 @@ func playShim(dir string) (status int) {
 	return ws.ExitStatus()
 }
 
-// startBehind gives the handover socket to the kit, and starts the program with the one
-// that the kit gives for it. The channel is closed when all that the program has said is
-// passed on.
+// startBehind gives the handover socket to the kit, and starts the program with the one that the kit gives for it.
+// The channel is closed when all that the program has said is passed on.
 func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	link, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, linkName), Net: "unix"})
 	if err != nil {

@@ -25,9 +25,8 @@ const (
 	progressShare, maxSilence = 10, 10 * time.Second
 )
 
-// How long a new process may take: long for one that only has to open its sockets, and
-// short enough to wait for one that is stuck on purpose. The short form has none of
-// those, and the machine is busy with other tests.
+// How long a new process may take: long for one that only has to open its sockets, and short enough to wait for one
+// that is stuck on purpose. The short form has none of those, and the machine is busy with other tests.
 const (
 	soakReady      = 2 * time.Second
 	shortSoakReady = time.Minute
@@ -181,8 +180,7 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	striking, enough := context.WithTimeout(ctx, s.soakFor-stretch)
 	sc.run(striking, min(s.soakFor/samplesWanted, maxSamples))
 	enough()
-	// So that there is a generation to take the census of which has served for more
-	// than moments.
+	// So that there is a generation to take the census of which has served for more than moments.
 	if s.rest(ctx, max(stretch, alone)) != nil {
 		s.verdict.say("stopping early")
 	}
@@ -192,8 +190,7 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	s.mix.stop()
 }
 
-// last takes the census of the last generation, ends everything, and checks what
-// can be checked then.
+// last takes the census of the last generation, ends everything, and checks what can be checked then.
 func (s *soak) last(loaded bool) {
 	if loaded {
 		if err := s.settle(lastDrain); err != nil {
@@ -201,7 +198,9 @@ func (s *soak) last(loaded bool) {
 		} else if s.quiet[1], err = s.atRest(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
 			s.verdict.fail(checkLog, "census: %v", err)
 		} else {
-			compareQuiet(s.quiet[0], s.quiet[1], s.verdict)
+			for _, m := range quietMeasures {
+				m.compare(m.of(s.quiet[0].Census), m.of(s.quiet[1].Census), "when nobody asks", s.verdict)
+			}
 		}
 	}
 	if err := s.end(); err != nil {

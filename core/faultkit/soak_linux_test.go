@@ -37,8 +37,7 @@ func (w *impatient) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// TestHolds soaks until it is interrupted. All checks hold, and there is something
-// to show.
+// TestHolds soaks until it is interrupted. All checks hold, and there is something to show.
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

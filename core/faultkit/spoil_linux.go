@@ -11,13 +11,8 @@ import (
 	"unsafe"
 )
 
-const (
-	// startFiles is a limit that lets a process have what it inherits and nothing else.
-	startFiles = 3
-	// noFiles is a limit below every descriptor that a program opens. Those that it
-	// has stay open.
-	noFiles = 3
-)
+// noFiles is a limit of descriptors below every one that a program opens. Those that it has, or inherits, stay open.
+const noFiles = 3
 
 // notPossibleError is why a cell can't be tried on this machine.
 type notPossibleError string
@@ -117,17 +112,8 @@ func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 // fillDisk fills the file system of the pid file.
 func (t *trial) fillDisk() (undo func() error, err error) {
 	path := fmt.Sprintf("/proc/%d/root%s/fill", t.first, filepath.Dir(t.pidFile))
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_SYNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	block := make([]byte, 512)
-	for err == nil {
-		_, err = f.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		return nil, errors.Join(err, os.Remove(path))
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		return nil, fmt.Errorf("a disk that should be too small: %w", err)
 	}
 	return func() error { return os.Remove(path) }, nil
 }

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// strike asks for the upgrade and injects the fault. When it returns, the fault is
-// over, but for what was killed.
+// strike asks for the upgrade and injects the fault. When it returns, the fault is over, but for what was killed.
 func (t *trial) strike() (err error) {
 	if t.cell.step == stepBegin {
 		return t.strikeBefore()
@@ -29,7 +28,7 @@ func (t *trial) strike() (err error) {
 	}
 	limit := uint64(0)
 	if t.cell.step == stepStart && t.cell.fault == faultFilesNew {
-		limit = startFiles
+		limit = noFiles
 	}
 	t.desk.arm(t.cell.step, limit)
 	if err := t.group.Signal(t.first, t.signal); err != nil {
@@ -130,10 +129,9 @@ func (t *trial) killOld(child int) error {
 	return t.group.Signal(t.first, syscall.SIGKILL)
 }
 
-// killNew kills the new process. The old one stands still until all that the kernel
-// would have told it at once has been told: the last frame, the end of the control
-// socket, and the end of the process. What the new one had dies with it, also what
-// the old one has yet: it may have been read from.
+// killNew kills the new process. The old one stands still until all that the kernel would have told it at once has
+// been told: the last frame, the end of the control socket, and the end of the process. What the new one had dies
+// with it, also what the old one has yet: it may have been read from.
 func (t *trial) killNew(s *session, shim, victim int) error {
 	clients, err := t.frozenClients(victim)
 	if err != nil {
@@ -172,9 +170,8 @@ func (t *trial) stop(s *session, pid int, d time.Duration) error {
 	return errors.Join(err, t.group.Thaw(pid))
 }
 
-// suspend stops everything for a while and lets it go on together: what a machine
-// that slept is to programs that look at the monotonic clock only. The session goes
-// on with them.
+// suspend stops everything for a while and lets it go on together: what a machine that slept is to programs that look
+// at the monotonic clock only. The session goes on with them.
 func (t *trial) suspend() error {
 	live := t.group.Live()
 	for _, pid := range live {
@@ -189,8 +186,7 @@ func (t *trial) suspend() error {
 	return err
 }
 
-// frozenClients stops a process and lists the clients' ends of its connections: it
-// gets no more of them.
+// frozenClients stops a process and lists the clients' ends of its connections: it gets no more of them.
 func (t *trial) frozenClients(pid int) (map[string]bool, error) {
 	if err := t.group.Freeze(pid); err != nil {
 		return nil, err

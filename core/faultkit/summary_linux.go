@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-
-	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
 // progress is one line on how it goes.
@@ -16,9 +14,9 @@ func (s *soak) progress() string {
 		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
 		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
 	if n := len(state.samples); n > 0 {
-		c := state.samples[n-1]
-		line += fmt.Sprintf("  heap %s, RSS %s  %d descriptors, %d of its own  %d goroutines",
-			size(c.Heap), size(c.RSS), c.Descriptors, c.Own(), c.Goroutines)
+		for _, m := range measures {
+			line += fmt.Sprintf("  %s %s", m.name, m.words(m.of(state.samples[n-1].Census)))
+		}
 	}
 	return line + fmt.Sprintf("  %d alive", s.watch.now)
 }
@@ -47,17 +45,15 @@ func (s *soak) summary(sc *schedule) string {
 		s.mix.reconnects(leaves), len(s.mix.returns))
 	row("processes alive", "at most %d, the longest drain took %v", s.watch.most, s.sums.longest.Round(time.Millisecond))
 
-	b.WriteString("\n| a generation | heap | memory (RSS) | connections | other descriptors | goroutines |\n|---|---|---|---|---|---|\n")
-	holds := func(name string, c own.Census) {
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %d | %d |\n", name, size(c.Heap), size(c.RSS), c.Connections, c.Own(), c.Goroutines)
+	first, last := s.trend.thirds()
+	for _, m := range measures {
+		if first != nil {
+			row(m.name, "%s, %s", m.words(first.quantile(0.5, m.of)), m.words(last.quantile(0.5, m.of)))
+		}
+		row("... without clients", "%s before, %s after", m.words(m.of(s.quiet[0].Census)), m.words(m.of(s.quiet[1].Census)))
 	}
-	if first, last := s.trend.thirds(); first != nil {
-		holds(fmt.Sprintf("%v old, median of the first third of the run", s.sampleAge), first.at(inTheMiddle))
-		holds("... of the last third", last.at(inTheMiddle))
-	}
-	holds("that nobody asks, before the load", s.quiet[0].Census)
-	holds("... after it", s.quiet[1].Census)
-	fmt.Fprintf(&b, "\n%d samples; to compare them it takes %d\n\n%s\n", len(s.trend), 3*minPart, s.mix.table())
+	fmt.Fprintf(&b, "\nThe former are medians of the first and the last third of %d samples, of generations %v old;\n"+
+		"there are none with fewer than %d.\n\n%s\n", len(s.trend), s.sampleAge, 3*minPart, s.mix.table())
 	if err := s.verdict.err(); err != nil {
 		fmt.Fprintln(&b, err)
 	} else {
@@ -84,5 +80,3 @@ func short(d time.Duration) time.Duration {
 	}
 	return d.Round(10 * time.Microsecond)
 }
-
-func size(bytes uint64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }

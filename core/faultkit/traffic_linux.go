@@ -23,8 +23,7 @@ const (
 	headPause   = 500 * time.Millisecond
 )
 
-// traffic is the load on one program while one fault is tried, by clients that repeat
-// nothing.
+// traffic is the load on one program while one fault is tried, by clients that repeat nothing.
 type traffic struct {
 	runs []*load.Run
 

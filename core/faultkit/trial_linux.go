@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,39 +46,15 @@ type trial struct {
 	answered bool // the new process may have passed its probation before the fault
 }
 
-// try tries one cell. It prepares a directory, and what differs from cell to cell.
+// try tries one cell.
 func (o *options) try(ctx context.Context, c cell, probation bool) (r result) {
-	t := &trial{options: o, cell: c, probation: probation, ctx: ctx}
-	r = result{cell: c}
-	if t.dir, r.err = os.MkdirTemp("", "gxf"); r.err != nil {
-		return r
-	}
+	t, began := &trial{options: o, cell: c, probation: probation, ctx: ctx}, time.Now()
+	r.cell = c
+	err := t.prepare()
 	defer os.RemoveAll(t.dir)
-	port, err := freePort()
-	fill := strings.NewReplacer(portWord, strconv.Itoa(port), dirWord, t.dir).Replace
-	t.pidFile = fill(o.pidFile)
-	for _, arg := range o.program[1:] {
-		t.args = append(t.args, fill(arg))
-	}
 	if err == nil {
-		t.target, err = newTarget(fill(o.url))
+		err = t.play(&r)
 	}
-	if err == nil {
-		err = errors.Join(os.Mkdir(filepath.Join(t.dir, runDir), 0o755), os.Symlink(o.program[0], programIn(t.dir)), t.deploy())
-	}
-	if err == nil {
-		t.desk, err = openDesk(filepath.Join(t.dir, linkName))
-	}
-	if r.err = err; err == nil {
-		t.run(&r)
-	}
-	return r
-}
-
-// run tries the cell.
-func (t *trial) run(r *result) {
-	began := time.Now()
-	err := t.play(r)
 	if t.traffic != nil {
 		r.counts = t.traffic.stop()
 	}
@@ -91,7 +66,9 @@ func (t *trial) run(r *result) {
 			err = errors.Join(err, fmt.Errorf("killed, and still there: %v", left))
 		}
 	}
-	t.desk.shut()
+	if t.desk != nil {
+		t.desk.shut()
+	}
 	if err == nil && len(r.lost) > 0 {
 		err = fmt.Errorf("%d requests were lost, the first: %w", len(r.lost), r.lost[0])
 	}
@@ -99,6 +76,31 @@ func (t *trial) run(r *result) {
 	if err != nil && t.group != nil {
 		r.output = t.group.Log.String()
 	}
+	return r
+}
+
+// prepare makes a directory and what differs from cell to cell.
+func (t *trial) prepare() (err error) {
+	if t.dir, err = os.MkdirTemp("", "gxf"); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	fill := strings.NewReplacer(portWord, port, dirWord, t.dir).Replace
+	t.pidFile = fill(t.options.pidFile)
+	for _, arg := range t.program[1:] {
+		t.args = append(t.args, fill(arg))
+	}
+	err = errors.Join(os.Mkdir(filepath.Join(t.dir, runDir), 0o755), os.Symlink(t.program[0], programIn(t.dir)), t.deploy())
+	if err != nil {
+		return err
+	}
+	if t.target, err = newTarget(fill(t.url)); err == nil {
+		t.desk, err = openDesk(filepath.Join(t.dir, linkName))
+	}
+	return err
 }
 
 // play is the cell from the first start to a further upgrade.

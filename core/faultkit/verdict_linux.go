@@ -39,14 +39,13 @@ const shownEach = 10
 // verdict is what was found wrong. It prints it when it is found, to the same
 // place as everything else that goes to the user.
 type verdict struct {
+	out io.Writer
+
 	mu    sync.Mutex
-	out   io.Writer
 	found map[check]int
 }
 
-func newVerdict(out io.Writer) *verdict {
-	return &verdict{out: out, found: map[check]int{}}
-}
+func newVerdict(out io.Writer) *verdict { return &verdict{out: out, found: map[check]int{}} }
 
 // fail notes that a check has failed.
 func (v *verdict) fail(c check, format string, args ...any) {
@@ -68,12 +67,12 @@ func (v *verdict) say(format string, args ...any) {
 func (v *verdict) err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.found) == 0 {
+	var failed []string
+	for _, c := range slices.Sorted(maps.Keys(v.found)) {
+		failed = append(failed, fmt.Sprintf("%s (%d)", c, v.found[c]))
+	}
+	if failed == nil {
 		return nil
 	}
-	var what []string
-	for _, c := range slices.Sorted(maps.Keys(v.found)) {
-		what = append(what, fmt.Sprintf("%s (%d)", c, v.found[c]))
-	}
-	return errors.New("failed: " + strings.Join(what, ", "))
+	return errors.New("failed: " + strings.Join(failed, ", "))
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
-// How broken: as much as a short run needs to find it, and no more than a long one
-// bears.
+// How broken: as much as a short run needs to find it, and no more than a long one bears.
 const (
 	wrongEvery   = 500
 	leakSize     = 64 << 10
@@ -78,11 +77,11 @@ func (s *server) takeCensus() {
 	debug.FreeOSMemory() // which this is
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	c.Heap = m.HeapAlloc
+	c.Heap = int(m.HeapAlloc)
 	statm, _ := os.ReadFile("/proc/self/statm") // proc_pid_statm(5): the size in pages, and how much of it is resident
 	if fields := strings.Fields(string(statm)); len(fields) > 1 {
-		pages, _ := strconv.ParseUint(fields[1], 10, 64)
-		c.RSS = pages * uint64(os.Getpagesize())
+		pages, _ := strconv.Atoi(fields[1])
+		c.RSS = pages * os.Getpagesize()
 	}
 	s.log.Info(own.MsgCensus, "generation", core.Generation(), "census", c)
 }

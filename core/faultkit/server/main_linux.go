@@ -139,8 +139,7 @@ func (s *server) readyCheck(ctx context.Context) error {
 	return nil
 }
 
-// answer does what package internal/load asks of a handler, and takes the time that the
-// query's d asks for.
+// answer does what package internal/load asks of a handler, and takes the time that the query's d asks for.
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
