@@ -13,6 +13,15 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
+// books is what a soak has written down, when all has ended.
+type books struct {
+	*journalState
+	clients load.Result
+	returns []comeback
+	exits   []procgroup.Exit
+	trend   trend
+}
+
 // sums is what the whole comes to.
 type sums struct {
 	accepted, moved int             // connections, of all ledgers
@@ -21,50 +30,57 @@ type sums struct {
 	gap             time.Duration   // in which nobody has accepted
 }
 
-// audit compares the ledgers of all generations, which have ended, with each other
-// and with what clients have counted.
-func audit(history []generation, clients load.Result, v *verdict) (s sums) {
-	answered := make([]int, len(history))
-	for who, n := range clients.Served {
+// audit compares what all of them say.
+func (b *books) audit(v *verdict) sums {
+	b.auditReturns(v)
+	b.auditExits(v)
+	b.trend.check(v)
+	return b.auditLedgers(v)
+}
+
+// auditLedgers compares the ledgers of all generations with each other and with what clients have counted.
+func (b *books) auditLedgers(v *verdict) (s sums) {
+	answered := make([]int, len(b.history))
+	for who, n := range b.clients.Served {
 		if who == (load.Server{}) {
 			continue // of an echo, which is no request
 		}
 		g, err := strconv.Atoi(who.Generation)
-		if err != nil || g < 0 || g >= len(history) {
+		if err != nil || g < 0 || g >= len(answered) {
 			v.fail(checkLedgers, "%d answers of generation %q, which has never been", n, who.Generation)
 			continue
 		}
 		answered[g] += n
 	}
-	for n, g := range history {
+	for n, g := range b.history {
 		if g.ledger == nil {
 			v.fail(checkLedgers, "generation %d has left none", n)
 			continue
 		}
-		l, moved := g.ledger, 0
-		s.accepted, s.moved = s.accepted+l["accepted"], s.moved+l["moved"]
+		moved := 0
+		s.accepted, s.moved = s.accepted+g.ledger["accepted"], s.moved+g.ledger["moved"]
 		if !g.handed.IsZero() {
 			s.took = append(s.took, g.took)
 			s.longest = max(s.longest, g.ended.Sub(g.handed))
 		}
 		if n > 0 {
-			s.gap = max(s.gap, g.current.Sub(history[n-1].drains))
-			moved = history[n-1].ledger["moved"]
+			s.gap = max(s.gap, g.current.Sub(b.history[n-1].drains))
+			moved = b.history[n-1].ledger["moved"]
 		}
-		for name, k := range l {
+		for name, k := range g.ledger {
 			if k > 0 && (name == "refused" || name == "closed_idle" || strings.HasPrefix(name, "cut_")) {
 				v.fail(checkLedgers, "generation %d: %s is %d", n, name, k)
 			}
 		}
-		if l["served"] != answered[n] {
-			v.fail(checkLedgers, "generation %d has served %d requests, and clients have %d answers", n, l["served"], answered[n])
+		if k := g.ledger["served"]; k != answered[n] {
+			v.fail(checkLedgers, "generation %d has served %d requests, and clients have %d answers", n, k, answered[n])
 		}
-		if l["adopted"] != moved {
-			v.fail(checkLedgers, "generation %d has adopted %d connections, and %d have moved there", n, l["adopted"], moved)
+		if k := g.ledger["adopted"]; k != moved {
+			v.fail(checkLedgers, "generation %d has adopted %d connections, and %d have moved there", n, k, moved)
 		}
 	}
-	if s.accepted != clients.Connects {
-		v.fail(checkLedgers, "%d connections were accepted, and clients have dialed %d", s.accepted, clients.Connects)
+	if s.accepted != b.clients.Connects {
+		v.fail(checkLedgers, "%d connections were accepted, and clients have dialed %d", s.accepted, b.clients.Connects)
 	}
 	slices.Sort(s.took)
 	return s
@@ -76,12 +92,12 @@ const handingOver = 5 * time.Second
 // auditReturns looks at the clients that came back to a generation which had told
 // them to close. It says so from the moment that it hands over, and stops accepting
 // a moment later, so that some come back to it; at any other time it must not.
-func auditReturns(returns []comeback, history []generation, v *verdict) {
-	for _, r := range returns {
-		if r.generation >= len(history) {
+func (b *books) auditReturns(v *verdict) {
+	for _, r := range b.returns {
+		if r.generation >= len(b.history) {
 			continue // the ledgers have said that there is none
 		}
-		if g := history[r.generation]; g.handed.IsZero() || g.handed.Sub(r.at).Abs() > handingOver {
+		if handed := b.history[r.generation].handed; handed.IsZero() || handed.Sub(r.at).Abs() > handingOver {
 			v.fail(checkConnections, "%s: client %d had to connect anew to generation %d, which did not hand over then",
 				r.row, r.client, r.generation)
 		}
@@ -90,14 +106,14 @@ func auditReturns(returns []comeback, history []generation, v *verdict) {
 
 // auditExits looks at how processes have ended. One that has ended its drain may be
 // ended by a signal that comes too late for it: it has stopped to listen to them.
-func auditExits(exits []procgroup.Exit, state *journalState, v *verdict) {
-	for _, e := range exits {
-		ended := slices.ContainsFunc(state.history, func(g generation) bool { return g.pid == e.PID && !g.ended.IsZero() })
-		if e.Status != 0 && !slices.Contains(state.onPurpose, e.PID) && (e.Signal == "" || !ended) {
+func (b *books) auditExits(v *verdict) {
+	for _, e := range b.exits {
+		ended := slices.ContainsFunc(b.history, func(g generation) bool { return g.pid == e.PID && !g.ended.IsZero() })
+		if e.Status != 0 && !slices.Contains(b.onPurpose, e.PID) && (e.Signal == "" || !ended) {
 			v.fail(checkEnd, "%v", e)
 		}
 	}
-	for pid, how := range state.planned {
+	for pid, how := range b.planned {
 		v.fail(checkUpgrades, "pid %d failed on purpose (%s), and no upgrade has", pid, how)
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,151 +12,104 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
-// books are three generations and their clients, which agree.
-func books() ([]generation, load.Result) {
-	at := time.Unix(1000, 0)
+var start0 = time.Unix(1000, 0)
+
+// sampleBooks are of three generations and their clients, and agree.
+func sampleBooks() *books {
+	at := func(seconds int) time.Time { return start0.Add(time.Duration(seconds) * time.Second) }
 	history := []generation{
-		{pid: 10, current: at, handed: at.Add(time.Second), ended: at.Add(3 * time.Second), took: 30 * time.Millisecond,
-
-			ledger: map[string]int{"accepted": 5, "served": 20, "moved": 4, "closed_politely": 1}},
-		{pid: 11, current: at.Add(time.Second), handed: at.Add(2 * time.Second), ended: at.Add(4 * time.Second), took: 10 * time.Millisecond,
-
-			ledger: map[string]int{"accepted": 2, "served": 7, "adopted": 4, "moved": 5}},
-		{pid: 12, current: at.Add(2 * time.Second), ended: at.Add(6 * time.Second), ledger: map[string]int{"served": 1, "adopted": 5}},
+		{
+			pid: 10, current: at(0), handed: at(1), ended: at(3), took: 30 * time.Millisecond,
+			ledger: map[string]int{"accepted": 5, "served": 20, "moved": 4, "closed_politely": 1},
+		},
+		{
+			pid: 11, current: at(1), handed: at(2), ended: at(4), took: 10 * time.Millisecond,
+			ledger: map[string]int{"accepted": 2, "served": 7, "adopted": 4, "moved": 5},
+		},
+		{pid: 12, current: at(2), ended: at(6), ledger: map[string]int{"served": 1, "adopted": 5}},
 	}
-	return history, load.Result{Connects: 7, Served: map[load.Server]int{
+	clients := load.Result{Connects: 7, Served: map[load.Server]int{
 		{PID: "10", Generation: "0"}: 20, {PID: "11", Generation: "1"}: 7, {PID: "12", Generation: "2"}: 1,
 	}}
+	b := &books{journalState: &journalState{history: history, onPurpose: []int{13}}, clients: clients}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		c := own.Census{
+			Goroutines: 200 + rng.IntN(30), Connections: 180 + rng.IntN(20),
+			Heap: 6<<20 + rng.IntN(8<<20), RSS: 20<<20 + rng.IntN(10<<20),
+		}
+		c.Descriptors = c.Connections + 16 + rng.IntN(3)
+		b.trend = append(b.trend, c)
+	}
+	return b
 }
 
 func TestAudit(t *testing.T) {
 	t.Parallel()
-	v := newVerdict(t.Output())
-	history, clients := books()
-	s := audit(history, clients, v)
-	if v.err() != nil || s.accepted != 7 || s.moved != 9 || s.longest != 2*time.Second || len(s.took) != 2 || s.took[0] > s.took[1] {
-		t.Errorf("%+v, %v", s, v.err())
+	returns := func(generation int, at time.Duration) func(*books) {
+		return func(b *books) { b.returns = []comeback{{generation: generation, at: start0.Add(at)}} }
 	}
-}
-
-func TestAuditComplains(t *testing.T) {
-	t.Parallel()
-	for name, spoil := range map[string]func(history []generation, clients *load.Result){
-		"an answer too few":        func(_ []generation, c *load.Result) { c.Served[load.Server{PID: "11", Generation: "1"}]-- },
-		"of no generation":         func(_ []generation, c *load.Result) { c.Served[load.Server{PID: "13", Generation: "3"}]++ },
-		"a request too many":       func(h []generation, _ *load.Result) { h[2].ledger["served"]++ },
-		"a connection not adopted": func(h []generation, _ *load.Result) { h[1].ledger["adopted"]-- },
-		"a connection too many":    func(h []generation, _ *load.Result) { h[0].ledger["accepted"]++ },
-		"a dial too many":          func(_ []generation, c *load.Result) { c.Connects++ },
-		"refused":                  func(h []generation, _ *load.Result) { h[0].ledger["refused"]++ },
-		"cut":                      func(h []generation, _ *load.Result) { h[1].ledger["cut_hijacked"]++ },
-		"closed idle":              func(h []generation, _ *load.Result) { h[1].ledger["closed_idle"]++ },
-		"no ledger":                func(h []generation, _ *load.Result) { h[1].ledger = nil },
-	} {
-		v := newVerdict(t.Output())
-		history, clients := books()
-		spoil(history, &clients)
-		audit(history, clients, v)
-		if v.found[checkLedgers] == 0 {
-			t.Errorf("%s: the books agree", name)
-		}
-	}
-}
-
-// TestAuditReturns: to come back to a generation is right around its handover only.
-func TestAuditReturns(t *testing.T) {
-	t.Parallel()
-	history, _ := books()
-	for _, c := range []struct {
-		generation int
-		after      time.Duration // its handover
-		want       int
-	}{{0, 0, 0}, {0, -handingOver, 0}, {0, -handingOver - 1, 1}, {1, handingOver + 1, 1}, {2, 0, 1}} {
-		v := newVerdict(t.Output())
-		auditReturns([]comeback{{generation: c.generation, at: history[c.generation].handed.Add(c.after)}}, history, v)
-		if got := v.found[checkConnections]; got != c.want {
-			t.Errorf("%+v: %d", c, got)
-		}
-	}
-}
-
-func TestAuditExits(t *testing.T) {
-	t.Parallel()
-	history, _ := books()
-	state := &journalState{history: append(history, generation{pid: 14}), onPurpose: []int{13}}
-	for _, c := range []struct {
-		exit procgroup.Exit
-		want int
-	}{
-		{procgroup.Exit{PID: 10}, 0},
-		{procgroup.Exit{PID: 13, Status: 7}, 0},
-		{procgroup.Exit{PID: 10, Status: -1, Signal: "hangup"}, 0}, // too late for it
-		{procgroup.Exit{PID: 14, Status: -1, Signal: "hangup"}, 1},
-		{procgroup.Exit{PID: 10, Status: 2}, 1},
-	} {
-		v := newVerdict(t.Output())
-		auditExits([]procgroup.Exit{c.exit}, state, v)
-		if got := v.found[checkEnd]; got != c.want {
-			t.Errorf("%v: %d", c.exit, got)
-		}
-	}
-	v := newVerdict(t.Output())
-	state.planned = map[int]string{15: own.FailHang}
-	auditExits(nil, state, v)
-	if v.found[checkUpgrades] != 1 {
-		t.Error("an upgrade that should have failed has not, and nobody says so")
-	}
-}
-
-func TestTrend(t *testing.T) {
-	t.Parallel()
-	const samples = 60
-	for _, c := range []struct {
-		name string
-		grow func(c *own.Census, i int)
-		want check // empty: none
-	}{
-		{"flat", func(*own.Census, int) {}, ""},
-		{"heap", func(c *own.Census, i int) { c.Heap += i << 19 }, checkMemory},
-		{"memory", func(c *own.Census, i int) { c.RSS += i << 19 }, checkMemory},
-		{"descriptors", func(c *own.Census, i int) { c.Descriptors += i / 4 }, checkDescriptors},
-		{"goroutines", func(c *own.Census, i int) { c.Goroutines += 2 * i }, checkGoroutines},
-		{"connections", func(c *own.Census, i int) { c.Descriptors += i; c.Connections += i }, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			v, rng := newVerdict(t.Output()), rand.New(rand.NewPCG(1, 2))
-			var all trend
-			for i := range samples {
-				s := own.Census{
-					Goroutines: 200 + rng.IntN(30), Connections: 180 + rng.IntN(20),
-					Heap: 6<<20 + rng.IntN(8<<20), RSS: 20<<20 + rng.IntN(10<<20),
-				}
-				s.Descriptors = s.Connections + 16 + rng.IntN(3)
-				c.grow(&s, i)
-				all = append(all, s)
+	exit := func(e procgroup.Exit) func(*books) { return func(b *books) { b.exits = append(b.exits, e) } }
+	grow := func(by func(c *own.Census, i int)) func(*books) {
+		return func(b *books) {
+			for i := range b.trend {
+				by(&b.trend[i], i)
 			}
-			all.check(v)
-			for _, what := range []check{checkMemory, checkDescriptors, checkGoroutines} {
-				if got := v.found[what] > 0; got != (what == c.want) {
-					t.Errorf("%s: failed is %v", what, got)
-				}
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(*books)
+		want  check // empty: none
+	}{
+		{"nothing", func(*books) {}, ""},
+		{"an answer too few", func(b *books) { b.clients.Served[load.Server{PID: "11", Generation: "1"}]-- }, checkLedgers},
+		{"of no generation", func(b *books) { b.clients.Served[load.Server{PID: "13", Generation: "3"}]++ }, checkLedgers},
+		{"a request too many", func(b *books) { b.history[2].ledger["served"]++ }, checkLedgers},
+		{"a connection not adopted", func(b *books) { b.history[1].ledger["adopted"]-- }, checkLedgers},
+		{"a connection too many", func(b *books) { b.history[0].ledger["accepted"]++ }, checkLedgers},
+		{"a dial too many", func(b *books) { b.clients.Connects++ }, checkLedgers},
+		{"refused", func(b *books) { b.history[0].ledger["refused"]++ }, checkLedgers},
+		{"cut", func(b *books) { b.history[1].ledger["cut_hijacked"]++ }, checkLedgers},
+		{"closed idle", func(b *books) { b.history[1].ledger["closed_idle"]++ }, checkLedgers},
+		{"no ledger", func(b *books) { b.history[1].ledger = nil }, checkLedgers},
+
+		// To come back to a generation is right around its handover only.
+		{"back at the handover", returns(0, time.Second), ""},
+		{"back before it", returns(0, time.Second-handingOver), ""},
+		{"back long before it", returns(0, time.Second-handingOver-1), checkConnections},
+		{"back long after it", returns(1, 2*time.Second+handingOver+1), checkConnections},
+		{"back without one", returns(2, 2*time.Second), checkConnections},
+
+		{"exits well", exit(procgroup.Exit{PID: 10}), ""},
+		{"exits on purpose", exit(procgroup.Exit{PID: 13, Status: 7}), ""},
+		{"a signal too late", exit(procgroup.Exit{PID: 10, Status: -1, Signal: "hangup"}), ""},
+		{"a signal", exit(procgroup.Exit{PID: 14, Status: -1, Signal: "hangup"}), checkEnd},
+		{"exits badly", exit(procgroup.Exit{PID: 10, Status: 2}), checkEnd},
+		{"has not failed", func(b *books) { b.planned = map[int]string{15: own.FailHang} }, checkUpgrades},
+
+		{"heap", grow(func(c *own.Census, i int) { c.Heap += i << 19 }), checkMemory},
+		{"memory", grow(func(c *own.Census, i int) { c.RSS += i << 19 }), checkMemory},
+		{"descriptors", grow(func(c *own.Census, i int) { c.Descriptors += i / 4 }), checkDescriptors},
+		{"goroutines", grow(func(c *own.Census, i int) { c.Goroutines += 2 * i }), checkGoroutines},
+		{"connections", grow(func(c *own.Census, i int) { c.Descriptors += i; c.Connections += i }), ""},
+		{"few samples", func(b *books) {
+			b.trend = b.trend[:3*minPart-1]
+			grow(func(c *own.Census, i int) { c.Heap += i << 25 })(b)
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v, b := newVerdict(t.Output()), sampleBooks()
+			tt.spoil(b)
+			s := b.audit(v)
+			if failed := slices.Collect(maps.Keys(v.found)); tt.want == "" && len(failed) > 0 || tt.want != "" && !slices.Equal(failed, []check{tt.want}) {
+				t.Errorf("%v have failed", failed)
+			}
+			if tt.want == "" && (s.accepted != 7 || s.moved != 9 || s.longest != 2*time.Second || len(s.took) != 2 || s.took[0] > s.took[1]) {
+				t.Errorf("%+v", s)
 			}
 		})
-	}
-}
-
-// TestTrendOfFew: with few samples nothing is said.
-func TestTrendOfFew(t *testing.T) {
-	t.Parallel()
-	v := newVerdict(t.Output())
-	var all trend
-	for i := range 3*minPart - 1 {
-		all = append(all, own.Census{Heap: i << 30})
-	}
-	all.check(v)
-	if first, _ := all.thirds(); first != nil || v.err() != nil {
-		t.Errorf("%v, %v", first, v.err())
 	}
 }
 

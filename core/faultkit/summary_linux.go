@@ -23,7 +23,7 @@ func (s *soak) progress() string {
 
 // summary is what a page can quote.
 func (s *soak) summary(sc *schedule) string {
-	state := s.journal.look()
+	clients, state := s.books.clients, s.books.journalState
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
@@ -37,10 +37,10 @@ func (s *soak) summary(sc *schedule) string {
 		short(s.sums.gap), short(s.mix.slowest), s.mix.slow)
 	row("failed on purpose", "%d %v", state.failures(), strings.TrimPrefix(fmt.Sprint(state.failed), "map"))
 	row("signals", "%d in %d bursts, %d of them to a process that had just handed over", sc.signals, sc.strikes, state.refused)
-	row("requests", "%d", s.clients.Requests)
-	row("**lost**", "**%d**", s.clients.Failed)
+	row("requests", "%d", clients.Requests)
+	row("**lost**", "**%d**", clients.Failed)
 	row("connections", "%d dialed, %d moved; %d clients without TLS had to reconnect",
-		s.clients.Connects, s.sums.moved, s.mix.reconnects(keeps))
+		clients.Connects, s.sums.moved, s.mix.reconnects(keeps))
 	row("... over TLS", "%d times a client was told to connect anew, and %d times had the same generation again",
 		s.mix.reconnects(leaves), len(s.mix.returns))
 	row("processes alive", "at most %d, the longest drain took %v", s.watch.most, s.sums.longest.Round(time.Millisecond))

@@ -5,11 +5,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -97,8 +100,18 @@ func (s *server) setUp(u *core.Upgrader) error {
 	mux.HandleFunc("/", s.answer)
 	mux.HandleFunc("/echo", s.hijack)
 	// The two addresses of TCP differ because the next generation finds a listener by these words.
-	for _, at := range []struct{ network, address, cert, key string }{
-		{"tcp", "127.0.0.1:0", "", ""}, {"tcp", "localhost:0", own.Cert, own.Key}, {"unix", own.Socket, "", ""},
+	for _, at := range []struct {
+		network, address string
+		attach           func(*http.Server, net.Listener) error
+	}{
+		{"tcp", "127.0.0.1:0", u.Attach},
+		{"tcp", "localhost:0", func(srv *http.Server, ln net.Listener) error {
+			from := httptest.NewTLSServer(nil)
+			defer from.Close()
+			srv.TLSConfig = &tls.Config{Certificates: from.TLS.Certificates}
+			return u.AttachTLS(srv, ln, "", "")
+		}},
+		{"unix", own.Socket, u.Attach},
 	} {
 		ln, err := u.Listen(context.Background(), at.network, at.address)
 		if err != nil {
@@ -108,12 +121,7 @@ func (s *server) setUp(u *core.Upgrader) error {
 			Handler: mux, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 			ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
 		}
-		if at.cert == "" {
-			err = u.Attach(srv, ln)
-		} else {
-			err = u.AttachTLS(srv, ln, at.cert, at.key)
-		}
-		if err != nil {
+		if err := at.attach(srv, ln); err != nil {
 			return err
 		}
 	}

@@ -10,8 +10,6 @@ import (
 // What the server has in its directory in a soak.
 const (
 	PIDFile = "pid"
-	Cert    = "cert.pem"
-	Key     = "key.pem"
 	Socket  = "sock"
 )
 
