@@ -109,15 +109,6 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (matrix, error
 	return m, ctx.Err()
 }
 
-// find returns what became of a cell.
-func (m matrix) find(f fault, s step) (r result, ok bool) {
-	i := slices.IndexFunc(m, func(r result) bool { return r.cell.fault == f && r.cell.step == s })
-	if i < 0 {
-		return r, false
-	}
-	return m[i], true
-}
-
 // print prints the matrix as a table in markdown, and then the whole in a sentence. Only faults and steps that
 // something was tried of are in the table.
 func (m matrix) print(w io.Writer) {
@@ -134,8 +125,8 @@ func (m matrix) print(w io.Writer) {
 		row, tried := "| "+string(f), false
 		for _, s := range at {
 			row += "\t | "
-			if r, ok := m.find(f, s); ok {
-				row, tried = row+r.String(), true
+			if i := slices.IndexFunc(m, func(r result) bool { return r.cell.fault == f && r.cell.step == s }); i >= 0 {
+				row, tried = row+m[i].String(), true
 			}
 		}
 		if tried {

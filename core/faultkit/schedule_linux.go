@@ -26,9 +26,8 @@ const (
 
 var upgradeSignals = []os.Signal{syscall.SIGUSR2, syscall.SIGHUP}
 
-// schedule decides when the server is upgraded, and asks it to.
+// schedule decides when the server is upgraded.
 type schedule struct {
-	*soak
 	rng      *rand.Rand
 	plan     own.Plan
 	failures []string
@@ -37,34 +36,23 @@ type schedule struct {
 	pending          time.Time // of the oldest signal that nothing has come of; zero without one
 }
 
-func newSchedule(s *soak) *schedule {
-	sc := &schedule{soak: s, rng: rand.New(rand.NewPCG(s.seed, 0)), plan: own.NewPlan(s.dir), failures: own.AllFailures}
-	if s.short {
-		sc.failures = own.QuickFailures
-	}
-	return sc
-}
-
-// run strikes until ctx ends. From time to time, and first of all, it leaves a generation alone to take its census.
-func (s *schedule) run(ctx context.Context, sampleEvery time.Duration) {
+// upgrade strikes until ctx ends. From time to time, and first of all, it leaves a generation alone to take its census.
+func (s *soak) upgrade(ctx context.Context, sampleEvery time.Duration) {
 	defer s.plan.Clear()
-	for due := time.Now(); ctx.Err() == nil; _ = pause(ctx, s.pause()) {
+	for due := time.Now(); ctx.Err() == nil; {
 		s.stuck()
 		if time.Now().Before(due) {
 			s.strike(ctx)
-			continue
+		} else {
+			s.sample(ctx)
+			due = time.Now().Add(sampleEvery)
 		}
-		s.sample(ctx)
-		due = time.Now().Add(sampleEvery)
+		_ = pause(ctx, min(minPause+time.Duration(s.rng.ExpFloat64()*float64(meanPause)), maxPause))
 	}
 }
 
-func (s *schedule) pause() time.Duration {
-	return min(minPause+time.Duration(s.rng.ExpFloat64()*float64(meanPause)), maxPause)
-}
-
 // strike sends one signal or several in a row.
-func (s *schedule) strike(ctx context.Context) {
+func (s *soak) strike(ctx context.Context) {
 	s.strikes++
 	if s.rng.Float64() < failureShare {
 		if err := s.plan.Set(s.failures[s.rng.IntN(len(s.failures))]); err != nil {
@@ -84,7 +72,7 @@ func (s *schedule) strike(ctx context.Context) {
 }
 
 // ask asks the process that the pid file names for an upgrade.
-func (s *schedule) ask() {
+func (s *soak) ask() {
 	switch err := s.signal(upgradeSignals[s.rng.IntN(len(upgradeSignals))]); {
 	case errors.Is(err, os.ErrProcessDone):
 		return // it has handed over and ended since the file was read
@@ -99,7 +87,7 @@ func (s *schedule) ask() {
 }
 
 // stuck looks whether something comes of signals.
-func (s *schedule) stuck() {
+func (s *soak) stuck() {
 	switch {
 	case s.pending.IsZero():
 	case s.journal.look().outcome.After(s.pending):
@@ -112,7 +100,7 @@ func (s *schedule) stuck() {
 
 // sample upgrades once, and takes the census of the new generation when it is of
 // the age that all samples are taken at.
-func (s *schedule) sample(ctx context.Context) {
+func (s *soak) sample(ctx context.Context) {
 	s.plan.Clear()
 	next := s.journal.look().newest() + 1
 	s.ask()

@@ -40,6 +40,7 @@ type soak struct {
 	group   *group
 	mix     *mix
 	watch   watch
+	schedule
 
 	ready     time.Duration
 	sampleAge time.Duration
@@ -79,8 +80,9 @@ func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
 		options: o, dir: dir, verdict: v, journal: newJournal(v, log), watch: watch{verdict: v, told: map[int]bool{}},
 		ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20),
 	}
+	s.schedule = schedule{rng: rand.New(rand.NewPCG(s.seed, 0)), plan: own.NewPlan(dir), failures: own.AllFailures}
 	if o.short {
-		s.ready = shortSoakReady
+		s.ready, s.failures = shortSoakReady, own.QuickFailures
 	}
 	if err := s.start(ctx); err != nil {
 		return err
@@ -92,16 +94,15 @@ func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
 		secure:  load.Config{Addr: addresses[1], TLS: &tls.Config{InsecureSkipVerify: true}},
 		unix:    load.Config{Addr: filepath.Join(dir, own.Socket), Network: "unix"},
 	}
-	sc := newSchedule(s)
 	err = s.first(ctx)
 	if err == nil {
-		s.load(ctx, sc)
+		s.load(ctx)
 	}
 	s.last(err == nil)
 	if err != nil {
 		return err
 	}
-	v.say("%s", s.summary(sc))
+	v.say("%s", s.summary())
 	return v.err()
 }
 
@@ -132,7 +133,7 @@ func (s *soak) first(ctx context.Context) error {
 }
 
 // load upgrades under load until it is time or ctx ends.
-func (s *soak) load(ctx context.Context, sc *schedule) {
+func (s *soak) load(ctx context.Context) {
 	s.began = time.Now()
 	s.mix.fill(s.short)
 	ctx, cancel := context.WithCancel(ctx)
@@ -144,7 +145,7 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	}()
 	stretch := min(s.soakFor/stretchShare, maxStretch)
 	striking, enough := context.WithTimeout(ctx, s.soakFor-stretch)
-	sc.run(striking, min(s.soakFor/samplesWanted, maxSamples))
+	s.upgrade(striking, min(s.soakFor/samplesWanted, maxSamples))
 	enough()
 	// So that there is a generation to take the census of which has served for more than moments.
 	if s.rest(ctx, max(stretch, alone)) != nil {
