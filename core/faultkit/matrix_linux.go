@@ -48,8 +48,8 @@ func (r result) String() string {
 // maxShown is how many lost requests of a cell are worth a line.
 const maxShown = 10
 
-// show prints a line about it and, if verbose, what the programs of a failed cell have written.
-func (r result) show(w io.Writer, verbose bool) {
+// show prints a line about it, and what the programs of a failed cell have written.
+func (r result) show(w io.Writer) {
 	if r.skipped() {
 		fmt.Fprintf(w, "%-20v %v\n", r.cell, r.err)
 		return
@@ -60,7 +60,7 @@ func (r result) show(w io.Writer, verbose bool) {
 		fmt.Fprintf(w, ": %v", r.err)
 	}
 	fmt.Fprintln(w)
-	if r.err == nil || !verbose {
+	if r.err == nil {
 		return
 	}
 	for _, err := range r.lost[:min(len(r.lost), maxShown)] {
@@ -79,7 +79,7 @@ var errNothing = errors.New("no cell to try: -run and -short leave none, for thi
 // and then each cell that there is for it. What it finds is said as it goes.
 func (o *options) tryAll(ctx context.Context, progress io.Writer) (matrix, error) {
 	first := o.try(ctx, begin, false)
-	first.show(progress, o.verbose)
+	first.show(progress)
 	if first.err != nil {
 		return nil, fmt.Errorf("an upgrade without a fault: %w", first.err)
 	}
@@ -102,7 +102,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (matrix, error
 			mu.Lock()
 			defer mu.Unlock()
 			m = append(m, r)
-			r.show(progress, o.verbose)
+			r.show(progress)
 		})
 	}
 	wg.Wait()

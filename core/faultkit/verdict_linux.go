@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -75,4 +76,78 @@ func (v *verdict) err() error {
 		return nil
 	}
 	return errors.New("failed: " + strings.Join(failed, ", "))
+}
+
+// progress is one line on how it goes.
+func (s *soak) progress() string {
+	state, now := s.journal.look(), s.mix.snapshot()
+	line := fmt.Sprintf("%6v  %d upgrades, %d failed on purpose  %d requests, %d lost  %d connections, %d of those that keep theirs",
+		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
+		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
+	if n := len(state.samples); n > 0 {
+		for _, m := range measures {
+			line += fmt.Sprintf("  %s %s", m.name, m.words(m.of(state.samples[n-1].Census)))
+		}
+	}
+	return line + fmt.Sprintf("  %d alive", s.watch.now)
+}
+
+// summary is what a page can quote.
+func (s *soak) summary() string {
+	clients, state := s.books.clients, s.books.journalState
+	var b strings.Builder
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
+	}
+	b.WriteString("\n| | |\n|---|---|\n")
+	row("time under load", "%v, seed %d, %s %s/%s, %d processors",
+		s.elapsed.Round(time.Second), s.seed, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	row("upgrades", "%d, each in p50 %v, p99 %v, at most %v from the signal to ready",
+		len(s.sums.took), at(s.sums.took, 0.5), at(s.sums.took, 0.99), at(s.sums.took, 1))
+	row("... nobody accepted", "for at most %v; the slowest request took %v longer than it should: %s",
+		short(s.sums.gap), short(s.mix.slowest), s.mix.slow)
+	row("failed on purpose", "%d %v", state.failures(), strings.TrimPrefix(fmt.Sprint(state.failed), "map"))
+	row("signals", "%d in %d bursts, %d of them to a process that had just handed over", s.signals, s.strikes, state.refused)
+	row("requests", "%d", clients.Requests)
+	row("**lost**", "**%d**", clients.Failed)
+	row("connections", "%d dialed, %d moved; %d clients without TLS had to reconnect",
+		clients.Connects, s.sums.moved, s.mix.reconnects(keeps))
+	row("... over TLS", "%d times a client was told to connect anew, and %d times had the same generation again",
+		s.mix.reconnects(leaves), len(s.mix.returns))
+	row("processes alive", "at most %d, the longest drain took %v", s.watch.most, s.sums.longest.Round(time.Millisecond))
+
+	first, last := s.trend.thirds()
+	for _, m := range measures {
+		if first != nil {
+			row(m.name, "%s, %s", m.words(first.quantile(0.5, m.of)), m.words(last.quantile(0.5, m.of)))
+		}
+		row("... without clients", "%s before, %s after", m.words(m.of(s.quiet[0].Census)), m.words(m.of(s.quiet[1].Census)))
+	}
+	fmt.Fprintf(&b, "\nThe former are medians of the first and the last third of %d samples, of generations %v old;\n"+
+		"there are none with fewer than %d.\n\n%s\n", len(s.trend), s.sampleAge, 3*minPart, s.mix.table())
+	if err := s.verdict.err(); err != nil {
+		fmt.Fprintln(&b, err)
+	} else {
+		b.WriteString("all checks have held\n")
+	}
+	return b.String()
+}
+
+// at is a quantile of sorted durations.
+func at(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return short(sorted[int(q*float64(len(sorted)-1))])
+}
+
+// short has three digits or so.
+func short(d time.Duration) time.Duration {
+	switch {
+	case d > time.Second:
+		return d.Round(10 * time.Millisecond)
+	case d > 10*time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(10 * time.Microsecond)
 }
