@@ -8,8 +8,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// TestTable: a cell is there once, has names that are known, and the end of the service is never right. Each promise has
-// its reason, and is for as many cells as it names.
+// TestTable: a cell is there once, has names that are known, and the end of the service is never right. Each promise
+// has its reason, and is for as many cells as it names.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var names []string

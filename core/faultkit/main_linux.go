@@ -128,14 +128,14 @@ var errUsage = errors.New("usage")
 
 // options is the command line.
 type options struct {
-	url, pidFile         string
-	signal               syscall.Signal
-	cells                *regexp.Regexp // nil: all
-	short, race          bool
-	parallel, times      int
-	bound                time.Duration
-	program              []string // the path and its arguments; empty: the kit's own server
-	own                  bool     // it is the kit's own server
+	url, pidFile    string
+	signal          syscall.Signal
+	cells           *regexp.Regexp // nil: all
+	short, race     bool
+	parallel, times int
+	bound           time.Duration
+	program         []string // the path and its arguments; empty: the kit's own server
+	own             bool     // it is the kit's own server
 
 	soakFor time.Duration // 0: one cell after the other
 	seed    uint64        // of a soak; 0: chosen

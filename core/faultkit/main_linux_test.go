@@ -40,7 +40,8 @@ func TestOptions(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		_, err := parse(strings.Fields(tt.line), &out)
-		if (err != nil) != (tt.want != "") || errors.Is(err, flag.ErrHelp) != (tt.line == "-h") || !strings.Contains(out.String(), tt.want) {
+		failed, help := tt.want != "", tt.line == "-h"
+		if (err != nil) != failed || errors.Is(err, flag.ErrHelp) != help || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%q: %v, %s", tt.line, err, &out)
 		}
 	}
@@ -67,7 +68,8 @@ func TestMain(m *testing.M) {
 
 // raceFlag is "-race" if these tests were built with the race detector.
 func raceFlag() (flags []string) {
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	race := debug.BuildSetting{Key: "-race", Value: "true"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, race) {
 		flags = append(flags, "-race")
 	}
 	return flags

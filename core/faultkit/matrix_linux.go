@@ -143,7 +143,8 @@ func (m matrix) print(w io.Writer) {
 			skipped += fmt.Sprintf(" %v: %v.", r.cell, r.err)
 		}
 	}
-	fmt.Fprintf(w, "\n%d cells, %d requests: %d lost, %d died with a process that was killed.%s\n", tried, requests, lost, died, skipped)
+	fmt.Fprintf(w, "\n%d cells, %d requests: %d lost, %d died with a process that was killed.%s\n",
+		tried, requests, lost, died, skipped)
 }
 
 // err names what went wrong.

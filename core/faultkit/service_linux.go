@@ -62,7 +62,7 @@ func (s *soak) signal(sig os.Signal) error {
 	return s.group.Signal(pid, sig)
 }
 
-// census has the current process take its census.
+// census asks the current process for its census.
 func (s *soak) census(ctx context.Context) (sample, error) {
 	before := len(s.journal.look().samples)
 	err := s.signal(syscall.SIGUSR1)

@@ -87,7 +87,7 @@ func prlimit(pid int, set, get *syscall.Rlimit) error {
 	return nil
 }
 
-// ownDisk has the first generation started by the launcher, with a small file system
+// ownDisk lets the launcher start the first generation, with a small file system
 // of its own where its pid file is.
 func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 	dir := filepath.Dir(t.pidFile)

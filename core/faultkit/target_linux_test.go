@@ -9,7 +9,9 @@ import (
 // TestOwnSockets finds this process's own ends of a connection, in both families, and from the one to the other.
 func TestOwnSockets(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ listen, dial string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::]:0", "127.0.0.1"}, {"[::1]:0", "::1"}} {
+	for _, tt := range []struct{ listen, dial string }{
+		{"127.0.0.1:0", "127.0.0.1"}, {"[::]:0", "127.0.0.1"}, {"[::1]:0", "::1"},
+	} {
 		ln, err := net.Listen("tcp", tt.listen)
 		if err != nil {
 			t.Skipf("no %s: %v", tt.listen, err)

@@ -93,8 +93,10 @@ func (t *trial) prepare() (err error) {
 	for _, arg := range t.program[1:] {
 		t.args = append(t.args, fill(arg))
 	}
-	err = errors.Join(os.Mkdir(filepath.Join(t.dir, runDir), 0o755), os.Symlink(t.program[0], programIn(t.dir)), t.deploy())
-	if err != nil {
+	if err := os.Mkdir(filepath.Join(t.dir, runDir), 0o755); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Symlink(t.program[0], programIn(t.dir)), t.deploy()); err != nil {
 		return err
 	}
 	if t.target, err = newTarget(fill(t.url)); err == nil {
@@ -215,8 +217,8 @@ func (t *trial) unable(o outcome) error {
 		if o == ended {
 			did = "ended the program"
 		}
-		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? its last words: %s",
-			t.signal, did, t.lastWords())
+		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? "+
+			"its last words: %s", t.signal, did, t.lastWords())
 	case !slices.Contains(upgrade.seen, stepHello):
 		return errors.New("it does not speak the protocol: no hello; is it a program on gracex?")
 	}

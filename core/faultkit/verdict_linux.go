@@ -107,7 +107,8 @@ func (s *soak) summary() string {
 	row("... nobody accepted", "for at most %v; the slowest request took %v longer than it should: %s",
 		short(s.sums.gap), short(s.mix.slowest), s.mix.slow)
 	row("failed on purpose", "%d %v", state.failures(), strings.TrimPrefix(fmt.Sprint(state.failed), "map"))
-	row("signals", "%d in %d bursts, %d of them to a process that had just handed over", s.signals, s.strikes, state.refused)
+	row("signals", "%d in %d bursts, %d of them to a process that had just handed over",
+		s.signals, s.strikes, state.refused)
 	row("requests", "%d", clients.Requests)
 	row("**lost**", "**%d**", clients.Failed)
 	row("connections", "%d dialed, %d moved; %d clients without TLS had to reconnect",
