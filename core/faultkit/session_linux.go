@@ -252,7 +252,7 @@ func (s *session) serve(link *net.UnixConn) {
 	sides.Wait()
 }
 
-// start takes the handover socket from the shim, and has it start the program with another one. The welcome is in
+// start takes the handover socket from the shim, and tells it to start the program with another one. The welcome is in
 // there already: a value of the variable that names another process than the parent is believed if one waits.
 func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decoder) error {
 	shim, child := 0, 0

@@ -130,7 +130,7 @@ func (t *trial) killOld(child int) error {
 }
 
 // killNew kills the new process. The old one stands still until all that the kernel would have told it at once has
-// been told: the last frame, the end of the control socket, and the end of the process. What the new one had dies
+// been told: the last frame, the end of the handover socket, and the end of the process. What the new one had dies
 // with it, also what the old one has yet: it may have been read from.
 func (t *trial) killNew(s *session, shim, victim int) error {
 	clients, err := t.frozenClients(victim)
