@@ -96,7 +96,7 @@ soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how l
 
 .PHONY: faults
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
-	$(GO) run ./core/faultkit -race -v -run '$(FAULTS)'
+	$(GO) run ./core/faultkit -race -run '$(FAULTS)'
 
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB

@@ -17,6 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -245,7 +246,7 @@ func TestAdopt_NothingAfterTheDrain(t *testing.T) {
 // TestMoved_OtherCountIsAnErrorInTheLog when the two processes do not agree.
 func TestMoved_OtherCountIsAnErrorInTheLog(t *testing.T) {
 	t.Parallel()
-	var log proctest.Output
+	var log procgroup.Output
 	u, o := playCurrent(t, notFound(), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
 	must(t, o.ctl.Close())

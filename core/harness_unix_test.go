@@ -18,6 +18,7 @@ import (
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -34,7 +35,7 @@ type app struct {
 	files []*os.File
 	attr  *syscall.SysProcAttr
 
-	out    *proctest.Output // standard output, which every generation has
+	out    *procgroup.Output // standard output, which every generation has
 	events *proctest.Events[event]
 }
 
@@ -87,7 +88,7 @@ func (a *app) start(program, argv0 string, args ...string) {
 	if !filepath.IsAbs(path) {
 		path = a.path(path)
 	}
-	a.out = new(proctest.Output)
+	a.out = new(procgroup.Output)
 	a.events = proctest.NewEvents(a.out, func(line string) (ev event, ok bool) {
 		return ev, json.Unmarshal([]byte(line), &ev) == nil
 	})

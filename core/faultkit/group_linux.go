@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
@@ -21,20 +22,18 @@ const (
 // group is a service in all its generations. The kit has adopted what they leave behind,
 // and learns how each of them ends.
 type group struct {
-	procgroup.Group
+	*procgroup.Process
 
 	mu    sync.Mutex
 	exits []procgroup.Exit
 }
 
-// startGroup starts the first process.
-func startGroup(cmd *exec.Cmd) (*group, error) {
-	procgroup.Lead(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	g := &group{Group: procgroup.Group{Leader: cmd.Process.Pid}}
-	return g, cmd.Process.Release() // it is reaped with the others
+// startGroup starts the first process, with what cmd.Env adds to the environment. Its control socket is in dir, and
+// none that the machine's operator would find.
+func startGroup(cmd *exec.Cmd, dir string) (*group, error) {
+	cmd.Env = slices.Concat(os.Environ(), cmd.Env, []string{"XDG_RUNTIME_DIR=" + dir})
+	p, err := procgroup.Start(cmd)
+	return &group{Process: p}, err
 }
 
 // ended lists how processes have ended.
@@ -42,7 +41,19 @@ func (g *group) ended() []procgroup.Exit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.exits = append(g.exits, g.Reap()...)
-	return slices.Clone(g.exits)
+	exits := slices.Clone(g.exits)
+	select {
+	case <-g.Exited():
+		if s := g.Cmd.ProcessState; s != nil { // else it was among those
+			e := procgroup.Exit{PID: s.Pid(), Status: s.ExitCode()}
+			if ws := s.Sys().(syscall.WaitStatus); ws.Signaled() {
+				e.Signal = ws.Signal().String()
+			}
+			exits = append(exits, e)
+		}
+	default:
+	}
+	return exits
 }
 
 // members lists the processes, zombies included that the kit can't wait for.
@@ -54,8 +65,7 @@ func (g *group) members() []procgroup.Member {
 // empty reports whether no process is left.
 func (g *group) empty() bool { return len(g.members()) == 0 }
 
-// alive lists the processes that live: programs, and shims, which execute the kit's own
-// file.
+// alive lists the processes that live: programs, and shims, which execute the kit's own file.
 func (g *group) alive() (programs, shims []int) {
 	self, _ := os.Readlink("/proc/self/exe")
 	for _, m := range g.members() {
@@ -76,14 +86,38 @@ func (g *group) programs() []int {
 	return pids
 }
 
-// within reports whether cond holds within a time.
-func within(d time.Duration, cond func() bool) bool {
-	for limit := time.Now().Add(d); !cond(); time.Sleep(poll) {
-		if time.Now().After(limit) {
-			return false
+// clear ends every process, and returns what is left all the same.
+func (g *group) clear() []procgroup.Member {
+	g.Close()
+	return g.Clear(killTime)
+}
+
+// await waits until cond holds, and returns the cause if ctx ends before.
+func await(ctx context.Context, cond func() bool) error {
+	for !cond() {
+		if pause(ctx, poll) != nil {
+			return context.Cause(ctx)
 		}
 	}
-	return true
+	return nil
+}
+
+// within is await for a while.
+func within(ctx context.Context, d time.Duration, cond func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return await(ctx, cond)
+}
+
+// steady makes a condition that holds when look has returned the same for as long as d, and nothing below 0.
+func steady(d time.Duration, look func() int) func() bool {
+	was, since := look(), time.Now()
+	return func() bool {
+		if now := look(); now != was {
+			was, since = now, time.Now()
+		}
+		return was >= 0 && time.Since(since) > d
+	}
 }
 
 // pause lets d pass, unless ctx ends before.

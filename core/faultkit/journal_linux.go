@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -18,16 +16,6 @@ import (
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
-// What core logs, as far as a soak waits for it or counts it.
-const (
-	msgCurrent  = "current"
-	msgDraining = "draining"
-	msgUpgraded = "upgraded"
-	msgFailed   = "upgrade failed; this process serves on"
-	msgRefused  = "upgrade refused"
-	msgEnded    = "generation ended"
-)
-
 // entry is one line of a server's log.
 type entry struct {
 	Time       time.Time
@@ -39,50 +27,34 @@ type entry struct {
 	Addresses  []string
 	Took       time.Duration
 	How        string
-	Ledger     *ledger
+	Ledger     map[string]int // in core's words
 	Census     own.Census
 }
-
-// ledger is what a generation logs at its end, in core's words.
-type ledger struct {
-	Accepted       int `json:"accepted"`
-	Served         int `json:"served"`
-	Adopted        int `json:"adopted"`
-	Moved          int `json:"moved"`
-	Refused        int `json:"refused"`
-	ClosedPolitely int `json:"closed_politely"`
-	ClosedIdle     int `json:"closed_idle"`
-	CutRequests    int `json:"cut_requests"`
-	CutConnections int `json:"cut_connections"`
-	CutHijacked    int `json:"cut_hijacked"`
-}
-
-func (l ledger) cut() int { return l.CutRequests + l.CutConnections + l.CutHijacked }
 
 var newProcess = regexp.MustCompile(`\(pid (\d+)\)`)
 
 // culprit is the process that a failed upgrade failed of: the new one, which the
 // error names, or the old one if that refused to start it.
 func (e entry) culprit() int {
+	pid := 0
 	if m := newProcess.FindStringSubmatch(e.Error); m != nil {
-		pid, _ := strconv.Atoi(m[1])
-		return pid
+		pid, _ = strconv.Atoi(m[1])
+	} else if strings.Contains(e.Error, own.OnPurpose) {
+		pid = e.PID
 	}
-	if strings.Contains(e.Error, own.OnPurpose) {
-		return e.PID
-	}
-	return 0
+	return pid
 }
 
 // generation is what the log says of one.
 type generation struct {
-	pid     int
-	current time.Time     // since when it was
-	drains  time.Time     // since when it does not accept; zero before
-	handed  time.Time     // when the next one was told; zero before
-	took    time.Duration // that upgrade, from the signal
-	ended   time.Time     // zero before
-	ledger  *ledger       // nil before
+	pid       int
+	addresses []string
+	current   time.Time      // since when it was
+	drains    time.Time      // since when it does not accept; zero before
+	handed    time.Time      // when the next one was told; zero before
+	took      time.Duration  // that upgrade, from the signal
+	ended     time.Time      // zero before
+	ledger    map[string]int // nil before
 }
 
 // sample is the census of a generation.
@@ -91,20 +63,19 @@ type sample struct {
 	generation int
 }
 
-// journal is what the servers log, and what that comes to.
+// journal is what the servers log, and what that comes to. They write to it.
 type journal struct {
 	verdict *verdict
-	done    chan struct{} // closed when no process is left that could write
+	keep    io.Writer // gets a copy
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced with each line
-	state   journalState
+	mu    sync.Mutex
+	rest  []byte // of a line whose end has not come
+	state journalState
 }
 
 // journalState is a moment of the journal.
 type journalState struct {
 	history   []generation   // by number
-	addresses []string       // of the first generation
 	planned   map[int]string // how a process fails on purpose, by its pid; until the upgrade has
 	onPurpose []int          // pids of all of those
 	failed    map[string]int // upgrades that have failed on purpose, by how
@@ -113,66 +84,54 @@ type journalState struct {
 	samples   []sample       // in their order
 }
 
-func newJournal(v *verdict) *journal {
-	return &journal{
-		verdict: v, done: make(chan struct{}), changed: make(chan struct{}),
-		state: journalState{planned: map[int]string{}, failed: map[string]int{}},
-	}
+func newJournal(v *verdict, keep io.Writer) *journal {
+	return &journal{verdict: v, keep: keep, state: journalState{planned: map[int]string{}, failed: map[string]int{}}}
 }
 
-// read follows the log to its end, and keeps a copy.
-func (j *journal) read(r io.Reader, keep io.Writer) {
-	defer close(j.done)
-	in := bufio.NewReader(r)
+// Write takes note of what the servers have written.
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, _ = j.keep.Write(b)
+	j.rest = append(j.rest, b...)
 	for {
-		line, err := in.ReadBytes('\n')
-		if len(line) > 0 {
-			_, _ = keep.Write(line)
-			j.note(bytes.TrimSpace(line))
+		line, rest, whole := bytes.Cut(j.rest, []byte("\n"))
+		if !whole {
+			return len(b), nil
 		}
-		if err != nil {
-			return
-		}
+		j.rest = rest
+		j.note(line)
 	}
 }
 
 func (j *journal) note(line []byte) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	defer func() {
-		close(j.changed)
-		j.changed = make(chan struct{})
-	}()
 	var e entry
 	if err := json.Unmarshal(line, &e); err != nil {
 		j.verdict.fail(checkLog, "not a log line: %s", line)
 		return
 	}
 	s := &j.state
-	switch e.Msg {
+	switch e.Msg { // that of the server, and of core as far as a soak waits for it or counts it
 	case own.MsgOnPurpose:
 		s.planned[e.PID] = e.How
 		s.onPurpose = append(s.onPurpose, e.PID)
 	case own.MsgCensus:
 		s.samples = append(s.samples, sample{e.Census, e.Generation})
-	case msgCurrent:
+	case "current":
 		g := s.generation(e.Generation)
-		g.pid, g.current = e.PID, e.Time
-		if e.Generation == 0 {
-			s.addresses = e.Addresses
-		}
-	case msgDraining:
+		g.pid, g.current, g.addresses = e.PID, e.Time, e.Addresses
+	case "draining":
 		s.generation(e.Generation).drains = e.Time
-	case msgUpgraded:
+	case "upgraded":
 		g := s.generation(e.Generation)
 		g.handed, g.took, s.outcome = e.Time, e.Took, e.Time
-	case msgEnded:
+	case "generation ended":
 		g := s.generation(e.Generation)
 		g.ended, g.ledger = e.Time, e.Ledger
-	case msgRefused:
+	case "upgrade refused":
 		s.refused++
 		s.outcome = e.Time
-	case msgFailed:
+	case "upgrade failed; this process serves on":
 		s.outcome = e.Time
 		if how, ok := s.planned[e.culprit()]; ok {
 			s.failed[how]++
@@ -189,22 +148,20 @@ func (j *journal) note(line []byte) {
 
 // generation returns the n-th, which the log names for the first time perhaps.
 func (s *journalState) generation(n int) *generation {
-	for len(s.history) <= n {
-		s.history = append(s.history, generation{})
-	}
+	s.history = append(s.history, make([]generation, max(n+1-len(s.history), 0))...)
 	return &s.history[n]
 }
 
 // newest returns the number of the current generation, and -1 before there is one.
 func (s *journalState) newest() int {
-	for n := len(s.history) - 1; n >= 0; n-- {
-		if !s.history[n].current.IsZero() {
-			return n
-		}
+	n := len(s.history) - 1
+	for n >= 0 && s.history[n].current.IsZero() {
+		n--
 	}
-	return -1
+	return n
 }
 
+// failures counts the upgrades that have failed on purpose.
 func (s *journalState) failures() (n int) {
 	for _, k := range s.failed {
 		n += k
@@ -221,23 +178,11 @@ func (j *journal) look() *journalState {
 	return &s // the other slices only grow
 }
 
-// await waits until the log says what is wanted.
-func (j *journal) await(ctx context.Context, wanted func(*journalState) bool) error {
-	for {
-		j.mu.Lock()
-		ok, changed := wanted(&j.state), j.changed
-		j.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-j.done:
-			return errAllEnded
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+// says reports whether the log says what is wanted.
+func (j *journal) says(wanted func(*journalState) bool) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return wanted(&j.state)
 }
 
 // newestIs waits for the n-th generation, or a later one, to be current.

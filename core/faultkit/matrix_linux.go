@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 )
@@ -28,24 +30,8 @@ func (r result) skipped() bool {
 	return errors.As(r.err, &impossible)
 }
 
-// String is a line about it.
+// String is what stands in the matrix.
 func (r result) String() string {
-	words := fmt.Sprintf("%-20v %-11s %d requests, %d lost", r.cell, cmp.Or(r.outcome, "?"), r.requests, len(r.lost))
-	if r.died > 0 {
-		words += fmt.Sprintf(", %d died with the killed process", r.died)
-	}
-	words += fmt.Sprintf(" (%.1f s)", r.took.Seconds())
-	switch {
-	case r.skipped():
-		return fmt.Sprintf("%-20v %v", r.cell, r.err)
-	case r.err != nil:
-		return "WRONG " + words + ": " + r.err.Error()
-	}
-	return words
-}
-
-// short is what stands in the matrix.
-func (r result) short() string {
 	if r.skipped() {
 		return "not possible"
 	}
@@ -59,82 +45,112 @@ func (r result) short() string {
 	return words
 }
 
-// matrix is what became of all of them.
-type matrix struct {
-	results []result
+// maxShown is how many lost requests of a cell are worth a line.
+const maxShown = 10
+
+// show prints a line about it, and what the programs of a failed cell have written.
+func (r result) show(w io.Writer) {
+	if r.skipped() {
+		fmt.Fprintf(w, "%-20v %v\n", r.cell, r.err)
+		return
+	}
+	fmt.Fprintf(w, "%-20v %v: %d requests, %d lost, %d died with a killed process (%.1f s)",
+		r.cell, r, r.requests, len(r.lost), r.died, r.took.Seconds())
+	if r.err != nil {
+		fmt.Fprintf(w, ": %v", r.err)
+	}
+	fmt.Fprintln(w)
+	if r.err == nil {
+		return
+	}
+	for _, err := range r.lost[:min(len(r.lost), maxShown)] {
+		fmt.Fprintf(w, "\tlost: %v\n", err)
+	}
+	fmt.Fprintln(w, r.output)
 }
 
-// grid returns the matrix as rows of words, the heading first. Only faults and steps
-// that something was tried of are in it.
-func (m *matrix) grid() [][]string {
-	heading := []string{"fault"}
-	var at []step
-	for _, s := range steps {
-		if slices.ContainsFunc(m.results, func(r result) bool { return r.cell.step == s }) {
-			at, heading = append(at, s), append(heading, string(s))
-		}
+// matrix is what became of all of them.
+type matrix []result
+
+// errNothing: no cell has the name that was asked for.
+var errNothing = errors.New("no cell to try: -run and -short leave none, for this program")
+
+// tryAll tries the upgrade without a fault first, which shows what the program can,
+// and then each cell that there is for it. What it finds is said as it goes.
+func (o *options) tryAll(ctx context.Context, progress io.Writer) (matrix, error) {
+	first := o.try(ctx, begin, false)
+	first.show(progress)
+	if first.err != nil {
+		return nil, fmt.Errorf("an upgrade without a fault: %w", first.err)
 	}
-	rows := [][]string{heading}
+	cells := o.choose(first.heard)
+	if len(cells) == 0 {
+		return nil, errNothing
+	}
+	m := matrix{first}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	places := make(chan struct{}, max(o.parallel, 1))
+	for _, c := range slices.Repeat(cells, max(o.times, 1)) {
+		places <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-places }()
+			r := o.try(ctx, c, first.heard.onTrial)
+			mu.Lock()
+			defer mu.Unlock()
+			m = append(m, r)
+			r.show(progress)
+		})
+	}
+	wg.Wait()
+	return m, ctx.Err()
+}
+
+// print prints the matrix as a table in markdown, and then the whole in a sentence. Only faults and steps that
+// something was tried of are in the table.
+func (m matrix) print(w io.Writer) {
+	at := slices.DeleteFunc(slices.Clone(steps), func(s step) bool {
+		return !slices.ContainsFunc(m, func(r result) bool { return r.cell.step == s })
+	})
+	tw := tabwriter.NewWriter(w, 0, 0, 0, ' ', 0)
+	fmt.Fprint(tw, "| fault")
+	for _, s := range at {
+		fmt.Fprintf(tw, "\t | %s", s)
+	}
+	fmt.Fprintln(tw, "\t |\n|---"+strings.Repeat("\t |---", len(at))+"\t |")
 	for _, f := range faults {
-		row, tried := []string{string(f)}, false
+		row, tried := "| "+string(f), false
 		for _, s := range at {
-			words := ""
-			if i := slices.IndexFunc(m.results, func(r result) bool { return r.cell.fault == f && r.cell.step == s }); i >= 0 {
-				words, tried = m.results[i].short(), true
+			row += "\t | "
+			if i := slices.IndexFunc(m, func(r result) bool { return r.cell.fault == f && r.cell.step == s }); i >= 0 {
+				row, tried = row+m[i].String(), true
 			}
-			row = append(row, words)
 		}
 		if tried {
-			rows = append(rows, row)
+			fmt.Fprintln(tw, row+"\t |")
 		}
-	}
-	return rows
-}
-
-// text prints the matrix for a terminal.
-func (m *matrix) text(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range m.grid() {
-		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
 	}
 	_ = tw.Flush() // as Fprintln
-	fmt.Fprintln(w, m.sum())
-}
-
-// markdown prints it for a document.
-func (m *matrix) markdown(w io.Writer) {
-	for i, row := range m.grid() {
-		fmt.Fprintln(w, "| "+strings.Join(row, " | ")+" |")
-		if i == 0 {
-			fmt.Fprintln(w, strings.Repeat("|---", len(row))+"|")
-		}
-	}
-	fmt.Fprintf(w, "\n%s\n", m.sum())
-}
-
-// sum is the whole in a sentence.
-func (m *matrix) sum() string {
-	requests, lost, died, skipped := 0, 0, 0, 0
-	for _, r := range m.results {
+	requests, lost, died, skipped := 0, 0, 0, ""
+	tried := len(m)
+	for _, r := range m {
 		requests, lost, died = requests+r.requests, lost+len(r.lost), died+r.died
 		if r.skipped() {
-			skipped++
+			tried--
+			skipped += fmt.Sprintf(" %v: %v.", r.cell, r.err)
 		}
 	}
-	words := fmt.Sprintf("%d cells, %d requests: %d lost, %d died with a process that was killed.",
-		len(m.results)-skipped, requests, lost, died)
-	for _, r := range m.results {
-		if r.skipped() {
-			words += fmt.Sprintf(" %v: %v.", r.cell, r.err)
-		}
-	}
-	return words
+	fmt.Fprintf(w, "\n%d cells, %d requests: %d lost, %d died with a process that was killed.%s\n",
+		tried, requests, lost, died, skipped)
 }
 
 // err names what went wrong.
-func (m *matrix) err() error {
+func (m matrix) err() error {
 	var wrong []string
-	for _, r := range m.results {
+	for _, r := range m {
 		if r.err != nil && !r.skipped() {
 			wrong = append(wrong, r.cell.String())
 		}
@@ -142,5 +158,5 @@ func (m *matrix) err() error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d cells went wrong: %s", len(wrong), len(m.results), strings.Join(wrong, ", "))
+	return fmt.Errorf("%d of %d cells went wrong: %s", len(wrong), len(m), strings.Join(wrong, ", "))
 }

@@ -6,55 +6,35 @@ import (
 	"testing"
 )
 
-func sampleMatrix() *matrix {
+func TestMatrix(t *testing.T) {
+	t.Parallel()
 	cut := errors.New("connection reset")
-	return &matrix{results: []result{
+	m := matrix{
 		{cell: cell{step: stepReady, fault: faultKillOld}, outcome: newServes, counts: counts{requests: 100, died: 7}},
 		{cell: begin, outcome: newServes, counts: counts{requests: 10}},
 		{cell: cell{step: stepReady, fault: faultCut}, outcome: oldServes, counts: counts{requests: 5, lost: []error{cut}}, err: cut},
 		{cell: cell{step: stepBegin, fault: faultDisk}, err: notPossibleError("no mounts")},
 		{cell: cell{step: stepHello, fault: faultCut}, err: errors.New("hung")},
-	}}
-}
+	}
+	const want = `
+| fault    | begin        | hello     | ready       |
+|---       |---           |---        |---          |
+| none     | new 0        |           |             |
+| kill-old |              |           | new 0+7     |
+| cut      |              | WRONG ? 0 | WRONG old 1 |
+| enospc   | not possible |           |             |
 
-func TestMatrixText(t *testing.T) {
-	t.Parallel()
-	const want = `fault     begin         hello    ready        
-none      new 0                               
-kill-old                         new 0+7      
-cut                     WRONG ? 0  WRONG old 1  
-enospc    not possible                        
 4 cells, 115 requests: 1 lost, 7 died with a process that was killed. begin/enospc: not possible here: no mounts.
 `
 	var b strings.Builder
-	sampleMatrix().text(&b)
-	got := b.String()
-	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
-		t.Errorf("\n%s\nnot\n%s", got, want)
+	m.print(&b)
+	if got := "\n" + b.String(); got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
 	}
-}
-
-func TestMatrixMarkdown(t *testing.T) {
-	t.Parallel()
-	const want = `| fault | begin | hello | ready |
-|---|---|---|---|
-| none | new 0 |  |  |
-| kill-old |  |  | new 0+7 |
-`
-	var b strings.Builder
-	sampleMatrix().markdown(&b)
-	if !strings.HasPrefix(b.String(), want) {
-		t.Errorf("\n%s\nnot\n%s", &b, want)
-	}
-}
-
-func TestMatrixError(t *testing.T) {
-	t.Parallel()
-	err := sampleMatrix().err()
-	if err == nil || !strings.Contains(err.Error(), "2 of 5 cells went wrong: ready/cut, hello/cut") {
+	if err := m.err(); err == nil || !strings.Contains(err.Error(), "2 of 5 cells went wrong: ready/cut, hello/cut") {
 		t.Error(err)
 	}
-	if err := (&matrix{results: []result{{cell: begin}, {err: notPossibleError("x")}}}).err(); err != nil {
+	if err := (matrix{{cell: begin}, {err: notPossibleError("x")}}).err(); err != nil {
 		t.Error(err)
 	}
 }

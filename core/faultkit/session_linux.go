@@ -1,22 +1,25 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 const (
-	// probationMargin is how much later than the old process the kit may have begun to
-	// count.
+	// probationMargin is how much later than the old process the kit may have begun to count.
 	probationMargin = 500 * time.Millisecond
-	// dueMargin is the same at the most: less than two pings are apart. With it a pong
-	// may be the last but one.
+	// dueMargin is the same at the most: less than two pings are apart. With it a pong may be the last but one.
 	dueMargin = 100 * time.Millisecond
 	// keptTrace is how much of a conversation is worth a line.
 	keptTrace = 6
@@ -62,19 +65,10 @@ type session struct {
 	desk         *desk
 	outer, inner *net.UnixConn // to the old process and to the new one
 	talk         sync.Mutex    // while the conversation stands still
+	release      chan action   // ends that; room for one
 
-	mu sync.Mutex
-	heard
+	heard // guarded by the desk's mutex
 }
-
-// side is one of the two processes of an upgrade.
-type side string
-
-// The sides.
-const (
-	sideOld side = "old"
-	sideNew side = "new"
-)
 
 // action is what becomes of the frame that a session stands still with.
 type action string
@@ -87,16 +81,10 @@ const (
 	doGarbage  action = "garbage"  // pass as many bytes on that mean nothing, and go on
 )
 
-// hold is a session that stands still at a step.
-type hold struct {
-	*session
-	release chan action // room for one
-}
-
-// let gives the order, once.
-func (h *hold) let(do action) {
+// let gives a session that stands still the order, once.
+func (s *session) let(do action) {
 	select {
-	case h.release <- do:
+	case s.release <- do:
 	default: // it has one
 	}
 }
@@ -104,36 +92,34 @@ func (h *hold) let(do action) {
 // desk is where the shims of a cell report.
 type desk struct {
 	ln      *net.UnixListener
-	program string
 	wg      sync.WaitGroup
+	reached chan *session // the one that stands still
 
 	mu       sync.Mutex
 	files    uint64 // the limit for the next program; 0: as it is
 	armed    step   // empty: stop nowhere
-	reached  chan *hold
 	sessions []*session
 }
 
-func openDesk(path, program string) (*desk, error) {
+func openDesk(path string) (*desk, error) {
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	d := &desk{ln: ln, program: program, reached: make(chan *hold, 1)}
+	d := &desk{ln: ln, reached: make(chan *session, 1)}
 	d.wg.Go(d.serve)
 	return d, nil
 }
 
-// arm stops the first session that reaches the step; the one that gets the hold has to
-// release it. An empty step lets sessions pass.
+// arm stops the first session that reaches the step; the one that gets it has to
+// let it go. An empty step lets sessions pass.
 func (d *desk) arm(s step, files uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed, d.files = s, files
 }
 
-// ends returns the session that began first and the one that began last; nil if there
-// is none.
+// ends returns the session that began first and the one that began last; nil if there is none.
 func (d *desk) ends() (first, newest *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,8 +133,8 @@ func (d *desk) ends() (first, newest *session) {
 func (d *desk) shut() {
 	d.ln.Close()
 	select {
-	case h := <-d.reached:
-		h.release <- doGo
+	case s := <-d.reached:
+		s.let(doGo)
 	default:
 	}
 	d.wg.Wait()
@@ -160,100 +146,220 @@ func (d *desk) serve() {
 		if err != nil {
 			return
 		}
-		s := &session{desk: d, heard: heard{begun: true}}
-		d.mu.Lock()
-		d.sessions = append(d.sessions, s)
-		d.mu.Unlock()
+		s := d.add(&session{})
 		d.wg.Go(func() { s.serve(c) })
 	}
 }
 
-// order is what a shim is to start.
-func (d *desk) order() order {
+// add notes that an upgrade has begun.
+func (d *desk) add(s *session) *session {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return order{Program: d.program, Files: d.files}
+	s.desk, s.release, s.begun = d, make(chan action, 1), true
+	d.sessions = append(d.sessions, s)
+	return s
 }
 
-// met notes the processes.
-func (s *session) met(r report) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shim, s.child = r.Shim, r.Child
+// note changes what is known of the upgrade.
+func (s *session) note(change func(h *heard)) {
+	s.desk.mu.Lock()
+	defer s.desk.mu.Unlock()
+	change(&s.heard)
 }
 
 // hear keeps what a frame says, and returns the step that it is; empty for none.
-func (s *session) hear(from side, f wire.Frame) step {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.trace = append(s.trace, fmt.Sprintf("%s: %v", from, f.Type))
-	if f.Type == wire.Commit {
-		d := probation(f)
-		s.committed, s.onTrial, s.until = true, d > 0, time.Now().Add(d)
-	}
-	s.confirmed = s.confirmed || f.Type == wire.Confirm
-	return stepOf(f.Type, s.onTrial && time.Until(s.until) < dueMargin)
+func (s *session) hear(from string, f wire.Frame) (at step) {
+	s.note(func(h *heard) {
+		h.trace = append(h.trace, fmt.Sprintf("%s: %v", from, f.Type))
+		switch f.Type {
+		case wire.Commit:
+			var msg wire.CommitMsg
+			_ = f.Decode(&msg) // there is no probation then
+			h.committed, h.onTrial, h.until = true, msg.Probation() > 0, time.Now().Add(msg.Probation())
+		case wire.Confirm:
+			h.confirmed = true
+		}
+		at = stepOf(f.Type, h.onTrial && time.Until(h.until) < dueMargin)
+	})
+	return at
 }
 
 // end keeps why one side has nothing more to say.
-func (s *session) end(of side, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.trace = append(s.trace, fmt.Sprintf("%s: %v", of, err))
+func (s *session) end(of string, err error) {
+	s.note(func(h *heard) { h.trace = append(h.trace, fmt.Sprintf("%s: %v", of, err)) })
 }
 
 // ask stands still if this is the step to stop at, and returns what to do then. The
-// whole conversation stands still meanwhile.
-func (s *session) ask(at step) action {
+// whole conversation stands still meanwhile: what is said then is heard afterwards.
+func (s *session) ask(hear func() step) action {
 	s.talk.Lock()
 	defer s.talk.Unlock()
-	return s.askLocked(at)
-}
-
-// askFor is ask at the step that a frame is. What is said while the conversation stands
-// still is heard afterwards.
-func (s *session) askFor(from side, f wire.Frame) action {
-	s.talk.Lock()
-	defer s.talk.Unlock()
-	return s.askLocked(s.hear(from, f))
-}
-
-func (s *session) askLocked(at step) action {
+	at := hear()
 	// On a busy machine the last pong is known for it only now: confirm has not passed yet.
 	last := at == stepConfirm && s.look().onTrial && s.reaches(stepLast)
 	if !last && !s.reaches(at) {
 		return doGo
 	}
-	h := &hold{session: s, release: make(chan action, 1)}
-	s.desk.reached <- h
-	return <-h.release
+	s.desk.reached <- s
+	return <-s.release
 }
 
+// askAt is ask at a step that is no frame.
+func (s *session) askAt(at step) action { return s.ask(func() step { return at }) }
+
 // reaches notes a step, and reports whether it is the one at which the trial wants to stop.
-func (s *session) reaches(at step) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at == "" || slices.Contains(s.seen, at) {
-		return false
-	}
-	s.seen = append(s.seen, at)
-	s.desk.mu.Lock()
-	defer s.desk.mu.Unlock()
-	if s.desk.armed != at {
-		return false
-	}
-	s.desk.armed = ""
-	return true
+func (s *session) reaches(at step) (stop bool) {
+	s.note(func(h *heard) {
+		if at == "" || slices.Contains(h.seen, at) {
+			return
+		}
+		h.seen = append(h.seen, at)
+		if stop = s.desk.armed == at; stop {
+			s.desk.armed = ""
+		}
+	})
+	return stop
 }
 
 // look returns what was heard so far.
-func (s *session) look() heard {
+func (s *session) look() (now heard) {
 	if s == nil {
 		return heard{}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.heard
-	h.seen, h.trace = slices.Clone(h.seen), slices.Clone(h.trace)
-	return h
+	s.note(func(h *heard) { now = *h })
+	return now // the slices only grow
+}
+
+// serve carries a session out for its shim, which ends when the program has.
+func (s *session) serve(link *net.UnixConn) {
+	defer func() { _ = link.Close() }()
+	defer s.cut()
+	in := fd.NewReceiver(link)
+	reports := json.NewDecoder(in)
+	if err := s.start(link, in, reports); err != nil {
+		s.end("new", err)
+		return
+	}
+	var sides sync.WaitGroup
+	sides.Go(func() { s.relay("old", s.outer, s.inner) })
+	sides.Go(func() { s.relay("new", s.inner, s.outer) })
+	go func() {
+		sides.Wait()
+		_ = json.NewEncoder(link).Encode(allPassed) // the shim may have ended
+	}()
+	_ = reports.Decode(new(int)) // that is the shim's end
+	s.cut()
+	sides.Wait()
+}
+
+// start takes the handover socket from the shim, and tells it to start the program with another one. The welcome is in
+// there already: a value of the variable that names another process than the parent is believed if one waits.
+func (s *session) start(link *net.UnixConn, in *fd.Receiver, reports *json.Decoder) error {
+	shim, child := 0, 0
+	if err := reports.Decode(&shim); err != nil {
+		return err
+	}
+	files := in.Take()
+	if len(files) != 1 {
+		return errors.New("the shim has no handover socket")
+	}
+	outer, err := fd.Conn(files[0])
+	if err != nil {
+		return err
+	}
+	inner, end, err := fd.Pair()
+	if err != nil {
+		return errors.Join(err, outer.Close())
+	}
+	defer func() { _ = fd.Close(end) }()
+	s.outer, _ = outer.(*net.UnixConn)
+	s.inner, _ = inner.(*net.UnixConn)
+	if s.outer == nil || s.inner == nil {
+		return errors.Join(errors.New("the handover socket is no unix socket"), outer.Close())
+	}
+	s.note(func(h *heard) { h.shim = shim })
+	f, raw, files, err := readFrame(fd.NewReceiver(s.outer))
+	if err == nil && f.Type != wire.Welcome {
+		err = fmt.Errorf("it says %v", f.Type)
+	}
+	if err == nil {
+		err = fd.Send(s.inner, raw, files)
+	}
+	closeAll(files)
+	if err != nil {
+		return fmt.Errorf("no welcome from the old process: %w", err)
+	}
+	s.askAt(stepStart)
+	limit := uint64(0)
+	s.note(func(*heard) { limit = s.desk.files })
+	err = fd.Send(link, fmt.Appendln(nil, limit), []int{end})
+	if err == nil {
+		err = reports.Decode(&child)
+	}
+	s.note(func(h *heard) { h.child = child })
+	return err
+}
+
+// readFrame reads one frame with the descriptors that come with it. The frame is returned as it was on the wire, too.
+func readFrame(in *fd.Receiver) (f wire.Frame, raw []byte, files []int, err error) {
+	var b bytes.Buffer
+	f, err = wire.Read(io.TeeReader(in, &b))
+	return f, b.Bytes(), in.Take(), err
+}
+
+// relay passes on what comes from one side, until it hangs up or is not understood.
+// The other side is left with a closed socket then. To the old process the shim is the
+// new process: it gets what signals there are, and passes each of them on once.
+func (s *session) relay(from string, src, dst *net.UnixConn) {
+	defer func() { _ = dst.Close() }()
+	in := fd.NewReceiver(src)
+	for {
+		f, raw, files, err := readFrame(in)
+		if err == nil && f.Type == wire.Hello {
+			raw, err = wire.Append(nil, wire.Hello, wire.HelloMsg{PID: s.look().shim})
+		}
+		if err == nil {
+			err = s.pass(from, f, dst, raw, files)
+		}
+		closeAll(files)
+		if err != nil {
+			s.end(from, err)
+			return
+		}
+	}
+}
+
+// pass does with a frame what the trial wants.
+func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
+	switch s.ask(func() step { return s.hear(from, f) }) {
+	case doGarbage:
+		return fd.Send(dst, bytes.Repeat([]byte("?"), len(raw)), files)
+	case doTruncate:
+		_ = fd.Send(dst, raw[:len(raw)/2], files)
+	case doCut:
+	default:
+		if err := fd.Send(dst, raw, files); err != nil {
+			return err
+		}
+		if f.Type != wire.Confirmed || s.askAt(stepDrain) != doCut {
+			return nil
+		}
+	}
+	s.cut()
+	return net.ErrClosed
+}
+
+// cut closes both handover sockets.
+func (s *session) cut() {
+	for _, c := range []*net.UnixConn{s.outer, s.inner} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
+
+func closeAll(files []int) {
+	for _, file := range files {
+		_ = fd.Close(file)
+	}
 }

@@ -9,44 +9,33 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 const (
 	// envShim makes a process the shim: its value is the cell's directory.
 	envShim = "GRACEX_FAULTKIT_DIR"
-	// envControl is core.EnvControl, see docs/protocol.md.
-	envControl = "GRACEX_HANDOVER"
 	// linkName is the unix socket in a cell's directory on which the kit hears its shims.
 	linkName = "kit"
-	// signalTime is more than a signal to oneself takes to be delivered. Some do not end
-	// a Go program.
+	// signalTime is more than a signal to oneself takes to be delivered. Some do not end a Go program.
 	signalTime = time.Second
 )
 
-// report is what a shim tells the kit: first its own pid, with the handover socket to the
-// old process, and then the program's.
-type report struct {
-	Shim  int `json:"shim,omitempty"`
-	Child int `json:"child,omitempty"`
-}
+// The shim tells the kit its own pid, with the handover socket to the old process, and then the program's. The kit
+// tells the shim the program's limit of descriptors, 0 for as it is, with the program's handover socket, and then that
+// all of the program's words were passed on.
+const allPassed = 0
 
-// order is what the kit tells a shim: what to start, which comes with the program's
-// handover socket, and then that all of the program's words were passed on.
-type order struct {
-	Program string `json:"program,omitempty"`
-	Files   uint64 `json:"files,omitempty"` // its limit of descriptors; 0: as it is
-}
+// programIn is a link to the program under test in a cell's directory.
+func programIn(dir string) string { return filepath.Join(dir, "program") }
 
 // playShim is the shim's main. It ends as the program has ended.
 func playShim(dir string) (status int) {
-	// The program is to die with this process: PR_SET_PDEATHSIG is about the thread
-	// that has started it.
+	// The program is to die with this process: PR_SET_PDEATHSIG is about the thread that has started it.
 	runtime.LockOSThread()
 	child, passed, err := startBehind(dir)
 	if err != nil {
@@ -64,32 +53,23 @@ func playShim(dir string) (status int) {
 	return ws.ExitStatus()
 }
 
-// startBehind gives the handover socket to the kit, and starts the program with the one
-// that the kit gives for it. The channel is closed when all that the program has said is
-// passed on.
+// startBehind gives the handover socket to the kit, and starts the program with the one that the kit gives for it.
+// The channel is closed when all that the program has said is passed on.
 func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	link, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, linkName), Net: "unix"})
 	if err != nil {
 		return 0, nil, err
 	}
-	value := os.Getenv(envControl)
-	fields := strings.Split(value, ":")
-	if len(fields) < 3 {
-		return 0, nil, fmt.Errorf("%s=%q: this process was not started by a program on gracex", envControl, value)
-	}
-	control, err := strconv.Atoi(fields[1])
+	told, err := wire.ParseHandover(os.Getenv(wire.EnvHandover))
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s=%q: %w", envControl, value, err)
+		return 0, nil, fmt.Errorf("this process was not started by a program on gracex: %w", err)
 	}
-	hello, err := json.Marshal(report{Shim: os.Getpid()})
-	if err == nil {
-		err = fd.Send(link, hello, []int{control})
-	}
-	_ = fd.Close(control)
-	in, do := fd.NewReceiver(link), order{}
+	err = fd.Send(link, fmt.Appendln(nil, os.Getpid()), []int{told.Descriptor})
+	_ = fd.Close(told.Descriptor)
+	in, limit := fd.NewReceiver(link), uint64(0)
 	orders := json.NewDecoder(in)
 	if err == nil {
-		err = orders.Decode(&do)
+		err = orders.Decode(&limit)
 	}
 	files := in.Take()
 	if err == nil && len(files) != 1 {
@@ -98,42 +78,39 @@ func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("the kit's order: %w", err)
 	}
-	if child, err = do.start(control, files[0]); err != nil {
-		return 0, nil, fmt.Errorf("start %s: %w", do.Program, err)
+	if child, err = start(programIn(dir), limit, told.Descriptor, files[0]); err != nil {
+		return 0, nil, fmt.Errorf("start the program: %w", err)
 	}
-	told := make(chan struct{})
+	over := make(chan struct{})
 	go func() {
-		if orders.Decode(&do) != nil {
+		if orders.Decode(&limit) != nil {
 			os.Exit(1) // without the kit nobody stops the program: it dies with this process
 		}
-		close(told)
+		close(over)
 	}()
-	return child, told, json.NewEncoder(link).Encode(report{Child: child})
+	return child, over, json.NewEncoder(link).Encode(child)
 }
 
-// start starts the program as the old process meant it, but for its end of the control
+// start starts the program as the old process meant it, but for its end of the handover
 // socket, which goes to the same place, so the variable holds.
-func (o order) start(control, end int) (child int, err error) {
+func start(program string, limit uint64, handover, end int) (child int, err error) {
 	attr := &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2},
 		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	for l := fd.First; l < control; l++ {
+	for l := fd.First; l < handover; l++ {
 		attr.Files = append(attr.Files, uintptr(l))
 	}
 	attr.Files = append(attr.Files, uintptr(end))
-	path := o.Program
-	if o.Files > 0 {
-		if path, err = os.Executable(); err != nil {
+	if limit > 0 {
+		if program, err = os.Executable(); err != nil {
 			return 0, err
 		}
-		if attr.Env, err = (launchPlan{Program: o.Program, Files: o.Files}).environ(attr.Env); err != nil {
-			return 0, err
-		}
+		attr.Env = append(attr.Env, launchEnv(limit, ""))
 	}
 	// Caught before there is anybody to pass them on to: the new process's default.
 	stop := make(chan os.Signal, 8)
-	if child, err = syscall.ForkExec(path, os.Args, attr); err != nil {
+	if child, err = syscall.ForkExec(program, os.Args, attr); err != nil {
 		return 0, err
 	}
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -142,7 +119,7 @@ func (o order) start(control, end int) (child int, err error) {
 			_ = syscall.Kill(child, sig.(syscall.Signal))
 		}
 	}()
-	for l := fd.First; l < control; l++ {
+	for l := fd.First; l < handover; l++ {
 		_ = fd.Close(l)
 	}
 	return child, fd.Close(end)

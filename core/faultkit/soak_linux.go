@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
@@ -21,9 +23,8 @@ const (
 	progressShare, maxSilence = 10, 10 * time.Second
 )
 
-// How long a new process may take: long for one that only has to open its sockets, and
-// short enough to wait for one that is stuck on purpose. The short form has none of
-// those, and the machine is busy with other tests.
+// How long a new process may take: long for one that only has to open its sockets, and short enough to wait for one
+// that is stuck on purpose. The short form has none of those, and the machine is busy with other tests.
 const (
 	soakReady      = 2 * time.Second
 	shortSoakReady = time.Minute
@@ -35,18 +36,21 @@ const lastDrain = 30 * time.Second
 // soak is one run of the whole.
 type soak struct {
 	*options
+	dir     string
 	verdict *verdict
-	service *service
+	journal *journal
+	group   *group
 	mix     *mix
-	trend   *trend
-	watch   *watch
+	watch   watch
+	schedule
 
 	ready     time.Duration
 	sampleAge time.Duration
+	trend     trend         // of generations of that age
 	began     time.Time     // of the load
 	elapsed   time.Duration // its time
 	quiet     [2]sample     // of a process that nobody asks: the first and the last
-	clients   load.Result   // all of them, in the end
+	books     books         // in the end
 	sums      sums
 }
 
@@ -74,30 +78,33 @@ func (o *options) runSoak(ctx context.Context, out io.Writer) (err error) {
 		o.seed = rand.Uint64N(1 << 32)
 	}
 	v.say("soak: for %v, to be repeated with -seed %d", o.soakFor, o.seed)
-	secure, err := writeCertificate(dir)
-	if err != nil {
-		return err
+	s := &soak{
+		options: o, dir: dir, verdict: v, journal: newJournal(v, log), watch: watch{verdict: v, told: map[int]bool{}},
+		ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20),
 	}
-	s := &soak{options: o, verdict: v, trend: &trend{}, ready: soakReady, sampleAge: min(500*time.Millisecond, o.soakFor/20)}
+	s.schedule = schedule{rng: rand.New(rand.NewPCG(s.seed, 0)), plan: own.NewPlan(dir), failures: own.AllFailures}
 	if o.short {
-		s.ready = shortSoakReady
+		s.ready, s.failures = shortSoakReady, own.QuickFailures
 	}
-	argv := []string{o.program[0], "-soak", dir, "-ready", s.ready.String(), "-break", strings.Join(o.breaks, ",")}
-	if s.service, err = startService(ctx, argv, dir, log, v); err != nil {
+	if err := s.start(ctx); err != nil {
 		return err
 	}
-	s.mix = newMix(s.service.journal.look().addresses, filepath.Join(dir, own.Socket), secure, v)
-	s.watch = newWatch(s)
-	sc := newSchedule(s)
+	addresses := s.journal.look().history[0].addresses
+	s.mix = &mix{
+		verdict: v,
+		plain:   load.Config{Addr: addresses[0]},
+		secure:  load.Config{Addr: addresses[1], TLS: &tls.Config{InsecureSkipVerify: true}},
+		unix:    load.Config{Addr: filepath.Join(dir, own.Socket), Network: "unix"},
+	}
 	err = s.first(ctx)
 	if err == nil {
-		s.load(ctx, sc)
+		s.load(ctx)
 	}
 	s.last(err == nil)
 	if err != nil {
 		return err
 	}
-	v.say("%s", s.summary(sc))
+	v.say("%s", s.summary())
 	return v.err()
 }
 
@@ -111,17 +118,15 @@ func (o *options) openLog() (*os.File, error) {
 // first upgrades once and takes the census of a generation that nobody has asked:
 // the one before is gone, and so all of its connections would be.
 func (s *soak) first(ctx context.Context) error {
-	err := s.service.signal(upgradeSignals[0])
+	err := s.signal(upgradeSignals[0])
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, startTimeout)
-		defer cancel()
-		err = s.service.journal.await(ctx, newestIs(1))
+		err = s.await(ctx, startTimeout, newestIs(1))
 	}
 	if err == nil {
-		err = s.service.settle(restTimeout)
+		err = s.settle(restTimeout)
 	}
 	if err == nil {
-		s.quiet[0], err = s.service.quiet(nil, 4*poll)
+		s.quiet[0], err = s.atRest(nil, 4*poll)
 	}
 	if err != nil {
 		return fmt.Errorf("the first upgrade, without any load: %w", err)
@@ -130,7 +135,7 @@ func (s *soak) first(ctx context.Context) error {
 }
 
 // load upgrades under load until it is time or ctx ends.
-func (s *soak) load(ctx context.Context, sc *schedule) {
+func (s *soak) load(ctx context.Context) {
 	s.began = time.Now()
 	s.mix.fill(s.short)
 	ctx, cancel := context.WithCancel(ctx)
@@ -138,15 +143,14 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		s.watch.run(ctx, cancel)
+		s.keepWatch(ctx, cancel)
 	}()
 	stretch := min(s.soakFor/stretchShare, maxStretch)
 	striking, enough := context.WithTimeout(ctx, s.soakFor-stretch)
-	sc.run(striking, min(s.soakFor/samplesWanted, maxSamples))
+	s.upgrade(striking, min(s.soakFor/samplesWanted, maxSamples))
 	enough()
-	// So that there is a generation to take the census of which has served for more
-	// than moments.
-	if !s.service.rest(ctx, max(stretch, alone)) {
+	// So that there is a generation to take the census of which has served for more than moments.
+	if s.rest(ctx, max(stretch, alone)) != nil {
 		s.verdict.say("stopping early")
 	}
 	cancel()
@@ -155,39 +159,124 @@ func (s *soak) load(ctx context.Context, sc *schedule) {
 	s.mix.stop()
 }
 
-// last takes the census of the last generation, ends everything, and checks what
-// can be checked then.
+// last takes the census of the last generation, ends everything, and checks what can be checked then.
 func (s *soak) last(loaded bool) {
 	if loaded {
-		if err := s.service.settle(lastDrain); err != nil {
+		if err := s.settle(lastDrain); err != nil {
 			s.verdict.fail(checkGenerations, "%v", err)
-		} else if s.quiet[1], err = s.service.quiet(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
+		} else if s.quiet[1], err = s.atRest(&s.quiet[0], min(s.soakFor, restTimeout)); err != nil {
 			s.verdict.fail(checkLog, "census: %v", err)
 		} else {
-			s.compareQuiet()
+			for _, m := range quietMeasures {
+				m.compare(m.of(s.quiet[0].Census), m.of(s.quiet[1].Census), "when nobody asks", s.verdict)
+			}
 		}
 	}
-	if err := s.service.end(); err != nil {
+	if err := s.end(); err != nil {
 		s.verdict.fail(checkEnd, "%v", err)
 	}
-	s.clients = s.mix.snapshot()
-	state := s.service.journal.look()
-	s.sums = audit(state.history, s.clients, s.verdict)
-	auditReturns(s.mix.returns, state.history, s.verdict)
-	auditExits(s.service.group.ended(), state, s.verdict)
-	s.trend.check(s.verdict)
+	s.books = books{s.journal.look(), s.mix.snapshot(), s.mix.returns, s.group.ended(), s.trend}
+	s.sums = s.books.audit(s.verdict)
 }
 
-// compareQuiet compares the last generation with the first one of its kind.
-func (s *soak) compareQuiet() {
-	first, last := s.quiet[0], s.quiet[1]
-	if last.Goroutines > first.Goroutines {
-		s.verdict.fail(checkGoroutines, "%d are left of %d when nobody asks any more", last.Goroutines, first.Goroutines)
+// How the upgrades come.
+const (
+	minPause, meanPause, maxPause = 20 * time.Millisecond, 400 * time.Millisecond, 2 * time.Second
+
+	burstShare   = 0.2 // of the strikes have several signals
+	maxBurst     = 6
+	burstGap     = 15 * time.Millisecond
+	failureShare = 0.12 // of the strikes meet a version that fails
+
+	// stuckAfter is how long a signal may be without an outcome, beyond the time that a new process has.
+	stuckAfter = 15 * time.Second
+)
+
+var upgradeSignals = []os.Signal{syscall.SIGUSR2, syscall.SIGHUP}
+
+// schedule decides when the server is upgraded.
+type schedule struct {
+	rng      *rand.Rand
+	plan     own.Plan
+	failures []string
+
+	strikes, signals int
+	pending          time.Time // of the oldest signal that nothing has come of; zero without one
+}
+
+// upgrade strikes until ctx ends. From time to time, and first of all, it leaves a generation alone to take its census.
+func (s *soak) upgrade(ctx context.Context, sampleEvery time.Duration) {
+	defer s.plan.Clear()
+	for due := time.Now(); ctx.Err() == nil; {
+		s.stuck()
+		if time.Now().Before(due) {
+			s.strike(ctx)
+		} else {
+			s.sample(ctx)
+			due = time.Now().Add(sampleEvery)
+		}
+		_ = pause(ctx, min(minPause+time.Duration(s.rng.ExpFloat64()*float64(meanPause)), maxPause))
 	}
-	if last.Descriptors > first.Descriptors {
-		s.verdict.fail(checkDescriptors, "%d are left of %d when nobody asks any more", last.Descriptors, first.Descriptors)
+}
+
+// strike sends one signal or several in a row.
+func (s *soak) strike(ctx context.Context) {
+	s.strikes++
+	if s.rng.Float64() < failureShare {
+		if err := s.plan.Set(s.failures[s.rng.IntN(len(s.failures))]); err != nil {
+			s.verdict.fail(checkUpgrades, "can't plan a failure: %v", err)
+		}
 	}
-	if grown(first.Heap, last.Heap, moreMemory) {
-		s.verdict.fail(checkMemory, "%s of heap are left, %s was used before, when nobody asks any more", size(last.Heap), size(first.Heap))
+	n := 1
+	if s.rng.Float64() < burstShare {
+		n = 2 + s.rng.IntN(maxBurst-1)
+	}
+	for i := range n {
+		if i > 0 && pause(ctx, time.Duration(s.rng.Int64N(int64(burstGap)+1))) != nil {
+			return
+		}
+		s.ask()
+	}
+}
+
+// ask asks the process that the pid file names for an upgrade.
+func (s *soak) ask() {
+	switch err := s.signal(upgradeSignals[s.rng.IntN(len(upgradeSignals))]); {
+	case errors.Is(err, os.ErrProcessDone):
+		return // it has handed over and ended since the file was read
+	case err != nil:
+		s.verdict.fail(checkUpgrades, "signal: %v", err)
+		return
+	}
+	s.signals++
+	if s.pending.IsZero() {
+		s.pending = time.Now()
+	}
+}
+
+// stuck looks whether something comes of signals.
+func (s *soak) stuck() {
+	switch {
+	case s.pending.IsZero():
+	case s.journal.look().outcome.After(s.pending):
+		s.pending = time.Time{}
+	case time.Since(s.pending) > s.ready+stuckAfter:
+		s.verdict.fail(checkUpgrades, "nothing has come of a signal sent %v ago", time.Since(s.pending))
+		s.pending = time.Time{}
+	}
+}
+
+// sample upgrades once, and takes the census of the new generation when it is of
+// the age that all samples are taken at.
+func (s *soak) sample(ctx context.Context) {
+	s.plan.Clear()
+	next := s.journal.look().newest() + 1
+	s.ask()
+	if s.await(ctx, s.ready+stuckAfter, newestIs(next)) != nil || pause(ctx, s.sampleAge) != nil {
+		return // an upgrade under way has failed perhaps
+	}
+	// Another one than was waited for is of another age.
+	if c, err := s.census(ctx); err == nil && c.generation == next {
+		s.trend = append(s.trend, c.Census)
 	}
 }

@@ -4,38 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
-// ownServer builds the kit's own server, once for all tests.
-var ownServer = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "faultkit")
-	if err != nil {
-		return "", err
-	}
-	testDir = dir
-	return buildServer(context.Background(), dir, raceEnabled)
-})
-
-// testDir is removed at the end.
-var testDir string
-
 // brief is a soak for a machine that is busy with other tests.
 func brief(t *testing.T, lasting time.Duration) *options {
 	t.Helper()
-	path, err := ownServer()
-	if err != nil {
-		t.Fatal(err)
+	return &options{
+		soakFor: lasting, seed: 1, log: filepath.Join(t.TempDir(), "log"), short: true,
+		program: []string{build(t, "./server", raceFlag()...)},
 	}
-	return &options{soakFor: lasting, seed: 1, log: filepath.Join(t.TempDir(), "log"), short: true, program: []string{path}}
 }
 
 // impatient interrupts a soak when it says that there was an upgrade under load.
@@ -53,8 +37,7 @@ func (w *impatient) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// TestHolds soaks until it is interrupted. All checks hold, and there is something
-// to show.
+// TestHolds soaks until it is interrupted. All checks hold, and there is something to show.
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,13 +11,8 @@ import (
 	"unsafe"
 )
 
-const (
-	// startFiles is a limit that lets a process have what it inherits and nothing else.
-	startFiles = 3
-	// noFiles is a limit below every descriptor that a program opens. Those that it
-	// has stay open.
-	noFiles = 3
-)
+// noFiles is a limit of descriptors below every one that a program opens. Those that it has, or inherits, stay open.
+const noFiles = 3
 
 // notPossibleError is why a cell can't be tried on this machine.
 type notPossibleError string
@@ -25,7 +20,7 @@ type notPossibleError string
 func (e notPossibleError) Error() string { return "not possible here: " + string(e) }
 
 // deployed is the path that an upgrade starts.
-func (t *trial) deployed() string { return filepath.Join(t.dir, progName) }
+func (t *trial) deployed() string { return filepath.Join(t.dir, "prog") }
 
 // deploy puts the shim there. By rename, so that there always is something.
 func (t *trial) deploy() error {
@@ -63,12 +58,12 @@ func (t *trial) spoil() (undo func() error, err error) {
 }
 
 // starve takes the descriptors from a process for a while, in which the session goes on.
-func (t *trial) starve(h *hold, pid int) error {
+func (t *trial) starve(s *session, pid int) error {
 	undo, err := limitFiles(pid)
 	if err != nil {
 		return err
 	}
-	h.let(doGo)
+	s.let(doGo)
 	return errors.Join(pause(t.ctx, shortageTime), undo())
 }
 
@@ -92,7 +87,7 @@ func prlimit(pid int, set, get *syscall.Rlimit) error {
 	return nil
 }
 
-// ownDisk has the first generation started by the launcher, with a small file system
+// ownDisk lets the launcher start the first generation, with a small file system
 // of its own where its pid file is.
 func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 	dir := filepath.Dir(t.pidFile)
@@ -110,24 +105,57 @@ func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	cmd.Env, err = launchPlan{Program: t.path, Mount: dir}.environ(cmd.Env)
-	return err
+	cmd.Env = append(cmd.Env, launchEnv(0, dir))
+	return nil
 }
 
 // fillDisk fills the file system of the pid file.
 func (t *trial) fillDisk() (undo func() error, err error) {
 	path := fmt.Sprintf("/proc/%d/root%s/fill", t.first, filepath.Dir(t.pidFile))
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_SYNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	block := make([]byte, 512)
-	for err == nil {
-		_, err = f.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		return nil, errors.Join(err, os.Remove(path))
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		return nil, fmt.Errorf("a disk that should be too small: %w", err)
 	}
 	return func() error { return os.Remove(path) }, nil
+}
+
+// envLaunch makes a process the launcher, which becomes the program under test. What needs no privilege in the
+// process itself would need some from outside.
+const envLaunch = "GRACEX_FAULTKIT_LAUNCH"
+
+// launchEnv is the launcher's variable: its limit of descriptors, 0 for as it is, and a directory to mount a small
+// file system on, in a mount namespace that it has already; empty for none.
+func launchEnv(files uint64, mount string) string {
+	return fmt.Sprintf("%s=%d %q", envLaunch, files, mount)
+}
+
+// smallDisk is the size of the file system. It has room for a pid file.
+const smallDisk = "size=16k"
+
+// launch carries the plan out, in this very process. It returns only an error.
+func launch(plan string) error {
+	var files uint64
+	var mount string
+	if _, err := fmt.Sscanf(plan, "%d %q", &files, &mount); err != nil {
+		return fmt.Errorf("%s: %w", envLaunch, err)
+	}
+	if mount != "" {
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("make the mounts private: %w", err)
+		}
+		if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, smallDisk); err != nil {
+			return fmt.Errorf("mount on %s: %w", mount, err)
+		}
+	}
+	if files > 0 {
+		// Not prlimit, after which syscall.Exec would restore the limit that Go has raised.
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+			return fmt.Errorf("lower the limit of descriptors to %d: %w", files, err)
+		}
+	}
+	program := programIn(os.Getenv(envShim))
+	err := os.Unsetenv(envLaunch)
+	if err == nil {
+		err = syscall.Exec(program, os.Args, os.Environ())
+	}
+	return fmt.Errorf("exec %s: %w", program, err)
 }

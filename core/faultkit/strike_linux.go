@@ -1,22 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"maps"
 	"os"
 	"syscall"
 	"time"
 )
 
-// strike asks for the upgrade and injects the fault. When it returns, the fault is
-// over, but for what was killed.
+// strike asks for the upgrade and injects the fault. When it returns, the fault is over, but for what was killed.
 func (t *trial) strike() (err error) {
 	if t.cell.step == stepBegin {
 		return t.strikeBefore()
 	}
 	if t.cell.step == stepDrain {
-		q, err := t.target.begin(t.group, askTime)
+		q, err := t.target.begin(t.ctx, t.group, askTime)
 		if err != nil {
 			return err
 		}
@@ -28,33 +28,33 @@ func (t *trial) strike() (err error) {
 	}
 	limit := uint64(0)
 	if t.cell.step == stepStart && t.cell.fault == faultFilesNew {
-		limit = startFiles
+		limit = noFiles
 	}
 	t.desk.arm(t.cell.step, limit)
 	if err := t.group.Signal(t.first, t.signal); err != nil {
 		return err
 	}
-	var h *hold
+	var s *session
 	err = t.wait("the step "+string(t.cell.step), func() bool {
 		select {
-		case h = <-t.desk.reached:
+		case s = <-t.desk.reached:
 		default:
 		}
-		return h != nil
+		return s != nil
 	})
 	if err != nil {
 		return fmt.Errorf("step not reached: %w", err)
 	}
-	defer h.let(doGo) // whatever goes wrong
+	defer s.let(doGo) // whatever goes wrong
 	t.desk.arm("", limit)
-	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !h.look().canGoBack() {
+	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !s.look().canGoBack() {
 		// Not one connection has moved while the new process was on probation.
 		t.probation = false
-		if t.cell.want(t.probation) == nil {
+		if t.cell.want(t.probation) == "" {
 			return notPossibleError("connections move after the probation only")
 		}
 	}
-	return t.inject(h)
+	return t.inject(s)
 }
 
 // strikeBefore is for faults that are there when the upgrade is asked for. They last
@@ -68,52 +68,43 @@ func (t *trial) strikeBefore() error {
 		return err
 	}
 	if t.cell.fault == faultNone {
-		return t.started()
+		// That no upgrade has begun is not an error here.
+		_ = within(t.ctx, askTime, func() bool { return t.newest().begun || !t.group.Has(t.first) })
+		return t.ctx.Err()
 	}
 	err = pause(t.ctx, shortageTime)
 	return errors.Join(err, undo())
 }
 
-// started waits until an upgrade has begun. That it has not is not an error here.
-func (t *trial) started() error {
-	within(askTime, func() bool { return t.newest().begun || !t.group.Has(t.first) || t.ctx.Err() != nil })
-	return t.ctx.Err()
-}
-
 // inject injects the fault into a session that stands still, and lets it go on.
-func (t *trial) inject(h *hold) error {
-	shim, child := h.look().shim, h.look().child
-	victim := child
-	if victim == 0 {
-		victim = shim // at the start it is the new process
-	}
+func (t *trial) inject(s *session) error {
+	shim, child := s.look().shim, s.look().child
+	victim := cmp.Or(child, shim) // at the start the shim is the new process
 	switch t.cell.fault {
 	case faultKillOld:
 		return t.killOld(child)
 	case faultKillNew:
-		return t.killNew(h, shim, victim)
+		return t.killNew(s, shim, victim)
 	case faultStopOld:
-		return t.stop(h, t.first, stopTime)
+		return t.stop(s, t.first, stopTime)
 	case faultLongStopOld:
-		return t.stop(h, t.first, longStopTime)
+		return t.stop(s, t.first, longStopTime)
 	case faultStopNew:
-		return t.stop(h, victim, stopTime)
+		return t.stop(s, victim, stopTime)
 	case faultSuspend:
 		return t.suspend()
 	case faultCut:
-		h.let(doCut)
+		s.let(doCut)
 	case faultTruncate:
-		h.let(doTruncate)
+		s.let(doTruncate)
 	case faultGarbage:
-		h.let(doGarbage)
+		s.let(doGarbage)
 	case faultFilesOld:
-		return t.starve(h, t.first)
+		return t.starve(s, t.first)
 	case faultFilesNew:
-		if t.cell.step == stepStart {
-			h.let(doGo) // the launcher has been told
-			return nil
+		if t.cell.step != stepStart { // there the launcher has been told
+			return t.starve(s, victim)
 		}
-		return t.starve(h, victim)
 	case faultSlow:
 		return pause(t.ctx, slowTime)
 	default:
@@ -126,27 +117,22 @@ func (t *trial) inject(h *hold) error {
 // of the new one or, on the way there, of the kit, has to live.
 func (t *trial) killOld(child int) error {
 	clients, err := t.frozenClients(t.first)
+	for _, pid := range []int{os.Getpid(), child} {
+		held, herr := clientsOf(pid)
+		err = errors.Join(err, herr)
+		maps.DeleteFunc(clients, func(c string, _ bool) bool { return held[c] })
+	}
 	if err != nil {
 		return err
-	}
-	for _, pid := range []int{os.Getpid(), child} {
-		held, err := clientsOf(pid)
-		if err != nil {
-			return err
-		}
-		for c := range held {
-			delete(clients, c)
-		}
 	}
 	t.traffic.excuse(clients)
 	return t.group.Signal(t.first, syscall.SIGKILL)
 }
 
-// killNew kills the new process. The old one stands still until all that the kernel
-// would have told it at once has been told: the last frame, the end of the control
-// socket, and the end of the process. What the new one had dies with it, also what
-// the old one has yet: it may have been read from.
-func (t *trial) killNew(h *hold, shim, victim int) error {
+// killNew kills the new process. The old one stands still until all that the kernel would have told it at once has
+// been told: the last frame, the end of the handover socket, and the end of the process. What the new one had dies
+// with it, also what the old one has yet: it may have been read from.
+func (t *trial) killNew(s *session, shim, victim int) error {
 	clients, err := t.frozenClients(victim)
 	if err != nil {
 		return err
@@ -161,21 +147,21 @@ func (t *trial) killNew(h *hold, shim, victim int) error {
 	if err := t.group.Signal(victim, syscall.SIGKILL); err != nil {
 		return err
 	}
-	h.let(doGo)
+	s.let(doGo)
 	err = t.wait("the end of the shim after its program's", func() bool { return !t.group.Has(shim) })
 	return errors.Join(err, t.group.Thaw(t.first))
 }
 
 // stop lets a process stand still for a while, in which the session goes on. If it is
 // killed meanwhile, what it had dies with it.
-func (t *trial) stop(h *hold, pid int, d time.Duration) error {
+func (t *trial) stop(s *session, pid int, d time.Duration) error {
 	clients, err := t.frozenClients(pid)
 	if err != nil {
 		return err
 	}
 	// On a busy machine it may have answered by now what the old one waits for.
-	t.answered = t.cell.fault == faultStopNew && t.cell.step == stepProbation && h.look().nearlyOver()
-	h.let(doGo)
+	t.answered = t.cell.fault == faultStopNew && t.cell.step == stepProbation && s.look().nearlyOver()
+	s.let(doGo)
 	err = pause(t.ctx, d)
 	if !t.group.Has(pid) { // only SIGKILL ends a process that is stopped
 		t.traffic.excuse(clients)
@@ -184,30 +170,24 @@ func (t *trial) stop(h *hold, pid int, d time.Duration) error {
 	return errors.Join(err, t.group.Thaw(pid))
 }
 
-// suspend stops everything for a while and lets it go on together: what a machine
-// that slept is to programs that look at the monotonic clock only. The session goes
-// on with them.
+// suspend stops everything for a while and lets it go on together: what a machine that slept is to programs that look
+// at the monotonic clock only. The session goes on with them.
 func (t *trial) suspend() error {
-	var asleep []int
-	for _, p := range t.group.members() {
-		if p.Ended() {
-			continue
-		}
-		if err := t.group.Freeze(p.PID); err != nil {
+	live := t.group.Live()
+	for _, pid := range live {
+		if err := t.group.Freeze(pid); err != nil {
 			return err
 		}
-		asleep = append(asleep, p.PID)
 	}
 	err := pause(t.ctx, stopTime)
-	for _, pid := range asleep {
+	for _, pid := range live {
 		err = errors.Join(err, t.group.Thaw(pid))
 	}
 	return err
 }
 
-// frozenClients stops a process and lists the clients' ends of its connections: it
-// gets no more of them.
-func (t *trial) frozenClients(pid int) (map[netip.AddrPort]bool, error) {
+// frozenClients stops a process and lists the clients' ends of its connections: it gets no more of them.
+func (t *trial) frozenClients(pid int) (map[string]bool, error) {
 	if err := t.group.Freeze(pid); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,55 +32,37 @@ func newTarget(raw string) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-url: %w", err)
 	}
-	t := &target{addr: u.Host, path: u.RequestURI()}
-	port := "80"
-	switch u.Scheme {
-	case "http":
-	case "https":
-		port = "443"
-		// Its certificate is not what is tried here.
-		t.tls = &tls.Config{InsecureSkipVerify: true, ServerName: u.Hostname()}
-	default:
+	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	switch {
+	case port == "":
 		return nil, fmt.Errorf("-url %s: it has to begin with http:// or https://", raw)
-	}
-	if u.Hostname() == "" {
+	case u.Hostname() == "":
 		return nil, fmt.Errorf("-url %s: no host", raw)
 	}
-	if u.Port() == "" {
-		t.addr = net.JoinHostPort(u.Hostname(), port)
+	t := &target{addr: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), path: u.RequestURI()}
+	if u.Scheme == "https" {
+		t.tls = &tls.Config{InsecureSkipVerify: true, ServerName: u.Hostname()} // its certificate is not what is tried here
 	}
 	return t, nil
 }
 
-// Ports below those that the system gives to clients (ip_local_port_range), of which
-// the load takes many.
-const (
-	lowPort   = 20000
-	portCount = 10000
-	portTries = 100
-)
-
-// freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	var err error
-	for range portTries {
-		port := lowPort + rand.IntN(portCount)
+// freePort finds a port that nobody listens on, below those that the system gives to clients (ip_local_port_range),
+// of which the load takes many.
+func freePort() (port string, err error) {
+	for range 100 {
+		port = strconv.Itoa(20000 + rand.IntN(10000))
 		var ln net.Listener
-		if ln, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+		if ln, err = net.Listen("tcp", ":"+port); err == nil {
 			return port, ln.Close()
 		}
 	}
-	return 0, fmt.Errorf("no free port in %d tries: %w", portTries, err)
+	return "", fmt.Errorf("no free port: %w", err)
 }
 
-// errNobody: a connection was not accepted by any of the processes.
-var errNobody = errors.New("nobody has accepted a connection")
-
-// owner finds out who serves: it asks on a connection of its own, and names the one
-// of the processes that has its other end while the request is half sent, so that the
-// connection can't move.
-func (t *target) owner(g *group, patience time.Duration) (pid int, err error) {
-	q, err := t.begin(g, patience)
+// owner finds out who serves: it asks on a connection of its own, and names the one of the processes that has its
+// other end while the request is half sent, so that the connection can't move.
+func (t *target) owner(ctx context.Context, g *group, patience time.Duration) (pid int, err error) {
+	q, err := t.begin(ctx, g, patience)
 	if err != nil {
 		return 0, err
 	}
@@ -84,61 +71,57 @@ func (t *target) owner(g *group, patience time.Duration) (pid int, err error) {
 
 // question is a request that is half sent.
 type question struct {
-	target *target
-	c      net.Conn
-	pid    int // of the process that has to answer it
+	*target
+	net.Conn
+	pid int // of the process that has to answer it
 }
 
 // begin sends half of a request, and returns when one of the processes has the connection.
-func (t *target) begin(g *group, patience time.Duration) (q *question, err error) {
-	deadline := time.Now().Add(patience)
-	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", t.addr)
+func (t *target) begin(ctx context.Context, g *group, patience time.Duration) (q *question, err error) {
+	c, err := net.DialTimeout("tcp", t.addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			c.Close()
-		}
-	}()
-	if err := c.SetDeadline(deadline); err != nil {
-		return nil, err
-	}
-	q = &question{target: t, c: c}
+	q = &question{target: t, Conn: c}
 	if t.tls == nil {
-		if err := q.sendHalf(); err != nil {
-			return nil, err
-		}
+		err = q.sendHalf(patience)
 	}
-	for q.pid == 0 {
-		inode, err := serverEnd(endOf(c.LocalAddr()), endOf(c.RemoteAddr()))
-		if err != nil {
-			return nil, err
-		}
-		if inode != 0 {
-			pids := g.programs()
-			if i := slices.IndexFunc(pids, func(pid int) bool { return inodes(pid)[inode] }); i >= 0 {
-				q.pid = pids[i]
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			return nil, errNobody
-		}
-		time.Sleep(poll)
+	if err == nil {
+		err = q.find(ctx, g, patience)
 	}
-	if t.tls == nil {
-		return q, nil
+	if err == nil && t.tls != nil {
+		q.Conn = tls.Client(c, t.tls)
+		err = q.sendHalf(patience)
 	}
-	q.c = tls.Client(c, t.tls)
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	return q, q.sendHalf()
+	return q, nil
 }
 
-func (q *question) sendHalf() error {
-	_, err := fmt.Fprintf(q.c, "GET %s HTTP/1.1\r\n", q.target.path)
+func (q *question) sendHalf(patience time.Duration) error {
+	_ = q.SetDeadline(time.Now().Add(patience)) // of an open connection it can't fail
+	_, err := fmt.Fprintf(q, "GET %s HTTP/1.1\r\n", q.path)
+	return err
+}
+
+// find waits for one of the processes to have the connection.
+func (q *question) find(ctx context.Context, g *group, patience time.Duration) (err error) {
+	late := within(ctx, patience, func() bool {
+		var inode string
+		inode, err = serverEnd(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
+		if inode != "" {
+			for _, pid := range g.programs() {
+				if inodes(pid)[inode] {
+					q.pid = pid
+				}
+			}
+		}
+		return err != nil || q.pid != 0
+	})
+	if late != nil {
+		err = fmt.Errorf("nobody has accepted a connection: %w", late)
+	}
 	return err
 }
 
@@ -146,14 +129,12 @@ func (q *question) sendHalf() error {
 // the process has taken is not the program's. On a busy machine with tens of thousands of sockets
 // one look into /proc/net/tcp takes seconds.
 func (q *question) finish(patience time.Duration) error {
-	defer q.c.Close()
-	if err := q.c.SetDeadline(time.Now().Add(patience)); err != nil {
+	defer q.Close()
+	_ = q.SetDeadline(time.Now().Add(patience)) // as in sendHalf
+	if _, err := fmt.Fprintf(q, "Host: %s\r\nConnection: close\r\n\r\n", q.addr); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(q.c, "Host: %s\r\nConnection: close\r\n\r\n", q.target.addr); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(q.c), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(q), nil)
 	if err != nil {
 		return err
 	}
@@ -165,4 +146,96 @@ func (q *question) finish(patience time.Duration) error {
 		return fmt.Errorf("it answers %s", resp.Status)
 	}
 	return nil
+}
+
+// The states of sockets in /proc/net/tcp that are no connections of a process (include/net/tcp_states.h). Tens of
+// thousands may be in TIME_WAIT; no other column has two digits.
+const (
+	tcpListen   = "0A"
+	tcpTimeWait = " 06 "
+)
+
+// tcpConn is a line of /proc/net/tcp, see proc_net_tcp.txt of the kernel: a connection that a process has.
+type tcpConn struct{ local, remote, inode string }
+
+// tcpConns reads both families' tables.
+func tcpConns() (all []tcpConn, err error) {
+	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		b, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a system without IPv6
+			return nil, err
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, tcpTimeWait) {
+				continue
+			}
+			f := strings.Fields(line) // sl local_address rem_address st queues tr:when retrnsmt uid timeout inode
+			if len(f) < 10 {
+				return nil, fmt.Errorf("%s: %q", name, line)
+			}
+			if f[3] != tcpListen && f[9] != "0" { // accepted, and not closed
+				// An IPv4 client of a socket for both families is in the table of IPv6.
+				all = append(all, tcpConn{strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9]})
+			}
+		}
+	}
+	return all, nil
+}
+
+// mapped is what an IPv4 address begins with in the table of IPv6.
+var mapped = words(net.IPv4(0, 0, 0, 0)[:12])
+
+// words writes an address as the tables do: words of 32 bits, each a number in the machine's byte order.
+func words(ip net.IP) (s string) {
+	for ; len(ip) > 0; ip = ip[4:] {
+		s += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(ip))
+	}
+	return s
+}
+
+// endOf is the address of one end of a TCP connection, as in the tables; empty for another one.
+func endOf(a net.Addr) string {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s:%04X", strings.TrimPrefix(words(t.IP.To16()), mapped), t.Port)
+}
+
+// inodes lists the sockets that a process has.
+func inodes(pid int) map[string]bool {
+	found := map[string]bool{}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	files, _ := os.ReadDir(dir) // none if it is gone
+	for _, f := range files {
+		target, _ := os.Readlink(filepath.Join(dir, f.Name()))
+		if rest, ok := strings.CutPrefix(target, "socket:["); ok {
+			found[strings.TrimSuffix(rest, "]")] = true
+		}
+	}
+	return found
+}
+
+// clientsOf lists the clients' ends of the connections that a process has.
+func clientsOf(pid int) (map[string]bool, error) {
+	all, err := tcpConns()
+	own, clients := inodes(pid), map[string]bool{}
+	for _, c := range all {
+		if own[c.inode] {
+			clients[c.remote] = true
+		}
+	}
+	return clients, err
+}
+
+// serverEnd returns the inode of the other end of a connection of this machine with
+// itself, and "" if nobody has accepted it yet.
+func serverEnd(client, server string) (inode string, err error) {
+	all, err := tcpConns()
+	for _, c := range all {
+		if c.remote == client && c.local == server {
+			inode = c.inode
+		}
+	}
+	return inode, err
 }

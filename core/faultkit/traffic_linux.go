@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +19,7 @@ const (
 	requestTime = 40 * time.Second
 	// How long clients pause: there is to be load, and time for the processes. Those
 	// that connect anew leave a socket behind for each time, which /proc lists. Some
-	// have connections that are mostly idle.
+	// have connections that are mostly idle, of which a share moves in a probation.
 	thinking   = 2 * time.Millisecond
 	connecting = 15 * time.Millisecond
 	idling     = 60 * time.Millisecond
@@ -24,14 +28,13 @@ const (
 	headPause   = 500 * time.Millisecond
 )
 
-// traffic is the load on one program while one fault is tried, by clients that repeat
-// nothing.
+// traffic is the load on one program while one fault is tried, by clients that repeat nothing.
 type traffic struct {
 	runs []*load.Run
 
 	mu     sync.Mutex
 	failed []load.Sample
-	died   map[netip.AddrPort]bool // clients' ends of connections that a killed process had
+	died   map[string]bool // clients' ends of connections that a killed process had
 }
 
 // counts is what became of the requests.
@@ -41,35 +44,29 @@ type counts struct {
 	lost     []error
 }
 
-// crews lists who asks, and how. Those of the kit's own server post, and check that each
+// startTraffic sets clients going. Those of the kit's own server post besides, and check that each
 // answer is their own.
-func crews(own bool) []load.Config {
-	all := []load.Config{
-		{Any: true, Clients: 2, Think: thinking},
-		{Any: true, Fresh: 3, Think: connecting},
-		{Any: true, Clients: 12, Think: idling}, // a share of them moves in a probation
-		{Any: true, Clients: 1, Fresh: 1, HeadPause: headPause},
-	}
-	for i := range all {
-		all[i].Method = http.MethodGet
-	}
-	if own {
-		all = append(all,
-			load.Config{Clients: 2, Think: thinking},
-			load.Config{Fresh: 3, Think: connecting},
-			load.Config{Clients: 8, Think: idling},
-			load.Config{Clients: 1, Fresh: 1, BodyPause: uploadPause})
-	}
-	return all
-}
-
-// startTraffic sets clients going.
 func startTraffic(t *target, own bool) *traffic {
-	tr := &traffic{died: map[netip.AddrPort]bool{}}
-	for _, cfg := range crews(own) {
+	tr := &traffic{died: map[string]bool{}}
+	start := func(cfg load.Config) {
 		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
 		cfg.Timeout, cfg.Observe = requestTime, tr.observe
 		tr.runs = append(tr.runs, load.Start(cfg))
+	}
+	for _, cfg := range []load.Config{
+		{Clients: 2, Think: thinking},
+		{Fresh: 3, Think: connecting},
+		{Clients: 10, Think: idling},
+		{Clients: 1, Fresh: 1, BodyPause: uploadPause},
+	} {
+		if own {
+			start(cfg)
+		}
+		if cfg.BodyPause > 0 {
+			cfg.HeadPause = headPause // it has no body
+		}
+		cfg.Any, cfg.Method = true, http.MethodGet
+		start(cfg)
 	}
 	return tr
 }
@@ -84,7 +81,7 @@ func (tr *traffic) observe(s load.Sample) {
 }
 
 // excuse names connections that a process had which was killed.
-func (tr *traffic) excuse(clients map[netip.AddrPort]bool) {
+func (tr *traffic) excuse(clients map[string]bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	maps.Copy(tr.died, clients)
@@ -126,4 +123,215 @@ func stopAll(runs []*load.Run) {
 		wg.Go(func() { run.Stop() })
 	}
 	wg.Wait()
+}
+
+// rule is what holds for the connections of clients.
+type rule int
+
+const (
+	keeps   rule = iota // one for each client, whatever happens
+	leaves              // another only when a generation hands over
+	changes             // one for each request
+)
+
+// member is clients of one kind.
+type member struct {
+	row     string // of the summary; several have the same
+	rule    rule
+	clients int
+	run     *load.Run
+}
+
+// quick is fast enough for nobody to look at it.
+const quick = 50 * time.Millisecond
+
+// mix is the clients of a soak.
+type mix struct {
+	verdict             *verdict
+	plain, unix, secure load.Config // where the server listens
+	members             []member
+
+	mu      sync.Mutex
+	returns []comeback
+	slowest time.Duration // of a request, beyond the time that it asked for
+	slow    string        // the request
+}
+
+// comeback is a connection that a client which keeps its own has opened to the
+// generation that had just told it to close one.
+type comeback struct {
+	row        string
+	client     int
+	generation int
+	at         time.Time
+}
+
+// add sets clients going. Each request takes the server as long as takes says.
+func (m *mix) add(row string, at load.Config, r rule, clients int, kind load.Kind, think, takes time.Duration) {
+	cfg := kind.Config
+	cfg.Addr, cfg.Network, cfg.TLS, cfg.Think = at.Addr, at.Network, at.TLS, think
+	cfg.Timeout = 2 * load.DefaultTimeout
+	if r == changes {
+		cfg.Fresh = clients
+	} else {
+		cfg.Clients = clients
+	}
+	if takes > 0 {
+		path, query, _ := strings.Cut(cfg.Path, "?")
+		cfg.Path = cmp.Or(path, "/") + "?d=" + takes.String() + "&" + query
+	}
+	asked := takes + 7*cfg.BodyPause
+	if cfg.Pipeline > 0 {
+		asked = cfg.Timeout // each waits for those before it
+	}
+	cfg.Observe = m.observer(row+", "+kind.Name, r, clients, asked)
+	m.members = append(m.members, member{row, r, clients, load.Start(cfg)})
+}
+
+// The kinds that do not wait for an answer before the next request.
+var (
+	pipelined = []load.Kind{
+		{Name: "post", Config: load.Config{Pipeline: 32, BodySize: 8 << 10}},
+		{Name: "chunked", Config: load.Config{Pipeline: 32, BodySize: 2 << 10, Chunked: true}},
+		{Name: "get", Config: load.Config{Pipeline: 32, Method: http.MethodGet, NoBody: true}},
+	}
+	hijacked = load.Kind{Name: "echo", Config: load.Config{Echo: true, Path: "/echo", Pipeline: 16, BodySize: 8 << 10}}
+)
+
+// fill sets everybody going; few are enough for a test. Over TLS nobody is idle for long: such a connection does not
+// move and is closed at the end of the drain, and HTTP has no way to do that without the risk of losing a request.
+func (m *mix) fill(few bool) {
+	const ms = time.Millisecond
+	each, idle := 2, 24
+	if few {
+		each, idle = 1, 4
+	}
+	post := load.Kinds()[0]
+	for i, kind := range load.Kinds() {
+		each := each
+		if kind.Config.BodySize > 0 {
+			each = 1 // it takes as much as a hundred others
+		}
+		if !few || i%3 == 0 {
+			m.add("as fast as it answers", m.plain, keeps, 1, kind, 0, 0)
+		}
+		m.add("think 5 ms", m.plain, keeps, each, kind, 5*ms, 0)
+		m.add("think 100 ms", m.plain, keeps, each, kind, 100*ms, 0)
+		m.add("think 1 s", m.plain, keeps, each, kind, time.Second, 0)
+		m.add("new connections", m.plain, changes, 1, kind, 20*ms, 0)
+		m.add("unix socket", m.unix, keeps, 1, kind, 10*ms, 0)
+		m.add("unix socket, new connections", m.unix, changes, 1, kind, 50*ms, 0)
+		m.add("TLS", m.secure, leaves, each, kind, 20*ms, 0)
+		if !few {
+			m.add("requests of 2 s", m.plain, keeps, 1, kind, 7*time.Second, 2*time.Second)
+		}
+	}
+	m.add("TLS, think 1 s", m.secure, leaves, each, post, time.Second, 0)
+	m.add("TLS, new connections", m.secure, changes, each, post, 50*ms, 0)
+	m.add("requests of 0.3 s", m.plain, keeps, each, post, 50*ms, 300*ms)
+	if !few {
+		m.add("requests of 5 s", m.plain, keeps, 2, post, 21*time.Second, 5*time.Second)
+		m.add("TLS, requests of 1 s", m.secure, leaves, 2, post, time.Second, time.Second)
+	}
+	m.add("idle for 7 s", m.plain, keeps, idle, post, 7*time.Second, 0)
+	m.add("idle for 31 s", m.plain, keeps, idle, post, 31*time.Second, 0)
+	m.add("unix socket, idle for 13 s", m.unix, keeps, idle, post, 13*time.Second, 0)
+	for _, kind := range pipelined {
+		m.add("pipelining", m.plain, keeps, each, kind, 30*ms, 0)
+		m.add("unix socket, pipelining", m.unix, keeps, 1, kind, 30*ms, 0)
+		m.add("pipelining, requests of 20 ms", m.plain, keeps, 1, kind, 2*time.Second, 20*ms)
+	}
+	m.add("hijacked", m.plain, keeps, 3*each, hijacked, 30*ms, 0)
+	m.add("hijacked, idle", m.plain, keeps, each, hijacked, 2*time.Second, 0)
+	m.add("unix socket, hijacked", m.unix, keeps, each, hijacked, 30*ms, 0)
+}
+
+// observer looks at each request of a member's clients. Each client's entry in last is touched by that client only.
+func (m *mix) observer(row string, r rule, clients int, asked time.Duration) func(load.Sample) {
+	last := make([]int, clients) // the generation that answered before, and one more; 0 before the first
+	return func(s load.Sample) {
+		if s.Err != nil {
+			m.verdict.fail(checkRequests, "%s: %v (took %v, server %v)", row, s.Err, s.Latency, s.Server)
+			return
+		}
+		if s.Server == (load.Server{}) && strings.HasSuffix(row, hijacked.Name) {
+			return
+		}
+		n, err := strconv.Atoi(s.Server.Generation)
+		if err != nil {
+			m.verdict.fail(checkRequests, "%s: client %d: the answer names no generation", row, s.Client)
+			return
+		}
+		n++
+		switch before := last[s.Client]; {
+		case n < before:
+			m.verdict.fail(checkOrder, "%s: client %d: generation %d answers after %d", row, s.Client, n-1, before-1)
+		case r == leaves && s.Dialed && n == before:
+			m.mu.Lock()
+			m.returns = append(m.returns, comeback{row, s.Client, n - 1, s.Start})
+			m.mu.Unlock()
+		}
+		last[s.Client] = n
+		if excess := s.Latency - asked; excess > quick {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if excess > m.slowest {
+				m.slowest = excess
+				m.slow = fmt.Sprintf("%s, at %s, by generation %d", row, s.Start.Format(clock), n-1)
+			}
+		}
+	}
+}
+
+// snapshot is what all clients have counted so far.
+func (m *mix) snapshot() (sum load.Result) {
+	for _, one := range m.members {
+		sum.Merge(one.run.Snapshot())
+	}
+	return sum
+}
+
+// reconnects is how often clients with this rule had to open another connection.
+func (m *mix) reconnects(r rule) (n int) {
+	for _, one := range m.members {
+		if one.rule == r {
+			n += one.run.Snapshot().Reconnects
+		}
+	}
+	return n
+}
+
+// stop lets all clients finish what they have begun.
+func (m *mix) stop() {
+	var runs []*load.Run
+	for _, one := range m.members {
+		runs = append(runs, one.run)
+	}
+	stopAll(runs)
+	for _, one := range m.members {
+		if res := one.run.Stop(); one.rule == keeps && res.Connects != one.clients {
+			m.verdict.fail(checkConnections, "%s: %d clients have used %d connections", one.row, one.clients, res.Connects)
+		}
+	}
+}
+
+// table has a row for each way to ask.
+func (m *mix) table() string {
+	b := "| clients | | requests | lost | connections | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|---|\n"
+	for i, row := range m.members {
+		same := func(one member) bool { return one.row == row.row }
+		if slices.ContainsFunc(m.members[:i], same) {
+			continue
+		}
+		clients, r := 0, load.Result{}
+		for _, one := range m.members {
+			if same(one) {
+				clients += one.clients
+				r.Merge(one.run.Snapshot())
+			}
+		}
+		b += fmt.Sprintf("| %s | %d | %d | %d | %d | %v | %v | %v |\n", row.row, clients, r.Requests, r.Failed, r.Connects,
+			short(r.Latency.Quantile(0.5)), short(r.Latency.Quantile(0.99)), short(r.Latency.Max()))
+	}
+	return b
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/load"
 )
 
 // TestTrafficTellsLostFromDied: a request that fails is lost, but for one on a
@@ -14,12 +18,13 @@ import (
 func TestTrafficTellsLostFromDied(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var cut []netip.AddrPort
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var cut []string
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(cut) < 3 {
-			cut = append(cut, netip.MustParseAddrPort(r.RemoteAddr))
+			client, _ := net.ResolveTCPAddr("tcp", r.RemoteAddr)
+			cut = append(cut, endOf(client))
 			panic(http.ErrAbortHandler)
 		}
 	}))
@@ -29,13 +34,38 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := startTraffic(at, false)
-	for limit := time.Now().Add(20 * time.Second); !tr.flowing() && time.Now().Before(limit); {
-		time.Sleep(time.Millisecond)
+	if err := within(context.Background(), 20*time.Second, tr.flowing); err != nil {
+		t.Error(err)
 	}
 	mu.Lock()
-	tr.excuse(map[netip.AddrPort]bool{cut[0]: true, cut[2]: true})
+	tr.excuse(map[string]bool{cut[0]: true, cut[2]: true})
 	mu.Unlock()
 	if c := tr.stop(); len(c.lost) != 1 || c.died != 2 || c.requests <= 3 {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	v := newVerdict(t.Output())
+	m := &mix{verdict: v}
+	observe := m.observer("test", leaves, 2, 0)
+	answer := func(client int, generation string, dialed bool) {
+		observe(load.Sample{Client: client, Dialed: dialed, Server: load.Server{Generation: generation}})
+	}
+	answer(0, "0", true)
+	answer(1, "1", true)
+	answer(0, "0", false)
+	answer(0, "2", true)
+	if v.err() != nil || len(m.returns) != 0 {
+		t.Errorf("%v, %v", m.returns, v.err())
+	}
+	answer(1, "0", false)
+	answer(0, "2", true)
+	answer(0, "", false)
+	m.observer("test, "+hijacked.Name, keeps, 1, 0)(load.Sample{})
+	observe(load.Sample{Err: errors.New("lost")})
+	if v.found[checkOrder] != 1 || len(m.returns) != 1 || v.found[checkRequests] != 2 {
+		t.Errorf("%v, %v", m.returns, v.err())
 	}
 }

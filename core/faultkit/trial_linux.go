@@ -1,15 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,10 +16,14 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
+// runDir is where a program may keep its pid file, in a cell's directory.
+const runDir = "run"
+
 const (
-	progName   = "prog" // the deployed path, in a cell's directory
-	outputName = "output"
-	runDir     = "run" // where a program may keep its pid file
+	// calm is how long there has to be one process before it counts as alone.
+	calm = 5 * poll
+	// askTime is how long a process that is alone may take for an answer.
+	askTime = 10 * time.Second
 )
 
 // trial is one cell on its way.
@@ -30,14 +33,12 @@ type trial struct {
 	probation bool // what was said can be taken back at the cell's step, or later
 	ctx       context.Context
 	dir       string
-	path      string // of the program
 	args      []string
 	target    *target
 	pidFile   string
 
-	out     *os.File
 	desk    *desk
-	group   *group // named by the first generation
+	group   *group // named by the first generation; nil before
 	first   int    // its pid
 	traffic *traffic
 	began   *session // the upgrade with the fault; nil if it has started nothing
@@ -45,62 +46,63 @@ type trial struct {
 	answered bool // the new process may have passed its probation before the fault
 }
 
-// newTrial prepares a directory and what differs from cell to cell.
-func (o *options) newTrial(ctx context.Context, c cell, probation bool) (*trial, error) {
-	dir, err := os.MkdirTemp("", "gxf")
-	if err != nil {
-		return nil, err
+// try tries one cell.
+func (o *options) try(ctx context.Context, c cell, probation bool) (r result) {
+	t, began := &trial{options: o, cell: c, probation: probation, ctx: ctx}, time.Now()
+	r.cell = c
+	err := t.prepare()
+	defer os.RemoveAll(t.dir)
+	if err == nil {
+		err = t.play(&r)
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	fill := strings.NewReplacer(portWord, strconv.Itoa(port), dirWord, dir).Replace
-	t := &trial{options: o, cell: c, probation: probation, ctx: ctx, dir: dir, path: o.program[0], pidFile: fill(o.pidFile)}
-	for _, arg := range o.program[1:] {
-		t.args = append(t.args, fill(arg))
-	}
-	if t.target, err = newTarget(fill(o.url)); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(filepath.Join(dir, runDir), 0o755); err != nil {
-		return nil, err
-	}
-	if t.out, err = os.Create(filepath.Join(dir, outputName)); err != nil {
-		return nil, err
-	}
-	if err := t.deploy(); err != nil {
-		return nil, err
-	}
-	t.desk, err = openDesk(filepath.Join(dir, linkName), t.path)
-	return t, err
-}
-
-// run tries the cell. It does not let its thread go before the first generation is
-// gone: that is to die with it if the kit is killed (PR_SET_PDEATHSIG).
-func (t *trial) run() (r result) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	began := time.Now()
-	r.cell = t.cell
-	err := t.play(&r)
 	if t.traffic != nil {
 		r.counts = t.traffic.stop()
 	}
 	if err == nil {
 		err = t.end()
 	}
-	if left := t.cleanUp(); len(left) > 0 {
-		err = errors.Join(err, fmt.Errorf("killed, and still there: %v", left))
+	if t.group != nil {
+		if left := t.group.clear(); len(left) > 0 {
+			err = errors.Join(err, fmt.Errorf("killed, and still there: %v", left))
+		}
+	}
+	if t.desk != nil {
+		t.desk.shut()
 	}
 	if err == nil && len(r.lost) > 0 {
 		err = fmt.Errorf("%d requests were lost, the first: %w", len(r.lost), r.lost[0])
 	}
 	r.heard, r.err, r.took = t.began.look(), err, time.Since(began)
-	if err != nil {
-		r.output = t.output()
+	if err != nil && t.group != nil {
+		r.output = t.group.Log.String()
 	}
 	return r
+}
+
+// prepare makes a directory and what differs from cell to cell.
+func (t *trial) prepare() (err error) {
+	if t.dir, err = os.MkdirTemp("", "gxf"); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	fill := strings.NewReplacer(portWord, port, dirWord, t.dir).Replace
+	t.pidFile = fill(t.options.pidFile)
+	for _, arg := range t.program[1:] {
+		t.args = append(t.args, fill(arg))
+	}
+	if err := os.Mkdir(filepath.Join(t.dir, runDir), 0o755); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Symlink(t.program[0], programIn(t.dir)), t.deploy()); err != nil {
+		return err
+	}
+	if t.target, err = newTarget(fill(t.url)); err == nil {
+		t.desk, err = openDesk(filepath.Join(t.dir, linkName))
+	}
+	return err
 }
 
 // play is the cell from the first start to a further upgrade.
@@ -129,13 +131,21 @@ func (t *trial) play(r *result) error {
 	if t.answered {
 		want = unsure
 	}
-	if !slices.Contains(want, r.outcome) {
+	if !want.allows(r.outcome) {
 		return fmt.Errorf("the outcome is %q, not %q; %v", r.outcome, want, t.began.look())
 	}
 	if err := t.named(pid); err != nil {
 		return err
 	}
-	return t.upgradeAgain(pid)
+	// Once more, without a fault: nothing is stuck.
+	t.desk.arm("", 0)
+	if err := t.group.Signal(pid, t.signal); err != nil {
+		return err
+	}
+	if _, err := t.settle(pid); err != nil {
+		return fmt.Errorf("a further upgrade: %w", err)
+	}
+	return nil
 }
 
 // judge names the outcome.
@@ -157,9 +167,7 @@ func (t *trial) judge(pid int) outcome {
 // start starts the first generation and waits for its first answer.
 func (t *trial) start() error {
 	cmd := &exec.Cmd{
-		Path: t.path, Args: append([]string{t.deployed()}, t.args...), Stdout: t.out, Stderr: t.out,
-		// Its control socket is none that the machine's operator would find.
-		Env:         append(os.Environ(), envShim+"="+t.dir, "XDG_RUNTIME_DIR="+t.dir),
+		Path: t.program[0], Args: append([]string{t.deployed()}, t.args...), Env: []string{envShim + "=" + t.dir},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
 	if t.cell.fault == faultDisk {
@@ -167,30 +175,33 @@ func (t *trial) start() error {
 			return err
 		}
 	}
-	var err error
-	if t.group, err = startGroup(cmd); err != nil {
-		if t.cell.fault == faultDisk && errors.Is(err, syscall.EPERM) {
-			return notPossibleError("a file system of its own is not permitted here: " + err.Error())
-		}
+	g, err := startGroup(cmd, t.dir)
+	if t.cell.fault == faultDisk && errors.Is(err, syscall.EPERM) {
+		return notPossibleError("a file system of its own is not permitted here: " + err.Error())
+	}
+	if err != nil {
 		return fmt.Errorf("the program: %w", err)
 	}
-	t.first = t.group.Leader
+	t.group, t.first = g, g.PID()
 	gone := ""
 	err = t.wait("an answer from "+t.url, func() bool {
-		for _, e := range t.group.ended() {
+		for _, e := range g.ended() {
 			if e.PID == t.first {
 				gone = e.String()
 				return true
 			}
 		}
-		pid, err := t.target.owner(t.group, time.Second)
+		pid, err := t.target.owner(t.ctx, g, time.Second)
 		return err == nil && pid == t.first
 	})
+	if gone != "" {
+		_ = within(t.ctx, askTime, g.Log.Closed) // it is read a moment later
+	}
 	switch {
 	case gone != "" && t.cell.fault == faultDisk:
-		return notPossibleError("the program did not start on a file system of its own: " + lastLine(t.output()))
+		return notPossibleError("the program did not start on a file system of its own: " + t.lastWords())
 	case gone != "":
-		return fmt.Errorf("the program has ended at once (%s); its last words: %s", gone, lastLine(t.output()))
+		return fmt.Errorf("the program has ended at once (%s); its last words: %s", gone, t.lastWords())
 	case err != nil:
 		return fmt.Errorf("%w; does the program listen there?", err)
 	}
@@ -199,7 +210,6 @@ func (t *trial) start() error {
 
 // unable says why an upgrade without a fault has not happened.
 func (t *trial) unable(o outcome) error {
-	lastWords := "its last words: " + lastLine(t.output())
 	upgrade := t.began.look()
 	switch {
 	case !upgrade.begun:
@@ -207,23 +217,18 @@ func (t *trial) unable(o outcome) error {
 		if o == ended {
 			did = "ended the program"
 		}
-		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? %s", t.signal, did, lastWords)
+		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? "+
+			"its last words: %s", t.signal, did, t.lastWords())
 	case !slices.Contains(upgrade.seen, stepHello):
 		return errors.New("it does not speak the protocol: no hello; is it a program on gracex?")
 	}
-	return fmt.Errorf("the upgrade has failed without a fault: %v; %s", upgrade, lastWords)
+	return fmt.Errorf("the upgrade has failed without a fault: %v; its last words: %s", upgrade, t.lastWords())
 }
 
-// upgradeAgain upgrades once more, without a fault: nothing is stuck.
-func (t *trial) upgradeAgain(pid int) error {
-	t.desk.arm("", 0)
-	if err := t.group.Signal(pid, t.signal); err != nil {
-		return err
-	}
-	if _, err := t.settle(pid); err != nil {
-		return fmt.Errorf("a further upgrade: %w", err)
-	}
-	return nil
+// lastWords is the last line of the programs with something in it.
+func (t *trial) lastWords() string {
+	s := strings.TrimSpace(t.group.Log.String())
+	return cmp.Or(s[strings.LastIndexByte(s, '\n')+1:], "none")
 }
 
 // end stops the service and waits until no process is left.
@@ -238,12 +243,72 @@ func (t *trial) end() error {
 	return t.wait("the end of all processes after SIGTERM", t.group.empty)
 }
 
-// cleanUp leaves nothing behind, and returns what is left all the same.
-func (t *trial) cleanUp() (left []procgroup.Member) {
-	if t.group != nil {
-		left = t.group.Clear(killTime)
+// wait waits until cond holds, at most for the bound.
+func (t *trial) wait(what string, cond func() bool) error {
+	err := within(t.ctx, t.bound, cond)
+	if err != nil && t.ctx.Err() == nil {
+		return fmt.Errorf("hung: not within %v: %s; there are %v; %v", t.bound, what, t.group.members(), t.newest())
 	}
-	t.desk.shut()
-	t.out.Close()
-	return left
+	return err
+}
+
+// newest is what was heard of the upgrade that began last.
+func (t *trial) newest() heard {
+	_, s := t.desk.ends()
+	return s.look()
+}
+
+// settle waits until one program is left, and serves. A pid other than 0 is of one that
+// it must not be any more. It returns 0 if none is left.
+func (t *trial) settle(but int) (pid int, err error) {
+	err = t.wait("one process that serves", steady(calm, func() int {
+		if pid = t.alone(); but != 0 && pid == but {
+			return -1
+		}
+		return pid
+	}))
+	if err != nil || pid == 0 {
+		return 0, err
+	}
+	serves, err := t.target.owner(t.ctx, t.group, askTime)
+	if err != nil {
+		return 0, fmt.Errorf("process %d is alone, and does not serve: %w", pid, err)
+	}
+	if serves != pid {
+		return serves, fmt.Errorf("process %d was alone, and %d serves", pid, serves)
+	}
+	return pid, nil
+}
+
+// alone returns the pid of the one program that is there; 0 if there is none at all,
+// and -1 while more are, or one is about to be.
+func (t *trial) alone() int {
+	programs, shims := t.group.alive()
+	switch {
+	case len(programs)+len(shims) == 0:
+		return 0
+	case len(programs) != 1, len(shims) > 1:
+		return -1
+	case len(shims) == 1 && t.newest().child != programs[0]: // a shim lives as long as its program
+		return -1
+	}
+	return programs[0]
+}
+
+// named waits until the pid file, if there is one, names the process that serves.
+func (t *trial) named(pid int) error {
+	if t.pidFile == "" {
+		return nil
+	}
+	// As the process sees it: it may have a file system of its own.
+	path := fmt.Sprintf("/proc/%d/root%s", pid, t.pidFile)
+	named := 0
+	err := within(t.ctx, askTime, func() bool {
+		named = procgroup.ReadPIDFile(path)
+		return named == pid
+	})
+	if err != nil {
+		return fmt.Errorf("process %d serves, and the pid file does not name it, but %d: %w", pid, named, err)
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -30,28 +31,29 @@ const (
 	checkEnd         check = "end"         // a process did not end, or badly
 )
 
+// clock is how a time of day is written, to find it in the log.
+const clock = "15:04:05.000"
+
 // shownEach is how many failures of each check are printed; all are counted.
 const shownEach = 10
 
 // verdict is what was found wrong. It prints it when it is found, to the same
 // place as everything else that goes to the user.
 type verdict struct {
+	out io.Writer
+
 	mu    sync.Mutex
-	out   io.Writer
 	found map[check]int
 }
 
-func newVerdict(out io.Writer) *verdict {
-	return &verdict{out: out, found: map[check]int{}}
-}
+func newVerdict(out io.Writer) *verdict { return &verdict{out: out, found: map[check]int{}} }
 
 // fail notes that a check has failed.
 func (v *verdict) fail(c check, format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.found[c]++; v.found[c] <= shownEach {
-		// With the time of day, to find it in the log.
-		fmt.Fprintf(v.out, "FAIL %s %s: %s\n", time.Now().Format("15:04:05.000"), c, fmt.Sprintf(format, args...))
+		fmt.Fprintf(v.out, "FAIL %s %s: %s\n", time.Now().Format(clock), c, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -62,23 +64,91 @@ func (v *verdict) say(format string, args ...any) {
 	fmt.Fprintf(v.out, format+"\n", args...)
 }
 
-// failures counts those of one check.
-func (v *verdict) failures(c check) int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.found[c]
-}
-
 // err is nil if every check has held.
 func (v *verdict) err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.found) == 0 {
+	var failed []string
+	for _, c := range slices.Sorted(maps.Keys(v.found)) {
+		failed = append(failed, fmt.Sprintf("%s (%d)", c, v.found[c]))
+	}
+	if failed == nil {
 		return nil
 	}
-	var what []string
-	for _, c := range slices.Sorted(maps.Keys(v.found)) {
-		what = append(what, fmt.Sprintf("%s (%d)", c, v.found[c]))
+	return errors.New("failed: " + strings.Join(failed, ", "))
+}
+
+// progress is one line on how it goes.
+func (s *soak) progress() string {
+	state, now := s.journal.look(), s.mix.snapshot()
+	line := fmt.Sprintf("%6v  %d upgrades, %d failed on purpose  %d requests, %d lost  %d connections, %d of those that keep theirs",
+		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
+		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
+	if n := len(state.samples); n > 0 {
+		for _, m := range measures {
+			line += fmt.Sprintf("  %s %s", m.name, m.words(m.of(state.samples[n-1].Census)))
+		}
 	}
-	return errors.New("failed: " + strings.Join(what, ", "))
+	return line + fmt.Sprintf("  %d alive", s.watch.now)
+}
+
+// summary is what a page can quote.
+func (s *soak) summary() string {
+	clients, state := s.books.clients, s.books.journalState
+	var b strings.Builder
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
+	}
+	b.WriteString("\n| | |\n|---|---|\n")
+	row("time under load", "%v, seed %d, %s %s/%s, %d processors",
+		s.elapsed.Round(time.Second), s.seed, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	row("upgrades", "%d, each in p50 %v, p99 %v, at most %v from the signal to ready",
+		len(s.sums.took), at(s.sums.took, 0.5), at(s.sums.took, 0.99), at(s.sums.took, 1))
+	row("... nobody accepted", "for at most %v; the slowest request took %v longer than it should: %s",
+		short(s.sums.gap), short(s.mix.slowest), s.mix.slow)
+	row("failed on purpose", "%d %v", state.failures(), strings.TrimPrefix(fmt.Sprint(state.failed), "map"))
+	row("signals", "%d in %d bursts, %d of them to a process that had just handed over",
+		s.signals, s.strikes, state.refused)
+	row("requests", "%d", clients.Requests)
+	row("**lost**", "**%d**", clients.Failed)
+	row("connections", "%d dialed, %d moved; %d clients without TLS had to reconnect",
+		clients.Connects, s.sums.moved, s.mix.reconnects(keeps))
+	row("... over TLS", "%d times a client was told to connect anew, and %d times had the same generation again",
+		s.mix.reconnects(leaves), len(s.mix.returns))
+	row("processes alive", "at most %d, the longest drain took %v", s.watch.most, s.sums.longest.Round(time.Millisecond))
+
+	first, last := s.trend.thirds()
+	for _, m := range measures {
+		if first != nil {
+			row(m.name, "%s, %s", m.words(first.quantile(0.5, m.of)), m.words(last.quantile(0.5, m.of)))
+		}
+		row("... without clients", "%s before, %s after", m.words(m.of(s.quiet[0].Census)), m.words(m.of(s.quiet[1].Census)))
+	}
+	fmt.Fprintf(&b, "\nThe former are medians of the first and the last third of %d samples, of generations %v old;\n"+
+		"there are none with fewer than %d.\n\n%s\n", len(s.trend), s.sampleAge, 3*minPart, s.mix.table())
+	if err := s.verdict.err(); err != nil {
+		fmt.Fprintln(&b, err)
+	} else {
+		b.WriteString("all checks have held\n")
+	}
+	return b.String()
+}
+
+// at is a quantile of sorted durations.
+func at(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return short(sorted[int(q*float64(len(sorted)-1))])
+}
+
+// short has three digits or so.
+func short(d time.Duration) time.Duration {
+	switch {
+	case d > time.Second:
+		return d.Round(10 * time.Millisecond)
+	case d > 10*time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(10 * time.Microsecond)
 }

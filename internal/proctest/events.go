@@ -3,11 +3,13 @@ package proctest
 import (
 	"slices"
 	"sync"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // Events are the lines of an output, decoded.
 type Events[E any] struct {
-	out    *Output
+	out    *procgroup.Output
 	decode func(line string) (E, bool)
 
 	mu   sync.Mutex
@@ -16,7 +18,7 @@ type Events[E any] struct {
 }
 
 // NewEvents decodes lines of out. A line for which decode reports false is left out.
-func NewEvents[E any](out *Output, decode func(line string) (E, bool)) *Events[E] {
+func NewEvents[E any](out *procgroup.Output, decode func(line string) (E, bool)) *Events[E] {
 	return &Events[E]{out: out, decode: decode}
 }
 

@@ -97,7 +97,7 @@ func TestProgram_GenerationsAreFollowed(t *testing.T) {
 
 func TestStart_CollectsTheOutputs(t *testing.T) {
 	t.Parallel()
-	var out Output
+	var out procgroup.Output
 	cmd := exec.Command("/bin/sh", "-c", "echo one; echo two >&2; printf three; exit 7")
 	cmd.Stdout = &out
 	p := Start(t, cmd)
@@ -118,14 +118,14 @@ func TestStart_CollectsTheOutputs(t *testing.T) {
 
 func TestStart_FailsWithoutTheProgram(t *testing.T) {
 	t.Parallel()
-	if _, err := start(t, exec.Command(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, os.ErrNotExist) {
+	if _, err := procgroup.Start(exec.Command(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 }
 
 func TestOutput_LinesLeavesOutWhatHasNoEnd(t *testing.T) {
 	t.Parallel()
-	var o Output
+	var o procgroup.Output
 	_, _ = o.Write([]byte("one\ntw"))
 	lines, next := o.Lines(0)
 	if !slices.Equal(lines, []string{"one"}) {

@@ -29,9 +29,8 @@ func (s *server) hijack(w http.ResponseWriter, _ *http.Request) {
 	go s.echo(c, ahead)
 }
 
-// echo sends back what comes, what is ahead first, until the client leaves or the
-// connection moves. In a process that has adopted it, ahead is what the old one had read
-// and not sent back.
+// echo sends back what comes, what is ahead first, until the client leaves or the connection moves. In a process that
+// has adopted it, ahead is what the old one had read and not sent back.
 func (s *server) echo(c net.Conn, ahead []byte) {
 	defer c.Close()
 	wake := make(chan struct{})

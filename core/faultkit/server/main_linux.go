@@ -3,13 +3,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -34,31 +37,25 @@ const (
 	soakProbation = 50 * time.Millisecond
 )
 
-// Where the server of a soak listens. The two addresses differ because the next
-// generation finds a listener by these words.
-const (
-	plainAddress = "127.0.0.1:0"
-	tlsAddress   = "localhost:0"
-)
-
 var errOnPurpose = errors.New(own.OnPurpose)
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
-	pidFile := flag.String("pidfile", "", "the pid file; empty for none")
+	pidFile := flag.String("pidfile", own.PIDFile, "the pid file")
 	soak := flag.String("soak", "", "be the server of a soak, with this `directory`, which is the current one")
 	ready := flag.Duration("ready", readyTimeout, "how long a new process may take to become ready")
 	breaks := flag.String("break", "", "how to be broken, with commas")
 	flag.Parse()
-	s := &server{broken: broken{names: strings.Split(*breaks, ",")}}
+	handler := slog.NewJSONHandler(os.Stderr, nil)
+	s := &server{broken: broken{names: strings.Split(*breaks, ",")}, log: slog.New(handler).With("pid", os.Getpid())}
+	opts := []core.Option{core.WithLogger(slog.New(handler)), core.WithPIDFile(*pidFile), core.WithReadyTimeout(*ready)}
 	var err error
 	if *soak == "" {
-		s.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer),
-			core.WithLogger(s.log), core.WithPIDFile(*pidFile),
-			core.WithReadyTimeout(*ready), core.WithDrainTimeout(drainTimeout), core.WithProbation(probation))
+		opts = append(opts, core.WithDrainTimeout(drainTimeout), core.WithProbation(probation))
+		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer), opts...)
 	} else {
-		err = s.soak(*soak, *ready)
+		s.plan = own.NewPlan(*soak)
+		err = s.soak(opts)
 	}
 	if err != nil {
 		if s.how == "" {
@@ -77,10 +74,8 @@ type server struct {
 }
 
 // soak serves in every way that the clients of a soak ask.
-func (s *server) soak(dir string, ready time.Duration) error {
+func (s *server) soak(opts []core.Option) error {
 	go endWithStdin()
-	handler := slog.NewJSONHandler(os.Stderr, nil)
-	s.plan, s.log = own.NewPlan(dir), slog.New(handler).With("pid", os.Getpid())
 	if s.how = s.plan.Take(false); s.how != "" {
 		s.log.Info(own.MsgOnPurpose, "how", s.how)
 	}
@@ -90,14 +85,13 @@ func (s *server) soak(dir string, ready time.Duration) error {
 	case own.FailHang:
 		select {}
 	}
-	return core.Run(func(u *core.Upgrader) error { return s.setUp(u, handler) },
-		core.WithLogger(slog.New(handler)), core.WithPIDFile(own.PIDFile), core.WithReadyTimeout(ready),
+	return core.Run(s.setUp, append(opts,
 		core.WithDrainTimeout(soakDrain), core.WithProbation(soakProbation), core.WithMaxDraining(0),
 		core.WithConnectionHandoff(!s.has("reconnect")),
-		core.OnPreFork(s.preFork), core.WithReadyCheck(s.readyCheck), core.OnReopen(s.takeCensus))
+		core.OnPreFork(s.preFork), core.WithReadyCheck(s.readyCheck), core.OnReopen(s.takeCensus))...)
 }
 
-func (s *server) setUp(u *core.Upgrader, handler slog.Handler) error {
+func (s *server) setUp(u *core.Upgrader) error {
 	if s.has("log") {
 		s.log.Error("a fault that was asked for")
 	}
@@ -105,12 +99,18 @@ func (s *server) setUp(u *core.Upgrader, handler slog.Handler) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.answer)
 	mux.HandleFunc("/echo", s.hijack)
+	// The two addresses of TCP differ because the next generation finds a listener by these words.
 	for _, at := range []struct {
 		network, address string
 		attach           func(*http.Server, net.Listener) error
 	}{
-		{"tcp", plainAddress, u.Attach},
-		{"tcp", tlsAddress, func(srv *http.Server, ln net.Listener) error { return u.AttachTLS(srv, ln, own.Cert, own.Key) }},
+		{"tcp", "127.0.0.1:0", u.Attach},
+		{"tcp", "localhost:0", func(srv *http.Server, ln net.Listener) error {
+			from := httptest.NewTLSServer(nil)
+			defer from.Close()
+			srv.TLSConfig = &tls.Config{Certificates: from.TLS.Certificates}
+			return u.AttachTLS(srv, ln, "", "")
+		}},
 		{"unix", own.Socket, u.Attach},
 	} {
 		ln, err := u.Listen(context.Background(), at.network, at.address)
@@ -118,7 +118,7 @@ func (s *server) setUp(u *core.Upgrader, handler slog.Handler) error {
 			return err
 		}
 		srv := &http.Server{
-			Handler: mux, ErrorLog: slog.NewLogLogger(handler, slog.LevelWarn),
+			Handler: mux, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 			ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
 		}
 		if err := at.attach(srv, ln); err != nil {
@@ -147,8 +147,7 @@ func (s *server) readyCheck(ctx context.Context) error {
 	return nil
 }
 
-// answer does what package internal/load asks of a handler, and takes the time that the
-// query's d asks for.
+// answer does what package internal/load asks of a handler, and takes the time that the query's d asks for.
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -164,12 +163,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Tag", tag)
 	}
 	if r.URL.RawQuery != "" {
-		if d, err := time.ParseDuration(r.FormValue("d")); err == nil {
-			select {
-			case <-time.After(d):
-			case <-r.Context().Done():
-				return
-			}
+		d, _ := time.ParseDuration(cmp.Or(r.FormValue("d"), "0"))
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+			return
 		}
 		if status, err := strconv.Atoi(r.FormValue("status")); err == nil {
 			w.WriteHeader(status)

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// Look is how often the system is asked about processes that are waited for.
-	Look = 20 * time.Millisecond
+	// look is how often the system is asked about processes that are waited for.
+	look = 20 * time.Millisecond
 	// freezeTime is more than a process takes to stop.
 	freezeTime = 10 * time.Second
 )
@@ -127,7 +127,7 @@ func (g Group) Live() []int {
 // Clear ends every member and waits for those that are this process's children. It returns what is left after
 // that time. It is for a process that has called AdoptOrphans, because all members are or become its children.
 func (g Group) Clear(patience time.Duration) (left []Member) {
-	for late := time.Now().Add(patience); ; time.Sleep(Look) {
+	for late := time.Now().Add(patience); ; time.Sleep(look) {
 		g.Kill()
 		g.Reap()
 		if left = g.Members(); len(left) == 0 || time.Now().After(late) {

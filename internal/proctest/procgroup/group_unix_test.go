@@ -34,7 +34,7 @@ func TestClear_WaitsForOrphans(t *testing.T) {
 		t.Errorf("a process of another group is signalled: %v", err)
 	}
 	var ended []Exit
-	for late := time.Now().Add(patience); len(ended) == 0 && time.Now().Before(late); time.Sleep(Look) {
+	for late := time.Now().Add(patience); len(ended) == 0 && time.Now().Before(late); time.Sleep(look) {
 		ended = g.Reap()
 	}
 	if len(ended) != 1 || ended[0].String() != "pid "+strconv.Itoa(g.Leader)+": exit status 7" {

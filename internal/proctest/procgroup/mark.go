@@ -17,8 +17,8 @@ const envMark = "PROCTEST_ID"
 
 var marks atomic.Int64
 
-// NewMark returns an entry of the environment that no other process of the system has.
-func NewMark() string { return fmt.Sprintf("%s=%d.%d", envMark, os.Getpid(), marks.Add(1)) }
+// newMark returns an entry of the environment that no other process of the system has.
+func newMark() string { return fmt.Sprintf("%s=%d.%d", envMark, os.Getpid(), marks.Add(1)) }
 
 // hasMark reports whether the process was started with the mark. One that has ended has none any more.
 func hasMark(pid int, mark string) bool {

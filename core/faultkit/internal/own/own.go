@@ -10,8 +10,6 @@ import (
 // What the server has in its directory in a soak.
 const (
 	PIDFile = "pid"
-	Cert    = "cert.pem"
-	Key     = "key.pem"
 	Socket  = "sock"
 )
 
@@ -26,18 +24,16 @@ const (
 // Census is what a process holds. It logs that on SIGUSR1.
 type Census struct {
 	Goroutines  int
-	Descriptors int    // all of them
-	Connections int    // that clients have
-	Heap        uint64 // bytes in use after a collection
-	RSS         uint64 // bytes
+	Descriptors int // all of them
+	Connections int // that clients have
+	Heap        int // bytes in use after a collection
+	RSS         int // bytes
 }
 
-// Own is how many descriptors are no client's. While connections come and go it is
-// off by a few.
+// Own is how many descriptors are no client's. While connections come and go it is off by a few.
 func (c Census) Own() int { return c.Descriptors - c.Connections }
 
-// Breaks are the ways in which the server can be broken, each for the check that has
-// to find it.
+// Breaks are the ways in which the server can be broken, each for the check that has to find it.
 var Breaks = []string{
 	"reconnect",  // its connections do not move
 	"answer",     // one answer in some hundreds is not the request's

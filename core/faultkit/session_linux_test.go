@@ -29,8 +29,7 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 	return c.(*net.UnixConn), d.(*net.UnixConn)
 }
 
-// TestRelay: what the new process hears, with the descriptor that comes along, is what
-// the trial has ordered.
+// TestRelay: what the new process hears, with the descriptor that comes along, is what the trial has ordered.
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	frame, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Name: "a"}}})
@@ -45,26 +44,28 @@ func TestRelay(t *testing.T) {
 	} {
 		t.Run(string(do), func(t *testing.T) {
 			t.Parallel()
-			d, err := openDesk(filepath.Join(t.TempDir(), linkName), "")
+			d, err := openDesk(filepath.Join(t.TempDir(), linkName))
 			if err != nil {
 				t.Fatal(err)
 			}
 			d.arm(stepOffer, 0)
 			oldEnd, outer := pair(t)
 			inner, newEnd := pair(t)
-			s := &session{desk: d, outer: outer, inner: inner}
+			s := d.add(&session{outer: outer, inner: inner})
 			done := make(chan struct{})
-			go func() { defer close(done); s.relay(sideOld, outer, inner) }()
+			go func() { defer close(done); s.relay("old", outer, inner) }()
 
 			if err := fd.Send(oldEnd, frame, []int{int(os.Stdin.Fd())}); err != nil {
 				t.Fatal(err)
 			}
-			h := <-d.reached
+			if <-d.reached != s {
+				t.Fatal("another session stands still")
+			}
 			_ = newEnd.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			if _, err := newEnd.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("it was passed on without an order: %v", err)
 			}
-			h.let(do)
+			s.let(do)
 			_ = newEnd.SetReadDeadline(time.Now().Add(20 * time.Second))
 			in := fd.NewReceiver(newEnd)
 			got := make([]byte, len(want))
@@ -75,9 +76,7 @@ func TestRelay(t *testing.T) {
 			if (len(files) == 1) != (do != doCut) {
 				t.Errorf("%d descriptors", len(files))
 			}
-			for _, f := range files {
-				_ = fd.Close(f)
-			}
+			closeAll(files)
 			oldEnd.Close()
 			<-done
 			if n, err := in.Read(make([]byte, 1)); n > 0 || err == nil {

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// step is a moment of an upgrade at which a fault can come. The frame that a step is
+// named after has been sent and was not received.
+type step string
+
+// The steps, in their order.
+const (
+	stepBegin     step = "begin"     // the upgrade is about to be asked for
+	stepStart     step = "start"     // the new process is there, its program not yet
+	stepHello     step = "hello"     // the new program says that it speaks the protocol
+	stepReady     step = "ready"     // the new program says that it can serve
+	stepCommit    step = "commit"    // the old process has handed over
+	stepProbation step = "probation" // the new process accepts, and answers the first ping
+	stepOffer     step = "offer"     // the old process sends connections
+	stepTaken     step = "taken"     // the new process says which it has taken
+	stepLast      step = "last-pong" // the new process gives the answer that its probation ends upon
+	stepConfirm   step = "confirm"   // the old process says that the probation is passed
+	stepConfirmed step = "confirmed" // the new process says that it goes on by itself
+	stepDrain     step = "drain"     // the old process has heard that, and has work left
+)
+
+var steps = []step{
+	stepBegin, stepStart, stepHello, stepReady, stepCommit,
+	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
+}
+
+// stepOf names the step that a frame is; empty for none. due says whether the time of a probation is over.
+func stepOf(f wire.Type, due bool) step {
+	switch f {
+	case wire.Pong:
+		if due {
+			return stepLast
+		}
+		return stepProbation
+	case wire.Hello, wire.Ready, wire.Commit, wire.Offer, wire.Taken, wire.Confirm, wire.Confirmed:
+		return step(f.String())
+	}
+	return ""
+}
+
+// onProbation reports whether there is no such step without a probation.
+func (s step) onProbation() bool {
+	return s == stepProbation || s == stepLast || s == stepConfirm
+}
+
+// fault is what goes wrong.
+type fault string
+
+// The faults that can come at nearly every step.
+const (
+	faultNone     fault = "none"
+	faultKillOld  fault = "kill-old" // kill -9 of the old process
+	faultKillNew  fault = "kill-new" // kill -9 of the new one
+	faultStopOld  fault = "stop-old" // the old process stands still for a while
+	faultStopNew  fault = "stop-new" // the new one does
+	faultSuspend  fault = "suspend"  // both do, and what is between them: a machine that sleeps
+	faultCut      fault = "cut"      // the handover socket is gone, and both live
+	faultTruncate fault = "truncate" // half of the frame comes, and then the same
+	faultGarbage  fault = "garbage"  // as many bytes come, with the same descriptors, and mean nothing
+)
+
+// The faults that have their own steps.
+const (
+	faultLongStopOld fault = "long-stop-old" // it stands still until the new process has given it up
+	faultFilesOld    fault = "emfile-old"    // the old process can't open anything for a while
+	faultFilesNew    fault = "emfile-new"    // the new one can't
+	faultDisk        fault = "enospc"        // the disk with the pid file is full for a while
+	faultDeleted     fault = "deleted"       // the program's file is gone
+	faultNoProgram   fault = "no-program"    // there is something else in its place that can't be executed
+	faultScript      fault = "script"        // there is a program that complains, and exits with status 3
+	faultSlow        fault = "slow"          // the new process takes its time before it does anything
+)
+
+var faults = []fault{
+	faultNone, faultKillOld, faultKillNew, faultStopOld, faultLongStopOld, faultStopNew, faultSuspend,
+	faultCut, faultTruncate, faultGarbage, faultFilesOld, faultFilesNew, faultDisk,
+	faultDeleted, faultNoProgram, faultScript, faultSlow,
+}
+
+// How long faults last.
+const (
+	// stopTime is longer than every time after which one process finds the other one
+	// hung, but for the next, and than the ready timeout of the kit's own server.
+	stopTime = 7 * time.Second
+	// longStopTime is longer than a new process waits for an answer to "ready".
+	longStopTime = 12 * time.Second
+	// shortageTime is how long descriptors or disk are short: time for an upgrade to
+	// fail, or for one under way to feel it.
+	shortageTime = 2 * time.Second
+	// slowTime is within every ready timeout.
+	slowTime = time.Second
+)
+
+// outcome is the process that serves when the dust has settled, or several that may, with "or".
+type outcome string
+
+// The outcomes.
+const (
+	oldServes  outcome = "old"         // the old process serves on
+	newServes  outcome = "new"         // the new one serves
+	rolledBack outcome = "rolled back" // the old one had handed over, and serves again
+	ended      outcome = "ended"       // no process does: always wrong
+	stranger   outcome = "stranger"    // a third one does: always wrong
+
+	either   = oldServes + " or " + newServes
+	unsure   = newServes + " or " + rolledBack
+	whatever = either + " or " + rolledBack
+)
+
+// allows reports whether one is among the outcomes.
+func (o outcome) allows(one outcome) bool {
+	return slices.Contains(strings.Split(string(o), " or "), string(one))
+}
+
+// cell is one upgrade to try: a fault at a step.
+type cell struct {
+	step  step
+	fault fault
+	// final is what has to come of it where a commit is the last word, trial where
+	// the new process is on probation then. If it is empty there is no such cell.
+	final, trial outcome
+}
+
+func (c cell) String() string { return string(c.step) + "/" + string(c.fault) }
+
+// want is what has to come of it.
+func (c cell) want(probation bool) outcome {
+	if probation {
+		return c.trial
+	}
+	return c.final
+}
+
+// Why an outcome is right.
+const (
+	whyTakeover  = "the new process becomes current when it is ready"
+	whyReadyTime = "by the ready timeout, whose end either comes while it stands still or does not"
+	whyFound     = "the old process finds ready when it goes on, and hands over, even after its own timeout"
+	whyGaveUp    = "the new process waits 10 s for commit and then takes over; the old one finds ready when it goes on, and drains"
+	whyHungUp    = "to the old process the new one has ended, and to the new one the old one; the old one ends what it has started"
+	whyTrial     = "a new process on probation that does not answer has failed"
+	whyDrains    = "the old process drains; what the other says, or does not say, ends nothing but its way back"
+	whyDeaf      = "the new process lives, and may have read that it has passed: the old one drains"
+	whyBack      = "nothing is given up before it is acknowledged, and while the old process drains it can serve again"
+	whyAsked     = "the new process was told that it has passed, and does not acknowledge it: it is killed"
+	whyWoke      = "none of them has hung; the one that looks at the clock first may think so"
+	whyOwner     = "what is not answered for stays with the old process"
+)
+
+// promises say what has to come of faults at steps: final where a commit is the last
+// word, trial with a probation. At a step that only a probation has, final means nothing.
+var promises = []struct {
+	faults, steps string
+	final, trial  outcome
+	why           string
+}{
+	{"none", "begin", newServes, newServes, ""},
+	{"emfile-old", "begin", oldServes, oldServes, "nothing can be started"},
+	{"enospc", "begin", oldServes, oldServes, "the new process prepares its pid file before it says ready"},
+	{"deleted no-program script", "begin", oldServes, oldServes, "there is nothing to start that serves"},
+
+	{"kill-old", "start hello ready", newServes, newServes, whyTakeover},
+	{"kill-old", "commit probation taken last-pong confirm confirmed drain", newServes, newServes, "what was said holds"},
+	{"kill-old", "offer", newServes, newServes, "what was on its way is the new process's"},
+	{"kill-new", "start hello", oldServes, oldServes, "it was not ready"},
+	{"kill-new", "ready", oldServes, oldServes, "ready has come, and its sender is not there any more: the old process looks once more"},
+	{"kill-new", "commit offer confirm confirmed drain", rolledBack, rolledBack, whyBack},
+	{"kill-new", "probation", rolledBack, rolledBack, whyTrial},
+	{"kill-new", "taken", rolledBack, rolledBack, "what it had taken dies with it"},
+	{"kill-new", "last-pong", rolledBack, rolledBack, "the answer is in the queue, and its sender is not there any more; " + whyBack},
+
+	{"stop-old", "start hello ready", newServes, newServes, whyFound},
+	{"stop-old", "commit drain", newServes, newServes, "what was said holds"},
+	{"stop-old", "probation offer taken last-pong confirm", newServes, unsure, whyWoke},
+	{"stop-old", "confirmed", unsure, unsure, whyWoke},
+	{"long-stop-old", "start ready", newServes, newServes, whyGaveUp},
+	{"stop-new", "start", either, either, whyReadyTime},
+	{"stop-new", "hello", either, whatever, "it may have said ready before it stood still; else " + whyReadyTime},
+	{"stop-new", "ready commit probation", rolledBack, rolledBack, whyTrial},
+	{"stop-new", "offer taken", unsure, rolledBack, whyTrial},
+	{"stop-new", "last-pong confirm", rolledBack, rolledBack, whyAsked},
+	{"stop-new", "confirmed drain", newServes, newServes, whyDrains},
+	{"suspend", "start hello ready", either, either, whyReadyTime},
+	{"suspend", "commit probation offer taken last-pong confirm confirmed", unsure, unsure, whyWoke},
+	{"suspend", "drain", newServes, newServes, "both go on with it"},
+	{"slow", "start", newServes, newServes, "it has the time"},
+
+	{"cut truncate garbage", "hello ready", oldServes, oldServes, whyHungUp},
+	{"cut truncate", "commit", newServes, rolledBack, "the new process takes the old one for dead, and the old one the new one"},
+	{"garbage", "commit", newServes, rolledBack, "the new process closes what it does not understand"},
+	{"cut truncate garbage", "probation last-pong", rolledBack, rolledBack, whyTrial},
+	{"cut truncate", "offer", newServes, rolledBack, whyOwner},
+	{"garbage", "offer", newServes, rolledBack, "the new process closes the handover socket, and takes nothing"},
+	{"cut truncate", "taken", newServes, rolledBack, "the new process has taken what the old one has no answer for"},
+	{"garbage", "taken", newServes, unsure, "the old process gives up what it has offered last"},
+	{"cut truncate garbage", "confirm confirmed", newServes, newServes, whyDeaf},
+	{"cut", "drain", newServes, newServes, whyDrains},
+
+	{"emfile-old", "ready", newServes, newServes, "a handover opens nothing"},
+	{"emfile-new", "start", oldServes, oldServes, "the program can't even start"},
+	{"emfile-new", "offer", newServes, newServes, "the kernel drops the descriptors; " + whyOwner},
+}
+
+// shortForm names the cells of the short form.
+var shortForm = strings.Fields(`
+	begin/none begin/enospc hello/garbage ready/kill-old ready/kill-new ready/cut commit/kill-old commit/kill-new
+	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
+	confirmed/kill-new drain/kill-old drain/kill-new`)
+
+// begin is the upgrade without a fault, which has to go well before anything else is tried.
+var begin = cell{stepBegin, faultNone, newServes, newServes}
+
+// table lists the cells, by their steps.
+var table = cells()
+
+func cells() (all []cell) {
+	for _, s := range steps {
+		for _, p := range promises {
+			if !slices.Contains(strings.Fields(p.steps), string(s)) {
+				continue
+			}
+			if s.onProbation() {
+				p.final = ""
+			}
+			for f := range strings.FieldsSeq(p.faults) {
+				all = append(all, cell{s, fault(f), p.final, p.trial})
+			}
+		}
+	}
+	return all
+}
+
+// choose lists the cells that the options name, for a program that has a probation or
+// not, and moves connections or not.
+func (o *options) choose(seen heard) (chosen []cell) {
+	moves := slices.Contains(seen.seen, stepOffer)
+	for _, c := range table {
+		switch {
+		case c.fault == faultNone, c.want(seen.onTrial) == "":
+		case !moves && (c.step == stepOffer || c.step == stepTaken):
+		case o.short && !slices.Contains(shortForm, c.String()):
+		case o.cells != nil && !o.cells.MatchString(c.String()):
+		default:
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen
+}

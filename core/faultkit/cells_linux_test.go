@@ -1,0 +1,107 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// TestTable: a cell is there once, has names that are known, and the end of the service is never right. Each promise
+// has its reason, and is for as many cells as it names.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, c := range table {
+		if slices.Contains(names, c.String()) {
+			t.Errorf("%v is there twice", c)
+		}
+		names = append(names, c.String())
+		if !slices.Contains(steps, c.step) || !slices.Contains(faults, c.fault) {
+			t.Errorf("%v is not known", c)
+		}
+		for _, o := range []outcome{ended, stranger, ""} {
+			if c.trial.allows(o) || o != "" && c.final.allows(o) {
+				t.Errorf("%v is right though %q", c, o)
+			}
+		}
+		if c.step.onProbation() != (c.final == "") {
+			t.Errorf("%v: what comes of it without a probation is %v", c, c.final)
+		}
+	}
+	n := 0
+	for _, p := range promises {
+		n += len(strings.Fields(p.faults)) * len(strings.Fields(p.steps))
+		if p.why == "" && p.faults != "none" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if n != len(table) {
+		t.Errorf("%d cells are promised, and %d in the table", n, len(table))
+	}
+	for _, name := range shortForm {
+		if !slices.Contains(names, name) {
+			t.Errorf("no cell %s", name)
+		}
+	}
+
+	// Every fault that can come at any step is tried at every step.
+	for _, s := range steps[1:] {
+		need := []fault{faultKillOld, faultStopOld, faultStopNew, faultSuspend, faultKillNew}
+		if s != stepStart {
+			need = append(need, faultCut)
+		}
+		if s != stepStart && s != stepDrain { // a frame is on its way
+			need = append(need, faultTruncate, faultGarbage)
+		}
+		for _, f := range need {
+			if name := (cell{step: s, fault: f}).String(); !slices.Contains(names, name) {
+				t.Errorf("no cell %s", name)
+			}
+		}
+	}
+	for _, f := range faults {
+		if !slices.ContainsFunc(table, func(c cell) bool { return c.fault == f }) {
+			t.Errorf("%s is never tried", f)
+		}
+	}
+}
+
+// TestChoose: there are no cells for what a program can't do.
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	o := &options{}
+	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
+	for s, want := range map[step]bool{stepOffer: false, stepProbation: false, stepDrain: true} {
+		if slices.ContainsFunc(modest, func(c cell) bool { return c.step == s }) != want {
+			t.Errorf("for a program that moves nothing: %v", modest)
+		}
+	}
+	able := heard{seen: []step{stepOffer}, onTrial: true}
+	all := o.choose(able)
+	if len(all) != len(table)-1 {
+		t.Errorf("%d cells of %d", len(all), len(table))
+	}
+	o.short = true
+	if short := o.choose(able); len(short) == 0 || len(short) > len(all)/4 {
+		t.Errorf("the short form has %d cells of %d", len(short), len(all))
+	}
+}
+
+// TestStepOf: each step that is a frame comes with it.
+func TestStepOf(t *testing.T) {
+	t.Parallel()
+	reached := []step{stepBegin, stepStart, stepDrain, stepOf(wire.Pong, true)}
+	for f := range wire.Type(255) {
+		reached = append(reached, stepOf(f, false))
+	}
+	for _, s := range steps {
+		if !slices.Contains(reached, s) {
+			t.Errorf("%s is never reached", s)
+		}
+	}
+	if s := stepOf(wire.Confirmed, true); s != stepConfirmed {
+		t.Errorf("confirmed at its time is %s", s)
+	}
+}

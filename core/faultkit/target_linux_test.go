@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net"
+	"os"
+	"testing"
+)
+
+// TestOwnSockets finds this process's own ends of a connection, in both families, and from the one to the other.
+func TestOwnSockets(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ listen, dial string }{
+		{"127.0.0.1:0", "127.0.0.1"}, {"[::]:0", "127.0.0.1"}, {"[::1]:0", "::1"},
+	} {
+		ln, err := net.Listen("tcp", tt.listen)
+		if err != nil {
+			t.Skipf("no %s: %v", tt.listen, err)
+		}
+		defer ln.Close()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		c, err := net.Dial("tcp", net.JoinHostPort(tt.dial, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		client, server := endOf(c.LocalAddr()), endOf(c.RemoteAddr())
+		if inode, err := serverEnd(client, server); inode != "" || err != nil {
+			t.Errorf("not accepted, and inode %s has it: %v", inode, err)
+		}
+		accepted, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		inode, err := serverEnd(client, server)
+		if err != nil || !inodes(os.Getpid())[inode] {
+			t.Errorf("accepted, and inode %q has it: %v", inode, err)
+		}
+		clients, err := clientsOf(os.Getpid())
+		if err != nil || !clients[client] {
+			t.Errorf("%v is not among %v: %v", client, clients, err)
+		}
+	}
+}
