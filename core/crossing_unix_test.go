@@ -85,7 +85,7 @@ func TestSupervisedStop_HooksCrossReady(t *testing.T) {
 	for a.expect("before", n).Err != syscall.SIGTERM.String() {
 		n++ // SIGUSR2's, if the supervisor did not know yet that it serves
 	}
-	a.Thaw(next.PID)
+	a.signal(next.PID, syscall.SIGCONT)
 	if ev := a.expect("end", 0); ev.PID != next.PID { // it was told so before the hooks are done
 		t.Errorf("process %d ends first, want %d", ev.PID, next.PID)
 	}
@@ -148,7 +148,7 @@ func TestAlone_LateCommitIsForGood(t *testing.T) {
 	a.freeze(old.PID)
 	a.setMode("")
 	a.expectLog("goes on alone", 1)
-	a.Thaw(old.PID)
+	a.signal(old.PID, syscall.SIGCONT)
 	a.expect("ready", 2)
 	a.write("go", "")
 	if r := c.Answer(); r.StatusCode != http.StatusOK {

@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -41,15 +40,6 @@ func ExampleListenAndServe() {
 
 func ExampleListenAndServeTLS() {
 	exitOn(core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello)))
-}
-
-func ExampleListenAndServeUnix() {
-	exitOn(core.ListenAndServeUnix("/run/app/http.sock", http.HandlerFunc(hello)))
-}
-
-func ExampleServeTLS() {
-	srv := &http.Server{Addr: ":8443", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
-	exitOn(core.ServeTLS(srv, "cert.pem", "key.pem"))
 }
 
 // UDP: no datagram is lost between the two processes that read from the socket.
@@ -274,7 +264,7 @@ func ExampleReadinessFor() {
 		Response http.ResponseWriter
 		Request  *http.Request
 	}
-	readiness := func(config ...core.ReadinessConfigFor[C]) func(C, func(C)) {
+	readiness := func(config ...health.ConfigFor[C]) func(C, func(C)) {
 		answer := core.ReadinessFor(config...)
 		return func(c C, next func(C)) {
 			if !answer(c, c.Response, c.Request) {
@@ -291,18 +281,10 @@ func ExampleWithPreStopDelay() {
 	_ = core.ListenAndServe(":8080", healthy(http.HandlerFunc(hello)), core.WithPreStopDelay(8*time.Second))
 }
 
-func ExampleCurrentState() {
-	http.HandleFunc("/leader", func(w http.ResponseWriter, _ *http.Request) {
-		if !core.Status().State.Serving() {
-			w.WriteHeader(http.StatusServiceUnavailable) // the next generation does the work now
-		}
-	})
-}
-
-func ExampleStats() {
-	http.HandleFunc("/debug/ledger", func(w http.ResponseWriter, _ *http.Request) {
-		st := core.Status().Ledger
-		fmt.Fprintf(w, "generation %d: %d connections, %d requests, open: %v\n",
-			st.Generation, st.Accepted, st.Served, st.Open)
+func ExampleStatus() {
+	http.HandleFunc("/debug/gracex", func(w http.ResponseWriter, _ *http.Request) {
+		st := core.Status()
+		fmt.Fprintf(w, "generation %d is %v: %d connections, %d requests, open: %v\n",
+			st.Generation, st.State, st.Ledger.Accepted, st.Ledger.Served, st.Ledger.Open)
 	})
 }

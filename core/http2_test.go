@@ -129,7 +129,7 @@ func TestGoAway_ComesInTwoSteps(t *testing.T) {
 				t.Errorf("the last stream is %d, the answers are %q", last, answers)
 			}
 			end(c)
-			if st := s.Stats(); st.Served != 3 || st.ClosedPolitely != 1 || st.Cut != (core.Remaining{}) {
+			if st := s.Status().Ledger; st.Served != 3 || st.ClosedPolitely != 1 || st.Cut != (core.Remaining{}) {
 				t.Errorf("ledger %+v", st)
 			}
 		})

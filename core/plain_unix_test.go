@@ -206,3 +206,11 @@ func TestPlain_ReadyIsAStopToAnOwnHandler(t *testing.T) {
 	a, first := startReplaceable(t, "APP_OWN=1")
 	a.becomePlain(t, first, load.Start(load.Config{Addr: first.Addrs[0], Clients: 4, Fresh: 4}))
 }
+
+// awaitBy waits until the process has answered on each of them.
+func awaitBy(t testing.TB, ev event, runs ...*load.Run) {
+	t.Helper()
+	for _, run := range runs {
+		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
+	}
+}

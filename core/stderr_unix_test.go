@@ -119,7 +119,7 @@ func TestStderr_FloodHoldsNobodyUp(t *testing.T) {
 		a.setMode("halfflood")
 		a.signal(first.PID, syscall.SIGUSR2)
 		a.expect("flooded", 0)
-		a.Thaw(first.PID)
+		a.signal(first.PID, syscall.SIGCONT)
 		a.expect("ready", 1)
 		a.expect("end", 0)
 		flooded(t, a, floodLines/4)

@@ -472,7 +472,7 @@ func TestSupervised_SignalThatCrossesAHandoverUpgrades(t *testing.T) {
 		a.signal(ev.PID, syscall.SIGHUP)
 		a.expect("ready", 2*i+1)
 		a.signal(master, syscall.SIGUSR2)
-		a.Thaw(master)
+		a.signal(master, syscall.SIGCONT)
 		next := a.expect("ready", 2*i+2)
 		client.finish(t, ev.PID)
 		ev = next
@@ -489,7 +489,7 @@ func TestSupervised_StopThatCrossesAHandoverEndsBoth(t *testing.T) {
 	a.signal(first.PID, syscall.SIGHUP)
 	a.expect("ready", 1)
 	a.signal(master, syscall.SIGTERM)
-	a.Thaw(master)
+	a.signal(master, syscall.SIGCONT)
 	a.exitsWell()
 }
 

@@ -279,7 +279,7 @@ func TestOldProcess_ThatStandsStillHoldsUpNothing(t *testing.T) {
 	a.expectLog("it does not answer", 1)
 	expectAnswers(t, first.Addrs[0])
 	// It goes on: it learns that the new one was ready in time, and drains.
-	a.Thaw(first.PID)
+	a.signal(first.PID, syscall.SIGCONT)
 	a.endsWell(0)
 	a.expectLog("new_pid="+itoa(second.PID), 2)
 }

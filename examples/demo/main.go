@@ -3,11 +3,10 @@
 //
 //	go run ./examples/demo
 //
-// It builds the Gin example and starts it on a free loopback port. Clients that never
-// send a request twice post to it, and every second it gets SIGUSR2. Then the usual
-// recipe has the same load: it passes the listener on and ends the old process with
-// http.Server.Shutdown. The two run one after the other, so that neither takes the
-// other's processors. A table at the end compares them, in Markdown.
+// It builds the Gin example and starts it on a free loopback port. Clients that never send a request twice
+// post to it, and every second it gets SIGUSR2. Then the usual recipe has the same load: it passes the
+// listener on and ends the old process with http.Server.Shutdown. The two run one after the other, so that
+// neither takes the other's processors. A table at the end compares them, in Markdown.
 //
 // The exit status is 1 if gracex lost a request or an upgrade failed, and 2 if nothing
 // was measured: wrong flags, or a program that can't be built or started.
@@ -96,7 +95,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case err != nil:
 		return o, err
-	case !supported:
+	case upgradeSignal == 0:
 		return o, fmt.Errorf("no upgrades on %s; run it on Linux or macOS", runtime.GOOS)
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 const (
@@ -53,11 +55,9 @@ func (p *program) build(ctx context.Context, dir string) error {
 // service is a program that runs, in all its generations. They share a process group of
 // their own, so that ^C in the terminal reaches the demo alone.
 type service struct {
+	*procgroup.Process
 	addr    string
 	pidfile string
-	log     string        // the file with what the generations wrote to standard error
-	cmd     *exec.Cmd     // generation 0, whose pid names the group
-	ended   chan struct{} // closed when the last process has ended
 }
 
 // start runs the program on a free loopback port and returns when it serves.
@@ -67,10 +67,10 @@ func start(ctx context.Context, p program) (*service, error) {
 		return nil, fmt.Errorf("find a free port for %s: %w", p.name, err)
 	}
 	ln.Close()
-	s := &service{addr: ln.Addr().String(), pidfile: p.path + ".pid", log: p.path + ".log"}
-	s.cmd = exec.Command(p.path, append([]string{"-addr", s.addr, "-pidfile", s.pidfile, "-drain", "10s"}, p.args...)...)
-	s.cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
-	if err := s.launch(); err != nil {
+	s := &service{addr: ln.Addr().String(), pidfile: p.path + ".pid"}
+	cmd := exec.Command(p.path, append([]string{"-addr", s.addr, "-pidfile", s.pidfile, "-drain", "10s"}, p.args...)...)
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
+	if s.Process, err = procgroup.Start(cmd); err != nil {
 		return nil, fmt.Errorf("can't start %s (%s): %w", p.name, p.pkg, err)
 	}
 	timeout := time.After(startTimeout)
@@ -78,8 +78,8 @@ func start(ctx context.Context, p program) (*service, error) {
 		select {
 		case <-time.After(poll):
 			continue
-		case <-s.ended:
-			err = fmt.Errorf("%s (%s) did not start: %v; it wrote:\n%s", p.name, p.pkg, s.cmd.ProcessState, s.wrote())
+		case <-s.Ended():
+			err = fmt.Errorf("%s (%s) did not start: %v; it wrote:\n%s", p.name, p.pkg, s.Cmd.ProcessState, s.wrote())
 		case <-timeout:
 			err = fmt.Errorf("%s (%s) did not serve on %s within %v; it wrote:\n%s", p.name, p.pkg, s.addr, startTimeout, s.wrote())
 		case <-ctx.Done():
@@ -90,67 +90,28 @@ func start(ctx context.Context, p program) (*service, error) {
 	return s, nil
 }
 
-// launch starts s.cmd in a process group of its own and notices the end of the last
-// process: each generation holds the write end of a pipe, as its standard output.
-func (s *service) launch() error {
-	log, err := os.Create(s.log)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	s.cmd.Stdout, s.cmd.Stderr = w, log
-	ownGroup(s.cmd)
-	if err := s.cmd.Start(); err != nil {
-		r.Close()
-		return err
-	}
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		io.Copy(io.Discard, r)
-		r.Close()
-		s.cmd.Wait()
-	}()
-	return nil
-}
-
-// end ends every generation.
+// end asks every generation to end, and ends those that do not.
 func (s *service) end() error {
-	for _, signal := range []func(group int){terminate, kill} {
-		select {
-		case <-s.ended:
-			return nil
-		default:
-			signal(s.cmd.Process.Pid)
-		}
-		select {
-		case <-s.ended:
-			return nil
-		case <-time.After(endTimeout):
-		}
+	pids := s.Live() // on Linux; elsewhere the pid file alone tells
+	if pid := s.pid(); pid != 0 && !slices.Contains(pids, pid) {
+		pids = append(pids, pid)
 	}
-	return fmt.Errorf("processes of group %d did not end, not even by SIGKILL", s.cmd.Process.Pid)
+	for _, pid := range pids {
+		_ = s.Signal(pid, syscall.SIGTERM) // it may have ended
+	}
+	select {
+	case <-s.Ended():
+	case <-time.After(endTimeout):
+	}
+	return s.End(endTimeout)
 }
 
 // pid is the process that serves, by the pid file, or 0.
-func (s *service) pid() int {
-	text, _ := os.ReadFile(s.pidfile)
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return pid
-}
+func (s *service) pid() int { return procgroup.ReadPIDFile(s.pidfile) }
 
 // wrote returns the last lines that the generations wrote.
 func (s *service) wrote() string {
 	const lines = 10
-	text, err := os.ReadFile(s.log)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	all := strings.Split(strings.TrimSpace(s.Log.String()), "\n")
 	return "\t" + strings.Join(all[max(0, len(all)-lines):], "\n\t")
 }

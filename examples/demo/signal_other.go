@@ -2,16 +2,7 @@
 
 package main
 
-import (
-	"errors"
-	"os/exec"
-)
+import "syscall"
 
-// supported is false: without the signals of Unix there is nothing to show, and run
-// says so before it calls any of these.
-const supported = false
-
-func ownGroup(*exec.Cmd) {}
-func upgrade(int) error  { return errors.ErrUnsupported }
-func terminate(int)      {}
-func kill(int)           {}
+// upgradeSignal is none: without the signals of Unix there is nothing to show.
+const upgradeSignal = syscall.Signal(0)

@@ -68,7 +68,7 @@ func (t *trial) run(ctx context.Context, lasting time.Duration) {
 	}
 	t.wait(ctx, time.Until(end))
 	select {
-	case <-t.service.ended:
+	case <-t.service.Ended():
 		t.fail(errors.New("no process is left"))
 	default:
 	}
@@ -80,7 +80,7 @@ func (t *trial) wait(ctx context.Context, d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	case <-ctx.Done():
-	case <-t.service.ended:
+	case <-t.service.Ended():
 	}
 	return false
 }
@@ -92,7 +92,7 @@ func (t *trial) upgrade(ctx context.Context) error {
 	if old == 0 {
 		return errors.New("no pid file")
 	}
-	if err := upgrade(old); err != nil {
+	if err := t.service.Signal(old, upgradeSignal); err != nil {
 		return fmt.Errorf("upgrade of pid %d: %w", old, err)
 	}
 	for time.Since(began) < upgradeWithin {

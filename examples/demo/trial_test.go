@@ -13,18 +13,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 func built(t *testing.T, p program) program {
 	t.Helper()
-	if err := p.build(t.Context(), t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, p.build(t.Context(), t.TempDir()))
 	return p
 }
 
-// The usual recipe has to be seen to lose, or the demo would find no losses of
-// gracex either.
+// The usual recipe has to be seen to lose, or the demo would find no losses of gracex either.
 func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
@@ -66,9 +67,7 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 		t.Skipf("the test needs a program that fails at once, such as false: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "false")
-	if err := os.Symlink(falseProgram, path); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Symlink(falseProgram, path))
 	_, err = try(t.Context(), program{name: "it", pkg: "example.org/it", path: path}, time.Second, options{}, printer{})
 	if err == nil || !strings.Contains(err.Error(), "it (example.org/it) did not start: exit status 1") {
 		t.Errorf("start: %v", err)
@@ -83,21 +82,10 @@ func TestWhatCannotBeBuiltOrStartedIsNamed(t *testing.T) {
 // A process that does not mind SIGTERM is ended all the same, and so is one whose parent has ended.
 func TestEndReachesUnknownAndUnwilling(t *testing.T) {
 	t.Parallel()
-	s := &service{log: filepath.Join(t.TempDir(), "log")}
-	s.cmd = exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`) // the shell ends at once; its child keeps the group
-	if err := s.launch(); err != nil {
-		t.Fatal(err)
-	}
-	for s.wrote() == "\t" {
-		select {
-		case <-s.ended:
-			t.Fatal("the child has ended")
-		case <-time.After(poll):
-		}
-	}
-	if err := s.end(); err != nil {
-		t.Error(err)
-	}
+	cmd := exec.Command("sh", "-c", `trap "" TERM; sleep 1000 & echo started >&2`)
+	s := &service{Process: must.Get(procgroup.Start(cmd))(t)} // the shell ends at once; its child keeps the group
+	proctest.Await(t, "the child has started", func() bool { return s.Log.Count("started") > 0 })
+	must.Do(t, s.end())
 }
 
 func TestParse(t *testing.T) {
@@ -140,18 +128,15 @@ func TestTrialEndsWhenNoProcessIsLeft(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go func() {
-		var group int
+		var group procgroup.Group
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			_, _ = fmt.Sscanf(lines.Text(), "usual recipe: pid %d serves", &group) // generation 0
 			if strings.Contains(lines.Text(), ": upgrade 1 took ") {
-				kill(group)
+				group.Kill()
 			}
 		}
 	}()
-	e, err := try(t.Context(), p, time.Hour, options{every: minEvery, clients: 2}, printer{w, func() {}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := must.Get(try(t.Context(), p, time.Hour, options{every: minEvery, clients: 2}, printer{w, func() {}}))(t)
 	if e.result.Failed == 0 || len(e.failed) == 0 || !strings.Contains(e.failed[len(e.failed)-1].Error(), "no process is left") {
 		t.Errorf("%v, %v", e.failed, e.result)
 	}

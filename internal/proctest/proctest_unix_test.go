@@ -143,7 +143,7 @@ func TestOutput_LinesLeavesOutWhatHasNoEnd(t *testing.T) {
 func TestClose_EndsTheInput(t *testing.T) {
 	t.Parallel()
 	p := script(t, "cat; echo over")
-	p.close()
+	p.Close()
 	if p.AwaitEnd(); p.Log.String() != "over\n" {
 		t.Errorf("%q", p.Log)
 	}
@@ -153,11 +153,11 @@ func TestEnd_EndsTheWholeGroup(t *testing.T) {
 	t.Parallel()
 	p := script(t, "trap '' TERM; sleep 1000 & echo $!; sleep 1000")
 	child := pidIn(p)
-	if !p.group.Has(child) || !p.group.Has(p.PID()) {
+	if !p.Has(child) || !p.Has(p.PID()) {
 		t.Errorf("the group does not have %d and %d", child, p.PID())
 	}
-	if err := p.end(Patience); err != nil || p.Running() || p.group.Has(child) || len(p.group.Live()) > 0 {
-		t.Errorf("left: %v, %v", p.group.Members(), err)
+	if err := p.End(Patience); err != nil || p.Running() || p.Has(child) || len(p.group.Live()) > 0 {
+		t.Errorf("left: %v, %v", p.Members(), err)
 	}
 }
 
@@ -165,8 +165,8 @@ func TestAwaitExit_DoesNotWaitForTheOthers(t *testing.T) {
 	t.Parallel()
 	p := script(t, "sleep 1000 & echo $!")
 	p.AwaitExit()
-	if child := pidIn(p); !p.Running() || !p.group.Has(child) {
-		t.Errorf("the child is not seen: %v", p.group.Members())
+	if child := pidIn(p); !p.Running() || !p.Has(child) {
+		t.Errorf("the child is not seen: %v", p.Members())
 	}
 }
 
@@ -179,11 +179,11 @@ func TestEnd_EndsWhatHasLeftTheGroup(t *testing.T) {
 	p := script(t, "setsid /bin/sh -c 'echo $$; exec sleep 1000' &")
 	stray := pidIn(p)
 	inGroup := procgroup.Group{Leader: p.PID()}.Has(stray)
-	if !p.group.Has(stray) || inGroup || p.group.Has(os.Getpid()) {
+	if !p.Has(stray) || inGroup || p.group.Has(os.Getpid()) {
 		t.Errorf("process %d is not known for what it is", stray)
 	}
 	p.Freeze(stray)
-	if err := p.end(Patience); err != nil || p.group.Has(stray) {
+	if err := p.end(Patience); err != nil || p.Has(stray) {
 		t.Errorf("process %d has not ended: %v", stray, err)
 	}
 }
@@ -208,7 +208,7 @@ func TestFreeze_ReturnsWhenTheProcessStandsStill(t *testing.T) {
 	p := script(t, "while :; do sleep 0.01; done")
 	p.Freeze(p.PID())
 	stopped := func(m procgroup.Member) bool { return m.PID == p.PID() && m.State == 'T' }
-	if all := p.group.Members(); runtime.GOOS == "linux" && !slices.ContainsFunc(all, stopped) {
+	if all := p.Members(); runtime.GOOS == "linux" && !slices.ContainsFunc(all, stopped) {
 		t.Errorf("%v", all)
 	}
 	p.Signal(p.PID(), syscall.SIGCONT)
