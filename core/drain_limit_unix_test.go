@@ -28,7 +28,7 @@ func TestWithDrainTimeout_ZeroWaitsForEveryRequest(t *testing.T) {
 	if at := st.Generations[0].Deadline; at != nil {
 		t.Errorf("the drain has a deadline: %v", at)
 	}
-	a.expectLog("msg=draining timeout=none", 1)
+	a.expectLog("timeout=none", 1)
 	must(t, os.WriteFile(filepath.Join(a.dir, "go"), nil, 0o600))
 	if r := c.Answer(); r.StatusCode != http.StatusOK {
 		t.Errorf("status %d", r.StatusCode)
