@@ -26,10 +26,9 @@
 //
 // # What differs from net/http
 //
-// The functions return nil after a clean stop, where net/http returns http.ErrServerClosed, and
-// in the old process after an upgrade. log.Fatal(http.ListenAndServe(addr, r)) must not become
-// log.Fatal(chix.ListenAndServe(addr, r)), which would exit with status 1 after every clean stop.
-// Write
+// The functions return nil after a clean stop, where net/http returns http.ErrServerClosed, and in the old
+// process after an upgrade. log.Fatal(http.ListenAndServe(addr, r)) must not become
+// log.Fatal(chix.ListenAndServe(addr, r)), which would exit with status 1 after every clean stop. Write
 //
 //	if err := chix.ListenAndServe(":8080", r); err != nil {
 //		log.Fatal(err)
@@ -53,8 +52,7 @@
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it
-// first:
+// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it first:
 //
 //	r.Use(chix.Readiness())
 package chix

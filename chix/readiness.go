@@ -17,11 +17,10 @@ const (
 // requests to leave alone. The zero value works.
 type ReadinessConfig = core.ReadinessConfig
 
-// Readiness returns middleware that answers health checks on /livez and /readyz. It is
-// core.Readiness. Put it first by r.Use(chix.Readiness()), before the routes. Then it answers
-// before any middleware that asks for a password, counts or logs. It needs no route of its own
-// (chi runs middleware if a router has any route), and a route such as "/{page}" does not match
-// first.
+// Readiness returns middleware that answers health checks on /livez and /readyz. It is core.Readiness. Put it
+// first by r.Use(chix.Readiness()), before the routes. Then it answers before any middleware that asks for a
+// password, counts or logs. It needs no route of its own (chi runs middleware if a router has any route), and
+// a route such as "/{page}" does not match first.
 func Readiness(config ...ReadinessConfig) func(http.Handler) http.Handler {
 	return core.Readiness(config...)
 }

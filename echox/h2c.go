@@ -7,10 +7,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// configureH2C has srv speak HTTP/2 without TLS, with the settings of h2s. Echo puts
-// a handler of golang.org/x/net/http2/h2c in between, which hijacks every HTTP/2
-// connection away from net/http, so that nobody can drain it. net/http speaks HTTP/2
-// without TLS itself.
+// configureH2C has srv speak HTTP/2 without TLS, with the settings of h2s. Echo puts a handler of
+// golang.org/x/net/http2/h2c in between, which hijacks every HTTP/2 connection away from net/http, so that
+// nobody can drain it. net/http speaks HTTP/2 without TLS itself.
 func configureH2C(srv *http.Server, h2s *http2.Server) {
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)

@@ -17,11 +17,10 @@ const (
 // requests to leave alone (Skipper, as in Echo's own middleware). The zero value works.
 type ReadinessConfig = core.ReadinessConfigFor[echo.Context]
 
-// Readiness returns middleware that answers health checks on /livez and /readyz, as
-// core.Readiness does. Put it first by e.Use(echox.Readiness()). Then it answers before any
-// middleware that asks for a password, counts or logs. It needs no route, and a route such as
-// "/:page" does not match first. Where middleware redirects or rewrites before the router, put
-// Readiness first there, by e.Pre.
+// Readiness returns middleware that answers health checks on /livez and /readyz, as core.Readiness does. Put
+// it first by e.Use(echox.Readiness()). Then it answers before any middleware that asks for a password,
+// counts or logs. It needs no route, and a route such as "/:page" does not match first. Where middleware
+// redirects or rewrites before the router, put Readiness first there, by e.Pre.
 func Readiness(config ...ReadinessConfig) echo.MiddlewareFunc {
 	answer := core.ReadinessFor(config...)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -16,16 +16,14 @@ import (
 	"github.com/gracex-go/gracex/core"
 )
 
-// Start is like e.Start. It serves HTTP with e.Server on the address addr of e.ListenerNetwork,
-// or on e.Listener if that is set. Make e.Listener with core.Listen. It can be wrapped. A
-// listener from net.Listen serves too, but can't be upgraded. Other than in Echo the network can
-// be "unix", and then addr is a path.
+// Start is like e.Start. It serves HTTP with e.Server on the address addr of e.ListenerNetwork, or on
+// e.Listener if that is set. Make e.Listener with core.Listen. It can be wrapped. A listener from net.Listen
+// serves too, but can't be upgraded. Other than in Echo the network can be "unix", and then addr is a path.
 //
-// Like every function here that takes options it blocks. It returns nil after a clean stop, by
-// e.Shutdown too, and, when the drain has ended, after a handover to the next generation. It
-// returns core.ErrCut if a drain was cut short. Any other error means that the process did not
-// get to serve, or that its listener broke. A process makes one such call at a time
-// (core.ErrRunning).
+// Like every function here that takes options it blocks. It returns nil after a clean stop, by e.Shutdown
+// too, and, when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
+// drain was cut short. Any other error means that the process did not get to serve, or that its listener
+// broke. A process makes one such call at a time (core.ErrRunning).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	e.Server.Addr = addr
 	return serve(e, e.Server, opts)
@@ -63,10 +61,9 @@ func StartAutoTLS(e *echo.Echo, addr string, opts ...core.Option) error {
 // StartH2CServer is like e.StartH2CServer, which is Start with HTTP/2 without TLS, for clients
 // that know beforehand that the server speaks it. A nil h2s means the defaults.
 //
-// It uses net/http's own HTTP/2, which can be drained, with the settings of h2s where
-// e.Server.HTTP2 has none. The timeouts are e.Server's, for HTTP/1 and HTTP/2 alike. If
-// e.Server.IdleTimeout is zero, h2s.IdleTimeout takes its place. A request with "Upgrade: h2c" is
-// answered in HTTP/1.1.
+// It uses net/http's own HTTP/2, which can be drained, with the settings of h2s where e.Server.HTTP2 has
+// none. The timeouts are e.Server's, for HTTP/1 and HTTP/2 alike. If e.Server.IdleTimeout is zero,
+// h2s.IdleTimeout takes its place. A request with "Upgrade: h2c" is answered in HTTP/1.1.
 func StartH2CServer(e *echo.Echo, addr string, h2s *http2.Server, opts ...core.Option) error {
 	configureH2C(e.Server, h2s)
 	return Start(e, addr, opts...)
@@ -119,8 +116,7 @@ func serveTLS(e *echo.Echo, srv *http.Server, opts []core.Option) error {
 	}, opts...)
 }
 
-// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does;
-// net/http adds it otherwise.
+// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does; net/http adds it otherwise.
 func restrict(srv *http.Server) {
 	if srv.Protocols == nil && !slices.Contains(srv.TLSConfig.NextProtos, "h2") {
 		srv.Protocols = new(http.Protocols)

@@ -33,9 +33,8 @@ func warnTrustedProxies(r *gin.Engine) {
 	}
 }
 
-// trustsEveryone reports whether r believes what any peer says about where a
-// request comes from. Gin keeps its list of proxies to itself, but not what it
-// makes of a request from one.
+// trustsEveryone reports whether r believes what any peer says about where a request comes from. Gin keeps
+// its list of proxies to itself, but not what it makes of a request from one.
 func trustsEveryone(r *gin.Engine) bool {
 	const claimed = "192.0.2.1" // TEST-NET-1, RFC 5737
 	c := gin.CreateTestContextOnly(nil, r)

@@ -14,8 +14,7 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// The tests of this file are not parallel: what Gin prints and where, and the
-// process's Upgrader, are global.
+// The tests of this file are not parallel: what Gin prints and where, and the process's Upgrader, are global.
 
 // What a run method prints in debug mode is what Gin's own prints, but that it
 // does so once. Each of them fails at once here, and names what it could not open.

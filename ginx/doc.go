@@ -27,9 +27,8 @@
 //
 // # What differs from Gin
 //
-// The functions return nil after a clean stop, and in the old process after an upgrade.
-// log.Fatal(r.Run()) must not become log.Fatal(ginx.Run(r, "")), which would exit with status 1
-// after every clean stop. Write
+// The functions return nil after a clean stop, and in the old process after an upgrade. log.Fatal(r.Run())
+// must not become log.Fatal(ginx.Run(r, "")), which would exit with status 1 after every clean stop. Write
 //
 //	if err := ginx.Run(r, ":8080"); err != nil {
 //		log.Fatal(err)
@@ -49,22 +48,19 @@
 // SIGTERM, SIGINT and SIGQUIT stop gracefully. The program's own handler for them, and its call
 // of http.Server.Shutdown, can go.
 //
-// An empty addr of Run means the address of r.Run() without an argument. r.Run("") would mean
-// port 80.
+// An empty addr of Run means the address of r.Run() without an argument. r.Run("") would mean port 80.
 //
-// UseH2C works with net/http's own unencrypted HTTP/2. It is for clients that know beforehand
-// that the server speaks it (prior knowledge, RFC 9113, section 3.3), such as gRPC and proxies. A
-// request with "Upgrade: h2c", which RFC 9113 has abolished, is answered in HTTP/1.1. r.Handler()
-// would answer it, but takes every HTTP/2 connection away from net/http, so that it can't be
-// drained.
+// UseH2C works with net/http's own unencrypted HTTP/2. It is for clients that know beforehand that the server
+// speaks it (prior knowledge, RFC 9113, section 3.3), such as gRPC and proxies. A request with "Upgrade:
+// h2c", which RFC 9113 has abolished, is answered in HTTP/1.1. r.Handler() would answer it, but takes every
+// HTTP/2 connection away from net/http, so that it can't be drained.
 //
 // In debug mode Run prints the same as Gin. It prints the address and the warning about trusted
 // proxies, but no warning for an engine that reads no client address from headers.
 //
 // # Health checks
 //
-// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it
-// first:
+// Readiness is middleware that answers /livez and /readyz, the same in every adapter. Put it first:
 //
 //	r.Use(ginx.Readiness())
 package ginx

@@ -21,8 +21,7 @@ func ExampleRun() {
 	r := gin.Default()
 	r.GET("/ping", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"message": "pong"}) })
 
-	// It was: log.Fatal(r.Run(":8080")), which exits with status 1 when nil
-	// comes back.
+	// It was: log.Fatal(r.Run(":8080")), which exits with status 1 when nil comes back.
 	if err := ginx.Run(r, ":8080"); err != nil {
 		log.Fatal(err)
 	}
@@ -56,8 +55,7 @@ func ExampleRunUnix() {
 }
 
 func ExampleRunFd() {
-	// A socket that systemd made (ListenStream= in the socket unit) is
-	// descriptor 3.
+	// A socket that systemd made (ListenStream= in the socket unit) is descriptor 3.
 	r := gin.Default()
 	if err := ginx.RunFd(r, 3); err != nil {
 		log.Fatal(err)

@@ -11,8 +11,7 @@ import (
 
 func init() { gin.SetMode(gin.TestMode) }
 
-// ask asks r without a connection, and returns the state if that is what the
-// answer holds.
+// ask asks r without a connection, and returns the state if that is what the answer holds.
 func ask(r *gin.Engine, method, path string) (status int, state string) {
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, httptest.NewRequest(method, path, nil))

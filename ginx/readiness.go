@@ -17,10 +17,9 @@ const (
 // requests to leave alone. The zero value works.
 type ReadinessConfig = core.ReadinessConfigFor[*gin.Context]
 
-// Readiness returns middleware that answers health checks on /livez and /readyz, as
-// core.Readiness does. Put it first by r.Use(ginx.Readiness()), before the routes. Then it
-// answers before any middleware that asks for a password, counts or logs. It needs no route, and
-// a route such as "/:page" does not match first.
+// Readiness returns middleware that answers health checks on /livez and /readyz, as core.Readiness does. Put
+// it first by r.Use(ginx.Readiness()), before the routes. Then it answers before any middleware that asks for
+// a password, counts or logs. It needs no route, and a route such as "/:page" does not match first.
 func Readiness(config ...ReadinessConfig) gin.HandlerFunc {
 	answer := core.ReadinessFor(config...)
 	return func(c *gin.Context) {

@@ -15,8 +15,7 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// guarded is an app as they are: Readiness first, then a guard, then routes, one
-// of which takes everything.
+// guarded is an app as they are: Readiness first, then a guard, then routes, one of which takes everything.
 func guarded(config ...ginx.ReadinessConfig) *gin.Engine {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true

@@ -26,9 +26,8 @@ func Run(r *gin.Engine, addr string, opts ...core.Option) error {
 	return run(r, listen("tcp", addr), (*core.Upgrader).Attach, opts)
 }
 
-// RunTLS is like r.RunTLS. It serves HTTPS, HTTP/2 included, on the TCP address addr, or on
-// ":https" if addr is empty. Each generation reads the files again, so an upgrade loads a renewed
-// certificate.
+// RunTLS is like r.RunTLS. It serves HTTPS, HTTP/2 included, on the TCP address addr, or on ":https" if addr
+// is empty. Each generation reads the files again, so an upgrade loads a renewed certificate.
 func RunTLS(r *gin.Engine, addr, certFile, keyFile string, opts ...core.Option) error {
 	debugf("Listening and serving HTTPS on %s\n", addr)
 	if addr == "" {
@@ -98,9 +97,8 @@ func run(r *gin.Engine, open func(*core.Upgrader) (net.Listener, error),
 	return err
 }
 
-// newServer is the server that Gin's run methods make, but for UseH2C:
-// r.Handler() would hijack every HTTP/2 connection away from net/http, and
-// nobody could drain it. net/http speaks HTTP/2 without TLS itself.
+// newServer is the server that Gin's run methods make, but for UseH2C: r.Handler() would hijack every HTTP/2
+// connection away from net/http, and nobody could drain it. net/http speaks HTTP/2 without TLS itself.
 func newServer(r *gin.Engine) *http.Server {
 	srv := &http.Server{Handler: r}
 	if r.UseH2C {

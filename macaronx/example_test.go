@@ -23,9 +23,8 @@ func ExampleRun() {
 	m.Use(macaron.Recovery())
 	m.Get("/ping", func() string { return "pong" })
 
-	// It was: m.Run("127.0.0.1", 8080), which ends the process by itself. Not
-	// log.Fatal(macaronx.Run(...)): nil comes back after a clean stop, and
-	// log.Fatal(nil) exits with status 1.
+	// It was: m.Run("127.0.0.1", 8080), which ends the process by itself. Not log.Fatal(macaronx.Run(...)):
+	// nil comes back after a clean stop, and log.Fatal(nil) exits with status 1.
 	if err := macaronx.Run(m, "127.0.0.1", 8080); err != nil {
 		log.Fatal(err)
 	}

@@ -17,10 +17,9 @@ const (
 // requests to leave alone. The zero value works.
 type ReadinessConfig = core.ReadinessConfigFor[*macaron.Context]
 
-// Readiness returns a handler that answers health checks on /livez and /readyz, as core.Readiness
-// does. Put it first by m.Use(macaronx.Readiness()). With macaron.Classic it then comes after the
-// logger, the recovery and the static files. It answers before any handler that asks for a
-// password, and needs no route.
+// Readiness returns a handler that answers health checks on /livez and /readyz, as core.Readiness does. Put
+// it first by m.Use(macaronx.Readiness()). With macaron.Classic it then comes after the logger, the recovery
+// and the static files. It answers before any handler that asks for a password, and needs no route.
 func Readiness(config ...ReadinessConfig) macaron.Handler {
 	answer := core.ReadinessFor(config...)
 	return func(c *macaron.Context) {

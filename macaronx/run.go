@@ -18,15 +18,13 @@ import (
 // this order, or none. A value that is left out comes from the environment's HOST and PORT, and
 // is 0.0.0.0 and 4000 without them.
 //
-// A single string can also be an address, such as ":8080", which m.Run does not understand. A
-// core.Option, or a slice of them, can stand anywhere. Any other argument is an error, where
-// m.Run would ignore it.
+// A single string can also be an address, such as ":8080", which m.Run does not understand. A core.Option, or
+// a slice of them, can stand anywhere. Any other argument is an error, where m.Run would ignore it.
 //
-// Like every function and method here that takes options it blocks. It returns nil after a clean
-// stop and, when the drain has ended, after a handover to the next generation. It returns
-// core.ErrCut if a drain was cut short. Any other error means that the process did not get to
-// serve, or that its listener broke, where Macaron ends the process. A process makes one such
-// call at a time (core.ErrRunning).
+// Like every function and method here that takes options it blocks. It returns nil after a clean stop and,
+// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a drain was
+// cut short. Any other error means that the process did not get to serve, or that its listener broke, where
+// Macaron ends the process. A process makes one such call at a time (core.ErrRunning).
 func Run(m *macaron.Macaron, args ...any) error {
 	addr, opts, err := parse(args)
 	if err != nil {

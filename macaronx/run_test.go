@@ -69,8 +69,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// Each run method says where to whom Macaron says it, and returns an error that names
-// what it could not open.
+// Each run method says where to whom Macaron says it, and returns an error that names what it could not open.
 func TestErrorsNameTheAddress(t *testing.T) {
 	dir := t.TempDir()
 	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)

@@ -1,5 +1,4 @@
-// Command gracex shows, upgrades and stops a running gracex app, and reports the outcome by its
-// exit status.
+// Command gracex shows, upgrades and stops a running gracex app, and reports the outcome by its exit status.
 //
 //	gracex status
 //	gracex upgrade && echo deployed

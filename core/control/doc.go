@@ -1,6 +1,5 @@
-// Package control talks to a running gracex app over its control socket. It asks for the state of
-// the app, starts an upgrade and follows it to its outcome, rolls back an upgrade on probation,
-// and stops the service.
+// Package control talks to a running gracex app over its control socket. It asks for the state of the app,
+// starts an upgrade and follows it to its outcome, rolls back an upgrade on probation, and stops the service.
 //
 //	c, err := control.Find(ctx, control.Query{PIDFile: "/run/app.pid"})
 //	if err != nil {

@@ -30,11 +30,10 @@ type Query struct {
 	PIDFile, Socket string
 }
 
-// Find returns a client for the app that q selects, after the app has answered once. The zero
-// Query selects the only app that runs and has its socket in a default directory
-// ($XDG_RUNTIME_DIR/gracex, /run/gracex). The error is ErrAmbiguous if several run, and
-// ErrNotFound if none does. An app whose socket is elsewhere is found by its pid on Linux only.
-// If an app hangs, Find takes about 2 s at most.
+// Find returns a client for the app that q selects, after the app has answered once. The zero Query selects
+// the only app that runs and has its socket in a default directory ($XDG_RUNTIME_DIR/gracex, /run/gracex).
+// The error is ErrAmbiguous if several run, and ErrNotFound if none does. An app whose socket is elsewhere is
+// found by its pid on Linux only. If an app hangs, Find takes about 2 s at most.
 func Find(ctx context.Context, q Query) (*Client, error) {
 	switch {
 	case q.Socket != "":

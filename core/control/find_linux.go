@@ -11,9 +11,8 @@ import (
 // listening is the flag __SO_ACCEPTCON in /proc/net/unix: see proc_net(5).
 const listening = 0x10000
 
-// socketsOf returns the paths of the unix sockets that a process listens on: those of
-// /proc/<pid>/net/unix whose inode one of its descriptors is. The error is that it
-// can't be seen.
+// socketsOf returns the paths of the unix sockets that a process listens on: those of /proc/<pid>/net/unix
+// whose inode one of its descriptors is. The error is that it can't be seen.
 func socketsOf(pid int) (paths []string, err error) {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	entries, err := os.ReadDir(filepath.Join(proc, "fd"))

@@ -2,6 +2,5 @@
 
 package control
 
-// socketsOf would return the paths of the unix sockets that a process listens on; here
-// no file says so.
+// socketsOf would return the paths of the unix sockets that a process listens on; here no file says so.
 func socketsOf(int) (paths []string, err error) { return nil, nil }

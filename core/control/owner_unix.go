@@ -11,8 +11,7 @@ import (
 	"syscall"
 )
 
-// ownedBy names the owner of a path, or of the directory that hides it; empty if that
-// can't be seen either.
+// ownedBy names the owner of a path, or of the directory that hides it; empty if that can't be seen either.
 func ownedBy(path string) string {
 	for {
 		if fi, err := os.Lstat(path); err == nil {

@@ -29,9 +29,8 @@ func DefaultDir() string {
 	return systemDir
 }
 
-// DefaultPath returns the path of the socket of an app with this pid file. It is in DefaultDir.
-// Its name is the file's name and a hash of the file's absolute path, because many services name
-// the file app.pid.
+// DefaultPath returns the path of the socket of an app with this pid file. It is in DefaultDir. Its name is
+// the file's name and a hash of the file's absolute path, because many services name the file app.pid.
 func DefaultPath(pidFile string) string {
 	if abs, err := filepath.Abs(pidFile); err == nil {
 		pidFile = abs

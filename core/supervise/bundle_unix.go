@@ -40,8 +40,7 @@ func (b *bundle) close() {
 	}
 }
 
-// takeActivated keeps what a service manager has opened for the service, for the first
-// worker.
+// takeActivated keeps what a service manager has opened for the service, for the first worker.
 func (m *supervisor) takeActivated() error {
 	start, err := foreign.TakeActivated()
 	if err != nil || start == nil {

@@ -298,8 +298,7 @@ func (m *supervisor) notify(assignments ...string) {
 	}
 }
 
-// workerEnv is the workers' environment. What a service manager wants to know it hears
-// from the supervisor.
+// workerEnv is the workers' environment. What a service manager wants to know it hears from the supervisor.
 func workerEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")

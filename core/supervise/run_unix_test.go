@@ -52,8 +52,8 @@ func TestCrashBesideAFailedUpgrade(t *testing.T) {
 	}
 }
 
-// TestStopBeforeTheFirstWord: a stop for a worker that was started by another one, and has not said yet who it is, is not
-// lost: the one before it, which it went to first, has ended.
+// TestStopBeforeTheFirstWord: a stop for a worker that was started by another one, and has not said yet who
+// it is, is not lost: the one before it, which it went to first, has ended.
 func TestStopBeforeTheFirstWord(t *testing.T) {
 	t.Parallel()
 	ours, theirs := unixPair(t)

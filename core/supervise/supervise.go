@@ -1,15 +1,13 @@
-// Package supervise runs a program that uses package core under one process number for life. Use
-// it where that number must not change, as for pid 1 of a container, under supervisord, and in a
-// shell.
+// Package supervise runs a program that uses package core under one process number for life. Use it where
+// that number must not change, as for pid 1 of a container, under supervisord, and in a shell.
 //
 // The supervisor is a small process in which no code of the program runs. It starts the program
 // as its worker and keeps duplicates of the worker's listeners. The worker upgrades itself as it
 // does without a supervisor. It starts the next worker beside itself, with a probation, a way
 // back and connections that move. The supervisor only passes the signal on.
 //
-// If a worker crashes, the supervisor starts another one with the same listeners. Meanwhile
-// connections wait in the listeners' queues, and none is refused. docs/supervise.md has the
-// details.
+// If a worker crashes, the supervisor starts another one with the same listeners. Meanwhile connections wait
+// in the listeners' queues, and none is refused. docs/supervise.md has the details.
 //
 // A program runs under it by core.WithSupervision, or by the command "gracex run".
 package supervise
@@ -29,8 +27,7 @@ const (
 	DefaultMinBackoff = 100 * time.Millisecond
 	// DefaultMaxBackoff is the longest pause if Config.MaxBackoff is not given.
 	DefaultMaxBackoff = 5 * time.Second
-	// Stable is how long a worker has to serve before the supervisor counts crashes in a row from
-	// one again.
+	// Stable is how long a worker has to serve before the supervisor counts crashes in a row from one again.
 	Stable = 10 * time.Second
 )
 
@@ -41,10 +38,9 @@ type Config struct {
 	// so it runs the program that is deployed then.
 	Argv []string
 
-	// MaxFailures is how many crashes in a row the supervisor answers with another worker. It
-	// gives up after one more. Zero means DefaultMaxFailures, and a negative number means that it
-	// never gives up. If the very first worker ends before it has served, the supervisor gives up
-	// at once.
+	// MaxFailures is how many crashes in a row the supervisor answers with another worker. It gives up after
+	// one more. Zero means DefaultMaxFailures, and a negative number means that it never gives up. If the
+	// very first worker ends before it has served, the supervisor gives up at once.
 	MaxFailures int
 
 	// MinBackoff is the pause before the third worker in a row. It doubles up to MaxBackoff. The

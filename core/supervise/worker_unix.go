@@ -13,8 +13,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// The states are where a worker stands; the numbers are those of core.State, which this package
-// can't name.
+// The states are where a worker stands; the numbers are those of core.State, which this package can't name.
 const (
 	stateNone uint8 = iota
 	stateStarting

@@ -26,16 +26,14 @@ func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	return StartWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, opts...)
 }
 
-// StartTLS serves HTTPS, HTTP/2 included, on the TCP address addr. certFile and keyFile are paths
-// (string) or the PEM text itself ([]byte). Each generation reads paths again, so an upgrade
-// loads a renewed certificate.
+// StartTLS serves HTTPS, HTTP/2 included, on the TCP address addr. certFile and keyFile are paths (string) or
+// the PEM text itself ([]byte). Each generation reads paths again, so an upgrade loads a renewed certificate.
 func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Option) error {
 	return StartTLSWithConfig(context.Background(), e, echo.StartConfig{Address: addr}, certFile, keyFile, opts...)
 }
 
-// StartWithConfig is like sc.Start(ctx, h). It serves HTTP, or HTTPS with certificates in
-// sc.TLSConfig. It stops gracefully when ctx ends, as on a signal. h is an *echo.Echo or any
-// other handler.
+// StartWithConfig is like sc.Start(ctx, h). It serves HTTP, or HTTPS with certificates in sc.TLSConfig. It
+// stops gracefully when ctx ends, as on a signal. h is an *echo.Echo or any other handler.
 //
 // All of sc is honoured. GracefulTimeout is core.WithDrainTimeout. At zero it is the core's
 // default, and at a negative value the end of ctx has no effect, as in Echo. OnShutdownError
@@ -47,10 +45,9 @@ func StartWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, o
 	return start(ctx, h, sc, func(sc echo.StartConfig) error { return sc.Start(ctx, h) }, opts)
 }
 
-// StartTLSWithConfig is like sc.StartTLS(ctx, h, certFile, keyFile). If sc.CertFilesystem is set,
-// paths are in it. Otherwise any path works, including absolute ones, which Echo does not take.
-// It refuses sc.Listener, on which Echo would serve without TLS. Pass a listener from
-// tls.NewListener to StartWithConfig instead.
+// StartTLSWithConfig is like sc.StartTLS(ctx, h, certFile, keyFile). If sc.CertFilesystem is set, paths are
+// in it. Otherwise any path works, including absolute ones, which Echo does not take. It refuses sc.Listener,
+// on which Echo would serve without TLS. Pass a listener from tls.NewListener to StartWithConfig instead.
 func StartTLSWithConfig(ctx context.Context, h http.Handler, sc echo.StartConfig, certFile, keyFile any, opts ...core.Option) error {
 	if sc.Listener != nil {
 		return errors.New("echox: StartTLS with StartConfig.Listener would serve without TLS: leave Listener out, or pass tls.NewListener to StartWithConfig")
@@ -151,8 +148,7 @@ func announce(ctx context.Context, h http.Handler, sc echo.StartConfig) {
 	_ = sc.Start(ctx, h)
 }
 
-// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does;
-// net/http adds it otherwise.
+// restrict leaves HTTP/2 out where srv.TLSConfig does not offer it, as Echo does; net/http adds it otherwise.
 func restrict(srv *http.Server) {
 	if c := srv.TLSConfig; srv.Protocols == nil && c.GetConfigForClient == nil && !slices.Contains(c.NextProtos, "h2") {
 		srv.Protocols = new(http.Protocols)

@@ -72,8 +72,7 @@ func TestDemoInterrupted(t *testing.T) {
 	nothingLeft(t, cmd, out.String())
 }
 
-// demo builds the demo and returns the command that runs it in a temporary
-// directory of its own.
+// demo builds the demo and returns the command that runs it in a temporary directory of its own.
 func demo(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "demo")
@@ -105,8 +104,7 @@ func column(t *testing.T, out string, i int) map[string]int {
 	return numbers
 }
 
-// nothingLeft checks that the demo has ended every process that it started and
-// removed every file.
+// nothingLeft checks that the demo has ended every process that it started and removed every file.
 func nothingLeft(t *testing.T, cmd *exec.Cmd, out string) {
 	t.Helper()
 	_, dir, _ := strings.Cut(cmd.Env[len(cmd.Env)-1], "=")
@@ -118,8 +116,7 @@ func nothingLeft(t *testing.T, cmd *exec.Cmd, out string) {
 		t.Errorf("no pid in\n%s", out)
 	}
 	if runtime.GOOS == "linux" {
-		// Every process whose program was in the directory, seen or not. A zombie
-		// has no program any more.
+		// Every process whose program was in the directory, seen or not. A zombie has no program any more.
 		files, _ := filepath.Glob("/proc/[0-9]*/exe")
 		for _, file := range files {
 			if exe, err := os.Readlink(file); err == nil && strings.HasPrefix(exe, dir) {

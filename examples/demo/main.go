@@ -3,11 +3,10 @@
 //
 //	go run ./examples/demo
 //
-// It builds the Gin example and starts it on a free loopback port. Clients that never
-// send a request twice post to it, and every second it gets SIGUSR2. Then the usual
-// recipe has the same load: it passes the listener on and ends the old process with
-// http.Server.Shutdown. The two run one after the other, so that neither takes the
-// other's processors. A table at the end compares them, in Markdown.
+// It builds the Gin example and starts it on a free loopback port. Clients that never send a request twice
+// post to it, and every second it gets SIGUSR2. Then the usual recipe has the same load: it passes the
+// listener on and ends the old process with http.Server.Shutdown. The two run one after the other, so that
+// neither takes the other's processors. A table at the end compares them, in Markdown.
 //
 // The exit status is 1 if gracex lost a request or an upgrade failed, and 2 if nothing
 // was measured: wrong flags, or a program that can't be built or started.

@@ -10,8 +10,7 @@ import (
 	"github.com/gracex-go/gracex/internal/load"
 )
 
-// table compares the programs in Markdown, a column each. Below it stands what was lost
-// and why.
+// table compares the programs in Markdown, a column each. Below it stands what was lost and why.
 func table(entries []entry, clients int) string {
 	var b strings.Builder
 	row := func(title string, cell func(entry) string) {

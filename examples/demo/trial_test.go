@@ -24,8 +24,7 @@ func built(t *testing.T, p program) program {
 	return p
 }
 
-// The usual recipe has to be seen to lose, or the demo would find no losses of
-// gracex either.
+// The usual recipe has to be seen to lose, or the demo would find no losses of gracex either.
 func TestUsualRecipeIsUpgradedAndSeenToLose(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

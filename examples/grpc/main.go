@@ -6,8 +6,9 @@
 //	grpcurl -plaintext 127.0.0.1:9090 grpc.health.v1.Health/Check
 //	kill -USR2 "$(cat server.pid)"
 //
-// gracex tracks gRPC's connections: the drain waits for them, and cuts what is left at its deadline. What they say is gRPC's
-// own, so it is gRPC that tells its clients to leave (GOAWAY) and waits for the calls that it has begun.
+// gracex tracks gRPC's connections: the drain waits for them, and cuts what is left at its deadline. What
+// they say is gRPC's own, so it is gRPC that tells its clients to leave (GOAWAY) and waits for the calls that
+// it has begun.
 //
 // A call with the metadata x-delay takes that long: grpcurl -H 'x-delay: 2s', say.
 package main

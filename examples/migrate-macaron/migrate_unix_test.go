@@ -59,9 +59,8 @@ func TestMovesOver(t *testing.T) {
 	p.Stop()
 }
 
-// restart has before restart while clients connect for each request. It may lose what
-// it has accepted when it shuts down, and nothing else: no client is refused, and none
-// gets a wrong answer.
+// restart has before restart while clients connect for each request. It may lose what it has accepted when it
+// shuts down, and nothing else: no client is refused, and none gets a wrong answer.
 func restart(t *testing.T, p *exampletest.Program) {
 	t.Helper()
 	run := startLoad(p, 0)

@@ -10,8 +10,9 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestLeave: a service whose main process is a start_server, or a script that waits for one, becomes one of the program itself while it runs, as
-// docs/migration/leaving.md has it. No client notices, and the service has not been restarted.
+// TestLeave: a service whose main process is a start_server, or a script that waits for one, becomes one of
+// the program itself while it runs, as docs/migration/leaving.md has it. No client notices, and the service
+// has not been restarted.
 func TestLeave(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]string{

@@ -25,9 +25,8 @@ const systemdPath = "/lib/systemd/systemd"
 
 func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
-// manager is a real systemd, which is pid 1 of a pid namespace and has its own mounts,
-// cgroups, IPC and host name. It has a /run of its own, and no units but those of the test. The network is
-// the machine's.
+// manager is a real systemd, which is pid 1 of a pid namespace and has its own mounts, cgroups, IPC and host
+// name. It has a /run of its own, and no units but those of the test. The network is the machine's.
 type manager struct {
 	*deploytest.Process
 	t     *testing.T
@@ -175,8 +174,7 @@ func removeCgroup(path string) error {
 	return os.Remove(path)
 }
 
-// cgroup2 is the directory of this process's group in the cgroup2 hierarchy (proc(5),
-// cgroups(7)).
+// cgroup2 is the directory of this process's group in the cgroup2 hierarchy (proc(5), cgroups(7)).
 func cgroup2() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

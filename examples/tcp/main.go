@@ -6,11 +6,12 @@
 //	nc 127.0.0.1 9007
 //	kill -USR2 "$(cat server.pid)"
 //
-// It answers each line by its number on this connection, the generation that has read it, and the line. When the service stops, a
-// client reads "bye".
+// It answers each line by its number on this connection, the generation that has read it, and the line. When
+// the service stops, a client reads "bye".
 //
 // gracex tracks the connections of such a loop as it does those of an http.Server: the drain waits for them,
-// and at its deadline they are cut, counted and logged. What they say is the program's own, so it has to be told to leave: core.Draining.
+// and at its deadline they are cut, counted and logged. What they say is the program's own, so it has to be
+// told to leave: core.Draining.
 package main
 
 import (
@@ -120,8 +121,7 @@ func serve(c net.Conn, s session) {
 	}
 }
 
-// leave moves the client to the next generation, or says goodbye: there is none, or it does not
-// take it.
+// leave moves the client to the next generation, or says goodbye: there is none, or it does not take it.
 func leave(c net.Conn, s session) {
 	state, err := json.Marshal(s)
 	if err == nil {

@@ -151,8 +151,7 @@ func visit(t *testing.T, p *exampletest.Program, n int) error {
 	return nil
 }
 
-// terminate stops the service; all clients hear the same to the end, and then get a
-// close frame.
+// terminate stops the service; all clients hear the same to the end, and then get a close frame.
 func terminate(t *testing.T, p *exampletest.Program, clients []*client) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -187,8 +186,7 @@ func agree(t *testing.T, clients []*client) {
 	}
 }
 
-// Who is in full flow when the service stops hears everything that anybody heard,
-// and a close frame.
+// Who is in full flow when the service stops hears everything that anybody heard, and a close frame.
 func TestStopSaysGoodbye(t *testing.T) {
 	t.Parallel()
 	p := exampletest.Start(t)

@@ -36,9 +36,8 @@ func newHub() *hub {
 	return h
 }
 
-// join begins to read from m. A new member is sent what is said from here on. One who
-// has moved here is sent all that was said in this process, by new members and by
-// those who came from the old process before it.
+// join begins to read from m. A new member is sent what is said from here on. One who has moved here is sent
+// all that was said in this process, by new members and by those who came from the old process before it.
 //
 // It does so while this process drains, too: somebody's request was on its way, or
 // the old process has just moved somebody here. Then the reader ends at once.

@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	// maxMessage is the most that a message may have, all bytes of its frames and
-	// of control frames between them counted. With what may be read at once it
-	// stays below what Handoff takes along (128 KiB).
+	// maxMessage is the most that a message may have, all bytes of its frames and of control frames between
+	// them counted. With what may be read at once it stays below what Handoff takes along (128 KiB).
 	maxMessage = 4 << 10
 	readSize   = 4 << 10
 )

@@ -1,7 +1,6 @@
-// Command websocket is a chat server whose clients stay connected while it is
-// upgraded: replace its binary, send it SIGUSR2 or SIGHUP, and every WebSocket goes
-// on in the new process, over the same TCP connection, with no message lost or
-// doubled.
+// Command websocket is a chat server whose clients stay connected while it is upgraded: replace its binary,
+// send it SIGUSR2 or SIGHUP, and every WebSocket goes on in the new process, over the same TCP connection,
+// with no message lost or doubled.
 //
 //	go build -o chat ./examples/websocket
 //	./chat -addr 127.0.0.1:8080 -pidfile chat.pid &

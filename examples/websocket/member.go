@@ -28,9 +28,8 @@ const (
 
 var errNotText = errors.New("the message is not text")
 
-// member is a client in the room. One goroutine reads from it, as long as the
-// process does not drain. Another one alone writes to it, and says goodbye or hands
-// the connection over when the first has ended.
+// member is a client in the room. One goroutine reads from it, as long as the process does not drain. Another
+// one alone writes to it, and says goodbye or hands the connection over when the first has ended.
 type member struct {
 	hub  *hub
 	conn net.Conn

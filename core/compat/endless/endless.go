@@ -1,13 +1,15 @@
 // Package endless has the surface of github.com/fvbock/endless over gracex: moving over is a change of
-// import. A process that endless has started, and one that gracex has, take the sockets over alike, so the upgrade that brings the change
-// loses nothing either. docs/migration/endless.md says what behaves differently.
+// import. A process that endless has started, and one that gracex has, take the sockets over alike, so the
+// upgrade that brings the change loses nothing either. docs/migration/endless.md says what behaves
+// differently.
 //
 //	import "github.com/gracex-go/gracex/core/compat/endless"
 //
 //	err := endless.ListenAndServe("localhost:4242", mux)
 //
-// SIGHUP upgrades, SIGTERM and SIGINT stop, and SIGUSR2 ends a drain at once, as there. All calls return nil after a clean stop and
-// after a handover; a program that ends by log.Fatal(err) then exits with status 1, so test the error.
+// SIGHUP upgrades, SIGTERM and SIGINT stop, and SIGUSR2 ends a drain at once, as there. All calls return nil
+// after a clean stop and after a handover; a program that ends by log.Fatal(err) then exits with status 1, so
+// test the error.
 package endless
 
 import (
@@ -49,8 +51,8 @@ var (
 	// DefaultMaxHeaderBytes is what NewServer sets MaxHeaderBytes to. Zero: http.DefaultMaxHeaderBytes.
 	DefaultMaxHeaderBytes int
 
-	// DefaultHammerTime is how long an old process, or one that stops, may take to finish what is left: core.WithDrainTimeout.
-	// Negative: as long as it takes. It holds as of the first server that is started.
+	// DefaultHammerTime is how long an old process, or one that stops, may take to finish what is left:
+	// core.WithDrainTimeout. Negative: as long as it takes. It holds as of the first server that is started.
 	DefaultHammerTime = 60 * time.Second
 
 	// Options are more of gracex's, for the first server that is started: a pid file, ready checks, a logger
@@ -117,8 +119,8 @@ func ListenAndServeTLS(addr, certFile, keyFile string, handler http.Handler) err
 // servers of a process, each in a goroutine of its own, are upgraded and stopped together.
 func (srv *Server) ListenAndServe() error { return srv.serve(group.Server{}) }
 
-// ListenAndServeTLS is ListenAndServe for HTTPS, on ":https" if srv.Addr is empty. It prefers HTTP/1.1 unless TLSConfig has
-// NextProtos.
+// ListenAndServeTLS is ListenAndServe for HTTPS, on ":https" if srv.Addr is empty. It prefers HTTP/1.1 unless
+// TLSConfig has NextProtos.
 func (srv *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	config := &tls.Config{}
 	if srv.TLSConfig != nil {

@@ -1,12 +1,13 @@
 // Package gracehttp has the surface of github.com/tabalt/gracehttp over gracex: moving over is a change of
-// import, and the upgrade that brings the change loses nothing either. docs/migration/gracehttp.md says what behaves differently.
+// import, and the upgrade that brings the change loses nothing either. docs/migration/gracehttp.md says what
+// behaves differently.
 //
 //	import "github.com/gracex-go/gracex/core/compat/gracehttp"
 //
 //	err := gracehttp.ListenAndServe(":8080", nil)
 //
-// SIGUSR2 and SIGHUP upgrade, SIGTERM, SIGINT and SIGQUIT stop. All calls return nil after a clean stop and after a handover; a program that ends by
-// log.Fatal(err) then exits with status 1, so test the error.
+// SIGUSR2 and SIGHUP upgrade, SIGTERM, SIGINT and SIGQUIT stop. All calls return nil after a clean stop and
+// after a handover; a program that ends by log.Fatal(err) then exits with status 1, so test the error.
 package gracehttp
 
 import (
@@ -33,8 +34,8 @@ var Options []core.Option
 // Server is an HTTP server that upgrades itself. Make it with NewServer.
 type Server struct{ http *http.Server }
 
-// NewServer makes a server for the TCP address addr (":http" or ":https" if empty); it serves handler, http.DefaultServeMux if
-// nil. A timeout of zero is none.
+// NewServer makes a server for the TCP address addr (":http" or ":https" if empty); it serves handler,
+// http.DefaultServeMux if nil. A timeout of zero is none.
 func NewServer(addr string, handler http.Handler, readTimeout, writeTimeout time.Duration) *Server {
 	return &Server{&http.Server{Addr: addr, Handler: handler, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}}
 }

@@ -8,11 +8,10 @@ import (
 // readBuffer is the size of the buffer that net/http reads requests through.
 const readBuffer = 4096
 
-// waitStep is where net/http is between two requests. It says idle, sets the deadline
-// of the wait, makes sure that four bytes of the next request are in its buffer, which
-// takes a Read if there are fewer, and sets the deadline of the request. A Read in
-// between that has room for the whole buffer proves that there is nothing in it.
-// selfTest checks all that.
+// waitStep is where net/http is between two requests. It says idle, sets the deadline of the wait, makes sure
+// that four bytes of the next request are in its buffer, which takes a Read if there are fewer, and sets the
+// deadline of the request. A Read in between that has room for the whole buffer proves that there is nothing
+// in it. selfTest checks all that.
 type waitStep uint32
 
 const (
@@ -21,10 +20,9 @@ const (
 	waitsForOne                 // the deadline of the wait is set
 )
 
-// waitPhase is where a connection is with the wait for its next request. The
-// goroutine that serves it goes from waitsNot to waits and back; the mover goes
-// from waits to woken, and the other one goes from there to waitsNot when the mover
-// is done with it.
+// waitPhase is where a connection is with the wait for its next request. The goroutine that serves it goes
+// from waitsNot to waits and back; the mover goes from waits to woken, and the other one goes from there to
+// waitsNot when the mover is done with it.
 type waitPhase uint32
 
 const (

@@ -14,9 +14,8 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestIdleTime_IsFromTheDeadline: before the drain nobody asks the clock since when a
-// connection is idle. The deadline that net/http sets tells: who is closed first, and
-// how long the next generation still waits.
+// TestIdleTime_IsFromTheDeadline: before the drain nobody asks the clock since when a connection is idle. The
+// deadline that net/http sets tells: who is closed first, and how long the next generation still waits.
 func TestIdleTime_IsFromTheDeadline(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

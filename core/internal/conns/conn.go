@@ -38,9 +38,8 @@ const (
 	closedMoved                // the next generation has it
 )
 
-// Conn is an accepted connection. It stands between the socket and net/http
-// (under TLS where there is TLS), costs one allocation a connection and none a
-// request, and leaves the connection table when it is closed.
+// Conn is an accepted connection. It stands between the socket and net/http (under TLS where there is TLS),
+// costs one allocation a connection and none a request, and leaves the connection table when it is closed.
 type Conn struct {
 	net.Conn
 	table  *Table
@@ -68,9 +67,8 @@ type Conn struct {
 	preface int // of the goroutine that serves the connection: bytes of HTTP/2's preface that have come; -1: something else has
 }
 
-// RemoteAddr returns the client's address. The kernel does not know it any more of a
-// connection that was reset on its way here from the old process; nobody who has got a
-// connection expects nil.
+// RemoteAddr returns the client's address. The kernel does not know it any more of a connection that was
+// reset on its way here from the old process; nobody who has got a connection expects nil.
 func (c *Conn) RemoteAddr() net.Addr {
 	if addr := c.Conn.RemoteAddr(); addr != nil {
 		return addr
@@ -86,8 +84,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.readOrFollow(b)
 }
 
-// readBytes notes that a request has begun: from its first byte on it must be
-// answered, or be counted as cut.
+// readBytes notes that a request has begun: from its first byte on it must be answered, or be counted as cut.
 func (c *Conn) readBytes(b []byte) (int, error) {
 	if s := c.side.Load(); s != nil {
 		switch {
@@ -107,8 +104,7 @@ func (c *Conn) readBytes(b []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection and takes it out of the table. The first call
-// counts.
+// Close closes the connection and takes it out of the table. The first call counts.
 func (c *Conn) Close() error {
 	if !c.closed.Swap(true) {
 		c.table.remove(c)
@@ -155,9 +151,8 @@ func (c *Conn) SetState(st State) {
 	c.state.Store(int32(st))
 }
 
-// noteIdle notes since when the connection is idle. Where net/http sets a deadline for
-// it that tells, and the clock is not asked for each request; where it sets none it
-// does not matter before the drain.
+// noteIdle notes since when the connection is idle. Where net/http sets a deadline for it that tells, and the
+// clock is not asked for each request; where it sets none it does not matter before the drain.
 func (c *Conn) noteIdle() {
 	if !c.CanMove() || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
@@ -169,8 +164,7 @@ func (c *Conn) noteIdle() {
 // Is reports whether the connection is in the state.
 func (c *Conn) Is(st State) bool { return State(c.state.Load()) == st }
 
-// unanswered counts the requests that have been read, in part at least, and not
-// answered.
+// unanswered counts the requests that have been read, in part at least, and not answered.
 func (c *Conn) unanswered() int {
 	if n := int(c.requests.Load()); n > 0 || c.http2.Load() {
 		return n

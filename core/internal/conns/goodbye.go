@@ -2,9 +2,8 @@ package conns
 
 import "sync"
 
-// Goodbye is the channel that tells streams and hijacked connections to say goodbye. A
-// process that drains can take the service back; what comes after that has a new channel.
-// Make it with NewGoodbye.
+// Goodbye is the channel that tells streams and hijacked connections to say goodbye. A process that drains
+// can take the service back; what comes after that has a new channel. Make it with NewGoodbye.
 type Goodbye struct {
 	mu sync.Mutex
 	ch chan struct{}

@@ -32,9 +32,8 @@ type Taker interface {
 	SayMoved(moved uint64)
 }
 
-// Mover is rung 1 of the drain: it hands the connections of this generation to the
-// next one. A connection offers itself, by the goroutine that reads from it, and
-// nobody reads from it until there is an answer.
+// Mover is rung 1 of the drain: it hands the connections of this generation to the next one. A connection
+// offers itself, by the goroutine that reads from it, and nobody reads from it until there is an answer.
 type Mover struct {
 	to      Taker
 	table   *Table
@@ -87,9 +86,8 @@ func (m *Mover) Widen() {
 	}
 }
 
-// Retire ends the moving of an upgrade that is rolled back. What was offered has its
-// answer when the new process gives it, or is no more: the mover's goroutine waits for
-// that.
+// Retire ends the moving of an upgrade that is rolled back. What was offered has its answer when the new
+// process gives it, or is no more: the mover's goroutine waits for that.
 func (m *Mover) Retire() {
 	m.table.mover.CompareAndSwap(m, nil)
 	close(m.retired)

@@ -169,8 +169,7 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 	}
 }
 
-// TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http
-// would have waited.
+// TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http would have waited.
 func TestMover_PutsTheDeadlineBack(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -30,8 +30,7 @@ func (o *offer) settle(err error) {
 // maxBatch bounds the encoded size of a batch, in bytes.
 const maxBatch = wire.MaxPayload - 1<<10
 
-// size is an upper bound of what the offer takes in a frame: base64, and JSON that
-// escapes every byte.
+// size is an upper bound of what the offer takes in a frame: base64, and JSON that escapes every byte.
 func (o *offer) size() int {
 	n := 200 + 6*len(o.Name) + len(o.State)*4/3
 	if o.Listener != nil {
@@ -40,8 +39,7 @@ func (o *offer) size() int {
 	return n
 }
 
-// Leave moves c to the next generation. On an error c stays, with nothing read
-// from it.
+// Leave moves c to the next generation. On an error c stays, with nothing read from it.
 func (m *Mover) Leave(c *Conn, what wire.Conn) error {
 	return m.offer(c, &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }})
 }

@@ -24,9 +24,8 @@ func (c *Conn) readOrFollow(b []byte) (int, error) {
 	return n, err
 }
 
-// look compares the first bytes with the preface. net/http asks for no more than
-// that at first. From one that would, the connection gets GOAWAY with an answer: its frames
-// are in the middle of b then.
+// look compares the first bytes with the preface. net/http asks for no more than that at first. From one that
+// would, the connection gets GOAWAY with an answer: its frames are in the middle of b then.
 func (c *Conn) look(b []byte) {
 	end := c.preface + len(b)
 	if end > len(h2.Preface) || string(b) != h2.Preface[c.preface:end] {

@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// SelfTest checks, once in a process, that net/http reads from its connections in the
-// way that moving them relies on. With a net/http that does not, connections
-// stay: nothing is lost, and clients reconnect.
+// SelfTest checks, once in a process, that net/http reads from its connections in the way that moving them
+// relies on. With a net/http that does not, connections stay: nothing is lost, and clients reconnect.
 var SelfTest = sync.OnceValue(func() error { return probeNetHTTP(readBuffer) })
 
 // probeTime bounds the self-test, which takes about a millisecond.
@@ -112,8 +111,7 @@ func newProbe() *probe {
 	return p
 }
 
-// ask sends wire and, once net/http watches the connection, during; then it reads an
-// answer.
+// ask sends wire and, once net/http watches the connection, during; then it reads an answer.
 func (p *probe) ask(what, wire, during string) error {
 	if err := p.send(wire); err != nil {
 		return fmt.Errorf("net/http, %s: %w", what, err)
@@ -152,8 +150,7 @@ func (p *probe) send(s string) error {
 func (p *probe) expectRead(when string, want probeRead) error {
 	select {
 	case got := <-p.reads:
-		// A request may have more deadlines, and the first one on a connection has
-		// been no rest.
+		// A request may have more deadlines, and the first one on a connection has been no rest.
 		if got.room != want.room || want.deadlines > 0 && min(got.deadlines, 2) != want.deadlines {
 			return fmt.Errorf("net/http, %s: a read of %d bytes after %d deadlines, not %d after %d",
 				when, got.room, got.deadlines, want.room, want.deadlines)

@@ -2,8 +2,7 @@ package conns
 
 import "testing"
 
-// TestSelfTest pins what moving connections relies on: with a Go release that fails
-// it, connections stay.
+// TestSelfTest pins what moving connections relies on: with a Go release that fails it, connections stay.
 func TestSelfTest(t *testing.T) {
 	t.Parallel()
 	if err := probeNetHTTP(readBuffer); err != nil {

@@ -84,8 +84,7 @@ func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
 	return c
 }
 
-// Adopt takes in a connection that the old process has handed over. It returns nil
-// if it is too late.
+// Adopt takes in a connection that the old process has handed over. It returns nil if it is too late.
 func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
 	c := &Conn{Conn: nc, table: t}
 	c.boundary.unused = what.Unused
@@ -123,9 +122,8 @@ func (t *Table) Serve(c *Conn) {
 	c.SetState(New)
 }
 
-// shadow reports whether another entry of the table stands for the connection:
-// the program wrapped one of our listeners in a type that hides it, and what a
-// server accepts from that type is tracked again.
+// shadow reports whether another entry of the table stands for the connection: the program wrapped one of our
+// listeners in a type that hides it, and what a server accepts from that type is tracked again.
 func (c *Conn) shadow() bool {
 	return c.from != nil && c.from.Wrapped.Load() && c.Is(Raw)
 }

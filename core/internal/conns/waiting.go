@@ -44,9 +44,8 @@ func (c *Conn) atBoundary(b []byte) bool {
 	return false
 }
 
-// readNext reads the first bytes of a request, or moves the connection to the next
-// generation: it then returns io.EOF, and net/http closes no more than its own
-// descriptor. A nil b only waits for them.
+// readNext reads the first bytes of a request, or moves the connection to the next generation: it then
+// returns io.EOF, and net/http closes no more than its own descriptor. A nil b only waits for them.
 //
 // The order of the two steps on each side is what makes it safe: here the phase is
 // set before the mover is looked for; there the mover is set before the phase is
@@ -183,8 +182,7 @@ func (c *Conn) description() wire.Conn {
 	}
 }
 
-// Transport returns nc if it is nothing but its descriptor, so that what moves with
-// that is all there is.
+// Transport returns nc if it is nothing but its descriptor, so that what moves with that is all there is.
 func Transport(nc net.Conn) (syscall.Conn, bool) {
 	switch v := nc.(type) {
 	case *net.TCPConn:
@@ -195,10 +193,9 @@ func Transport(nc net.Conn) (syscall.Conn, bool) {
 	return nil, false
 }
 
-// isBackgroundRead reports whether a Read of one byte is how net/http notices
-// while a handler runs that the client has gone, in a generation that hands its
-// connections over. While a chunked body is read, one byte may also be what is
-// free in the buffer, and HTTP/2 reads as many as a frame has.
+// isBackgroundRead reports whether a Read of one byte is how net/http notices while a handler runs that the
+// client has gone, in a generation that hands its connections over. While a chunked body is read, one byte
+// may also be what is free in the buffer, and HTTP/2 reads as many as a frame has.
 func (c *Conn) isBackgroundRead() bool {
 	return c.Is(Active) && c.table.moves(c) != nil && !c.boundary.chunked && c.boundary.http1.Load()
 }
@@ -229,9 +226,8 @@ func (c *Conn) watch() (int, error) {
 	return 0, io.EOF
 }
 
-// Movable reports whether the connection will move when the request that it carries
-// has been answered. In the last stretch of a drain it is not relied upon: a client
-// that always sends ahead has no boundary to move at.
+// Movable reports whether the connection will move when the request that it carries has been answered. In the
+// last stretch of a drain it is not relied upon: a client that always sends ahead has no boundary to move at.
 func (c *Conn) Movable(r *http.Request) bool {
 	return c.CanMove() && r.ProtoMajor == 1 && c.mover() != nil && !c.table.InLastStretch()
 }

@@ -7,10 +7,9 @@ import (
 	"strconv"
 )
 
-// CloseOnExecFrom keeps first and all descriptors above it from every program that
-// this process starts. A fork clears that again on those which it passes on. What
-// this process opened has it already; this is for what it was given unasked by
-// whoever started it.
+// CloseOnExecFrom keeps first and all descriptors above it from every program that this process starts. A
+// fork clears that again on those which it passes on. What this process opened has it already; this is for
+// what it was given unasked by whoever started it.
 func CloseOnExecFrom(first int) {
 	if closeRange(first) != nil {
 		closeOnExecWalk(first)

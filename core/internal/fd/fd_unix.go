@@ -46,8 +46,7 @@ func KeepOnExec(s int) {
 // SetNonblock sets O_NONBLOCK again after another process had the open file.
 func SetNonblock(s int) error { return os.NewSyscallError("fcntl", syscall.SetNonblock(s, true)) }
 
-// CheckListener returns nil if s is a listening stream socket, else an error
-// that says what it is.
+// CheckListener returns nil if s is a listening stream socket, else an error that says what it is.
 func CheckListener(s int) error {
 	if err := checkType(s, syscall.SOCK_STREAM, "stream"); err != nil {
 		return err
@@ -58,12 +57,10 @@ func CheckListener(s int) error {
 	return nil
 }
 
-// CheckPacket returns nil if s is a datagram socket, else an error that says what it
-// is.
+// CheckPacket returns nil if s is a datagram socket, else an error that says what it is.
 func CheckPacket(s int) error { return checkType(s, syscall.SOCK_DGRAM, "datagram") }
 
-// CheckStream returns nil if s is a stream socket that does not listen: what
-// the handover socket must be.
+// CheckStream returns nil if s is a stream socket that does not listen: what the handover socket must be.
 func CheckStream(s int) error {
 	if err := checkType(s, syscall.SOCK_STREAM, "stream"); err != nil {
 		return err
@@ -122,8 +119,7 @@ func describe(s int) (what string, socket bool) {
 	return "not a socket", false
 }
 
-// Listener makes a net.Listener of the listening socket s, which stays open and
-// the caller's.
+// Listener makes a net.Listener of the listening socket s, which stays open and the caller's.
 func Listener(s int) (net.Listener, error) {
 	f, err := dupFile(s)
 	if err != nil {
@@ -148,8 +144,7 @@ func dupFile(s int) (*os.File, error) {
 	return os.NewFile(uintptr(dup), "socket"), nil
 }
 
-// PacketConn makes a net.PacketConn of the datagram socket s, which stays open and the
-// caller's.
+// PacketConn makes a net.PacketConn of the datagram socket s, which stays open and the caller's.
 func PacketConn(s int) (net.PacketConn, error) {
 	f, err := dupFile(s)
 	if err != nil {

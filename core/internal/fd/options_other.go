@@ -2,6 +2,5 @@
 
 package fd
 
-// keepAliveOptions: package syscall does not name them on all systems. They get Go's
-// defaults.
+// keepAliveOptions: package syscall does not name them on all systems. They get Go's defaults.
 var keepAliveOptions []option

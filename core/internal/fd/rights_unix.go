@@ -53,17 +53,15 @@ func (r *Receiver) Read(b []byte) (int, error) {
 	return max(n, 0), err // an io.Reader has no count below that
 }
 
-// Take returns the descriptors that have come since the last call, close-on-exec
-// and the caller's.
+// Take returns the descriptors that have come since the last call, close-on-exec and the caller's.
 func (r *Receiver) Take() []int {
 	files := r.files
 	r.files = nil
 	return files
 }
 
-// Adopt makes a connection of a descriptor that another process has sent, and closes
-// the descriptor. The socket keeps its options: net.FileConn sets some of them to Go's
-// defaults.
+// Adopt makes a connection of a descriptor that another process has sent, and closes the descriptor. The
+// socket keeps its options: net.FileConn sets some of them to Go's defaults.
 func Adopt(s int) (net.Conn, error) {
 	was := make([]int, len(options))
 	for i, o := range options {
@@ -111,9 +109,8 @@ func Await(rc syscall.RawConn) (n int, err error) {
 	return n, os.NewSyscallError("recvfrom", err)
 }
 
-// AwaitEnd returns when the peer has closed or the connection has failed, or at
-// the read deadline. Bytes that arrive are left where they are; while some wait,
-// the end is not seen.
+// AwaitEnd returns when the peer has closed or the connection has failed, or at the read deadline. Bytes that
+// arrive are left where they are; while some wait, the end is not seen.
 func AwaitEnd(rc syscall.RawConn) error {
 	var err error
 	rerr := rc.Read(func(s uintptr) bool {
@@ -127,8 +124,7 @@ func AwaitEnd(rc syscall.RawConn) error {
 	return os.NewSyscallError("recvfrom", err)
 }
 
-// Ended reports whether the peer has closed or the connection has failed, with nothing
-// left to read.
+// Ended reports whether the peer has closed or the connection has failed, with nothing left to read.
 func Ended(rc syscall.RawConn) bool {
 	ended := false
 	err := rc.Control(func(s uintptr) {

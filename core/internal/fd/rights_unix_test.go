@@ -72,8 +72,7 @@ func TestReceiverAfterReset(t *testing.T) {
 	}
 }
 
-// TestAwait: it returns for bytes, which stay, for the end and at the deadline;
-// AwaitEnd not for bytes.
+// TestAwait: it returns for bytes, which stay, for the end and at the deadline; AwaitEnd not for bytes.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	ours, theirs := control(t)

@@ -205,8 +205,7 @@ func (x *Socket) look(allowed []wire.Kind) error {
 	if allowed != nil && !slices.Contains(allowed, x.Kind) {
 		return err
 	}
-	// Whoever passed it may have made it blocking, for an Accept of its own too
-	// (golang/go#29277).
+	// Whoever passed it may have made it blocking, for an Accept of its own too (golang/go#29277).
 	return fd.SetNonblock(x.FD)
 }
 

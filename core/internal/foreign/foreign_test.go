@@ -213,8 +213,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// FuzzNames: whatever is in tableflip's pipe, there is an error or sockets from descriptor 5
-// up.
+// FuzzNames: whatever is in tableflip's pipe, there is an error or sockets from descriptor 5 up.
 func FuzzNames(f *testing.F) {
 	f.Add(encoded([][]string{{"listener", "tcp", ":80"}}))
 	f.Add(encoded([]string{"listener:tcp::80"}))

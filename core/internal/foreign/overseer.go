@@ -8,9 +8,9 @@ const (
 	envOverseerFDs = "OVERSEER_NUM_FDS"
 )
 
-// overseer is github.com/jpillora/overseer: a master keeps the sockets, asks the worker to let go
-// of them by SIGUSR2, and starts the next one when it says by SIGUSR1 that it has. A worker that ends without having been asked
-// takes the master with it.
+// overseer is github.com/jpillora/overseer: a master keeps the sockets, asks the worker to let go of them by
+// SIGUSR2, and starts the next one when it says by SIGUSR1 that it has. A worker that ends without having
+// been asked takes the master with it.
 var overseer = protocol{
 	name:  "overseer",
 	kinds: listeners,

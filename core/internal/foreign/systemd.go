@@ -14,9 +14,8 @@ const (
 	envListenNames = "LISTEN_FDNAMES"
 )
 
-// systemd is a service manager that has opened sockets for this process. What is for another
-// process is none of this one's, and no error: whoever it was for has passed its environment
-// on.
+// systemd is a service manager that has opened sockets for this process. What is for another process is none
+// of this one's, and no error: whoever it was for has passed its environment on.
 var systemd = protocol{
 	name:  "systemd",
 	vars:  []string{envListenFDs, envListenPID, envListenNames},
@@ -61,8 +60,7 @@ func (in Surroundings) replacesActivated() bool {
 	return true
 }
 
-// IsActivation reports whether an environment variable is one of a service manager's that opens
-// sockets.
+// IsActivation reports whether an environment variable is one of a service manager's that opens sockets.
 func IsActivation(name string) bool { return slices.Contains(systemd.vars, name) }
 
 // grace is github.com/facebookgo/grace: the variable of systemd without a process number, or with

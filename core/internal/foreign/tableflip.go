@@ -21,8 +21,7 @@ const (
 )
 
 const (
-	// namesWait bounds the reading of the names, which an old process has written already or
-	// is about to.
+	// namesWait bounds the reading of the names, which an old process has written already or is about to.
 	namesWait = 10 * time.Second
 	// maxNames bounds them, in bytes.
 	maxNames = 1 << 20

@@ -59,8 +59,7 @@ func New(nc net.Conn, preface int, limit time.Duration, onLeave func()) *Conn {
 	return c
 }
 
-// End ends a Leave that is under way: the connection is closed. It may be called more
-// than once.
+// End ends a Leave that is under way: the connection is closed. It may be called more than once.
 func (c *Conn) End() { c.end.Do(func() { close(c.ended) }) }
 
 // Close closes the connection.

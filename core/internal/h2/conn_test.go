@@ -232,8 +232,7 @@ func (c *deadlineConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// TestPrefaceLimit: the wait for the preface is bounded, and the server's own deadline
-// holds behind it.
+// TestPrefaceLimit: the wait for the preface is bounded, and the server's own deadline holds behind it.
 func TestPrefaceLimit(t *testing.T) {
 	t.Parallel()
 	for name, sends := range map[string]string{"nothing": "", "a part": Preface[:10], "all": Preface} {

@@ -5,9 +5,8 @@ import (
 	"net"
 )
 
-// Door is how a server of net/http's is made to speak HTTP/2 on a connection that it
-// accepts. Both are documented; the Protocols of the server must have HTTP2 and
-// UnencryptedHTTP2.
+// Door is how a server of net/http's is made to speak HTTP/2 on a connection that it accepts. Both are
+// documented; the Protocols of the server must have HTTP2 and UnencryptedHTTP2.
 type Door int
 
 const (

@@ -6,9 +6,8 @@ import "sync"
 // says that it can't that way.
 type Tried struct{ Clear, State error }
 
-// Doors tries, once in a process and not before an HTTP/2 connection has come, what
-// net/http does. Where that is not what core relies on, net/http serves HTTP/2 in its
-// own way, and GOAWAY goes out with answers only.
+// Doors tries, once in a process and not before an HTTP/2 connection has come, what net/http does. Where that
+// is not what core relies on, net/http serves HTTP/2 in its own way, and GOAWAY goes out with answers only.
 var Doors = sync.OnceValue(func() Tried {
 	return Tried{Clear: Probe(DoorClear), State: Probe(DoorState)}
 })

@@ -53,8 +53,7 @@ func goAway(last, code uint32) []byte {
 	return appendFrame(nil, typeGoAway, 0, 0, binary.BigEndian.AppendUint32(payload, code)...)
 }
 
-// Inadequate is what a server says before it closes a connection whose TLS is not good
-// enough for HTTP/2.
+// Inadequate is what a server says before it closes a connection whose TLS is not good enough for HTTP/2.
 func Inadequate() []byte { return goAway(0, codeInadequateSecurity) }
 
 // block follows a header block: HEADERS or PUSH_PROMISE and its CONTINUATION frames,

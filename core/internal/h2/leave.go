@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Leave asks the client to leave and, when it has heard that or wait is over, has the
-// server leave. It returns then, or when the connection has ended. The first call
-// counts, any other returns at once.
+// Leave asks the client to leave and, when it has heard that or wait is over, has the server leave. It
+// returns then, or when the connection has ended. The first call counts, any other returns at once.
 func (c *Conn) Leave(wait time.Duration) {
 	if c.asked.Swap(true) {
 		return

@@ -33,8 +33,7 @@ func Probe(d Door) error {
 	return nil
 }
 
-// probe is the client of a server of net/http's. It is the server's listener, too, which
-// accepts once.
+// probe is the client of a server of net/http's. It is the server's listener, too, which accepts once.
 type probe struct {
 	nc     net.Conn // the client's end
 	conn   *Conn    // the server's

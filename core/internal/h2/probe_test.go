@@ -8,9 +8,8 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestProbe pins what leaving in two steps relies on, and which doors there are. With a Go
-// release that fails it HTTP/2 is served in net/http's own way: GOAWAY goes out with answers
-// only.
+// TestProbe pins what leaving in two steps relies on, and which doors there are. With a Go release that fails
+// it HTTP/2 is served in net/http's own way: GOAWAY goes out with answers only.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	if err := Probe(DoorClear); err != nil {

@@ -1,7 +1,6 @@
 package handover
 
-// packed is a state by the numbers of its parts: few processes look different, so each is kept
-// once.
+// packed is a state by the numbers of its parts: few processes look different, so each is kept once.
 type packed [2 * maxProcs]uint32
 
 // parts numbers the values of one type.

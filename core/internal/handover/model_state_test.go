@@ -309,8 +309,7 @@ func (s *state) sayDown(c int, w word) {
 	}
 }
 
-// survivor reports whether a process is left that could serve. One that settled waits for is
-// as good as told.
+// survivor reports whether a process is left that could serve. One that settled waits for is as good as told.
 func (s *state) survivor() bool {
 	for i := range s.p {
 		p := &s.p[i]

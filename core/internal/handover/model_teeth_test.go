@@ -61,7 +61,9 @@ var mutants = []mutant{
 		only: []string{"N SIGSTOP", "N upgrade signal"},
 		old:  &oldMutation{on: Silent, from: OldAsked, does: takesBack}},
 	{name: "R4 believes the confirmed of a dead process", procs: 2, left: budget{kills: 1, freezes: 1},
-		old: &oldMutation{on: ConfirmedDead, does: func(o, _ Old, _ []OldEffect) (Old, []OldEffect) { return o.Step(Confirmed) }}},
+		old: &oldMutation{on: ConfirmedDead, does: func(o, _ Old, _ []OldEffect) (Old, []OldEffect) {
+			return o.Step(Confirmed)
+		}}},
 	{name: "R5 closes once confirmed is heard", procs: 2, left: budget{kills: 1},
 		old: &oldMutation{on: Confirmed, to: OldDraining, does: func(o, n Old, effects []OldEffect) (Old, []OldEffect) {
 			return closes(replaced(effects, Drain, Close)...)(o, n, nil)
@@ -83,7 +85,9 @@ var mutants = []mutant{
 		old: &oldMutation{on: Settled, from: OldGivenUp, does: ignores}},
 	{name: "R8 sends SIGTERM to the old process", procs: 2, left: budget{freezes: 1}, neglects: endsByKill},
 	{name: "R9 obeys the abort of a dead process", procs: 2, left: budget{freezes: 1, kills: 1},
-		new: &newMutation{on: []NewEvent{AbortDead}, does: func(p, _ New, _ []NewEffect) (New, []NewEffect) { return p.Step(Abort) }}},
+		new: &newMutation{on: []NewEvent{AbortDead}, does: func(p, _ New, _ []NewEffect) (New, []NewEffect) {
+			return p.Step(Abort)
+		}}},
 	{name: "R9 says abort(stop) after it has begun to stop", procs: 2, left: budget{terms: 1, kills: 1},
 		old: &oldMutation{on: Stop, from: OldStarting, does: func(_, n Old, _ []OldEffect) (Old, []OldEffect) {
 			return n, []OldEffect{StopService, SayAbortStop}
@@ -134,8 +138,8 @@ func replaced(effects []OldEffect, from, to OldEffect) []OldEffect {
 	return effects
 }
 
-// TestModelTeeth takes out one rule after the other, and one duty of package core. A search that finds nothing then is one that
-// would not notice if the product lost that.
+// TestModelTeeth takes out one rule after the other, and one duty of package core. A search that finds
+// nothing then is one that would not notice if the product lost that.
 func TestModelTeeth(t *testing.T) {
 	if raced {
 		t.Skip("without the race detector")

@@ -11,12 +11,11 @@ import (
 
 // The model has both machines decide in every order of words, deaths, stops and timers.
 //
-// Modelled: two or three processes, each with the goroutines that matter (lifecycle, attempt,
-// seeing out, Ready, reading, the old one's end); the socket between them, where what was
-// written before a death can be read, then the end; the pid file; kill -9, SIGSTOP and SIGCONT,
-// SIGTERM, upgrade signals, the end of Upgrade's context, Reject, a broken listener, a failed
-// start, words that can't be heard any more; time in ticks of 5 s. Each effect of a decision
-// is a step of its own, and anything can happen before it.
+// Modelled: two or three processes, each with the goroutines that matter (lifecycle, attempt, seeing out,
+// Ready, reading, the old one's end); the socket between them, where what was written before a death can be
+// read, then the end; the pid file; kill -9, SIGSTOP and SIGCONT, SIGTERM, upgrade signals, the end of
+// Upgrade's context, Reject, a broken listener, a failed start, words that can't be heard any more; time in
+// ticks of 5 s. Each effect of a decision is a step of its own, and anything can happen before it.
 //
 // Not modelled: connections and their handover, datagram and unix sockets, the supervisor and
 // masters, a pre-stop delay, programs between the two processes, disks that fail, Upgrade calls
@@ -69,9 +68,8 @@ var long = []run{
 	{procs: 3, left: budget{freezes: 1, terms: 1, upgrades: 1}},
 }
 
-// TestModel searches each budget to the end, and fails with the shortest way to a state in which
-// a property does not hold. It fails, too, if an event or an effect of the machines is
-// never reached.
+// TestModel searches each budget to the end, and fails with the shortest way to a state in which a property
+// does not hold. It fails, too, if an event or an effect of the machines is never reached.
 func TestModel(t *testing.T) {
 	runs := short
 	if raced {

@@ -20,9 +20,8 @@ const (
 	// NewProbation: it accepts, and the old process can take the service back. Next:
 	// NewAlone, NewFree, NewSettled, NewRolledBack.
 	NewProbation
-	// NewAlone: it accepts, because the old process has said nothing for long. It is not
-	// known where that one stands, so no next process is started. Next: NewFree,
-	// NewSettled, NewRolledBack.
+	// NewAlone: it accepts, because the old process has said nothing for long. It is not known where that one
+	// stands, so no next process is started. Next: NewFree, NewSettled, NewRolledBack.
 	NewAlone
 	// NewFree: the old process has said that it hands over for good, or has ended. Next:
 	// NewSettled, NewRolledBack.
@@ -105,8 +104,7 @@ const (
 // Accepts reports whether this process has the service.
 func (n New) Accepts() bool { return n.Phase != NewWaiting && n.Phase != NewRolledBack }
 
-// Clear reports whether nothing is to be expected of the old process any more that could
-// change who serves.
+// Clear reports whether nothing is to be expected of the old process any more that could change who serves.
 func (n New) Clear() bool { return n.Gone || n.Phase == NewSettled }
 
 // Step takes an event, and returns where the new process stands then, and what it does.
@@ -194,9 +192,8 @@ func (n New) oldEnded() (New, []NewEffect) {
 	return n, nil
 }
 
-// stop ends this process. A stop that was asked for is the service's, and is said first:
-// this process may be killed at any time from here on. One that is broken has the old
-// process serve, if that can.
+// stop ends this process. A stop that was asked for is the service's, and is said first: this process may be
+// killed at any time from here on. One that is broken has the old process serve, if that can.
 func (n New) stop(e NewEvent) (New, []NewEffect) {
 	switch {
 	case n.Phase == NewWaiting:

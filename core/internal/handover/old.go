@@ -1,14 +1,12 @@
 package handover
 
-// Old is the old process's side of a handover, from the start of a new process until this
-// process has ended, or serves again and the new one is gone. The zero Old is that of a
-// process that hands nothing over.
+// Old is the old process's side of a handover, from the start of a new process until this process has ended,
+// or serves again and the new one is gone. The zero Old is that of a process that hands nothing over.
 type Old struct {
 	Phase OldPhase
 	// Due: the probation is over, so the new process's next answer passes it.
 	Due bool
-	// Stopping: this process was asked to stop, so if the new one ends it does not serve
-	// again.
+	// Stopping: this process was asked to stop, so if the new one ends it does not serve again.
 	Stopping bool
 	// NoWay: nothing of what this process serves could be served again once its drain has
 	// begun, so that begins without a way back.
@@ -30,15 +28,13 @@ const (
 	// OldAsked: the new process was told that it has passed, and has not acknowledged
 	// that. The listeners are still paused. Next: OldDraining, OldReleased, OldGivenUp.
 	OldAsked
-	// OldDraining: the new process has acknowledged. This one drains, with its listeners
-	// paused and not closed: the end of the new process is the way back. Next:
-	// OldReleased, OldGivenUp.
+	// OldDraining: the new process has acknowledged. This one drains, with its listeners paused and not
+	// closed: the end of the new process is the way back. Next: OldReleased, OldGivenUp.
 	OldDraining
 	// OldReleased: the listeners are closed; whatever becomes of the new process, this one
 	// does not serve again.
 	OldReleased
-	// OldGivenUp: this process serves, or stops; the new one is told to go. Next: OldIdle
-	// when it has.
+	// OldGivenUp: this process serves, or stops; the new one is told to go. Next: OldIdle when it has.
 	OldGivenUp
 )
 
@@ -57,8 +53,7 @@ const (
 	Ready
 	// ReadyForGood: the new process is ready, and there is no probation.
 	ReadyForGood
-	// Failed: the new process is not ready, and won't be waited for any longer; it may
-	// have ended.
+	// Failed: the new process is not ready, and won't be waited for any longer; it may have ended.
 	Failed
 	// Pong: it has answered a ping.
 	Pong
@@ -130,8 +125,7 @@ const (
 	ReportUpgraded
 	// ReportRolledBack tells the caller that the service was taken back.
 	ReportRolledBack
-	// ReportTakenBack tells the log that the service was taken back after the upgrade was
-	// reported as done.
+	// ReportTakenBack tells the log that the service was taken back after the upgrade was reported as done.
 	ReportTakenBack
 	// StopService begins the stop of this process, with nobody to follow.
 	StopService

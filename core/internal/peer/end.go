@@ -59,9 +59,8 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 	<-n.Exited
 }
 
-// terminate is for one that has not said ready, or can't be heard. One that has said ready,
-// while this process was stopped, may have taken over and has the time of a stop to finish what
-// it accepted.
+// terminate is for one that has not said ready, or can't be heard. One that has said ready, while this
+// process was stopped, may have taken over and has the time of a stop to finish what it accepted.
 func (n *Next) terminate(stop time.Duration, heard func(wire.Frame)) {
 	if isClosed(n.Exited) || n.saysReady() && isClosed(n.Frames.Silent) && n.Ended() {
 		n.hearOut(heard) // it was no signal of this process

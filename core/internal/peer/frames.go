@@ -12,8 +12,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Frames is what a new process says after ready. One goroutine reads it, for whoever
-// waits for it.
+// Frames is what a new process says after ready. One goroutine reads it, for whoever waits for it.
 type Frames struct {
 	Rest    chan wire.Frame // for the lifecycle
 	answers chan wire.Frame // answers to offers, for the mover; room for the one
@@ -81,8 +80,7 @@ func (t *Frames) heard(f wire.Frame) error {
 // Mute has the words that are not for the mover go nowhere.
 func (t *Frames) Mute() { t.ignore.Do(func() { close(t.Ignored) }) }
 
-// HungUp reports whether an error of the handover socket means no more than that the
-// peer is gone.
+// HungUp reports whether an error of the handover socket means no more than that the peer is gone.
 func HungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

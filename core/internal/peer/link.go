@@ -78,8 +78,7 @@ func (l *Link) Follow(ask func(wire.SignalMsg) bool) {
 	l.listening.Do(func() { go l.listen() })
 }
 
-// listen passes on what the supervisor says until it is gone. What nobody is there to take is
-// not taken.
+// listen passes on what the supervisor says until it is gone. What nobody is there to take is not taken.
 func (l *Link) listen() {
 	defer close(l.Gone)
 	for {

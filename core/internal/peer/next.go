@@ -166,9 +166,8 @@ func (n *Next) Lives() bool {
 	return proc.Running(n.own)
 }
 
-// descendants returns the processes that a wrapper script has started, while the script is
-// there and no program of its has said hello. They are given up with it: nobody would know
-// of a program that serves on.
+// descendants returns the processes that a wrapper script has started, while the script is there and no
+// program of its has said hello. They are given up with it: nobody would know of a program that serves on.
 func (n *Next) descendants() proc.Processes {
 	if n.own != nil || program.Interpreter(n.Path) == "" {
 		return nil
@@ -305,8 +304,7 @@ func (n *Next) Drained() {
 	}
 }
 
-// release closes this process's end of the handover socket: to the new one, this one
-// is gone.
+// release closes this process's end of the handover socket: to the new one, this one is gone.
 func (n *Next) release() {
 	_ = n.ctl.Close()
 	n.Stderr.End()

@@ -83,8 +83,7 @@ func (p *Old) OlderGenerations() int {
 // Plain reports whether the old process speaks only the plain protocol.
 func (p *Old) Plain() bool { return p.ctl == nil || isClosed(p.Disowned) }
 
-// PID is the old process's: who started this one, unless that was a wrapper
-// between the two.
+// PID is the old process's: who started this one, unless that was a wrapper between the two.
 func (p *Old) PID() int {
 	if p.Plain() {
 		return proc.StartedBy
@@ -166,8 +165,7 @@ func (p *Old) lose(h OldHandler, stop <-chan struct{}) {
 	h.Ended()
 }
 
-// Hear is a word of the old process. One of a type that this version does not know is
-// nothing.
+// Hear is a word of the old process. One of a type that this version does not know is nothing.
 func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 	switch f.Type {
 	case wire.Commit:

@@ -50,9 +50,8 @@ func (p *Old) KeepAlive() {
 	}
 }
 
-// Alive reports whether the old process is still there. One with a handover socket
-// holds its end of it; any other is the parent, and a process whose parent ends
-// gets another one. Pid 1 does not count: it must live.
+// Alive reports whether the old process is still there. One with a handover socket holds its end of it; any
+// other is the parent, and a process whose parent ends gets another one. Pid 1 does not count: it must live.
 func (p *Old) Alive() bool {
 	if p.Plain() {
 		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
@@ -86,9 +85,8 @@ func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 
 // Signal sends sig to the old process if it still is the one that it was.
 func (p *Old) Signal(sig syscall.Signal) error {
-	// The handle first, then the check: a handle opened while the parent is
-	// alive can't name a later process (pidfd, Linux). Elsewhere the two calls
-	// are as close together as they can be.
+	// The handle first, then the check: a handle opened while the parent is alive can't name a later process
+	// (pidfd, Linux). Elsewhere the two calls are as close together as they can be.
 	old, err := os.FindProcess(p.PID())
 	if err != nil {
 		return err
@@ -100,10 +98,9 @@ func (p *Old) Signal(sig syscall.Signal) error {
 	return old.Signal(sig)
 }
 
-// SeeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is
-// killed: SIGTERM would be the operator's word, and stop the service if that process takes it back
-// in the same moment. Once it has said that its drain is over SIGTERM means nothing but that
-// its main should hurry.
+// SeeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is killed:
+// SIGTERM would be the operator's word, and stop the service if that process takes it back in the same
+// moment. Once it has said that its drain is over SIGTERM means nothing but that its main should hurry.
 func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
 	for _, last := range []bool{false, true} { // the second word is SIGKILL
 		after := timing.Kill

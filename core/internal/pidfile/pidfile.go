@@ -1,9 +1,7 @@
-// Package pidfile writes the file that tells a supervisor which process is
-// current.
+// Package pidfile writes the file that tells a supervisor which process is current.
 //
-// It is written to a temporary file in the same directory and renamed, so that
-// a reader sees the old pid or the new one and never an empty file, and it is
-// removed only by the process it names.
+// It is written to a temporary file in the same directory and renamed, so that a reader sees the old pid or
+// the new one and never an empty file, and it is removed only by the process it names.
 package pidfile
 
 import (
@@ -23,8 +21,7 @@ type File struct {
 	temp string
 }
 
-// Prepare writes pid to a temporary file beside path. The error names the path
-// and what to do.
+// Prepare writes pid to a temporary file beside path. The error names the path and what to do.
 func Prepare(path string, pid int) (*File, error) {
 	dir := filepath.Dir(path)
 	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {

@@ -43,8 +43,7 @@ func (ps Processes) Signal(sig syscall.Signal) {
 	}
 }
 
-// End waits until they have ended, kills those that are still there after a while, and
-// releases the handles.
+// End waits until they have ended, kills those that are still there after a while, and releases the handles.
 func (ps Processes) End(after time.Duration) {
 	for end := time.Now().Add(after); ps.running() && time.Now().Before(end); {
 		time.Sleep(timing.Poll)

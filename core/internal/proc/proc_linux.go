@@ -44,8 +44,7 @@ func Parent(pid int) (parent int, known bool) {
 	return 0, false
 }
 
-// children returns the numbers of the processes that pid has started: see children in
-// proc_pid_task(5).
+// children returns the numbers of the processes that pid has started: see children in proc_pid_task(5).
 func children(pid int) (pids []int) {
 	lists, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
 	for _, list := range lists {
@@ -70,8 +69,7 @@ func Descendants(pid int) (all Processes) {
 	return all
 }
 
-// HasSibling reports whether the parent of this process has started another one that has
-// not ended.
+// HasSibling reports whether the parent of this process has started another one that has not ended.
 func HasSibling() bool { return len(siblings()) > 0 }
 
 // HasYoungerSibling reports whether one of them was started after this one. Two that began

@@ -30,9 +30,8 @@ func Diagnose(path, dir string, err error) (file, remedy string) {
 	return file, remedy
 }
 
-// Describe returns the mode, the owner and the architecture of the file at path, as far as
-// they can be read, and what to do about the usual reasons why it can't be started in the
-// directory dir.
+// Describe returns the mode, the owner and the architecture of the file at path, as far as they can be read,
+// and what to do about the usual reasons why it can't be started in the directory dir.
 func Describe(path, dir string) (file, remedy string) {
 	if _, err := os.Stat(dir); err != nil {
 		return "", fmt.Sprintf("the startup directory %s is gone; put it back", dir)

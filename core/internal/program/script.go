@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Interpreter returns the program that a script's first line names, or "" if the file
-// is no script.
+// Interpreter returns the program that a script's first line names, or "" if the file is no script.
 func Interpreter(path string) string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -6,8 +6,7 @@ import (
 	"unsafe"
 )
 
-// monotonic reads CLOCK_MONOTONIC (clock_gettime(2)), which the service manager compares
-// with its own.
+// monotonic reads CLOCK_MONOTONIC (clock_gettime(2)), which the service manager compares with its own.
 func monotonic() (time.Duration, bool) {
 	const clockMonotonic = 1
 	var ts syscall.Timespec

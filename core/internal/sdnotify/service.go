@@ -15,9 +15,8 @@ const (
 	maxReason = 200
 )
 
-// Service tells the service manager what becomes of the service, by the process that is
-// current: which process is the main one, and that a reload or a stop goes on
-// (docs/systemd.md). One goroutine uses it.
+// Service tells the service manager what becomes of the service, by the process that is current: which
+// process is the main one, and that a reload or a stop goes on (docs/systemd.md). One goroutine uses it.
 //
 // A nil one does nothing: no service manager wants to know.
 type Service struct {
@@ -106,9 +105,8 @@ func (s *Service) Failed(pid, generation, draining int, what string, why error) 
 	}
 }
 
-// Serving says that this process serves, and how many older generations drain, if that has
-// changed. The first time it says that this process is the main one: the one before it,
-// which should have, may have been killed.
+// Serving says that this process serves, and how many older generations drain, if that has changed. The first
+// time it says that this process is the main one: the one before it, which should have, may have been killed.
 func (s *Service) Serving(generation, draining int) {
 	if s == nil {
 		return

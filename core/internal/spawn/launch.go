@@ -13,9 +13,8 @@ import (
 // GracefulFlag is the first argument of a process that an upgrade started.
 const GracefulFlag = "-graceful"
 
-// CutGraceful takes the flag out of a command line: only as the first argument,
-// where the old process puts it, so that a program's own use of the word
-// elsewhere stays its own.
+// CutGraceful takes the flag out of a command line: only as the first argument, where the old process puts
+// it, so that a program's own use of the word elsewhere stays its own.
 func CutGraceful(args []string) ([]string, bool) {
 	if len(args) < 2 || (args[1] != GracefulFlag && args[1] != "-"+GracefulFlag) {
 		return args, false
@@ -33,10 +32,9 @@ type Launch struct {
 	stderr int // what descriptor 2 is for the next process; 0: the same as here
 }
 
-// Path returns what to start: the startup directory and argv[0], symlinks
-// unresolved, so that a `current -> releases/2` that was flipped since is
-// followed anew. os.Executable would still name the old release, or a file that
-// was replaced by rename as "(deleted)".
+// Path returns what to start: the startup directory and argv[0], symlinks unresolved, so that a link current ->
+// releases/2 that was flipped since is followed anew. os.Executable would still name the old release, or a
+// file that was replaced by rename as "(deleted)".
 func (l Launch) Path() (string, error) {
 	if len(l.Argv) == 0 || l.Argv[0] == "" {
 		return os.Executable()
@@ -52,8 +50,7 @@ func (l Launch) Path() (string, error) {
 	if p, ok := l.lookPath(name); ok {
 		return p, nil
 	}
-	// argv[0] was chosen by whoever started this process (exec -a, a login
-	// shell) and names no file.
+	// argv[0] was chosen by whoever started this process (exec -a, a login shell) and names no file.
 	return os.Executable()
 }
 

@@ -78,9 +78,8 @@ func (s *Stderr) Orphaned() {
 	}
 }
 
-// watch waits until the old process is gone, whether this one is ready by then or
-// not, and copies what it has left in the pipe. It ends when nobody has the pipe as
-// its stderr any more.
+// watch waits until the old process is gone, whether this one is ready by then or not, and copies what it has
+// left in the pipe. It ends when nobody has the pipe as its stderr any more.
 func (s *Stderr) watch() {
 	t := time.NewTicker(timing.Poll)
 	tick := t.C

@@ -83,9 +83,8 @@ const module = "github.com/gracex-go/gracex"
 
 var errKeepsIt = errors.New("the program is not known to put its stderr back")
 
-// givesBack returns an error if the program at path, once ready, can't be expected to
-// put its real stderr back. A script may turn out to run such a program, and then
-// there must be a relay.
+// givesBack returns an error if the program at path, once ready, can't be expected to put its real stderr
+// back. A script may turn out to run such a program, and then there must be a relay.
 func givesBack(path string) error {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return errKeepsIt
@@ -104,8 +103,7 @@ func givesBack(path string) error {
 	return nil
 }
 
-// HandOut adds the new process's descriptors to those that it gets, and says so in
-// its control value.
+// HandOut adds the new process's descriptors to those that it gets, and says so in its control value.
 func (c *Capture) HandOut(l Launch, control *wire.HandoverInfo, files []int) (Launch, []int) {
 	if c == nil {
 		return l, files
@@ -130,8 +128,7 @@ func (c *Capture) HandedOut() {
 	}
 }
 
-// Begin copies in a goroutine, until the new process has put its real stderr back or
-// has ended.
+// Begin copies in a goroutine, until the new process has put its real stderr back or has ended.
 func (c *Capture) Begin() {
 	if c != nil {
 		go c.copy()
@@ -198,9 +195,8 @@ const captureChunk = 4096
 // captureRest is as much as the pipe holds, at the most (pipe-max-size, pipe(7)).
 const captureRest = 1 << 20
 
-// End is for when the process has ended and was reaped, or has put its real stderr
-// back: what there is of it is copied. Another process that it has started may have
-// the pipe as its stderr, and is not waited for.
+// End is for when the process has ended and was reaped, or has put its real stderr back: what there is of it
+// is copied. Another process that it has started may have the pipe as its stderr, and is not waited for.
 func (c *Capture) End() {
 	if c != nil {
 		c.ended.Store(true)
@@ -228,8 +224,7 @@ func (c *Capture) Lines() []string {
 	return c.tail.get()
 }
 
-// captureWait bounds the wait for copying what is left to a stderr that takes it
-// slowly, or not at all.
+// captureWait bounds the wait for copying what is left to a stderr that takes it slowly, or not at all.
 const captureWait = 2 * time.Second
 
 // Relay is for a process that has taken over and does not know how to put its stderr

@@ -50,8 +50,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// get returns the lines, printable, oldest first, and before them the one that a crash
-// began with.
+// get returns the lines, printable, oldest first, and before them the one that a crash began with.
 func (t *tail) get() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

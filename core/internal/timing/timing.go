@@ -41,9 +41,8 @@ const (
 	// MinBeat and MaxBeat are the shortest and the longest time between two pings.
 	MinBeat = 50 * time.Millisecond
 	MaxBeat = 250 * time.Millisecond
-	// TooLate is how long after a probation the old process can take the service back from a new one
-	// that lives, and Alone when that goes on alone. The time in between keeps the two from deciding
-	// differently.
+	// TooLate is how long after a probation the old process can take the service back from a new one that
+	// lives, and Alone when that goes on alone. The time in between keeps the two from deciding differently.
 	TooLate = 10 * time.Second
 	Alone   = 15 * time.Second
 )

@@ -10,15 +10,13 @@ import (
 const (
 	// firstDescriptor is the first one after stdin, stdout and stderr.
 	firstDescriptor = 3
-	// maxDescriptor is far above any real number of listeners, and keeps the loop over
-	// them short.
+	// maxDescriptor is far above any real number of listeners, and keeps the loop over them short.
 	maxDescriptor = 1 << 16
 )
 
-// EnvLink is the environment variable by which a supervisor tells a worker that it starts
-// where their link is: "<protocol version>:<descriptor>:<process number of the supervisor>".
-// The listeners that it has kept are the descriptors from 3 up to the link. It is removed
-// before the worker's main runs.
+// EnvLink is the environment variable by which a supervisor tells a worker that it starts where their link
+// is: "<protocol version>:<descriptor>:<process number of the supervisor>". The listeners that it has kept
+// are the descriptors from 3 up to the link. It is removed before the worker's main runs.
 const EnvLink = "GRACEX_LINK"
 
 // LinkInfo is what EnvLink says.

@@ -72,9 +72,8 @@ type OfferMsg struct {
 	Conns []Conn `json:"conns"` // in the order of the descriptors
 }
 
-// Conn is one established connection: either a plaintext HTTP/1 connection between
-// two requests, which has a Listener, or one that belongs to the program itself,
-// which has a Name.
+// Conn is one established connection: either a plaintext HTTP/1 connection between two requests, which has a
+// Listener, or one that belongs to the program itself, which has a Name.
 type Conn struct {
 	Listener   *Listener `json:"listener,omitempty"` // that it was accepted from
 	IdleMillis int64     `json:"idle_ms,omitempty"`  // how long nothing has happened on it
@@ -83,8 +82,7 @@ type Conn struct {
 	State      []byte    `json:"state,omitempty"`    // the program's own
 }
 
-// TakenMsg says which connections of an Offer were not taken, and how many more
-// can come.
+// TakenMsg says which connections of an Offer were not taken, and how many more can come.
 type TakenMsg struct {
 	Refused []Refusal `json:"refused,omitempty"`
 	Room    int       `json:"room"`

@@ -1,6 +1,5 @@
-// Package wire is the handover protocol's frame format: what the old and the
-// new generation say to each other on the handover socket. docs/protocol.md is
-// the written page.
+// Package wire is the handover protocol's frame format: what the old and the new generation say to each other
+// on the handover socket. docs/protocol.md is the written page.
 package wire
 
 import (
@@ -37,17 +36,14 @@ const (
 	Welcome Type = 2
 	// Ready: the new process can serve, and accepts on Commit. Payload: ReadyMsg.
 	Ready Type = 3
-	// Commit answers Ready: the old process accepts nothing, the new one is current.
-	// Payload: CommitMsg.
+	// Commit answers Ready: the old process accepts nothing, the new one is current. Payload: CommitMsg.
 	Commit Type = 4
 	// Failed: the new process gives up before it is ready. Payload: ReasonMsg.
 	Failed Type = 5
-	// Abort: the old process gives the new one up, and serves, or stops the service.
-	// Payload: AbortMsg.
+	// Abort: the old process gives the new one up, and serves, or stops the service. Payload: AbortMsg.
 	Abort Type = 6
-	// Disown: the old process took the new one for a program that speaks only the
-	// plain protocol. Whoever reads this got the handover socket through it and has
-	// another old process: its parent. No payload.
+	// Disown: the old process took the new one for a program that speaks only the plain protocol. Whoever
+	// reads this got the handover socket through it and has another old process: its parent. No payload.
 	Disown Type = 7
 	// Offer hands established connections over, after Commit: their descriptors
 	// come with the frame's first byte. Payload: OfferMsg.
@@ -75,8 +71,7 @@ const (
 	// Again: the process that says it was asked for an upgrade that it can't do; one more is to
 	// follow, by the one that has the service then. No payload.
 	Again Type = 17
-	// Older says how many generations older than the new process are left. Payload:
-	// OlderMsg.
+	// Older says how many generations older than the new process are left. Payload: OlderMsg.
 	Older Type = 18
 	// Cut: too many generations drain, the oldest are to end now. It is passed on to the
 	// oldest. Payload: CutMsg.
@@ -182,8 +177,7 @@ func (e VersionError) Error() string {
 	return fmt.Sprintf("the peer speaks protocol version %d, this program version %d", uint8(e), Version)
 }
 
-// Append appends the frame with the given message to b. A nil message means no
-// payload.
+// Append appends the frame with the given message to b. A nil message means no payload.
 func Append(b []byte, t Type, msg any) ([]byte, error) {
 	var payload []byte
 	if msg != nil {
@@ -215,9 +209,8 @@ func IsWelcome(b []byte) bool {
 	return len(b) >= headerLen && b[0] == magic[0] && b[1] == magic[1] && b[2] == Version && Type(b[3]) == Welcome
 }
 
-// Read reads one frame. It returns io.EOF when the peer closed between two
-// frames, io.ErrUnexpectedEOF when it closed inside one, ErrGarbage, or a
-// VersionError.
+// Read reads one frame. It returns io.EOF when the peer closed between two frames, io.ErrUnexpectedEOF when
+// it closed inside one, ErrGarbage, or a VersionError.
 func Read(r io.Reader) (Frame, error) {
 	var h [headerLen]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {

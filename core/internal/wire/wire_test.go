@@ -65,8 +65,7 @@ func TestAppendRefusesOversized(t *testing.T) {
 	}
 }
 
-// FuzzRead: no input makes Read panic or allocate without bound, and what it
-// accepts is what Append writes.
+// FuzzRead: no input makes Read panic or allocate without bound, and what it accepts is what Append writes.
 func FuzzRead(f *testing.F) {
 	for _, msg := range []any{nil, HelloMsg{PID: 1}, CommitMsg{DrainMillis: 30000, Again: true}} {
 		b := must.Get(Append(nil, Hello, msg))(f)

@@ -1,6 +1,5 @@
-// Package app holds what the example programs have in common and a server of your own
-// does not need: the flags by which a test starts them, and an answer that shows which
-// process has given it.
+// Package app holds what the example programs have in common and a server of your own does not need: the
+// flags by which a test starts them, and an answer that shows which process has given it.
 package app
 
 import (

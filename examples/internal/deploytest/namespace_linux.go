@@ -30,8 +30,7 @@ func PID1(flags uintptr, script string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Inside runs a command in the namespaces of p, as "docker exec" does, and returns
-// what it writes.
+// Inside runs a command in the namespaces of p, as "docker exec" does, and returns what it writes.
 func (p *Process) Inside(name string, args ...string) (string, error) {
 	p.t.Helper()
 	enter := []string{"--target", strconv.Itoa(p.PID()), "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--", name}

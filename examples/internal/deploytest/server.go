@@ -37,8 +37,7 @@ func MustPost(t *testing.T, addr, target, body string) load.Answer {
 	return a
 }
 
-// Hold has a request under way that takes the duration d. The function it returns waits
-// for the answer.
+// Hold has a request under way that takes the duration d. The function it returns waits for the answer.
 func Hold(t *testing.T, addr, d string) (answer func() (load.Answer, error)) {
 	t.Helper()
 	const body = "held"

@@ -145,8 +145,7 @@ func preStopDelay(t *testing.T, file string) {
 	if a := p.Ask("GET", "/livez", ""); a.Status != 200 {
 		t.Errorf("/livez after the stop signal: %+v", a)
 	}
-	// The first takes much longer than any stop goes on accepting, so the second shows
-	// the delay.
+	// The first takes much longer than any stop goes on accepting, so the second shows the delay.
 	for _, target := range []string{"/?d=200ms", "/"} {
 		if a := p.Ask("POST", target, "late"); a.Status != 200 || a.Body != "late" || a.PID != strconv.Itoa(pid) {
 			t.Errorf("%s after the stop signal: %+v, want process %d", target, a, pid)

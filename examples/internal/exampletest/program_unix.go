@@ -46,8 +46,7 @@ func startExample(t *testing.T, file string, args ...string) *Program {
 	})
 }
 
-// StartFile is Start for any program that keeps a pid file. It is started by the
-// file's path.
+// StartFile is Start for any program that keeps a pid file. It is started by the file's path.
 func StartFile(t *testing.T, file string, args func(addr, pidfile string) []string) *Program {
 	t.Helper()
 	addr := proctest.FreeAddr(t)
@@ -105,8 +104,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 	p.Program.Signal(p.PID(), sig)
 }
 
-// Upgrade returns when the next generation is current. Clients may still be on
-// their way to it.
+// Upgrade returns when the next generation is current. Clients may still be on their way to it.
 func (p *Program) Upgrade(sig syscall.Signal) {
 	p.t.Helper()
 	old := p.PID()
@@ -121,8 +119,7 @@ func (p *Program) Stop() {
 	p.End()
 }
 
-// End waits until the last process has ended, and checks that they went well and
-// left no pid file.
+// End waits until the last process has ended, and checks that they went well and left no pid file.
 func (p *Program) End() {
 	p.t.Helper()
 	p.ends(0)

@@ -1,5 +1,6 @@
 // Package gracehttp has the surface of github.com/facebookgo/grace/gracehttp over gracex: moving over is a
-// change of import, and the upgrade that brings the change loses nothing either. docs/migration/grace.md says what behaves differently.
+// change of import, and the upgrade that brings the change loses nothing either. docs/migration/grace.md says
+// what behaves differently.
 //
 //	import "github.com/gracex-go/gracex/core/compat/grace/gracehttp"
 //
