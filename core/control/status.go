@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Protocol is the version of the HTTP interface that this package speaks. The package does not
 // understand another version. New fields do not change the version.
@@ -23,15 +26,8 @@ type Status struct {
 
 // Has reports whether pid is one of the app's processes.
 func (s Status) Has(pid int) bool {
-	if pid == s.PID || s.Supervisor > 0 && pid == s.Supervisor {
-		return true
-	}
-	for _, g := range s.Generations {
-		if g.PID == pid {
-			return true
-		}
-	}
-	return false
+	return pid == s.PID || s.Supervisor > 0 && pid == s.Supervisor ||
+		slices.ContainsFunc(s.Generations, func(g Generation) bool { return g.PID == pid })
 }
 
 // Generation is one process of an app.

@@ -66,10 +66,17 @@ func TestStopBeforeTheFirstWord(t *testing.T) {
 	next.stand(wire.StandMsg{PID: os.Getpid(), State: stateStarting})
 	m.stands(next)
 	defer next.release()
+	hears(t, theirs, syscall.SIGTERM)
+}
+
+// hears checks that the next word to a worker is the signal.
+func hears(t *testing.T, worker net.Conn, sig syscall.Signal) {
+	t.Helper()
 	var msg wire.SignalMsg
-	f, err := wire.Read(theirs)
-	if err != nil || f.Type != wire.Signal || f.Decode(&msg) != nil || msg.Signal != int(syscall.SIGTERM) {
-		t.Errorf("it heard %v %+v, %v", f.Type, msg, err)
+	f := must.Get(wire.Read(worker))(t)
+	must.Do(t, f.Decode(&msg))
+	if f.Type != wire.Signal || syscall.Signal(msg.Signal) != sig {
+		t.Errorf("it heard %v %+v, want %v", f.Type, msg, sig)
 	}
 }
 
@@ -77,9 +84,7 @@ func unixPair(t *testing.T) (ours *net.UnixConn, theirs net.Conn) {
 	t.Helper()
 	c, end, err := fd.Pair()
 	must.Do(t, err)
-	if theirs, err = fd.Conn(end); err != nil {
-		t.Fatal(err)
-	}
+	theirs = must.Get(fd.Conn(end))(t)
 	t.Cleanup(func() { c.Close(); theirs.Close() })
 	_ = theirs.SetReadDeadline(time.Now().Add(time.Minute))
 	return c.(*net.UnixConn), theirs
@@ -96,13 +101,5 @@ func TestReopen_WaitsForTheFirstWord(t *testing.T) {
 	m.pass(syscall.SIGUSR1)
 	w.state = stateCurrent
 	m.stands(w)
-	must.Do(t, theirs.SetReadDeadline(time.Now().Add(time.Minute)))
-	f, err := wire.Read(theirs)
-	var msg wire.SignalMsg
-	if err == nil {
-		err = f.Decode(&msg)
-	}
-	if err != nil || f.Type != wire.Signal || syscall.Signal(msg.Signal) != syscall.SIGUSR1 {
-		t.Errorf("%v %+v, %v", f.Type, msg, err)
-	}
+	hears(t, theirs, syscall.SIGUSR1)
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // start starts a worker with the listeners from descriptor 3 up and the link after them,
 // on which a welcome waits.

@@ -5,6 +5,7 @@ package supervise
 import (
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -172,5 +173,5 @@ func (s *exitStatus) String() string {
 	case s.Signaled():
 		return "signal: " + s.Signal().String()
 	}
-	return "exit status " + itoa(s.ExitStatus())
+	return "exit status " + strconv.Itoa(s.ExitStatus())
 }

@@ -57,6 +57,20 @@ func check(ctx context.Context, c *grpc.ClientConn) (string, error) {
 	return strings.Join(who.Get("x-generation"), ""), err
 }
 
+// reaches calls, and no call fails, until the generation answers.
+func reaches(ctx context.Context, t *testing.T, p *exampletest.Program, c *grpc.ClientConn, generation string) {
+	t.Helper()
+	p.Await("the next generation answers", func() bool { return must.Get(check(ctx, c))(t) == generation })
+}
+
+// watch begins a stream, which has said something when it returns.
+func watch(ctx context.Context, t *testing.T, c *grpc.ClientConn) grpc_health_v1.Health_WatchClient {
+	t.Helper()
+	stream := must.Get(grpc_health_v1.NewHealthClient(c).Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
+	must.Get(stream.Recv())(t)
+	return stream
+}
+
 // hold begins a call that takes as long as given, and returns when the server has begun with it. answer waits
 // for the end.
 func hold(ctx context.Context, t *testing.T, c *grpc.ClientConn, d time.Duration) (answer func() error) {
@@ -83,49 +97,29 @@ func TestUpgrades(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range generation {
 		c := connect(t, p.Addr)
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				who, err := check(ctx, c)
-				if err != nil {
-					t.Errorf("call %d: %v", calls.Load(), err)
-					return
-				}
-				calls.Add(1)
-				generation[i].Store(who)
-			}
+		exampletest.Repeat(t, &clients, stop, func() error {
+			who, err := check(ctx, c)
+			calls.Add(1)
+			generation[i].Store(who)
+			return err
 		})
 	}
 	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				c, err := dial(p.Addr)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if _, err := check(ctx, c); err != nil {
-					t.Errorf("new connection %d: %v", fresh.Load(), err)
-				}
-				c.Close()
-				fresh.Add(1)
+		exampletest.Repeat(t, &clients, stop, func() error {
+			c, err := dial(p.Addr)
+			if err != nil {
+				return err
 			}
+			defer c.Close()
+			fresh.Add(1)
+			_, err = check(ctx, c)
+			return err
 		})
 	}
-	streams := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
+	streams := connect(t, p.Addr)
 	const upgrades = 12 // a connection is in danger for some microseconds of each
 	for n := range upgrades {
-		stream := must.Get(streams.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
-		must.Get(stream.Recv())(t)
+		stream := watch(ctx, t, streams)
 		p.Upgrade(syscall.SIGUSR2)
 		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "call again") {
 			t.Errorf("a stream was told %v", err)
@@ -149,14 +143,7 @@ func TestCallIsAwaited(t *testing.T) {
 	c := connect(t, p.Addr)
 	held := hold(ctx, t, c, 500*time.Millisecond)
 	p.Upgrade(syscall.SIGUSR2)
-	var by string
-	p.Await("the new process answers", func() bool {
-		var err error
-		if by, err = check(ctx, c); err != nil {
-			t.Errorf("a call behind the one that is held: %v", err)
-		}
-		return by == "1" || t.Failed()
-	})
+	reaches(ctx, t, p, c, "1")
 	if err := held(); err != nil {
 		t.Errorf("the call that was under way when the upgrade came: %v", err)
 	}
@@ -196,17 +183,9 @@ func TestSilentClient(t *testing.T) {
 	must.Get(check(ctx, c))(t)
 	silent := must.Get(net.Dial("tcp", p.Addr))(t)
 	defer silent.Close()
-	if _, err := silent.Read(make([]byte, 1)); err != nil { // gRPC speaks first
-		t.Fatal(err)
-	}
+	must.Get(silent.Read(make([]byte, 1)))(t) // gRPC speaks first
 	p.Upgrade(syscall.SIGUSR2)
-	p.Await("the new process answers", func() bool {
-		by, err := check(ctx, c)
-		if err != nil {
-			t.Error(err)
-		}
-		return by == "1" || t.Failed()
-	})
+	reaches(ctx, t, p, c, "1")
 	p.AwaitLog("msg=\"generation ended\" generation=0", 1)
 	p.Stop()
 	if p.Log.Count("are cut") > 0 {
@@ -220,9 +199,7 @@ func TestStop(t *testing.T) {
 	p := exampletest.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), exampletest.Patience)
 	defer cancel()
-	health := grpc_health_v1.NewHealthClient(connect(t, p.Addr))
-	stream := must.Get(health.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))(t)
-	must.Get(stream.Recv())(t)
+	stream := watch(ctx, t, connect(t, p.Addr))
 	began := time.Now()
 	p.Stop()
 	if _, err := stream.Recv(); err == nil || errors.Is(err, io.EOF) {

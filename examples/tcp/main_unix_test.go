@@ -77,19 +77,7 @@ func TestUpgrades(t *testing.T) {
 	for range 8 {
 		c := dial(t, p.Addr)
 		clients = append(clients, c)
-		busy.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := c.ask(); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+		exampletest.Repeat(t, &busy, stop, c.ask)
 	}
 	const upgrades = 4
 	for n := range upgrades {

@@ -126,6 +126,13 @@ func (m *Mover) waiting(t *testing.T, used bool, srv *http.Server) (*Conn, net.C
 	return c, cl, ended
 }
 
+// awaitWait returns when a Read waits for the next request.
+func (c *Conn) awaitWait() {
+	for !c.boundary.waiting() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // TestMover_HeedsTheAnswer: taken is an end of the stream for net/http, refused is nothing, and
 // a connection that is woken after that is not closed.
 func TestMover_HeedsTheAnswer(t *testing.T) {
@@ -145,13 +152,9 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 		t.Errorf("offered %+v", got)
 	}
 	h.says(wire.Taken, wire.TakenMsg{Room: 9, Refused: []wire.Refusal{{Conn: 0, Reason: "no"}}})
-	for !c.boundary.waiting() {
-		time.Sleep(time.Millisecond)
-	}
+	c.awaitWait()
 	c.wake()
-	for !c.boundary.waiting() {
-		time.Sleep(time.Millisecond)
-	}
+	c.awaitWait()
 	select {
 	case err := <-refused:
 		t.Fatalf("Read = %v: net/http would close the connection", err)
@@ -188,9 +191,7 @@ func TestMover_PutsTheDeadlineBack(t *testing.T) {
 			m, _ := newPlayedNext(t, 1)
 			m.stop() // nothing is taken
 			c, cl, ended := m.waiting(t, tt.used, tt.srv)
-			for !c.boundary.waiting() {
-				time.Sleep(time.Millisecond)
-			}
+			c.awaitWait()
 			c.wake()
 			if tt.ends {
 				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -198,9 +199,7 @@ func TestMover_PutsTheDeadlineBack(t *testing.T) {
 				}
 				return
 			}
-			for !c.boundary.waiting() {
-				time.Sleep(time.Millisecond)
-			}
+			c.awaitWait()
 			send(t, cl)
 			must.Do(t, <-ended)
 		})

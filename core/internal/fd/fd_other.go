@@ -35,9 +35,6 @@ func IPv6Only(int) bool { return false }
 // CheckSocket is not supported here.
 func CheckSocket(int) error { return ErrUnsupported }
 
-// KeepOnExec does nothing here.
-func KeepOnExec(int) {}
-
 // CheckStream is not supported here.
 func CheckStream(int) error { return ErrUnsupported }
 
@@ -76,9 +73,6 @@ func CheckOutput(int) error { return ErrUnsupported }
 
 // WriteAll is not supported here.
 func WriteAll(int, []byte) error { return ErrUnsupported }
-
-// Blocking is not supported here.
-func Blocking(syscall.RawConn, func(int)) error { return ErrUnsupported }
 
 // Replace is not supported here.
 func Replace(int, int) error { return ErrUnsupported }

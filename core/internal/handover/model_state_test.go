@@ -1,5 +1,7 @@
 package handover
 
+import "slices"
+
 // The most processes in a run: the old one, the new one, and one more, which either of the
 // two can have started.
 const maxProcs = 3
@@ -199,14 +201,7 @@ type queue [queueRoom]word
 
 func (q *queue) empty() bool { return q[0] == noWord }
 
-func (q *queue) has(w word) bool {
-	for _, x := range q {
-		if x == w {
-			return true
-		}
-	}
-	return false
-}
+func (q *queue) has(w word) bool { return slices.Contains(q[:], w) }
 
 func (q *queue) push(w word) {
 	for i, x := range q {

@@ -4,6 +4,7 @@ package proc
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -45,20 +46,11 @@ func (ps Processes) Signal(sig syscall.Signal) {
 
 // End waits until they have ended, kills those that are still there after a while, and releases the handles.
 func (ps Processes) End(after time.Duration) {
-	for end := time.Now().Add(after); ps.running() && time.Now().Before(end); {
+	for end := time.Now().Add(after); slices.ContainsFunc(ps, Running) && time.Now().Before(end); {
 		time.Sleep(timing.Poll)
 	}
 	ps.Signal(syscall.SIGKILL)
 	for _, p := range ps {
 		_ = p.Release()
 	}
-}
-
-func (ps Processes) running() bool {
-	for _, p := range ps {
-		if Running(p) {
-			return true
-		}
-	}
-	return false
 }

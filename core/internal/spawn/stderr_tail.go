@@ -3,6 +3,7 @@ package spawn
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/program"
@@ -70,10 +71,6 @@ func (t *tail) get() []string {
 
 // saysWhy reports whether a line begins a Go program's last words.
 func saysWhy(line []byte) bool {
-	for _, begin := range []string{"panic: ", "fatal error: ", "runtime: ", "runtime/cgo: "} {
-		if bytes.HasPrefix(line, []byte(begin)) {
-			return true
-		}
-	}
-	return false
+	begins := []string{"panic: ", "fatal error: ", "runtime: ", "runtime/cgo: "}
+	return slices.ContainsFunc(begins, func(begin string) bool { return bytes.HasPrefix(line, []byte(begin)) })
 }

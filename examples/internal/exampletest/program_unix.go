@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -92,6 +93,23 @@ func (p *Program) AwaitLoad(runs ...*load.Run) {
 			return false
 		})
 	}
+}
+
+// Repeat calls f again and again in a goroutine of the group, until f fails or stop is closed.
+func Repeat(t *testing.T, group *sync.WaitGroup, stop <-chan struct{}, f func() error) {
+	group.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := f(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 }
 
 // PID is the current generation's, 0 without a pid file or with one that a program
