@@ -156,7 +156,7 @@ func TestEnd_EndsTheWholeGroup(t *testing.T) {
 	if !p.Has(child) || !p.Has(p.PID()) {
 		t.Errorf("the group does not have %d and %d", child, p.PID())
 	}
-	if err := p.End(Patience); err != nil || p.Running() || p.Has(child) || len(p.group.Live()) > 0 {
+	if err := p.End(Patience); err != nil || p.Running() || p.Has(child) || len(p.Live()) > 0 {
 		t.Errorf("left: %v, %v", p.Members(), err)
 	}
 }
@@ -179,11 +179,11 @@ func TestEnd_EndsWhatHasLeftTheGroup(t *testing.T) {
 	p := script(t, "setsid /bin/sh -c 'echo $$; exec sleep 1000' &")
 	stray := pidIn(p)
 	inGroup := procgroup.Group{Leader: p.PID()}.Has(stray)
-	if !p.Has(stray) || inGroup || p.group.Has(os.Getpid()) {
+	if !p.Has(stray) || inGroup || p.Has(os.Getpid()) {
 		t.Errorf("process %d is not known for what it is", stray)
 	}
 	p.Freeze(stray)
-	if err := p.end(Patience); err != nil || p.Has(stray) {
+	if err := p.End(Patience); err != nil || p.Has(stray) {
 		t.Errorf("process %d has not ended: %v", stray, err)
 	}
 }
@@ -195,7 +195,7 @@ func TestEnd_ReportsWhatIsLeft(t *testing.T) {
 	}
 	p := script(t, "setsid env -i /bin/sh -c 'echo $$; exec sleep 1000' &")
 	stray := pidIn(p)
-	err := p.end(10 * time.Millisecond)
+	err := p.End(10 * time.Millisecond)
 	_ = syscall.Kill(stray, syscall.SIGKILL)
 	if err == nil || !strings.Contains(err.Error(), "its output is closed: false") {
 		t.Error(err)
@@ -214,7 +214,7 @@ func TestFreeze_ReturnsWhenTheProcessStandsStill(t *testing.T) {
 	p.Signal(p.PID(), syscall.SIGCONT)
 	p.Signal(p.PID(), syscall.SIGKILL)
 	p.AwaitExit()
-	for _, err := range []error{p.group.Freeze(p.PID()), p.group.Thaw(p.PID())} {
+	for _, err := range []error{p.Process.Freeze(p.PID()), p.Thaw(p.PID())} {
 		if !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}

@@ -179,15 +179,14 @@ func TestNoAnswerToPing(t *testing.T) {
 	own := time.Now().Add(patience)
 	must.Do(t, c.SetReadDeadline(own))
 	go func() { _, _ = io.Copy(io.Discard, client) }()
-	must2 := func(_ int, err error) { must.Do(t, err) }
-	must2(c.Write(settings))
+	must.Get(c.Write(settings))(t)
 	sent := make(chan struct{})
 	go func() {
 		_, _ = client.Write(header)
 		close(sent)
 	}()
 	b := make([]byte, len(header))
-	must2(io.ReadFull(c, b))
+	must.Get(io.ReadFull(c, b))(t)
 	<-sent
 	left := make(chan struct{})
 	go func() {
@@ -201,7 +200,7 @@ func TestNoAnswerToPing(t *testing.T) {
 	}()
 	want := append(slices.Clone(rest), goAway(0, 0)...)
 	b = make([]byte, len(want))
-	must2(io.ReadFull(c, b))
+	must.Get(io.ReadFull(c, b))(t)
 	<-left
 	if !bytes.Equal(b, want) {
 		t.Errorf("the server reads % x, want % x", b, want)

@@ -2,25 +2,14 @@ package handover
 
 import "testing"
 
-// coverage is what was decided on and carried out.
-type coverage struct {
-	oldEvents  [Gone + 1]bool
-	newEvents  [Upgrade + 1]bool
-	oldEffects [StopService + 1]bool
-	newEffects [StartNext + 1]bool
-}
-
-func merge(to, from []bool) {
-	for i := range from {
-		to[i] = to[i] || from[i]
-	}
-}
+// coverage is what was decided on and carried out, a bit each.
+type coverage struct{ oldEvents, newEvents, oldEffects, newEffects uint32 }
 
 func (c *coverage) merge(from *coverage) {
-	merge(c.oldEvents[:], from.oldEvents[:])
-	merge(c.newEvents[:], from.newEvents[:])
-	merge(c.oldEffects[:], from.oldEffects[:])
-	merge(c.newEffects[:], from.newEffects[:])
+	c.oldEvents |= from.oldEvents
+	c.newEvents |= from.newEvents
+	c.oldEffects |= from.oldEffects
+	c.newEffects |= from.newEffects
 }
 
 // check fails for what was never reached: then the tables have something that is of no use, or
@@ -29,15 +18,16 @@ func (c *coverage) check(t *testing.T) {
 	t.Helper()
 	for _, x := range []struct {
 		what string
-		seen []bool
+		seen uint32
+		last uint8
 	}{
-		{"OldEvent", c.oldEvents[:]},
-		{"NewEvent", c.newEvents[:]},
-		{"OldEffect", c.oldEffects[:]},
-		{"NewEffect", c.newEffects[:]},
+		{"OldEvent", c.oldEvents, uint8(Gone)},
+		{"NewEvent", c.newEvents, uint8(Upgrade)},
+		{"OldEffect", c.oldEffects, uint8(StopService)},
+		{"NewEffect", c.newEffects, uint8(StartNext)},
 	} {
-		for i, seen := range x.seen {
-			if !seen {
+		for i := range x.last + 1 {
+			if x.seen&(1<<i) == 0 {
 				t.Errorf("no search has reached %s(%d)", x.what, i)
 			}
 		}

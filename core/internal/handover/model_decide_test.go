@@ -5,7 +5,7 @@ func (w *world) decideOld(n *state, c int, e OldEvent) {
 	l := &n.l[c-1]
 	p := &n.p[l.parent]
 	next, effects := w.oldStep(l.old, e)
-	w.seen.oldEvents[e] = true
+	w.seen.oldEvents |= 1 << e
 	l.old = next
 	for _, x := range effects {
 		p.add(oldEffect(c, x))
@@ -33,7 +33,7 @@ func (w *world) decideNew(n *state, i int, e NewEvent) {
 	p := &n.p[i]
 	was := p.new.Phase
 	next, effects := w.newStep(p.new, e)
-	w.seen.newEvents[e] = true
+	w.seen.newEvents |= 1 << e
 	p.new = next
 	for _, x := range effects {
 		p.add(newEffect(x))
@@ -69,13 +69,13 @@ func (w *world) carryOut(s *state, i int) {
 	p := &n.p[i]
 	e := p.next()
 	if c := e.child(); c > 0 {
-		w.seen.oldEffects[e.old()] = true
+		w.seen.oldEffects |= 1 << e.old()
 		w.doOld(n, i, c, e.old())
 		n.acted(i)
 		w.step(urgent, i, oldDoes[e.old()], names[c:c+1])
 		return
 	}
-	w.seen.newEffects[e.new()] = true
+	w.seen.newEffects |= 1 << e.new()
 	w.doNew(n, i, e.new())
 	if e.new() != StopNew || p.effects[0] == 0 {
 		n.acted(i)

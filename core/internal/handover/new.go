@@ -20,9 +20,8 @@ const (
 	// NewProbation: it accepts, and the old process can take the service back. Next:
 	// NewAlone, NewFree, NewSettled, NewRolledBack.
 	NewProbation
-	// NewAlone: it accepts, because the old process has said nothing for long. It is not
-	// known where that one stands, so no next process is started. Next: NewFree,
-	// NewSettled, NewRolledBack.
+	// NewAlone: it accepts, because the old process has said nothing for long. It is not known where that one
+	// stands, so no next process is started. Next: NewFree, NewSettled, NewRolledBack.
 	NewAlone
 	// NewFree: the old process has said that it hands over for good, or has ended. Next:
 	// NewSettled, NewRolledBack.
