@@ -50,7 +50,14 @@ func startTraffic(t *target, own bool) *traffic {
 	tr := &traffic{died: map[string]bool{}}
 	start := func(cfg load.Config) {
 		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
-		cfg.Timeout, cfg.Observe = requestTime, tr.observe
+		cfg.Timeout = requestTime
+		cfg.Observe = func(s load.Sample) {
+			if s.Err != nil {
+				tr.mu.Lock()
+				defer tr.mu.Unlock()
+				tr.failed = append(tr.failed, s)
+			}
+		}
 		tr.runs = append(tr.runs, load.Start(cfg))
 	}
 	for _, cfg := range []load.Config{
@@ -69,15 +76,6 @@ func startTraffic(t *target, own bool) *traffic {
 		start(cfg)
 	}
 	return tr
-}
-
-func (tr *traffic) observe(s load.Sample) {
-	if s.Err == nil {
-		return
-	}
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	tr.failed = append(tr.failed, s)
 }
 
 // excuse names connections that a process had which was killed.
@@ -283,22 +281,27 @@ func (m *mix) observer(row string, r rule, clients int, asked time.Duration) fun
 	}
 }
 
-// snapshot is what all clients have counted so far.
-func (m *mix) snapshot() (sum load.Result) {
+// sum is what clients have counted so far, those for which of is true, and how many they are.
+func (m *mix) sum(of func(member) bool) (clients int, sum load.Result) {
 	for _, one := range m.members {
-		sum.Merge(one.run.Snapshot())
+		if of(one) {
+			clients += one.clients
+			sum.Merge(one.run.Snapshot())
+		}
 	}
+	return clients, sum
+}
+
+// all is what all clients have counted so far.
+func (m *mix) all() load.Result {
+	_, sum := m.sum(func(member) bool { return true })
 	return sum
 }
 
 // reconnects is how often clients with this rule had to open another connection.
-func (m *mix) reconnects(r rule) (n int) {
-	for _, one := range m.members {
-		if one.rule == r {
-			n += one.run.Snapshot().Reconnects
-		}
-	}
-	return n
+func (m *mix) reconnects(r rule) int {
+	_, sum := m.sum(func(one member) bool { return one.rule == r })
+	return sum.Reconnects
 }
 
 // stop lets all clients finish what they have begun.
@@ -323,13 +326,7 @@ func (m *mix) table() string {
 		if slices.ContainsFunc(m.members[:i], same) {
 			continue
 		}
-		clients, r := 0, load.Result{}
-		for _, one := range m.members {
-			if same(one) {
-				clients += one.clients
-				r.Merge(one.run.Snapshot())
-			}
-		}
+		clients, r := m.sum(same)
 		b += fmt.Sprintf("| %s | %d | %d | %d | %d | %v | %v | %v |\n", row.row, clients, r.Requests, r.Failed, r.Connects,
 			short(r.Latency.Quantile(0.5)), short(r.Latency.Quantile(0.99)), short(r.Latency.Max()))
 	}

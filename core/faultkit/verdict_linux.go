@@ -80,7 +80,7 @@ func (v *verdict) err() error {
 
 // progress is one line on how it goes.
 func (s *soak) progress() string {
-	state, now := s.journal.look(), s.mix.snapshot()
+	state, now := s.journal.look(), s.mix.all()
 	line := fmt.Sprintf("%6v  %d upgrades, %d failed on purpose  %d requests, %d lost  %d connections, %d of those that keep theirs",
 		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
 		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
