@@ -53,11 +53,7 @@ func (h heard) String() string {
 	case len(h.trace) == 0:
 		return "nothing was said"
 	}
-	words := strings.Join(h.trace[max(0, len(h.trace)-keptTrace):], ", ")
-	if len(h.trace) > keptTrace {
-		words = "..., " + words
-	}
-	return "the last words were " + words
+	return "the last words were " + strings.Join(h.trace[max(0, len(h.trace)-keptTrace):], ", ")
 }
 
 // session is one upgrade. The kit stands between the old process and the new one.

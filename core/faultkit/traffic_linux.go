@@ -140,9 +140,6 @@ type member struct {
 	run     *load.Run
 }
 
-// quick is fast enough for nobody to look at it.
-const quick = 50 * time.Millisecond
-
 // mix is the clients of a soak.
 type mix struct {
 	verdict             *verdict
@@ -151,8 +148,6 @@ type mix struct {
 
 	mu      sync.Mutex
 	returns []comeback
-	slowest time.Duration // of a request, beyond the time that it asked for
-	slow    string        // the request
 }
 
 // comeback is a connection that a client which keeps its own has opened to the
@@ -178,11 +173,7 @@ func (m *mix) add(row string, at load.Config, r rule, clients int, kind load.Kin
 		path, query, _ := strings.Cut(cfg.Path, "?")
 		cfg.Path = cmp.Or(path, "/") + "?d=" + takes.String() + "&" + query
 	}
-	asked := takes + 7*cfg.BodyPause
-	if cfg.Pipeline > 0 {
-		asked = cfg.Timeout // each waits for those before it
-	}
-	cfg.Observe = m.observer(row+", "+kind.Name, r, clients, asked)
+	cfg.Observe = m.observer(row+", "+kind.Name, r, clients)
 	m.members = append(m.members, member{row, r, clients, load.Start(cfg)})
 }
 
@@ -245,7 +236,7 @@ func (m *mix) fill(few bool) {
 }
 
 // observer looks at each request of a member's clients. Each client's entry in last is touched by that client only.
-func (m *mix) observer(row string, r rule, clients int, asked time.Duration) func(load.Sample) {
+func (m *mix) observer(row string, r rule, clients int) func(load.Sample) {
 	last := make([]int, clients) // the generation that answered before, and one more; 0 before the first
 	return func(s load.Sample) {
 		if s.Err != nil {
@@ -270,14 +261,6 @@ func (m *mix) observer(row string, r rule, clients int, asked time.Duration) fun
 			m.mu.Unlock()
 		}
 		last[s.Client] = n
-		if excess := s.Latency - asked; excess > quick {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if excess > m.slowest {
-				m.slowest = excess
-				m.slow = fmt.Sprintf("%s, at %s, by generation %d", row, s.Start.Format(clock), n-1)
-			}
-		}
 	}
 }
 
