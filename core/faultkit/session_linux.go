@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -215,6 +216,12 @@ func (s *session) reaches(at step) (stop bool) {
 		}
 	})
 	return stop
+}
+
+// victim is the new process. At the start that is the shim.
+func (s *session) victim() int {
+	h := s.look()
+	return cmp.Or(h.child, h.shim)
 }
 
 // look returns what was heard so far.
