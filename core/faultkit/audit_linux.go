@@ -27,7 +27,6 @@ type sums struct {
 	accepted, moved int             // connections, of all ledgers
 	took            []time.Duration // of the upgrades, sorted
 	longest         time.Duration   // drain
-	gap             time.Duration   // in which nobody has accepted
 }
 
 // audit compares what all of them say.
@@ -64,7 +63,6 @@ func (b *books) auditLedgers(v *verdict) (s sums) {
 			s.longest = max(s.longest, g.ended.Sub(g.handed))
 		}
 		if n > 0 {
-			s.gap = max(s.gap, g.current.Sub(b.history[n-1].drains))
 			moved = b.history[n-1].ledger["moved"]
 		}
 		for name, k := range g.ledger {

@@ -50,7 +50,6 @@ type generation struct {
 	pid       int
 	addresses []string
 	current   time.Time      // since when it was
-	drains    time.Time      // since when it does not accept; zero before
 	handed    time.Time      // when the next one was told; zero before
 	took      time.Duration  // that upgrade, from the signal
 	ended     time.Time      // zero before
@@ -120,8 +119,6 @@ func (j *journal) note(line []byte) {
 	case "current":
 		g := s.generation(e.Generation)
 		g.pid, g.current, g.addresses = e.PID, e.Time, e.Addresses
-	case "draining":
-		s.generation(e.Generation).drains = e.Time
 	case "upgraded":
 		g := s.generation(e.Generation)
 		g.handed, g.took, s.outcome = e.Time, e.Took, e.Time

@@ -119,10 +119,6 @@ const (
 	dirWord  = "{dir}"
 )
 
-// defaultBound is longer than the drain timeout that a program has by default, and
-// the time after which an old process is killed by the new one.
-const defaultBound = 60 * time.Second
-
 // errUsage: the command line is wrong, and that was said.
 var errUsage = errors.New("usage")
 
@@ -169,7 +165,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.BoolVar(&o.race, "race", false, "build the kit's own server with the race detector")
 	f.IntVar(&o.parallel, "parallel", 2, "how many cells to try at a time; 1 if the program has no {port}")
 	f.IntVar(&o.times, "times", 1, "how often to try each cell")
-	f.DurationVar(&o.bound, "bound", defaultBound,
+	f.DurationVar(&o.bound, "bound", time.Minute, // longer than the default drain, and than an old process gets
 		"how long each thing may take that is waited for; longer than the drain timeout")
 	f.DurationVar(&o.soakFor, "soak", 0,
 		"upgrade the kit's own server at random moments for so `long`, instead of trying cells")

@@ -122,10 +122,10 @@ func (m matrix) print(w io.Writer) {
 	}
 	fmt.Fprintln(tw, "\t |\n|---"+strings.Repeat("\t |---", len(at))+"\t |")
 	for _, f := range faults {
-		row, tried := "| "+string(f), false
+		row, tried := "| "+string(f.name), false
 		for _, s := range at {
 			row += "\t | "
-			if i := slices.IndexFunc(m, func(r result) bool { return r.cell.fault == f && r.cell.step == s }); i >= 0 {
+			if i := slices.IndexFunc(m, func(r result) bool { return r.cell.fault == f.name && r.cell.step == s }); i >= 0 {
 				row, tried = row+m[i].String(), true
 			}
 		}

@@ -12,9 +12,9 @@ func TestMatrix(t *testing.T) {
 	m := matrix{
 		{cell: cell{step: stepReady, fault: faultKillOld}, outcome: newServes, counts: counts{requests: 100, died: 7}},
 		{cell: begin, outcome: newServes, counts: counts{requests: 10}},
-		{cell: cell{step: stepReady, fault: faultCut}, outcome: oldServes, counts: counts{requests: 5, lost: []error{cut}}, err: cut},
+		{cell: cell{step: stepReady, fault: "cut"}, outcome: oldServes, counts: counts{requests: 5, lost: []error{cut}}, err: cut},
 		{cell: cell{step: stepBegin, fault: faultDisk}, err: notPossibleError("no mounts")},
-		{cell: cell{step: stepHello, fault: faultCut}, err: errors.New("hung")},
+		{cell: cell{step: stepHello, fault: "cut"}, err: errors.New("hung")},
 	}
 	const want = `
 | fault    | begin        | hello     | ready       |

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,11 +54,7 @@ func (h heard) String() string {
 	case len(h.trace) == 0:
 		return "nothing was said"
 	}
-	words := strings.Join(h.trace[max(0, len(h.trace)-keptTrace):], ", ")
-	if len(h.trace) > keptTrace {
-		words = "..., " + words
-	}
-	return "the last words were " + words
+	return "the last words were " + strings.Join(h.trace[max(0, len(h.trace)-keptTrace):], ", ")
 }
 
 // session is one upgrade. The kit stands between the old process and the new one.
@@ -219,6 +216,12 @@ func (s *session) reaches(at step) (stop bool) {
 		}
 	})
 	return stop
+}
+
+// victim is the new process. At the start that is the shim.
+func (s *session) victim() int {
+	h := s.look()
+	return cmp.Or(h.child, h.shim)
 }
 
 // look returns what was heard so far.

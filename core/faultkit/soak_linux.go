@@ -175,7 +175,7 @@ func (s *soak) last(loaded bool) {
 	if err := s.end(); err != nil {
 		s.verdict.fail(checkEnd, "%v", err)
 	}
-	s.books = books{s.journal.look(), s.mix.snapshot(), s.mix.returns, s.group.ended(), s.trend}
+	s.books = books{s.journal.look(), s.mix.all(), s.mix.returns, s.group.ended(), s.trend}
 	s.sums = s.books.audit(s.verdict)
 }
 

@@ -38,25 +38,6 @@ func (t *trial) replace(content string) error {
 	return errors.Join(os.WriteFile(next, []byte(content), 0o755), os.Rename(next, t.deployed()))
 }
 
-// spoil does what is wrong from the beginning, and returns what puts it right.
-func (t *trial) spoil() (undo func() error, err error) {
-	switch t.cell.fault {
-	case faultNone:
-		return nil, nil
-	case faultDeleted:
-		return t.deploy, os.Remove(t.deployed())
-	case faultNoProgram:
-		return t.deploy, t.replace(strings.Repeat("no program ", 100))
-	case faultScript:
-		return t.deploy, t.replace("#!/bin/sh\necho 'the configuration is wrong' >&2\nexit 3\n")
-	case faultDisk:
-		return t.fillDisk()
-	case faultFilesOld:
-		return limitFiles(t.first)
-	}
-	return nil, fmt.Errorf("there is no way to begin with %s", t.cell.fault)
-}
-
 // starve takes the descriptors from a process for a while, in which the session goes on.
 func (t *trial) starve(s *session, pid int) error {
 	undo, err := limitFiles(pid)
@@ -65,6 +46,14 @@ func (t *trial) starve(s *session, pid int) error {
 	}
 	s.let(doGo)
 	return errors.Join(pause(t.ctx, shortageTime), undo())
+}
+
+// starveNew does so to the new process, but at the start, where the launcher has been told to.
+func (t *trial) starveNew(s *session) error {
+	if t.cell.step == stepStart {
+		return nil
+	}
+	return t.starve(s, s.victim())
 }
 
 // limitFiles lets a process open nothing more, until undo.

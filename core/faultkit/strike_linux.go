@@ -1,14 +1,78 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
+
+// How long faults last.
+const (
+	// stopTime is longer than every time after which one process finds the other one
+	// hung, but for the next, and than the ready timeout of the kit's own server.
+	stopTime = 7 * time.Second
+	// longStopTime is longer than a new process waits for an answer to "ready".
+	longStopTime = 12 * time.Second
+	// shortageTime is how long descriptors or disk are short: time for an upgrade to
+	// fail, or for one under way to feel it.
+	shortageTime = 2 * time.Second
+	// slowTime is within every ready timeout.
+	slowTime = time.Second
+)
+
+// faultKind is how a fault is injected: into a session that stands still at a step, and goes on then, or before the
+// upgrade is asked for, until it is undone. It is nil if there is no such way.
+type faultKind struct {
+	name   fault
+	inject func(*trial, *session) error
+	before func(*trial) (undo func() error, err error)
+}
+
+// faults are all that can go wrong.
+var faults = []faultKind{
+	{faultNone, nil, func(*trial) (func() error, error) { return nil, nil }},
+	{faultKillOld, (*trial).killOld, nil}, // kill -9 of the old process
+	{"kill-new", (*trial).killNew, nil},   // and of the new one
+	{"stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, stopTime) }, nil},
+	{"long-stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, longStopTime) }, nil},
+	{faultStopNew, func(t *trial, s *session) error { return t.stop(s, s.victim(), stopTime) }, nil},
+	{"suspend", (*trial).suspend, nil},
+	{"cut", order(doCut), nil},           // the handover socket is gone, and both live
+	{"truncate", order(doTruncate), nil}, // half of the frame comes, and then the same
+	{"garbage", order(doGarbage), nil},   // as many bytes come, with the same descriptors, and mean nothing
+	{
+		"emfile-old", // the old process can't open anything for a while
+		func(t *trial, s *session) error { return t.starve(s, t.first) },
+		func(t *trial) (func() error, error) { return limitFiles(t.first) },
+	},
+	{faultFilesNew, (*trial).starveNew, nil},
+	{faultDisk, nil, (*trial).fillDisk}, // the disk with the pid file is full for a while
+	{"deleted", nil, func(t *trial) (func() error, error) { return t.deploy, os.Remove(t.deployed()) }},
+	{"no-program", nil, func(t *trial) (func() error, error) {
+		return t.deploy, t.replace(strings.Repeat("it can't be executed ", 100))
+	}},
+	{"script", nil, func(t *trial) (func() error, error) {
+		return t.deploy, t.replace("#!/bin/sh\necho 'the configuration is wrong' >&2\nexit 3\n")
+	}},
+	{"slow", func(t *trial, _ *session) error { return pause(t.ctx, slowTime) }, nil}, // before the program starts
+}
+
+func order(do action) func(*trial, *session) error {
+	return func(_ *trial, s *session) error {
+		s.let(do)
+		return nil
+	}
+}
+
+// kind is how it is injected.
+func (f fault) kind() faultKind {
+	return faults[slices.IndexFunc(faults, func(k faultKind) bool { return k.name == f })]
+}
 
 // strike asks for the upgrade and injects the fault. When it returns, the fault is over, but for what was killed.
 func (t *trial) strike() (err error) {
@@ -54,13 +118,13 @@ func (t *trial) strike() (err error) {
 			return notPossibleError("connections move after the probation only")
 		}
 	}
-	return t.inject(s)
+	return t.cell.fault.kind().inject(t, s)
 }
 
 // strikeBefore is for faults that are there when the upgrade is asked for. They last
 // for a while, in which it has to fail.
 func (t *trial) strikeBefore() error {
-	undo, err := t.spoil()
+	undo, err := t.cell.fault.kind().before(t)
 	if err != nil {
 		return err
 	}
@@ -76,48 +140,11 @@ func (t *trial) strikeBefore() error {
 	return errors.Join(err, undo())
 }
 
-// inject injects the fault into a session that stands still, and lets it go on.
-func (t *trial) inject(s *session) error {
-	shim, child := s.look().shim, s.look().child
-	victim := cmp.Or(child, shim) // at the start the shim is the new process
-	switch t.cell.fault {
-	case faultKillOld:
-		return t.killOld(child)
-	case faultKillNew:
-		return t.killNew(s, shim, victim)
-	case faultStopOld:
-		return t.stop(s, t.first, stopTime)
-	case faultLongStopOld:
-		return t.stop(s, t.first, longStopTime)
-	case faultStopNew:
-		return t.stop(s, victim, stopTime)
-	case faultSuspend:
-		return t.suspend()
-	case faultCut:
-		s.let(doCut)
-	case faultTruncate:
-		s.let(doTruncate)
-	case faultGarbage:
-		s.let(doGarbage)
-	case faultFilesOld:
-		return t.starve(s, t.first)
-	case faultFilesNew:
-		if t.cell.step != stepStart { // there the launcher has been told
-			return t.starve(s, victim)
-		}
-	case faultSlow:
-		return pause(t.ctx, slowTime)
-	default:
-		return fmt.Errorf("there is no way to inject %s at a step", t.cell.fault)
-	}
-	return nil
-}
-
 // killOld kills the old process. What it had alone dies with it; what is in the hands
 // of the new one or, on the way there, of the kit, has to live.
-func (t *trial) killOld(child int) error {
+func (t *trial) killOld(s *session) error {
 	clients, err := t.frozenClients(t.first)
-	for _, pid := range []int{os.Getpid(), child} {
+	for _, pid := range []int{os.Getpid(), s.look().child} {
 		held, herr := clientsOf(pid)
 		err = errors.Join(err, herr)
 		maps.DeleteFunc(clients, func(c string, _ bool) bool { return held[c] })
@@ -132,7 +159,8 @@ func (t *trial) killOld(child int) error {
 // killNew kills the new process. The old one stands still until all that the kernel would have told it at once has
 // been told: the last frame, the end of the handover socket, and the end of the process. What the new one had dies
 // with it, also what the old one has yet: it may have been read from.
-func (t *trial) killNew(s *session, shim, victim int) error {
+func (t *trial) killNew(s *session) error {
+	shim, victim := s.look().shim, s.victim()
 	clients, err := t.frozenClients(victim)
 	if err != nil {
 		return err
@@ -172,7 +200,7 @@ func (t *trial) stop(s *session, pid int, d time.Duration) error {
 
 // suspend stops everything for a while and lets it go on together: what a machine that slept is to programs that look
 // at the monotonic clock only. The session goes on with them.
-func (t *trial) suspend() error {
+func (t *trial) suspend(*session) error {
 	live := t.group.Live()
 	for _, pid := range live {
 		if err := t.group.Freeze(pid); err != nil {

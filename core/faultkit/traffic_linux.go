@@ -50,7 +50,14 @@ func startTraffic(t *target, own bool) *traffic {
 	tr := &traffic{died: map[string]bool{}}
 	start := func(cfg load.Config) {
 		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
-		cfg.Timeout, cfg.Observe = requestTime, tr.observe
+		cfg.Timeout = requestTime
+		cfg.Observe = func(s load.Sample) {
+			if s.Err != nil {
+				tr.mu.Lock()
+				defer tr.mu.Unlock()
+				tr.failed = append(tr.failed, s)
+			}
+		}
 		tr.runs = append(tr.runs, load.Start(cfg))
 	}
 	for _, cfg := range []load.Config{
@@ -69,15 +76,6 @@ func startTraffic(t *target, own bool) *traffic {
 		start(cfg)
 	}
 	return tr
-}
-
-func (tr *traffic) observe(s load.Sample) {
-	if s.Err == nil {
-		return
-	}
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	tr.failed = append(tr.failed, s)
 }
 
 // excuse names connections that a process had which was killed.
@@ -142,9 +140,6 @@ type member struct {
 	run     *load.Run
 }
 
-// quick is fast enough for nobody to look at it.
-const quick = 50 * time.Millisecond
-
 // mix is the clients of a soak.
 type mix struct {
 	verdict             *verdict
@@ -153,8 +148,6 @@ type mix struct {
 
 	mu      sync.Mutex
 	returns []comeback
-	slowest time.Duration // of a request, beyond the time that it asked for
-	slow    string        // the request
 }
 
 // comeback is a connection that a client which keeps its own has opened to the
@@ -180,11 +173,7 @@ func (m *mix) add(row string, at load.Config, r rule, clients int, kind load.Kin
 		path, query, _ := strings.Cut(cfg.Path, "?")
 		cfg.Path = cmp.Or(path, "/") + "?d=" + takes.String() + "&" + query
 	}
-	asked := takes + 7*cfg.BodyPause
-	if cfg.Pipeline > 0 {
-		asked = cfg.Timeout // each waits for those before it
-	}
-	cfg.Observe = m.observer(row+", "+kind.Name, r, clients, asked)
+	cfg.Observe = m.observer(row+", "+kind.Name, r, clients)
 	m.members = append(m.members, member{row, r, clients, load.Start(cfg)})
 }
 
@@ -247,7 +236,7 @@ func (m *mix) fill(few bool) {
 }
 
 // observer looks at each request of a member's clients. Each client's entry in last is touched by that client only.
-func (m *mix) observer(row string, r rule, clients int, asked time.Duration) func(load.Sample) {
+func (m *mix) observer(row string, r rule, clients int) func(load.Sample) {
 	last := make([]int, clients) // the generation that answered before, and one more; 0 before the first
 	return func(s load.Sample) {
 		if s.Err != nil {
@@ -272,33 +261,30 @@ func (m *mix) observer(row string, r rule, clients int, asked time.Duration) fun
 			m.mu.Unlock()
 		}
 		last[s.Client] = n
-		if excess := s.Latency - asked; excess > quick {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if excess > m.slowest {
-				m.slowest = excess
-				m.slow = fmt.Sprintf("%s, at %s, by generation %d", row, s.Start.Format(clock), n-1)
-			}
-		}
 	}
 }
 
-// snapshot is what all clients have counted so far.
-func (m *mix) snapshot() (sum load.Result) {
+// sum is what clients have counted so far, those for which of is true, and how many they are.
+func (m *mix) sum(of func(member) bool) (clients int, sum load.Result) {
 	for _, one := range m.members {
-		sum.Merge(one.run.Snapshot())
+		if of(one) {
+			clients += one.clients
+			sum.Merge(one.run.Snapshot())
+		}
 	}
+	return clients, sum
+}
+
+// all is what all clients have counted so far.
+func (m *mix) all() load.Result {
+	_, sum := m.sum(func(member) bool { return true })
 	return sum
 }
 
 // reconnects is how often clients with this rule had to open another connection.
-func (m *mix) reconnects(r rule) (n int) {
-	for _, one := range m.members {
-		if one.rule == r {
-			n += one.run.Snapshot().Reconnects
-		}
-	}
-	return n
+func (m *mix) reconnects(r rule) int {
+	_, sum := m.sum(func(one member) bool { return one.rule == r })
+	return sum.Reconnects
 }
 
 // stop lets all clients finish what they have begun.
@@ -323,13 +309,7 @@ func (m *mix) table() string {
 		if slices.ContainsFunc(m.members[:i], same) {
 			continue
 		}
-		clients, r := 0, load.Result{}
-		for _, one := range m.members {
-			if same(one) {
-				clients += one.clients
-				r.Merge(one.run.Snapshot())
-			}
-		}
+		clients, r := m.sum(same)
 		b += fmt.Sprintf("| %s | %d | %d | %d | %d | %v | %v | %v |\n", row.row, clients, r.Requests, r.Failed, r.Connects,
 			short(r.Latency.Quantile(0.5)), short(r.Latency.Quantile(0.99)), short(r.Latency.Max()))
 	}

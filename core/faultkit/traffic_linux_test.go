@@ -49,7 +49,7 @@ func TestObserver(t *testing.T) {
 	t.Parallel()
 	v := newVerdict(t.Output())
 	m := &mix{verdict: v}
-	observe := m.observer("test", leaves, 2, 0)
+	observe := m.observer("test", leaves, 2)
 	answer := func(client int, generation string, dialed bool) {
 		observe(load.Sample{Client: client, Dialed: dialed, Server: load.Server{Generation: generation}})
 	}
@@ -63,7 +63,7 @@ func TestObserver(t *testing.T) {
 	answer(1, "0", false)
 	answer(0, "2", true)
 	answer(0, "", false)
-	m.observer("test, "+hijacked.Name, keeps, 1, 0)(load.Sample{})
+	m.observer("test, "+hijacked.Name, keeps, 1)(load.Sample{})
 	observe(load.Sample{Err: errors.New("lost")})
 	if v.found[checkOrder] != 1 || len(m.returns) != 1 || v.found[checkRequests] != 2 {
 		t.Errorf("%v, %v", m.returns, v.err())

@@ -80,7 +80,7 @@ func (v *verdict) err() error {
 
 // progress is one line on how it goes.
 func (s *soak) progress() string {
-	state, now := s.journal.look(), s.mix.snapshot()
+	state, now := s.journal.look(), s.mix.all()
 	line := fmt.Sprintf("%6v  %d upgrades, %d failed on purpose  %d requests, %d lost  %d connections, %d of those that keep theirs",
 		time.Since(s.began).Round(time.Second), max(state.newest(), 0), state.failures(),
 		now.Requests, now.Failed, now.Connects, s.mix.reconnects(keeps))
@@ -102,10 +102,11 @@ func (s *soak) summary() string {
 	b.WriteString("\n| | |\n|---|---|\n")
 	row("time under load", "%v, seed %d, %s %s/%s, %d processors",
 		s.elapsed.Round(time.Second), s.seed, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	row("upgrades", "%d, each in p50 %v, p99 %v, at most %v from the signal to ready",
-		len(s.sums.took), at(s.sums.took, 0.5), at(s.sums.took, 0.99), at(s.sums.took, 1))
-	row("... nobody accepted", "for at most %v; the slowest request took %v longer than it should: %s",
-		short(s.sums.gap), short(s.mix.slowest), s.mix.slow)
+	row("upgrades", "%d", len(s.sums.took))
+	if n := len(s.sums.took) - 1; n >= 0 {
+		row("... from the signal to ready", "p50 %v, p99 %v, at most %v",
+			short(s.sums.took[n/2]), short(s.sums.took[n*99/100]), short(s.sums.took[n]))
+	}
 	row("failed on purpose", "%d %v", state.failures(), strings.TrimPrefix(fmt.Sprint(state.failed), "map"))
 	row("signals", "%d in %d bursts, %d of them to a process that had just handed over",
 		s.signals, s.strikes, state.refused)
@@ -134,21 +135,5 @@ func (s *soak) summary() string {
 	return b.String()
 }
 
-// at is a quantile of sorted durations.
-func at(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return short(sorted[int(q*float64(len(sorted)-1))])
-}
-
-// short has three digits or so.
-func short(d time.Duration) time.Duration {
-	switch {
-	case d > time.Second:
-		return d.Round(10 * time.Millisecond)
-	case d > 10*time.Millisecond:
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
-}
+// short is a time without digits that mean nothing.
+func short(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
