@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,9 +32,7 @@ func TestUpgrade_SpeaksTheProtocol(t *testing.T) {
 	if res := u.expectUpgrade(t, nil); res.Generation != 1 || res.PID != 1<<30 || res.Plain {
 		t.Errorf("result %+v", res)
 	}
-	if got, want := <-committed, (wire.CommitMsg{DrainMillis: 1500}); got != want {
-		t.Errorf("commit %+v, want %+v", got, want)
-	}
+	expectEqual(t, "commit", <-committed, wire.CommitMsg{DrainMillis: 1500})
 	u.expectDone(t, nil)
 }
 
@@ -135,9 +132,8 @@ func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 			}
 			u := playNew(t, tt.play, WithReadyTimeout(limit))
 			_, err := u.Upgrade(t.Context())
-			if start := (*StartError)(nil); !errors.As(err, &start) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Upgrade = %v, want a StartError with %q", err, tt.want)
-			}
+			expectEqual(t, "it is a StartError", errors.As(err, new(*StartError)), true)
+			expectText(t, err.Error(), tt.want)
 			u.expectState(t, StateCurrent)
 		})
 	}

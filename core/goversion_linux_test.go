@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -81,16 +80,8 @@ func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	var mu sync.Mutex
-	var order []string
-	done := make(chan struct{})
-	note := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if order = append(order, what); len(order) == 7 {
-			close(done)
-		}
-	}
+	notes := make(chan string, 10)
+	note := func(what string) { notes <- what }
 	srv := &http.Server{Handler: http.NotFoundHandler(), ConnState: func(_ net.Conn, st http.ConnState) {
 		if st == http.StateNew {
 			note("new")
@@ -107,11 +98,12 @@ func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 		must(t, err)
 		defer c.Close()
 	}
-	<-done
-	mu.Lock()
-	defer mu.Unlock()
-	if want := []string{"accept", "context", "new", "accept", "context", "new", "accept"}; !slices.Equal(order, want) {
-		t.Errorf("net/http begins connections in the order %v, not %v: onConnContext must take a connection in, and nobody may look for it before", order, want)
+	var order string
+	for range 7 {
+		order += <-notes + " "
+	}
+	if want := "accept context new accept context new accept "; order != want {
+		t.Errorf("net/http begins connections in the order %s, not %s: onConnContext must take a connection in, and nobody may look for it before", order, want)
 	}
 }
 

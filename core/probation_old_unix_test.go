@@ -67,9 +67,7 @@ func TestProbation_IsPassed(t *testing.T) {
 			f.says(wire.Confirmed, nil) // on its own
 			var msg wire.CommitMsg
 			must(t, f.awaits(wire.Confirm).Decode(&msg))
-			if msg.Again || msg.DrainMillis != 1500 { // it remembers that itself
-				t.Errorf("%+v", msg)
-			}
+			expectEqual(t, "confirm", msg, wire.CommitMsg{DrainMillis: 1500}) // it remembers Again itself
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,11 +106,7 @@ func TestRecall_LastsAsLongAsAStop(t *testing.T) {
 			f.awaits(wire.Ping)
 			f.says(wire.Pong, nil)
 		}
-		select {
-		case sig := <-f.signals:
-			t.Errorf("%v for a process that answers", sig)
-		default:
-		}
+		expectEqual(t, "signals for a process that answers", len(f.signals), 0)
 		f.isKilled()
 	}, WithProbation(time.Minute))
 	u.expectUpgrade(t, ErrRolledBack)

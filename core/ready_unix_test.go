@@ -3,15 +3,14 @@
 package core
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -38,9 +37,7 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 			ready := old.hearsReady(u)
 			expectKept()
 			u.expectState(t, StateStarting)
-			if isClosed(u.phase.accepting) {
-				t.Error("it accepts before the handover")
-			}
+			expectEqual(t, "it accepts before the handover", isClosed(u.phase.accepting), false)
 			go func() { // a failed Ready says so; nobody needs to hear
 				old.saysAtOnce(tt.says...)
 				if tt.hangs {
@@ -48,17 +45,15 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, old.ctl)
 			}()
-			if err := <-ready; !errors.Is(err, tt.want) {
-				t.Fatalf("Ready = %v, want %v", err, tt.want)
-			}
+			expectError(t, <-ready, tt.want)
 			if tt.want != nil {
-				<-u.Done()
+				awaitClosed(t, u.Done())
 				expectKept()
 				return
 			}
-			if b, _ := os.ReadFile(pidFile); string(b) != strconv.Itoa(os.Getpid())+"\n" {
-				t.Errorf("the pid file after the handover: %q", b)
-			}
+			pid, err := pidfile.Read(pidFile)
+			must(t, err)
+			expectEqual(t, "the pid file after the handover", pid, os.Getpid())
 			expectServes(t, addr)
 		})
 	}
