@@ -22,11 +22,11 @@ func TestListen_BeforeTheUpgraderIsForIt(t *testing.T) {
 	u := newAlone(t, realSystem, nil)
 	must(t, u.Attach(&http.Server{}, Hiding{ln}))
 	must(t, u.Ready())
-	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || descriptions(passed)[0].Address != "127.0.0.1:0" {
-		t.Errorf("the next generation would get %v, %v", descriptions(passed), err)
-	} else {
-		_ = fd.Close(dups[0])
-	}
+	passed, dups, err := u.passing.passOn()
+	must(t, err)
+	expectEqual(t, "the next generation would get", len(passed), 1)
+	expectEqual(t, "its address", descriptions(passed)[0].Address, "127.0.0.1:0")
+	must(t, fd.Close(dups[0]))
 	resp, err := http.Get("http://" + ln.Addr().String())
 	must(t, err)
 	must(t, resp.Body.Close())

@@ -12,8 +12,9 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestListener_EndWakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made blocking:
-// exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
+// TestListener_EndWakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made
+// blocking: exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next
+// worker.
 func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func([]*listener){

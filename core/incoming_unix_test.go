@@ -144,7 +144,8 @@ func TestTaking_AbortOfADeadProcessIsNone(t *testing.T) {
 			old.handsOver(u, longProbation)
 			f := frame(t, word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop}})
 			must(t, old.ctl.Close())
-			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
+			// As follow does, which may have read it before the end.
+			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old))
 			if stop {
 				awaitClosed(t, u.Done())
 				return

@@ -14,6 +14,7 @@ import (
 // and ends it.
 func TestProbation_BadNewProcessIsRolledBack(t *testing.T) {
 	t.Parallel()
+	const hungUp, silent = "it closed the handover socket", "it did not answer for 5s"
 	says := func(ty wire.Type, msg any) func(*playedNew) { return func(f *playedNew) { f.says(ty, msg) } }
 	writes := func(s string) func(*playedNew) { return func(f *playedNew) { f.writes(s) } }
 	for name, tt := range map[string]struct {
@@ -21,8 +22,9 @@ func TestProbation_BadNewProcessIsRolledBack(t *testing.T) {
 		want string
 		told bool // it hears that it is given up
 	}{
-		"half a word":           {func(f *playedNew) { f.writes("GX\x01\x0d\x00"); f.ctl.Close() }, "it closed the handover socket", false},
-		"hung up":               {func(f *playedNew) { f.ctl.Close() }, "it closed the handover socket", false},
+		"silent, over at once":  {func(*playedNew) {}, silent, true},
+		"half a word":           {func(f *playedNew) { f.writes("GX\x01\x0d\x00"); f.ctl.Close() }, hungUp, false},
+		"hung up":               {func(f *playedNew) { f.ctl.Close() }, hungUp, false},
 		"oversized":             {writes("GX\x01\x0d\xff\xff\xff\xff"), "a payload of 4294967295 bytes", false},
 		"garbage":               {writes("GET / HTTP/1.1\r\n\r\n"), "not a gracex frame", false},
 		"future version":        {writes("GX\x02\x0d\x00\x00\x00\x00"), "protocol version 2", false},
@@ -31,10 +33,14 @@ func TestProbation_BadNewProcessIsRolledBack(t *testing.T) {
 		"word of the other":     {says(wire.Ping, nil), "an unexpected ping frame", false},
 		"rejects itself":        {says(wire.Reject, wire.Because("bad cache")), "it rejected itself: bad cache", true},
 		"rejects for no reason": {says(wire.Reject, nil), "did not say why", true},
-		"silent":                {func(*playedNew) {}, "it did not answer for 5s", true},
-		"ends":                  {func(f *playedNew) { f.ends("exit status 7") }, "it ended on probation (exit status 7", false},
+		"silent":                {func(*playedNew) {}, silent, true},
+		"ends":                  {func(f *playedNew) { f.ends("exit status 7") }, "on probation (exit status 7", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			probation := time.Minute
+			if name == "silent, over at once" {
+				probation = 1
+			}
 			u := playNew(t, func(f *playedNew) {
 				f.goesOnProbation()
 				tt.play(f)
@@ -44,7 +50,7 @@ func TestProbation_BadNewProcessIsRolledBack(t *testing.T) {
 				case name != "ends":
 					f.obeys()
 				}
-			}, WithProbation(time.Minute))
+			}, WithProbation(probation))
 			u.expectUpgrade(t, ErrRolledBack, tt.want)
 			u.expectAccepts(t)
 		})
@@ -82,17 +88,6 @@ func TestProbation_IsPassed(t *testing.T) {
 			u.expectDone(t, nil)
 		})
 	}
-}
-
-// TestProbation_ShortOneIsDecidedByTheNewProcess though it is over at once.
-func TestProbation_ShortOneIsDecidedByTheNewProcess(t *testing.T) {
-	t.Parallel()
-	u := playNew(t, func(f *playedNew) {
-		f.goesOnProbation()
-		f.obeys()
-	}, WithProbation(1))
-	_, err := u.Upgrade(t.Context())
-	expectError(t, err, ErrRolledBack, "did not answer for 5s")
 }
 
 // TestRecall_LastsAsLongAsAStop while the new process answers; then it is killed.
@@ -156,7 +151,7 @@ func TestProbation_BadOldProcessDoesNotStopTheNewOne(t *testing.T) {
 		"word of the other":    {words: [][]word{{committed}, {{wire.Pong, nil}, {wire.Taken, nil}, {200, nil}}}},
 		"oversized":            {words: [][]word{{committed}}, then: writes("GX\x01\x0c\xff\xff\xff\xff")},
 		"future version":       {words: [][]word{{committed}}, then: writes("GX\x02\x0c\x00\x00\x00\x00")},
-		"half a word":          {words: [][]word{{committed}}, then: func(o *playedOld) { o.writes("GX\x01"); o.ctl.Close() }},
+		"half a word":          {words: [][]word{{committed}}, then: func(o *playedOld) { o.writes("GX"); o.ctl.Close() }},
 		"abort":                {words: [][]word{{committed}, {abort}}, rollsBack: true},
 		"abort twice":          {words: [][]word{{committed}, {abort, abort}}, rollsBack: true},
 	} {

@@ -19,6 +19,9 @@ import (
 func TestReady_WaitsForTheOldProcess(t *testing.T) {
 	t.Parallel()
 	commit := word{wire.Commit, wire.CommitMsg{DrainMillis: 1000}}
+	abort := func(stop bool) word {
+		return word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("too late"), Stop: stop}}
+	}
 	for name, tt := range map[string]struct {
 		says  []word
 		hangs bool  // up, then
@@ -27,8 +30,8 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 		"commit":                      {says: []word{commit}},
 		"commit, then gone":           {says: []word{commit}, hangs: true},
 		"gone":                        {hangs: true},
-		"abort":                       {says: []word{{wire.Abort, wire.Because("too late")}}, want: ErrAborted},
-		"abort for a stop, then gone": {[]word{{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("too late"), Stop: true}}}, true, ErrAborted},
+		"abort":                       {says: []word{abort(false)}, want: ErrAborted},
+		"abort for a stop, then gone": {[]word{abort(true)}, true, ErrAborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pidFile, expectKept := otherPIDFile(t)

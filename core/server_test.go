@@ -181,11 +181,13 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 }
 
 // TestShutdown_OfTheProgramIsAStop, and so is Close: they are graceful, and return when the drain has ended.
+// RegisterOnShutdown's hooks run when it begins, whoever stops the process.
 func TestShutdown_OfTheProgramIsAStop(t *testing.T) {
 	t.Parallel()
-	for name, shutdown := range map[string]func(*http.Server) error{
-		"Shutdown": func(s *http.Server) error { return s.Shutdown(context.Background()) },
-		"Close":    (*http.Server).Close,
+	for name, shutdown := range map[string]func(*core.Upgrader, *http.Server) error{
+		"Shutdown": func(_ *core.Upgrader, s *http.Server) error { return s.Shutdown(context.Background()) },
+		"Close":    func(_ *core.Upgrader, s *http.Server) error { return s.Close() },
+		"Stop":     func(u *core.Upgrader, _ *http.Server) error { return u.Stop(context.Background()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := core.NewTest(t)
@@ -200,32 +202,22 @@ func TestShutdown_OfTheProgramIsAStop(t *testing.T) {
 			answer := beginFetch(u.ServeTest(t, srv))
 			<-entered
 			returned := make(chan error)
-			go func() { returned <- shutdown(srv) }()
+			go func() { returned <- shutdown(u, srv) }()
 			<-u.Draining()
+			if name != "Close" {
+				proctest.Await(t, "the hook has run", func() bool { return hooks.Load() > 0 })
+			}
 			expectWaits(t, returned)
 			close(leave)
 			expectEqual(t, "the request got", <-answer, fetched{"done", nil})
 			must(t, <-returned)
 			<-u.Done()
 			must(t, u.Err())
-			if name == "Shutdown" {
-				expectEqual(t, "runs of the RegisterOnShutdown hook", hooks.Load(), 1)
+			if name != "Close" {
+				expectEqual(t, "runs of the hook", hooks.Load(), 1)
 			}
 		})
 	}
-}
-
-// TestShutdown_HooksRunAsTheDrainBegins, not when it ends.
-func TestShutdown_HooksRunAsTheDrainBegins(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	told := make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-told })}
-	srv.RegisterOnShutdown(func() { close(told) })
-	answer := beginFetch(u.ServeTest(t, srv))
-	proctest.Await(t, "the request has begun", func() bool { return u.Status().Ledger.Open.Requests > 0 })
-	must(t, u.Stop(t.Context()))
-	must(t, (<-answer).err)
 }
 
 // TestReady_NothingIsAnsweredBefore, whatever the listener is.
@@ -257,11 +249,12 @@ func TestReady_NothingIsAnsweredBefore(t *testing.T) {
 func TestFarewell_IsNotInAHandshake(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t)
-	c := rawhttp.Dial(t, u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ws" {
 			expectEqual(t, "Connection on a handshake", w.Header().Get("Connection"), "")
 		}
-	})}))
+	})}
+	c := rawhttp.Dial(t, u.ServeTest(t, srv))
 	c.Ask("/")
 	c.Answer()
 	stopped := beginStop(u)

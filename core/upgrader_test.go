@@ -125,10 +125,11 @@ func TestStop_IsCutShortByItsContext(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t)
 	entered := make(chan struct{})
-	answer := beginFetch(u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
-	})}))
+	})}
+	answer := beginFetch(u.ServeTest(t, srv))
 	<-entered
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
