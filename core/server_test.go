@@ -244,23 +244,3 @@ func TestReady_NothingIsAnsweredBefore(t *testing.T) {
 		})
 	}
 }
-
-// TestFarewell_IsNotInAHandshake of a WebSocket, but in the next answer.
-func TestFarewell_IsNotInAHandshake(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/ws" {
-			expectEqual(t, "Connection on a handshake", w.Header().Get("Connection"), "")
-		}
-	})}
-	c := rawhttp.Dial(t, u.ServeTest(t, srv))
-	c.Ask("/")
-	c.Answer()
-	stopped := beginStop(u)
-	c.Send("GET /ws HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
-	expectEqual(t, "the handshake's answer closes", c.Answer().Close, false)
-	c.Ask("/")
-	expectEqual(t, "the next answer closes", c.Answer().Close, true)
-	must(t, <-stopped)
-}

@@ -121,23 +121,6 @@ func TestUpgrade_EndsWithItsContext(t *testing.T) {
 	expectEqual(t, "the state", u.State(), core.StateCurrent)
 }
 
-func TestStop_IsCutShortByItsContext(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	entered := make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-r.Context().Done()
-	})}
-	answer := beginFetch(u.ServeTest(t, srv))
-	<-entered
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	expectIs(t, "Stop", u.Stop(ctx), core.ErrCut)
-	expectEqual(t, "cut", u.Status().Ledger.Cut, core.Remaining{Requests: 1, Connections: 1})
-	expectError(t, (<-answer).err)
-}
-
 // TestRun_FailedSetupLeavesRoomForAnother try.
 func TestRun_FailedSetupLeavesRoomForAnother(t *testing.T) {
 	t.Parallel()
@@ -148,8 +131,8 @@ func TestRun_FailedSetupLeavesRoomForAnother(t *testing.T) {
 	}
 }
 
-// TestAcceptLoop_OfTheProgramIsDrained: its connections are tracked. One that stays is in the hook's count and the
-// ledger's, and is cut; one that leaves is not.
+// TestAcceptLoop_OfTheProgramIsDrained: its connections are tracked. One that stays is cut when the context of
+// Stop ends, and is in the hook's count and the ledger's; one that leaves is not.
 func TestAcceptLoop_OfTheProgramIsDrained(t *testing.T) {
 	t.Parallel()
 	var heard core.Remaining
