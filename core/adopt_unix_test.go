@@ -4,7 +4,7 @@ package core
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -28,7 +28,7 @@ var atListener = &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}
 func TestAdopt_GoesOnCountingIdleTime(t *testing.T) {
 	t.Parallel()
 	_, o := playCurrent(t, &http.Server{
-		Handler:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
+		Handler:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "served") }),
 		IdleTimeout: time.Hour, ReadHeaderTimeout: 3 * time.Hour,
 	})
 	const hour = int64(time.Hour / time.Millisecond)
@@ -56,9 +56,7 @@ func TestAdopt_GoesOnCountingIdleTime(t *testing.T) {
 		if !tt.early {
 			c.Ask("/")
 		}
-		if resp := c.Answer(); string(resp.Body) != "served" {
-			t.Errorf("%s: %q", name, resp.Body)
-		}
+		expectEqual(t, name, string(c.Answer().Body), "served")
 	}
 }
 
@@ -103,14 +101,11 @@ func TestAdopt_ResetConnectionIsNotServed(t *testing.T) {
 		})
 		conns = append(conns, server)
 	}
-	if msg := o.offers(names, conns...); len(msg.Refused) != 0 || u.Status().Ledger.Adopted != 2 {
-		t.Errorf("%+v, adopted %d: the counts must agree with the old process's", msg, u.Status().Ledger.Adopted)
-	}
+	expectEqual(t, "refused", len(o.offers(names, conns...).Refused), 0)
+	expectEqual(t, "adopted, as the old process counts", u.Status().Ledger.Adopted, 2)
 	c := <-adopted
 	defer c.Close()
-	if addr := c.RemoteAddr().String(); addr != ":0" {
-		t.Errorf("from %s", addr)
-	}
+	expectEqual(t, "its address", c.RemoteAddr().String(), ":0")
 	proctest.Await(t, "none is held", func() bool { return u.remaining().Connections == 0 })
 }
 
@@ -134,7 +129,8 @@ func TestAdopt_RefusalLeavesTheRest(t *testing.T) {
 		{},
 		{Listener: atListener}, // its descriptor did not arrive
 	}
-	reasons := []string{"no plaintext server", "no plaintext server", "no OnHandoff", "no plaintext server", "no descriptors left"}
+	const none = "no plaintext server"
+	reasons := []string{none, none, "no OnHandoff", none, "no descriptors left"}
 	var conns []net.Conn
 	var clients []*rawhttp.Client
 	for range len(offer) - 1 {
@@ -148,9 +144,8 @@ func TestAdopt_RefusalLeavesTheRest(t *testing.T) {
 			t.Errorf("refused %+v, want %q for number %d", msg.Refused, want, i+1)
 		}
 	}
-	if msg.Room != int(before)-1 || u.Status().Ledger.Adopted != 1 {
-		t.Errorf("room for %d after %d, ledger %+v", msg.Room, before, u.Status().Ledger)
-	}
+	expectEqual(t, "room for", msg.Room, int(before)-1)
+	expectEqual(t, "adopted", u.Status().Ledger.Adopted, 1)
 	clients[0].Ask("/")
 	clients[0].Answer()
 	for _, c := range clients[1:] {
@@ -158,17 +153,13 @@ func TestAdopt_RefusalLeavesTheRest(t *testing.T) {
 	}
 
 	c, server := pair(t)
-	if msg := o.offers(nil, server); len(msg.Refused) != 0 {
-		t.Errorf("%+v", msg)
-	}
+	expectEqual(t, "refused of none", len(o.offers(nil, server).Refused), 0)
 	expectEnd(t, c, "a descriptor that nobody speaks of")
 
 	go func() { _ = u.Stop(t.Context()) }()
 	<-u.Draining()
 	_, server = pair(t)
-	if msg := o.offers(offer[:1], server); len(msg.Refused) != 1 || !strings.Contains(msg.Refused[0].Reason, "stopping") {
-		t.Errorf("while stopping: %+v", msg)
-	}
+	expectText(t, fmt.Sprint(o.offers(offer[:1], server).Refused), "stopping")
 }
 
 func TestAccepts_LocalAddressNamesTheListener(t *testing.T) {
@@ -193,9 +184,7 @@ func TestAccepts_LocalAddressNamesTheListener(t *testing.T) {
 		{unix("a.sock"), tcp("127.0.0.1:80"), 0},
 		{tcp("[::]:80"), nil, 0},
 	} {
-		if got := accepts(tt.listener, tt.local); got != tt.want {
-			t.Errorf("accepts(%v, %v) = %d, want %d", tt.listener, tt.local, got, tt.want)
-		}
+		expectEqual(t, fmt.Sprintf("accepts(%v, %v)", tt.listener, tt.local), accepts(tt.listener, tt.local), tt.want)
 	}
 }
 
@@ -205,9 +194,8 @@ func TestAdopt_UnreadableOfferHasNoAnswer(t *testing.T) {
 	_, o := playCurrent(t, notFound())
 	c, server := pair(t)
 	o.sends("not an offer", server)
-	if _, err := wire.Read(o.ctl); !errors.Is(err, io.EOF) {
-		t.Errorf("the old process heard %v", err)
-	}
+	_, err := wire.Read(o.ctl)
+	expectError(t, err, io.EOF)
 	expectEnd(t, c, "its connection")
 }
 
@@ -227,9 +215,7 @@ func TestOnHandoff_WaitsForTheCommit(t *testing.T) {
 	o.moves(wire.Conn{Name: "panics", State: []byte("at once")}, server)
 	o.says(wire.Commit, wire.CommitMsg{})
 	must(t, <-ready)
-	if st := <-called; st != StateCurrent {
-		t.Errorf("called while %v", st)
-	}
+	expectEqual(t, "called while", <-called, StateCurrent)
 	expectEnd(t, c, "the connection")
 }
 
@@ -251,9 +237,7 @@ func TestMoved_OtherCountIsAnErrorInTheLog(t *testing.T) {
 	o.says(wire.Moved, wire.MovedMsg{Moved: 3})
 	must(t, o.ctl.Close())
 	<-u.inherited.old.Gone
-	if log.Count("level=ERROR") == 0 || log.Count("moved=3 adopted=0") == 0 {
-		t.Error(log.String())
-	}
+	expectText(t, log.String(), "level=ERROR", "moved=3 adopted=0")
 }
 
 // TestAdopt_GoesOnInThePreStopDelay: a process that still accepts takes connections over, too.

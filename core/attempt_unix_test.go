@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ func TestUpgrade_SpeaksTheProtocol(t *testing.T) {
 	t.Parallel()
 	committed := make(chan wire.CommitMsg, 1)
 	u := playNew(t, func(f *playedNew) {
-		if len(f.names.Listeners) != 1 || f.files != 1 || f.names.Listeners[0] != (wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}) {
+		if len(f.names.Listeners) != 1 || f.files != 1 || f.names.Listeners[0] != *atListener {
 			t.Errorf("%d files, named %+v", f.files, f.names)
 		}
 		f.says(wire.Hello, wire.HelloMsg{PID: 1})
@@ -33,9 +32,7 @@ func TestUpgrade_SpeaksTheProtocol(t *testing.T) {
 	if res := u.expectUpgrade(t, nil); res.Generation != 1 || res.PID != 1<<30 || res.Plain {
 		t.Errorf("result %+v", res)
 	}
-	if got, want := <-committed, (wire.CommitMsg{DrainMillis: 1500}); got != want {
-		t.Errorf("commit %+v, want %+v", got, want)
-	}
+	expectEqual(t, "commit", <-committed, wire.CommitMsg{DrainMillis: 1500})
 	u.expectDone(t, nil)
 }
 
@@ -50,7 +47,10 @@ func TestUpgrade_ReadyInTimeHolds(t *testing.T) {
 			close(said)
 			then(f)
 			f.serves()
-		}, append(opts, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) { <-ctx.Done(); <-said }))...)
+		}, append(opts, WithReadyTimeout(50*time.Millisecond), OnPostFork(func(ctx context.Context, _ int) {
+			<-ctx.Done()
+			<-said
+		}))...)
 		u.expectUpgrade(t, nil)
 	}
 	t.Run("without a probation", func(t *testing.T) {
@@ -84,32 +84,37 @@ func TestUpgrade_ReadyProcessThatEndsIsNotNext(t *testing.T) {
 // serves on.
 func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 	t.Parallel()
-	obeysAbort := func(f *playedNew) {
-		f.hears(wire.Abort)
-		f.obeys()
-	}
-	fails := func(msg any) func(*playedNew) {
+	obeys := func(do func(f *playedNew)) func(*playedNew) {
 		return func(f *playedNew) {
-			f.says(wire.Failed, msg)
+			do(f)
+			f.hears(wire.Abort)
+			f.obeys()
+		}
+	}
+	says := func(words ...word) func(*playedNew) { return obeys(func(f *playedNew) { f.saysAtOnce(words...) }) }
+	writes := func(s string) func(*playedNew) { return obeys(func(f *playedNew) { f.writes(s) }) }
+	fails := func(words ...word) func(*playedNew) {
+		return func(f *playedNew) {
+			f.saysAtOnce(words...)
 			f.ends("exit status 1")
 		}
 	}
+	hello := word{wire.Hello, nil}
 	for name, tt := range map[string]struct {
 		play func(f *playedNew)
 		want string
 	}{
-		"says a word of the other":  {func(f *playedNew) { f.says(wire.Hello, nil); f.says(wire.Commit, wire.CommitMsg{}); obeysAbort(f) }, "unexpected commit frame"},
-		"says a word of no version": {func(f *playedNew) { f.says(wire.Hello, nil); f.says(200, nil); obeysAbort(f) }, "unexpected type 200 frame"},
-		"says half a word": {func(f *playedNew) {
+		"word of the other":  {says(hello, word{wire.Commit, wire.CommitMsg{}}), "unexpected commit frame"},
+		"word of no version": {says(hello, word{200, nil}), "unexpected type 200 frame"},
+		"half a word": {obeys(func(f *playedNew) {
 			f.writes("GX\x01\x03\x00\x00")
 			must(t, f.ctl.(*net.UnixConn).CloseWrite())
-			obeysAbort(f)
-		}, "unexpected EOF"},
-		"says too much":          {func(f *playedNew) { f.writes("GX\x01\x03\xff\xff\xff\xff"); obeysAbort(f) }, "not a gracex frame"},
-		"says why":               {func(f *playedNew) { f.says(wire.Hello, nil); fails(wire.Because("no database"))(f) }, "no database (exit status 1"},
-		"fails without a reason": {fails(nil), "did not say why"},
-		"is of another version, and says no more": {func(f *playedNew) { f.writes("GX\x02\x01\x00\x00\x00\x00"); obeysAbort(f) }, "timed out"},
-		"hangs up at once":                        {func(f *playedNew) { f.ctl.Close(); f.obeys() }, "timed out"},
+		}), "unexpected EOF"},
+		"oversized":                     {writes("GX\x01\x03\xff\xff\xff\xff"), "not a gracex frame"},
+		"another version, then nothing": {writes("GX\x02\x01\x00\x00\x00\x00"), "timed out"},
+		"failed for a reason":           {fails(hello, word{wire.Failed, wire.Because("no disk")}), "no disk (exit status 1"},
+		"failed for no reason":          {fails(word{wire.Failed, nil}), "did not say why"},
+		"hangs up at once":              {func(f *playedNew) { f.ctl.Close(); f.obeys() }, "timed out"},
 		"chatters": {func(f *playedNew) {
 			for range 100 {
 				if wire.Write(f.ctl, wire.Hello, nil) != nil {
@@ -118,7 +123,7 @@ func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 			}
 			f.obeys()
 		}, "timed out"},
-		"is deaf": {func(f *playedNew) {
+		"deaf": {func(f *playedNew) {
 			f.says(wire.Hello, nil)
 			for sig := range f.signals {
 				if sig == os.Kill {
@@ -130,14 +135,13 @@ func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit := DefaultReadyTimeout
-			if tt.want == "timed out" || name == "is deaf" {
+			if tt.want == "timed out" || name == "deaf" {
 				limit = 300 * time.Millisecond
 			}
 			u := playNew(t, tt.play, WithReadyTimeout(limit))
 			_, err := u.Upgrade(t.Context())
-			if start := (*StartError)(nil); !errors.As(err, &start) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Upgrade = %v, want a StartError with %q", err, tt.want)
-			}
+			expectEqual(t, "it is a StartError", errors.As(err, new(*StartError)), true)
+			expectText(t, err.Error(), tt.want)
 			u.expectState(t, StateCurrent)
 		})
 	}

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -18,26 +17,21 @@ func TestListen_BeforeTheUpgraderIsForIt(t *testing.T) {
 	closed, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, closed.Close())
-	if _, err := closed.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept on a closed one: %v", err)
-	}
+	_, err = closed.Accept()
+	expectEqual(t, "a closed one accepts", err, net.ErrClosed)
 	u := newAlone(t, realSystem, nil)
-	must(t, u.Attach(&http.Server{Handler: http.NotFoundHandler()}, Hiding{ln}))
+	must(t, u.Attach(&http.Server{}, Hiding{ln}))
 	must(t, u.Ready())
-	if passed, dups, err := u.passing.passOn(); err != nil || len(passed) != 1 || descriptions(passed)[0].Address != "127.0.0.1:0" {
-		t.Errorf("the next generation would get %v, %v", descriptions(passed), err)
-	} else {
-		_ = fd.Close(dups[0])
-	}
+	passed, dups, err := u.passing.passOn()
+	must(t, err)
+	expectEqual(t, "the next generation would get", len(passed), 1)
+	expectEqual(t, "its address", descriptions(passed)[0].Address, "127.0.0.1:0")
+	must(t, fd.Close(dups[0]))
 	resp, err := http.Get("http://" + ln.Addr().String())
 	must(t, err)
 	must(t, resp.Body.Close())
-	if st := u.Status().Ledger; st.Accepted != 1 {
-		t.Errorf("ledger %+v", st)
-	}
+	expectEqual(t, "accepted", u.Status().Ledger.Accepted, 1)
 	late, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	if u.passing.find(late.Addr()) == nil {
-		t.Error("a listener that was opened while there is an Upgrader is not its own")
-	}
+	expectEqual(t, "one that is opened while there is an Upgrader is its own", u.passing.find(late.Addr()) != nil, true)
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestListener_EndWakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made blocking:
-// exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next worker.
+// TestListener_EndWakesBlockedAccepts closes listeners, and pauses some, whose sockets another process has made
+// blocking: exec.Cmd.ExtraFiles and os.File.Fd do that (golang/go#29277), in a foreign master that starts its next
+// worker.
 func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func([]*listener){
@@ -24,9 +25,7 @@ func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 			u := NewTest(t)
 			listeners := make([]*listener, 3)
 			for i := range listeners {
-				ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-				must(t, err)
-				listeners[i] = ln.(*listener)
+				listeners[i] = u.ListenTest(t).(*listener)
 				must(t, syscall.SetNonblock(listeners[i].dup, false))
 			}
 			must(t, u.Ready())
@@ -40,12 +39,8 @@ func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 			awaitThreadsIn(t, syscall.SYS_ACCEPT4, len(listeners))
 			end(listeners)
 			for _, l := range listeners {
-				if err := <-accepted; err == nil {
-					t.Error("a connection came")
-				}
-				if closed := isClosed(l.closed); closed != (name == "close") {
-					t.Errorf("closed: %v", closed)
-				}
+				expectEqual(t, "a connection came", <-accepted == nil, false)
+				expectEqual(t, "it is closed", isClosed(l.closed), name == "close")
 			}
 		})
 	}

@@ -40,6 +40,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
+func expectEqual[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
 // Alone keeps the process free of other tests' Upgraders until the test ends.
 func Alone(t testing.TB) {
 	inProcess.Lock()
@@ -78,10 +85,17 @@ func (u *Upgrader) ServeTest(t testing.TB, srv *http.Server) string {
 // AttachTest attaches srv to a free port. It returns the address.
 func (u *Upgrader) AttachTest(t testing.TB, srv *http.Server) string {
 	t.Helper()
-	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
+	ln := u.ListenTest(t)
 	must(t, u.Attach(srv, ln))
 	return ln.Addr().String()
+}
+
+// ListenTest listens at a free port.
+func (u *Upgrader) ListenTest(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	return ln
 }
 
 // ExpectOpen waits until that is open: net/http says idle after the client has its answer.

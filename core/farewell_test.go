@@ -31,7 +31,8 @@ func TestFarewell_IsInAnswersOfADrain(t *testing.T) {
 						r.Header.Set("Upgrade", upgrade)
 					}
 					if known {
-						r = r.WithContext(context.WithValue(r.Context(), connKey{}, u.conns.Track(struct{ net.Conn }{}, nil, conns.New)))
+						c := u.conns.Track(struct{ net.Conn }{}, nil, conns.New)
+						r = r.WithContext(context.WithValue(r.Context(), connKey{}, c))
 					}
 					w := httptest.NewRecorder()
 					s.ServeHTTP(w, r)

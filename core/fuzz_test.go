@@ -13,8 +13,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// frames are the bytes of all kinds of frames, for a corpus.
-func frames(f *testing.F) (all [][]byte) {
+// corpus is the bytes of all kinds of frames.
+func corpus(f *testing.F) (all [][]byte) {
 	for ty := wire.Type(0); ty < 30; ty++ {
 		for _, msg := range []any{
 			nil, wire.ReasonMsg{Reason: "why"}, wire.CommitMsg{ProbationMillis: 1, DrainMillis: 2, Again: true},
@@ -31,7 +31,7 @@ func frames(f *testing.F) (all [][]byte) {
 
 // FuzzHear: whatever the old process says, the new one gets to the end of it.
 func FuzzHear(f *testing.F) {
-	for _, b := range frames(f) {
+	for _, b := range corpus(f) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,25 +27,33 @@ import (
 // TestNewInnerCopiesEverything. Each failure says what becomes of a server with that
 // release, or what is to be done. "make tip" runs them with a Go that is named.
 
+// relies fails with a fallback if Go does not do what core relies on.
+func relies(t *testing.T, ok bool, format string, args ...any) {
+	t.Helper()
+	if !ok {
+		t.Errorf(format, args...)
+	}
+}
+
 func TestGo_ReadsHTTP1AsMovingNeeds(t *testing.T) {
 	t.Parallel()
-	if err := conns.SelfTest(); err != nil {
-		t.Errorf("%v: until boundary.go knows, selfTest fails with this release, connections stay, and clients reconnect", err)
-	}
+	err := conns.SelfTest()
+	relies(t, err == nil, "%v: until boundary.go knows, selfTest fails with this release, connections stay, and "+
+		"clients reconnect", err)
 }
 
 func TestGo_LeavesHTTP2AsGoAwayNeeds(t *testing.T) {
 	t.Parallel()
-	if err := h2.Probe(h2.DoorClear); err != nil {
-		t.Errorf("%v: until core/internal/h2 knows, HTTP/2 is served in net/http's own way, and GOAWAY goes out with answers only", err)
-	}
+	err := h2.Probe(h2.DoorClear)
+	relies(t, err == nil, "%v: until core/internal/h2 knows, HTTP/2 is served in net/http's own way, and GOAWAY goes "+
+		"out with answers only", err)
 }
 
 // TestGo_MarksServersThatSpeakHTTP2 by an entry of net/http's in TLSNextProto, which openHTTP2 looks for; others
 // have none.
 func TestGo_MarksServersThatSpeakHTTP2(t *testing.T) {
 	t.Parallel()
-	const fallback = "until openHTTP2 has another way to know, HTTP/2 is net/http's own, and GOAWAY goes out with answers only"
+	const fallback = "until openHTTP2 has another way to know, HTTP/2 is net/http's own: GOAWAY comes with answers only"
 	certFile, keyFile, _ := rawhttp.Certificate(t)
 	for name, tt := range map[string]struct {
 		srv  *http.Server
@@ -59,9 +67,8 @@ func TestGo_MarksServersThatSpeakHTTP2(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		fn := tt.srv.TLSNextProto["h2"]
-		if got := fn != nil && isNetHTTP(fn); got != tt.want {
-			t.Errorf("%s: TLSNextProto says %v, want %v: %s", name, got, tt.want, fallback)
-		}
+		got := fn != nil && isNetHTTP(fn)
+		relies(t, got == tt.want, "%s: TLSNextProto says %v, want %v: %s", name, got, tt.want, fallback)
 	}
 }
 
@@ -81,16 +88,8 @@ func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	var mu sync.Mutex
-	var order []string
-	done := make(chan struct{})
-	note := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if order = append(order, what); len(order) == 7 {
-			close(done)
-		}
-	}
+	notes := make(chan string, 10)
+	note := func(what string) { notes <- what }
 	srv := &http.Server{Handler: http.NotFoundHandler(), ConnState: func(_ net.Conn, st http.ConnState) {
 		if st == http.StateNew {
 			note("new")
@@ -107,12 +106,13 @@ func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 		must(t, err)
 		defer c.Close()
 	}
-	<-done
-	mu.Lock()
-	defer mu.Unlock()
-	if want := []string{"accept", "context", "new", "accept", "context", "new", "accept"}; !slices.Equal(order, want) {
-		t.Errorf("net/http begins connections in the order %v, not %v: onConnContext must take a connection in, and nobody may look for it before", order, want)
+	var order string
+	for range 7 {
+		order += <-notes + " "
 	}
+	const want = "accept context new accept context new accept "
+	relies(t, order == want, "net/http begins connections in the order %s, not %s: onConnContext must take a "+
+		"connection in, and nobody may look for it before", order, want)
 }
 
 // TestGo_ShutdownWaitsForAccept after it has run the hooks and closed the listener.
@@ -130,7 +130,8 @@ func TestGo_ShutdownWaitsForAccept(t *testing.T) {
 	<-hook
 	select {
 	case err := <-returned:
-		t.Errorf("Shutdown returns (%v) while Accept has not: a program that ends after its own Shutdown would cut the drain; gate must hold it up in another way", err)
+		t.Errorf("Shutdown returns (%v) while Accept has not: a program that ends after its own Shutdown would cut "+
+			"the drain; gate must hold it up in another way", err)
 	default:
 		close(finished)
 		must(t, <-returned)
@@ -141,14 +142,13 @@ func TestGo_ShutdownWaitsForAccept(t *testing.T) {
 // they were, over TLS in the middle of a record, too.
 func TestGo_DeadlineEndsAWait(t *testing.T) {
 	t.Parallel()
-	const fallback = "moving (conn.wake), pausing (listener.pause) and the second GOAWAY (h2.Conn) end waits in this way"
+	const fallback = "moving (conn.wake), pausing (listener.pause) and a second GOAWAY (h2.Conn) end waits so"
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer ln.Close()
 	must(t, ln.(*net.TCPListener).SetDeadline(conns.LongAgo))
-	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("Accept: %v: %s", err, fallback)
-	}
+	_, err = ln.Accept()
+	relies(t, errors.Is(err, os.ErrDeadlineExceeded), "Accept: %v: %s", err, fallback)
 	must(t, ln.(*net.TCPListener).SetDeadline(conns.NoDeadline))
 	client, err := net.Dial("tcp", ln.Addr().String())
 	must(t, err)
@@ -173,14 +173,12 @@ func TestGo_DeadlineEndsAWait(t *testing.T) {
 	must(t, err)
 	must(t, ts.SetReadDeadline(time.Now().Add(10*time.Millisecond))) // whichever comes first, half a record or this
 	b := make([]byte, 5)
-	if n, err := ts.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a Read of half a record: %d, %v: %s", n, err, fallback)
-	}
+	n, err := ts.Read(b)
+	relies(t, n == 0 && errors.Is(err, os.ErrDeadlineExceeded), "a Read of half a record: %d, %v: %s", n, err, fallback)
 	must(t, ts.SetReadDeadline(conns.NoDeadline))
 	must(t, halves.rest())
-	if _, err := io.ReadFull(ts, b); err != nil || string(b) != "hello" {
-		t.Errorf("a Read of the rest of a record: %q, %v: %s", b, err, fallback)
-	}
+	_, err = io.ReadFull(ts, b)
+	relies(t, string(b) == "hello", "a Read of the rest of a record: %q, %v: %s", b, err, fallback)
 }
 
 // halvingConn keeps the second half of each Write for rest.
@@ -237,9 +235,9 @@ func TestGo_AdoptedSocketKeepsItsOptions(t *testing.T) {
 	defer adopted.Close()
 	onDescriptor(t, adopted, func(s int) {
 		for o, want := range odd {
-			if got, err := syscall.GetsockoptInt(s, o[0], o[1]); err != nil || got != want {
-				t.Errorf("option %v of an adopted connection is %d, %v, not %d: %s", o, got, err, want, fallback)
-			}
+			got, err := syscall.GetsockoptInt(s, o[0], o[1])
+			must(t, err)
+			relies(t, got == want, "option %v of an adopted connection is %d, not %d: %s", o, got, want, fallback)
 		}
 		expectNonblocking(t, s, fallback)
 	})
@@ -256,9 +254,7 @@ func onDescriptor(t *testing.T, c any, f func(s int)) {
 func expectNonblocking(t *testing.T, s int, fallback string) {
 	t.Helper()
 	flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(s), syscall.F_GETFL, 0)
-	if errno != 0 || flags&syscall.O_NONBLOCK == 0 {
-		t.Errorf("descriptor %d is blocking (flags %#x, %v): %s", s, flags, errno, fallback)
-	}
+	relies(t, errno == 0 && flags&syscall.O_NONBLOCK != 0, "descriptor %d is blocking (%v): %s", s, errno, fallback)
 }
 
 // TestGo_EndOfAHandoverSocketIsEOF for errors.Is, in whatever it is wrapped.
@@ -266,14 +262,14 @@ func TestGo_EndOfAHandoverSocketIsEOF(t *testing.T) {
 	t.Parallel()
 	ours, theirs := controlPair(t)
 	must(t, theirs.Close())
-	if _, err := fd.NewReceiver(ours.(*net.UnixConn)).Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("%v (%T): a process that has ended would be taken for one that is broken; fd.Receiver must turn it into io.EOF", err, err)
-	}
+	_, err := fd.NewReceiver(ours.(*net.UnixConn)).Read(make([]byte, 1))
+	relies(t, errors.Is(err, io.EOF), "%v (%T): a process that has ended would be taken for one that is broken; "+
+		"fd.Receiver must turn it into io.EOF", err, err)
 }
 
 // TestGo_ProcessIsHeldByAPidfd: an os.Process is this very process, and not a later one with its number.
 func TestGo_ProcessIsHeldByAPidfd(t *testing.T) {
-	const fallback = "oldProcess.signal, nextProcess and stop would signal by number alone: take a pidfd of our own (pidfd_open(2))"
+	const fallback = "signals would go to a number alone: take a pidfd of our own (pidfd_open(2))"
 	in, out, err := os.Pipe()
 	must(t, err)
 	defer in.Close()
@@ -283,22 +279,18 @@ func TestGo_ProcessIsHeldByAPidfd(t *testing.T) {
 	must(t, err)
 	links, err := filepath.Glob("/proc/self/fd/*")
 	must(t, err)
-	if !slices.ContainsFunc(links, func(l string) bool {
+	relies(t, slices.ContainsFunc(links, func(l string) bool {
 		to, _ := os.Readlink(l)
 		return strings.Contains(to, "pidfd")
-	}) {
-		t.Errorf("os.FindProcess opens no pidfd: %s", fallback)
-	}
+	}), "os.FindProcess opens no pidfd: %s", fallback)
 	must(t, p.Signal(syscall.Signal(0)))
 	must(t, out.Close())
 	other, err := os.FindProcess(pid)
 	must(t, err)
-	if _, err := p.Wait(); err != nil {
-		t.Errorf("Wait of a process that ForkExec has started: %v: %s", err, fallback)
-	}
-	if err := other.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-		t.Errorf("a signal to a process that is gone: %v: %s", err, fallback)
-	}
+	_, err = p.Wait()
+	relies(t, err == nil, "Wait of a process that ForkExec has started: %v: %s", err, fallback)
+	err = other.Signal(syscall.SIGTERM)
+	relies(t, errors.Is(err, os.ErrProcessDone), "a signal to a process that is gone: %v: %s", err, fallback)
 }
 
 // TestGo_StartedProcessHasNoSignalBlocked by ForkExec, and ignores none of those that a server is to hear.
@@ -306,7 +298,8 @@ func TestGo_StartedProcessHasNoSignalBlocked(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
 	defer r.Close()
-	pid, err := syscall.ForkExec("/bin/cat", []string{"cat", "/proc/self/status"}, &syscall.ProcAttr{Files: []uintptr{0, w.Fd(), 2}})
+	attr := &syscall.ProcAttr{Files: []uintptr{0, w.Fd(), 2}}
+	pid, err := syscall.ForkExec("/bin/cat", []string{"cat", "/proc/self/status"}, attr)
 	must(t, err)
 	must(t, w.Close())
 	b, err := io.ReadAll(r)
@@ -315,13 +308,13 @@ func TestGo_StartedProcessHasNoSignalBlocked(t *testing.T) {
 	must(t, err)
 	for line := range strings.Lines(string(b)) {
 		name, mask, _ := strings.Cut(strings.TrimSpace(line), ":\t")
-		var bits uint64
-		if name == "SigBlk" || name == "SigIgn" {
-			bits, err = strconv.ParseUint(mask, 16, 64)
-			must(t, err)
+		silent, ok := map[string]uint64{"SigBlk": math.MaxUint64, "SigIgn": 1 << (syscall.SIGUSR2 - 1)}[name]
+		if !ok {
+			continue
 		}
-		if name == "SigBlk" && bits != 0 || name == "SigIgn" && bits&(1<<(syscall.SIGUSR2-1)) != 0 {
-			t.Errorf("a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; spawn.Start must clear the mask", name, mask)
-		}
+		bits, err := strconv.ParseUint(mask, 16, 64)
+		must(t, err)
+		relies(t, bits&silent == 0, "a new process begins with %s %s: it would not hear SIGUSR2 or SIGTERM; "+
+			"spawn.Start must clear the mask", name, mask)
 	}
 }

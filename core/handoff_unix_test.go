@@ -43,7 +43,7 @@ func TestHandoff_ClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	u := NewTest(t)
 	u.ServeTest(t, notFound())
-	next := &takesAll{offered: make(chan wire.OfferMsg, 1)}
+	next := &takesAll{t, make(chan wire.OfferMsg, 1)}
 	m := conns.NewMover(next, u.conns, 1, true, u.log)
 	u.conns.MoveBy(m)
 	m.Start()
@@ -62,13 +62,14 @@ func TestHandoff_ClosesTheConnection(t *testing.T) {
 		_, err := c.Write([]byte("x"))
 		expectError(t, err, net.ErrClosed)
 	}
-	if !u.conns.Empty(true) {
-		t.Error("a connection is still in the table")
-	}
+	expectEqual(t, "none is in the table", u.conns.Empty(true), true)
 }
 
 // takesAll is a new process that takes all that it is offered.
-type takesAll struct{ offered chan wire.OfferMsg }
+type takesAll struct {
+	t       *testing.T
+	offered chan wire.OfferMsg
+}
 
 func (n *takesAll) Room() int       { return 10 }
 func (n *takesAll) Interrupt()      {}
@@ -76,19 +77,11 @@ func (n *takesAll) SayMoved(uint64) {}
 
 func (n *takesAll) Exchange(offer []byte, _ []int, _ <-chan struct{}, _ func() bool) (wire.Frame, error) {
 	f, err := wire.Read(bytes.NewReader(offer))
-	if err != nil {
-		return f, err
-	}
+	must(n.t, err)
 	var msg wire.OfferMsg
-	if err := f.Decode(&msg); err != nil {
-		return f, err
-	}
+	must(n.t, f.Decode(&msg))
 	n.offered <- msg
-	b, err := wire.Append(nil, wire.Taken, wire.TakenMsg{Room: 9})
-	if err != nil {
-		return f, err
-	}
-	return wire.Read(bytes.NewReader(b))
+	return frame(n.t, word{wire.Taken, wire.TakenMsg{Room: 9}}), nil
 }
 
 // TestMove_ConnectionsOfASpecialListenerStay: the program makes connections of its own kind.
@@ -110,9 +103,7 @@ func TestMove_ConnectionsOfASpecialListenerStay(t *testing.T) {
 		s.side = s.newSide()
 		nc, err := (*acceptor)(s).Accept() // as its inner server does
 		must(t, err)
-		if moves := nc.(*conns.Conn).CanMove(); moves != (name == "plain") {
-			t.Errorf("%s: moves %v", name, moves)
-		}
+		expectEqual(t, name+" moves", nc.(*conns.Conn).CanMove(), name == "plain")
 		must(t, nc.Close())
 		must(t, c.Close())
 		must(t, fd.Close(l.dup))

@@ -101,9 +101,7 @@ func TestTaking_WordsAfterACommitComeLater(t *testing.T) {
 		}))
 		return heard
 	})
-	if err := u.Ready(); err != nil {
-		t.Errorf("Ready = %v", err)
-	}
+	must(t, u.Ready())
 	u.expectDone(t, ErrAborted)
 	expectKept()
 }
@@ -144,12 +142,10 @@ func TestTaking_AbortOfADeadProcessIsNone(t *testing.T) {
 			t.Parallel()
 			u, old := playOld(t)
 			old.handsOver(u, longProbation)
-			b, err := wire.Append(nil, wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop})
-			must(t, err)
-			f, err := wire.Read(strings.NewReader(string(b)))
-			must(t, err)
+			f := frame(t, word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop}})
 			must(t, old.ctl.Close())
-			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old)) // as follow does, which may have read it before the end
+			// As follow does, which may have read it before the end.
+			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old))
 			if stop {
 				awaitClosed(t, u.Done())
 				return
@@ -183,14 +179,8 @@ func TestTaking_SeesOffAnewAfterAWord(t *testing.T) {
 	l.incoming.seesOff, l.incoming.drain = true, time.Hour
 	l.seeOffOld()
 	l.seeOffOld() // nobody is held up
-	select {
-	case d := <-p.Drains:
-		if d != l.incoming.drain {
-			t.Errorf("it has %v", d)
-		}
-	default:
-		t.Error("who waits for its end does not know")
-	}
+	expectEqual(t, "words for those that wait for its end", len(p.Drains), 1)
+	expectEqual(t, "it has", <-p.Drains, l.incoming.drain)
 }
 
 // TestTaking_SeesOffWithoutAWordTooEarly: the old process is given no word that could be the operator's
@@ -242,17 +232,13 @@ func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
 			}
 			if tt.want == 0 {
 				awaitClosed(t, seen)
-				if proc.Zombie(p.PID()) {
-					t.Error("it was killed")
-				}
+				expectEqual(t, "it was killed", proc.Zombie(p.PID()), false)
 				must(t, process.Process.Kill())
 				tt.want = syscall.SIGKILL
 			}
 			_ = process.Wait()
 			close(u.phase.done)
-			if got := process.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.want {
-				t.Errorf("%v, want %v", got, tt.want)
-			}
+			expectEqual(t, "the end", process.ProcessState.Sys().(syscall.WaitStatus).Signal(), tt.want)
 		})
 	}
 }

@@ -3,14 +3,11 @@
 package core
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // The classes of faults that the model of the handover has found (docs/model.md), each on the real
@@ -116,16 +114,12 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 				return
 			}
 			u.expectAccepts(t)
-			if isClosed(u.Draining()) || u.phase.asksToLeave.Load() {
-				t.Error("it is told to leave in a process that serves again")
-			}
-			if u.conns.InLastStretch() || !u.conns.AddSocket(nil) {
-				t.Error("it takes nothing in, as at the end of a drain")
-			}
+			expectEqual(t, "it is told to leave", isClosed(u.Draining()) || u.phase.asksToLeave.Load(), false)
+			expectEqual(t, "it takes more in", !u.conns.InLastStretch() && u.conns.AddSocket(nil), true)
 			u.conns.RemoveSocket(nil)
-			if pid, err := pidfile.Read(pidFile); pid != os.Getpid() {
-				t.Errorf("the pid file has %d, %v", pid, err)
-			}
+			pid, err := pidfile.Read(pidFile)
+			must(t, err)
+			expectEqual(t, "the pid file", pid, os.Getpid())
 			u.expectUpgrade(t, nil)
 			<-u.Draining()
 			must(t, held.Close())
@@ -151,9 +145,8 @@ func TestHandover_EndedProcessIsYetToBeHeard(t *testing.T) {
 			h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: next}
 			d := &drainer{released: make(chan struct{})}
 			look(&lifecycle{outgoing: h, drainer: d})
-			if h.machine.Phase != handover.OldDraining || h.heardOut || isClosed(d.released) {
-				t.Errorf("it is decided, and the way back is closed: %v", h.machine.Phase)
-			}
+			expectEqual(t, "the phase", h.machine.Phase, handover.OldDraining)
+			expectEqual(t, "it is decided", h.heardOut || isClosed(d.released), false)
 		})
 	}
 }
@@ -182,23 +175,19 @@ func TestHandover_StopAfterTheWayBack(t *testing.T) {
 	srv.RegisterOnShutdown(func() { hooks.Add(1) })
 	ln := u.listens()
 	must(t, u.Attach(srv, ln))
-	c, err := net.Dial("tcp", ln.Addr().String())
-	must(t, err)
-	_, err = c.Write([]byte("GET /held HTTP/1.1\r\n"))
-	must(t, err)
+	c := rawhttp.Dial(t, ln.Addr().String())
+	c.Send("GET /held HTTP/1.1\r\n")
 	proctest.Await(t, "the request has begun", func() bool { return u.Status().Ledger.Open.Requests > 0 })
-	held := make(chan error, 1)
+	answered := make(chan struct{})
 	go func() {
+		defer close(answered)
 		defer c.Close()
 		<-u.Draining()
-		_, err := c.Write([]byte("Host: here\r\n\r\n"))
-		if err == nil {
-			_, err = http.ReadResponse(bufio.NewReader(c), nil)
-		}
-		held <- err
+		c.Send("Host: here\r\n\r\n")
+		c.Answer()
 	}()
 	u.expectUpgrade(t, nil)
-	must(t, <-held)
+	<-answered
 	expectServes(t, ln.Addr().String())
 	before := hooks.Load() // of the drain that was undone, if it came that far
 	must(t, srv.Shutdown(t.Context()))
@@ -241,9 +230,7 @@ func TestHandover_StopIsSaidFirst(t *testing.T) {
 		f.obeys()
 	})
 	u.expectUpgrade(t, ErrStopped)
-	if msg := <-heard; !msg.Stop {
-		t.Errorf("%+v", msg)
-	}
+	expectEqual(t, "it is a stop", (<-heard).Stop, true)
 	<-u.Done()
 }
 
@@ -269,13 +256,13 @@ func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
 	u.expectAccepts(t)
 }
 
-// TestHandover_PIDFileIsKeptFromOneThatLeaves: a new process that is given up may write the pid file late,
-// or remove it, long before it ends.
+// TestHandover_PIDFileIsKeptFromOneThatLeaves: a new process that is given up may remove the pid file long
+// before it ends, and write it late.
 func TestHandover_PIDFileIsKeptFromOneThatLeaves(t *testing.T) {
 	t.Parallel()
-	pidFile, played := filepath.Join(t.TempDir(), "app.pid"), make(chan struct{})
+	pidFile, written := filepath.Join(t.TempDir(), "app.pid"), make(chan struct{})
 	u := playNew(t, func(f *playedNew) {
-		defer close(played)
+		defer close(written)
 		f.rejectsItself()
 		awaitPIDFile(t, pidFile)
 		must(t, os.Remove(pidFile))
@@ -285,28 +272,11 @@ func TestHandover_PIDFileIsKeptFromOneThatLeaves(t *testing.T) {
 			_, err := os.Stat(pidFile)
 			back = err == nil
 		}
-		f.ends("exit status 1")
+		must(t, pidfile.Write(pidFile, f.PID()))
 	}, WithProbation(time.Minute), WithPIDFile(pidFile))
-	must(t, os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644))
-	u.expectUpgrade(t, ErrRolledBack)
-	<-played
-}
-
-// TestPIDFile_NamesTheOldProcessOnceTheRecalledOneHasEnded: a new process that stood still writes it after it
-// was given up.
-func TestPIDFile_NamesTheOldProcessOnceTheRecalledOneHasEnded(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "app.pid")
-	written := make(chan struct{})
-	u := playNew(t, func(f *playedNew) {
-		f.rejectsItself()
-		must(t, pidfile.Write(path, f.PID()))
-		close(written)
-		f.ends("exit status 1")
-	}, WithProbation(time.Minute), WithPIDFile(path))
 	u.expectUpgrade(t, ErrRolledBack)
 	<-written
-	awaitPIDFile(t, path)
+	awaitPIDFile(t, pidFile)
 }
 
 // awaitPIDFile waits until the pid file names this process.
@@ -330,10 +300,9 @@ func TestStop_AtTheHandoverIsForGood(t *testing.T) {
 		f.serves()
 	}, WithProbation(time.Minute), OnPostFork(func(ctx context.Context, _ int) {
 		u := running.Load()
-		u.requestStop(stopRequest{})                                  // as Stop does
-		if _, err := u.Upgrade(ctx); !errors.Is(err, ErrInProgress) { // answered after it was heard
-			t.Errorf("Upgrade = %v", err)
-		}
+		u.requestStop(stopRequest{}) // as Stop does
+		_, err := u.Upgrade(ctx)     // answered after it was heard
+		expectError(t, err, ErrInProgress)
 		close(asked)
 	}))
 	u.expectUpgrade(t, nil)

@@ -3,13 +3,9 @@
 package core_test
 
 import (
-	"context"
-	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +25,6 @@ type packetPair struct {
 
 type packet struct {
 	text string
-	from netip.AddrPort
 	err  error
 }
 
@@ -54,28 +49,25 @@ func (p *packetPair) send(text string) {
 func (p *packetPair) begin() {
 	go func() {
 		b := make([]byte, 100)
-		n, from, err := p.pc.ReadFromUDPAddrPort(b)
-		p.reads <- packet{string(b[:n]), from, err}
+		n, _, err := p.pc.ReadFromUDPAddrPort(b)
+		p.reads <- packet{string(b[:n]), err}
 	}()
 }
 
 // expect waits for what begin reads.
-func (p *packetPair) expect(text string, want error) packet {
+func (p *packetPair) expect(text string, want error) {
 	p.t.Helper()
 	r := <-p.reads
-	if r.text != text || !errors.Is(r.err, want) {
-		p.t.Errorf("read %q, %v, want %q, %v", r.text, r.err, text, want)
-	}
-	return r
+	expectEqual(p.t, "it has read", r.text, text)
+	expectIs(p.t, "its error", r.err, want)
 }
 
 // expectDeadline checks that a deadline ends a read, and lifts it.
 func (p *packetPair) expectDeadline(in time.Duration) {
 	p.t.Helper()
 	must(p.t, p.pc.SetReadDeadline(time.Now().Add(in)))
-	if _, _, err := p.pc.ReadFrom(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		p.t.Errorf("a read that has a deadline: %v", err)
-	}
+	_, _, err := p.pc.ReadFrom(make([]byte, 100))
+	expectIs(p.t, "a read that has a deadline", err, os.ErrDeadlineExceeded)
 	must(p.t, p.pc.SetReadDeadline(time.Time{}))
 }
 
@@ -85,7 +77,7 @@ func TestPacketConn_ReadsOnlyWhileTheProcessServes(t *testing.T) {
 	p.expectDeadline(20 * time.Millisecond)
 	must(t, p.u.Ready())
 	p.begin()
-	from := p.expect("early", nil).from
+	p.expect("early", nil)
 	p.expectDeadline(time.Millisecond) // nothing comes
 
 	// A read that waits takes nothing once it is paused: what comes is the other process's.
@@ -97,9 +89,9 @@ func TestPacketConn_ReadsOnlyWhileTheProcessServes(t *testing.T) {
 	p.send("other")
 	must(t, other.SetReadDeadline(time.Now().Add(patience)))
 	b := make([]byte, 100)
-	if n, _, err := other.ReadFrom(b); err != nil || string(b[:n]) != "other" {
-		t.Errorf("the other process reads %q %v", b[:n], err)
-	}
+	n, _, err := other.ReadFrom(b)
+	must(t, err)
+	expectEqual(t, "the other process reads", string(b[:n]), "other")
 	must(t, other.Close())
 	p.pc.Resume()
 	p.send("again")
@@ -118,22 +110,14 @@ func TestPacketConn_ReadsOnlyWhileTheProcessServes(t *testing.T) {
 
 	// The drain ends the reads, lets the answers go out and waits for Close.
 	p.begin()
-	stopped := make(chan error, 1)
-	go func() { stopped <- p.u.Stop(context.Background()) }()
+	stopped := beginStop(p.u)
 	p.expect("", net.ErrClosed)
-	if _, err := p.pc.WriteToUDPAddrPort([]byte("late"), from); err != nil {
-		t.Errorf("an answer while draining: %v", err)
-	}
-	select {
-	case err := <-stopped:
-		t.Errorf("the drain did not wait for Close: %v", err)
-	default:
-	}
+	_, err = p.pc.WriteToUDPAddrPort([]byte("late"), p.client.LocalAddr().(*net.UDPAddr).AddrPort())
+	must(t, err)
+	expectWaits(t, stopped)
 	must(t, p.pc.Close())
 	must(t, <-stopped)
-	if err := p.pc.Close(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("closed again: %v", err)
-	}
+	expectIs(t, "another Close", p.pc.Close(), net.ErrClosed)
 }
 
 func TestListenPacket_RefusalNamesTheRemedy(t *testing.T) {
@@ -141,9 +125,8 @@ func TestListenPacket_RefusalNamesTheRemedy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gram")
 	gram, err := p.u.ListenPacket(t.Context(), "unixgram", path)
 	must(t, err)
-	if _, _, err := gram.ReadFromUDPAddrPort(make([]byte, 100)); !errors.Is(err, syscall.ENOTSUP) {
-		t.Error(err)
-	}
+	_, _, err = gram.ReadFromUDPAddrPort(nil)
+	expectIs(t, "ReadFromUDPAddrPort", err, syscall.ENOTSUP)
 	for _, tt := range []struct{ network, address, want string }{
 		{"udp", p.pc.LocalAddr().String(), "stop it or choose another address"},
 		{"tcp", ":0", "the network must be udp"},
@@ -155,22 +138,17 @@ func TestListenPacket_RefusalNamesTheRemedy(t *testing.T) {
 		expectError(t, err, tt.want)
 	}
 	must(t, gram.Close())
-	if _, err := os.Lstat(path); !os.IsNotExist(err) {
-		t.Errorf("the path is left behind: %v", err)
-	}
+	_, err = os.Lstat(path)
+	expectIs(t, "the path after Close", err, os.ErrNotExist)
 }
 
 // TestPacketConn_IsCutAtTheDeadline if the program does not close it, and counted.
 func TestPacketConn_IsCutAtTheDeadline(t *testing.T) {
 	p := newPacketPair(t, core.WithDrainTimeout(1))
 	must(t, p.u.Ready())
-	if err := p.u.Stop(t.Context()); !errors.Is(err, core.ErrCut) || !strings.Contains(err.Error(), "1 datagram socket") {
-		t.Error(err)
-	}
-	if got := p.u.Status().Ledger.Cut.Sockets; got != 1 {
-		t.Errorf("%d cut", got)
-	}
-	if err := p.pc.Close(); !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
+	err := p.u.Stop(t.Context())
+	expectIs(t, "Stop", err, core.ErrCut)
+	expectError(t, err, "1 datagram socket")
+	expectEqual(t, "cut", p.u.Status().Ledger.Cut, core.Remaining{Sockets: 1})
+	expectIs(t, "Close", p.pc.Close(), net.ErrClosed)
 }

@@ -13,18 +13,12 @@ import (
 func TestPassing_SameNameReplacesAndDropEnds(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t)
-	expect := func(want int) {
-		t.Helper()
-		if n := u.PassedOn(); n != want {
-			t.Errorf("%d are passed on, want %d", n, want)
-		}
-	}
 	must(t, u.AddFile("out", os.Stdout))
 	must(t, u.AddFile("out", os.Stdout))
-	expect(1)
+	expectEqual(t, "passed on", u.PassedOn(), 1)
 	u.DropFile("out")
 	u.DropFile("out")
-	expect(0)
+	expectEqual(t, "passed on after a drop", u.PassedOn(), 0)
 }
 
 func TestPassing_RefusalNamesTheThing(t *testing.T) {

@@ -3,7 +3,9 @@
 package core
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -44,13 +46,26 @@ func (p *player) says(ty wire.Type, msg any) {
 // saysAtOnce says the words in one write: after the first of them the other side may have hung up.
 func (p *player) saysAtOnce(words ...word) {
 	p.t.Helper()
-	var b []byte
+	p.writes(string(frames(p.t, words...)))
+}
+
+// frames are the bytes of words.
+func frames(t testing.TB, words ...word) (b []byte) {
+	t.Helper()
 	for _, w := range words {
 		var err error
 		b, err = wire.Append(b, w.ty, w.msg)
-		must(p.t, err)
+		must(t, err)
 	}
-	p.writes(string(b))
+	return b
+}
+
+// frame is a word as the other side reads it.
+func frame(t *testing.T, w word) wire.Frame {
+	t.Helper()
+	f, err := wire.Read(bytes.NewReader(frames(t, w)))
+	must(t, err)
+	return f
 }
 
 // writes writes bytes that may be no frame.
@@ -128,9 +143,7 @@ func playNew(t *testing.T, play func(f *playedNew), opts ...Option) *Upgrader {
 	}
 	Alone(t)
 	u := newAlone(t, system{start: start}, opts)
-	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	ln.(*listener).served.Store(true) // as if a server of gracex's had it
+	u.ListenTest(t).(*listener).served.Store(true) // as if a server of gracex's had it
 	must(t, u.Ready())
 	return u
 }
@@ -150,9 +163,7 @@ func (f *playedNew) ends(how string) {
 // isKilled waits for the signal that it can't ignore.
 func (f *playedNew) isKilled() {
 	f.t.Helper()
-	if sig := <-f.signals; sig != os.Kill {
-		f.t.Errorf("%v instead of the end", sig)
-	}
+	expectEqual(f.t, "the signal", <-f.signals, os.Kill)
 	f.ends("signal: killed")
 }
 
@@ -174,9 +185,7 @@ func (f *playedNew) beginsProbation() {
 	f.t.Helper()
 	var msg wire.CommitMsg
 	must(f.t, f.hears(wire.Commit).Decode(&msg))
-	if msg.ProbationMillis == 0 || msg.Again {
-		f.t.Errorf("a commit with %+v instead of a probation", msg)
-	}
+	expectEqual(f.t, "the commit asks for a probation", msg.ProbationMillis > 0 && !msg.Again, true)
 }
 
 // goesOnProbation gets ready, and is on probation.
@@ -231,20 +240,24 @@ func (u *Upgrader) expectDone(t *testing.T, want error, parts ...string) {
 
 func expectError(t *testing.T, err, want error, parts ...string) {
 	t.Helper()
-	ok := errors.Is(err, want)
-	for _, part := range parts {
-		ok = ok && err != nil && strings.Contains(err.Error(), part)
+	if !errors.Is(err, want) {
+		t.Errorf("the error is %v, want %v", err, want)
 	}
-	if !ok {
-		t.Errorf("the error is %v, want %v with %q", err, want, parts)
+	expectText(t, fmt.Sprint(err), parts...)
+}
+
+func expectText(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q lacks %q", text, part)
+		}
 	}
 }
 
 func (u *Upgrader) expectState(t *testing.T, want State) {
 	t.Helper()
-	if st := u.State(); st != want {
-		t.Errorf("it is %v, want %v", st, want)
-	}
+	expectEqual(t, "the state", u.State(), want)
 }
 
 // listens is the program's first listener.
@@ -371,8 +384,6 @@ func (o *playedOld) moves(what wire.Conn, server net.Conn) {
 // they are taken.
 func (o *playedOld) sends(offer any, conns ...net.Conn) {
 	o.t.Helper()
-	b, err := wire.Append(nil, wire.Offer, offer)
-	must(o.t, err)
 	var files []int
 	for _, c := range conns {
 		s := dupOf(o.t, c)
@@ -380,7 +391,7 @@ func (o *playedOld) sends(offer any, conns ...net.Conn) {
 		must(o.t, c.Close())
 		files = append(files, s)
 	}
-	must(o.t, fd.Send(o.ctl.(*net.UnixConn), b, files))
+	must(o.t, fd.Send(o.ctl.(*net.UnixConn), frames(o.t, word{wire.Offer, offer}), files))
 }
 
 // dupOf is a descriptor of the socket, for the caller to close.

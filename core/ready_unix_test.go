@@ -3,15 +3,14 @@
 package core
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -20,6 +19,9 @@ import (
 func TestReady_WaitsForTheOldProcess(t *testing.T) {
 	t.Parallel()
 	commit := word{wire.Commit, wire.CommitMsg{DrainMillis: 1000}}
+	abort := func(stop bool) word {
+		return word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("too late"), Stop: stop}}
+	}
 	for name, tt := range map[string]struct {
 		says  []word
 		hangs bool  // up, then
@@ -28,8 +30,8 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 		"commit":                      {says: []word{commit}},
 		"commit, then gone":           {says: []word{commit}, hangs: true},
 		"gone":                        {hangs: true},
-		"abort":                       {says: []word{{wire.Abort, wire.Because("too late")}}, want: ErrAborted},
-		"abort for a stop, then gone": {[]word{{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("too late"), Stop: true}}}, true, ErrAborted},
+		"abort":                       {says: []word{abort(false)}, want: ErrAborted},
+		"abort for a stop, then gone": {[]word{abort(true)}, true, ErrAborted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pidFile, expectKept := otherPIDFile(t)
@@ -38,9 +40,7 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 			ready := old.hearsReady(u)
 			expectKept()
 			u.expectState(t, StateStarting)
-			if isClosed(u.phase.accepting) {
-				t.Error("it accepts before the handover")
-			}
+			expectEqual(t, "it accepts before the handover", isClosed(u.phase.accepting), false)
 			go func() { // a failed Ready says so; nobody needs to hear
 				old.saysAtOnce(tt.says...)
 				if tt.hangs {
@@ -48,17 +48,15 @@ func TestReady_WaitsForTheOldProcess(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, old.ctl)
 			}()
-			if err := <-ready; !errors.Is(err, tt.want) {
-				t.Fatalf("Ready = %v, want %v", err, tt.want)
-			}
+			expectError(t, <-ready, tt.want)
 			if tt.want != nil {
-				<-u.Done()
+				awaitClosed(t, u.Done())
 				expectKept()
 				return
 			}
-			if b, _ := os.ReadFile(pidFile); string(b) != strconv.Itoa(os.Getpid())+"\n" {
-				t.Errorf("the pid file after the handover: %q", b)
-			}
+			pid, err := pidfile.Read(pidFile)
+			must(t, err)
+			expectEqual(t, "the pid file after the handover", pid, os.Getpid())
 			expectServes(t, addr)
 		})
 	}

@@ -3,7 +3,6 @@ package core_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,8 +18,6 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
-
-func notFound() *http.Server { return &http.Server{Handler: http.NotFoundHandler()} }
 
 // fetched is what became of a request.
 type fetched struct {
@@ -71,11 +68,7 @@ func TestServe_AnyListener(t *testing.T) {
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	must(t, err)
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
-	own := func(u *core.Upgrader) net.Listener {
-		ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		must(t, err)
-		return ln
-	}
+	own := func(u *core.Upgrader) net.Listener { return u.ListenTest(t) }
 	bare := func(*core.Upgrader) net.Listener {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
@@ -111,9 +104,7 @@ func TestServe_AnyListener(t *testing.T) {
 			}
 			ln := tt.listen(u)
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if (r.TLS != nil) != (scheme == "https://") {
-					t.Errorf("the request's TLS state is %v", r.TLS)
-				}
+				expectEqual(t, "the handler sees TLS", r.TLS != nil, scheme == "https://")
 				fmt.Fprint(w, r.Proto)
 			})}
 			if tt.attach {
@@ -124,13 +115,10 @@ func TestServe_AnyListener(t *testing.T) {
 			must(t, u.Ready())
 			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: http2}
 			defer tr.CloseIdleConnections()
-			if got := fetch(tr, scheme+ln.Addr().String()); got.err != nil || got.body != tt.want {
-				t.Errorf("the handler saw %v, want %s", got, tt.want)
-			}
+			expectEqual(t, "the handler saw", fetch(tr, scheme+ln.Addr().String()), fetched{tt.want, nil})
 			core.ExpectOpen(t, u, core.Remaining{Connections: 1})
-			if st := u.Status().Ledger; st.Accepted != 1 || st.Served != 1 {
-				t.Errorf("ledger %+v", st)
-			}
+			expectEqual(t, "accepted", u.Status().Ledger.Accepted, 1)
+			expectEqual(t, "served", u.Status().Ledger.Served, 1)
 			must(t, u.Stop(t.Context())) // long before its deadline
 			tr.CloseIdleConnections()
 			if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
@@ -145,9 +133,7 @@ func TestServe_AnyListener(t *testing.T) {
 func TestAttachTLS_BadCertificateIsAnError(t *testing.T) {
 	t.Parallel()
 	u := core.NewTest(t)
-	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	expectError(t, u.AttachTLS(&http.Server{}, ln, "none.pem", "none.key"), "none.pem")
+	expectError(t, u.AttachTLS(&http.Server{}, u.ListenTest(t), "none.pem", "none.key"), "none.pem")
 	expectError(t, u.Ready(), "none.pem")
 }
 
@@ -165,40 +151,27 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 			return context.WithValue(context.Background(), ctxKey("base"), ln.Addr().String())
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			_, tcp := c.(*net.TCPConn)
-			return context.WithValue(ctx, ctxKey("tcp"), tcp)
+			return context.WithValue(ctx, ctxKey("conn"), fmt.Sprintf("%T", c))
 		},
 		ConnState: func(c net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
-			if _, tcp := c.(*net.TCPConn); !tcp {
-				t.Errorf("ConnState sees a %T", c)
-			}
+			expectEqual(t, "ConnState sees", fmt.Sprintf("%T", c), "*net.TCPConn")
 			states = append(states, st)
 		},
 	}
 	srv.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		if got := ctx.Value(ctxKey("base")); got != r.Host {
-			t.Errorf("BaseContext gave %v, want %v", got, r.Host)
-		}
-		if ctx.Value(ctxKey("tcp")) != true {
-			t.Error("ConnContext did not see a *net.TCPConn")
-		}
-		if ctx.Value(http.ServerContextKey) != srv {
-			t.Error("ServerContextKey is not the program's server")
-		}
-		if core.Draining(ctx) == nil {
-			t.Error("no Draining channel")
-		}
+		expectEqual(t, "BaseContext gave", ctx.Value(ctxKey("base")), any(r.Host))
+		expectEqual(t, "ConnContext saw", ctx.Value(ctxKey("conn")), any("*net.TCPConn"))
+		expectEqual(t, "ServerContextKey is", ctx.Value(http.ServerContextKey), any(srv))
+		expectEqual(t, "there is a Draining channel", core.Draining(ctx) != nil, true)
 	})
 	tr := &http.Transport{}
 	must(t, fetch(tr, "http://"+u.ServeTest(t, srv)).err)
 	tr.CloseIdleConnections()
 	must(t, u.Stop(t.Context()))
-	if bases.Load() != 1 {
-		t.Errorf("BaseContext was called %d times", bases.Load())
-	}
+	expectEqual(t, "calls of BaseContext", bases.Load(), 1)
 	mu.Lock()
 	defer mu.Unlock()
 	want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateClosed}
@@ -208,11 +181,13 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 }
 
 // TestShutdown_OfTheProgramIsAStop, and so is Close: they are graceful, and return when the drain has ended.
+// RegisterOnShutdown's hooks run when it begins, whoever stops the process.
 func TestShutdown_OfTheProgramIsAStop(t *testing.T) {
 	t.Parallel()
-	for name, shutdown := range map[string]func(*http.Server) error{
-		"Shutdown": func(s *http.Server) error { return s.Shutdown(context.Background()) },
-		"Close":    (*http.Server).Close,
+	for name, shutdown := range map[string]func(*core.Upgrader, *http.Server) error{
+		"Shutdown": func(_ *core.Upgrader, s *http.Server) error { return s.Shutdown(context.Background()) },
+		"Close":    func(_ *core.Upgrader, s *http.Server) error { return s.Close() },
+		"Stop":     func(u *core.Upgrader, _ *http.Server) error { return u.Stop(context.Background()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := core.NewTest(t)
@@ -227,34 +202,22 @@ func TestShutdown_OfTheProgramIsAStop(t *testing.T) {
 			answer := beginFetch(u.ServeTest(t, srv))
 			<-entered
 			returned := make(chan error)
-			go func() { returned <- shutdown(srv) }()
+			go func() { returned <- shutdown(u, srv) }()
 			<-u.Draining()
+			if name != "Close" {
+				proctest.Await(t, "the hook has run", func() bool { return hooks.Load() > 0 })
+			}
 			expectWaits(t, returned)
 			close(leave)
-			if got := <-answer; got.body != "done" {
-				t.Errorf("the request got %v", got)
-			}
+			expectEqual(t, "the request got", <-answer, fetched{"done", nil})
 			must(t, <-returned)
 			<-u.Done()
 			must(t, u.Err())
-			if n := hooks.Load(); name == "Shutdown" && n != 1 {
-				t.Errorf("the RegisterOnShutdown hook ran %d times", n)
+			if name != "Close" {
+				expectEqual(t, "runs of the hook", hooks.Load(), 1)
 			}
 		})
 	}
-}
-
-// TestShutdown_HooksRunAsTheDrainBegins, not when it ends.
-func TestShutdown_HooksRunAsTheDrainBegins(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	told := make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-told })}
-	srv.RegisterOnShutdown(func() { close(told) })
-	answer := beginFetch(u.ServeTest(t, srv))
-	proctest.Await(t, "the request has begun", func() bool { return u.Status().Ledger.Open.Requests > 0 })
-	must(t, u.Stop(t.Context()))
-	must(t, (<-answer).err)
 }
 
 // TestReady_NothingIsAnsweredBefore, whatever the listener is.
@@ -268,40 +231,16 @@ func TestReady_NothingIsAnsweredBefore(t *testing.T) {
 			if hide {
 				ln = core.Hiding{Listener: ln}
 			}
-			must(t, u.Attach(notFound(), ln))
+			must(t, u.Attach(&http.Server{}, ln))
 			c := rawhttp.Dial(t, ln.Addr().String())
 			c.Ask("/")
 			// Too short a wait could only hide a fault, never invent one.
 			must(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("before Ready: %v", err)
-			}
+			_, err = c.Read(make([]byte, 1))
+			expectIs(t, "before Ready", err, os.ErrDeadlineExceeded)
 			must(t, u.Ready())
 			must(t, c.SetReadDeadline(time.Now().Add(patience)))
 			c.Answer()
 		})
 	}
-}
-
-// TestFarewell_IsNotInAHandshake of a WebSocket, but in the next answer.
-func TestFarewell_IsNotInAHandshake(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	c := rawhttp.Dial(t, u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/ws" && len(w.Header()["Connection"]) != 0 {
-			t.Errorf("Connection: %q on a handshake", w.Header()["Connection"])
-		}
-	})}))
-	c.Ask("/")
-	c.Answer()
-	stopped := beginStop(u)
-	c.Send("GET /ws HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
-	if c.Answer().Close {
-		t.Error("the handshake's answer closes")
-	}
-	c.Ask("/")
-	if !c.Answer().Close {
-		t.Error("the next answer does not close")
-	}
-	must(t, <-stopped)
 }

@@ -10,16 +10,23 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 func expectIs(t *testing.T, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func expectEqual[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
 	}
 }
 
@@ -44,22 +51,16 @@ func TestUpgrader_RefusesWhatIsTooEarlyOrTooLate(t *testing.T) {
 	expectIs(t, "a second New", err, core.ErrRunning)
 	expectIs(t, "ListenAndServe beside an Upgrader", core.ListenAndServe("127.0.0.1:0", nil), core.ErrRunning)
 	expectIs(t, "Upgrade before Ready", upgradeError(t.Context(), u), core.ErrNotReady)
-	if core.Status().State != core.StateStarting || core.Status().State.Serving() {
-		t.Errorf("state %v before Ready", core.Status().State)
-	}
+	expectEqual(t, "the state before Ready", core.Status().State, core.StateStarting)
 	must(t, u.Ready())
 	must(t, u.Ready())
-	if !core.Status().State.Serving() {
-		t.Errorf("state %v after Ready", core.Status().State)
-	}
+	expectEqual(t, "the state after Ready", core.Status().State, core.StateCurrent)
 	must(t, u.Stop(t.Context()))
 	must(t, u.Stop(t.Context()))
 	expectIs(t, "Upgrade after Stop", upgradeError(t.Context(), u), core.ErrStopped)
 	_, err = u.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	expectIs(t, "Listen after Stop", err, core.ErrStopped)
-	if core.Status().State != core.StateStopped {
-		t.Errorf("state %v after Stop", core.Status().State)
-	}
+	expectEqual(t, "the state after Stop", core.Status().State, core.StateStopped)
 	select {
 	case <-u.Done():
 	default:
@@ -69,16 +70,14 @@ func TestUpgrader_RefusesWhatIsTooEarlyOrTooLate(t *testing.T) {
 
 func TestReady_AfterStopChangesNothing(t *testing.T) {
 	t.Parallel()
-	pidFile := filepath.Join(t.TempDir(), "app.pid")
-	u := core.NewTest(t, core.WithPIDFile(pidFile))
+	dir := t.TempDir()
+	u := core.NewTest(t, core.WithPIDFile(filepath.Join(dir, "app.pid")))
 	must(t, u.Stop(t.Context()))
 	expectIs(t, "Ready", u.Ready(), core.ErrStopped)
-	if ents, _ := os.ReadDir(filepath.Dir(pidFile)); len(ents) != 0 {
-		t.Errorf("it left %v", ents)
-	}
-	if u.State() != core.StateStopped {
-		t.Errorf("state %v", u.State())
-	}
+	left, err := os.ReadDir(dir)
+	must(t, err)
+	expectEqual(t, "what it left", len(left), 0)
+	expectEqual(t, "the state", u.State(), core.StateStopped)
 }
 
 // TestUpgrade_IsRefusedDuringAnotherAndAStop, which ends the one that runs.
@@ -114,37 +113,12 @@ func TestUpgrade_EndsWithItsContext(t *testing.T) {
 	}))
 	must(t, u.Ready())
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-entered
-		cancel()
-	}()
+	go func() { <-entered; cancel() }()
 	expectIs(t, "Upgrade", upgradeError(ctx, u), context.Canceled)
 	err := upgradeError(t.Context(), u)
 	expectIs(t, "the next Upgrade", err, core.ErrVetoed)
 	expectError(t, err, "must not end the process")
-	if u.State() != core.StateCurrent {
-		t.Errorf("state %v", u.State())
-	}
-}
-
-func TestStop_IsCutShortByItsContext(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	entered := make(chan struct{})
-	answer := beginFetch(u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-r.Context().Done()
-	})}))
-	<-entered
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	expectIs(t, "Stop", u.Stop(ctx), core.ErrCut)
-	if cut := u.Status().Ledger.Cut; cut != (core.Remaining{Requests: 1, Connections: 1}) {
-		t.Errorf("the ledger has %+v as cut", cut)
-	}
-	if (<-answer).err == nil {
-		t.Error("the request was answered")
-	}
+	expectEqual(t, "the state", u.State(), core.StateCurrent)
 }
 
 // TestRun_FailedSetupLeavesRoomForAnother try.
@@ -157,8 +131,13 @@ func TestRun_FailedSetupLeavesRoomForAnother(t *testing.T) {
 	}
 }
 
-// acceptLoop is a program without net/http. It passes its connections on, and closes the channel at its end.
-func acceptLoop(ln net.Listener) <-chan net.Conn {
+// TestAcceptLoop_OfTheProgramIsDrained: its connections are tracked. One that stays is cut when the context of
+// Stop ends, and is in the hook's count and the ledger's; one that leaves is not.
+func TestAcceptLoop_OfTheProgramIsDrained(t *testing.T) {
+	t.Parallel()
+	var heard core.Remaining
+	u := core.NewTest(t, core.OnDrainTimeout(func(left core.Remaining) { heard = left }))
+	ln := u.ListenTest(t)
 	accepted := make(chan net.Conn)
 	go func() {
 		defer close(accepted)
@@ -170,72 +149,35 @@ func acceptLoop(ln net.Listener) <-chan net.Conn {
 			accepted <- c
 		}
 	}()
-	return accepted
-}
-
-// TestAcceptLoop_OfTheProgramIsDrained: its connections are tracked.
-func TestAcceptLoop_OfTheProgramIsDrained(t *testing.T) {
-	t.Parallel()
-	u := core.NewTest(t)
-	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	accepted := acceptLoop(ln)
-	c, err := net.Dial("tcp", ln.Addr().String()) // queued until Ready
-	must(t, err)
+	early, late := rawhttp.Dial(t, ln.Addr().String()), rawhttp.Dial(t, ln.Addr().String()) // queued until Ready
 	must(t, u.Ready())
-	server := <-accepted
-	go func() {
-		defer server.Close()
-		_, _ = io.Copy(server, server)
-	}()
-	_, err = c.Write([]byte("x"))
+	leaves, stays := <-accepted, <-accepted
+	early.Send("x")
+	_, err := io.ReadFull(leaves, make([]byte, 1))
 	must(t, err)
-	_, err = io.ReadFull(c, make([]byte, 1))
-	must(t, err)
-	if got := u.Status().Ledger; got.Accepted != 1 || got.Open.Connections != 1 {
-		t.Errorf("ledger %+v", got)
-	}
-	stopped := beginStop(u)
-	expectWaits(t, stopped)
-	must(t, c.Close())
-	must(t, <-stopped)
-}
-
-// TestAcceptLoop_ConnectionThatStaysIsCut, and is in the hook's count and the ledger's; one that leaves is not.
-func TestAcceptLoop_ConnectionThatStaysIsCut(t *testing.T) {
-	t.Parallel()
-	var heard core.Remaining
-	u := core.NewTest(t, core.WithDrainTimeout(300*time.Millisecond), core.OnDrainTimeout(func(left core.Remaining) { heard = left }))
-	ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	accepted := acceptLoop(ln)
-	must(t, u.Ready())
-	dial := func() (client, server net.Conn) {
-		client, err := net.Dial("tcp", ln.Addr().String())
-		must(t, err)
-		t.Cleanup(func() { client.Close() })
-		return client, <-accepted
-	}
-	_, leaves := dial()
-	silent, stays := dial()
-	stopped := beginStop(u)
+	expectEqual(t, "accepted", u.Status().Ledger.Accepted, 2)
+	expectEqual(t, "open", u.Status().Ledger.Open, core.Remaining{Connections: 2})
+	ctx, cut := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- u.Stop(ctx) }()
+	<-u.Draining()
 	must(t, leaves.Close())
-	err = <-stopped
 	want := core.Remaining{Connections: 1}
+	core.ExpectOpen(t, u, want)
+	expectWaits(t, stopped)
+	cut()
+	err = <-stopped
 	expectIs(t, "Stop", err, core.ErrCut)
 	expectError(t, err, want.String())
-	if got := u.Status().Ledger; heard != want || got.Cut != want || got.Accepted != 2 || got.Open != (core.Remaining{}) {
-		t.Errorf("the hook heard of %v; ledger %+v", heard, got)
+	expectEqual(t, "the hook heard of", heard, want)
+	expectEqual(t, "cut", u.Status().Ledger.Cut, want)
+	expectEqual(t, "open at the end", u.Status().Ledger.Open, core.Remaining{})
+	for _, client := range []*rawhttp.Client{early, late} {
+		_, err = client.Read(make([]byte, 1))
+		expectIs(t, "a client", err, io.EOF)
 	}
-	for _, end := range []struct {
-		what string
-		conn net.Conn
-		want error
-	}{{"the client that stayed", silent, io.EOF}, {"its connection", stays, net.ErrClosed}} {
-		_ = end.conn.SetReadDeadline(time.Now().Add(patience))
-		_, err := end.conn.Read(make([]byte, 1))
-		expectIs(t, end.what, err, end.want)
-	}
+	_, err = stays.Read(make([]byte, 1))
+	expectIs(t, "the connection that stayed", err, net.ErrClosed)
 	if _, open := <-accepted; open {
 		t.Error("the accept loop goes on")
 	}
