@@ -37,9 +37,8 @@ func TestMove_KeepsConnections(t *testing.T) {
 	for _, k := range load.Kinds()[1:] {
 		kept(k.Name, k.Config, 20)
 	}
-	for _, think := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond} {
-		kept("think "+think.String(), load.Config{Think: think}, 50)
-	}
+	kept("think 5ms", load.Config{Think: 5 * time.Millisecond}, 50)
+	kept("think 100ms", load.Config{Think: 100 * time.Millisecond}, 50)
 }
 
 // expectAgreement checks that two processes never counted the moved connections differently.

@@ -18,11 +18,9 @@ import (
 
 // manager plays the service manager: it records the datagrams that it gets.
 type manager struct {
-	a *app
-
-	mu  sync.Mutex
-	got []string
-
+	a    *app
+	mu   sync.Mutex
+	got  []string
 	read int // how many the test has looked at
 }
 

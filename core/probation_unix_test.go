@@ -216,8 +216,7 @@ func TestProbation_SignalToTheNewProcessWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			longest := time.Duration(math.MaxInt64).String()
-			a, run, first, second := onProbation(t, "-probation", longest)
+			a, run, first, second := onProbation(t, "-probation", time.Duration(math.MaxInt64).String())
 			a.signal(second.PID, syscall.SIGHUP) // the pid file names it
 			a.expectLog("one more follows it", 1)
 			expectError(t, a.upgrade(first.Addrs[0]), core.ErrInProgress.Error())

@@ -111,24 +111,19 @@ func (m *master) stop(sig os.Signal) {
 	}
 }
 
-// given are the descriptors of the listeners, as all but start_server pass them on.
-func given() (out []int) {
-	for i := range listen {
-		out = append(out, 3+i)
-	}
-	return out
-}
-
-// work serves on the listeners from the given descriptors until one of the signals.
+// work serves on the listeners from the given descriptors, or from 3 on, until one of the signals.
 func work(descriptors []int, ready func(), sigs ...os.Signal) {
 	signals := caught(sigs...)
+	for i := len(descriptors); i < len(listen); i++ {
+		descriptors = append(descriptors, 3+i)
+	}
 	var all []net.Listener
 	for _, n := range descriptors {
 		f := os.NewFile(uintptr(n), "listener")
 		all = append(all, must(net.FileListener(f)))
 		f.Close()
 	}
-	s := serve(all)
+	s := serve(all, nil)
 	say("predecessor")
 	ready()
 	<-signals
@@ -166,7 +161,7 @@ func runGraceful() {
 }
 
 func workGraceful() {
-	work(given(), func() {
+	work(nil, func() {
 		if old, _ := strconv.Atoi(os.Getenv("GRACEFUL_OLD_WORKER_PID")); old > 1 {
 			report(syscall.Kill(old, syscall.SIGTERM))
 		}
@@ -220,7 +215,7 @@ func workOverseer() {
 		<-asked
 		report(syscall.Kill(master, syscall.SIGUSR1))
 	}()
-	work(given(), func() {}, syscall.SIGUSR2)
+	work(nil, func() {}, syscall.SIGUSR2)
 }
 
 // runStarter: a little after the new worker was started the old ones get SIGTERM, all that are still there, so a
@@ -320,7 +315,7 @@ func takeAcks(ln net.Listener, acked func(pid int)) {
 }
 
 func workEinhorn() {
-	work(given(), func() {
+	work(nil, func() {
 		c := must(net.Dial("unix", os.Getenv("EINHORN_SOCK_PATH")))
 		fmt.Fprintf(c, "{\"command\":\"worker:ack\", \"pid\":%d}\n", os.Getpid())
 		c.Close()

@@ -25,8 +25,7 @@ func play(sig os.Signal, goes bool, replace func(p *parent) error) {
 	p := &parent{signals: caught(sig, syscall.SIGTERM)}
 	listeners, packets := openListeners(), open(packet, net.ListenPacket, net.PacketConn.LocalAddr)
 	say("predecessor")
-	p.server = serve(listeners)
-	p.answer(packets)
+	p.server = serve(listeners, packets)
 	for got := range p.signals {
 		if got == syscall.SIGTERM {
 			break

@@ -23,8 +23,9 @@ type server struct {
 	conns sync.WaitGroup
 }
 
-func serve(listeners []net.Listener) *server {
-	s := &server{listeners: listeners}
+// serve answers each datagram by itself and the number of this process, as the tests' program does.
+func serve(listeners []net.Listener, packets []net.PacketConn) *server {
+	s := &server{listeners: listeners, packets: packets}
 	s.http = &http.Server{Handler: http.HandlerFunc(echo), ConnState: func(_ net.Conn, st http.ConnState) {
 		switch st {
 		case http.StateNew: // in the accept loop
@@ -36,13 +37,7 @@ func serve(listeners []net.Listener) *server {
 	for _, ln := range listeners {
 		s.loops.Go(func() { s.http.Serve(ln) })
 	}
-	return s
-}
-
-// answer answers each datagram by itself and the number of this process, as the tests' program does.
-func (s *server) answer(all []net.PacketConn) {
-	s.packets = all
-	for _, c := range all {
+	for _, c := range packets {
 		s.loops.Go(func() {
 			b := make([]byte, 1500)
 			for {
@@ -54,6 +49,7 @@ func (s *server) answer(all []net.PacketConn) {
 			}
 		})
 	}
+	return s
 }
 
 // leave accepts no more, and returns when all that was accepted has been answered. The accept loops
