@@ -130,7 +130,7 @@ func TestTrialEndsWhenNoProcessIsLeft(t *testing.T) {
 	go func() {
 		var group procgroup.Group
 		for lines := bufio.NewScanner(r); lines.Scan(); {
-			_, _ = fmt.Sscanf(lines.Text(), "usual recipe: pid %d serves", &group) // generation 0
+			_, _ = fmt.Sscanf(lines.Text(), "usual recipe: pid %d serves", &group.Leader) // generation 0
 			if strings.Contains(lines.Text(), ": upgrade 1 took ") {
 				group.Kill()
 			}

@@ -66,7 +66,9 @@ func (g Group) Has(pid int) bool {
 
 // Kill sends SIGKILL to every process.
 func (g Group) Kill() {
-	_ = syscall.Kill(-g.Leader, syscall.SIGKILL) // all at once
+	if g.Leader > 1 { // 0 would be this process's own group, and -1 every process (kill(2))
+		_ = syscall.Kill(-g.Leader, syscall.SIGKILL) // all at once
+	}
 	for _, pid := range g.marked() {
 		_ = g.Signal(pid, os.Kill)
 	}
