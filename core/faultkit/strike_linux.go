@@ -38,6 +38,7 @@ var faults = []faultKind{
 	{faultNone, nil, func(*trial) (func() error, error) { return nil, nil }},
 	{faultKillOld, (*trial).killOld, nil}, // kill -9 of the old process
 	{"kill-new", (*trial).killNew, nil},   // and of the new one
+	// A process stands still for a while, until the other one has given it up, or both do: a machine that sleeps.
 	{"stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, stopTime) }, nil},
 	{"long-stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, longStopTime) }, nil},
 	{faultStopNew, func(t *trial, s *session) error { return t.stop(s, s.victim(), stopTime) }, nil},
@@ -50,8 +51,9 @@ var faults = []faultKind{
 		func(t *trial, s *session) error { return t.starve(s, t.first) },
 		func(t *trial) (func() error, error) { return limitFiles(t.first) },
 	},
-	{faultFilesNew, (*trial).starveNew, nil},
-	{faultDisk, nil, (*trial).fillDisk}, // the disk with the pid file is full for a while
+	{faultFilesNew, (*trial).starveNew, nil}, // the new one can't
+	{faultDisk, nil, (*trial).fillDisk},      // the disk with the pid file is full for a while
+	// The program's file is gone, or something else is in its place, that can't be executed or exits with status 3.
 	{"deleted", nil, func(t *trial) (func() error, error) { return t.deploy, os.Remove(t.deployed()) }},
 	{"no-program", nil, func(t *trial) (func() error, error) {
 		return t.deploy, t.replace(strings.Repeat("it can't be executed ", 100))
