@@ -93,7 +93,11 @@ func (l *listener) Close() error {
 		st := l.u.State()
 		unlink = st != StateProbation && st != StateDraining // else it is the next generation's
 	}
-	return l.close(unlink)
+	err := l.close(unlink)
+	if isClosed(l.bound) { // by an Upgrader that was made meanwhile
+		l.u.passing.remove(l)
+	}
+	return err
 }
 
 // close closes both descriptors, and removes a unix socket's path if unlink says

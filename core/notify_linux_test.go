@@ -50,7 +50,7 @@ func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 			m.mu.Unlock()
 		}
 	}()
-	a.env = append(env, sdnotify.EnvSocket+"="+path)
+	a.env = slices.Concat(env, []string{sdnotify.EnvSocket + "=" + path})
 	install(t, a.path("app"))
 	a.start("app", "./app", args...)
 	return a, m

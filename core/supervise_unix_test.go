@@ -149,12 +149,11 @@ func TestSupervised_OneServesWhicheverIsKilled(t *testing.T) {
 			addr := first.Addrs[0]
 			a.setMode(c.mode)
 			a.signal(master, syscall.SIGUSR2)
-			second := 0
-			if c.mode == "" {
-				second = a.expect("ready", 1).PID
-			} else {
-				second = a.expect("checking", 0).PID
+			kind, n := "ready", 1
+			if c.mode != "" {
+				kind, n = "checking", 0
 			}
+			second := a.expect(kind, n).PID
 			if c.probation == "0" {
 				a.expect("end", 0)
 				expectAlone(a)
