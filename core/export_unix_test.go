@@ -22,8 +22,8 @@ func (u *Upgrader) CloseListeners() {
 }
 
 // Pause and Resume do to a socket what the probation of a next process does.
-func (pc *PacketConn) Pause()  { pc.pause() }
-func (pc *PacketConn) Resume() { pc.resume() }
+func (c *PacketConn) Pause()  { c.pause() }
+func (c *PacketConn) Resume() { c.resume() }
 
 // Descriptor is the one that the next process would get.
-func (pc *PacketConn) Descriptor() int { return pc.dup }
+func (c *PacketConn) Descriptor() int { return c.dup }
