@@ -61,6 +61,7 @@ func (c *Client) Answer() Reply {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.Reader, nil)
 	must(c.t, err)
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	must(c.t, err)
 	return Reply{resp, body}
