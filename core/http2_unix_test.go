@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,7 +46,10 @@ func clientTLS(kind string, pool *x509.CertPool) *tls.Config {
 
 // TestHTTP2_UpgradesRefuseNoStream: the clients never repeat a request. HTTP/1 does not suffer beside it.
 func TestHTTP2_UpgradesRefuseNoStream(t *testing.T) {
-	const upgrades = 3
+	upgrades := 3
+	if n, err := strconv.Atoi(os.Getenv("CORE_TEST_HTTP2_UPGRADES")); err == nil { // a long form
+		upgrades = n
+	}
 	a, pool := startHTTP2(t, "")
 	first := a.expect("ready", 0)
 	runs := map[string]*load.Run{}

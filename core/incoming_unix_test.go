@@ -48,8 +48,12 @@ func TestTaking_AloneStartsNoNext(t *testing.T) {
 func (u *Upgrader) tryUpgrade(t *testing.T) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := u.Upgrade(ctx)
-	return err
+	req := upgradeRequest{ctx: ctx, reply: make(chan upgradeReply, 1)} // Upgrade itself would refuse such a context
+	u.post(func(l *lifecycle) { l.upgrade(req) })
+	if r, ok := awaitReply(u, req.reply); ok {
+		return r.err
+	}
+	return ErrStopped
 }
 
 // TestTaking_SettledComesFirst: a process says that the old one is not to serve again before it stops, and
@@ -137,16 +141,19 @@ func TestTaking_TheOldProcessIsCountedOut(t *testing.T) {
 // not; but a service that stops has stopped.
 func TestTaking_AbortOfADeadProcessIsNone(t *testing.T) {
 	t.Parallel()
-	for name, stop := range map[string]bool{"it would have served": false, "the service stops": true} {
+	for name, e := range map[string]handover.NewEvent{
+		"it would have served": handover.AbortDead, "the service stops": handover.AbortStop,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u, old := playOld(t)
 			old.handsOver(u, longProbation)
-			f := frame(t, word{wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop}})
+			if e == handover.AbortStop { // what Hear does with such a word
+				close(u.inherited.old.Aborted)
+			}
+			u.oldHandler(u.inherited.old).Aborted(e)
 			must(t, old.ctl.Close())
-			// As follow does, which may have read it before the end.
-			_ = u.inherited.old.Hear(f, u.oldHandler(u.inherited.old))
-			if stop {
+			if e == handover.AbortStop {
 				awaitClosed(t, u.Done())
 				return
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -212,4 +213,26 @@ func FuzzFrames(f *testing.F) {
 			t.Fatalf("%v, with %d answers", k.Why, len(k.answers))
 		}
 	})
+}
+
+// TestHear_AbortOfADeadProcess: an old process that has said that it serves again, and was killed, does not. That
+// the service stops holds all the same.
+func TestHear_AbortOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	for stop, want := range map[bool]handover.NewEvent{false: handover.AbortDead, true: handover.AbortStop} {
+		ours, end, err := fd.Pair()
+		must.Do(t, err)
+		p := NewOld(must.Get(fd.Conn(end))(t))
+		t.Cleanup(func() { p.ctl.Close() })
+		msg := wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: stop}
+		f := must.Get(wire.Read(bytes.NewReader(must.Get(wire.Append(nil, wire.Abort, msg))(t))))(t)
+		hear := func() (got handover.NewEvent) {
+			must.Do(t, p.Hear(f, OldHandler{Aborted: func(e handover.NewEvent) { got = e }}))
+			return got
+		}
+		must.Do(t, ours.Close())
+		if got := hear(); got != want {
+			t.Errorf("stop %v: event %d, want %d", stop, got, want)
+		}
+	}
 }
