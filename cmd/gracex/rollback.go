@@ -6,8 +6,8 @@ func newRollback(t *target) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:   "rollback",
-		Short: "Take back the upgrade that is on probation",
-		Long: `Take back the upgrade that is on probation. The old process accepts again in the same
+		Short: "Roll back the upgrade that is on probation",
+		Long: `Roll back the upgrade that is on probation. The old process accepts again in the same
 moment. After the probation no old process can accept again. Then deploy the old version
 and upgrade to it.`,
 		Example: `  gracex rollback --reason "error rate 4 %"`,

@@ -88,9 +88,9 @@ func (o outcome) allows(one outcome) bool {
 type cell struct {
 	step  step
 	fault fault
-	// final is what has to come of it where a commit is the last word, trial where
+	// final is what has to come of it where a commit is the last word, onProbation where
 	// the new process is on probation then. If it is empty there is no such cell.
-	final, trial outcome
+	final, onProbation outcome
 }
 
 func (c cell) String() string { return string(c.step) + "/" + string(c.fault) }
@@ -98,7 +98,7 @@ func (c cell) String() string { return string(c.step) + "/" + string(c.fault) }
 // want is what has to come of it.
 func (c cell) want(probation bool) outcome {
 	if probation {
-		return c.trial
+		return c.onProbation
 	}
 	return c.final
 }
@@ -110,7 +110,7 @@ const (
 	whyFound     = "the old process finds ready when it goes on, and hands over, even after its own timeout"
 	whyGaveUp    = "the new process waits 10 s for commit and then takes over; the old one finds ready when it goes on, and drains"
 	whyHungUp    = "to the old process the new one has ended, and to the new one the old one; the old one ends what it has started"
-	whyTrial     = "a new process on probation that does not answer has failed"
+	whyProbation = "a new process on probation that does not answer has failed"
 	whyDrains    = "the old process drains; what the other says, or does not say, ends nothing but its way back"
 	whyDeaf      = "the new process lives, and may have read that it has passed: the old one drains"
 	whyBack      = "nothing is given up before it is acknowledged, and while the old process drains it can serve again"
@@ -120,11 +120,11 @@ const (
 )
 
 // promises say what has to come of faults at steps: final where a commit is the last
-// word, trial with a probation. At a step that only a probation has, final means nothing.
+// word, onProbation with a probation. At a step that only a probation has, final means nothing.
 var promises = []struct {
-	faults, steps string
-	final, trial  outcome
-	why           string
+	faults, steps      string
+	final, onProbation outcome
+	why                string
 }{
 	{"none", "begin", newServes, newServes, ""},
 	{"emfile-old", "begin", oldServes, oldServes, "nothing can be started"},
@@ -137,7 +137,7 @@ var promises = []struct {
 	{"kill-new", "start hello", oldServes, oldServes, "it was not ready"},
 	{"kill-new", "ready", oldServes, oldServes, "ready has come, and its sender is not there any more: the old process looks once more"},
 	{"kill-new", "commit offer confirm confirmed drain", rolledBack, rolledBack, whyBack},
-	{"kill-new", "probation", rolledBack, rolledBack, whyTrial},
+	{"kill-new", "probation", rolledBack, rolledBack, whyProbation},
 	{"kill-new", "taken", rolledBack, rolledBack, "what it had taken dies with it"},
 	{"kill-new", "last-pong", rolledBack, rolledBack, "the answer is in the queue, and its sender is not there any more; " + whyBack},
 
@@ -148,8 +148,8 @@ var promises = []struct {
 	{"long-stop-old", "start ready", newServes, newServes, whyGaveUp},
 	{"stop-new", "start", either, either, whyReadyTime},
 	{"stop-new", "hello", either, whatever, "it may have said ready before it stood still; else " + whyReadyTime},
-	{"stop-new", "ready commit probation", rolledBack, rolledBack, whyTrial},
-	{"stop-new", "offer taken", unsure, rolledBack, whyTrial},
+	{"stop-new", "ready commit probation", rolledBack, rolledBack, whyProbation},
+	{"stop-new", "offer taken", unsure, rolledBack, whyProbation},
 	{"stop-new", "last-pong confirm", rolledBack, rolledBack, whyAsked},
 	{"stop-new", "confirmed drain", newServes, newServes, whyDrains},
 	{"suspend", "start hello ready", either, either, whyReadyTime},
@@ -160,7 +160,7 @@ var promises = []struct {
 	{"cut truncate garbage", "hello ready", oldServes, oldServes, whyHungUp},
 	{"cut truncate", "commit", newServes, rolledBack, "the new process takes the old one for dead, and the old one the new one"},
 	{"garbage", "commit", newServes, rolledBack, "the new process closes what it does not understand"},
-	{"cut truncate garbage", "probation last-pong", rolledBack, rolledBack, whyTrial},
+	{"cut truncate garbage", "probation last-pong", rolledBack, rolledBack, whyProbation},
 	{"cut truncate", "offer", newServes, rolledBack, whyOwner},
 	{"garbage", "offer", newServes, rolledBack, "the new process closes the handover socket, and takes nothing"},
 	{"cut truncate", "taken", newServes, rolledBack, "the new process has taken what the old one has no answer for"},
@@ -195,7 +195,7 @@ func cells() (all []cell) {
 				p.final = ""
 			}
 			for f := range strings.FieldsSeq(p.faults) {
-				all = append(all, cell{s, fault(f), p.final, p.trial})
+				all = append(all, cell{s, fault(f), p.final, p.onProbation})
 			}
 		}
 	}
@@ -208,7 +208,7 @@ func (o *options) choose(seen heard) (chosen []cell) {
 	moves := slices.Contains(seen.seen, stepOffer)
 	for _, c := range table {
 		switch {
-		case c.fault == faultNone, c.want(seen.onTrial) == "":
+		case c.fault == faultNone, c.want(seen.onProbation) == "":
 		case !moves && (c.step == stepOffer || c.step == stepTaken):
 		case o.short && !slices.Contains(shortForm, c.String()):
 		case o.cells != nil && !o.cells.MatchString(c.String()):

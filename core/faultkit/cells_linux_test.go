@@ -25,7 +25,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%v is not known, or there is no way to inject it", c)
 		}
 		for _, o := range []outcome{ended, stranger, ""} {
-			if c.trial.allows(o) || o != "" && c.final.allows(o) {
+			if c.onProbation.allows(o) || o != "" && c.final.allows(o) {
 				t.Errorf("%v is right though %q", c, o)
 			}
 		}
@@ -81,7 +81,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("for a program that moves nothing: %v", modest)
 		}
 	}
-	able := heard{seen: []step{stepOffer}, onTrial: true}
+	able := heard{seen: []step{stepOffer}, onProbation: true}
 	all := o.choose(able)
 	if len(all) != len(table)-1 {
 		t.Errorf("%d cells of %d", len(all), len(table))

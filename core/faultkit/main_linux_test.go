@@ -56,7 +56,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestMain: this binary is the shim of the trials, too, and the launcher.
+// TestMain: this binary is the shim of the experiments, too, and the launcher.
 func TestMain(m *testing.M) {
 	playRole()
 	if err := procgroup.AdoptOrphans(); err != nil {

@@ -98,7 +98,7 @@ func (o *options) tryAll(ctx context.Context, progress io.Writer) (matrix, error
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			r := o.try(ctx, c, first.heard.onTrial)
+			r := o.try(ctx, c, first.heard.onProbation)
 			mu.Lock()
 			defer mu.Unlock()
 			m = append(m, r)

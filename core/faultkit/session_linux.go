@@ -28,23 +28,23 @@ const (
 
 // heard is what is known of an upgrade.
 type heard struct {
-	begun     bool
-	shim      int       // pids; 0: not known
-	child     int       //
-	seen      []step    // the steps that were reached
-	committed bool      // the old process has said commit
-	onTrial   bool      // and can take it back
-	until     time.Time // for this long, by its clock about
-	confirmed bool      // and then it said confirm, and can't any more
-	trace     []string  // the conversation
+	begun       bool
+	shim        int       // pids; 0: not known
+	child       int       //
+	seen        []step    // the steps that were reached
+	committed   bool      // the old process has said commit
+	onProbation bool      // and can take it back
+	until       time.Time // for this long, by its clock about
+	confirmed   bool      // and then it said confirm, and can't any more
+	trace       []string  // the conversation
 }
 
 // canGoBack reports whether the old process can still take its commit back.
-func (h heard) canGoBack() bool { return h.onTrial && !h.confirmed }
+func (h heard) canGoBack() bool { return h.onProbation && !h.confirmed }
 
 // nearlyOver reports whether the probation is about to end, or has: a pong that the old
 // process hears from then on is the last one that it waits for.
-func (h heard) nearlyOver() bool { return h.onTrial && time.Until(h.until) < probationMargin }
+func (h heard) nearlyOver() bool { return h.onProbation && time.Until(h.until) < probationMargin }
 
 // String is the end of the conversation.
 func (h heard) String() string {
@@ -172,11 +172,11 @@ func (s *session) hear(from string, f wire.Frame) (at step) {
 		case wire.Commit:
 			var msg wire.CommitMsg
 			_ = f.Decode(&msg) // there is no probation then
-			h.committed, h.onTrial, h.until = true, msg.Probation() > 0, time.Now().Add(msg.Probation())
+			h.committed, h.onProbation, h.until = true, msg.Probation() > 0, time.Now().Add(msg.Probation())
 		case wire.Confirm:
 			h.confirmed = true
 		}
-		at = stepOf(f.Type, h.onTrial && time.Until(h.until) < dueMargin)
+		at = stepOf(f.Type, h.onProbation && time.Until(h.until) < dueMargin)
 	})
 	return at
 }
@@ -193,7 +193,7 @@ func (s *session) ask(hear func() step) action {
 	defer s.talk.Unlock()
 	at := hear()
 	// On a busy machine the last pong is known for it only now: confirm has not passed yet.
-	last := at == stepConfirm && s.look().onTrial && s.reaches(stepLast)
+	last := at == stepConfirm && s.look().onProbation && s.reaches(stepLast)
 	if !last && !s.reaches(at) {
 		return doGo
 	}
@@ -204,7 +204,7 @@ func (s *session) ask(hear func() step) action {
 // askAt is ask at a step that is no frame.
 func (s *session) askAt(at step) action { return s.ask(func() step { return at }) }
 
-// reaches notes a step, and reports whether it is the one at which the trial wants to stop.
+// reaches notes a step, and reports whether it is the one at which the experiment wants to stop.
 func (s *session) reaches(at step) (stop bool) {
 	s.note(func(h *heard) {
 		if at == "" || slices.Contains(h.seen, at) {
@@ -332,7 +332,7 @@ func (s *session) relay(from string, src, dst *net.UnixConn) {
 	}
 }
 
-// pass does with a frame what the trial wants.
+// pass does with a frame what the experiment wants.
 func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
 	switch s.ask(func() step { return s.hear(from, f) }) {
 	case doGarbage:

@@ -29,7 +29,7 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 	return c.(*net.UnixConn), d.(*net.UnixConn)
 }
 
-// TestRelay: what the new process hears, with the descriptor that comes along, is what the trial has ordered.
+// TestRelay: what the new process hears, with the descriptor that comes along, is what the experiment has ordered.
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	frame, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Name: "a"}}})

@@ -20,10 +20,10 @@ type notPossibleError string
 func (e notPossibleError) Error() string { return "not possible here: " + string(e) }
 
 // deployed is the path that an upgrade starts.
-func (t *trial) deployed() string { return filepath.Join(t.dir, "prog") }
+func (t *experiment) deployed() string { return filepath.Join(t.dir, "prog") }
 
 // deploy puts the shim there. By rename, so that there always is something.
-func (t *trial) deploy() error {
+func (t *experiment) deploy() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -33,13 +33,13 @@ func (t *trial) deploy() error {
 }
 
 // replace puts something else there.
-func (t *trial) replace(content string) error {
+func (t *experiment) replace(content string) error {
 	next := t.deployed() + ".next"
 	return errors.Join(os.WriteFile(next, []byte(content), 0o755), os.Rename(next, t.deployed()))
 }
 
 // starve takes the descriptors from a process for a while, in which the session goes on.
-func (t *trial) starve(s *session, pid int) error {
+func (t *experiment) starve(s *session, pid int) error {
 	undo, err := limitFiles(pid)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (t *trial) starve(s *session, pid int) error {
 }
 
 // starveNew does so to the new process, but at the start, where the launcher has been told to.
-func (t *trial) starveNew(s *session) error {
+func (t *experiment) starveNew(s *session) error {
 	if t.cell.step == stepStart {
 		return nil
 	}
@@ -78,7 +78,7 @@ func prlimit(pid int, set, get *syscall.Rlimit) error {
 
 // ownDisk lets the launcher start the first generation, with a small file system
 // of its own where its pid file is.
-func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
+func (t *experiment) ownDisk(cmd *exec.Cmd) (err error) {
 	dir := filepath.Dir(t.pidFile)
 	if rel, err := filepath.Rel(filepath.Join(t.dir, runDir), dir); err != nil || strings.HasPrefix(rel, "..") {
 		return notPossibleError("the program has no pid file in " + dirWord + "/" + runDir + " (-pidfile)")
@@ -99,7 +99,7 @@ func (t *trial) ownDisk(cmd *exec.Cmd) (err error) {
 }
 
 // fillDisk fills the file system of the pid file.
-func (t *trial) fillDisk() (undo func() error, err error) {
+func (t *experiment) fillDisk() (undo func() error, err error) {
 	path := fmt.Sprintf("/proc/%d/root%s/fill", t.first, filepath.Dir(t.pidFile))
 	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		return nil, fmt.Errorf("a disk that should be too small: %w", err)

@@ -29,43 +29,43 @@ const (
 // upgrade is asked for, until it is undone. It is nil if there is no such way.
 type faultKind struct {
 	name   fault
-	inject func(*trial, *session) error
-	before func(*trial) (undo func() error, err error)
+	inject func(*experiment, *session) error
+	before func(*experiment) (undo func() error, err error)
 }
 
 // faults are all that can go wrong.
 var faults = []faultKind{
-	{faultNone, nil, func(*trial) (func() error, error) { return nil, nil }},
-	{faultKillOld, (*trial).killOld, nil}, // kill -9 of the old process
-	{"kill-new", (*trial).killNew, nil},   // and of the new one
+	{faultNone, nil, func(*experiment) (func() error, error) { return nil, nil }},
+	{faultKillOld, (*experiment).killOld, nil}, // kill -9 of the old process
+	{"kill-new", (*experiment).killNew, nil},   // and of the new one
 	// A process stands still for a while, until the other one has given it up, or both do: a machine that sleeps.
-	{"stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, stopTime) }, nil},
-	{"long-stop-old", func(t *trial, s *session) error { return t.stop(s, t.first, longStopTime) }, nil},
-	{faultStopNew, func(t *trial, s *session) error { return t.stop(s, s.victim(), stopTime) }, nil},
-	{"suspend", (*trial).suspend, nil},
+	{"stop-old", func(t *experiment, s *session) error { return t.stop(s, t.first, stopTime) }, nil},
+	{"long-stop-old", func(t *experiment, s *session) error { return t.stop(s, t.first, longStopTime) }, nil},
+	{faultStopNew, func(t *experiment, s *session) error { return t.stop(s, s.victim(), stopTime) }, nil},
+	{"suspend", (*experiment).suspend, nil},
 	{"cut", order(doCut), nil},           // the handover socket is gone, and both live
 	{"truncate", order(doTruncate), nil}, // half of the frame comes, and then the same
 	{"garbage", order(doGarbage), nil},   // as many bytes come, with the same descriptors, and mean nothing
 	{
 		"emfile-old", // the old process can't open anything for a while
-		func(t *trial, s *session) error { return t.starve(s, t.first) },
-		func(t *trial) (func() error, error) { return limitFiles(t.first) },
+		func(t *experiment, s *session) error { return t.starve(s, t.first) },
+		func(t *experiment) (func() error, error) { return limitFiles(t.first) },
 	},
-	{faultFilesNew, (*trial).starveNew, nil}, // the new one can't
-	{faultDisk, nil, (*trial).fillDisk},      // the disk with the pid file is full for a while
+	{faultFilesNew, (*experiment).starveNew, nil}, // the new one can't
+	{faultDisk, nil, (*experiment).fillDisk},      // the disk with the pid file is full for a while
 	// The program's file is gone, or something else is in its place, that can't be executed or exits with status 3.
-	{"deleted", nil, func(t *trial) (func() error, error) { return t.deploy, os.Remove(t.deployed()) }},
-	{"no-program", nil, func(t *trial) (func() error, error) {
+	{"deleted", nil, func(t *experiment) (func() error, error) { return t.deploy, os.Remove(t.deployed()) }},
+	{"no-program", nil, func(t *experiment) (func() error, error) {
 		return t.deploy, t.replace(strings.Repeat("it can't be executed ", 100))
 	}},
-	{"script", nil, func(t *trial) (func() error, error) {
+	{"script", nil, func(t *experiment) (func() error, error) {
 		return t.deploy, t.replace("#!/bin/sh\necho 'the configuration is wrong' >&2\nexit 3\n")
 	}},
-	{"slow", func(t *trial, _ *session) error { return pause(t.ctx, slowTime) }, nil}, // before the program starts
+	{"slow", func(t *experiment, _ *session) error { return pause(t.ctx, slowTime) }, nil}, // before the program starts
 }
 
-func order(do action) func(*trial, *session) error {
-	return func(_ *trial, s *session) error {
+func order(do action) func(*experiment, *session) error {
+	return func(_ *experiment, s *session) error {
 		s.let(do)
 		return nil
 	}
@@ -77,7 +77,7 @@ func (f fault) kind() faultKind {
 }
 
 // strike asks for the upgrade and injects the fault. When it returns, the fault is over, but for what was killed.
-func (t *trial) strike() (err error) {
+func (t *experiment) strike() (err error) {
 	if t.cell.step == stepBegin {
 		return t.strikeBefore()
 	}
@@ -125,7 +125,7 @@ func (t *trial) strike() (err error) {
 
 // strikeBefore is for faults that are there when the upgrade is asked for. They last
 // for a while, in which it has to fail.
-func (t *trial) strikeBefore() error {
+func (t *experiment) strikeBefore() error {
 	undo, err := t.cell.fault.kind().before(t)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t *trial) strikeBefore() error {
 
 // killOld kills the old process. What it had alone dies with it; what is in the hands
 // of the new one or, on the way there, of the kit, has to live.
-func (t *trial) killOld(s *session) error {
+func (t *experiment) killOld(s *session) error {
 	clients, err := t.frozenClients(t.first)
 	for _, pid := range []int{os.Getpid(), s.look().child} {
 		held, herr := clientsOf(pid)
@@ -161,7 +161,7 @@ func (t *trial) killOld(s *session) error {
 // killNew kills the new process. The old one stands still until all that the kernel would have told it at once has
 // been told: the last frame, the end of the handover socket, and the end of the process. What the new one had dies
 // with it, also what the old one has yet: it may have been read from.
-func (t *trial) killNew(s *session) error {
+func (t *experiment) killNew(s *session) error {
 	shim, victim := s.look().shim, s.victim()
 	clients, err := t.frozenClients(victim)
 	if err != nil {
@@ -184,7 +184,7 @@ func (t *trial) killNew(s *session) error {
 
 // stop lets a process stand still for a while, in which the session goes on. If it is
 // killed meanwhile, what it had dies with it.
-func (t *trial) stop(s *session, pid int, d time.Duration) error {
+func (t *experiment) stop(s *session, pid int, d time.Duration) error {
 	clients, err := t.frozenClients(pid)
 	if err != nil {
 		return err
@@ -202,7 +202,7 @@ func (t *trial) stop(s *session, pid int, d time.Duration) error {
 
 // suspend stops everything for a while and lets it go on together: what a machine that slept is to programs that look
 // at the monotonic clock only. The session goes on with them.
-func (t *trial) suspend(*session) error {
+func (t *experiment) suspend(*session) error {
 	live := t.group.Live()
 	for _, pid := range live {
 		if err := t.group.Freeze(pid); err != nil {
@@ -217,7 +217,7 @@ func (t *trial) suspend(*session) error {
 }
 
 // frozenClients stops a process and lists the clients' ends of its connections: it gets no more of them.
-func (t *trial) frozenClients(pid int) (map[string]bool, error) {
+func (t *experiment) frozenClients(pid int) (map[string]bool, error) {
 	if err := t.group.Freeze(pid); err != nil {
 		return nil, err
 	}

@@ -161,7 +161,7 @@ func terminate(t *testing.T, p *exampletest.Program, clients []*client) {
 			for err == nil {
 				_, _, err = c.hear()
 			}
-			farewell(t, c, err)
+			goodbye(t, c, err)
 		})
 	}
 	p.Stop()
@@ -169,7 +169,7 @@ func terminate(t *testing.T, p *exampletest.Program, clients []*client) {
 	agree(t, clients)
 }
 
-func farewell(t *testing.T, c *client, err error) {
+func goodbye(t *testing.T, c *client, err error) {
 	t.Helper()
 	if closed := (wsutil.ClosedError{}); !errors.As(err, &closed) || closed.Code != ws.StatusGoingAway {
 		t.Errorf("%s: %v, want a close frame with status %d", c.nick, err, ws.StatusGoingAway)
@@ -193,7 +193,7 @@ func TestStopSaysGoodbye(t *testing.T) {
 	clients := gather(t, p)
 	var talk sync.WaitGroup
 	for _, c := range clients {
-		talk.Go(func() { farewell(t, c, c.chat(nil, talkers)) })
+		talk.Go(func() { goodbye(t, c, c.chat(nil, talkers)) })
 	}
 	for _, c := range clients {
 		p.Await(c.nick+" hears others", func() bool { return c.count.Load() > talkers })

@@ -17,8 +17,8 @@ const (
 	settleWithin  = 500 * time.Millisecond // from the first answer to the end of "around upgrades"
 )
 
-// trial is one program under load, upgraded again and again.
-type trial struct {
+// experiment is one program under load, upgraded again and again.
+type experiment struct {
 	entry
 	opts    options
 	out     printer
@@ -28,7 +28,7 @@ type trial struct {
 	first   sync.Map // the time of a process's first answer, by its X-Pid
 }
 
-// entry is the outcome of a program's trial.
+// entry is the outcome of a program's experiment.
 type entry struct {
 	name     string
 	result   load.Result
@@ -45,7 +45,7 @@ func try(ctx context.Context, p program, lasting time.Duration, opts options, ou
 		return nil, err
 	}
 	out.printf("\n%s: pid %d serves on %s\n", p.name, s.pid(), s.addr)
-	t := &trial{entry: entry{name: p.name}, opts: opts, out: out, service: s, began: time.Now()}
+	t := &experiment{entry: entry{name: p.name}, opts: opts, out: out, service: s, began: time.Now()}
 	t.load = load.Start(load.Config{Addr: s.addr, Clients: opts.clients, Fresh: opts.fresh, Think: opts.think,
 		Observe: func(a load.Sample) { t.first.LoadOrStore(a.Server.PID, a.Start.Add(a.Latency)) }})
 	t.run(ctx, lasting)
@@ -55,7 +55,7 @@ func try(ctx context.Context, p program, lasting time.Duration, opts options, ou
 
 // run upgrades the program until its time is over. An upgrade that has begun is seen
 // through first, unless ctx ends. One that took long is followed by the next at once.
-func (t *trial) run(ctx context.Context, lasting time.Duration) {
+func (t *experiment) run(ctx context.Context, lasting time.Duration) {
 	end := t.began.Add(lasting)
 	for next := t.began.Add(t.opts.every); next.Before(end); next = next.Add(t.opts.every) {
 		if !t.wait(ctx, time.Until(next)) {
@@ -75,7 +75,7 @@ func (t *trial) run(ctx context.Context, lasting time.Duration) {
 }
 
 // wait waits for d. It reports false if ctx has ended or no process is left.
-func (t *trial) wait(ctx context.Context, d time.Duration) bool {
+func (t *experiment) wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
@@ -87,7 +87,7 @@ func (t *trial) wait(ctx context.Context, d time.Duration) bool {
 
 // upgrade asks the process that serves to upgrade. It waits until the next one has
 // answered and the pid file names it: before that gracex refuses another upgrade.
-func (t *trial) upgrade(ctx context.Context) error {
+func (t *experiment) upgrade(ctx context.Context) error {
 	old, before, began := t.service.pid(), t.load.Snapshot().Latency, time.Now()
 	if old == 0 {
 		return errors.New("no pid file")
@@ -117,10 +117,12 @@ func (t *trial) upgrade(ctx context.Context) error {
 }
 
 // fail notes that an upgrade failed.
-func (t *trial) fail(err error) {
+func (t *experiment) fail(err error) {
 	t.failed = append(t.failed, err)
 	t.out.printf("%s: %v\n", t.stamp(), err)
 }
 
 // stamp begins a line.
-func (t *trial) stamp() string { return fmt.Sprintf("%s %s", t.name, seconds(time.Since(t.began))) }
+func (t *experiment) stamp() string {
+	return fmt.Sprintf("%s %s", t.name, seconds(time.Since(t.began)))
+}

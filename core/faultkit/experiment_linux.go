@@ -26,8 +26,8 @@ const (
 	askTime = 10 * time.Second
 )
 
-// trial is one cell on its way.
-type trial struct {
+// experiment is one cell on its way.
+type experiment struct {
 	*options
 	cell      cell
 	probation bool // what was said can be taken back at the cell's step, or later
@@ -48,7 +48,7 @@ type trial struct {
 
 // try tries one cell.
 func (o *options) try(ctx context.Context, c cell, probation bool) (r result) {
-	t, began := &trial{options: o, cell: c, probation: probation, ctx: ctx}, time.Now()
+	t, began := &experiment{options: o, cell: c, probation: probation, ctx: ctx}, time.Now()
 	r.cell = c
 	err := t.prepare()
 	defer os.RemoveAll(t.dir)
@@ -80,7 +80,7 @@ func (o *options) try(ctx context.Context, c cell, probation bool) (r result) {
 }
 
 // prepare makes a directory and what differs from cell to cell.
-func (t *trial) prepare() (err error) {
+func (t *experiment) prepare() (err error) {
 	if t.dir, err = os.MkdirTemp("", "gxf"); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (t *trial) prepare() (err error) {
 }
 
 // play is the cell from the first start to a further upgrade.
-func (t *trial) play(r *result) error {
+func (t *experiment) play(r *result) error {
 	if err := t.start(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (t *trial) play(r *result) error {
 }
 
 // judge names the outcome.
-func (t *trial) judge(pid int) outcome {
+func (t *experiment) judge(pid int) outcome {
 	upgrade := t.began.look()
 	switch {
 	case pid == 0:
@@ -165,7 +165,7 @@ func (t *trial) judge(pid int) outcome {
 }
 
 // start starts the first generation and waits for its first answer.
-func (t *trial) start() error {
+func (t *experiment) start() error {
 	cmd := &exec.Cmd{
 		Path: t.program[0], Args: append([]string{t.deployed()}, t.args...), Env: []string{envShim + "=" + t.dir},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
@@ -209,7 +209,7 @@ func (t *trial) start() error {
 }
 
 // unable says why an upgrade without a fault has not happened.
-func (t *trial) unable(o outcome) error {
+func (t *experiment) unable(o outcome) error {
 	upgrade := t.began.look()
 	switch {
 	case !upgrade.begun:
@@ -226,13 +226,13 @@ func (t *trial) unable(o outcome) error {
 }
 
 // lastWords is the last line of the programs with something in it.
-func (t *trial) lastWords() string {
+func (t *experiment) lastWords() string {
 	s := strings.TrimSpace(t.group.Log.String())
 	return cmp.Or(s[strings.LastIndexByte(s, '\n')+1:], "none")
 }
 
 // end stops the service and waits until no process is left.
-func (t *trial) end() error {
+func (t *experiment) end() error {
 	pids := t.group.programs()
 	if len(pids) != 1 {
 		return fmt.Errorf("in the end there are programs %v and not one", pids)
@@ -244,7 +244,7 @@ func (t *trial) end() error {
 }
 
 // wait waits until cond holds, at most for the bound.
-func (t *trial) wait(what string, cond func() bool) error {
+func (t *experiment) wait(what string, cond func() bool) error {
 	err := within(t.ctx, t.bound, cond)
 	if err != nil && t.ctx.Err() == nil {
 		return fmt.Errorf("hung: not within %v: %s; there are %v; %v", t.bound, what, t.group.members(), t.newest())
@@ -253,14 +253,14 @@ func (t *trial) wait(what string, cond func() bool) error {
 }
 
 // newest is what was heard of the upgrade that began last.
-func (t *trial) newest() heard {
+func (t *experiment) newest() heard {
 	_, s := t.desk.ends()
 	return s.look()
 }
 
 // settle waits until one program is left, and serves. A pid other than 0 is of one that
 // it must not be any more. It returns 0 if none is left.
-func (t *trial) settle(but int) (pid int, err error) {
+func (t *experiment) settle(but int) (pid int, err error) {
 	err = t.wait("one process that serves", steady(calm, func() int {
 		if pid = t.alone(); but != 0 && pid == but {
 			return -1
@@ -282,7 +282,7 @@ func (t *trial) settle(but int) (pid int, err error) {
 
 // alone returns the pid of the one program that is there; 0 if there is none at all,
 // and -1 while more are, or one is about to be.
-func (t *trial) alone() int {
+func (t *experiment) alone() int {
 	programs, shims := t.group.alive()
 	switch {
 	case len(programs)+len(shims) == 0:
@@ -296,7 +296,7 @@ func (t *trial) alone() int {
 }
 
 // named waits until the pid file, if there is one, names the process that serves.
-func (t *trial) named(pid int) error {
+func (t *experiment) named(pid int) error {
 	if t.pidFile == "" {
 		return nil
 	}
