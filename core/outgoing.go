@@ -257,9 +257,9 @@ func (l *lifecycle) seeOut(h *outgoing) {
 	}
 	h.leaves = true
 	l.leavers++
-	early := errors.Is(h.err, errSaidFailed)
+	failed := errors.Is(h.err, errSaidFailed)
 	go func() {
-		if early {
+		if failed {
 			h.next.EndsWithin(timing.Kill) // by itself
 		}
 		h.next.SeeOut(l.cfg.stopTime(), l.phase.finished, func(f wire.Frame) {

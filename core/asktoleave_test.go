@@ -14,9 +14,9 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// TestFarewell_IsInAnswersOfADrain except a WebSocket's. In HTTP/2 net/http makes GOAWAY of it, for connections
+// TestAskToLeave_IsInAnswersOfADrain except a WebSocket's. In HTTP/2 net/http makes GOAWAY of it, for connections
 // that Shutdown can't reach, too.
-func TestFarewell_IsInAnswersOfADrain(t *testing.T) {
+func TestAskToLeave_IsInAnswersOfADrain(t *testing.T) {
 	t.Parallel()
 	u := &Upgrader{conns: conns.NewTable(nil), phase: newPhase()}
 	s := &server{u: u, handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
@@ -45,9 +45,9 @@ func TestFarewell_IsInAnswersOfADrain(t *testing.T) {
 	}
 }
 
-// TestFarewell_ComesAfterTheListenersAreClosed: until then nobody is asked to come back, neither by an answer nor
+// TestAskToLeave_ComesAfterTheListenersAreClosed: until then nobody is asked to come back, neither by an answer nor
 // by the channel of Draining.
-func TestFarewell_ComesAfterTheListenersAreClosed(t *testing.T) {
+func TestAskToLeave_ComesAfterTheListenersAreClosed(t *testing.T) {
 	t.Parallel()
 	for _, state := range []State{StateStopping, StateDraining} {
 		synctest.Test(t, func(t *testing.T) {
