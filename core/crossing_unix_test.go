@@ -120,6 +120,7 @@ func TestSupervisedPIDFile_StaysBesideAFailedUpgrade(t *testing.T) {
 			a.expect("ready", 0)
 			a.setMode(mode)
 			a.signal(a.PID(), syscall.SIGHUP)
+			a.expect("lingers", 0) // the Run of the failed worker has returned
 			if got := readPID(a); got != itoa(a.PID()) {
 				t.Errorf("the pid file has %q, want %d", got, a.PID())
 			}
