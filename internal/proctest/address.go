@@ -5,32 +5,37 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync"
+	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
-// given are the addresses of FreeAddr.
-var given sync.Map
+// given counts the addresses of FreeAddr.
+var given atomic.Uint32
 
-// FreeAddr returns a TCP address on which nobody listens. It takes a while until the program does; on Linux
-// nobody else can, because the loopback address is this process's own. Elsewhere there is only one.
+// FreeAddr returns a TCP address on which nobody listens. It takes a while until the program does, and nobody else can
+// until then: on Linux the loopback address is this process's own, and no system gives one of these ports to a listener
+// on port 0 of all addresses.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	host := "127.0.0.1"
-	if pid := os.Getpid(); runtime.GOOS == "linux" {
+	const first, ports = 10000, 20000 // below the ranges of Linux (ip(7), ip_local_port_range) and of the BSDs
+	host, pid := "127.0.0.1", os.Getpid()
+	if runtime.GOOS == "linux" {
 		host = fmt.Sprintf("127.%d.%d.%d", 1+pid>>16&0x7f, pid>>8&0xff, pid&0xff)
 	}
-	for {
-		ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := ln.Addr().String()
-		ln.Close()
-		if _, taken := given.LoadOrStore(addr, true); !taken {
+	var why error
+	for range ports {
+		port := first + (uint32(pid)*64+given.Add(1))%ports
+		addr := net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
+		ln, err := net.Listen("tcp", addr)
+		if err == nil {
+			ln.Close()
 			return addr
 		}
+		why = err
 	}
+	t.Fatal(why)
+	return ""
 }
 
 // Occupied returns a TCP address on which the test listens.
