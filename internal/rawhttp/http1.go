@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -36,9 +37,9 @@ func Dial(t testing.TB, addr string) *Client {
 		network = "unix"
 	}
 	c, err := net.Dial(network, addr)
-	must(t, err)
+	must.Do(t, err)
 	t.Cleanup(func() { c.Close() })
-	must(t, c.SetDeadline(time.Now().Add(proctest.Patience)))
+	must.Do(t, c.SetDeadline(time.Now().Add(proctest.Patience)))
 	return &Client{c, t, bufio.NewReader(c)}
 }
 
@@ -51,25 +52,18 @@ func (c *Client) Ask(path string) {
 // Send writes s.
 func (c *Client) Send(s string) {
 	c.t.Helper()
-	must(c.t, c.SetDeadline(time.Now().Add(proctest.Patience))) // each wait has its own
+	must.Do(c.t, c.SetDeadline(time.Now().Add(proctest.Patience))) // each wait has its own
 	_, err := io.WriteString(c, s)
-	must(c.t, err)
+	must.Do(c.t, err)
 }
 
 // Answer reads the next response.
 func (c *Client) Answer() Reply {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.Reader, nil)
-	must(c.t, err)
+	must.Do(c.t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	must(c.t, err)
+	must.Do(c.t, err)
 	return Reply{resp, body}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
@@ -43,7 +44,7 @@ type frame struct {
 func DialHTTP2(t testing.TB, addr string, config *tls.Config) *HTTP2 {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
-	must(t, err)
+	must.Do(t, err)
 	return GreetHTTP2(t, nc, config)
 }
 
@@ -51,12 +52,12 @@ func DialHTTP2(t testing.TB, addr string, config *tls.Config) *HTTP2 {
 func GreetHTTP2(t testing.TB, nc net.Conn, config *tls.Config) *HTTP2 {
 	t.Helper()
 	t.Cleanup(func() { nc.Close() })
-	must(t, nc.SetDeadline(time.Now().Add(proctest.Patience)))
+	must.Do(t, nc.SetDeadline(time.Now().Add(proctest.Patience)))
 	if config != nil {
 		config = config.Clone()
 		config.NextProtos, config.ServerName = []string{"h2"}, "127.0.0.1"
 		tc := tls.Client(nc, config)
-		must(t, tc.Handshake())
+		must.Do(t, tc.Handshake())
 		if p := tc.ConnectionState().NegotiatedProtocol; p != "h2" {
 			t.Fatalf("the server speaks %q", p)
 		}
@@ -64,7 +65,7 @@ func GreetHTTP2(t testing.TB, nc net.Conn, config *tls.Config) *HTTP2 {
 	}
 	c := &HTTP2{nc, t}
 	_, err := io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-	must(t, err)
+	must.Do(t, err)
 	c.send(frameSettings, 0, 0, "")
 	if f := c.next(); f.kind != frameSettings {
 		t.Fatalf("the server begins with %+v", f)
@@ -76,7 +77,7 @@ func (c *HTTP2) send(kind, flags byte, stream uint32, payload string) {
 	c.t.Helper()
 	f := binary.BigEndian.AppendUint32([]byte{0, 0, byte(len(payload)), kind, flags}, stream)
 	_, err := c.Write(append(f, payload...))
-	must(c.t, err)
+	must.Do(c.t, err)
 }
 
 // hpackPost is POST / of http://x in HPACK, whose static table has all but the host.
@@ -106,10 +107,10 @@ func (c *HTTP2) next() frame {
 	if err == io.EOF {
 		return frame{kind: noFrame}
 	}
-	must(c.t, err)
+	must.Do(c.t, err)
 	payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
 	_, err = io.ReadFull(c, payload)
-	must(c.t, err)
+	must.Do(c.t, err)
 	return frame{head[3], head[4], binary.BigEndian.Uint32(head[5:]), string(payload)}
 }
 
