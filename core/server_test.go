@@ -144,6 +144,7 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 	u := core.NewTest(t)
 	var mu sync.Mutex
 	var states []http.ConnState
+	closed := make(chan struct{}) // net/http says so after it has closed the connection, so perhaps after the stop
 	var bases atomic.Int32
 	srv := &http.Server{
 		BaseContext: func(ln net.Listener) context.Context {
@@ -157,7 +158,9 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			expectEqual(t, "ConnState sees", fmt.Sprintf("%T", c), "*net.TCPConn")
-			states = append(states, st)
+			if states = append(states, st); st == http.StateClosed {
+				close(closed)
+			}
 		},
 	}
 	srv.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -171,6 +174,7 @@ func TestServe_SettingsOfTheServerHold(t *testing.T) {
 	must(t, fetch(tr, "http://"+u.ServeTest(t, srv)).err)
 	tr.CloseIdleConnections()
 	must(t, u.Stop(t.Context()))
+	<-closed
 	expectEqual(t, "calls of BaseContext", bases.Load(), 1)
 	mu.Lock()
 	defer mu.Unlock()
