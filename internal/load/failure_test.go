@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // Each of these servers reads a whole request, but for a body that is held back, answers it in a way of its own and
@@ -148,12 +150,7 @@ func TestIdleConnectionClosedIsAFailureAndNotRetried(t *testing.T) {
 
 func TestRefusedIsCountedAndDialedAgain(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := proctest.FreeAddr(t)
 	r := runFor(t, Config{Addr: addr}, 3)
 	reason := Refused
 	if runtime.GOOS == "windows" {

@@ -283,8 +283,21 @@ func TestBuild_BuildsOnce(t *testing.T) {
 
 func TestFreeAddr_IsGivenOnce(t *testing.T) {
 	t.Parallel()
+	ended, stop := make(chan struct{}), make(chan struct{})
+	go func() { // a fork has a copy of every socket until its exec
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = exec.Command("true").Run()
+			}
+		}
+	}()
+	defer func() { close(stop); <-ended }()
 	seen := map[string]bool{}
-	for range 20 {
+	for range 500 {
 		addr := FreeAddr(t)
 		ln, err := net.Listen("tcp", addr)
 		if err != nil || seen[addr] {
