@@ -36,6 +36,7 @@ type appConfig struct {
 	draining, descriptor                 int
 	pidfile, control, version, cert, key string
 	handoff, wrap, h2c, linger, forget   bool
+	goroutine                            bool
 	own                                  bool   // SIGTERM is handled, as in programs that know no gracex
 	dir                                  string // where it was started
 }
@@ -69,6 +70,7 @@ func parseApp() *appConfig {
 	flag.BoolVar(&c.wrap, "wrap", false, "hide the descriptors of connections")
 	flag.BoolVar(&c.h2c, "h2c", false, "HTTP/2 without TLS, too")
 	flag.BoolVar(&c.linger, "linger", false, "wait for SIGTERM in main, and serve in a goroutine")
+	flag.BoolVar(&c.goroutine, "goroutine", false, "main does not call Run itself")
 	flag.BoolVar(&c.forget, "forget", false, "a ConnContext that drops what it is given")
 	change := flag.Bool("change", false, "leave the surroundings that it was started in")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
@@ -122,7 +124,17 @@ func playApp() {
 	if c.own || c.linger {
 		signal.Notify(quit, syscall.SIGTERM)
 	}
-	err := core.Run(func(u *core.Upgrader) error { return c.run(u, quit) }, c.options()...)
+	returned := false
+	defer func() {
+		if !returned {
+			emit(event{Event: "deferred", Gen: core.Generation()})
+		}
+	}()
+	serve := func() error { return core.Run(func(u *core.Upgrader) error { return c.run(u, quit) }, c.options()...) }
+	if c.goroutine {
+		serve = inGoroutine(serve)
+	}
+	err := serve()
 	if mode() == "again" && core.Generation() > 0 {
 		err = errors.Join(err, core.ListenAndServe("127.0.0.1:0", nil))
 	}
@@ -131,6 +143,7 @@ func playApp() {
 		<-quit
 	}
 	end := event{Event: "end", Gen: core.Generation()}
+	returned = true
 	if err == nil {
 		emit(end)
 		return
@@ -138,6 +151,15 @@ func playApp() {
 	end.Err = err.Error()
 	emit(end)
 	os.Exit(1)
+}
+
+// inGoroutine is f in a goroutine of its own.
+func inGoroutine(f func() error) func() error {
+	return func() error {
+		done := make(chan error)
+		go func() { done <- f() }()
+		return <-done
+	}
 }
 
 // options are those of the app's Upgrader.
@@ -169,6 +191,9 @@ func (c *appConfig) options() []core.Option {
 		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
 			opts = append(opts, appOnSignal(sig))
 		}
+	}
+	if os.Getenv("APP_ONEND") != "" {
+		opts = append(opts, core.OnEnd(func(context.Context) { emit(event{Event: "onend", Gen: core.Generation()}) }))
 	}
 	if c.control != "auto" {
 		opts = append(opts, core.WithControlSocket(c.control))

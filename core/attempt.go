@@ -89,9 +89,6 @@ func (a *attempt) noteTerm() {
 }
 
 func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
-	if os.Getpid() == 1 {
-		return nil, fmt.Errorf("%w: pid 1 can't hand over, a container ends with it; use WithSupervision, or run the program by gracex run or under an init (docker run --init)", ErrUnsupported)
-	}
 	var err error
 	if a.service, err = a.underMaster(ctx); err != nil {
 		return nil, err
@@ -169,7 +166,7 @@ func (a *attempt) start() (*peer.Next, error) {
 		return nil, wrap("upgrade: handover socket", err)
 	}
 	_ = ctl.SetDeadline(time.Time{})
-	linkEnd, err := a.u.boot.link.ForNext()
+	linkEnd, err := a.u.link().ForNext()
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
@@ -184,7 +181,7 @@ func (a *attempt) start() (*peer.Next, error) {
 		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
 	if linkEnd >= 0 {
-		control.Link, control.Supervisor = fd.First+len(passed), a.u.boot.link.PID()
+		control.Link, control.Supervisor = fd.First+len(passed), a.u.link().PID()
 		passed = append(passed[:len(passed):len(passed)], linkEnd)
 	}
 	proc, err := a.u.sys.start(path, l, control.String(), passed)
@@ -198,6 +195,7 @@ func (a *attempt) start() (*peer.Next, error) {
 	stderr.Begin()
 	next := peer.Follow(path, proc, ctl, &a.spoke)
 	next.Stderr, next.LinkEnd = stderr, linkEnd
+	a.u.tellSupervisorOf(next)
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }
 	next.Frames.Answer.Store(&answer)

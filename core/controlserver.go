@@ -86,7 +86,7 @@ func writeJSON(w io.Writer, v any) {
 func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte) {
 	u := s.u
 	st := control.Status{
-		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.boot.link.PID(), Version: u.cfg.version,
+		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.link().PID(), Version: u.cfg.version,
 		Generations: u.generations(timing.Report),
 	}
 	st.Program, _ = s.u.boot.launch.Path()

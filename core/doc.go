@@ -80,16 +80,17 @@
 // answer 503, so that the load balancer has time to see it. An upgrade needs no such time,
 // because the service stays ready.
 //
-// # Under a supervisor
+// # The process number
 //
-// The process number changes with each upgrade. [WithPIDFile] keeps a file that always names the
-// current process, replaced by rename after the new process has become current. A supervisor that
-// reads a pid file follows the upgrades. systemd follows them by MAINPID, which this package
-// sends.
+// Whatever has started the program may wait for the end of the process. So the first process keeps
+// its number: from its first upgrade on it supervises the service, and starts another process with
+// the same listeners when one crashes. When it has drained it is the supervisor and nothing else,
+// and what main has deferred has run; use [OnEnd] for what every process has to do at its end.
+// Package supervise describes the supervisor, and [Supervise] has one from the first second on.
 //
-// For other supervisors, and as pid 1 of a container, use [WithSupervision]. It runs the program
-// as the worker of a small process that keeps its number for life. When a worker crashes, that
-// process starts another one with the same listeners. Package supervise describes it.
+// systemd follows the process number by MAINPID, which this package sends if the unit says
+// Type=notify. The number changes with each upgrade then. [WithPIDFile] keeps a file that always
+// names the process to signal, replaced by rename after the new process has become current.
 //
 // # For operators
 //
@@ -109,7 +110,7 @@
 //     error is nil. Check the error.
 //   - Main must return when ListenAndServe or Serve does. A main that serves in a goroutine and
 //     waits only for a signal does not end after an upgrade. The new process then ends it by
-//     SIGTERM, 5 s after the drain timeout.
+//     SIGTERM, 5 s after the drain timeout, if it does not supervise the service.
 //   - A hijacked connection is not a *net.TCPConn. Its NetConn method returns that one.
 //   - Work that main does before it serves, such as migrations or a lock on a file, runs while
 //     the old process still serves. The old process must not hold a resource that the new one
@@ -125,8 +126,8 @@
 //     own.
 //   - Nothing is accepted before [Upgrader.Ready]. A ready check that sends a request to the
 //     server's own listener would get its answer from the old generation.
-//   - As pid 1 of a container the process refuses an upgrade, because the container would end
-//     with the old process. Use [WithSupervision].
+//   - Code behind ListenAndServe, Serve or Run in main does not run in the first process of a
+//     service that it supervises. Defer it, or use [OnEnd].
 //
 // On systems without fork (Windows) the package builds and a stop is graceful. An upgrade returns
 // [ErrUnsupported].

@@ -15,7 +15,7 @@ var (
 	// ErrStopped means that this process is stopping, is draining or has stopped.
 	ErrStopped = errors.New("gracex: stopped")
 	// ErrUnsupported means that upgrades are impossible on this system or in this place, as in a
-	// process that is pid 1 or a worker of a foreign master.
+	// worker of a foreign master.
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
 	// ErrVetoed means that an OnPreFork hook refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")

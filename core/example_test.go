@@ -233,12 +233,12 @@ func ExampleOnPreFork() {
 	}))
 }
 
-// The process keeps its number in a container, under supervisord and in a terminal. First in
-// main, because a process that becomes the supervisor starts the program anew.
-func ExampleWithSupervision() {
-	supervised := core.WithSupervision()
+// The first crash is answered with another process, too. First in main, because a process that becomes the
+// supervisor starts the program anew.
+func ExampleSupervise() {
+	core.Supervise()
 	// Open the database, build the handler.
-	exitOn(core.ListenAndServe(":8080", nil, supervised, core.WithLogger(slog.Default())))
+	exitOn(core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default())))
 }
 
 // An upgrade whose outcome the deploy script gets to know: "gracex upgrade" asks here.

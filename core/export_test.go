@@ -64,6 +64,7 @@ func NewTest(t testing.TB, opts ...Option) *Upgrader {
 // newAlone is NewTest after Alone.
 func newAlone(t testing.TB, sys system, opts []Option) *Upgrader {
 	t.Helper()
+	boot.mode = ModeSelf.String() // "go test" watches this process
 	u, err := newUpgrader(&boot, sys, append([]Option{WithSignals(Signals{})}, opts...))
 	must(t, err)
 	t.Cleanup(func() {

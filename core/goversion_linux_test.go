@@ -83,6 +83,19 @@ func (l orderListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
+// TestGo_ListsMainsGoroutine as goroutine 1, behind the one that asks, however many there are.
+func TestGo_ListsMainsGoroutine(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 5000 {
+		go func() { <-stop }()
+	}
+	if isMain() || !mainLives() {
+		t.Errorf("this is main's goroutine: %v; it lives: %v", isMain(), mainLives())
+	}
+}
+
 // TestGo_BeginsAConnectionBeforeTheNextAccept: it calls ConnContext, and then ConnState(StateNew).
 func TestGo_BeginsAConnectionBeforeTheNextAccept(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // runHook runs a function of the program: a panic becomes an error, because it
@@ -38,6 +40,17 @@ func (u *Upgrader) reopen() {
 	for _, hook := range u.cfg.reopen {
 		if err := runHook(u.phase.life, func(context.Context) error { hook(); return nil }); err != nil {
 			u.log.Error("a reopen hook failed", "error", err)
+		}
+	}
+}
+
+// runEndHooks runs what the program does at the end of this process.
+func (u *Upgrader) runEndHooks() {
+	ctx, cancel := context.WithTimeout(context.Background(), timing.End)
+	defer cancel()
+	for _, hook := range u.cfg.onEnd {
+		if err := runHook(ctx, func(ctx context.Context) error { hook(ctx); return nil }); err != nil {
+			u.log.Error("an OnEnd hook failed", "error", err)
 		}
 	}
 }

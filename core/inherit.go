@@ -102,13 +102,12 @@ func (h *inheritance) take(in *inherited) error {
 
 // takeKept takes what a supervisor has kept from the worker before.
 func (h *inheritance) takeKept(st startup) error {
-	welcome, err := st.link.Welcome()
-	if err == nil && st.last-fd.First != len(welcome.Listeners) {
-		err = fmt.Errorf("it names %d listeners and passed %d", len(welcome.Listeners), st.last-fd.First)
-	}
-	if err == nil {
-		h.generation = welcome.Generation
-		err = h.open(welcome.Listeners)
+	h.generation = st.welcome.Generation
+	var err error
+	if got := st.last - fd.First; got != len(st.welcome.Listeners) {
+		err = fmt.Errorf("it names %d listeners and passed %d", len(st.welcome.Listeners), got)
+	} else {
+		err = h.open(st.welcome.Listeners)
 	}
 	if err != nil {
 		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err))

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/supervise"
 )
 
 // The requests to the goroutine that owns the lifecycle.
@@ -49,6 +51,11 @@ type lifecycle struct {
 	drainErr error
 	ended    bool // the drain has ended
 
+	signals  chan os.Signal
+	stops    stopCount
+	hungUp   bool                // the terminal was closed
+	embedded *supervise.Embedded // supervises the service from inside this process; nil if it does not
+
 	manager *sdnotify.Service
 	taken   *sdnotify.Service // the manager of a service whose main process was the foreign master; nil otherwise
 }
@@ -60,58 +67,77 @@ func newLifecycle(u *Upgrader) *lifecycle {
 // run owns the lifecycle of the process until it is done.
 func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	l := newLifecycle(u)
+	l.signals = signals
 	l.manager = u.boot.manager(u.log)
 	l.incoming.machine.Gone = u.hasNoOld()
 	defer l.manager.Close()
 	defer stopSignals()
-	for !l.ended || l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.stopping.hooksLeft > 0 {
-		var impatient chan struct{}
-		if l.stopping.delay != nil {
-			impatient = l.phase.cut
-		}
-		select {
-		case f := <-u.inbox:
-			f(l)
-		case sig := <-signals:
-			l.signal(sig)
-		case <-l.stopping.delay:
-			l.beginDrain(StateStopping)
-		case <-impatient:
-			l.beginDrain(StateStopping)
-		case <-l.stopping.doubt:
-			l.doubtEnds()
-		case f := <-l.outgoing.frames():
-			l.heard(f)
-		case <-l.outgoing.silent():
-			l.lost()
-		case <-l.outgoing.beats():
-			l.beatProbation()
-		case <-l.outgoing.ends():
-			l.probationDue()
-		case <-l.outgoing.canceled():
-			l.canceled()
-		case <-l.outgoing.looks():
-			l.looked()
-		case <-l.incoming.ownTime():
-			l.ownTime()
-		case <-l.incoming.givesUp():
-			l.beginStop(l.stopping.req)
-		case <-l.manager.Beats():
-			l.manager.Beat()
-		case <-l.manager.Extends():
-			l.manager.Extend(l.u.remaining())
-		case l.drainErr = <-l.drained:
-			l.ended = true
-		}
+	for !l.drainIsOver() {
+		l.step()
+	}
+	l.settle()
+	for l.supervises() {
+		l.step()
 	}
 	l.end()
 }
+
+// step waits for the next event, and does what follows from it.
+func (l *lifecycle) step() {
+	var impatient chan struct{}
+	if l.stopping.delay != nil {
+		impatient = l.phase.cut
+	}
+	select {
+	case f := <-l.u.inbox:
+		f(l)
+	case sig := <-l.signals:
+		l.signal(sig)
+	case <-l.stopping.delay:
+		l.beginDrain(StateStopping)
+	case <-impatient:
+		l.beginDrain(StateStopping)
+	case <-l.stopping.doubt:
+		l.doubtEnds()
+	case f := <-l.outgoing.frames():
+		l.heard(f)
+	case <-l.outgoing.silent():
+		l.lost()
+	case <-l.outgoing.beats():
+		l.beatProbation()
+	case <-l.outgoing.ends():
+		l.probationDue()
+	case <-l.outgoing.canceled():
+		l.canceled()
+	case <-l.outgoing.looks():
+		l.looked()
+	case <-l.incoming.ownTime():
+		l.ownTime()
+	case <-l.incoming.givesUp():
+		l.beginStop(l.stopping.req)
+	case <-l.manager.Beats():
+		l.manager.Beat()
+	case <-l.manager.Extends():
+		l.manager.Extend(l.u.remaining())
+	case l.drainErr = <-l.drained:
+		l.ended = true
+	case <-l.embedded.Over():
+	}
+}
+
+// drainIsOver reports whether this process has nothing left to do for its own clients, and for the others.
+func (l *lifecycle) drainIsOver() bool {
+	return l.ended && l.starting() == nil && l.leavers == 0 && l.explaining == 0 && l.stopping.hooksLeft == 0
+}
+
+// supervises reports whether this process supervises a service that has not ended.
+func (l *lifecycle) supervises() bool { return l.embedded != nil && !isClosed(l.embedded.Over()) }
 
 func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
-	l.u.boot.link.Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
+	l.u.link().Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
@@ -120,7 +146,21 @@ func (l *lifecycle) signal(sig os.Signal) {
 		a.noteTerm()
 		return
 	}
-	l.around(sig)
+	if hungUpTerminal(sig) {
+		if l.hungUp { // the kernel and the shell both say it
+			return
+		}
+		l.log.Info("the terminal was closed: this is a stop")
+		l.hungUp, sig = true, syscall.SIGTERM
+	}
+	stop := slices.Contains(l.cfg.signals.Stop, sig)
+	switch {
+	case l.embedded != nil && (stop || l.u.next != nil || slices.Contains(l.cfg.signals.forService(), sig)):
+		l.embedded.Signal(sig.(syscall.Signal)) // it comes back if it is for this process
+	case stop && l.embedded == nil && l.stops.repeated(l.u.link(), false):
+	default:
+		l.around(sig)
+	}
 }
 
 // act does what a signal means.
@@ -185,14 +225,17 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.drainer, l.drained = d, drained
 	go func() {
 		if !replaced {
-			l.u.boot.link.Release()
+			l.u.link().Release()
 			sweep(listeners, sockets)
 			closeAll(listeners, true)
 			l.u.sayGoodbye()
 		}
 		err := d.run()
-		if leaves && !errors.Is(err, errTakenBack) {
-			l.u.dismissMaster(l.u.boot.master(), d.deadline)
+		if !errors.Is(err, errTakenBack) {
+			if leaves {
+				l.u.dismissMaster(l.u.boot.master(), d.deadline)
+			}
+			l.u.runEndHooks()
 		}
 		drained <- err
 	}()
@@ -204,10 +247,9 @@ func (u *Upgrader) sayGoodbye() {
 	u.phase.goodbye.Begin()
 }
 
-// end is the last thing that happens in the life of an Upgrader.
-func (l *lifecycle) end() {
+// settle is what is said and done when the drain has ended.
+func (l *lifecycle) settle() {
 	if l.u.next != nil {
-		l.cfg.signals.swallow(l.cfg.hookedSignals())
 		l.u.next.Frames.Mute()
 		l.u.next.Drained()
 		l.u.next.Stderr.End()
@@ -233,13 +275,29 @@ func (l *lifecycle) end() {
 		l.log.Info("generation ended", "ledger", l.u.ledger())
 	}
 	l.u.socket.finish()
+	if l.embedded != nil {
+		l.goOnAsSupervisor()
+	}
+}
+
+// end is the last thing that happens in the life of an Upgrader.
+func (l *lifecycle) end() {
+	if l.u.next != nil {
+		l.cfg.signals.swallow(l.cfg.hookedSignals())
+	}
+	if l.embedded != nil && l.phase.err == nil && l.embedded.Code() != 0 {
+		l.phase.err = fmt.Errorf("%w: the last process of the service ended with exit status %d", ErrStopped, l.embedded.Code())
+	}
 	close(l.phase.done)
+	if l.embedded != nil {
+		l.endSupervisor()
+	}
 }
 
 // endsService reports whether the pid file may go with this process, which under a supervisor names that
 // one as long as another worker serves. Otherwise it has its number, and is left alone with another one.
 func (l *lifecycle) endsService() bool {
-	if l.u.boot.link == nil {
+	if l.u.link() == nil {
 		return true // after a handover too: this one may have been held up before it wrote there
 	}
 	serves := l.u.next != nil || l.incoming.machine.Phase == handover.NewRolledBack && !l.incoming.machine.Gone && !l.u.hasNoOld()

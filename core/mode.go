@@ -7,17 +7,19 @@ import (
 	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/peer"
 )
 
-// Mode says whether this program runs under a supervisor of its own. The zero Mode is ModeSelf.
+// Mode says whether one process number stands for the service for life. The zero Mode is ModeSelf.
 type Mode uint8
 
 const (
-	// ModeSelf means that the process upgrades itself. The process number changes with each
-	// upgrade, and a service manager follows it by MAINPID or by the pid file.
+	// ModeSelf means that the process upgrades itself, and ends when it has drained. The process number changes
+	// with each upgrade, and a service manager follows it by MAINPID or by the pid file.
 	ModeSelf Mode = iota
-	// ModeSupervised means that a small supervisor keeps one process number for life and runs the
-	// program as its worker.
+	// ModeSupervised means that a supervisor keeps one process number for life. That is a process in which
+	// no code of the program runs, or the first process of the service, which has upgraded and supervises the
+	// next one.
 	ModeSupervised
 )
 
@@ -29,76 +31,65 @@ func (m Mode) String() string {
 	return "self"
 }
 
-// EnvMode is the environment variable by which an operator chooses the mode. The values are
-// "self", "supervised", and "auto", which decides as WithSupervision does. The variable takes
-// precedence over the program's choice, and takes effect before main runs. A process that takes
-// over from another program, as described in docs/migration, upgrades itself in every mode.
+// EnvMode is the environment variable by which an operator chooses the mode. It takes effect before main runs.
+//
+// Left out or "auto", the process finds out at its first upgrade whether another process watches it, which is
+// every process but one that systemd hears from (NOTIFY_SOCKET), and one whose parent has ended. A process that is
+// watched keeps its number: it supervises the next one, and the mode is ModeSupervised from then on.
+//
+// "supervised" is like a call of Supervise. "self" is ModeSelf always. An upgrade that would lose the service
+// then is refused. A process that takes over from another program, as described in docs/migration, upgrades
+// itself in every mode.
 const EnvMode = "GRACEX_MODE"
 
-// envSupervise marks a process that is to be the supervisor of this program.
+// envSupervise marks a process that is to be the supervisor of this program. The value is what it knows from
+// the time before its execve.
 const envSupervise = "GRACEX_SUPERVISE"
 
-// WithSupervision runs the program under a supervisor where the process number must not change.
-// These places are pid 1 (a container), supervisord (SUPERVISOR_ENABLED is set), and the
-// foreground of a terminal. Elsewhere the process upgrades itself. It does so too where
-// NOTIFY_SOCKET is set, because systemd follows MAINPID. EnvMode overrides the choice, and
-// Status returns the result.
-//
-// WithSupervision acts when it is called, not when the option is applied. This process becomes
-// the supervisor (by execve), in which no code of the program runs, and starts the program again
-// as its worker. The worker repeats everything that main did before the call, so call
-// WithSupervision first:
+// Supervise runs the program under a supervisor from the first second on, so that its first crash is answered with
+// another process, too. Call it first in main:
 //
 //	func main() {
-//		supervised := core.WithSupervision()
+//		core.Supervise()
 //		db := openDatabase()
-//		err := ginx.Run(router(db), ":8080", supervised)
+//		err := ginx.Run(router(db), ":8080")
 //
-// Package supervise describes the supervisor. On systems without fork WithSupervision does
-// nothing.
-func WithSupervision() Option {
-	var err error
-	if st := &boot; st.mode == "" && !st.graceful && st.link == nil && !st.start.Managed() && detectMode() == ModeSupervised {
-		err = st.becomeSupervisor()
+// This process becomes the supervisor (by execve), in which no code of the program runs, and starts the program
+// again as its worker. In the worker Supervise does nothing. It does nothing either if EnvMode is "self", in a
+// process that an upgrade has started, and on systems without fork. If the supervisor can't be started, New
+// returns the error.
+//
+// Package supervise describes the supervisor. Without this call a process that is watched supervises the next one
+// from the first upgrade on.
+func Supervise() {
+	st := &boot
+	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && !st.start.Managed() {
+		st.superviseErr = st.becomeSupervisor()
 	}
-	return func(c *config) { c.superviseErr = err }
 }
 
-// currentMode is the mode in which this process runs.
-func (st *startup) currentMode() Mode {
-	if st.link != nil {
+// modeOf is the mode of a process with a line to a supervisor, or without.
+func modeOf(link *peer.Link) Mode {
+	if link != nil {
 		return ModeSupervised
 	}
 	return ModeSelf
 }
 
-// detectMode looks where this process runs.
-func detectMode() Mode {
-	switch {
-	case os.Getenv("NOTIFY_SOCKET") != "":
-		return ModeSelf
-	case os.Getpid() == 1, os.Getenv("SUPERVISOR_ENABLED") != "", inForeground():
-		return ModeSupervised
-	}
-	return ModeSelf
-}
-
-// takeMode reads EnvMode, and reports whether this process is to be the supervisor. One that
-// replaces another program, or is a worker of one, can't be: that program waits for it.
-func (st *startup) takeMode(start *foreign.Start) (supervisor bool) {
-	_, supervisor = os.LookupEnv(envSupervise)
+// takeMode reads EnvMode, and reports whether this process is to be the supervisor, and what it knows already.
+// One that replaces another program, or is a worker of one, can't be: that program waits for it.
+func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen string) {
+	frozen, supervisor = os.LookupEnv(envSupervise)
 	_ = os.Unsetenv(envSupervise)
 	st.mode = os.Getenv(EnvMode)
 	switch st.mode {
-	case "", ModeSelf.String():
+	case "", "auto", ModeSelf.String():
 	case ModeSupervised.String():
 		supervisor = true
-	case "auto":
-		supervisor = supervisor || detectMode() == ModeSupervised
 	default:
-		st.modeErr = fmt.Errorf("%s%s=%q is not one of self, supervised and auto", prefix, EnvMode, st.mode)
+		st.modeErr = fmt.Errorf("%s%s=%q is not one of auto, self and supervised", prefix, EnvMode, st.mode)
 	}
-	return supervisor && !start.Managed()
+	return supervisor && !start.Managed(), frozen
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
@@ -107,5 +98,5 @@ func (st *startup) superviseEnv() []string {
 	if st.start != nil {
 		env = append(env, st.start.Vars...)
 	}
-	return append(env, envSupervise+"=1")
+	return append(env, envSupervise+"=")
 }

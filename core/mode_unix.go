@@ -36,12 +36,21 @@ func (st *startup) commandLine() []string {
 }
 
 // beSupervisor supervises until the program has stopped, and does not return: this process
-// is not the program.
-func beSupervisor() {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	code, err := supervise.Run(supervise.Config{Argv: os.Args, Log: log})
+// is not the program. frozen is what it knows from before its execve, if it was.
+func beSupervisor(frozen string) {
+	cfg := supervise.Config{
+		Argv: os.Args, HungUp: hungUpTerminal,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	var code int
+	var err error
+	if frozen == "" {
+		code, err = supervise.Run(cfg)
+	} else {
+		code, err = supervise.Resume(cfg, frozen)
+	}
 	if err != nil {
-		log.Error("the supervisor ends", "error", err)
+		cfg.Log.Error("the supervisor ends", "error", err)
 	}
 	os.Exit(code) //nolint:forbidigo // this process is the supervisor and none of the program's
 }

@@ -28,7 +28,7 @@ type signalHook struct {
 // plain protocol reports that it is ready. Calls of Stop and Upgrade, by the program or over the
 // control socket, are not signals.
 //
-// The hooks run in the process that receives the signal. In supervised mode this is the current
+// The hooks run in the process that receives the signal. Under a supervisor this is the current
 // worker, for the signals that the supervisor passes on. New fails if the signal can't be caught
 // (SIGKILL, SIGSTOP).
 func OnSignal(sig os.Signal, before, after func()) Option {

@@ -41,6 +41,7 @@ type config struct {
 	preStopDelay time.Duration
 	drainTimeout time.Duration
 	onDrainLimit []func(Remaining)
+	onEnd        []func(context.Context)
 	readyTimeout time.Duration
 	readyChecks  []func(context.Context) error
 	reopen       []func()
@@ -53,7 +54,6 @@ type config struct {
 	version      string
 	log          *slog.Logger
 	signals      Signals
-	superviseErr error
 	onSignal     []signalHook
 	signalErr    error
 	keepAlive    *net.KeepAliveConfig // nil: Go's own
@@ -132,6 +132,18 @@ func OnDrainTimeout(hook func(Remaining)) Option {
 	return func(c *config) {
 		if hook != nil {
 			c.onDrainLimit = append(c.onDrainLimit, hook)
+		}
+	}
+}
+
+// OnEnd adds a hook that runs when the drain of this process has ended, after a stop and after a handover, before
+// Run returns. Close there what the program has opened: a process that supervises the next one (docs/supervise.md)
+// does not return from Run. Hooks run in the order in which they were added, and have 4 s together, at which the
+// context ends. They do not run in a process that is killed.
+func OnEnd(hook func(context.Context)) Option {
+	return func(c *config) {
+		if hook != nil {
+			c.onEnd = append(c.onEnd, hook)
 		}
 	}
 }

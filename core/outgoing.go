@@ -185,7 +185,7 @@ func (l *lifecycle) handOverToPlain(h *outgoing) {
 		// It does not know the file; a supervisor reads it all the same. Before the
 		// next word: a generation after it, which waits for that, may know the file.
 		pid := h.next.PID()
-		if l.u.boot.link != nil {
+		if l.u.link() != nil {
 			pid = l.u.servicePID()
 		}
 		if err := pidfile.Write(l.cfg.pidFile, pid); err != nil {

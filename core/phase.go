@@ -22,6 +22,9 @@ type phase struct {
 	life        context.Context // ends when the process stops or hands over
 	endLife     context.CancelFunc
 
+	mainWaits atomic.Bool   // main's goroutine waits for the end
+	mainEnds  chan struct{} // closed when that goroutine is to end: the process becomes the supervisor
+
 	cut      chan struct{} // closed to end the drain now
 	cutOnce  sync.Once
 	cutWhy   string        // valid once cut is closed
@@ -35,6 +38,7 @@ func newPhase() *phase {
 	p := &phase{
 		accepting: make(chan struct{}),
 		goodbye:   conns.NewGoodbye(),
+		mainEnds:  make(chan struct{}),
 		cut:       make(chan struct{}),
 		finished:  make(chan struct{}),
 		done:      make(chan struct{}),

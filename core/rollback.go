@@ -207,7 +207,7 @@ func (l *lifecycle) canResume(h *outgoing) bool {
 			lacks = true
 		}
 	}
-	return serves && (!lacks || l.u.boot.link == nil)
+	return serves && (!lacks || l.u.link() == nil)
 }
 
 // missing lists what this process does not serve again, although the new one did.

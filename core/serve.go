@@ -15,6 +15,10 @@ import (
 // handover when the drain has ended. ErrCut means that a drain was cut short. Any other error
 // means that the process did not get to serve, or that its listener broke.
 //
+// In the first process of a service that somebody watches it does not come back to main after a
+// handover: what main has deferred runs, and the process goes on as the supervisor of the next ones
+// (docs/supervise.md). OnEnd hooks run in every process.
+//
 // Check the error before calling log.Fatal. log.Fatal(core.ListenAndServe(...)) would exit with
 // status 1 after a graceful stop, because the error is nil.
 func ListenAndServe(addr string, handler http.Handler, opts ...Option) error {

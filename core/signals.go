@@ -24,6 +24,9 @@ func (s Signals) all(more ...os.Signal) []os.Signal {
 	return out
 }
 
+// forService returns those that are for the service, whichever process it is.
+func (s Signals) forService() []os.Signal { return slices.Concat(s.Upgrade, s.Stop, s.Reopen) }
+
 // under adds the signal by which a foreign master asks for room, unless the program handles
 // signals itself.
 func (s Signals) under(m *foreign.Master) Signals {
@@ -45,6 +48,13 @@ func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
 	ch = make(chan os.Signal, 64)
 	signal.Notify(ch, all...)
 	return ch, func() { signal.Stop(ch) }
+}
+
+// notifyAgain undoes the stop of notify.
+func (s Signals) notifyAgain(ch chan os.Signal, more []os.Signal) {
+	if all := s.all(more...); len(all) > 0 {
+		signal.Notify(ch, all...)
+	}
 }
 
 // swallow has an upgrade or reopen signal that comes late do nothing, in a process that has

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -20,15 +21,19 @@ import (
 // startup is what this process was started with.
 type startup struct {
 	launch   spawn.Launch
-	graceful bool          // an upgrade started this process, or somebody gave the flag by hand
-	control  int           // the handover socket's descriptor; -1 for the plain protocol
-	last     int           // one past the last listener's descriptor
-	stderr   *spawn.Stderr // nil: descriptor 2 is what it was in the old process
-	link     *peer.Link    // to the supervisor; nil without one
-	kept     bool          // a supervisor started this process, with what it has kept
-	mode     string        // EnvMode
-	modeErr  error         // ... that is none
-	err      error
+	graceful bool            // an upgrade started this process, or somebody gave the flag by hand
+	control  int             // the handover socket's descriptor; -1 for the plain protocol
+	last     int             // one past the last listener's descriptor
+	stderr   *spawn.Stderr   // nil: descriptor 2 is what it was in the old process
+	link     *peer.Link      // to the supervisor; nil without one
+	kept     bool            // a supervisor started this process, with what it has kept
+	welcome  wire.WelcomeMsg // ... which is named here
+	mode     string          // EnvMode
+	modeErr  error           // ... that is none
+
+	superviseErr error // why Supervise has not done what it was called for
+
+	err error
 
 	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
 }
@@ -130,8 +135,8 @@ func takeStartup() startup {
 func (st *startup) first() {
 	start, _ := foreign.Read(foreign.Here())
 	// A supervisor needs what the environment says of sockets.
-	if st.takeMode(start) {
-		beSupervisor()
+	if supervisor, frozen := st.takeMode(start); supervisor {
+		beSupervisor(frozen)
 	}
 	st.start, st.err = foreign.Take()
 }
@@ -197,8 +202,27 @@ func (st *startup) takeLink(v string) {
 	}
 	st.last = info.Descriptor
 	closeOnExec(st.last)
+	st.kept = true
 	if st.link, err = peer.NewLink(info.Descriptor, info.PID); err != nil {
 		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
+		return
 	}
-	st.kept = true
+	if st.welcome, err = st.link.Welcome(); err != nil {
+		st.err = fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err)
+		return
+	}
+	st.link.Follow(func(wire.SignalMsg) bool { return false }) // nobody is there yet who could take it
+	go endWithSupervisor(st.link)
+}
+
+// endWithSupervisor ends a program that has not made an Upgrader, which would see to it, when its supervisor is
+// gone: nobody knows of this process then.
+func endWithSupervisor(link *peer.Link) {
+	<-link.Gone
+	if running.Load() == nil {
+		p, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			_ = p.Signal(syscall.SIGTERM)
+		}
+	}
 }

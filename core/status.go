@@ -17,13 +17,13 @@ func Status() ProcessStatus {
 	if u := running.Load(); u != nil {
 		return u.Status()
 	}
-	return ProcessStatus{Mode: boot.currentMode(), Ledger: Ledger{PID: os.Getpid()}}
+	return ProcessStatus{Mode: modeOf(boot.link), Ledger: Ledger{PID: os.Getpid()}}
 }
 
 // Status is like the function Status, for this Upgrader.
 func (u *Upgrader) Status() ProcessStatus {
 	l := u.ledger()
-	return ProcessStatus{State: l.State, Mode: u.boot.currentMode(), Generation: l.Generation, Ledger: l}
+	return ProcessStatus{State: l.State, Mode: modeOf(u.link()), Generation: l.Generation, Ledger: l}
 }
 
 // State returns the state of this process. It is cheap enough to be called in every request.

@@ -102,6 +102,10 @@ func (l *lifecycle) doubtEnds() {
 // stopNow stops this process. Where another one has the service, or a part in it, that is told
 // first: each of the two may be killed at any time.
 func (l *lifecycle) stopNow(req stopRequest) {
+	if l.embedded != nil && l.u.next != nil && req.err == nil { // the program stops the service, which is the next one's
+		l.embedded.Stop()
+		return
+	}
 	before := l.state()
 	if before >= StateDraining && (l.stopping.delay == nil || !req.now) {
 		if l.hands(handover.OldDraining) {

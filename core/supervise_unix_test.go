@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -373,10 +374,9 @@ func TestSupervised_SignalsReachAPlainProgram(t *testing.T) {
 
 func init() { programs["supervision"] = playSupervision }
 
-// playSupervision is a program with WithSupervision: its main says that it has begun.
+// playSupervision is a program that calls Supervise.
 func playSupervision() {
-	emit(event{Event: "main"})
-	opt := core.WithSupervision()
+	core.Supervise()
 	emit(event{Event: "decided", Env: core.Status().Mode.String(), Args: os.Args[1:]})
 	err := core.Run(func(u *core.Upgrader) error {
 		_, err := u.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -386,38 +386,36 @@ func playSupervision() {
 			}
 		}()
 		return err
-	}, opt)
+	})
 	if err != nil {
 		emit(event{Event: "error", Err: err.Error()})
 		os.Exit(1)
 	}
 }
 
-// TestWithSupervision_DecidesByTheEnvironment whether the process becomes the supervisor, with the same number and
+// TestSupervise_DecidesByTheEnvironment whether the process becomes the supervisor, with the same number and
 // arguments. The error names a variable that nobody would set by hand.
-func TestWithSupervision_DecidesByTheEnvironment(t *testing.T) {
+func TestSupervise_DecidesByTheEnvironment(t *testing.T) {
 	t.Parallel()
-	const supervisord, mode, link = "SUPERVISOR_ENABLED=1 ", core.EnvMode + "=", wire.EnvLink + "="
+	const mode, link = core.EnvMode + "=", wire.EnvLink + "="
 	for name, c := range map[string]struct {
 		env  string // variables with a space between them
 		mode core.Mode
 		err  string
 	}{
-		"nothing":                {"", core.ModeSelf, ""},
-		"supervisord":            {supervisord, core.ModeSupervised, ""},
-		"supervisord in systemd": {supervisord + "NOTIFY_SOCKET=@gracex-test", core.ModeSelf, ""},
-		"supervisord, but self":  {supervisord + mode + "self", core.ModeSelf, ""},
-		"supervisord and auto":   {supervisord + mode + "auto", core.ModeSupervised, ""},
-		"supervised":             {mode + "supervised", core.ModeSupervised, ""},
+		"nothing":    {mode, core.ModeSupervised, ""},
+		"auto":       {mode + "auto", core.ModeSupervised, ""},
+		"self":       {mode + "self", core.ModeSelf, ""},
+		"supervised": {mode + "supervised", core.ModeSupervised, ""},
 		// A program that knows nothing of it passes it on.
-		"link of another process": {link + "1:9:4711", core.ModeSelf, ""},
+		"link of another process": {mode + "self " + link + "1:9:4711", core.ModeSelf, ""},
 
 		"unknown mode":             {mode + "supervise", 0, `GRACEX_MODE="supervise" is not one of`},
-		"empty link":               {link, 0, `GRACEX_LINK="" is not`},
-		"link on stderr":           {link + "1:2:3", 0, `GRACEX_LINK="1:2:3" is not`},
-		"link below 0":             {link + "1:-7:4711", 0, `GRACEX_LINK="1:-7:4711" is not`},
-		"link beyond descriptors":  {link + "1:70000:4711", 0, `GRACEX_LINK="1:70000:4711" is not`},
-		"link with too many words": {link + "1:3:4711:more", 0, `GRACEX_LINK="1:3:4711:more" is not`},
+		"empty link":               {mode + "self " + link, 0, `GRACEX_LINK="" is not`},
+		"link on stderr":           {mode + "self " + link + "1:2:3", 0, `GRACEX_LINK="1:2:3" is not`},
+		"link below 0":             {mode + "self " + link + "1:-7:4711", 0, `GRACEX_LINK="1:-7:4711" is not`},
+		"link beyond descriptors":  {mode + "self " + link + "1:70000:4711", 0, `GRACEX_LINK="1:70000:4711" is not`},
+		"link with too many words": {mode + "self " + link + "1:3:4711:more", 0, `GRACEX_LINK="1:3:4711:more" is not`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -436,6 +434,55 @@ func TestWithSupervision_DecidesByTheEnvironment(t *testing.T) {
 				t.Errorf("process %d serves, process %d was started", ready.PID, a.cmd.Process.Pid)
 			}
 			a.stopsWell()
+		})
+	}
+}
+
+func init() { programs["tool"] = playTool }
+
+// playTool is a program without an Upgrader: a subcommand of a service, say. It ends by a signal, or as its argument
+// says.
+func playTool() {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP, syscall.SIGTERM)
+	emit(event{Event: "runs"})
+	if os.Args[1] == "ends" {
+		return
+	}
+	emit(event{Event: "signal", Err: (<-hup).String()})
+}
+
+// TestSupervise_ProgramWithoutAnUpgraderIsLeftAlone gets its signals as they are, ends as it likes, and with its
+// supervisor.
+func TestSupervise_ProgramWithoutAnUpgraderIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		does string
+		sig  syscall.Signal
+		want string
+	}{
+		"ends well":            {does: "ends"},
+		"hears SIGHUP":         {"waits", syscall.SIGHUP, "hangup"},
+		"loses its supervisor": {"waits", syscall.SIGKILL, "terminated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := installed(t)
+			a.env = []string{core.EnvMode + "=supervised"}
+			a.start("tool", "./app", tt.does)
+			a.expect("runs", 0)
+			if tt.sig != 0 {
+				a.signal(a.cmd.Process.Pid, tt.sig)
+				if got := a.expect("signal", 0).Err; got != tt.want {
+					t.Errorf("it got %s, want %s", got, tt.want)
+				}
+			}
+			if status := a.exit(); status != 0 && tt.sig != syscall.SIGKILL {
+				t.Errorf("exit status %d", status)
+			}
+			if s := a.log(); strings.Contains(s, "ERROR") {
+				t.Errorf("the log has an error: %s", s)
+			}
 		})
 	}
 }

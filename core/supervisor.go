@@ -7,6 +7,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -21,21 +22,27 @@ func (l *lifecycle) asked(msg wire.SignalMsg) {
 	switch {
 	case !upgrade && !stop && !reopen:
 		heard.Unknown = true
+	case stop && msg.All && drains:
+		l.u.cutShort("a second stop was asked for")
+	case heard.Taken && stop && l.stops.repeated(l.u.link(), true):
 	case heard.Taken || reopen && !drains: // both may serve
 		l.around(sig) // and never a plain program's "ready"
 	}
-	_ = l.u.boot.link.Say(wire.Heard, heard, nil)
+	_ = l.u.link().Say(wire.Heard, heard, nil)
+}
+
+// askedBySupervisor takes a signal that the supervisor passes on. It reports false after the end of the lifecycle.
+func (u *Upgrader) askedBySupervisor(msg wire.SignalMsg) bool {
+	return u.request(func(l *lifecycle) error { l.asked(msg); return nil }) == nil
 }
 
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	u.boot.link.Follow(func(msg wire.SignalMsg) bool {
-		return u.request(func(l *lifecycle) error { l.asked(msg); return nil }) == nil
-	})
+	u.link().Follow(u.askedBySupervisor)
 	select {
-	case <-u.boot.link.Gone:
-		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.boot.link.PID())
+	case <-u.link().Gone:
+		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.link().PID())
 		u.requestStop(stopRequest{})
 	case <-u.phase.done:
 	}
@@ -44,7 +51,7 @@ func (u *Upgrader) watchSupervisor() {
 // keepListeners gives the supervisor the listeners of this generation if it accepts
 // from them.
 func (u *Upgrader) keepListeners() {
-	if u.boot.link == nil {
+	if u.link() == nil {
 		return
 	}
 	u.keeping.Lock() // what is given last has to be what there is
@@ -67,12 +74,31 @@ func (u *Upgrader) giveToSupervisor() error {
 			_ = fd.Close(s)
 		}
 	}()
-	return u.boot.link.Keep(descriptions(passed), files)
+	return u.link().Keep(descriptions(passed), files)
+}
+
+// stopCount counts the stop signals of a worker by the way in which they came. A terminal, and an operator who ends
+// a process group, send one to the supervisor, which passes it on, and to this process.
+type stopCount struct{ direct, linked int }
+
+// repeated counts one more, and reports whether it has come in the other way already. Those of a worker in another
+// process group than the supervisor's have not.
+func (c *stopCount) repeated(link *peer.Link, linked bool) bool {
+	if link == nil || !sameGroup(link.PID()) {
+		return false
+	}
+	before := max(c.direct, c.linked)
+	if linked {
+		c.linked++
+	} else {
+		c.direct++
+	}
+	return max(c.direct, c.linked) == before
 }
 
 // servicePID is the process number that the service is known by.
 func (u *Upgrader) servicePID() int {
-	if pid := u.boot.link.PID(); pid != 0 {
+	if pid := u.link().PID(); pid != 0 {
 		return pid
 	}
 	return os.Getpid()

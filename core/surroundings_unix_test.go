@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // surroundings are what a process has from the one that started it.
@@ -145,7 +147,7 @@ func TestSurroundings_AreTheFirstGenerations(t *testing.T) {
 	if len(s.Signals) != 2 || !ignored.MatchString(s.Signals[1]) {
 		t.Errorf("generation 2: signals %q: SIGHUP is not ignored", s.Signals)
 	}
-	if child.Umask != "0077" || child.Dir != "/" || strings.Contains(fmt.Sprint(all), "GRACEX_") {
+	if child.Umask != "0077" || child.Dir != "/" || strings.Contains(strings.ReplaceAll(fmt.Sprint(all), core.EnvMode+"=self", ""), "GRACEX_") {
 		t.Errorf("its child: %+v", child)
 	}
 }

@@ -21,8 +21,10 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 		case req.reply != nil && !l.incoming.isOver():
 			err = ErrInProgress
 		case l.stepIncoming(handover.Upgrade):
-			l.begin(req)
-			return
+			if err = l.embed(); err == nil {
+				l.begin(req)
+				return
+			}
 		default: // it is remembered: after a rollback it is the old process that has to do it
 			return
 		}

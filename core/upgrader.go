@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Upgrader struct {
 	log        *slog.Logger
 	sys        system
 	boot       *startup // what the process was started with
+	supervisor atomic.Pointer[peer.Link]
 	generation int
 
 	inherited *inheritance // from the old process
@@ -81,7 +83,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
-	if err := cmp.Or(boot.modeErr, cfg.superviseErr, cfg.signalErr); err != nil {
+	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr); err != nil {
 		return nil, err
 	}
 	h, waiting, err := beforeNew.take()
@@ -102,14 +104,15 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
-	boot.link.Stand(u.generation, uint8(StateStarting), false, false)
+	u.supervisor.Store(boot.link)
+	u.link().Stand(u.generation, uint8(StateStarting), false, false)
 	for _, l := range waiting {
 		l.bind(u)
 	}
 	if h.old != nil {
 		go u.followOld(h.old)
 	}
-	if boot.link != nil {
+	if u.link() != nil {
 		go u.watchSupervisor()
 	}
 	if m := boot.master(); m != nil {
@@ -250,8 +253,24 @@ func (u *Upgrader) Err() error {
 	return u.phase.err
 }
 
+// link is the line to the supervisor; nil without one.
+func (u *Upgrader) link() *peer.Link { return u.supervisor.Load() }
+
+// wait returns when the process should end. Main's goroutine does not come back if the process has something else
+// to do then.
 func (u *Upgrader) wait() error {
-	<-u.phase.done
+	onMain := isMain()
+	if onMain {
+		u.phase.mainWaits.Store(true)
+	}
+	select {
+	case <-u.phase.done:
+	case <-u.phase.mainEnds:
+		if onMain {
+			runtime.Goexit() // what main has deferred runs
+		}
+		<-u.phase.done
+	}
 	return u.phase.err
 }
 

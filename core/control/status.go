@@ -17,7 +17,7 @@ const HeaderProtocol = "Gracex-Control"
 type Status struct {
 	Protocol    int          `json:"protocol"`             // 1
 	PID         int          `json:"pid"`                  // of the process that answers: the current generation
-	Supervisor  int          `json:"supervisor,omitempty"` // the supervisor's pid in supervised mode; 0 without one
+	Supervisor  int          `json:"supervisor,omitempty"` // the supervisor's pid; 0 without one
 	Program     string       `json:"program"`              // path from which the next generation is started
 	Version     string       `json:"version,omitempty"`    // of the generation that answers; empty if unknown
 	PIDFile     string       `json:"pid_file,omitempty"`   // absolute; empty without one

@@ -15,10 +15,17 @@ import (
 // ended: a worker is no more.
 func (m *supervisor) ended(w *worker) {
 	defer w.release()
-	m.cfg.Log.Info("worker ended", "worker", w.pid, "generation", w.generation, "exit", w.status.String())
+	if w != m.self {
+		m.cfg.Log.Info("worker ended", "worker", w.pid, "generation", w.generation, "exit", w.status.String())
+	}
 	serving := m.current()
 	switch {
 	case w.state >= stateStopping && w.clean:
+		m.end(w.status)
+	case w == m.self && len(m.workers) == 0: // the process ends, and all that it supervises
+		m.end(nil)
+	case !m.known && len(m.workers) == 0 && w.status.clean():
+		m.cfg.Log.Info("the program has ended", "worker", w.pid)
 		m.end(w.status)
 	case m.ending, m.restart != nil, m.stopping():
 	case serving != nil:
@@ -82,7 +89,7 @@ func (m *supervisor) crashed(w *worker, err error) {
 	}
 	give := ""
 	switch {
-	case m.stops > 0:
+	case m.asked:
 		give = "a stop was asked for"
 	case !m.served:
 		give = "it never served"
@@ -94,7 +101,7 @@ func (m *supervisor) crashed(w *worker, err error) {
 		m.end(w.status)
 		if err != nil {
 			m.code, m.err = 1, fmt.Errorf("gracex: supervise: %w", err)
-		} else if m.code == 0 && m.served && m.stops == 0 {
+		} else if m.code == 0 && m.served && !m.asked {
 			m.code = 1 // it ended without being asked to, however politely
 		}
 		return

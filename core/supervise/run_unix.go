@@ -30,19 +30,24 @@ type supervisor struct {
 	stuck   chan *worker  // it should have taken the service back by now
 	quit    chan struct{} // closed at the end
 
+	self    *worker   // this process, while the program runs in it; nil in a process that only supervises
 	workers []*worker // newest last
 	crash   *worker   // that has served, while the one before it can serve again; nil without one
 	kept    *bundle   // of a worker that has crashed; nil without one
 
 	next     int              // the generation of the next worker, if this process starts it
+	known    bool             // some worker has had an Upgrader
 	served   bool             // some worker was current
 	failures int              // crashes in a row
 	restart  <-chan time.Time // the end of the back-off; nil without one
 	upgrade  bool             // an upgrade signal waits for a worker that can hear it
 	reopen   bool             // SIGUSR1 does
 	stops    int              // stop signals that have come
+	asked    bool             // for a stop, by one of them or by the program
 	asks     int              // signals that were passed on
 	ending   bool             // no more workers are started
+	frozen   bool             // another image of this process goes on
+	blocked  []os.Signal      // are blocked in this process, and must not be in workers
 	code     int
 	err      error
 }
@@ -58,10 +63,7 @@ func Run(cfg Config) (code int, err error) {
 	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
-	m := &supervisor{
-		cfg: cfg.withDefaults(), env: workerEnv(),
-		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
-	}
+	m := newSupervisor(cfg, workerEnv())
 	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
 	}
@@ -69,43 +71,63 @@ func Run(cfg Config) (code int, err error) {
 		return 1, fmt.Errorf("gracex: supervise: %w", err)
 	}
 	becomeSubreaper()
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, handled()...)
+	signals := make(chan os.Signal, signalRoom)
+	signal.Notify(signals, m.cfg.Signals.handled()...)
 	defer signal.Stop(signals)
-	defer close(m.quit)
 	m.begin()
-	for !m.over() {
+	m.run(signals, nil)
+	return m.code, m.err
+}
+
+// signalRoom is more signals than an operator sends in one go.
+const signalRoom = 64
+
+func newSupervisor(cfg Config, env []string) *supervisor {
+	return &supervisor{
+		cfg: cfg.withDefaults(), env: env,
+		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
+	}
+}
+
+// run supervises until the service has ended, or what it knows is frozen. Tasks are for its goroutine.
+func (m *supervisor) run(signals <-chan os.Signal, tasks <-chan func()) {
+	for !m.over() && !m.frozen {
 		select {
 		case sig := <-signals:
 			m.signal(sig.(syscall.Signal))
+		case f := <-tasks:
+			f()
 		case w := <-m.words:
 			m.heard(w)
 		case w := <-m.overdue:
 			w.overdue = true
 			m.look()
 		case crash := <-m.stuck:
-			if w := m.current(); m.crash == crash && w != nil && w.wayBack {
-				m.cfg.Log.Error("a worker that drains does not serve again; it is killed", "worker", w.pid)
-				_ = w.signal(syscall.SIGKILL)
-			}
+			m.standsStill(crash)
 		case <-m.restart:
 			m.begin()
 		}
 	}
-	m.kept.close()
-	return m.code, m.err
+	if !m.frozen {
+		m.kept.close()
+		close(m.quit)
+	}
 }
 
-var (
-	upgradeSignals = []os.Signal{syscall.SIGHUP, syscall.SIGUSR2}
-	stopSignals    = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
-)
-
-// handled are the signals that the supervisor wants. A SIGHUP that it was started to
-// ignore (nohup) stays ignored, for the workers too.
-func handled() []os.Signal {
-	all := slices.Concat(upgradeSignals, stopSignals, []os.Signal{syscall.SIGUSR1, syscall.SIGCHLD})
-	return slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP && signal.Ignored(s) })
+// standsStill ends the wait for a worker that should serve again after a crash, and has not said so.
+func (m *supervisor) standsStill(crash *worker) {
+	w := m.current()
+	if m.crash != crash || w == nil || !w.wayBack {
+		return
+	}
+	if w == m.self {
+		m.cfg.Log.Error("this process drains and does not serve again; another one is started")
+		w.wayBack, m.crash = false, nil
+		m.crashed(crash, nil)
+		return
+	}
+	m.cfg.Log.Error("a worker that drains does not serve again; it is killed", "worker", w.pid)
+	_ = w.signal(syscall.SIGKILL)
 }
 
 // over reports whether nothing is left to do.
@@ -149,10 +171,14 @@ func (m *supervisor) current() *worker {
 // heard is a worker's word, or the end of it.
 func (m *supervisor) heard(wd word) {
 	w := wd.worker
+	if errors.Is(wd.err, errParked) {
+		m.hasParked(w)
+		return
+	}
 	if wd.err != nil {
 		closeFiles(wd.files)
 		_ = w.conn.Close()
-		w.gone = true
+		w.gone, w.overdue = true, w == m.self
 		time.AfterFunc(timing.Exit, func() {
 			select {
 			case m.overdue <- w:
@@ -240,6 +266,7 @@ func (m *supervisor) stands(w *worker) {
 		w.ask(msg)
 	}
 	defer m.passAgain(w)
+	m.known = m.known || w.state >= stateStarting
 	switch {
 	case w.state == stateCurrent:
 		if !m.served {
@@ -250,11 +277,11 @@ func (m *supervisor) stands(w *worker) {
 		m.notify(sdnotify.Status(fmt.Sprintf("supervising generation %d, process %d", w.generation, w.pid)))
 		if m.upgrade && m.current() == w {
 			m.upgrade = false
-			m.pass(syscall.SIGUSR2)
+			m.pass(m.cfg.Signals.Upgrade[0].(syscall.Signal))
 		}
 		if m.reopen && m.current() == w {
 			m.reopen = false
-			m.pass(syscall.SIGUSR1)
+			m.pass(m.cfg.Signals.Reopen[0].(syscall.Signal))
 		}
 		m.crash = nil
 	case w.state >= stateDraining:

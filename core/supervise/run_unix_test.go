@@ -60,7 +60,7 @@ func TestStopBeforeTheFirstWord(t *testing.T) {
 	serves := &worker{pid: 7, state: stateProbation, gone: true, asked: []wire.SignalMsg{{ID: 1, Signal: int(syscall.SIGTERM)}},
 		status: &exitStatus{syscall.WaitStatus(syscall.SIGKILL)}}
 	next := &worker{conn: ours}
-	m := &supervisor{cfg: Config{}.withDefaults(), served: true, stops: 1, quit: make(chan struct{}), workers: []*worker{serves, next}}
+	m := &supervisor{cfg: Config{}.withDefaults(), served: true, known: true, stops: 1, asked: true, quit: make(chan struct{}), workers: []*worker{serves, next}}
 	defer close(m.quit)
 	m.look()
 	next.stand(wire.StandMsg{PID: os.Getpid(), State: stateStarting})
@@ -96,7 +96,7 @@ func TestReopen_WaitsForTheFirstWord(t *testing.T) {
 	t.Parallel()
 	ours, theirs := unixPair(t)
 	w := &worker{conn: ours, pid: 7}
-	m := &supervisor{cfg: Config{}.withDefaults(), workers: []*worker{w}, quit: make(chan struct{})}
+	m := &supervisor{cfg: Config{}.withDefaults(), known: true, workers: []*worker{w}, quit: make(chan struct{})}
 	defer close(m.quit)
 	m.pass(syscall.SIGUSR1)
 	w.state = stateCurrent

@@ -3,8 +3,10 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"os"
+	"os/signal"
 	"slices"
 	"syscall"
 
@@ -12,14 +14,38 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
+// defaultSignals are those of a program without core.WithSignals.
+func defaultSignals() Signals {
+	return Signals{
+		Upgrade: []os.Signal{syscall.SIGHUP, syscall.SIGUSR2},
+		Stop:    []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT},
+		Reopen:  []os.Signal{syscall.SIGUSR1},
+	}
+}
+
+// handled are the signals that the supervisor wants: those of the program, and by default those that would end
+// the supervisor. A SIGHUP that it was started to ignore (nohup) stays ignored, for the workers too.
+func (s Signals) handled() []os.Signal {
+	d := defaultSignals()
+	all := slices.Concat(s.Upgrade, s.Stop, s.Reopen, d.Upgrade, d.Stop, d.Reopen, []os.Signal{syscall.SIGCHLD})
+	return slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP && signal.Ignored(s) })
+}
+
 // signal passes a signal on, or does what it means.
 func (m *supervisor) signal(sig syscall.Signal) {
+	if m.cfg.HungUp != nil && m.cfg.HungUp(sig) {
+		if m.asked { // the kernel and the shell both say it
+			return
+		}
+		m.cfg.Log.Warn("the terminal was closed: this is a stop")
+		sig = syscall.SIGTERM
+	}
 	switch {
 	case sig == syscall.SIGCHLD:
 		m.reap()
-	case slices.Contains(stopSignals, os.Signal(sig)):
+	case slices.Contains(m.cfg.Signals.Stop, os.Signal(sig)):
 		m.stop(sig)
-	case slices.Contains(upgradeSignals, os.Signal(sig)):
+	case slices.Contains(m.cfg.Signals.Upgrade, os.Signal(sig)):
 		m.cfg.Log.Info("signal: upgrade", "signal", sig.String())
 		m.pass(sig)
 	default:
@@ -30,13 +56,15 @@ func (m *supervisor) signal(sig syscall.Signal) {
 // pass passes a signal on to the worker that is current. Which one that is may just be
 // changing: then it is not taken, and passed on again.
 func (m *supervisor) pass(sig syscall.Signal) {
-	w, upgrade := m.current(), slices.Contains(upgradeSignals, os.Signal(sig))
+	w, upgrade := m.current(), slices.Contains(m.cfg.Signals.Upgrade, os.Signal(sig))
 	switch {
-	case upgrade && m.stops > 0:
+	case upgrade && m.asked:
+	case w != nil && !m.known: // a program that has had no Upgrader so far gets its signals as they are
+		_ = w.signal(sig)
 	case w == nil && upgrade && m.restart != nil: // what is started is what is deployed now
 		m.failures = 0
 		m.begin()
-	case sig == syscall.SIGUSR1 && (w == nil || !w.hears()): // it would die of it
+	case slices.Contains(m.cfg.Signals.Reopen, os.Signal(sig)) && (w == nil || !w.hears()): // it would die of it
 		m.reopen = true
 	case w == nil:
 	case upgrade && w.state < stateCurrent:
@@ -53,15 +81,9 @@ func (m *supervisor) pass(sig syscall.Signal) {
 // stop: the first signal is for the worker that serves, the next ones for all of them.
 func (m *supervisor) stop(sig syscall.Signal) {
 	m.stops++
-	m.upgrade = false
-	m.notify(sdnotify.Stopping)
 	m.cfg.Log.Info("signal: stop", "signal", sig.String(), "workers", len(m.workers))
-	w := m.current()
-	if m.restart != nil || w == nil {
-		m.end(nil)
-	}
 	if m.stops == 1 {
-		m.pass(sig)
+		m.stopOnce(sig)
 		return
 	}
 	for _, w := range m.workers {
@@ -70,8 +92,25 @@ func (m *supervisor) stop(sig syscall.Signal) {
 	}
 }
 
+// stopOnce stops the service if nobody has asked for that yet.
+func (m *supervisor) stopOnce(sig syscall.Signal) {
+	if m.asked {
+		return
+	}
+	m.asked, m.upgrade = true, false
+	m.notify(sdnotify.Stopping)
+	if m.restart != nil || m.current() == nil {
+		m.end(nil)
+	}
+	m.pass(sig)
+}
+
 // reap waits for every child that has ended: workers, and orphans of theirs.
 func (m *supervisor) reap() {
+	if m.self != nil {
+		m.reapWorkers()
+		return
+	}
 	for {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
@@ -85,6 +124,22 @@ func (m *supervisor) reap() {
 			if (w.pid == pid || w.child == pid) && w.status == nil {
 				w.status = &exitStatus{ws}
 			}
+		}
+	}
+	m.look()
+}
+
+// reapWorkers waits for workers that have ended, and for no other children of a process that runs a program: the
+// program waits for those that it has started, and so for the next generation.
+func (m *supervisor) reapWorkers() {
+	for _, w := range m.workers {
+		if w == m.self || w.pid == 0 || w.status != nil || !w.started && w.generation <= m.self.generation+1 {
+			continue
+		}
+		var ws syscall.WaitStatus
+		child := cmp.Or(w.child, w.pid)
+		if pid, err := syscall.Wait4(child, &ws, syscall.WNOHANG, nil); err == nil && pid == child {
+			w.status = &exitStatus{ws}
 		}
 	}
 	m.look()

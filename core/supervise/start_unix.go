@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,25 +40,24 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{
-		Files: []uintptr{0, 1, 2},
-		// A process group of its own: Ctrl-C is for the supervisor, which passes it on.
-		// Twice the signal would cut the drain.
-		Sys: &syscall.SysProcAttr{Setpgid: true},
-	}
+	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Dir: m.cfg.Dir}
 	for _, s := range slices.Concat(kept.files, []int{end}) {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
 	info := wire.LinkInfo{Version: wire.Version, Descriptor: len(attr.Files) - 1, PID: os.Getpid()}
 	attr.Env = slices.Concat(m.env, []string{wire.EnvLink + "=" + info.String()})
 	fd.CloseOnExecFrom(fd.First)
+	if m.blocked != nil { // a child has the signal mask of the thread that forks
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		unblockInThread(m.blocked)
+	}
 	pid, err := syscall.ForkExec(path, m.cfg.Argv, attr)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
 	}
-	w := &worker{conn: conn.(*net.UnixConn), generation: generation}
-	w.child = pid
+	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true}
 	w.identify(pid)
 	return w, nil
 }

@@ -9,12 +9,14 @@
 // If a worker crashes, the supervisor starts another one with the same listeners. Meanwhile connections wait
 // in the listeners' queues, and none is refused. docs/supervise.md has the details.
 //
-// A program runs under it by core.WithSupervision, or by the command "gracex run".
+// A program runs under it by core.Supervise, or by the command "gracex run". A program that somebody watches
+// is its own supervisor from its first upgrade on (Embed), and nothing else when it has drained (Resume).
 package supervise
 
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -47,8 +49,23 @@ type Config struct {
 	// second worker is started at once. Zero or less means the defaults.
 	MinBackoff, MaxBackoff time.Duration
 
+	// Dir is the working directory of the workers that the supervisor starts. Empty means its own.
+	Dir string
+
+	// Signals are what the program takes signals for.
+	Signals Signals
+
+	// HungUp reports whether a signal says that the terminal was closed, which is a stop. Nil means never.
+	HungUp func(os.Signal) bool
+
 	// Log is the logger for starts, crashes and the end. Nil logs nothing.
 	Log *slog.Logger
+}
+
+// Signals are the signals for an upgrade, a stop and the reopening of logs. The zero Signals are SIGHUP and
+// SIGUSR2, then SIGTERM, SIGINT and SIGQUIT, and SIGUSR1.
+type Signals struct {
+	Upgrade, Stop, Reopen []os.Signal
 }
 
 // ErrUnsupported is returned on systems without fork, such as Windows.
@@ -64,11 +81,17 @@ func (c Config) withDefaults() Config {
 	if c.MaxBackoff <= 0 {
 		c.MaxBackoff = DefaultMaxBackoff
 	}
+	if c.Signals.none() {
+		c.Signals = defaultSignals()
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
+
+// none reports whether no signals are given.
+func (s Signals) none() bool { return len(s.Upgrade)+len(s.Stop)+len(s.Reopen) == 0 }
 
 // backoff is the pause after so many crashes in a row.
 func (c Config) backoff(failures int) time.Duration {

@@ -31,7 +31,8 @@ type worker struct {
 	conn *net.UnixConn // the link
 
 	pid        int         // 0: it has not said
-	child      int         // what the supervisor has started: the worker, or a script around it
+	child      int         // what was started: the worker, or a script around it; 0 if it is not known
+	started    bool        // by the supervisor
 	proc       *os.Process // nil while pid is 0
 	generation int
 	state      uint8
@@ -44,6 +45,8 @@ type worker struct {
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
 	later []wire.SignalMsg // that came before it had given its number, or had said whether it serves again
+
+	reading reading
 
 	gone    bool        // its end of the link is closed
 	overdue bool        // ... and its exit status should have come by now
@@ -61,9 +64,9 @@ func (w *worker) ended() bool { return w.gone && (w.status != nil || w.overdue) 
 
 // stand takes what the worker says of itself.
 func (w *worker) stand(msg wire.StandMsg) {
-	if w.pid == 0 && msg.PID > 1 {
+	if w.pid == 0 && msg.PID > 0 {
 		w.identify(msg.PID)
-	} else if msg.PID > 1 && msg.PID != w.pid {
+	} else if msg.PID > 0 && msg.PID != w.pid {
 		// A wrapper script was started: the program is behind it.
 		w.release()
 		w.identify(msg.PID)
@@ -134,11 +137,14 @@ type word struct {
 	err   error // the link's end
 }
 
-// listen passes on what the worker says, until the end.
+// listen passes on what the worker says, until the end, or with errParked until it is parked.
 func (w *worker) listen(words chan<- word, quit <-chan struct{}) {
 	in := fd.NewReceiver(w.conn)
 	for {
-		f, err := wire.Read(in)
+		f, err := wire.Frame{}, w.await()
+		if err == nil {
+			f, err = wire.Read(in)
+		}
 		wd := word{worker: w, frame: f, files: in.Take(), err: err}
 		select {
 		case words <- wd:
@@ -154,6 +160,9 @@ func (w *worker) listen(words chan<- word, quit <-chan struct{}) {
 
 // exitStatus is how a process ended.
 type exitStatus struct{ syscall.WaitStatus }
+
+// clean reports whether it ended by itself, with status 0.
+func (s *exitStatus) clean() bool { return s != nil && s.Exited() && s.ExitStatus() == 0 }
 
 // code is the exit code that a shell would show.
 func (s *exitStatus) code() int {

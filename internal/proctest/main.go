@@ -41,7 +41,13 @@ func Play(env string, play func(name string) int) {
 	}
 	played.env = env
 	procgroup.ResetHangup()
+	if _, given := os.LookupEnv(modeEnv); !given {
+		_ = os.Setenv(modeEnv, "self") // a test is a parent that waits, so by default the first process would stay
+	}
 }
+
+// modeEnv is core.EnvMode, which a test sets for the programs that it starts.
+const modeEnv = "GRACEX_MODE"
 
 // Main runs the tests and returns the exit status. It is an error if no test has started one of the programs to
 // play, unless only some tests were asked for.

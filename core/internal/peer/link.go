@@ -123,6 +123,10 @@ func (l *Link) Keep(words []wire.Listener, files []int) error {
 	}
 }
 
+// Close closes the link, which is the supervisor's word that this process has nothing more to do with the
+// service.
+func (l *Link) Close() { _ = l.conn.Close() }
+
 // Release returns when the supervisor has closed its duplicates: what this process does
 // not accept any more is to be refused and not to wait in a queue.
 func (l *Link) Release() {

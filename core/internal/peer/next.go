@@ -328,6 +328,9 @@ func (n *Next) Drained() {
 	}
 }
 
+// HangUp closes the handover socket, with the last word said.
+func (n *Next) HangUp() { _ = n.ctl.Close() }
+
 // release closes this process's end of the handover socket: to the new one, this one is gone.
 func (n *Next) release() {
 	_ = n.ctl.Close()

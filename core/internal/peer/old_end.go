@@ -51,12 +51,13 @@ func (p *Old) KeepAlive() {
 }
 
 // Alive reports whether the old process is still there. One with a handover socket holds its end of it; any
-// other is the parent, and a process whose parent ends gets another one. Pid 1 does not count: it must live.
+// other is the parent, and a process whose parent ends gets another one. As a plain one pid 1 does not count: it
+// must live.
 func (p *Old) Alive() bool {
 	if p.Plain() {
 		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
 	}
-	return p.oldPID > 1 && !isClosed(p.Gone)
+	return p.oldPID > 0 && !isClosed(p.Gone)
 }
 
 // HungUp reports whether an old process that can't be heard any more lives: it serves, and
@@ -65,8 +66,11 @@ func (p *Old) HungUp() bool {
 	return p.ctl != nil && isClosed(p.Gone) && p.AlivePID()
 }
 
-// AlivePID reports whether a process with its number lives.
-func (p *Old) AlivePID() bool { return p.oldPID > 1 && proc.Alive(p.oldPID) }
+// AlivePID reports whether a process with its number lives, which may serve. One that has drained does not,
+// even if it lives on as the supervisor.
+func (p *Old) AlivePID() bool {
+	return p.oldPID > 0 && !isClosed(p.Drained) && proc.Alive(p.oldPID)
+}
 
 // endsWithin waits for the end of an old process that can't be heard any more.
 func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {

@@ -44,6 +44,12 @@ func Parent(pid int) (parent int, known bool) {
 	return 0, false
 }
 
+// Name returns the name of a process, "" if it is not known: see proc_pid_comm(5).
+func Name(pid int) string {
+	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	return strings.TrimSpace(string(b))
+}
+
 // children returns the numbers of the processes that pid has started: see children in proc_pid_task(5).
 func children(pid int) (pids []int) {
 	lists, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")

@@ -16,3 +16,6 @@ func HasSibling() bool { return false }
 
 // HasYoungerSibling is not known here.
 func HasYoungerSibling() bool { return false }
+
+// Name is not known here.
+func Name(int) string { return "" }

@@ -17,4 +17,5 @@ type Process interface {
 type Exit struct {
 	Text   string         // "exit status 1", "signal: killed"
 	Signal syscall.Signal // 0 if none ended it
+	Status syscall.WaitStatus
 }

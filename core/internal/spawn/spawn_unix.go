@@ -49,8 +49,11 @@ func (p process) Wait() Exit {
 		return Exit{Text: "its exit status was taken by somebody else: " + err.Error()}
 	}
 	e := Exit{Text: state.String()}
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		e.Signal = ws.Signal()
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok {
+		e.Status = ws
+		if ws.Signaled() {
+			e.Signal = ws.Signal()
+		}
 	}
 	return e
 }

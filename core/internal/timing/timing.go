@@ -64,6 +64,10 @@ const (
 	// Poll is how often a process is looked for that has no socket to this one. Nothing depends on
 	// noticing its end sooner.
 	Poll = 50 * time.Millisecond
+	// End bounds the OnEnd hooks. It is less than the next process waits before it kills this one.
+	End = Kill - time.Second
+	// MainEnds is how long what main has deferred can take in a process that goes on as the supervisor.
+	MainEnds = 30 * time.Second
 	// PlainSettle is how long after a SIGTERM that can mean "ready" the new process must have lived.
 	// One that sends the signal and dies has not taken over.
 	PlainSettle = time.Second

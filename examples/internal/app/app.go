@@ -20,7 +20,6 @@ import (
 type Flags struct {
 	Addr, PIDFile, Control    string
 	Drain, Probation, PreStop time.Duration
-	Supervise                 bool
 }
 
 // Parse reads the command line of a program that listens on addr unless it is told otherwise.
@@ -38,7 +37,6 @@ func (f *Flags) Parse() {
 	flag.DurationVar(&f.Probation, "probation", f.Probation, "how long the old process can take the service back from a new one; 0 is not at all")
 	flag.DurationVar(&f.PreStop, "prestop", f.PreStop, "how long to go on accepting after a stop signal, with /readyz at 503 already")
 	flag.StringVar(&f.Control, "control", f.Control, "`path` of the control socket; without it there is one if there is a pid file")
-	flag.BoolVar(&f.Supervise, "supervise", f.Supervise, "keep one process number for life where that matters (GRACEX_MODE overrides)")
 	flag.Parse()
 }
 
@@ -53,9 +51,6 @@ func (f *Flags) Options() []core.Option {
 	}
 	if f.Control != "" {
 		opts = append(opts, core.WithControlSocket(f.Control))
-	}
-	if f.Supervise {
-		opts = append(opts, core.WithSupervision()) // main starts anew in there
 	}
 	return opts
 }

@@ -26,7 +26,7 @@ type Group struct {
 	Leader int
 
 	// Mark, if set, is an entry of the environment that the leader was started with. By it a process is known that has
-	// left the group: a worker of a supervisor leads a group of its own.
+	// left the group, and leads one of its own.
 	Mark string
 }
 

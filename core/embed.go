@@ -1,0 +1,96 @@
+package core
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/supervise"
+)
+
+// A process that somebody watches must not end with its own drain: its end would be taken for the end of the
+// service. So it supervises the service from its first upgrade on, at first from inside, as a worker of its own,
+// and when it has drained by execve, with no code of the program left. docs/supervise.md tells of it.
+
+// watched reports whether another process may take the end of this one for the end of the service. Only a process
+// whose parent has ended is nobody's, and one of which systemd hears who has followed it. There are too many
+// parents that wait to know them by name. A process that is watched without need lives longer, and no more.
+func (st *startup) watched() bool {
+	return !st.graceful && st.link == nil && !st.start.Managed() && os.Getppid() == proc.StartedBy &&
+		st.launch.Getenv(sdnotify.EnvSocket) == ""
+}
+
+// watcherNames are those of programs that end, or start the program anew, when the process that they have started ends.
+var watcherNames = []string{"supervisord", "runsv", "s6-supervise", "supervise", "tini", "docker-init", "dumb-init", "catatonit"}
+
+// losesService says why the service would be lost with this process, for one that must not supervise it; "" if
+// that is not known.
+func (st *startup) losesService() string {
+	parent := proc.Name(proc.StartedBy)
+	for _, name := range watcherNames {
+		if parent == name {
+			return fmt.Sprintf("%s (pid %d) has started this process, and takes its end for the end of the service", name, proc.StartedBy)
+		}
+	}
+	switch pid := fmt.Sprint(os.Getpid()); {
+	case pid == "1":
+		return "this process is pid 1, and a container ends with it"
+	case proc.StartedBy == 0:
+		return "this process was started from outside of its container, by a process that can wait for it"
+	case st.launch.Getenv("SYSTEMD_EXEC_PID") == pid:
+		return "systemd takes the end of this process for the end of the service; give the unit Type=notify and NotifyAccess=all"
+	case st.launch.Getenv("SUPERVISOR_ENABLED") != "":
+		return "supervisord takes the end of this process for the end of the service"
+	}
+	return ""
+}
+
+// embed begins to supervise the service, before its first upgrade, if somebody watches this process.
+func (l *lifecycle) embed() error {
+	st := l.u.boot
+	if l.u.link() != nil || !st.watched() {
+		return nil
+	}
+	if st.mode == ModeSelf.String() {
+		if why := st.losesService(); why != "" {
+			return fmt.Errorf("%w: %s; leave %s=%s out", ErrUnsupported, why, EnvMode, ModeSelf)
+		}
+		return nil
+	}
+	argv := st.launch.Argv
+	if path, err := st.launch.Path(); err == nil && strings.Contains(argv[0], "/") {
+		argv = append([]string{path}, argv[1:]...)
+	}
+	e, s, err := supervise.Embed(supervise.Config{
+		Argv: argv, Dir: st.launch.Dir, Signals: supervise.Signals(l.cfg.signals), Log: l.log,
+	}, st.launch.Env)
+	if err != nil {
+		return wrap("upgrade: this process can't supervise the next one", err)
+	}
+	link, err := peer.NewLink(s, os.Getpid())
+	if err != nil {
+		return wrap("upgrade: link to this process's own supervisor", err)
+	}
+	l.embedded = e
+	l.u.supervisor.Store(link)
+	link.Follow(l.u.askedBySupervisor)
+	l.setState(l.state())
+	l.log.Info("this process is watched: it supervises the service from here on", "parent_pid", proc.StartedBy)
+	l.u.keepListeners()
+	return nil
+}
+
+// tellSupervisorOf has the supervisor inside this process know how a process that this one has started ends.
+func (u *Upgrader) tellSupervisorOf(next *peer.Next) {
+	u.post(func(l *lifecycle) {
+		if e := l.embedded; e != nil {
+			go func() {
+				<-next.Exited
+				e.Ended(next.PID(), next.Exit.Status)
+			}()
+		}
+	})
+}

@@ -1,0 +1,145 @@
+//go:build unix
+
+package core
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/supervise"
+)
+
+// sameGroup reports whether a process is in this one's process group.
+func sameGroup(pid int) bool {
+	group, err := syscall.Getpgid(pid)
+	return err == nil && group == syscall.Getpgrp()
+}
+
+// isMain reports whether this is main's goroutine, which the runtime starts first.
+func isMain() bool {
+	b := make([]byte, 64)
+	return bytes.HasPrefix(b[:runtime.Stack(b, false)], []byte("goroutine 1 "))
+}
+
+// mainLives reports whether main's goroutine is there. The runtime lists it behind the one that asks.
+func mainLives() bool {
+	b := make([]byte, 64<<10)
+	return bytes.Contains(b[:runtime.Stack(b, true)], []byte("\ngoroutine 1 ["))
+}
+
+// goOnAsSupervisor is what follows the drain of a process that supervises the service. If main's goroutine waits for
+// the end in Run it ends here, with what main has deferred, and then nothing of the program is left. Else the
+// program stays, because it would notice: what waits for the end of the service hears of that.
+func (l *lifecycle) goOnAsSupervisor() {
+	if l.u.next != nil {
+		l.u.next.HangUp() // to the next process this one is no old process any more
+	}
+	l.u.link().Close()
+	switch {
+	case l.u.next == nil || l.embedded.Stopping(): // the service ends, and Run returns then
+	case !l.phase.mainWaits.Load():
+		l.log.Warn("the program stays in this process, which only supervises now, because main does not wait in Run: stop what still runs in OnEnd")
+	default:
+		close(l.phase.mainEnds)
+		go func() {
+			l.u.awaitMain()
+			l.u.post((*lifecycle).becomeSupervisor)
+		}()
+	}
+}
+
+// awaitMain waits for the end of main's goroutine.
+func (u *Upgrader) awaitMain() {
+	late := time.Now().Add(timing.MainEnds)
+	for wait := time.Millisecond; mainLives(); wait = min(2*wait, timing.Poll) {
+		if time.Now().After(late) {
+			u.log.Warn("what main has deferred does not end, and is not waited for any longer", "limit", timing.MainEnds)
+			return
+		}
+		time.Sleep(wait)
+	}
+}
+
+// becomeSupervisor replaces the image of this process by its supervisor. It comes back if that can't be done.
+func (l *lifecycle) becomeSupervisor() {
+	f, err := l.embedded.Freeze()
+	switch {
+	case errors.Is(err, supervise.ErrUnsettled):
+		if !isClosed(l.embedded.Over()) {
+			time.AfterFunc(timing.Poll, func() { l.u.post((*lifecycle).becomeSupervisor) })
+		}
+		return
+	case err == nil:
+		if err = l.replaceImage(f); err == nil {
+			return
+		}
+		l.embedded.Thaw(f)
+	}
+	l.log.Error("this process can't become the supervisor by execve; the program stays in it", "error", err)
+}
+
+// replaceImage does it. The image is this one, and not the one on the disk by now: it knows what f means.
+//
+// Go resets the signal handlers, and lets SIGHUP, SIGINT, SIGQUIT and SIGTERM through, before any code can ask for
+// them. All others wait. A SIGHUP in these milliseconds is lost, and a SIGTERM ends the process.
+func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
+	self := "/proc/self/exe"
+	if _, err := os.Stat(self); err != nil {
+		if self, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f.Ignored = signal.Ignored(syscall.SIGHUP)
+	f.Blocked = f.BlockSignals()
+	signal.Stop(l.signals) // those that have come are in the channel then
+	for len(l.signals) > 0 {
+		f.Pending = append(f.Pending, (<-l.signals).(syscall.Signal))
+	}
+	signal.Ignore(syscall.SIGHUP)
+	fd.CloseOnExecFrom(fd.First)
+	for _, s := range f.Files() {
+		fd.KeepOnExec(s)
+	}
+	launch := l.u.boot.launch
+	_ = os.Chdir(launch.Dir) // the workers go there by themselves
+	if launch.Umask >= 0 {
+		spawn.SetUmask(launch.Umask)
+	}
+	env := append(slices.Clone(launch.Env), envSupervise+"="+f.String())
+	err := os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
+	for _, s := range f.Files() {
+		fd.CloseOnExec(s)
+	}
+	if f.Ignored {
+		signal.Ignore(syscall.SIGHUP)
+	} else {
+		signal.Reset(syscall.SIGHUP)
+	}
+	l.cfg.signals.notifyAgain(l.signals, l.cfg.hookedSignals())
+	f.UnblockSignals()
+	for _, sig := range f.Pending {
+		l.signals <- sig
+	}
+	return err
+}
+
+// endSupervisor ends a process whose main has ended before the service did.
+func (l *lifecycle) endSupervisor() {
+	if isClosed(l.phase.mainEnds) {
+		go func() {
+			l.u.awaitMain()
+			os.Exit(l.embedded.Code()) //nolint:forbidigo // main would do it, and is over
+		}()
+	}
+}

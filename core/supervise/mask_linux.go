@@ -1,0 +1,51 @@
+package supervise
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// The first argument of rt_sigprocmask(2).
+const (
+	sigBlock   = 0
+	sigUnblock = 1
+)
+
+// sigset is the kernel's sigset_t, which has 64 signals.
+type sigset uint64
+
+func setOf(sigs []os.Signal) (set sigset) {
+	for _, s := range sigs {
+		set |= 1 << (uint(s.(syscall.Signal)) - 1)
+	}
+	return set
+}
+
+// maskSignals blocks signals in all threads, or unblocks them. A program with cgo can't do that: there it is this
+// thread, whose mask an execve keeps.
+func maskSignals(block bool, sigs []os.Signal) bool {
+	set, how := setOf(sigs), uintptr(sigUnblock)
+	if block {
+		how = sigBlock
+	}
+	arg := uintptr(unsafe.Pointer(&set))
+	_, _, err := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+	if err != 0 {
+		_, _, err = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+	}
+	return err == 0
+}
+
+// unblockInThread unblocks signals in this thread, and what it forks.
+func unblockInThread(sigs []os.Signal) {
+	set := setOf(sigs)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigUnblock, uintptr(unsafe.Pointer(&set)), 0, unsafe.Sizeof(set), 0, 0)
+}
+
+// setName is this process's name, which is that of its first thread (PR_SET_NAME, prctl(2)).
+func setName(name string) {
+	const prSetName = 15
+	b := append([]byte(name), 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&b[0])), 0)
+}

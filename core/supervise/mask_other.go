@@ -1,0 +1,12 @@
+//go:build unix && !linux
+
+package supervise
+
+import "os"
+
+// maskSignals is not supported here: a signal in the moment of the execve acts as the system has it.
+func maskSignals(bool, []os.Signal) bool { return false }
+
+func unblockInThread([]os.Signal) {}
+
+func setName(string) {}
