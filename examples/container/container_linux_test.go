@@ -27,13 +27,13 @@ func TestPID1(t *testing.T) {
 	app := filepath.Join(t.TempDir(), "server")
 	proctest.Build(t, app, deploytest.Example)
 	addr := proctest.FreeAddr(t)
-	cmd := deploytest.PID1(0, "", app, "-supervise", "-addr", addr, "-drain", "25s", "-probation", "0")
+	cmd := deploytest.PID1(0, "", app, "-addr", addr, "-drain", "25s", "-probation", "0")
 	// A container has the variables that its image names.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	p := deploytest.Start(t, cmd, syscall.SIGKILL)
 	proctest.Await(t, "it serves", func() bool { _, err := deploytest.Post(addr, "/", ""); return err == nil || !p.Running() })
-	if a := deploytest.MustPost(t, addr, "/", "hello"); a.PID == "1" {
-		t.Error("pid 1 serves; want a worker")
+	if a := deploytest.MustPost(t, addr, "/", "hello"); a.PID != "1" {
+		t.Errorf("process %s serves before the first upgrade, want 1", a.PID)
 	}
 
 	run := deploytest.Load(t, addr)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
@@ -69,7 +70,8 @@ func start(ctx context.Context, p program) (*service, error) {
 	ln.Close()
 	s := &service{addr: ln.Addr().String(), pidfile: p.path + ".pid"}
 	cmd := exec.Command(p.path, append([]string{"-addr", s.addr, "-pidfile", s.pidfile, "-drain", "10s"}, p.args...)...)
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(p.path))
+	// The pid file is to name the process that serves, and not the one that this program waits for.
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(p.path), core.EnvMode+"=self")
 	if s.Process, err = procgroup.Start(cmd); err != nil {
 		return nil, fmt.Errorf("can't start %s (%s): %w", p.name, p.pkg, err)
 	}
