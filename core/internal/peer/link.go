@@ -127,6 +127,21 @@ func (l *Link) Keep(words []wire.Listener, files []int) error {
 // service.
 func (l *Link) Close() { _ = l.conn.Close() }
 
+// Launch says how this process was started, after which the supervisor starts the next worker likewise.
+func (l *Link) Launch(told []byte) error {
+	if l == nil {
+		return nil
+	}
+	for {
+		n := min(len(told), wire.MaxPart)
+		msg := wire.LaunchMsg{Part: told[:n], More: n < len(told)}
+		if err := l.Say(wire.Launch, msg, nil); err != nil || !msg.More {
+			return err
+		}
+		told = told[n:]
+	}
+}
+
 // Release returns when the supervisor has closed its duplicates: what this process does
 // not accept any more is to be refused and not to wait in a queue.
 func (l *Link) Release() {

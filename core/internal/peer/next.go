@@ -22,6 +22,7 @@ import (
 type Next struct {
 	proc    spawn.Process
 	Path    string
+	Dir     string // its working directory at the start
 	ctl     net.Conn
 	hello   atomic.Pointer[introduced]    // the process that has said hello; nil until one has
 	Stderr  *spawn.Capture                // nil: it has this process's

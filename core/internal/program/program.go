@@ -34,7 +34,7 @@ func Diagnose(path, dir string, err error) (file, remedy string) {
 // and what to do about the usual reasons why it can't be started in the directory dir.
 func Describe(path, dir string) (file, remedy string) {
 	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Sprintf("the startup directory %s is gone; put it back", dir)
+		return "", fmt.Sprintf("the working directory %s is gone; put it back, start the program by an absolute path, or give core.WithWorkingDirectory", dir)
 	}
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

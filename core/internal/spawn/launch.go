@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // GracefulFlag is the first argument of a process that an upgrade started.
@@ -24,9 +22,10 @@ func CutGraceful(args []string) ([]string, bool) {
 
 // Launch is how this process was started, and so how the next one is.
 type Launch struct {
-	Dir   string   // the working directory at the start, as $PWD names it: symlinks unresolved
+	Dir   string   // the working directory at the start, as NameDir names it: symlinks unresolved
+	Fixed bool     // the program has given Dir
 	Argv  []string // without the -graceful flag
-	Env   []string // at the start, without the private variables
+	Env   []string // at the start, without the private variables; PWD is Dir's name for the next process
 	Umask int      // at the start of the first generation; -1: not known
 
 	stderr int // what descriptor 2 is for the next process; 0: the same as here
@@ -47,7 +46,7 @@ func (l Launch) Path() (string, error) {
 		}
 		return name, nil
 	}
-	if p, ok := l.lookPath(name); ok {
+	if p, ok := l.LookPath(name); ok {
 		return p, nil
 	}
 	// argv[0] was chosen by the program that started this process (exec -a, a login
@@ -55,8 +54,8 @@ func (l Launch) Path() (string, error) {
 	return os.Executable()
 }
 
-// lookPath searches the PATH of the start, not today's.
-func (l Launch) lookPath(name string) (string, bool) {
+// LookPath searches the PATH of the next process's environment, which is that of the start if nothing has changed it.
+func (l Launch) LookPath(name string) (string, bool) {
 	for _, dir := range filepath.SplitList(l.Getenv("PATH")) {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(l.Dir, dir)
@@ -89,8 +88,8 @@ func (l Launch) Args() []string {
 	return argv
 }
 
-// environ returns the environment of the next process, which learns from
-// control where its handover socket is.
-func (l Launch) environ(control string) []string {
-	return append(l.Env[:len(l.Env):len(l.Env)], wire.EnvHandover+"="+control)
+// Environ returns the environment of the next process: private is the variable by which that learns what it is.
+func (l Launch) Environ(private string) []string {
+	env := withPWD(l.Env, l.Dir)
+	return append(env[:len(env):len(env)], private)
 }

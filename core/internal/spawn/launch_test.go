@@ -48,7 +48,7 @@ func TestLaunchPath(t *testing.T) {
 func TestLaunchEnviron(t *testing.T) {
 	t.Parallel()
 	l := Launch{Env: append(make([]string, 0, 8), "A=1")}
-	one, two := l.environ("1:3:1"), l.environ("1:4:1")
+	one, two := l.Environ(wire.EnvHandover+"=1:3:1"), l.Environ(wire.EnvHandover+"=1:4:1")
 	if !slices.Equal(one, []string{"A=1", wire.EnvHandover + "=1:3:1"}) || !slices.Equal(two, []string{"A=1", wire.EnvHandover + "=1:4:1"}) {
 		t.Errorf("environments %q and %q", one, two)
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // Start starts the program at path as the next process, which inherits files from
@@ -17,7 +18,7 @@ import (
 func Start(path string, l Launch, control string, files []int) (Process, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   l.Dir,
-		Env:   l.environ(control),
+		Env:   l.Environ(wire.EnvHandover + "=" + control),
 		Files: []uintptr{0, 1, 2},
 	}
 	if l.stderr != 0 {

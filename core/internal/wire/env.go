@@ -14,6 +14,10 @@ const (
 	maxDescriptor = 1 << 16
 )
 
+// EnvSupervise is the environment variable that marks a process which is to be the supervisor of its program. It
+// is removed before that supervises.
+const EnvSupervise = "GRACEX_SUPERVISE"
+
 // EnvLink is the environment variable by which a supervisor tells a worker that it starts where their link
 // is: "<protocol version>:<descriptor>:<process number of the supervisor>". The listeners that it has kept
 // are the descriptors from 3 up to the link. It is removed before the worker's main runs.

@@ -162,6 +162,15 @@ type KeepMsg struct {
 	More      bool       `json:"more,omitempty"` // they come on top of those of the frame before
 }
 
+// LaunchMsg is a part of what a worker says of how it was started: the parts together are spawn.Launch's.
+type LaunchMsg struct {
+	Part []byte `json:"part"`
+	More bool   `json:"more,omitempty"` // another part follows
+}
+
+// MaxPart bounds a part, in bytes: in base64 a third more fits into a frame.
+const MaxPart = 128 << 10
+
 // AskMsg asks for a Report.
 type AskMsg struct {
 	WaitMillis int64 `json:"wait_ms"` // how long the new process waits for the answer

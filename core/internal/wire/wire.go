@@ -113,6 +113,10 @@ const (
 	// It answers Confirm and a Commit without a probation, or is said unasked by a process
 	// whose old one has said nothing for long. The old one gives up nothing before. No payload.
 	Confirmed Type = 30
+
+	// Launch, on the link: how the worker was started, which serves for good. The supervisor starts the next one
+	// likewise. Payload: LaunchMsg.
+	Launch Type = 31
 )
 
 var names = [...]string{
@@ -148,6 +152,7 @@ var names = [...]string{
 
 	Serves:    "serves",
 	Confirmed: "confirmed",
+	Launch:    "launch",
 }
 
 // String names the frame type as docs/protocol.md does.
