@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -78,6 +80,8 @@ type UpgradeOptions struct {
 	// the master, and the master ends after the old process has drained. It implies Drain. See
 	// core.Upgrader.Leave.
 	Leave bool
+	// Start says how the new process is started.
+	Start StartOptions
 }
 
 // Upgrade starts an upgrade and returns the outcome when the probation is over. The error is nil if the
@@ -91,11 +95,19 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 	case opts.Drain:
 		url += "?drain=1"
 	}
-	return c.upgrade(ctx, url, opts.Events)
+	if err := opts.Start.check(); err != nil {
+		return Outcome{}, err
+	}
+	opts.Start.CompareEnv = slices.DeleteFunc(slices.Clone(opts.Start.CompareEnv), func(v string) bool { return !utf8.ValidString(v) })
+	var body any
+	if !opts.Start.isZero() {
+		body = opts.Start
+	}
+	return c.upgrade(ctx, url, body, opts.Events)
 }
 
-func (c *Client) upgrade(ctx context.Context, url string, events func(Event)) (o Outcome, err error) {
-	resp, err := c.do(ctx, http.MethodPost, url, nil)
+func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
+	resp, err := c.do(ctx, http.MethodPost, url, body)
 	if err != nil {
 		return o, err
 	}
