@@ -39,6 +39,7 @@ type appConfig struct {
 	goroutine                            bool
 	own                                  bool   // SIGTERM is handled, as in programs that know no gracex
 	dir                                  string // where it was started
+	workdir                              string // for the next process
 }
 
 // parseApp reads the command line. A file "listen" replaces the addresses, a file "drain" the drain timeout, a file
@@ -72,6 +73,7 @@ func parseApp() *appConfig {
 	flag.BoolVar(&c.linger, "linger", false, "wait for SIGTERM in main, and serve in a goroutine")
 	flag.BoolVar(&c.goroutine, "goroutine", false, "main does not call Run itself")
 	flag.BoolVar(&c.forget, "forget", false, "a ConnContext that drops what it is given")
+	flag.StringVar(&c.workdir, "workdir", "", "where the next process is started")
 	change := flag.Bool("change", false, "leave the surroundings that it was started in")
 	graceful := flag.Bool("graceful", false, "must never arrive here")
 	flag.Parse()
@@ -195,6 +197,12 @@ func (c *appConfig) options() []core.Option {
 	if os.Getenv("APP_ONEND") != "" {
 		opts = append(opts, core.OnEnd(func(context.Context) { emit(event{Event: "onend", Gen: core.Generation()}) }))
 	}
+	if c.workdir != "" {
+		opts = append(opts, core.WithWorkingDirectory(c.workdir))
+	}
+	if how := os.Getenv("APP_ENVIRONMENT"); how != "" {
+		opts = append(opts, core.WithEnvironment(func(old []string) []string { return changedEnvironment(how, old) }))
+	}
 	if c.control != "auto" {
 		opts = append(opts, core.WithControlSocket(c.control))
 	}
@@ -311,7 +319,7 @@ func (c *appConfig) getReady(u *core.Upgrader, addrs []string) {
 	}
 	m := mode() // before the test knows that this one is ready, and sets it for the next
 	emit(event{Event: "ready", Gen: core.Generation(), Addrs: addrs, Release: release(),
-		Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: c.dir})
+		Args: os.Args[1:], Env: os.Getenv("APP_COLOR") + os.Getenv(wire.EnvHandover), Dir: c.dir, Upgrading: upgradingBeforeNew})
 	switch m {
 	case "crashlater":
 		time.Sleep(time.Second)

@@ -40,6 +40,8 @@ type attempt struct {
 	u      *Upgrader
 	asked  context.Context // the request's
 	leave  bool            // the foreign master
+	change launchChange    // in how the new process is started
+	launch spawn.Launch    // how it is; valid once the pre-fork hooks have run
 	began  time.Time
 	ctx    context.Context // asked, or the attempt is given up
 	cancel context.CancelCauseFunc
@@ -65,7 +67,7 @@ func newAttempt(u *Upgrader, req upgradeRequest) *attempt {
 	a := &attempt{
 		u:     u,
 		asked: req.ctx,
-		leave: req.leave,
+		leave: req.leave, change: req.change,
 		began: time.Now(),
 		term:  make(chan struct{}, 1),
 	}
@@ -106,6 +108,12 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 			return nil, because(ErrVetoed, err)
 		}
 	}
+	if err := a.prepare(hookCtx); err != nil {
+		if ctx.Err() != nil {
+			return nil, wrap("upgrade", context.Cause(ctx))
+		}
+		return nil, err
+	}
 	a.started.Store(true) // before it is: its signal may come before fork returns
 	next, err := a.start()
 	if err != nil {
@@ -138,10 +146,11 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 // start starts the new process with the listeners from descriptor 3 up and the
 // handover socket after them.
 func (a *attempt) start() (*peer.Next, error) {
-	path, err := a.u.boot.launch.Path()
+	path, err := a.launch.Path()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
+	a.warnOfMissed(path)
 	handed, files, err := a.u.passing.passOn()
 	if err != nil {
 		return nil, wrap("upgrade: duplicating the sockets", err)
@@ -171,12 +180,12 @@ func (a *attempt) start() (*peer.Next, error) {
 		_ = ctl.Close()
 		return nil, wrap("upgrade", err)
 	}
-	control := wire.HandoverInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: a.u.boot.launch.Umask}
+	control := wire.HandoverInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid(), Umask: a.launch.Umask}
 	var stderr *spawn.Capture
 	if a.u.sys.capture != nil {
 		stderr = a.u.sys.capture(path, a.u.log)
 	}
-	l, passed := stderr.HandOut(a.u.boot.launch, &control, files)
+	l, passed := stderr.HandOut(a.launch, &control, files)
 	if a.service != nil {
 		l.Env = append(l.Env[:len(l.Env):len(l.Env)], a.service.Assignment())
 	}
@@ -190,11 +199,11 @@ func (a *attempt) start() (*peer.Next, error) {
 		_ = ctl.Close()
 		stderr.Abandon()
 		peer.CloseLinkEnd(linkEnd)
-		return nil, notStarted(path, a.u.boot.launch.Dir, err)
+		return nil, notStarted(path, a.launch.Dir, err)
 	}
 	stderr.Begin()
 	next := peer.Follow(path, proc, ctl, &a.spoke)
-	next.Stderr, next.LinkEnd = stderr, linkEnd
+	next.Stderr, next.LinkEnd, next.Dir = stderr, linkEnd, a.launch.Dir
 	a.u.tellSupervisorOf(next)
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }

@@ -30,13 +30,14 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handle := map[string]struct {
 		method string
+		room   int64 // for the body, in bytes
 		serve  func(http.ResponseWriter, *http.Request, []byte)
 	}{
-		"/v1/status":   {http.MethodGet, s.status},
-		"/v1/ledger":   {http.MethodGet, s.ledger},
-		"/v1/upgrade":  {http.MethodPost, s.upgrade},
-		"/v1/rollback": {http.MethodPost, s.rollback},
-		"/v1/stop":     {http.MethodPost, s.stop},
+		"/v1/status":   {http.MethodGet, maxBody, s.status},
+		"/v1/ledger":   {http.MethodGet, maxBody, s.ledger},
+		"/v1/upgrade":  {http.MethodPost, maxStart, s.upgrade},
+		"/v1/rollback": {http.MethodPost, maxBody, s.rollback},
+		"/v1/stop":     {http.MethodPost, maxBody, s.stop},
 	}
 	at, ok := handle[r.URL.Path]
 	switch {
@@ -48,7 +49,7 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, control.CodeMethod, fmt.Sprintf("%s wants %s", r.URL.Path, at.method))
 		return
 	}
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, at.room)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, err.Error())
 		return
@@ -56,13 +57,13 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at.serve(w, r, body)
 }
 
-// readBody reads all of a small body, for which a client has a while.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody reads all of a body that fits into room, for which a client has a while.
+func readBody(w http.ResponseWriter, r *http.Request, room int64) ([]byte, error) {
 	rc := http.NewResponseController(w)
 	if err := rc.SetReadDeadline(time.Now().Add(bodyWait)); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, room))
 	if err != nil {
 		return nil, fmt.Errorf("the request's body: %w", err)
 	}
@@ -89,7 +90,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.link().PID(), Version: u.cfg.version,
 		Generations: u.generations(timing.Report),
 	}
-	st.Program, _ = s.u.boot.launch.Path()
+	st.Program, _ = s.u.launch().Path()
 	if u.cfg.pidFile != "" {
 		st.PIDFile, _ = filepath.Abs(u.cfg.pidFile)
 	}

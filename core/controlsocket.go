@@ -107,6 +107,7 @@ const (
 	idleWait    = 30 * time.Second
 	maxHeader   = 16 << 10 // bytes
 	maxBody     = 64 << 10
+	maxStart    = 8 << 20     // of an upgrade, which may have an environment and arguments: execve(2) takes 6 MiB at most
 	goodbyeWait = time.Second // for the last answers of a process that ends
 )
 

@@ -18,18 +18,32 @@ const drainTick = 250 * time.Millisecond
 
 // upgrade starts an upgrade and tells the client each step. A client that goes away
 // changes nothing.
-func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, _ []byte) {
+func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []byte) {
 	began := time.Now()
+	var start control.StartOptions
+	var change launchChange
+	var err error
+	if len(body) > 0 {
+		err = json.Unmarshal(body, &start)
+	}
+	if err == nil {
+		change, err = changeOf(start)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the body does not say how to start the new process: "+err.Error())
+		return
+	}
 	steps := s.u.watchers.add()
 	defer s.u.watchers.remove(steps)
 	out := &stream{w: w, rc: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
 	leave := r.URL.Query().Get("leave") == "1"
-	s.u.log.Info("control socket: upgrade", "leave", leave)
+	s.u.log.Info("control socket: upgrade", "leave", leave, "env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
+	s.u.compareEnvironment(start.CompareEnv)
 	result := make(chan upgradeReply, 1)
 	go func() {
-		res, err := s.u.requestUpgrade(context.WithoutCancel(r.Context()), leave)
+		res, err := s.u.requestUpgrade(context.WithoutCancel(r.Context()), leave, change)
 		result <- upgradeReply{res, err}
 	}()
 	var newPID int

@@ -51,9 +51,10 @@
 // docs/design.md in the repository explains how a program's own call of Shutdown, and its
 // RegisterOnShutdown hooks, still work.
 //
-// An upgrade starts the program at the path of the first start, and follows symlinks again. The
-// directory, arguments, environment and umask are those of the first start. Only descriptors that
-// the program named, and those of this package, are inherited.
+// An upgrade starts the program at the path of the first start, and follows symlinks again, those
+// of the working directory too ([WithWorkingDirectory]). The arguments, environment and umask are
+// those of the first start, unless "gracex upgrade" or [WithEnvironment] changes them. Only
+// descriptors that the program named, and those of this package, are inherited.
 //
 // Until the new process is ready, the old one reads the new one's stderr and copies it to its
 // own. If the start fails, the error ([StartError]) has the last lines.

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/proc"
@@ -60,13 +59,7 @@ func (l *lifecycle) embed() error {
 		}
 		return nil
 	}
-	argv := st.launch.Argv
-	if path, err := st.launch.Path(); err == nil && strings.Contains(argv[0], "/") {
-		argv = append([]string{path}, argv[1:]...)
-	}
-	e, s, err := supervise.Embed(supervise.Config{
-		Argv: argv, Dir: st.launch.Dir, Signals: supervise.Signals(l.cfg.signals), Log: l.log,
-	}, st.launch.Env)
+	e, s, err := supervise.Embed(supervise.Config{Signals: supervise.Signals(l.cfg.signals), Log: l.log}, l.u.launch())
 	if err != nil {
 		return wrap("upgrade: this process can't supervise the next one", err)
 	}

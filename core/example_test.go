@@ -42,6 +42,27 @@ func ExampleListenAndServeTLS() {
 	exitOn(core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello)))
 }
 
+// A unit with WorkingDirectory=/srv/shop/current needs no option. This program is started elsewhere, and its templates
+// are in the current release.
+func ExampleWithWorkingDirectory() {
+	exitOn(core.ListenAndServe(":8080", nil, core.WithWorkingDirectory("/srv/shop/current")))
+}
+
+// A new version gets a variable that the first start did not have.
+func ExampleWithEnvironment() {
+	exitOn(core.ListenAndServe(":8080", nil, core.WithEnvironment(func(old []string) []string {
+		return append(old, "SHOP_CURRENCY=EUR")
+	})))
+}
+
+// What is to happen once for the whole service, and not in each upgrade.
+func ExampleUpgrading() {
+	if !core.Upgrading() {
+		fmt.Fprintln(os.Stderr, "the service starts")
+	}
+	exitOn(core.ListenAndServe(":8080", nil))
+}
+
 // UDP: no datagram is lost between the two processes that read from the socket.
 func ExampleUpgrader_ListenPacket() {
 	err := core.Run(func(u *core.Upgrader) error {

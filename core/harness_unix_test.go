@@ -3,6 +3,7 @@
 package core_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -33,6 +34,7 @@ type app struct {
 	// For start, if a test sets them before.
 	env   []string
 	files []*os.File
+	cwd   string // without $PWD, as a service manager sets it; empty: dir, with $PWD
 	attr  *syscall.SysProcAttr
 
 	out    *procgroup.Output // standard output, which every generation has
@@ -86,7 +88,7 @@ func (a *app) start(program, argv0 string, args ...string) {
 	a.t.Helper()
 	path := argv0
 	if !filepath.IsAbs(path) {
-		path = a.path(path)
+		path = filepath.Join(cmp.Or(a.cwd, a.dir), path)
 	}
 	a.out = new(procgroup.Output)
 	a.events = proctest.NewEvents(a.out, func(line string) (ev event, ok bool) {
@@ -96,6 +98,10 @@ func (a *app) start(program, argv0 string, args ...string) {
 		ExtraFiles: a.files, SysProcAttr: a.attr, Stdout: a.out,
 		Path: path, Args: append([]string{argv0}, args...), Dir: a.dir,
 		Env: slices.Concat(os.Environ(), a.env, []string{envProgram + "=" + program, "PWD=" + a.dir}),
+	}
+	if a.cwd != "" {
+		a.cmd.Dir = a.cwd
+		a.cmd.Env = slices.DeleteFunc(a.cmd.Env, func(s string) bool { return strings.HasPrefix(s, "PWD=") })
 	}
 	a.t.Cleanup(func() {
 		if a.t.Failed() {

@@ -240,6 +240,7 @@ func (l *lifecycle) passProbation() {
 		}
 	}
 	l.incoming.paths = nil
+	l.u.tellLaunch()
 	l.seeOffOld()
 	if l.incoming.broken {
 		l.beginStop(l.stopping.req)

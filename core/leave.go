@@ -30,7 +30,9 @@ var (
 //
 // Leave returns ErrUnsupported where the end of the master would end the service. The page
 // docs/migration/leaving.md lists these cases.
-func (u *Upgrader) Leave(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, true) }
+func (u *Upgrader) Leave(ctx context.Context) (Result, error) {
+	return u.requestUpgrade(ctx, true, launchChange{})
+}
 
 // underMaster reports why a foreign master keeps this process from starting the next version.
 // If it does not, manager is how the service manager is told of it, nil where nothing about that changes.

@@ -19,9 +19,10 @@ import (
 // The requests to the goroutine that owns the lifecycle.
 type (
 	upgradeRequest struct {
-		ctx   context.Context
-		leave bool              // the foreign master, too
-		reply chan upgradeReply // nil for a signal
+		ctx    context.Context
+		leave  bool              // the foreign master, too
+		change launchChange      // in the start of the new process
+		reply  chan upgradeReply // nil for a signal
 	}
 	upgradeReply struct {
 		result Result

@@ -112,6 +112,8 @@ type event struct {
 	Env     string   `json:"env,omitempty"`
 	Dir     string   `json:"dir,omitempty"`
 	Err     string   `json:"err,omitempty"`
+
+	Upgrading bool `json:"upgrading,omitempty"` // before New
 }
 
 // emit prints one in a single write, so that the lines of two generations do not

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // Mode says whether one process number stands for the service for life. The zero Mode is ModeSelf.
@@ -44,7 +45,7 @@ const EnvMode = "GRACEX_MODE"
 
 // envSupervise marks a process that is to be the supervisor of this program. The value is what it knows from
 // the time before its execve.
-const envSupervise = "GRACEX_SUPERVISE"
+const envSupervise = wire.EnvSupervise
 
 // Supervise runs the program under a supervisor from the first second on, so that its first crash is answered with
 // another process, too. Call it first in main:

@@ -54,6 +54,9 @@ type config struct {
 	version      string
 	log          *slog.Logger
 	signals      Signals
+	workDir      string // empty: that of the first start
+	workDirErr   error
+	environment  func([]string) []string // nil: it stays
 	onSignal     []signalHook
 	signalErr    error
 	keepAlive    *net.KeepAliveConfig // nil: Go's own

@@ -39,6 +39,7 @@ func (l *lifecycle) resume(h *outgoing) {
 		c.resume()
 	}
 	l.u.keepListeners()
+	l.u.tellLaunch()
 	l.mainAgain(h.err)
 }
 

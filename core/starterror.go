@@ -100,7 +100,7 @@ func (u *Upgrader) explain(n *peer.Next, err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := program.Describe(n.Path, u.boot.launch.Dir)
+	file, _ := program.Describe(n.Path, n.Dir)
 	start := &StartError{Path: n.Path, File: file, PID: n.PID(), Err: err}
 	if !n.Served {
 		start.Stderr = n.Stderr.Lines()

@@ -48,10 +48,6 @@ var startedAt = time.Now()
 var boot = takeStartup()
 
 func takeStartup() startup {
-	dir, err := os.Getwd()
-	if err != nil {
-		dir = "."
-	}
 	argv, graceful := spawn.CutGraceful(os.Args)
 	os.Args = argv
 	control, given := os.LookupEnv(wire.EnvHandover)
@@ -75,7 +71,8 @@ func takeStartup() startup {
 			st.first()
 		}
 	}
-	st.launch = spawn.Launch{Dir: dir, Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
+	st.launch = spawn.Launch{Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
+	st.launch.NameDir()
 	if !graceful {
 		return st
 	}

@@ -96,6 +96,14 @@ func (c *stopCount) repeated(link *peer.Link, linked bool) bool {
 	return max(c.direct, c.linked) == before
 }
 
+// tellLaunch tells the supervisor how this process was started, which serves for good, or again: so is the next
+// worker then.
+func (u *Upgrader) tellLaunch() {
+	if err := u.boot.link.Launch(u.launch().Tell()); err != nil {
+		u.log.Error("the supervisor was not told how this process was started: after a crash the next one is started as the one before this", "error", err)
+	}
+}
+
 // servicePID is the process number that the service is known by.
 func (u *Upgrader) servicePID() int {
 	if pid := u.link().PID(); pid != 0 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 )
 
 // running is this process's Upgrader. Whoever makes one holds making.
@@ -35,6 +36,7 @@ type Upgrader struct {
 	sys        system
 	boot       *startup // what the process was started with
 	supervisor atomic.Pointer[peer.Link]
+	release    *spawn.Release
 	generation int
 
 	inherited *inheritance // from the old process
@@ -83,7 +85,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
-	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr); err != nil {
+	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr, cfg.workDirErr); err != nil {
 		return nil, err
 	}
 	h, waiting, err := beforeNew.take()
@@ -94,6 +96,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		cfg:        cfg,
 		sys:        sys,
 		boot:       boot,
+		release:    boot.launch.Look(),
 		generation: h.generation,
 		inherited:  h,
 		phase:      newPhase(),
@@ -211,13 +214,15 @@ func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, cert
 //
 // Upgrade is refused with ErrNotReady, ErrInProgress, ErrStopped or ErrUnsupported. A process
 // that is on probation itself returns ErrInProgress.
-func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) { return u.requestUpgrade(ctx, false) }
+func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
+	return u.requestUpgrade(ctx, false, launchChange{})
+}
 
-func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool) (Result, error) {
+func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool, change launchChange) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, wrap("upgrade", ctx.Err())
 	}
-	req := upgradeRequest{ctx: ctx, leave: leave, reply: make(chan upgradeReply, 1)}
+	req := upgradeRequest{ctx: ctx, leave: leave, change: change, reply: make(chan upgradeReply, 1)}
 	u.post(func(l *lifecycle) { l.upgrade(req) })
 	r, ok := awaitReply(u, req.reply) // the attempt ends with ctx
 	if !ok {

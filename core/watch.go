@@ -37,7 +37,12 @@ func (w *watchers) remove(ch chan control.Event) {
 // note tells the watchers of a step of an upgrade. pid is the new process's, 0 without
 // one.
 func (u *Upgrader) note(step string, pid int) {
-	e := control.Event{Time: time.Now(), Step: step, PID: pid, Text: stepTexts[step]}
+	u.noteText(step, pid, stepTexts[step])
+}
+
+// noteText is note with words of its own.
+func (u *Upgrader) noteText(step string, pid int, text string) {
+	e := control.Event{Time: time.Now(), Step: step, PID: pid, Text: text}
 	if step == control.StepProbation {
 		e.Probation = u.cfg.probation
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 )
 
 // Embedded is a supervisor inside the program: in the process that somebody watches, and that hands the service
@@ -20,15 +21,15 @@ type Embedded struct {
 }
 
 // Embed begins to supervise this process. The descriptor is its end of the link, which becomes the caller's.
-// It says the same there as any worker does, at first where it stands. env is the environment of workers that
-// the supervisor starts.
-func Embed(cfg Config, env []string) (e *Embedded, link int, err error) {
+// It says the same there as any worker does, at first where it stands. launch, and not Config.Argv, is how workers
+// are started.
+func Embed(cfg Config, launch spawn.Launch) (e *Embedded, link int, err error) {
 	conn, link, err := fd.Pair()
 	if err != nil {
 		return nil, -1, err
 	}
 	becomeSubreaper()
-	m := newSupervisor(cfg, env)
+	m := newSupervisor(cfg, launch)
 	m.self = &worker{conn: conn.(*net.UnixConn)}
 	m.self.identify(os.Getpid())
 	e = &Embedded{m: m, tasks: make(chan func(), signalRoom), over: make(chan struct{})}

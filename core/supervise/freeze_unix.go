@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -22,6 +24,7 @@ import (
 type Frozen struct {
 	Argv     []string       `json:"argv"`
 	Dir      string         `json:"dir"`
+	Fixed    bool           `json:"fixed"`
 	Workers  []frozenWorker `json:"workers"`
 	Kept     *frozenBundle  `json:"kept,omitempty"`
 	Signals  frozenSignals  `json:"signals"`
@@ -30,6 +33,8 @@ type Frozen struct {
 	Asks     int            `json:"asks"`
 	Upgrade  bool           `json:"upgrade"`
 	Reopen   bool           `json:"reopen"`
+
+	env []string
 
 	// Pending are signals that came after the supervisor was frozen.
 	Pending []syscall.Signal `json:"pending,omitempty"`
@@ -101,7 +106,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Argv: m.cfg.Argv, Dir: m.cfg.Dir, Kept: m.kept.freeze(), Signals: m.cfg.Signals.freeze(),
+		Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env, Kept: m.kept.freeze(), Signals: m.cfg.Signals.freeze(),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
 	for _, w := range m.workers {
@@ -190,6 +195,9 @@ func (f *Frozen) Files() (files []int) {
 	return files
 }
 
+// Environ is the environment for the next image, which hands it on to workers.
+func (f *Frozen) Environ() []string { return slices.Clone(f.env) }
+
 // String is what Resume takes.
 func (f *Frozen) String() string {
 	b, _ := json.Marshal(f) // it has nothing that can't be marshaled
@@ -208,8 +216,8 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 	if err := json.Unmarshal([]byte(frozen), &f); err != nil {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
-	cfg.Argv, cfg.Dir, cfg.Signals = f.Argv, f.Dir, f.Signals.thaw()
-	m := newSupervisor(cfg, workerEnv())
+	cfg.Signals = f.Signals.thaw()
+	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: workerEnv(), Umask: -1})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
 	m.known, m.served = true, true
 	if f.Blocked {

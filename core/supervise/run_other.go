@@ -2,7 +2,11 @@
 
 package supervise
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/spawn"
+)
 
 // Run is not supported here.
 func Run(Config) (code int, err error) { return 1, ErrUnsupported }
@@ -11,7 +15,7 @@ func Run(Config) (code int, err error) { return 1, ErrUnsupported }
 type Embedded struct{}
 
 // Embed is not supported here.
-func Embed(Config, []string) (*Embedded, int, error) { return nil, -1, ErrUnsupported }
+func Embed(Config, spawn.Launch) (*Embedded, int, error) { return nil, -1, ErrUnsupported }
 
 // Over is nil: there is none.
 func (*Embedded) Over() <-chan struct{} { return nil }

@@ -15,6 +15,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -22,7 +23,8 @@ import (
 // supervisor runs the workers. Everything in it is run's alone.
 type supervisor struct {
 	cfg     Config
-	env     []string
+	launch  spawn.Launch     // how the next worker is started
+	release *spawn.Release   // that this process was started with
 	manager *sdnotify.Socket // the service manager; nil without one
 
 	words   chan word
@@ -63,7 +65,7 @@ func Run(cfg Config) (code int, err error) {
 	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
-	m := newSupervisor(cfg, workerEnv())
+	m := newSupervisor(cfg, launchOf(cfg, workerEnv()))
 	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
 	}
@@ -82,9 +84,9 @@ func Run(cfg Config) (code int, err error) {
 // signalRoom is more signals than an operator sends in one go.
 const signalRoom = 64
 
-func newSupervisor(cfg Config, env []string) *supervisor {
+func newSupervisor(cfg Config, launch spawn.Launch) *supervisor {
 	return &supervisor{
-		cfg: cfg.withDefaults(), env: env,
+		cfg: cfg.withDefaults(), launch: launch, release: launch.Look(),
 		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
 	}
 }
@@ -221,6 +223,11 @@ func (m *supervisor) heard(wd word) {
 			case !msg.Taken:
 				m.pass(syscall.Signal(asked.Signal))
 			}
+		}
+	case wire.Launch:
+		var msg wire.LaunchMsg
+		if wd.frame.Decode(&msg) == nil {
+			m.takeLaunch(w, msg)
 		}
 	case wire.Link:
 		if len(wd.files) == 1 {

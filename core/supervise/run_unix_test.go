@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 )
@@ -24,7 +25,7 @@ func TestCrashBesideAFailedUpgrade(t *testing.T) {
 			t.Parallel()
 			serves, failed := &worker{pid: 7, state: stateCurrent, kept: &bundle{}}, &worker{}
 			m := &supervisor{
-				cfg: Config{Argv: []string{"./no-such-program"}}.withDefaults(), served: true, quit: make(chan struct{}),
+				launch: spawn.Launch{Argv: []string{"./no-such-program"}}, cfg: Config{}.withDefaults(), served: true, quit: make(chan struct{}),
 				workers: []*worker{serves, failed},
 			}
 			defer close(m.quit)

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -21,7 +19,7 @@ import (
 // start starts a worker with the listeners from descriptor 3 up and the link after them,
 // on which a welcome waits.
 func (m *supervisor) start(generation int) (*worker, error) {
-	path, err := lookUp(m.cfg.Argv[0])
+	l, path, err := m.find()
 	if err != nil {
 		return nil, err
 	}
@@ -40,19 +38,19 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Dir: m.cfg.Dir}
+	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}}
 	for _, s := range slices.Concat(kept.files, []int{end}) {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
 	info := wire.LinkInfo{Version: wire.Version, Descriptor: len(attr.Files) - 1, PID: os.Getpid()}
-	attr.Env = slices.Concat(m.env, []string{wire.EnvLink + "=" + info.String()})
+	attr.Dir, attr.Env = l.Dir, l.Environ(wire.EnvLink+"="+info.String())
 	fd.CloseOnExecFrom(fd.First)
 	if m.blocked != nil { // a child has the signal mask of the thread that forks
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		unblockInThread(m.blocked)
 	}
-	pid, err := syscall.ForkExec(path, m.cfg.Argv, attr)
+	pid, err := syscall.ForkExec(path, l.Argv, attr)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
@@ -60,25 +58,4 @@ func (m *supervisor) start(generation int) (*worker, error) {
 	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true}
 	w.identify(pid)
 	return w, nil
-}
-
-// lookUp finds the program, with a remedy in the error.
-func lookUp(name string) (string, error) {
-	if !strings.Contains(name, "/") {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			return "", fmt.Errorf("%w; give a path, such as ./%s", err, name)
-		}
-		return path, nil
-	}
-	fi, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w; put the program there", err)
-	case fi.IsDir():
-		return "", fmt.Errorf("%s is a directory; name the program in it", name)
-	case fi.Mode()&0o111 == 0:
-		return "", fmt.Errorf("%s is not executable; chmod +x it", name)
-	}
-	return name, nil
 }

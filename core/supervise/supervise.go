@@ -40,6 +40,11 @@ type Config struct {
 	// so it runs the program that is deployed then.
 	Argv []string
 
+	// Dir is the working directory of workers. Empty means that of this process, by the name that Argv[0] or $PWD
+	// has for it, so that a symlink in it is followed anew. A worker that serves says how it was started itself, and
+	// the supervisor starts the next one likewise: with that directory, arguments and environment.
+	Dir string
+
 	// MaxFailures is how many crashes in a row the supervisor answers with another worker. It gives up after
 	// one more. Zero means DefaultMaxFailures, and a negative number means that it never gives up. If the
 	// very first worker ends before it has served, the supervisor gives up at once.
@@ -48,9 +53,6 @@ type Config struct {
 	// MinBackoff is the pause before the third worker in a row. It doubles up to MaxBackoff. The
 	// second worker is started at once. Zero or less means the defaults.
 	MinBackoff, MaxBackoff time.Duration
-
-	// Dir is the working directory of the workers that the supervisor starts. Empty means its own.
-	Dir string
 
 	// Signals are what the program takes signals for.
 	Signals Signals

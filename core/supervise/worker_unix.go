@@ -42,6 +42,8 @@ type worker struct {
 
 	kept *bundle // its listeners, while it serves
 
+	launch []byte // what it has said so far of how it was started
+
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
 	later []wire.SignalMsg // that came before it had given its number, or had said whether it serves again

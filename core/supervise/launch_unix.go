@@ -1,0 +1,82 @@
+//go:build unix
+
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// launchOf is how the first worker is started.
+func launchOf(cfg Config, env []string) spawn.Launch {
+	l := spawn.Launch{Argv: cfg.Argv, Env: env, Umask: -1}
+	l.NameDir()
+	if cfg.Dir != "" {
+		l.Dir, l.Fixed = cfg.Dir, true
+	}
+	return l
+}
+
+// maxLaunch bounds what a worker says of its start, in bytes: an environment and arguments have 6 MiB at most
+// (execve(2)), and a third more in this form.
+const maxLaunch = 16 << 20
+
+// takeLaunch takes a part of what the worker, which serves for good, says of how it was started: the next one is
+// started likewise.
+func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg) {
+	if w.launch = append(w.launch, msg.Part...); len(w.launch) > maxLaunch {
+		w.launch = nil
+		return
+	}
+	if msg.More {
+		return
+	}
+	l, err := spawn.ParseLaunch(w.launch)
+	w.launch = nil
+	if err != nil || len(l.Argv) == 0 || l.Argv[0] == "" {
+		m.cfg.Log.Error("a worker's start is not understood; after a crash the next one is started as the one before it", "worker", w.pid, "error", err)
+		return
+	}
+	m.launch = l
+}
+
+// find returns how the next worker is started, and its program.
+func (m *supervisor) find() (l spawn.Launch, path string, err error) {
+	l, why := m.launch.InDir(m.release)
+	if why != "" {
+		m.cfg.Log.Warn(why)
+	}
+	if fi, err := os.Stat(l.Dir); l.Dir != "" && (err != nil || !fi.IsDir()) {
+		return l, "", fmt.Errorf("the working directory %s is gone; put it back", l.Dir)
+	}
+	name := l.Argv[0]
+	if !strings.Contains(name, "/") {
+		if path, ok := l.LookPath(name); ok {
+			return l, path, nil
+		}
+		return l, "", fmt.Errorf("%w; give a path, such as ./%s", &exec.Error{Name: name, Err: exec.ErrNotFound}, name)
+	}
+	if path, err = l.Path(); err == nil {
+		err = check(path)
+	}
+	return l, path, err
+}
+
+// check looks whether a program is at the path. The error has a remedy.
+func check(path string) error {
+	fi, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w; put the program there", err)
+	case fi.IsDir():
+		return fmt.Errorf("%s is a directory; name the program in it", path)
+	case fi.Mode()&0o111 == 0:
+		return fmt.Errorf("%s is not executable; chmod +x it", path)
+	}
+	return nil
+}
