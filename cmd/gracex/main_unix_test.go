@@ -4,12 +4,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,7 +64,7 @@ func playApp() int {
 		fmt.Fprint(w, os.Getpid())
 	})
 	opts := []core.Option{
-		core.WithPIDFile("app.pid"), core.WithVersion("v" + strconv.Itoa(len(b))),
+		core.WithPIDFile("app.pid"), core.WithVersion(cmp.Or(os.Getenv("APP_VERSION"), "v"+strconv.Itoa(len(b))) + strings.Join(os.Args[1:], "")),
 		core.OnPreFork(func(context.Context) error {
 			if v, err := os.ReadFile("veto"); err == nil {
 				return fmt.Errorf("%s", v)
@@ -89,6 +91,8 @@ type site struct {
 	t   *testing.T
 	dir string
 	app *proctest.Program
+
+	vars []string // of the environment, for a test to set
 }
 
 // newSite makes one without an app.
@@ -101,7 +105,7 @@ func newSite(t *testing.T) *site {
 }
 
 func (s *site) env(play string) []string {
-	return append(os.Environ(), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=")
+	return append(slices.Concat(os.Environ(), s.vars), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=")
 }
 
 // start starts the app, or a command line around it, and waits until it is in the pid file.

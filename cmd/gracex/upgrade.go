@@ -17,26 +17,36 @@ const upgradeTime = 5 * time.Minute
 func newUpgrade(t *target) *cobra.Command {
 	var noWait, drain, leave bool
 	var timeout time.Duration
+	var start startFlags
 	c := &cobra.Command{
-		Use:   "upgrade",
+		Use:   "upgrade [flags] [--args -- arguments...]",
 		Short: "Upgrade the app to the binary that is on disk now, and wait for the outcome",
 		Long: `Upgrade the app to the binary that is on disk now, and show the steps. The command returns
 with exit status 0 when the new version serves and its probation is over. Otherwise it
 returns with the reason why the old version serves. Ctrl-C and --timeout end the waiting,
 and the upgrade goes on.
 
+The new process gets the environment and the arguments of the old one. --env, --env-file and
+--args change them, for this version and those after it. If systemd runs this command as the
+unit's ExecReload=, a warning names what has changed in the unit's environment and is not
+passed on.
+
 ` + exitHelp,
 		Example: `  cp shop.new shop.tmp && mv shop.tmp shop
   gracex upgrade --pid-file /run/shop.pid && echo deployed
   gracex upgrade --drain --timeout 10m
+  gracex upgrade --env-file /etc/shop.env --args -- -addr :8080
   gracex upgrade --leave                # once, to leave start_server`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if noWait && (drain || leave) {
 				return usagef("--no-wait excludes --drain and --leave")
 			}
 			if timeout <= 0 {
 				return usagef("--timeout %v: give a positive duration, such as 90s", timeout)
+			}
+			options, err := start.options(c, args)
+			if err != nil {
+				return err
 			}
 			ctx, stop := interruptible(c)
 			defer stop()
@@ -47,13 +57,14 @@ and the upgrade goes on.
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait}
-			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave})
+			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave, Start: options})
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, and do not wait for the outcome")
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
 	c.Flags().BoolVar(&leave, "leave", false, "leave the program that starts the app's versions (graceful, overseer,\nstart_server, einhorn), which ends then; implies --drain")
 	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
+	start.add(c)
 	return c
 }
 
@@ -80,6 +91,11 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	opts.Events = func(e control.Event) {
 		if e.Step == control.StepStarted {
 			u.started = e.PID
+		}
+		if e.Step == control.StepWarning {
+			show.end()
+			_ = u.err.line("%s: %s", u.err.paint(red, "warning"), e.Text)
+			return
 		}
 		show.event(e)
 		if u.noWait && e.Step == control.StepStarted {
