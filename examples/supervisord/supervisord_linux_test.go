@@ -114,20 +114,44 @@ func (s *service) unmoved() {
 
 func startService(t *testing.T) *service {
 	t.Helper()
+	s := prepareService(t)
+	proctest.Build(t, filepath.Join(s.dir, "server"), deploytest.Example)
+	s.configure()
+	s.start()
+	return s
+}
+
+// prepareService returns a service without a program.
+func prepareService(t *testing.T) *service {
+	t.Helper()
 	_, err := exec.LookPath("supervisord")
 	deploytest.Need(t, envSupervisord, err, "on Debian, apt-get install supervisor")
 	dir, err := os.MkdirTemp("", "gx") // short, for the socket's path
 	must.Do(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &service{t: t, dir: dir, addr: proctest.FreeAddr(t)}
-	proctest.Build(t, filepath.Join(dir, "server"), deploytest.Example)
-	config := must.Get(os.ReadFile("supervisord.conf"))(t)
+	return &service{t: t, dir: dir, addr: proctest.FreeAddr(t)}
+}
+
+// configure writes the example's configuration with the test's address, and with each text in place of the one
+// before it.
+func (s *service) configure(changes ...string) {
+	s.t.Helper()
+	text := string(must.Get(os.ReadFile("supervisord.conf"))(s.t))
 	const place = "-addr 127.0.0.1:8080"
-	text := strings.Replace(string(config), place, "-addr "+s.addr+" -probation 0", 1)
-	if text == string(config) {
-		t.Fatalf("%q is not in supervisord.conf", place)
+	changes = append(changes, place, "-addr "+s.addr+" -probation 0")
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(text, changes[i]) {
+			s.t.Fatalf("%q is not in supervisord.conf", changes[i])
+		}
+		text = strings.Replace(text, changes[i], changes[i+1], 1)
 	}
-	must.Do(t, os.WriteFile(s.config(), []byte(text), 0o600))
+	must.Do(s.t, os.WriteFile(s.config(), []byte(text), 0o600))
+}
+
+// start starts supervisord, and waits until the program serves.
+func (s *service) start() {
+	t := s.t
+	t.Helper()
 	// On SIGTERM it stops what it has started, and then ends.
 	p := deploytest.Start(t, exec.Command("supervisord", "-c", s.config()), syscall.SIGTERM)
 	proctest.Await(t, "the program serves", func() bool {
@@ -144,7 +168,6 @@ func startService(t *testing.T) *service {
 			t.Logf("supervisord.log:\n%s\nweb.log:\n%s", s.read("supervisord.log"), s.read("web.log"))
 		}
 	})
-	return s
 }
 
 func (s *service) config() string { return filepath.Join(s.dir, "supervisord.conf") }
