@@ -124,6 +124,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 	}
 	a.u.log.Info("new process started", "new_pid", next.PID(), "path", next.Path)
 	a.u.note(control.StepStarted, next.PID())
+	a.u.noteOutsiders() // now: the new process starts meanwhile
 	readyCtx, cancel := context.WithTimeoutCause(ctx, a.u.cfg.readyTimeout, errNotReadyInTime)
 	defer cancel()
 	for _, hook := range a.u.cfg.postFork {
@@ -155,6 +156,7 @@ func (a *attempt) start() (*peer.Next, error) {
 	if err != nil {
 		return nil, wrap("upgrade: duplicating the sockets", err)
 	}
+	handed, files = a.u.withOutsiders(handed, files)
 	defer func() {
 		for _, s := range files {
 			_ = fd.Close(s)

@@ -47,9 +47,13 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 		result <- upgradeReply{res, err}
 	}()
 	var newPID int
+	var warnings []string
 	tell := func(e control.Event) {
-		if e.Step == control.StepStarted {
+		switch e.Step {
+		case control.StepStarted:
 			newPID = e.PID
+		case control.StepWarning:
+			warnings = append(warnings, e.Text)
 		}
 		out.line(e)
 	}
@@ -68,7 +72,7 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 		tell(<-steps)
 	}
 	o := s.u.outcome(reply, newPID)
-	o.Took = time.Since(began)
+	o.Took, o.Warnings = time.Since(began), warnings
 	if m := s.u.boot.master(); o.OK && leave && m != nil {
 		o.Left = fmt.Sprintf("%s (pid %d)", m.Name, m.PID)
 	}

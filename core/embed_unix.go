@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -116,7 +115,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	if launch.Umask >= 0 {
 		spawn.SetUmask(launch.Umask)
 	}
-	env := append(slices.Clone(launch.Env), envSupervise+"="+f.String())
+	env := append(f.Environ(), envSupervise+"="+f.String())
 	err := os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
 	for _, s := range f.Files() {
 		fd.CloseOnExec(s)

@@ -54,6 +54,7 @@ func (u *Upgrader) describe() control.Generation {
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
 		Idle: len(u.conns.Quiet()), Memory: proc.ResidentMemory(),
 		Probation: l.State == StateCurrent && u.onProbation(),
+		Listeners: u.controlListeners(),
 	}
 	if at := u.phase.deadline.Load(); at != 0 && l.State < StateStopped {
 		deadline := time.UnixMilli(at)

@@ -149,6 +149,7 @@ func (l *lifecycle) accept() {
 	}
 	l.u.keepListeners()
 	close(l.phase.accepting)
+	go l.u.watchOutsiders()
 	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
 	}

@@ -39,7 +39,7 @@ func (u *Upgrader) Unclaimed() (addrs []net.Addr) {
 	u.inherited.mu.Lock()
 	defer u.inherited.mu.Unlock()
 	for _, in := range u.inherited.unclaimed {
-		if at := in.addr(); at != nil && in.Network != networkControl {
+		if at := in.addr(); at != nil && in.Network != networkControl && !in.Outside {
 			addrs = append(addrs, at)
 		}
 	}

@@ -60,6 +60,7 @@ type config struct {
 	onSignal     []signalHook
 	signalErr    error
 	keepAlive    *net.KeepAliveConfig // nil: Go's own
+	also         []givenServer
 }
 
 // stopTime is how long a stop takes at the most.

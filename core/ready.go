@@ -15,10 +15,10 @@ import (
 )
 
 // Ready reports that this process can serve, and returns when it is the current generation. It
-// runs the ready checks and closes inherited listeners that were not claimed. Then it tells the
-// old process, which hands over. Then this process accepts connections, and the pid file names
-// it. The pid file is written beforehand, so that a file which can't be written makes Ready fail,
-// and nothing fails later.
+// starts the servers of AlsoServe, runs the ready checks and closes inherited listeners that were
+// not claimed. Then it tells the old process, which hands over. Then this process accepts
+// connections, and the pid file names it. The pid file is written beforehand, so that a file which
+// can't be written makes Ready fail, and nothing fails later.
 //
 // On an error nothing is lost. This process stops, Serve returns, and Done is closed. An old
 // process serves on. Later calls return the first call's result.
@@ -39,6 +39,9 @@ func (u *Upgrader) getReady() error {
 // becomeCurrent makes this process the current generation.
 func (u *Upgrader) becomeCurrent() error {
 	if err := u.servers.failure(); err != nil {
+		return err
+	}
+	if err := u.alsoServe(); err != nil {
 		return err
 	}
 	if err := u.check(); err != nil {
@@ -91,6 +94,9 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 	u.inherited.mu.Lock()
 	defer u.inherited.mu.Unlock()
 	for _, in := range u.inherited.unclaimed {
+		if in.Outside {
+			continue // it is none that was passed on to be served
+		}
 		u.log.Info("inherited "+in.Kind.String()+" not used any more: closed",
 			"network", in.Network, "address", in.where(), "name", in.Name)
 		unclaimed = append(unclaimed, in.index)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -53,21 +52,7 @@ func ServeListener(srv *http.Server, ln net.Listener, opts ...Option) error {
 
 func serve(srv *http.Server, useTLS bool, certFile, keyFile string, opts []Option) error {
 	return Run(func(u *Upgrader) error {
-		addr := srv.Addr
-		if addr == "" {
-			addr = ":http"
-			if useTLS {
-				addr = ":https"
-			}
-		}
-		ln, err := u.Listen(context.Background(), "tcp", addr)
-		if err != nil {
-			return err
-		}
-		if useTLS {
-			return u.AttachTLS(srv, ln, certFile, keyFile)
-		}
-		return u.Attach(srv, ln)
+		return u.listenAndAttach(givenServer{srv: srv, useTLS: useTLS, certFile: certFile, keyFile: keyFile})
 	}, opts...)
 }
 

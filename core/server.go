@@ -30,7 +30,8 @@ type server struct {
 	gate  *gate
 	ln    net.Listener
 
-	own *listener // ln, or the one that it wraps; nil if it is none of ours
+	own  *listener // ln, or the one that it wraps; nil if it is none of ours
+	name string    // see Named
 
 	base      context.Context
 	handler   http.Handler
@@ -51,8 +52,9 @@ type server struct {
 // connKey is the context key of the connection that a request came on.
 type connKey struct{}
 
-// attach starts serving srv on ln. The accept loop waits for Ready.
-func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFile, keyFile string) error {
+// attach starts serving on ln. The accept loop waits for Ready.
+func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
+	srv, useTLS, certFile, keyFile := given.srv, given.useTLS, given.certFile, given.keyFile
 	if useTLS && certFile == "" && keyFile == "" && !hasCertificates(srv.TLSConfig) {
 		return errors.New("no certificate: name the files, or set Certificates, GetCertificate or GetConfigForClient in the server's TLSConfig")
 	}
@@ -68,7 +70,7 @@ func (u *Upgrader) attach(srv *http.Server, ln net.Listener, useTLS bool, certFi
 		own.served.Store(true)
 	}
 	s := &server{
-		u: u, user: srv, ln: ln, own: own, ended: make(chan struct{}),
+		u: u, user: srv, ln: ln, own: own, name: given.name, ended: make(chan struct{}),
 		moves: direct && !useTLS && u.cfg.handoff && conns.SelfTest() == nil,
 	}
 	s.gate = newGate(ln.Addr(), u.phase.finished, func() { u.requestStop(stopRequest{}) })

@@ -8,11 +8,12 @@ type ProcessStatus struct {
 	Mode       Mode
 	Generation int // see the function Generation
 	Ledger     Ledger
+	Listeners  []ListenerStatus // on which this process listens
 }
 
 // Status describes this process. Before an Upgrader is made it returns StateNone, the mode, and a
 // ledger with nothing but the process number. Any goroutine may call it at any time. It counts
-// the open connections, so call it now and then and not in every request.
+// the open connections and looks for listeners, so call it now and then and not in every request.
 func Status() ProcessStatus {
 	if u := running.Load(); u != nil {
 		return u.Status()
@@ -23,7 +24,7 @@ func Status() ProcessStatus {
 // Status is like the function Status, for this Upgrader.
 func (u *Upgrader) Status() ProcessStatus {
 	l := u.ledger()
-	return ProcessStatus{State: l.State, Mode: modeOf(u.link()), Generation: l.Generation, Ledger: l}
+	return ProcessStatus{State: l.State, Mode: modeOf(u.link()), Generation: l.Generation, Ledger: l, Listeners: u.listeners()}
 }
 
 // State returns the state of this process. It is cheap enough to be called in every request.

@@ -99,7 +99,7 @@ func (c *stopCount) repeated(link *peer.Link, linked bool) bool {
 // tellLaunch tells the supervisor how this process was started, which serves for good, or again: so is the next
 // worker then.
 func (u *Upgrader) tellLaunch() {
-	if err := u.boot.link.Launch(u.launch().Tell()); err != nil {
+	if err := u.link().Launch(u.launch().Tell()); err != nil {
 		u.log.Error("the supervisor was not told how this process was started: after a crash the next one is started as the one before this", "error", err)
 	}
 }

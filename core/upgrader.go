@@ -46,7 +46,8 @@ type Upgrader struct {
 	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one
 	watchers  watchers       // of an upgrade
-	room      atomic.Int64   // how many more connections this process takes over
+	outside   outside
+	room      atomic.Int64 // how many more connections this process takes over
 
 	phase    *phase
 	ready    func() error          // Ready, once
@@ -188,17 +189,17 @@ func (u *Upgrader) Serve(srv *http.Server, ln net.Listener) error {
 
 // Attach is like Serve but does not wait. It returns when srv is set up.
 func (u *Upgrader) Attach(srv *http.Server, ln net.Listener) error {
-	return u.attached(srv, ln, false, "", "")
+	return u.attached(givenServer{srv: srv}, ln)
 }
 
 // AttachTLS is like Attach for HTTPS. It returns when the certificates have been read. The file
 // names may be empty if srv.TLSConfig has the certificates.
 func (u *Upgrader) AttachTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
-	return u.attached(srv, ln, true, certFile, keyFile)
+	return u.attached(givenServer{srv: srv, useTLS: true, certFile: certFile, keyFile: keyFile}, ln)
 }
 
-func (u *Upgrader) attached(srv *http.Server, ln net.Listener, useTLS bool, certFile, keyFile string) error {
-	err := u.attach(srv, ln, useTLS, certFile, keyFile)
+func (u *Upgrader) attached(s givenServer, ln net.Listener) error {
+	err := u.attach(s, ln)
 	if err == nil || errors.Is(err, ErrStopped) {
 		return err
 	}

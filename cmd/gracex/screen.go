@@ -78,8 +78,9 @@ func (s *screen) paint(code int, text string) string {
 }
 
 const (
-	red   = 31
-	green = 32
+	red    = 31
+	green  = 32
+	yellow = 33
 )
 
 // bar is a progress bar of a part of a whole.

@@ -30,6 +30,30 @@ func statusText(s control.Status, now time.Time) string {
 			age(g.Started, now), g.Requests, connections(g), memory(g.Memory))
 	}
 	_ = w.Flush() // to a buffer
+	b.WriteString(listenersText(s.Generations))
+	return b.String()
+}
+
+// listenersText says where the current process listens, and what no process hands over.
+func listenersText(all []control.Generation) string {
+	var b strings.Builder
+	for i, g := range all {
+		var at []string
+		for _, l := range g.Listeners {
+			if !l.Outside {
+				at = append(at, strings.TrimSpace(l.Name+" "+l.Address))
+			}
+		}
+		if i == 0 && len(at) > 0 {
+			b.WriteString("\nlistens on " + strings.Join(at, ", ") + "\n")
+		}
+		for _, l := range g.Listeners {
+			if l.Outside {
+				fmt.Fprintf(&b, "\nprocess %d also listens on %s outside gracex: an upgrade does not hand it over;\n"+
+					"open it with core.AlsoServe or core.Listen\n", g.PID, l.Address)
+			}
+		}
+	}
 	return b.String()
 }
 

@@ -51,12 +51,13 @@ type Outcome struct {
 	OldGeneration int           `json:"old_generation"`
 	Generation    int           `json:"generation"` // of the process that is current now
 	OldVersion    string        `json:"old_version,omitempty"`
-	Version       string        `json:"version,omitempty"` // of the new process; empty if unknown
-	Took          time.Duration `json:"-"`                 // from the request to this outcome; "took_ms" on the wire
-	Reason        string        `json:"reason,omitempty"`  // why the upgrade failed
-	Stderr        []string      `json:"stderr,omitempty"`  // the last lines that the new process wrote
-	Left          string        `json:"left,omitempty"`    // the foreign master that ends after the old process's drain; empty for none
-	Exit          string        `json:"exit,omitempty"`    // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
+	Version       string        `json:"version,omitempty"`  // of the new process; empty if unknown
+	Took          time.Duration `json:"-"`                  // from the request to this outcome; "took_ms" on the wire
+	Reason        string        `json:"reason,omitempty"`   // why the upgrade failed
+	Stderr        []string      `json:"stderr,omitempty"`   // the last lines that the new process wrote
+	Warnings      []string      `json:"warnings,omitempty"` // the texts of StepWarning
+	Left          string        `json:"left,omitempty"`     // the foreign master that ends after the old process's drain; empty for none
+	Exit          string        `json:"exit,omitempty"`     // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
 }
 
 type (

@@ -44,4 +44,15 @@ type Generation struct {
 	Hijacked    int        `json:"hijacked"`           // open connections of the program's own
 	Memory      uint64     `json:"memory,omitempty"`   // resident, in bytes; 0 if unknown
 	Deadline    *time.Time `json:"deadline,omitempty"` // the end of its drain; nil if it does not drain, or has no limit
+	Listeners   []Listener `json:"listeners,omitempty"`
+}
+
+// Listener is a socket on which a process listens.
+type Listener struct {
+	Name    string `json:"name,omitempty"` // of the server, see core.Named; empty for none
+	Network string `json:"network"`        // "tcp", "unix" or another one that was given to core.Listen
+	Address string `json:"address"`        // that the socket is bound to
+	// Outside means that the program has opened the socket without gracex, so that an upgrade does
+	// not hand it over. Linux only.
+	Outside bool `json:"outside,omitempty"`
 }

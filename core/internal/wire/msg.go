@@ -52,6 +52,8 @@ type Listener struct {
 
 	Foreign bool   `json:"foreign,omitempty"` // a service manager has opened it, and owns its path
 	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it
+	// Outside: the program has opened it without gracex, and accepts from it as long as it runs.
+	Outside bool `json:"outside,omitempty"`
 }
 
 // ReadyMsg says what the new process is ready for.

@@ -1,0 +1,174 @@
+package core
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// ListenerStatus describes a socket on which this process listens.
+type ListenerStatus struct {
+	Name    string // of the server, see Named; empty for none
+	Network string // "tcp", "unix" or another one that was given to Listen
+	Address string // that the socket is bound to
+	// Outside means that gracex does not hold the socket, because the program has opened it with
+	// net.Listen or http.ListenAndServe. An upgrade does not hand it over. Open it with AlsoServe or
+	// Listen. It is found on Linux only.
+	Outside bool
+}
+
+// outsideRemedy says what to do about a socket that gracex does not hold.
+const outsideRemedy = "open it with core.AlsoServe or core.Listen"
+
+const (
+	// lookAgain is how long after the process became current it looks for sockets once more: main
+	// may start its second server in a goroutine.
+	lookAgain = 5 * time.Second
+	// lookShare bounds the time that looks take: one in so many parts of all time.
+	lookShare = 100
+)
+
+// outside finds the sockets on which this process listens and that gracex does not hold. Its
+// methods may be called from any goroutine.
+type outside struct {
+	mu    sync.Mutex
+	found []fd.Socket
+	ended time.Time // when the last look did; zero before the first
+	took  time.Duration
+	held  map[uint64]bool // the inodes of all sockets that gracex has held
+	named map[uint64]bool // those that the log has named
+}
+
+// outsiders returns the sockets that gracex does not hold. It looks anew unless the last look was
+// a moment ago, for which it may have to read all descriptors of the process.
+func (u *Upgrader) outsiders() []fd.Socket {
+	o := &u.outside
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	// What this process holds in a drain is not in the table any more.
+	if u.State() > StateProbation || !o.ended.IsZero() && time.Since(o.ended) < lookShare*o.took {
+		return o.found
+	}
+	began := time.Now()
+	u.noteHeldLocked()
+	all, _ := fd.Listening() // without /proc nothing is found
+	u.noteHeldLocked()       // what was opened meanwhile
+	o.found = slices.DeleteFunc(all, func(s fd.Socket) bool { return o.held[s.Inode] })
+	o.ended = time.Now()
+	o.took = o.ended.Sub(began)
+	return o.found
+}
+
+// noteHeldLocked notes which sockets gracex holds.
+func (u *Upgrader) noteHeldLocked() {
+	if u.outside.held == nil {
+		u.outside.held, u.outside.named = make(map[uint64]bool), make(map[uint64]bool)
+	}
+	note := func(s int) {
+		if inode, ok := fd.Inode(s); ok {
+			u.outside.held[inode] = true
+		}
+	}
+	for _, p := range u.passing.all() {
+		if s := p.duplicate(); s >= 0 {
+			note(s)
+		}
+	}
+	u.inherited.mu.Lock()
+	defer u.inherited.mu.Unlock()
+	for _, in := range u.inherited.unclaimed {
+		note(in.s)
+	}
+}
+
+// nameOutsiders returns the sockets that gracex does not hold. The log names each once.
+func (u *Upgrader) nameOutsiders() []fd.Socket {
+	found := u.outsiders()
+	u.outside.mu.Lock()
+	defer u.outside.mu.Unlock()
+	for _, s := range found {
+		if !u.outside.named[s.Inode] {
+			u.outside.named[s.Inode] = true
+			u.log.Warn("this process also listens outside gracex: an upgrade does not hand the socket over; "+outsideRemedy,
+				"network", s.Network, "address", s.Address)
+		}
+	}
+	return found
+}
+
+// watchOutsiders looks when the process is current, and once more soon afterwards.
+func (u *Upgrader) watchOutsiders() {
+	u.nameOutsiders()
+	select {
+	case <-time.After(lookAgain):
+		u.nameOutsiders()
+	case <-u.phase.life.Done():
+	}
+}
+
+// noteOutsiders tells those who follow an upgrade of the sockets that it does not hand over.
+func (u *Upgrader) noteOutsiders() {
+	for _, s := range u.nameOutsiders() {
+		u.warn("this process also listens on " + s.Address + " outside gracex, and the upgrade does not hand it over; " + outsideRemedy)
+	}
+}
+
+// outsider is a listener that the program has opened without gracex. The next generation gets it
+// all the same, because it may be of a version that opens the address by gracex.
+type outsider fd.Socket
+
+func (s outsider) duplicate() int { return s.FD }
+func (s outsider) rank() int      { return rankOther }
+func (s outsider) describe() wire.Listener {
+	return wire.Listener{Network: s.Network, Address: s.Address, Outside: true}
+}
+
+// withOutsiders adds the TCP listeners that gracex does not hold to what the next generation gets.
+// The path of a unix socket goes with the program's own Close, and would leave it unreachable there.
+func (u *Upgrader) withOutsiders(passed []passable, dups []int) ([]passable, []int) {
+	for _, s := range u.outsiders() {
+		if s.Network != "tcp" {
+			continue
+		}
+		dup, err := fd.DupOf(s.FD)
+		if inode, ok := fd.Inode(dup); err != nil || !ok || inode != s.Inode || fd.CheckListener(dup) != nil {
+			if err == nil {
+				_ = fd.Close(dup) // the program has closed it since, and the number is another file's
+			}
+			continue
+		}
+		passed, dups = append(passed, outsider(s)), append(dups, dup)
+	}
+	return passed, dups
+}
+
+// listeners describes the sockets on which this process listens.
+func (u *Upgrader) listeners() (all []ListenerStatus) {
+	names := make(map[*listener]string)
+	for _, s := range u.servers.all() {
+		if s.own != nil {
+			names[s.own] = s.name
+		}
+	}
+	for _, l := range only[*listener](u.passing.all()) {
+		if l.origin.Network != networkControl {
+			all = append(all, ListenerStatus{Name: names[l], Network: l.Addr().Network(), Address: l.Addr().String()})
+		}
+	}
+	for _, s := range u.outsiders() {
+		all = append(all, ListenerStatus{Network: s.Network, Address: s.Address, Outside: true})
+	}
+	return all
+}
+
+// controlListeners is listeners for operators.
+func (u *Upgrader) controlListeners() (all []control.Listener) {
+	for _, l := range u.listeners() {
+		all = append(all, control.Listener(l))
+	}
+	return all
+}
