@@ -147,6 +147,9 @@ func (e *StartError) brief() string {
 	if e.File != "" {
 		why += " [" + e.File + "]"
 	}
+	if e.Remedy != "" {
+		why += "; " + e.Remedy
+	}
 	return why
 }
 

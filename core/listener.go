@@ -243,15 +243,15 @@ func openWith(ctx context.Context, lc net.ListenConfig, network, address string)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(network, address) {
 		ln, err = lc.Listen(ctx, network, address)
 	}
-	return ln, remedyFor(err, network)
+	return ln, remedyFor(err, network, address)
 }
 
 // remedyFor says in the error what to do about it; nil stays nil.
-func remedyFor(err error, network string) error {
+func remedyFor(err error, network, address string) error {
 	unix := network == "unix" || network == "unixgram"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another program listens there: stop it or choose another address", err)
+		return fmt.Errorf("%w; %s", err, inUse(network, address))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w; no interface of this machine has that address", err)
 	case errors.Is(err, fs.ErrPermission) && unix:

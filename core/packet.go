@@ -150,7 +150,7 @@ func openPacket(ctx context.Context, network, address string) (net.PacketConn, e
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unixgram" && removeStale(network, address) {
 		pc, err = lc.ListenPacket(ctx, network, address)
 	}
-	return pc, remedyFor(err, network)
+	return pc, remedyFor(err, network, address)
 }
 
 // duplicate, describe and rank are for passing it on.

@@ -21,6 +21,7 @@ type StartError struct {
 	Ran    time.Duration // from its start to its end
 	Reason string        // the reason that it gave, or the fault that was found
 	Err    error         // the cause, for errors.Is; may be nil
+	Remedy string        // what is in the way of the new process and what to do, if that is known; or empty
 
 	// Stderr has the last lines that the new process wrote to its stderr, at most 20, oldest
 	// first, each cut after 400 bytes. Non-printable characters are escaped. If the panic message
@@ -59,6 +60,9 @@ func (e *StartError) Error() string {
 	}
 	if e.File != "" {
 		b.WriteString(" [" + e.File + "]")
+	}
+	if e.Remedy != "" {
+		b.WriteString("; " + e.Remedy)
 	}
 	b.WriteString(e.wrote())
 	return b.String()
@@ -105,6 +109,7 @@ func (u *Upgrader) explain(n *peer.Next, err error) error {
 	if !n.Served {
 		start.Stderr = n.Stderr.Lines()
 	}
+	start.Remedy = u.whoListens(n.PID(), append([]string{err.Error()}, start.Stderr...))
 	if isClosed(n.Exited) {
 		start.Exit, start.Ran = n.Exit.Text, n.Ran
 	}

@@ -25,6 +25,7 @@ type startup struct {
 	control  int             // the handover socket's descriptor; -1 for the plain protocol
 	last     int             // one past the last listener's descriptor
 	stderr   *spawn.Stderr   // nil: descriptor 2 is what it was in the old process
+	oldPID   int             // of the old process; 0 without one, or by the plain protocol
 	link     *peer.Link      // to the supervisor; nil without one
 	kept     bool            // a supervisor started this process, with what it has kept
 	welcome  wire.WelcomeMsg // ... which is named here
@@ -105,7 +106,7 @@ func takeStartup() startup {
 		_ = fd.Close(s)
 		return st
 	}
-	st.control = s
+	st.control, st.oldPID = s, c.PID
 	if c.Umask >= 0 {
 		spawn.SetUmask(c.Umask)
 		st.launch.Umask = c.Umask

@@ -1,0 +1,81 @@
+package core
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/timing"
+)
+
+// inUse says what is in the way of a listener that this process could not open, and what to do.
+func inUse(network, address string) string {
+	const other = "another program listens there"
+	if !strings.HasPrefix(network, "tcp") {
+		return other + ": stop it or choose another address"
+	}
+	for _, h := range proc.HoldersOf(address) {
+		switch h.PID {
+		case boot.oldPID:
+			return fmt.Sprintf("the old process (pid %d) listens on %s: use that address, or stop the service and start it again", h.PID, h.Address)
+		case os.Getpid():
+			return "this process itself listens on " + h.Address + ": open each address once"
+		}
+		return fmt.Sprintf("%s, process %d (%s) on %s: stop it or choose another address", other, h.PID, h.Name, h.Address)
+	}
+	return other + ": stop it or choose another address"
+}
+
+// inUseError is how package net says that an address is taken, and what follows where gracex has said why.
+var inUseError = regexp.MustCompile(`listen (tcp[46]?) (\S+): bind: address already in use(;?)`)
+
+// whoListens explains why a new process could not listen on an address, which it has said in one of
+// the texts. It returns "" if none of them says so, or the new process has explained it itself.
+func (u *Upgrader) whoListens(newPID int, texts []string) string {
+	for _, text := range texts {
+		if m := inUseError.FindStringSubmatch(text); m != nil && m[3] == "" {
+			return u.holderOf(newPID, m[1], m[2])
+		}
+	}
+	return ""
+}
+
+// holderOf says in whose hands the address is, and what to do.
+func (u *Upgrader) holderOf(newPID int, network, address string) string {
+	want, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return ""
+	}
+	outside := u.outsiders()
+	own, _ := fd.Listening()
+	for _, s := range own {
+		at, err := net.ResolveTCPAddr("tcp", s.Address)
+		switch {
+		case s.Network != "tcp" || err != nil || !proc.InTheWay(at, want):
+		case slices.ContainsFunc(outside, func(o fd.Socket) bool { return o.Inode == s.Inode }):
+			return fmt.Sprintf("this process (pid %d) itself listens on %s, outside gracex; %s", os.Getpid(), s.Address, outsideRemedy)
+		default:
+			return fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; the new version has to open it with core.Listen, "+
+				"core.AlsoServe or a run method, and not with net.Listen", os.Getpid(), s.Address)
+		}
+	}
+	older := u.generations(timing.Report)
+	for _, h := range proc.HoldersOf(address) {
+		if h.PID == newPID {
+			continue
+		}
+		for _, g := range older {
+			if g.PID == h.PID {
+				return fmt.Sprintf("process %d, generation %d of this program, which still drains, listens on %s outside gracex; %s",
+					h.PID, g.Generation, h.Address, outsideRemedy)
+			}
+		}
+		return fmt.Sprintf("process %d (%s) listens on %s; stop it, or choose another address", h.PID, h.Name, h.Address)
+	}
+	return ""
+}
