@@ -3,6 +3,7 @@ package core
 import (
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -118,4 +119,18 @@ func (h Hiding) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return struct{ net.Conn }{c}, nil
+}
+
+// SetRunWait changes how long further calls of Run are waited for.
+func SetRunWait(d time.Duration) { runWait = d }
+
+// NamelessOptions are the fields of config for which Run could not name the option.
+func NamelessOptions() (fields []string) {
+	t := reflect.TypeFor[config]()
+	for i := range t.NumField() {
+		if name := t.Field(i).Name; optionNames[name] == "" {
+			fields = append(fields, name)
+		}
+	}
+	return fields
 }

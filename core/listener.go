@@ -155,7 +155,11 @@ func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == 
 func (l *listener) duplicate() int { return l.dup }
 
 func (l *listener) describe() wire.Listener {
-	return wire.Listener{Network: l.origin.Network, Address: l.origin.Address, Foreign: l.foreign}
+	say := wire.Listener{Network: l.origin.Network, Address: l.origin.Address, Foreign: l.foreign}
+	if runs := l.u.runs.count(); runs > 1 && l.origin.Network != networkControl {
+		say.Runs = runs
+	}
+	return say
 }
 
 func (l *listener) rank() int {

@@ -32,6 +32,9 @@ func playPorts() {
 	plan, err := os.ReadFile("ports")
 	check(err)
 	probation, _ := time.ParseDuration(os.Getenv("APP_PROBATION"))
+	if wait, err := time.ParseDuration(os.Getenv("APP_RUN_WAIT")); err == nil {
+		core.SetRunWait(wait)
+	}
 	log := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	opts := []core.Option{
 		core.WithLogger(slog.New(log)), core.WithControlSocket("ctl.sock"), core.WithProbation(probation),

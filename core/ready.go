@@ -38,10 +38,11 @@ func (u *Upgrader) getReady() error {
 
 // becomeCurrent makes this process the current generation.
 func (u *Upgrader) becomeCurrent() error {
-	if err := u.servers.failure(); err != nil {
+	if err := u.alsoServe(); err != nil {
 		return err
 	}
-	if err := u.alsoServe(); err != nil {
+	u.awaitRuns()
+	if err := u.servers.failure(); err != nil {
 		return err
 	}
 	if err := u.check(); err != nil {

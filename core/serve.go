@@ -63,14 +63,25 @@ func hasCertificates(c *tls.Config) bool {
 // Run makes an Upgrader and calls setup, which opens the listeners and attaches the servers. Then
 // it calls Ready, and returns when the process should end. An error of setup stops everything and
 // is returned. An old process is told, and serves on.
+//
+// A program can start its servers by several calls in goroutines of their own. The first call makes
+// the Upgrader, and the others join it. All have to have the same options, else ErrRunning is
+// returned. A call that joins a process which serves already serves at once. If its setup fails, it
+// returns that error, and the other servers serve on. The new process of an upgrade is not ready
+// before as many calls have come as the old process had, or its listeners are all claimed. It waits
+// 5 s after each call, because a new version may have fewer servers.
 func Run(setup func(u *Upgrader) error, opts ...Option) error {
-	u, err := New(opts...)
+	u, first, err := newOrJoin(opts)
 	if err != nil {
 		return err
+	}
+	if !first {
+		return u.join(setup)
 	}
 	if err := setup(u); err != nil {
 		u.requestStop(stopRequest{err: err, now: true})
 	} else {
+		u.runs.isSetUp()
 		_ = u.Ready() // wait returns its error
 	}
 	return u.wait()

@@ -43,6 +43,7 @@ type Upgrader struct {
 	passing   passing      // to the next generation
 	keeping   sync.Mutex   // held while the supervisor is given what is passed
 	servers   servers
+	runs      runs
 	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one
 	watchers  watchers       // of an upgrade

@@ -54,6 +54,7 @@ type Listener struct {
 	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it
 	// Outside: the program has opened it without gracex, and accepts from it as long as it runs.
 	Outside bool `json:"outside,omitempty"`
+	Runs    int  `json:"runs,omitempty"` // how many calls have started the program's servers; absent: one, or not known
 }
 
 // ReadyMsg says what the new process is ready for.
