@@ -48,17 +48,17 @@ func (e *beforeNewState) take() (*inheritance, []*listener, error) {
 // given to an adapter, or that is wrapped first. The listener belongs to the Upgrader that this
 // process has or makes next, and then to the next generation. It accepts nothing before Ready.
 func Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	return beforeNew.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
+	return beforeNew.listen(network, address, opening(ctx, network, address))
 }
 
 // ListenFD is like [Upgrader.ListenFD] but can be called before [New]. Use it for a program that
 // learns its socket's descriptor from a flag, as under circus.
 func ListenFD(s int) (net.Listener, error) {
-	return beforeNew.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return boot.openFD(s) })
+	return beforeNew.listen(networkFD, strconv.Itoa(s), func(*inheritance) (net.Listener, error) { return boot.openFD(s) })
 }
 
 // listen gives the listener to the Upgrader that there is, or to the next one.
-func (e *beforeNewState) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
+func (e *beforeNewState) listen(network, address string, open opener) (net.Listener, error) {
 	if u := running.Load(); u != nil && !isClosed(u.phase.done) {
 		return u.listen(network, address, open)
 	}

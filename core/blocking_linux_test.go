@@ -26,7 +26,7 @@ func TestListener_EndWakesBlockedAccepts(t *testing.T) {
 			listeners := make([]*listener, 3)
 			for i := range listeners {
 				listeners[i] = u.ListenTest(t).(*listener)
-				must(t, syscall.SetNonblock(listeners[i].dup, false))
+				must(t, syscall.SetNonblock(listeners[i].duplicate(), false))
 			}
 			must(t, u.Ready())
 			accepted := make(chan error, len(listeners))

@@ -73,7 +73,7 @@ func (u *Upgrader) listenControl(path string) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := u.listen(networkControl, path, func() (net.Listener, error) { return openControl(path) })
+	ln, err := u.listen(networkControl, path, func(*inheritance) (net.Listener, error) { return openControl(path) })
 	if err != nil {
 		return nil, err
 	}

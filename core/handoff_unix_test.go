@@ -106,7 +106,7 @@ func TestMove_ConnectionsOfASpecialListenerStay(t *testing.T) {
 		expectEqual(t, name+" moves", nc.(*conns.Conn).CanMove(), name == "plain")
 		must(t, nc.Close())
 		must(t, c.Close())
-		must(t, fd.Close(l.dup))
+		must(t, fd.Close(l.duplicate()))
 	}
 }
 

@@ -202,17 +202,20 @@ func (in *inherited) close() {
 	_ = fd.Close(in.s)
 }
 
+// opener opens a listener for which nothing fit was inherited.
+type opener func(h *inheritance) (net.Listener, error)
+
 // claimOr makes a listener of the inherited one for (network, address), or of what
 // open opens.
-func (h *inheritance) claimOr(open func() (net.Listener, error), network, address string) (*listener, error) {
+func (h *inheritance) claimOr(open opener, network, address string) (*listener, error) {
 	if in := h.claim(wire.KindListener, network, address); in != nil {
-		l, err := in.listener(network, address)
+		l, err := h.listener(in, network, address)
 		if err != nil {
 			return nil, listenError(network, address, err)
 		}
 		return l, nil
 	}
-	ln, err := open()
+	ln, err := open(h)
 	if err != nil {
 		return nil, listenError(network, address, err)
 	}
@@ -225,8 +228,13 @@ func (h *inheritance) claimOr(open func() (net.Listener, error), network, addres
 }
 
 // listener makes a listener of a claimed one.
-func (in *inherited) listener(network, address string) (*listener, error) {
-	l, err := newListener(in.ln, in.s, network, address)
+func (h *inheritance) listener(in *inherited, network, address string) (*listener, error) {
+	ln, err := h.withAsides(in)
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	l, err := newListener(ln, in.s, network, address)
 	if err != nil {
 		in.close()
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,7 +25,9 @@ type listener struct {
 	u      *Upgrader     // valid once bound
 	bound  chan struct{} // closed when an Upgrader has it
 	origin conns.Origin  // the next generation claims it by these words
-	dup    int           // -1: it can't be passed on
+	dup    atomic.Int64  // the descriptor for that one; -1: it can't be passed on
+
+	overlap *overlap // the Listener, for an address that overlaps with one of the old process; nil otherwise
 
 	inherited bool
 	foreign   bool        // a service manager has opened it
@@ -107,8 +110,8 @@ func (l *listener) close(unlink bool) error {
 		return net.ErrClosed
 	}
 	close(l.closed)
-	if l.dup >= 0 {
-		_ = fd.Close(l.dup)
+	if dup := l.dup.Swap(-1); dup >= 0 {
+		_ = fd.Close(int(dup))
 	}
 	if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
 		removePath(l.Addr().String(), l.path)
@@ -133,6 +136,9 @@ func (l *listener) bind(u *Upgrader) bool {
 	if !u.passing.add(l) {
 		return false
 	}
+	if l.overlap != nil {
+		l.overlap.begin(u, l)
+	}
 	if isClosed(l.closed) { // before anybody had it
 		u.passing.remove(l)
 	}
@@ -152,10 +158,24 @@ func (l *listener) waits() bool { return l.served.Load() || l.origin.Network == 
 
 // duplicate, describe and rank are for passing it on.
 
-func (l *listener) duplicate() int { return l.dup }
+func (l *listener) duplicate() int { return int(l.dup.Load()) }
+
+// passOn passes dup on from here on, and not the descriptor that it has been.
+func (l *listener) passOn(dup int) {
+	if old := l.dup.Swap(int64(dup)); old >= 0 {
+		_ = fd.Close(int(old))
+	} else if mine := l.dup.Swap(-1); mine >= 0 { // it was closed meanwhile
+		_ = fd.Close(int(mine))
+	}
+}
 
 func (l *listener) describe() wire.Listener {
 	say := wire.Listener{Network: l.origin.Network, Address: l.origin.Address, Foreign: l.foreign}
+	if l.overlap != nil {
+		if words := l.overlap.words(); words != nil {
+			say = *words
+		}
+	}
 	if runs := l.u.runs.count(); runs > 1 && l.origin.Network != networkControl {
 		say.Runs = runs
 	}
@@ -203,9 +223,11 @@ func pathRemover(path string) func() {
 // to make one.
 func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
 	l := &listener{
-		Listener: ln, origin: conns.Origin{Network: network, Address: address}, dup: dup,
+		Listener: ln, origin: conns.Origin{Network: network, Address: address},
 		bound: make(chan struct{}), closed: make(chan struct{}),
 	}
+	l.overlap, _ = ln.(*overlap)
+	l.dup.Store(int64(dup))
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
 		// The path of a descriptor that came from outside is its owner's.
@@ -222,12 +244,25 @@ func newListener(ln net.Listener, dup int, network, address string) (*listener, 
 		if err != nil {
 			return nil, err
 		}
-		l.dup, err = fd.Dup(rc)
+		dup, err = fd.Dup(rc)
 		if err != nil && !errors.Is(err, fd.ErrUnsupported) {
 			return nil, err
 		}
+		l.dup.Store(int64(dup))
 	}
 	return l, nil
+}
+
+// opening opens a listener, beside inherited ones whose addresses overlap with its own.
+func opening(ctx context.Context, network, address string) opener {
+	return func(h *inheritance) (net.Listener, error) {
+		if len(h.unclaimed) > 0 && strings.HasPrefix(network, "tcp") {
+			if ln, err := h.openOverlapping(ctx, network, address); ln != nil || err != nil {
+				return ln, err
+			}
+		}
+		return open(ctx, network, address)
+	}
 }
 
 // open opens a listener, and says in the error what to do about it.

@@ -29,7 +29,7 @@ var errNotPassed = fmt.Errorf("the old process has passed none: %w", fs.ErrNotEx
 // Listener is like Listen but opens no listener. The error is fs.ErrNotExist if the old process
 // passed no listener for (network, address).
 func (u *Upgrader) Listener(network, address string) (net.Listener, error) {
-	return u.listen(network, address, func() (net.Listener, error) { return nil, errNotPassed })
+	return u.listen(network, address, func(*inheritance) (net.Listener, error) { return nil, errNotPassed })
 }
 
 // Unclaimed returns the addresses of the listeners and datagram sockets that the old process

@@ -3,6 +3,7 @@
 package core_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,6 +29,7 @@ func init() { programs["ports"] = playPorts }
 //	late ADDR         the same, when there is a file "late"
 //	outside ADDR      by net.Listen; an error is written
 //	fatal ADDR        the same, and an error ends the program
+//	reject            on probation this version finds that it is bad
 func playPorts() {
 	plan, err := os.ReadFile("ports")
 	check(err)
@@ -55,6 +57,11 @@ func playPorts() {
 			opts = append(opts, core.AlsoServeTLS(addr, os.Getenv("APP_CERT"), os.Getenv("APP_KEY"), h, core.Named(name)))
 		case "run", "late":
 			runs = append(runs, verb, addr)
+		case "reject":
+			go func() {
+				awaitCurrent()
+				_ = core.Reject(errors.New("bad"))
+			}()
 		case "outside", "fatal":
 			ln, err := net.Listen("tcp", addr)
 			if err != nil {
@@ -93,11 +100,16 @@ func servePort(addr string, opts []core.Option) {
 	emit(end)
 }
 
-// announcePorts says ready, with the addresses that gracex holds.
-func announcePorts() {
+// awaitCurrent returns when this process serves.
+func awaitCurrent() {
 	for core.Status().State != core.StateCurrent {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// announcePorts says ready, with the addresses that gracex holds.
+func announcePorts() {
+	awaitCurrent()
 	ev := event{Event: "ready", Gen: core.Generation()}
 	for _, l := range core.Status().Listeners {
 		if !l.Outside {

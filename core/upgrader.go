@@ -142,7 +142,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 // generation was given. Accept waits for Ready. The next generation gets the listener too, unless
 // it is closed before.
 func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	return u.listen(network, address, func() (net.Listener, error) { return open(ctx, network, address) })
+	return u.listen(network, address, opening(ctx, network, address))
 }
 
 // ListenFD returns the listener for descriptor s, which another program, such as a service
@@ -150,10 +150,10 @@ func (u *Upgrader) Listen(ctx context.Context, network, address string) (net.Lis
 // under the same number s. The descriptor itself is closed. The path of a unix socket belongs to
 // the program that made it, and stays after a stop.
 func (u *Upgrader) ListenFD(s int) (net.Listener, error) {
-	return u.listen(networkFD, strconv.Itoa(s), func() (net.Listener, error) { return u.boot.openFD(s) })
+	return u.listen(networkFD, strconv.Itoa(s), func(*inheritance) (net.Listener, error) { return u.boot.openFD(s) })
 }
 
-func (u *Upgrader) listen(network, address string, open func() (net.Listener, error)) (net.Listener, error) {
+func (u *Upgrader) listen(network, address string, open opener) (net.Listener, error) {
 	if u.State() > StateProbation {
 		return nil, ErrStopped
 	}

@@ -54,7 +54,9 @@ type Listener struct {
 	Name    string `json:"name,omitempty"`    // what that calls it, while nobody has claimed it
 	// Outside: the program has opened it without gracex, and accepts from it as long as it runs.
 	Outside bool `json:"outside,omitempty"`
-	Runs    int  `json:"runs,omitempty"` // how many calls have started the program's servers; absent: one, or not known
+	// Aside: it belongs to another one, whose address takes its connections too when it is closed.
+	Aside bool `json:"aside,omitempty"`
+	Runs  int  `json:"runs,omitempty"` // how many calls have started the program's servers; absent: one, or not known
 }
 
 // ReadyMsg says what the new process is ready for.
