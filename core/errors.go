@@ -24,8 +24,8 @@ var (
 	// ErrCut means that the drain ended with work left, at its deadline or because of a second
 	// stop. The ledger has the counts.
 	ErrCut = errors.New("gracex: drain cut short")
-	// ErrRunning means that this process has an Upgrader already.
-	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.Run and Upgrader.Attach)")
+	// ErrRunning means that this process has an Upgrader already, and this call can't join it.
+	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.AlsoServe, or core.Run and Upgrader.Attach)")
 	// ErrNotInherited means that the command line or the environment claims that an upgrade
 	// started this process, but the sockets that it should have inherited are missing.
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")

@@ -110,6 +110,36 @@ func ExampleUpgrader_AddFile() {
 	exitOn(err)
 }
 
+// A port for metrics beside the service. A nil handler is http.DefaultServeMux, on which net/http/pprof
+// registers.
+func ExampleAlsoServe() {
+	metrics := http.HandlerFunc(hello) // promhttp.Handler(), say
+	exitOn(core.ListenAndServe(":8080", http.HandlerFunc(hello),
+		core.AlsoServe(":9090", metrics, core.Named("metrics")),
+		core.AlsoServe("127.0.0.1:6060", nil, core.Named("pprof"))))
+}
+
+// HTTPS beside HTTP.
+func ExampleAlsoServeTLS() {
+	exitOn(core.ListenAndServe(":80", http.HandlerFunc(hello),
+		core.AlsoServeTLS(":443", "cert.pem", "key.pem", http.HandlerFunc(hello))))
+}
+
+// A second server with settings of its own.
+func ExampleAlsoServeServer() {
+	admin := &http.Server{Addr: "127.0.0.1:9091", Handler: http.HandlerFunc(hello), ReadHeaderTimeout: time.Second}
+	exitOn(core.ListenAndServe(":8080", http.HandlerFunc(hello), core.AlsoServeServer(admin, core.Named("admin"))))
+}
+
+// Two servers, each by a call of its own. Both calls have the same options.
+func ExampleRun_twoCalls() {
+	opts := []core.Option{core.WithPIDFile("/run/app/app.pid")}
+	ended := make(chan error, 2)
+	go func() { ended <- core.ListenAndServe(":9090", http.NotFoundHandler(), opts...) }()
+	go func() { ended <- core.ListenAndServe(":8080", http.HandlerFunc(hello), opts...) }()
+	exitOn(errors.Join(<-ended, <-ended))
+}
+
 // A program that is told by a flag which descriptor its socket is.
 func ExampleListenFD() {
 	ln, err := core.ListenFD(3)

@@ -35,8 +35,11 @@
 //	}
 //
 // Work that main does before the call runs in every generation, while the one before still
-// serves. A second listener, a lock or a migration must allow for that. Work that main does after
-// the call runs at the end of each generation.
+// serves. A lock or a migration must allow for that. Work that main does after the call runs at the
+// end of each generation.
+//
+// A port for metrics, profiles or plain HTTP is one more option, core.AlsoServe(":9090", handler).
+// One that the program opens itself, with http.ListenAndServe, is lost in an upgrade.
 //
 // Make the call in main, or let main wait for its return. A main that serves in a goroutine and
 // waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,

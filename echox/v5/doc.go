@@ -32,8 +32,11 @@
 //	}
 //
 // Work that main does before the call runs in every generation, while the one before still
-// serves. A second listener, a lock or a migration must allow for that. Work that main does after
-// the call runs at the end of each generation.
+// serves. A lock or a migration must allow for that. Work that main does after the call runs at the
+// end of each generation.
+//
+// A port for metrics, profiles or plain HTTP is one more option, core.AlsoServe(":9090", handler).
+// One that the program opens itself, with http.ListenAndServe, is lost in an upgrade.
 //
 // Make the call in main, or let main wait for its return. A main that serves in a goroutine and
 // waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
@@ -51,7 +54,8 @@
 //
 // StartTLS of Echo serves without TLS if it is given a Listener. This package refuses that.
 //
-// A process makes one such call. For HTTP and HTTPS at once, attach two servers with core.Run.
+// Two apps can also be started by two calls in goroutines of their own, with the same options. A
+// stop of one of them stops the process.
 //
 // # Health checks
 //
