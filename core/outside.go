@@ -127,9 +127,14 @@ func (s outsider) describe() wire.Listener {
 	return wire.Listener{Network: s.Network, Address: s.Address, Outside: true}
 }
 
-// withOutsiders adds the TCP listeners that gracex does not hold to what the next generation gets.
-// The path of a unix socket goes with the program's own Close, and would leave it unreachable there.
+// withOutsiders adds the TCP listeners that gracex does not hold to what the next generation gets,
+// before the control socket, which comes last. The path of a unix socket goes with the program's own
+// Close, and would leave it unreachable there.
 func (u *Upgrader) withOutsiders(passed []passable, dups []int) ([]passable, []int) {
+	at := slices.IndexFunc(passed, func(p passable) bool { return p.rank() == rankControl })
+	if at < 0 {
+		at = len(passed)
+	}
 	for _, s := range u.outsiders() {
 		if s.Network != "tcp" {
 			continue
@@ -141,7 +146,8 @@ func (u *Upgrader) withOutsiders(passed []passable, dups []int) ([]passable, []i
 			}
 			continue
 		}
-		passed, dups = append(passed, outsider(s)), append(dups, dup)
+		passed, dups = slices.Insert(passed, at, passable(outsider(s))), slices.Insert(dups, at, dup)
+		at++
 	}
 	return passed, dups
 }

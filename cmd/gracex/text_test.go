@@ -18,7 +18,14 @@ func TestStatusText(t *testing.T) {
 	got := statusText(control.Status{
 		PID: 4720, Supervisor: 1, Program: "/srv/shop/shop", Version: "1.5.0", PIDFile: "/run/shop.pid",
 		Generations: []control.Generation{
-			{Generation: 8, PID: 4720, State: "current", Probation: true, Version: "1.5.0", Started: now.Add(-2 * time.Second), Requests: 3, Idle: 37, Connections: 40, Hijacked: 2, Memory: 19293798},
+			{
+				Generation: 8, PID: 4720, State: "current", Probation: true, Version: "1.5.0", Started: now.Add(-2 * time.Second),
+				Requests: 3, Idle: 37, Connections: 40, Hijacked: 2, Memory: 19293798,
+				Listeners: []control.Listener{
+					{Network: "tcp", Address: "[::]:8080"}, {Name: "metrics", Network: "tcp", Address: "[::]:9090"},
+					{Network: "tcp", Address: "127.0.0.1:6060", Outside: true},
+				},
+			},
 			{Generation: 7, PID: 4711, State: "probation", Version: "1.4.2", Started: now.Add(-49 * time.Hour), Requests: 1, Connections: 310, Idle: 300},
 			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut},
 			{Generation: 5, PID: 4600, State: "unknown"},
@@ -31,12 +38,17 @@ GEN  PID   STATE                   VERSION  AGE    REQUESTS  CONNECTIONS        
 7    4711  probation               1.4.2    2d01h  1         310 (300 idle)            -
 6    4650  draining, cut in 12s    -        1h15m  1         1 (0 idle)                -
 5    4600  unknown                 -        -      0         0 (0 idle)                -
+
+listens on [::]:8080, metrics [::]:9090
+
+process 4720 also listens on 127.0.0.1:6060 outside gracex: an upgrade does not hand it over;
+open it with core.AlsoServe or core.Listen
 `
 	if fields(got) != fields(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")[2:]
-	for _, l := range lines {
+	table := strings.Split(got, "\n\n")[1]
+	for l := range strings.Lines(table) {
 		if !strings.Contains(l, "  ") || len(l) > 110 {
 			t.Errorf("not a table: %q", l)
 		}
