@@ -110,6 +110,9 @@ func (l *listener) close(unlink bool) error {
 		return net.ErrClosed
 	}
 	close(l.closed)
+	if l.overlap != nil {
+		l.overlap.release(l)
+	}
 	if dup := l.dup.Swap(-1); dup >= 0 {
 		_ = fd.Close(int(dup))
 	}
@@ -141,6 +144,9 @@ func (l *listener) bind(u *Upgrader) bool {
 	}
 	if isClosed(l.closed) { // before anybody had it
 		u.passing.remove(l)
+		if l.overlap != nil {
+			l.overlap.release(l)
+		}
 	}
 	return true
 }

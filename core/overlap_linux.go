@@ -1,11 +1,9 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -35,137 +33,9 @@ type overlap struct {
 	deadline time.Time
 }
 
-const (
-	// overlapLinger is how long a listener still accepts after new connections go to the other one: what is
-	// queued, and whose handshake is not done.
-	overlapLinger = time.Second
-	// acceptWait bounds the wait for a connection that the kernel has announced: another process may
-	// have taken it.
-	acceptWait = 5 * time.Millisecond
-)
-
-// openOverlapping opens the address if listeners that were inherited overlap with it. It returns nil without
-// an error if none does. The caller holds h.mu.
-func (h *inheritance) openOverlapping(ctx context.Context, network, address string) (net.Listener, error) {
-	want, err := net.ResolveTCPAddr(network, address)
-	if err != nil {
-		return nil, nil //nolint:nilerr // opening it says so
-	}
-	narrower := []*inherited{}
-	for _, in := range h.unclaimed {
-		at, ok := in.addr().(*net.TCPAddr)
-		if !ok || at.Port != want.Port || in.Foreign {
-			continue
-		}
-		switch every := len(want.IP) == 0 || want.IP.IsUnspecified(); {
-		case every && !at.IP.IsUnspecified() && inFamily(network, at.IP):
-			narrower = append(narrower, in)
-		case !every && at.IP.IsUnspecified() && in.takes(want.IP):
-			return h.standIn(in, want)
-		}
-	}
-	if len(narrower) == 0 {
-		return nil, nil
-	}
-	return h.widen(ctx, network, address, narrower)
-}
-
-// inFamily reports whether a listener for the network on all interfaces takes what is for ip.
-func inFamily(network string, ip net.IP) bool {
-	switch network {
-	case "tcp4":
-		return ip.To4() != nil
-	case "tcp6":
-		return ip.To4() == nil
-	}
-	return true
-}
-
-// takes reports whether the listener, which is on all interfaces, takes what is for ip.
-func (in *inherited) takes(ip net.IP) bool {
-	if ip.To4() == nil {
-		return in.addr().(*net.TCPAddr).IP.To4() == nil
-	}
-	return !fd.IPv6Only(in.s)
-}
-
-// widen opens a listener on all interfaces beside inherited ones that are on one each.
-func (h *inheritance) widen(ctx context.Context, network, address string, narrower []*inherited) (net.Listener, error) {
-	for _, in := range narrower {
-		if err := fd.ReusePort(in.s, true); err != nil {
-			return nil, err
-		}
-		defer func() { _ = fd.ReusePort(in.s, false) }() // no other program is to join them
-	}
-	ln, err := openWith(ctx, net.ListenConfig{Control: reusePort(true)}, network, address)
-	if err != nil {
-		return nil, err
-	}
-	o, err := newOverlap(ln.Addr(), ln)
-	if err != nil {
-		return nil, err
-	}
-	return o, h.addAsides(o, narrower)
-}
-
-// addAsides makes the listener accept from narrower ones, too, which were inherited.
-func (h *inheritance) addAsides(o *overlap, narrower []*inherited) error {
-	for _, in := range narrower {
-		say := in.Listener
-		say.Aside = true
-		o.asides = append(o.asides, &namedFile{say, in.s})
-		h.takeOut(slices.Index(h.unclaimed, in))
-		if err := o.add(in.ln); err != nil {
-			_ = o.Close()
-			return err
-		}
-	}
-	return nil
-}
-
-// withAsides returns the listener of an inherited one that was claimed, together with those that the
-// old process had beside it. The caller holds h.mu.
-func (h *inheritance) withAsides(in *inherited) (net.Listener, error) {
-	at, ok := in.addr().(*net.TCPAddr)
-	if !ok {
-		return in.ln, nil
-	}
-	var asides []*inherited
-	for _, other := range h.unclaimed {
-		if o, ok := other.addr().(*net.TCPAddr); ok && other.Aside && o.Port == at.Port {
-			asides = append(asides, other)
-		}
-	}
-	if len(asides) == 0 {
-		return in.ln, nil
-	}
-	o, err := newOverlap(at, in.ln)
-	if err != nil {
-		return nil, err
-	}
-	return o, h.addAsides(o, asides)
-}
-
-// standIn makes the listener for an address of an inherited one that is on all interfaces.
-func (h *inheritance) standIn(in *inherited, want *net.TCPAddr) (net.Listener, error) {
-	o, err := newOverlap(want, in.ln)
-	if err != nil {
-		return nil, err
-	}
-	o.only, o.standsIn = want.IP, &in.Listener
-	h.takeOut(slices.Index(h.unclaimed, in))
-	_ = fd.Close(in.s)
-	return o, nil
-}
-
-// reusePort is for a net.ListenConfig.
-func reusePort(on bool) func(network, address string, c syscall.RawConn) error {
-	return func(_, _ string, c syscall.RawConn) error {
-		var rerr error
-		err := c.Control(func(s uintptr) { rerr = fd.ReusePort(int(s), on) })
-		return errors.Join(err, rerr)
-	}
-}
+// acceptWait bounds the wait for a connection that the kernel has announced: another process may
+// have taken it.
+const acceptWait = 5 * time.Millisecond
 
 // newOverlap makes one of its first listener, which is closed if that fails.
 func newOverlap(addr net.Addr, first net.Listener) (*overlap, error) {
@@ -324,108 +194,11 @@ func (o *overlap) begin(u *Upgrader, l *listener) {
 	go u.endOverlap(l, o)
 }
 
-// errLater: an upgrade is in progress, whose new process has what this one has.
-var errLater = errors.New("not now")
-
-// endOverlap settles the listener when the old process is gone.
-func (u *Upgrader) endOverlap(l *listener, o *overlap) {
-	select {
-	case <-u.phase.accepting:
-	case <-l.closed:
-		return
-	case <-u.phase.done:
-		return
-	}
-	if u.seenOff != nil {
-		select {
-		case <-u.seenOff:
-		case <-l.closed:
-			return
-		}
-		if isClosed(u.inherited.old.Aborted) {
-			return // it serves again
-		}
-	}
-	for {
-		err := u.request(func(lc *lifecycle) error { return lc.settleOverlap(l, o) })
-		if err != nil && !errors.Is(err, errLater) && !errors.Is(err, ErrStopped) {
-			u.log.Error("the address of the old process stays in use; restart the service to change it", "address", o.addr.String(), "error", err)
-		}
-		if !errors.Is(err, errLater) {
-			return
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-l.closed:
-			return
-		}
-	}
-}
-
-// settleOverlap leaves one listener.
-func (l *lifecycle) settleOverlap(ln *listener, o *overlap) error {
-	if l.state() == StateUpgrading || l.outgoing != nil {
-		return errLater
-	}
-	if l.state() != StateCurrent {
-		return ErrStopped
-	}
-	if o.words() == nil {
-		return l.u.settleWider(o)
-	}
-	return l.u.settleNarrower(ln, o)
-}
-
-// settleWider ends the narrower listeners. New connections come to the wider one, and what the others
-// have queued is accepted before they are closed.
-func (u *Upgrader) settleWider(o *overlap) error {
+// release closes what belongs to the listener, which is about to be closed.
+func (o *overlap) release(l *listener) {
 	for _, a := range o.asides {
-		if u.passing.remove(a) {
-			if err := fd.PassOver(a.dup); err != nil {
-				u.log.Warn("connections may be refused while a listener of the old process is closed", "address", a.say.Address, "error", err)
-			}
+		if !isClosed(l.bound) || l.u.passing.remove(a) {
 			_ = fd.Close(a.dup)
 		}
 	}
-	u.keepListeners()
-	u.log.Info("the old process's listener is closed", "address", o.addr.String())
-	time.AfterFunc(overlapLinger, func() { o.leave(0) })
-	return nil
-}
-
-// settleNarrower opens the listener that the wider one has stood in for, and closes that one later.
-func (u *Upgrader) settleNarrower(ln *listener, o *overlap) error {
-	wider, err := o.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if err := reusePort(true)("", "", wider); err != nil {
-		return err
-	}
-	defer func() { _ = reusePort(false)("", "", wider) }()
-	narrower, err := openWith(context.Background(), net.ListenConfig{Control: reusePort(true)}, "tcp", o.addr.String())
-	if err != nil {
-		return err
-	}
-	rc, err := narrower.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		return err
-	}
-	dup, err := fd.Dup(rc)
-	if err != nil {
-		_ = narrower.Close()
-		return err
-	}
-	if err := o.add(narrower); err != nil {
-		_ = fd.Close(dup)
-		return err
-	}
-	o.mu.Lock()
-	o.standsIn = nil
-	o.mu.Unlock()
-	ln.passOn(dup)
-	u.keepListeners()
-	u.log.Info("the old process's listener is closed", "address", o.addr.String())
-	time.AfterFunc(overlapLinger, func() { o.leave(1) })
-	return nil
 }

@@ -20,3 +20,4 @@ func (h *inheritance) withAsides(in *inherited) (net.Listener, error) { return i
 
 func (o *overlap) words() *wire.Listener      { return nil }
 func (o *overlap) begin(*Upgrader, *listener) {}
+func (o *overlap) release(*listener)          {}

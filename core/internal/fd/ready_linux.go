@@ -35,17 +35,10 @@ func NewWaiter() (*Waiter, error) {
 // Add makes w wait for the socket behind rc, too. Wait returns the key for it.
 func (w *Waiter) Add(rc syscall.RawConn, key int32) error {
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: key}
-	return w.control(syscall.EPOLL_CTL_ADD, rc, &event)
-}
-
-// Remove undoes Add. It comes before the socket is closed, which other descriptors can keep open.
-func (w *Waiter) Remove(rc syscall.RawConn) error { return w.control(syscall.EPOLL_CTL_DEL, rc, nil) }
-
-func (w *Waiter) control(op int, rc syscall.RawConn, event *syscall.EpollEvent) error {
 	var serr, cerr error
 	err := w.conn.Control(func(epoll uintptr) {
 		serr = rc.Control(func(s uintptr) {
-			cerr = os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(epoll), op, int(s), event))
+			cerr = os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(epoll), syscall.EPOLL_CTL_ADD, int(s), &event))
 		})
 	})
 	return cmp.Or(err, serr, cerr)
