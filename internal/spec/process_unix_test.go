@@ -123,6 +123,11 @@ var variants = map[string]func(p *process){
 			core.OnPostFork(func(_ context.Context, pid int) { p.say("forked", "new", pid) }),
 			core.WithPreStopDelay(time.Hour))
 	},
+	"second port": func(p *process) {
+		p.opts = append(p.opts, core.AlsoServe("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			identify(w.Header(), r)
+		}), core.Named("second")))
+	},
 	"slow header": func(p *process) { p.headerTimeout = 100 * time.Millisecond },
 	"states":      logStates,
 }
