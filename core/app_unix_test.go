@@ -324,6 +324,9 @@ func (c *appConfig) getReady(u *core.Upgrader, addrs []string) {
 	case "crashlater":
 		time.Sleep(time.Second)
 		panic("a bug that shows late")
+	case "floodlater":
+		stayIn(m)
+		flood(floodLines)
 	case "rejects":
 		_ = core.Reject(errors.New("at once"))
 	}

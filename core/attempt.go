@@ -138,6 +138,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {
 			err = fmt.Errorf("%w; WithReadyTimeout is %v", err, a.u.cfg.readyTimeout)
+			next.Hangs = true
 		}
 		a.started.Store(false) // a SIGTERM from here on is meant for the service
 	}
@@ -171,7 +172,9 @@ func (a *attempt) start() (*peer.Next, error) {
 	}
 	files = append(files, end)
 	_ = ctl.SetDeadline(time.Now().Add(timing.Word))
-	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: descriptions(handed)})
+	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{
+		PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: descriptions(handed), Version: a.u.cfg.version,
+	})
 	if err != nil {
 		_ = ctl.Close()
 		return nil, wrap("upgrade: handover socket", err)

@@ -131,7 +131,7 @@ func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 					return
 				}
 			}
-		}, "signal: killed"},
+		}, "timed out: it was not ready in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit := DefaultReadyTimeout

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -88,7 +89,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 	u := s.u
 	st := control.Status{
 		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.link().PID(), Version: u.cfg.version,
-		Generations: u.generations(timing.Report),
+		PIDNamespace: proc.PIDNamespace(), LastUpgrade: u.last.Load(), Generations: u.generations(timing.Report),
 	}
 	st.Program, _ = s.u.launch().Path()
 	if u.cfg.pidFile != "" {
@@ -101,13 +102,38 @@ func (s *controlSocket) ledger(w http.ResponseWriter, _ *http.Request, _ []byte)
 	writeJSON(w, s.u.ledger())
 }
 
-// stop answers once the stop has begun.
-func (s *controlSocket) stop(w http.ResponseWriter, _ *http.Request, _ []byte) {
+// stop answers once the stop has begun. With wait=1 the answer's end is the end of this process: the connection
+// is left open, and the system closes it. Process numbers mean nothing to a client in another pid namespace.
+func (s *controlSocket) stop(w http.ResponseWriter, r *http.Request, _ []byte) {
 	s.u.log.Info("control socket: stop")
 	s.u.requestStop(stopRequest{})
-	writeJSON(w, struct {
-		Stopping bool `json:"stopping"`
-	}{true})
+	if r.URL.Query().Get("wait") == "1" {
+		s.keep(w)
+		return
+	}
+	writeJSON(w, stopAnswer{true})
+}
+
+type stopAnswer struct {
+	Stopping bool `json:"stopping"`
+}
+
+// keep answers on a connection that stays open as long as this process lives.
+func (s *controlSocket) keep(w http.ResponseWriter) {
+	c, out, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // the client is gone
+	}
+	s.mu.Lock()
+	s.kept = append(s.kept, c)
+	s.mu.Unlock()
+	header := w.Header()
+	header.Set("Connection", "close")
+	_, _ = io.WriteString(out, "HTTP/1.1 200 OK\r\n")
+	_ = header.Write(out)
+	_, _ = io.WriteString(out, "\r\n")
+	writeJSON(out, stopAnswer{true})
+	_ = out.Flush()
 }
 
 // rollback has the old process serve again, and answers when that has decided.
@@ -121,15 +147,12 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 			return
 		}
 	}
-	if req.Reason == "" {
-		req.Reason = "the operator did not say why"
-	}
 	const remedy = "this version is not on probation, there is nothing to go back to; deploy the old version and upgrade"
 	if !s.u.onProbation() { // Reject before that would be a failed start
 		refuse(w, http.StatusConflict, control.CodeRefused, remedy)
 		return
 	}
-	if err := s.u.Reject(fmt.Errorf("rolled back by the operator: %s", req.Reason)); err != nil {
+	if err := s.u.Reject(&operatorError{req.Reason}); err != nil {
 		if errors.Is(err, ErrNotOnProbation) {
 			err = errors.New(remedy)
 		}

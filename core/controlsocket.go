@@ -42,6 +42,7 @@ type controlSocket struct {
 	mu     sync.Mutex
 	active map[net.Conn]bool // that have sent something and have no answer yet
 	quiet  chan struct{}     // closed when there are none; nil unless finish waits
+	kept   []net.Conn        // that are closed by the end of this process, and not by the garbage collector
 }
 
 // openControlSocket opens the control socket, or claims the old process's. An explicit

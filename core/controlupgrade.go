@@ -116,6 +116,9 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 	} else {
 		o.Reason = strings.TrimPrefix(r.err.Error(), prefix)
 	}
+	if operator := new(operatorError); errors.As(r.err, &operator) {
+		o.Reason = operator.Error()
+	}
 	switch {
 	case errors.Is(r.err, ErrInProgress):
 		o.Kind, o.NewPID = control.KindRefused, 0
@@ -126,6 +129,7 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 		o.Kind = control.KindRefused
 	case errors.Is(r.err, ErrTimeout):
 		o.Kind = control.KindTimedOut
+		o.Reason = strings.TrimPrefix(o.Reason, strings.TrimPrefix(ErrTimeout.Error(), prefix)+": ") // the kind says it
 	default:
 		o.Kind = control.KindFailed
 	}

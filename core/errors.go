@@ -42,13 +42,16 @@ var (
 )
 
 // because gives a refusal its cause; errors.Is finds both.
-func because(kind, cause error) error { return &refusal{kind, cause} }
-
-type refusal struct{ kind, cause error }
-
-func (e *refusal) Error() string {
-	return e.kind.Error() + ": " + strings.TrimPrefix(e.cause.Error(), prefix)
+func because(kind, cause error) error {
+	return &refusal{kind, cause, kind.Error() + ": " + strings.TrimPrefix(cause.Error(), prefix)}
 }
+
+type refusal struct {
+	kind, cause error
+	text        string
+}
+
+func (e *refusal) Error() string { return e.text }
 
 func (e *refusal) Unwrap() []error { return []error{e.kind, e.cause} }
 

@@ -32,7 +32,7 @@ func runHook(ctx context.Context, hook func(context.Context) error) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}
-	return because(ErrTimeout, context.DeadlineExceeded)
+	return &refusal{ErrTimeout, context.DeadlineExceeded, ErrTimeout.Error()}
 }
 
 // reopen runs the OnReopen hooks.

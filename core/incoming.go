@@ -105,7 +105,7 @@ func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 			}
 		case handover.SayReject:
 			l.u.inherited.old.KeepAlive()
-			l.incoming.unsaid = l.u.inherited.old.Say(wire.Reject, wire.Because(l.incoming.why.Error()))
+			l.incoming.unsaid = l.u.inherited.old.Say(wire.Reject, rejection(l.incoming.why))
 			if l.incoming.unsaid == nil {
 				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.incoming.why)
 			}
@@ -162,6 +162,7 @@ func (l *lifecycle) accept() {
 func (l *lifecycle) beginNewProbation() {
 	d := l.incoming.probation
 	l.incoming.own = time.NewTimer(timing.Add(d, timing.Alone))
+	l.u.boot.stderr.Serves(l.u.inherited.old.Silence)
 	if len(l.cfg.readyChecks) > 0 {
 		ctx, cancel := context.WithCancel(l.phase.life)
 		l.incoming.checked = cancel
@@ -172,6 +173,7 @@ func (l *lifecycle) beginNewProbation() {
 // endNewProbation ends what beginNewProbation has begun.
 func (l *lifecycle) endNewProbation() {
 	t := &l.incoming
+	l.u.boot.stderr.GiveBack()
 	if t.own != nil {
 		t.own.Stop()
 		t.own = nil
@@ -214,6 +216,7 @@ func (l *lifecycle) ownTime() {
 func (l *lifecycle) goesOnAlone() {
 	l.log.Warn("the old process does not say that it hands over; this one goes on alone", "old_pid", l.u.inherited.old.PID())
 	l.endNewProbation()
+	l.u.arrived(l.u.inherited.old)
 	l.seeOffOld()
 }
 
@@ -234,6 +237,9 @@ func (l *lifecycle) seeOffOld() {
 func (l *lifecycle) passProbation() {
 	p := l.u.inherited.old
 	l.endNewProbation()
+	if p != nil {
+		l.u.arrived(p)
+	}
 	if p == nil || !p.HungUp() {
 		l.u.inherited.committed.Store(true)
 		for _, remove := range l.incoming.paths {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,6 +69,53 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Int("cut_hijacked", l.Cut.Hijacked),
 		slog.Int("cut_sockets", l.Cut.Sockets),
 	)
+}
+
+// ledgerJSON is a Ledger with the names that the log has.
+type ledgerJSON struct {
+	Generation      int    `json:"generation"`
+	PID             int    `json:"pid"`
+	State           State  `json:"state"`
+	Accepted        uint64 `json:"accepted"`
+	Served          uint64 `json:"served"`
+	Adopted         uint64 `json:"adopted"`
+	Moved           uint64 `json:"moved"`
+	Refused         uint64 `json:"refused"`
+	ClosedPolitely  uint64 `json:"closed_politely"`
+	ClosedIdle      uint64 `json:"closed_idle"`
+	CutRequests     int    `json:"cut_requests"`
+	CutConnections  int    `json:"cut_connections"`
+	CutHijacked     int    `json:"cut_hijacked"`
+	CutSockets      int    `json:"cut_sockets"`
+	OpenRequests    int    `json:"open_requests"`
+	OpenConnections int    `json:"open_connections"`
+	OpenHijacked    int    `json:"open_hijacked"`
+	OpenSockets     int    `json:"open_sockets"`
+}
+
+// MarshalJSON writes the counts as one object, with the names that the log has.
+func (l Ledger) MarshalJSON() ([]byte, error) {
+	return json.Marshal(ledgerJSON{
+		l.Generation, l.PID, l.State,
+		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle,
+		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets,
+		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets,
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *Ledger) UnmarshalJSON(b []byte) error {
+	var j ledgerJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*l = Ledger{
+		j.Generation, j.PID, j.State,
+		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle,
+		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets},
+		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets},
+	}
+	return nil
 }
 
 // ledger is the account so far.

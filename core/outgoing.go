@@ -25,6 +25,7 @@ type outgoing struct {
 	next    *peer.Next        // nil until the attempt has a result, or if nothing was started
 	passed  []passable        // what next got
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
+	began   time.Time         // when it was asked for
 	result  Result            // valid once next is ready
 	err     error             // why next is given up
 	leaves  bool              // next is being seen out
@@ -52,7 +53,7 @@ func (l *lifecycle) begin(req upgradeRequest) {
 	for _, h := range l.givenUp {
 		l.stepOutgoing(h, handover.Another)
 	}
-	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req)}
+	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req), began: time.Now()}
 	l.outgoing = h
 	l.stepOutgoing(h, handover.Started)
 	go func() {
@@ -115,7 +116,7 @@ func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 		l.log.Error("the new process does not answer, and may have the service: it is killed", "new_pid", h.next.PID())
 		h.next.Kill()
 	case handover.ReportUpgraded:
-		l.upgraded(h.result, h.asker)
+		l.upgraded(h)
 	case handover.ReportRolledBack:
 		l.reportRolledBack(h)
 	case handover.ReportTakenBack:
@@ -196,12 +197,13 @@ func (l *lifecycle) handOverToPlain(h *outgoing) {
 	h.next.Stderr.Relay()
 	l.handsOver(h)
 	h.next.Disown()
-	l.upgraded(h.result, h.asker)
+	l.upgraded(h)
 }
 
 // leaveTo is the end of a probation that was passed.
 func (l *lifecycle) leaveTo(h *outgoing) {
 	l.endOldProbation(h)
+	h.next.Passed = true
 	if h.probation > 0 {
 		l.u.note(control.StepConfirmed, h.result.PID)
 	}
@@ -296,10 +298,12 @@ func (l *lifecycle) gone(h *outgoing) {
 		return
 	}
 	l.outgoing = nil
+	pid := 0
 	if h.next != nil {
 		l.u.passing.restore()
-		h.err = l.u.explain(h.next, h.err)
+		h.err, pid = l.u.explain(h.next, h.err), h.next.PID()
 	}
+	l.u.concluded(upgradeReply{err: h.err}, pid, h.began)
 	l.upgradeFailed(h.err, h.next)
 	if h.asker != nil {
 		h.asker <- upgradeReply{err: h.err} // last: who asked finds the new state
@@ -307,8 +311,10 @@ func (l *lifecycle) gone(h *outgoing) {
 }
 
 // upgraded is the good end of an upgrade.
-func (l *lifecycle) upgraded(r Result, asker chan upgradeReply) {
+func (l *lifecycle) upgraded(h *outgoing) {
+	r, asker := h.result, h.asker
 	l.olderChanged()
+	l.u.concluded(upgradeReply{result: r}, r.PID, h.began)
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
 	if asker != nil {
 		asker <- upgradeReply{result: r}

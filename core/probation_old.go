@@ -213,7 +213,7 @@ func (l *lifecycle) heard(f wire.Frame) {
 	case wire.Again:
 		h.nextAsks = true
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
-		h.err = fmt.Errorf("%w: %s", errRejectedItself, peer.Event{Frame: f}.Reason())
+		h.err = heardRejection(f)
 		l.stepOutgoing(h, l.unlessClosed(h, handover.Rejected))
 	case wire.Settled:
 		l.log.Info("the new process has the service for good", "new_pid", h.next.PID())

@@ -115,12 +115,19 @@ func (u *Upgrader) closeUnclaimed() (unclaimed []int, removePaths []func()) {
 // has nothing to lose.
 func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	req.event, req.drain = handover.NoCommit, u.cfg.drainTimeout // by its own decision
-	u.boot.stderr.GiveBack()
+	defer func() {
+		if req.event != handover.Commit {
+			u.boot.stderr.GiveBack()
+		}
+	}()
 	p := u.inherited.old
 	if p == nil || p.Plain() {
 		return nil
 	}
-	if err := p.Say(wire.Ready, wire.ReadyMsg{Room: u.makeRoom(), Probation: true, StopMillis: u.cfg.stopTime().Milliseconds(), Unclaimed: unclaimed, Version: u.cfg.version}); err != nil {
+	if err := p.Say(wire.Ready, wire.ReadyMsg{
+		Room: u.makeRoom(), Probation: true, Stderr: true, StopMillis: u.cfg.stopTime().Milliseconds(),
+		Unclaimed: unclaimed, Version: u.cfg.version,
+	}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
 	}
 	t := time.NewTimer(timing.Word)

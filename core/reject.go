@@ -3,9 +3,12 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // Reject reports that this version is bad. While this process is on probation, the old process
@@ -28,6 +31,23 @@ func (u *Upgrader) Reject(err error) error {
 		err = errors.New("the program did not say why")
 	}
 	return u.request(func(l *lifecycle) error { return l.reject(err) })
+}
+
+// rejection is what the old process hears of it.
+func rejection(err error) wire.RejectMsg {
+	if operator := new(operatorError); errors.As(err, &operator) {
+		return wire.RejectMsg{ReasonMsg: wire.Because(operator.reason), Operator: true}
+	}
+	return wire.RejectMsg{ReasonMsg: wire.Because(err.Error())}
+}
+
+// heardRejection is why the new process asks this one to serve again.
+func heardRejection(f wire.Frame) error {
+	var msg wire.RejectMsg
+	if f.Type == wire.Reject && f.Decode(&msg) == nil && msg.Operator {
+		return &operatorError{msg.Reason}
+	}
+	return fmt.Errorf("%w: %s", errRejectedItself, peer.Event{Frame: f}.Reason())
 }
 
 // reject asks the old process to take the service back.

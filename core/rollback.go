@@ -58,7 +58,7 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := l.u.boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), "the last upgrade was rolled back", why)
+	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), rolledBackNews(why))
 }
 
 // namePID makes the pid file name this process again.
@@ -104,9 +104,10 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 		if errors.Is(why, errEndedOnProbation) && !h.next.Ended() {
 			why = errHungUpOnProbation
 		}
-		err := because(ErrRolledBack, l.u.explain(h.next, why))
-		l.log.Error("upgrade rolled back; this process "+then, "error", err)
-		l.u.post(func(l *lifecycle) { l.explained() })
+		err := rolledBack(l.u.explain(h.next, why))
+		l.log.Error("upgrade rolled back; this process "+then, logFailed(err)...)
+		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
+		l.u.post(func(l *lifecycle) { l.explained(err) })
 		if h.asker != nil {
 			h.asker <- upgradeReply{err: err}
 		}
@@ -114,12 +115,19 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 }
 
 // explained hears that the log says why an upgrade was rolled back, so the next one can begin.
-func (l *lifecycle) explained() {
+func (l *lifecycle) explained(err error) {
 	l.explaining--
-	if l.state() == StateCurrent {
-		l.upgradeAgain()
+	if l.state() != StateCurrent {
+		return
 	}
+	if start := new(StartError); errors.As(err, &start) && len(start.Stderr) > 0 {
+		cmp.Or(l.manager, l.taken).Explain(l.u.generation, l.u.olderGenerations(), rolledBackNews(err))
+	}
+	l.upgradeAgain()
 }
+
+// rolledBackNews is a rollback in one line.
+func rolledBackNews(err error) string { return "the last upgrade was " + news("rolled back", err) }
 
 // reportTakenBack is reportRolledBack for an upgrade that was reported as done.
 func (l *lifecycle) reportTakenBack(h *outgoing) {
@@ -128,9 +136,10 @@ func (l *lifecycle) reportTakenBack(h *outgoing) {
 	l.explaining++
 	l.u.note(control.StepTakenBack, h.result.PID)
 	go func() {
-		err := because(ErrRolledBack, l.u.explain(h.next, why))
-		l.log.Error("upgrade rolled back late; this process serves again", "error", err)
-		l.u.post(func(l *lifecycle) { l.explained() })
+		err := rolledBack(l.u.explain(h.next, why))
+		l.log.Error("upgrade rolled back late; this process serves again", logFailed(err)...)
+		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
+		l.u.post(func(l *lifecycle) { l.explained(err) })
 	}()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // new process did not stay current. The old process serves.
 type StartError struct {
 	Path   string        // of the program, symlinks unresolved
-	File   string        // mode, owner and architecture of the file, as far as they could be read
+	File   string        // mode, owner and architecture of the file, unless the program in it ran
 	PID    int           // of the new process; 0 if none was started
-	Exit   string        // how it ended, such as "exit status 1"; empty if it had not ended
+	Exit   string        // how it ended, such as "exit status 1"; empty if it had not, or was ended by this process
 	Ran    time.Duration // from its start to its end
 	Reason string        // the reason that it gave, or the fault that was found
 	Err    error         // the cause, for errors.Is; may be nil
@@ -25,11 +26,14 @@ type StartError struct {
 
 	// Stderr has the last lines that the new process wrote to its stderr, at most 20, oldest
 	// first, each cut after 400 bytes. Non-printable characters are escaped. If the panic message
-	// of a Go program is older than these lines, it comes first, followed by "...".
+	// of a Go program is older than these lines, its first 12 lines come first, followed by "...".
+	// Of a program that was not ready in time it has at most 29 lines: the last 5 that it wrote, and
+	// the stacks of the goroutine of main and of others that run code of package main.
 	//
 	// The whole output has also gone to this process's stderr. Stderr is nil for a program that
-	// does not use this package, if stderr is a terminal, and after a rollback, because such a
-	// process writes to this process's stderr directly.
+	// does not use this package, and if stderr is a terminal, because such a process writes to this
+	// process's stderr directly. It is nil for a process that rejected itself or was rolled back by
+	// an operator, because the reason is known.
 	Stderr []string
 }
 
@@ -104,14 +108,78 @@ func (u *Upgrader) explain(n *peer.Next, err error) error {
 	if errors.Is(err, errTermWasAStop) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	file, _ := program.Describe(n.Path, n.Dir)
-	start := &StartError{Path: n.Path, File: file, PID: n.PID(), Err: err}
-	if !n.Served {
-		start.Stderr = n.Stderr.Lines()
+	if errors.As(err, new(*operatorError)) {
+		return err
+	}
+	start := &StartError{Path: n.Path, PID: n.PID(), Err: err}
+	if n.Says() == 0 {
+		start.File, _ = program.Describe(n.Path, n.Dir)
+	}
+	if !errors.Is(err, errRejectedItself) {
+		start.Stderr = n.WroteLast()
 	}
 	start.Remedy = u.whoListens(n.PID(), append([]string{err.Error()}, start.Stderr...))
-	if isClosed(n.Exited) {
+	if isClosed(n.Exited) && !n.WasEnded() {
 		start.Exit, start.Ran = n.Exit.Text, n.Ran
 	}
 	return start
+}
+
+// operatorError is why an operator has rolled an upgrade back.
+type operatorError struct{ reason string }
+
+func (e *operatorError) Error() string {
+	if e.reason == "" {
+		return "rolled back by the operator"
+	}
+	return "rolled back by the operator: " + e.reason
+}
+
+// rolledBack is the error of an upgrade that was rolled back. why was explained.
+func rolledBack(why error) error {
+	if errors.As(why, new(*operatorError)) {
+		return &refusal{ErrRolledBack, why, prefix + "upgrade " + why.Error()}
+	}
+	return because(ErrRolledBack, why)
+}
+
+// news is a failed upgrade in one line, for a status: what has become of it, and why.
+func news(what string, err error) string {
+	text := strings.TrimPrefix(err.Error(), prefix+"upgrade ")
+	text = strings.TrimPrefix(text, prefix)
+	if start := new(StartError); errors.As(err, &start) {
+		text = start.headline()
+	}
+	if strings.HasPrefix(text, what) {
+		return text
+	}
+	return what + ": " + text
+}
+
+// headline is the error without what only a log has room for: the reason, the exit status, and the line of
+// Stderr that says most.
+func (e *StartError) headline() string {
+	text := e.brief()
+	if e.Exit != "" {
+		text += " (" + e.Exit + ")"
+	}
+	if line := tellingLine(e.Stderr); line != "" {
+		text += ": " + line
+	}
+	return text
+}
+
+// tellingLine returns the line with which a Go program's crash begins, or else the last one.
+func tellingLine(lines []string) string {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return line
+		}
+	}
+	for _, line := range slices.Backward(lines) {
+		if text := strings.TrimSpace(line); text != "" {
+			return text
+		}
+	}
+	return ""
 }

@@ -55,6 +55,7 @@ func takeStartup() startup {
 	_ = os.Unsetenv(wire.EnvHandover)
 	supervised, worker := os.LookupEnv(wire.EnvLink)
 	_ = os.Unsetenv(wire.EnvLink)
+	takeCommand(graceful || given || worker)
 	st := startup{
 		graceful: graceful,
 		control:  -1,

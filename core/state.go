@@ -1,5 +1,11 @@
 package core
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // State is the phase of a process's life. The zero State means that this process has no Upgrader.
 type State uint8
 
@@ -39,6 +45,19 @@ func (s State) String() string {
 		return stateNames[s]
 	}
 	return "unknown"
+}
+
+// MarshalText returns the name that String returns.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes. Another name is an error.
+func (s *State) UnmarshalText(text []byte) error {
+	i := slices.Index(stateNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%s%q is no state; the states are %s", prefix, text, strings.Join(stateNames[:], ", "))
+	}
+	*s = State(i)
+	return nil
 }
 
 // Serving reports whether a load balancer should send requests to a process in this state. A

@@ -1,6 +1,10 @@
 package core
 
-import "os"
+import (
+	"os"
+
+	"github.com/gracex-go/gracex/core/control"
+)
 
 // ProcessStatus describes this process. It is a snapshot.
 type ProcessStatus struct {
@@ -9,6 +13,11 @@ type ProcessStatus struct {
 	Generation int // see the function Generation
 	Ledger     Ledger
 	Listeners  []ListenerStatus // on which this process listens
+
+	// LastUpgrade is the last upgrade that this process knows of: the one that has started it, or one
+	// that it has begun later, also if that has failed. Nil means that it knows of none. A worker that a
+	// supervisor has started after a crash knows of none.
+	LastUpgrade *control.LastUpgrade
 }
 
 // Status describes this process. Before an Upgrader is made it returns StateNone, the mode, and a
@@ -24,7 +33,10 @@ func Status() ProcessStatus {
 // Status is like the function Status, for this Upgrader.
 func (u *Upgrader) Status() ProcessStatus {
 	l := u.ledger()
-	return ProcessStatus{State: l.State, Mode: modeOf(u.link()), Generation: l.Generation, Ledger: l, Listeners: u.listeners()}
+	return ProcessStatus{
+		State: l.State, Mode: modeOf(u.link()), Generation: l.Generation, Ledger: l,
+		Listeners: u.listeners(), LastUpgrade: u.last.Load(),
+	}
 }
 
 // State returns the state of this process. It is cheap enough to be called in every request.

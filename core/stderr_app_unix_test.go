@@ -41,10 +41,7 @@ func misbehaveOnStderr(mode string) {
 		if mode == "halfflood" {
 			n /= 4
 		}
-		for i := range n {
-			fmt.Fprint(os.Stderr, floodLine(i))
-		}
-		emit(event{Event: "flooded"})
+		flood(n)
 	case "chatter":
 		go chatter()
 	case "grandchild":
@@ -55,6 +52,13 @@ func misbehaveOnStderr(mode string) {
 	case "sidecar":
 		startChild("sh", "-c", "while [ ! -e go ]; do sleep 0.01; done; echo sidecar lives >&2; echo >done")
 	}
+}
+
+func flood(n int) {
+	for i := range n {
+		fmt.Fprint(os.Stderr, floodLine(i))
+	}
+	emit(event{Event: "flooded"})
 }
 
 func startChild(name string, args ...string) *exec.Cmd {

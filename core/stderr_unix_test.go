@@ -133,6 +133,40 @@ func TestStderr_FloodHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+// TestStderr_OfACrashOnProbationIsInTheError and in the log, once.
+func TestStderr_OfACrashOnProbationIsInTheError(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-probation", "4m")
+	a.setMode("crashlater")
+	err := a.upgrade(first.Addrs[0])
+	expectError(t, err, "it ended on probation (exit status 2 after ", "wrote to stderr:\n", "| panic: a bug that shows late", "| goroutine ")
+	if strings.Contains(fmt.Sprint(err), "mode -") {
+		t.Errorf("the file's mode says nothing of a program that ran: %v", err)
+	}
+	a.expectLog("\npanic: a bug that shows late", 1)
+	a.expectLog(`msg="upgrade rolled back; this process serves again"`, 1)
+	if strings.Contains(a.log(), `\n\t|`) {
+		t.Error("the log has the lines twice")
+	}
+}
+
+// TestStderr_OldProcessThatStandsStillOnProbationHoldsNobodyUp reads nothing, and the new process writes more than the
+// pipe takes.
+func TestStderr_OldProcessThatStandsStillOnProbationHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-probation", "4m")
+	a.setMode("floodlater")
+	second := a.next(first)
+	a.freeze(first.PID)
+	a.setMode("")
+	a.expect("flooded", 0)
+	if want := stderrOf(first.PID); stderrOf(second.PID) != want {
+		t.Errorf("stderr is %s, want %s", stderrOf(second.PID), want)
+	}
+	a.signal(first.PID, syscall.SIGCONT)
+	a.expectLog(floodLine(floodLines-1), 1)
+}
+
 // stderrOf names the file that is a process's stderr, "" where the system does not say.
 func stderrOf(pid int) string {
 	target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))

@@ -14,7 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/logging"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 )
@@ -48,7 +50,8 @@ type Upgrader struct {
 	socket    *controlSocket // the operator's; nil without one
 	watchers  watchers       // of an upgrade
 	outside   outside
-	room      atomic.Int64 // how many more connections this process takes over
+	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
+	room      atomic.Int64                        // how many more connections this process takes over
 
 	phase    *phase
 	ready    func() error          // Ready, once
@@ -108,7 +111,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.conns = conns.NewTable(u.phase.goodbye)
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
-	u.log = u.cfg.log.With("generation", u.generation, "pid", os.Getpid())
+	u.log = logging.WithUnits(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
 	u.supervisor.Store(boot.link)
 	u.link().Stand(u.generation, uint8(StateStarting), false, false)
 	for _, l := range waiting {

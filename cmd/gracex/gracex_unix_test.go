@@ -26,10 +26,10 @@ func TestDeployed(t *testing.T) {
 		code  int
 		texts []string
 	}{
-		"":           {exitOK, []string{"upgraded", "(v0)"}},
-		"crash":      {exitFailed, []string{"failed: ", "exit status 7", "| no database", "serves on"}},
-		"hang":       {exitTimedOut, []string{"timed out: ", "not ready in time", "serves on"}},
-		"crashlater": {exitRolledBack, []string{"rolled back: ", "exit status 9", "serves on"}},
+		"":           {control.ExitOK, []string{"upgraded", "(v0)"}},
+		"crash":      {control.ExitFailed, []string{"failed: ", "exit status 7", "| no database", "serves on"}},
+		"hang":       {control.ExitTimedOut, []string{"\ntimed out: it was not ready in time", "| goroutine 1 [sleep", "cmd/gracex.playApp", "serves on"}},
+		"crashlater": {control.ExitRolledBack, []string{"rolled back: ", "exit status 9", "| it is too late", "serves on"}},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -68,11 +68,11 @@ func TestDeployed(t *testing.T) {
 			if !deployed {
 				must.Do(t, os.Remove(filepath.Join(s.dir, "mode")))
 				if mode == "crashlater" { // the probation outlasts the test
-					s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
+					s.expect(control.ExitOK, []string{"runs"}, "upgrade", "--no-wait")
 					s.app.Await("new pid", func() bool { return s.pid() != old })
 					return
 				}
-				s.expect(exitOK, []string{"upgraded"}, "upgrade") // the app is unharmed
+				s.expect(control.ExitOK, []string{"upgraded"}, "upgrade") // the app is unharmed
 			}
 		})
 	}
@@ -86,35 +86,38 @@ func TestLife(t *testing.T) {
 	s.write("probation", "4m")
 	s.start()
 	first := s.pid()
-	s.expect(exitOK, []string{"GEN", strconv.Itoa(first), "current", "v0"}, "status")
-	s.expect(exitRefused, []string{"not on probation"}, "rollback")
-	s.expect(exitRefused, []string{"refused: ", "nothing to leave"}, "upgrade", "--leave")
-	s.expect(exitOK, []string{"runs"}, "upgrade", "--no-wait")
+	s.expect(control.ExitOK, []string{"GEN", strconv.Itoa(first), "current", "v0"}, "status")
+	s.expect(control.ExitRefused, []string{"not on probation"}, "rollback")
+	s.expect(control.ExitRefused, []string{"refused: ", "nothing to leave"}, "upgrade", "--leave")
+	s.expect(control.ExitOK, []string{"runs"}, "upgrade", "--no-wait")
 	s.app.Await("new pid", func() bool { return s.pid() != first })
 	second := s.pid()
-	s.expect(exitOK, []string{strconv.Itoa(first), "probation", strconv.Itoa(second), "current, on probation"}, "status", "--pid", strconv.Itoa(first))
-	s.expect(exitRefused, []string{"refused: "}, "upgrade")
-	s.expect(exitOK, nil, "rollback", "--reason", "error rate")
+	s.expect(control.ExitOK, []string{strconv.Itoa(first), "probation", strconv.Itoa(second), "current, on probation"}, "status", "--pid", strconv.Itoa(first))
+	s.expect(control.ExitRefused, []string{"refused: "}, "upgrade")
+	s.expect(control.ExitOK, nil, "rollback", "--reason", "error rate")
 	s.app.Await("old pid", func() bool { return s.pid() == first })
+	s.app.Await("the outcome", func() bool {
+		return strings.Contains(s.gracex("status").out, " ago: rolled back by the operator: error rate\n")
+	})
 
 	s.write("veto", "not on a Friday")
-	s.expect(exitRefused, []string{"not on a Friday"}, "upgrade")
+	s.expect(control.ExitRefused, []string{"not on a Friday"}, "upgrade")
 	must.Do(t, os.Remove(filepath.Join(s.dir, "veto")))
-	s.expect(exitTimedOut, []string{"no outcome within", "goes on"}, "upgrade", "--timeout", "300ms")
+	s.expect(control.ExitTimedOut, []string{"no outcome within", "goes on"}, "upgrade", "--timeout", "300ms")
 	s.app.Await("new pid", func() bool { return s.pid() != first })
 
 	var l struct{ PID int }
 	must.Do(t, json.Unmarshal([]byte(s.gracex("ledger").out), &l))
 	var st control.Status
 	must.Do(t, json.Unmarshal([]byte(s.gracex("status", "--json").out), &st))
-	if st.PID != s.pid() || l.PID != s.pid() || len(st.Generations) < 2 {
+	if st.PID != s.pid() || l.PID != s.pid() || len(st.Generations) < 2 || st.LastUpgrade != nil { // it is on probation
 		t.Errorf("%+v %+v, the pid file says %d", st, l, s.pid())
 	}
-	s.expect(exitOK, []string{"stopped after"}, "stop")
+	s.expect(control.ExitOK, []string{"stopped after"}, "stop")
 	if code := s.app.AwaitEnd(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
-	s.expect(exitNotFound, []string{"no gracex app found"}, "status")
+	s.expect(control.ExitNotFound, []string{"no gracex app found"}, "status")
 }
 
 // TestDrain: --drain returns when the old process is gone, and shows what it waits for.
@@ -123,7 +126,45 @@ func TestDrain(t *testing.T) {
 	s := newSite(t)
 	s.write("probation", "10ms")
 	s.start()
-	s.expect(exitOK, []string{"upgraded", "drained"}, "upgrade", "--drain")
+	s.expect(control.ExitOK, []string{"upgraded", "drained"}, "upgrade", "--drain")
+}
+
+// TestUpgradeJSON: one object, with or without an outcome, and the exit status is the same.
+func TestUpgradeJSON(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write("probation", "10ms")
+	report := func(code int, args ...string) (r control.Report) {
+		t.Helper()
+		res := s.expect(code, nil, append([]string{"upgrade", "--json"}, args...)...)
+		must.Do(t, json.Unmarshal([]byte(res.out), &r))
+		if r.ExitStatus != code || res.err != "" || strings.Count(res.out, "\n") != 1 || (r.Reason == "") != r.OK {
+			t.Errorf("%s%s", res.out, res.err)
+		}
+		return r
+	}
+	if r := report(control.ExitNotFound); r.Kind != control.KindUnknown {
+		t.Errorf("%+v", r)
+	}
+	s.start()
+	first := s.pid()
+	if r := report(control.ExitOK); r.Kind != control.KindUpgraded || r.OldPID != first || r.NewPID != s.pid() || r.Took <= 0 || r.OldVersion != "v0" {
+		t.Errorf("%+v", r)
+	}
+	s.app.Await("the outcome", func() bool { return strings.Contains(s.gracex("status").out, " ago: upgraded process ") })
+	s.write("mode", "crash")
+	if r := report(control.ExitFailed); r.Kind != control.KindFailed || r.Exit != "exit status 7" || strings.Join(r.Stderr, "") != "no database" {
+		t.Errorf("%+v", r)
+	}
+	if r := report(control.ExitOK, "--no-wait"); r.Kind != control.KindStarted || r.NewPID == 0 {
+		t.Errorf("%+v", r)
+	}
+	s.app.Await("the outcome", func() bool { return strings.Contains(s.gracex("status", "--json").out, `"last_upgrade":{"at":"`) })
+	must.Do(t, os.Remove(filepath.Join(s.dir, "mode")))
+	s.write("veto", "not on a Friday")
+	if r := report(control.ExitRefused); r.Kind != control.KindRefused || r.NewPID != 0 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestInterrupted: Ctrl-C ends the watching, and not the upgrade.
@@ -138,7 +179,7 @@ func TestInterrupted(t *testing.T) {
 	s.app.Await("new pid", func() bool { return s.pid() != first })
 	must.Do(t, c.Process.Signal(os.Interrupt))
 	_ = c.Wait()
-	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the upgrade goes on") {
+	if code := c.ProcessState.ExitCode(); code != control.ExitInterrupted || !strings.Contains(errs.String(), "the upgrade goes on") {
 		t.Errorf("exit status %d: %s", code, errs)
 	}
 	second := s.pid()
@@ -169,18 +210,18 @@ func TestRun(t *testing.T) {
 	}
 	var first, second int
 	s.app.Await("worker", func() bool { first = worker(); return first != 0 })
-	s.expect(exitOK, []string{"upgraded"}, "upgrade")
+	s.expect(control.ExitOK, []string{"upgraded"}, "upgrade")
 	s.app.Await("worker after the upgrade", func() bool { second = worker(); return second != 0 && second != first })
 	s.app.Signal(second, syscall.SIGKILL)
 	s.app.Await("next worker", func() bool { w := worker(); return w != 0 && w != second })
-	s.expect(exitOK, []string{"stopped"}, "stop")
+	s.expect(control.ExitOK, []string{"stopped"}, "stop")
 	if code := s.app.AwaitEnd(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 	s.expect(5, nil, "run", "--", "/bin/sh", "-c", "exit 5")
-	s.expect(exitFailed, []string{"no/such/app", "put the program there"}, "run", "no/such/app")
-	s.expect(exitUsage, []string{"--log-format"}, "run", "--log-format", "xml", "--", "true")
-	s.expect(exitUsage, nil, "run")
+	s.expect(control.ExitFailed, []string{"no/such/app", "put the program there"}, "run", "no/such/app")
+	s.expect(control.ExitUsage, []string{"--log-format"}, "run", "--log-format", "xml", "--", "true")
+	s.expect(control.ExitUsage, nil, "run")
 }
 
 // TestNotThere: each way in which there is no app to talk to has its message and code.
@@ -209,30 +250,30 @@ func TestNotThere(t *testing.T) {
 		texts []string
 		args  []string
 	}{
-		{exitNotFound, []string{"no gracex app found"}, nil},
-		{exitNotFound, []string{"stale.pid", "gone"}, []string{"--pid-file", "stale.pid"}},
-		{exitNotFound, []string{"bad.pid"}, []string{"--pid-file", "bad.pid"}},
-		{exitNotFound, []string{"none.pid"}, []string{"--pid-file", "none.pid"}},
-		{exitNotFound, []string{"999999999"}, []string{"--pid", "999999999"}},
-		{exitNotFound, []string{strconv.Itoa(os.Getpid()), "WithControlSocket"}, []string{"--pid", strconv.Itoa(os.Getpid())}},
-		{exitNotFound, []string{"none.sock"}, []string{"--socket", "none.sock"}},
-		{exitNotFound, []string{"file"}, []string{"--socket", "file"}},
-		{exitNotFound, []string{"not a gracex control socket"}, []string{"--socket", foreign}},
-		{exitNotFound, []string{"another version"}, []string{"--socket", later}},
-		{exitUsage, []string{"one of --pid, --pid-file and --socket"}, []string{"--socket", "x", "--pid", "1"}},
-		{exitUsage, []string{"--pid -4"}, []string{"--pid", "-4"}},
-		{exitUsage, []string{"--socket is empty"}, []string{"--socket="}},
-		{exitUsage, []string{"unknown flag"}, []string{"--frob"}},
+		{control.ExitNotFound, []string{"no gracex app found"}, nil},
+		{control.ExitNotFound, []string{"stale.pid", "gone"}, []string{"--pid-file", "stale.pid"}},
+		{control.ExitNotFound, []string{"bad.pid"}, []string{"--pid-file", "bad.pid"}},
+		{control.ExitNotFound, []string{"none.pid"}, []string{"--pid-file", "none.pid"}},
+		{control.ExitNotFound, []string{"999999999"}, []string{"--pid", "999999999"}},
+		{control.ExitNotFound, []string{strconv.Itoa(os.Getpid()), "WithControlSocket"}, []string{"--pid", strconv.Itoa(os.Getpid())}},
+		{control.ExitNotFound, []string{"none.sock"}, []string{"--socket", "none.sock"}},
+		{control.ExitNotFound, []string{"file"}, []string{"--socket", "file"}},
+		{control.ExitNotFound, []string{"not a gracex control socket"}, []string{"--socket", foreign}},
+		{control.ExitNotFound, []string{"another version"}, []string{"--socket", later}},
+		{control.ExitUsage, []string{"one of --pid, --pid-file and --socket"}, []string{"--socket", "x", "--pid", "1"}},
+		{control.ExitUsage, []string{"--pid -4"}, []string{"--pid", "-4"}},
+		{control.ExitUsage, []string{"--socket is empty"}, []string{"--socket="}},
+		{control.ExitUsage, []string{"unknown flag"}, []string{"--frob"}},
 	} {
 		r := s.expect(c.code, c.texts, append([]string{"status"}, c.args...)...)
 		if !strings.HasPrefix(r.err, "gracex: ") || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%q: not one line: %q", c.args, r.err)
 		}
 	}
-	s.expect(exitUsage, []string{"unknown command"}, "frob")
-	s.expect(exitUsage, []string{"positive duration"}, "upgrade", "--timeout", "0s")
-	s.expect(exitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--drain")
-	s.expect(exitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--leave")
+	s.expect(control.ExitUsage, []string{"unknown command"}, "frob")
+	s.expect(control.ExitUsage, []string{"positive duration"}, "upgrade", "--timeout", "0s")
+	s.expect(control.ExitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--drain")
+	s.expect(control.ExitUsage, []string{"--no-wait excludes"}, "upgrade", "--no-wait", "--leave")
 }
 
 // TestTwoApps: two that run are told apart by name.
@@ -247,8 +288,8 @@ func TestTwoApps(t *testing.T) {
 		t.Fatalf("%q", paths)
 	}
 	must.Do(t, os.Link(paths[0], filepath.Join(s.dir, "gracex", "other.sock")))
-	s.expect(exitNotFound, []string{strconv.Itoa(s.pid()), strconv.Itoa(other.pid())}, "status")
-	s.expect(exitOK, []string{strconv.Itoa(s.pid())}, "status", "--pid-file", "app.pid")
+	s.expect(control.ExitNotFound, []string{strconv.Itoa(s.pid()), strconv.Itoa(other.pid())}, "status")
+	s.expect(control.ExitOK, []string{strconv.Itoa(s.pid())}, "status", "--pid-file", "app.pid")
 }
 
 // TestHangs: an app that is stopped is not waited for without end, and is unharmed.
@@ -258,10 +299,10 @@ func TestHangs(t *testing.T) {
 	s.start()
 	s.app.Freeze(s.pid())
 	for _, args := range [][]string{{"--pid-file", "app.pid"}, {"--pid", strconv.Itoa(s.pid())}, {}} {
-		s.expect(exitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
+		s.expect(control.ExitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
 	}
 	s.app.Signal(s.pid(), syscall.SIGCONT)
-	s.expect(exitOK, []string{"upgraded"}, "upgrade")
+	s.expect(control.ExitOK, []string{"upgraded"}, "upgrade")
 }
 
 // TestAnotherUser: the socket is its user's.
@@ -281,7 +322,7 @@ func TestAnotherUser(t *testing.T) {
 	c.Path = filepath.Join(s.dir, "gracex-command")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	_ = c.Run()
-	if code := c.ProcessState.ExitCode(); code != exitRefused || !strings.Contains(errs.String(), "permission denied") {
+	if code := c.ProcessState.ExitCode(); code != control.ExitRefused || !strings.Contains(errs.String(), "permission denied") {
 		t.Errorf("exit status %d: %s", code, errs)
 	}
 }

@@ -13,7 +13,7 @@ func newLedger(t *target) *cobra.Command {
 		Short: "Show the counts of the current process as JSON",
 		Long: `Show how many connections and requests the current process has accepted, served, taken over,
 handed over and cut. The output is core.Ledger as JSON.`,
-		Example: `  gracex ledger | jq .Served`,
+		Example: `  gracex ledger | jq .served`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c)

@@ -54,6 +54,7 @@ func playApp() int {
 			for core.Status().State != core.StateCurrent {
 				time.Sleep(time.Millisecond)
 			}
+			fmt.Fprintln(os.Stderr, "it is too late")
 			os.Exit(9)
 		}()
 	}

@@ -32,8 +32,6 @@ func (p *progress) event(e control.Event) {
 	defer p.mu.Unlock()
 	switch e.Step {
 	case control.StepFailed, control.StepRolledBack, control.StepRefused: // the outcome says it
-	case control.StepWarning:
-		_ = p.s.line("%-10s process %d: %s", p.s.paint(yellow, e.Step), e.PID, e.Text)
 	case control.StepProbation:
 		_ = p.s.line("%-10s process %d: %s; for %v", e.Step, e.PID, e.Text, e.Probation)
 		p.moveLocked(time.Now(), e.Probation)

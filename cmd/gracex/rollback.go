@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/control"
+)
 
 func newRollback(t *target) *cobra.Command {
 	var reason string
@@ -22,9 +26,9 @@ and upgrade to it.`,
 			if err := client.Rollback(ctx, reason); err != nil {
 				return err
 			}
-			return newScreen(c.OutOrStdout()).line("%s was asked to leave the service to the process before it", process(status.PID, status.Version))
+			return newScreen(c.OutOrStdout()).line("%s was asked to leave the service to the process before it", control.Process(status.PID, status.Version))
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "an operator asked for it", "`words` for the log")
+	c.Flags().StringVar(&reason, "reason", "", "`words` for the log")
 	return c
 }

@@ -48,7 +48,7 @@ var errHangs = control.ErrHangs
 // hanging says what it means that an app has not answered in time.
 func hanging(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), errHangs) {
-		return &exitError{code: exitTimedOut, err: fmt.Errorf("%w (%v; %w)", errHangs, answerTime, err)}
+		return &exitError{code: control.ExitTimedOut, err: fmt.Errorf("%w (%v; %w)", errHangs, answerTime, err)}
 	}
 	return err
 }
@@ -62,7 +62,7 @@ func execute(args []string, std stdio) int {
 	switch {
 	case err == nil:
 	case brokenPipe(err):
-		return exitOK // nobody wants to read the rest
+		return control.ExitOK // nobody wants to read the rest
 	case errors.As(err, &e) && e.silent:
 	default:
 		fmt.Fprintf(std.err, "gracex: %v\n", err)

@@ -16,22 +16,34 @@ type screen struct {
 	io.Writer
 	live  bool // the line can be written over
 	color bool
-	width int
-	shown int // how much of the moving line is there
+	size  func() (columns int) // of the terminal, now; nil for another file
+	shown int                  // how much of the moving line is there
 }
 
 func newScreen(w io.Writer) *screen {
-	s := &screen{Writer: w, width: 80}
+	s := &screen{Writer: w}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return s
 	}
 	s.live = os.Getenv("TERM") != "dumb" && os.Getenv("TERM") != ""
 	s.color = s.live && os.Getenv("NO_COLOR") == ""
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-		s.width = width
+	s.size = func() int {
+		columns, _, err := term.GetSize(int(f.Fd()))
+		if err != nil || columns <= 0 {
+			return 80
+		}
+		return columns
 	}
 	return s
+}
+
+// columns is the width of the terminal, which can change at any time; 0 for another file.
+func (s *screen) columns() int {
+	if s.size == nil {
+		return 0
+	}
+	return s.size()
 }
 
 // line writes a line that stays.
@@ -46,18 +58,23 @@ func (s *screen) moving(text string) {
 	if !s.live {
 		return
 	}
-	if len(text) >= s.width {
-		text = text[:s.width-1]
-	}
-	fmt.Fprint(s, "\r"+text+strings.Repeat(" ", max(s.shown-len(text), 0)))
+	s.wipe()
+	text = text[:min(len(text), max(s.columns()-1, 0))]
+	fmt.Fprint(s, text)
 	s.shown = len(text)
 }
 
+// wipe removes the moving line. On a terminal that has become narrower since it takes several rows (CUU and ED in
+// ECMA-48).
 func (s *screen) wipe() {
-	if s.shown > 0 {
-		fmt.Fprint(s, "\r"+strings.Repeat(" ", s.shown)+"\r")
-		s.shown = 0
+	if s.shown == 0 {
+		return
 	}
+	if rows := (s.shown - 1) / max(s.columns(), 1); rows > 0 {
+		fmt.Fprintf(s, "\x1b[%dA", rows)
+	}
+	fmt.Fprint(s, "\r\x1b[J")
+	s.shown = 0
 }
 
 // clear begins a new page.
@@ -67,6 +84,12 @@ func (s *screen) clear() {
 	} else {
 		fmt.Fprintln(s, time.Now().Format(time.TimeOnly))
 	}
+}
+
+// paintTo colours the text up to end, or all of it.
+func (s *screen) paintTo(code int, text, end string) string {
+	begin, _, _ := strings.Cut(text, end)
+	return s.paint(code, begin) + text[len(begin):]
 }
 
 // paint colours a word; code is that of SGR (ECMA-48).

@@ -5,6 +5,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/core/control"
 )
 
 // TestStart: an upgrade passes a new environment and new arguments on.
@@ -14,20 +16,20 @@ func TestStart(t *testing.T) {
 	s.write("probation", "10ms")
 	s.start()
 	s.write("app.env", "# the version\nAPP_VERSION=v7\n")
-	s.expect(exitOK, []string{"upgraded", "(v7)"}, "upgrade", "--env-file", "app.env")
-	s.expect(exitOK, []string{"(v7-x=1)"}, "upgrade", "--args", "--", "-x=", "1")
-	s.expect(exitOK, []string{"(v7-x=1)\n"}, "upgrade")
-	s.expect(exitOK, []string{"(v7), "}, "upgrade", "--args")
+	s.expect(control.ExitOK, []string{"upgraded", "(v7)"}, "upgrade", "--env-file", "app.env")
+	s.expect(control.ExitOK, []string{"(v7-x=1)"}, "upgrade", "--args", "--", "-x=", "1")
+	s.expect(control.ExitOK, []string{"(v7-x=1)\n"}, "upgrade")
+	s.expect(control.ExitOK, []string{"(v7), "}, "upgrade", "--args")
 	s.write("play.env", playEnv+"=app\n")
 	s.vars = []string{"APP_VERSION=v9"}
-	s.expect(exitOK, []string{"(v9)"}, "upgrade", "--env", "--env-file", "play.env")
+	s.expect(control.ExitOK, []string{"(v9)"}, "upgrade", "--env", "--env-file", "play.env")
 
 	s.write("bad.env", "export APP_VERSION=v7\n")
-	s.expect(exitUsage, []string{"--env-file", "bad.env:1: ", "without export"}, "upgrade", "--env-file", "bad.env")
-	s.expect(exitUsage, []string{"--env-file", "none.env"}, "upgrade", "--env-file", "none.env")
-	s.expect(exitUsage, []string{`"x"`, "--args --"}, "upgrade", "x")
-	s.expect(exitUsage, []string{`"x" comes before --`}, "upgrade", "--args", "x", "--", "y")
-	s.expect(exitUsage, []string{`"x" comes before --`}, "upgrade", "--args", "x")
+	s.expect(control.ExitUsage, []string{"--env-file", "bad.env:1: ", "without export"}, "upgrade", "--env-file", "bad.env")
+	s.expect(control.ExitUsage, []string{"--env-file", "none.env"}, "upgrade", "--env-file", "none.env")
+	s.expect(control.ExitUsage, []string{`"x"`, "--args --"}, "upgrade", "x")
+	s.expect(control.ExitUsage, []string{`"x" comes before --`}, "upgrade", "--args", "x", "--", "y")
+	s.expect(control.ExitUsage, []string{`"x" comes before --`}, "upgrade", "--args", "x")
 }
 
 // TestStartWarning: under systemd an upgrade says what has changed in the unit, and works.
@@ -38,8 +40,8 @@ func TestStartWarning(t *testing.T) {
 	s.vars = []string{"INVOCATION_ID=1", "APP_VERSION=v1"}
 	s.start()
 	s.vars = []string{"INVOCATION_ID=1", "APP_VERSION=v2"}
-	s.expect(exitOK, []string{"warning: the unit's environment has changed", "APP_VERSION", "(v1), "}, "upgrade")
-	if r := s.expect(exitOK, []string{"(v1), "}, "upgrade", "--env=false"); strings.Contains(r.err, "warning") {
+	s.expect(control.ExitOK, []string{"warning: the unit's environment has changed", "APP_VERSION", "(v1), "}, "upgrade")
+	if r := s.expect(control.ExitOK, []string{"(v1), "}, "upgrade", "--env=false"); strings.Contains(r.err, "warning") {
 		t.Errorf("a warning that was not wanted: %s", r.err)
 	}
 }

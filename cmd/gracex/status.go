@@ -20,7 +20,7 @@ func newStatus(t *target) *cobra.Command {
 		Use:   "status",
 		Short: "Show the app's processes",
 		Long: `Show the app's processes, newest first. These are the current one, and older ones that
-still finish their work.`,
+still finish their work. Below stands what has become of the last upgrade.`,
 		Example: `  gracex status
   gracex status --watch
   gracex status --pid-file /run/shop.pid --json | jq '.generations[0].version'`,
@@ -48,7 +48,7 @@ func showStatus(s *screen, status control.Status, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(s).Encode(status)
 	}
-	_, err := fmt.Fprint(s, statusText(status, time.Now()))
+	_, err := fmt.Fprint(s, control.StatusText(status, time.Now(), s.columns()))
 	return err
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +9,6 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 )
-
-// lookEvery is how often a stop looks whether the processes are gone.
-const lookEvery = 50 * time.Millisecond
 
 func newStop(t *target) *cobra.Command {
 	var noWait bool
@@ -22,7 +18,8 @@ func newStop(t *target) *cobra.Command {
 		Short: "Stop the app gracefully, and wait until it is gone",
 		Long: `Stop the app gracefully. It accepts no more connections, answers the requests that it has
 begun, and ends. The command returns when all processes of the app are gone, including
-those of earlier upgrades and the supervisor.`,
+those of earlier upgrades and the supervisor. Of an app in another pid namespace, such as a
+container's, it waits for the process that serves.`,
 		Example: `  gracex stop --pid-file /run/shop.pid
   gracex stop --timeout 1m`,
 		Args: cobra.NoArgs,
@@ -36,16 +33,16 @@ those of earlier upgrades and the supervisor.`,
 			if err != nil {
 				return err
 			}
-			if err := client.Stop(ctx); err != nil {
-				return err
-			}
 			s := newScreen(c.OutOrStdout())
 			if noWait {
-				return s.line("%s stops", process(status.PID, status.Version))
+				if err := client.Stop(ctx); err != nil {
+					return err
+				}
+				return s.line("%s stops", control.Process(status.PID, status.Version))
 			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return awaitGone(ctx, s, processes(status), timeout)
+			return awaitEnd(ctx, s, client, status)
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the stop has begun")
@@ -53,43 +50,23 @@ those of earlier upgrades and the supervisor.`,
 	return c
 }
 
-// processes are the numbers of all of an app's processes.
-func processes(s control.Status) (pids []int) {
-	for _, g := range s.Generations {
-		pids = append(pids, g.PID)
-	}
-	if s.Supervisor > 0 {
-		pids = append(pids, s.Supervisor)
-	}
-	return pids
-}
-
-// awaitGone returns when none of the processes is there any more.
-func awaitGone(ctx context.Context, s *screen, pids []int, timeout time.Duration) error {
+// awaitEnd stops the app, and returns when it is gone.
+func awaitEnd(ctx context.Context, s *screen, client *control.Client, status control.Status) error {
 	began := time.Now()
-	tick := time.NewTicker(lookEvery)
+	done := make(chan error, 1)
+	go func() { done <- client.StopAndWait(ctx) }()
+	tick := time.NewTicker(barRedraw)
 	defer tick.Stop()
 	for {
-		var left []int
-		for _, pid := range pids {
-			if alive(pid) {
-				left = append(left, pid)
-			}
-		}
-		if len(left) == 0 {
-			s.wipe()
-			return s.line("stopped after %v", time.Since(began).Round(time.Millisecond))
-		}
-		s.moving(fmt.Sprintf("waiting for %v, %.0f s", left, time.Since(began).Seconds()))
 		select {
+		case err := <-done:
+			s.wipe()
+			if err != nil {
+				return err
+			}
+			return s.line("stopped after %v", time.Since(began).Round(time.Millisecond))
 		case <-tick.C:
-			continue
-		case <-ctx.Done():
+			s.moving(fmt.Sprintf("waiting for processes %v, %.0f s", status.PIDs(), time.Since(began).Seconds()))
 		}
-		s.wipe()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return &exitError{code: exitTimedOut, err: fmt.Errorf("processes %v are still there after %v; the stop goes on", left, timeout)}
-		}
-		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted; processes %v are still there, and the stop goes on", left)}
 	}
 }

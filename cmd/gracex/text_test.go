@@ -4,59 +4,9 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/gracex-go/gracex/core/control"
 )
-
-func TestStatusText(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
-	cut := now.Add(12 * time.Second)
-	got := statusText(control.Status{
-		PID: 4720, Supervisor: 1, Program: "/srv/shop/shop", Version: "1.5.0", PIDFile: "/run/shop.pid",
-		Generations: []control.Generation{
-			{
-				Generation: 8, PID: 4720, State: "current", Probation: true, Version: "1.5.0", Started: now.Add(-2 * time.Second),
-				Requests: 3, Idle: 37, Connections: 40, Hijacked: 2, Memory: 19293798,
-				Listeners: []control.Listener{
-					{Network: "tcp", Address: "[::]:8080"}, {Name: "metrics", Network: "tcp", Address: "[::]:9090"},
-					{Network: "tcp", Address: "127.0.0.1:6060", Outside: true},
-				},
-			},
-			{Generation: 7, PID: 4711, State: "probation", Version: "1.4.2", Started: now.Add(-49 * time.Hour), Requests: 1, Connections: 310, Idle: 300},
-			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut},
-			{Generation: 5, PID: 4600, State: "unknown"},
-		},
-	}, now)
-	want := `/srv/shop/shop  1.5.0  supervisor 1  pid file /run/shop.pid
-
-GEN  PID   STATE                   VERSION  AGE    REQUESTS  CONNECTIONS               MEMORY
-8    4720  current, on probation   1.5.0    2s     3         40 (37 idle) + 2 hijacked  18.4 MiB
-7    4711  probation               1.4.2    2d01h  1         310 (300 idle)            -
-6    4650  draining, cut in 12s    -        1h15m  1         1 (0 idle)                -
-5    4600  unknown                 -        -      0         0 (0 idle)                -
-
-listens on [::]:8080, metrics [::]:9090
-
-process 4720 also listens on 127.0.0.1:6060 outside gracex: an upgrade does not hand it over;
-open it with core.AlsoServe or core.Listen
-`
-	if fields(got) != fields(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	table := strings.Split(got, "\n\n")[1]
-	for l := range strings.Lines(table) {
-		if !strings.Contains(l, "  ") || len(l) > 110 {
-			t.Errorf("not a table: %q", l)
-		}
-	}
-}
-
-// fields is a text with its columns not aligned.
-func fields(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func TestBar(t *testing.T) {
 	t.Parallel()
@@ -80,6 +30,24 @@ func TestNoEscapes(t *testing.T) {
 	s.clear()
 	if strings.ContainsAny(b.String(), "\x1b\r") || strings.Contains(b.String(), "moves") {
 		t.Errorf("%q", &b)
+	}
+}
+
+// TestMoving_LineIsRemovedWholeFromANarrowerTerminal, and is never longer than the terminal is wide.
+func TestMoving_LineIsRemovedWholeFromANarrowerTerminal(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	columns := 80
+	s := &screen{Writer: &b, live: true, size: func() int { return columns }}
+	s.moving(strings.Repeat("x", 100))
+	if b.String() != strings.Repeat("x", 79) {
+		t.Errorf("%q", &b)
+	}
+	b.Reset()
+	columns = 30 // 79 take three rows now
+	s.moving("yy")
+	if want := "\x1b[2A\r\x1b[Jyy"; b.String() != want {
+		t.Errorf("%q, want %q", &b, want)
 	}
 }
 

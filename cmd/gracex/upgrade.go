@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,7 @@ import (
 const upgradeTime = 5 * time.Minute
 
 func newUpgrade(t *target) *cobra.Command {
-	var noWait, drain, leave bool
+	var noWait, drain, leave, asJSON bool
 	var timeout time.Duration
 	var start startFlags
 	c := &cobra.Command{
@@ -36,6 +38,7 @@ passed on.
   gracex upgrade --pid-file /run/shop.pid && echo deployed
   gracex upgrade --drain --timeout 10m
   gracex upgrade --env-file /etc/shop.env --args -- -addr :8080
+  gracex upgrade --json | jq -r .reason # exit status as without it, with set -o pipefail
   gracex upgrade --leave                # once, to leave start_server`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if noWait && (drain || leave) {
@@ -51,18 +54,22 @@ passed on.
 			ctx, stop := interruptible(c)
 			defer stop()
 			client, status, err := t.find(ctx)
+			if err != nil && asJSON {
+				return printReport(c.OutOrStdout(), control.NewReport(control.Outcome{}, err))
+			}
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait}
+			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait, asJSON: asJSON}
 			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave, Start: options})
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, and do not wait for the outcome")
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
 	c.Flags().BoolVar(&leave, "leave", false, "leave the program that starts the app's versions (graceful, overseer,\nstart_server, einhorn), which ends then; implies --drain")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
 	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
 	start.add(c)
 	return c
@@ -73,7 +80,9 @@ type upgrade struct {
 	out, err *screen
 	timeout  time.Duration
 	noWait   bool
-	started  int // the new process, once it runs
+	asJSON   bool
+	stdout   io.Writer // for the object, with asJSON
+	started  int       // the new process, once it runs
 }
 
 // errStarted ends the watching of one who does not want to wait.
@@ -81,7 +90,9 @@ var errStarted = errors.New("the new process runs")
 
 // run starts the upgrade and shows its steps.
 func (u *upgrade) run(ctx context.Context, client *control.Client, status control.Status, opts control.UpgradeOptions) error {
-	if err := u.out.line("upgrading %s", process(status.PID, status.Version)); err != nil {
+	if u.asJSON {
+		u.stdout, u.out = u.out, newScreen(io.Discard)
+	} else if err := u.out.line("upgrading %s", control.Process(status.PID, status.Version)); err != nil {
 		return err
 	}
 	watching, leave := context.WithCancelCause(ctx)
@@ -104,6 +115,9 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	}
 	outcome, err := client.Upgrade(watching, opts)
 	show.end()
+	if u.asJSON {
+		return u.report(ctx, watching, outcome, err)
+	}
 	if outcome.Kind == "" {
 		return u.unknown(ctx, watching, client, err)
 	}
@@ -119,6 +133,26 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 	return nil
 }
 
+// report prints the outcome as JSON.
+func (u *upgrade) report(ctx, watching context.Context, o control.Outcome, err error) error {
+	report := control.NewReport(o, err)
+	switch {
+	case errors.Is(context.Cause(watching), errStarted):
+		report = control.Report{Outcome: control.Outcome{OK: true, Kind: control.KindStarted, NewPID: u.started}}
+	case o.Kind == "" && ctx.Err() != nil: // it is ctx that has ended the watching
+		report.ExitStatus = control.ExitStatus(ctx.Err())
+	}
+	return printReport(u.stdout, report)
+}
+
+// printReport prints a report, and returns its exit status as an error.
+func printReport(w io.Writer, r control.Report) error {
+	if err := json.NewEncoder(w).Encode(r); err != nil || r.ExitStatus == control.ExitOK {
+		return err
+	}
+	return &exitError{code: r.ExitStatus, err: errors.New(r.Reason), silent: true}
+}
+
 // unknown: the watching ended before the outcome. The upgrade goes on.
 func (u *upgrade) unknown(ctx, watching context.Context, client *control.Client, err error) error {
 	goesOn := "the upgrade goes on in the app; see: gracex status --socket " + client.Path()
@@ -126,9 +160,9 @@ func (u *upgrade) unknown(ctx, watching context.Context, client *control.Client,
 	case errors.Is(context.Cause(watching), errStarted):
 		return u.out.line("process %d runs; the outcome is not waited for, see: gracex status --socket %s", u.started, client.Path())
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &exitError{code: exitTimedOut, err: fmt.Errorf("no outcome within %v; %s", u.timeout, goesOn)}
+		return &exitError{code: control.ExitTimedOut, err: fmt.Errorf("no outcome within %v; %s", u.timeout, goesOn)}
 	case ctx.Err() != nil:
-		return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted; %s", goesOn)}
+		return &exitError{code: control.ExitInterrupted, err: fmt.Errorf("interrupted; %s", goesOn)}
 	}
 	return err
 }
@@ -136,41 +170,9 @@ func (u *upgrade) unknown(ctx, watching context.Context, client *control.Client,
 // conclude shows the outcome.
 func (u *upgrade) conclude(o control.Outcome) error {
 	if o.OK {
-		return u.out.line("%s %s -> %s, generation %d, in %v", u.out.paint(green, "upgraded"),
-			process(o.OldPID, o.OldVersion), process(o.NewPID, o.Version), o.Generation, o.Took.Round(time.Millisecond))
+		return u.out.line("%s", u.out.paintTo(green, o.String(), " "))
 	}
-	code, what := outcomeCode(o.Kind)
-	_ = u.err.line("%s: %s", u.err.paint(red, what), o.Reason)
-	if o.Exit != "" {
-		_ = u.err.line("  it ended with %s", o.Exit)
-	}
-	if len(o.Stderr) > 0 {
-		_ = u.err.line("  the last that it wrote to stderr:")
-		for _, l := range o.Stderr {
-			_ = u.err.line("  | %s", l)
-		}
-	}
-	_ = u.err.line("%s serves on", process(o.OldPID, o.OldVersion))
-	return &exitError{code: code, err: errors.New(o.Reason), silent: true}
-}
-
-// outcomeCode is the exit code of an outcome that is not OK, and what it is in words.
-func outcomeCode(kind string) (code int, what string) {
-	switch kind {
-	case control.KindRefused:
-		return exitRefused, "refused"
-	case control.KindRolledBack:
-		return exitRolledBack, "rolled back"
-	case control.KindTimedOut:
-		return exitTimedOut, "timed out"
-	}
-	return exitFailed, "failed"
-}
-
-// process names a process and its version.
-func process(pid int, version string) string {
-	if version == "" {
-		return fmt.Sprintf("process %d", pid)
-	}
-	return fmt.Sprintf("process %d (%s)", pid, version)
+	_ = u.err.line("%s", u.err.paintTo(red, o.String(), ":"))
+	_ = u.err.line("%s%s serves on", o.Details(), control.Process(o.OldPID, o.OldVersion))
+	return &exitError{code: o.ExitStatus(), err: errors.New(o.Reason), silent: true}
 }

@@ -68,6 +68,42 @@ func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
 }
 
+// StopAndWait stops the service, and returns when all processes of the app have ended. Of an app in another pid
+// namespace the numbers mean nothing here: there it returns when the process that serves has ended. The others, which
+// still drain, can end a little later.
+func (c *Client) StopAndWait(ctx context.Context) error {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/v1/stop?wait=1", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, resp.Body) // to the end of the process, whatever that is
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		left := status.living()
+		switch {
+		case ctx.Err() != nil && status.Elsewhere():
+			return fmt.Errorf("%s: the app has not ended; the stop goes on: %w", c.path, ctx.Err())
+		case ctx.Err() != nil:
+			return fmt.Errorf("processes %v are still there; the stop goes on: %w", left, ctx.Err())
+		case len(left) == 0:
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// lookEvery is how often StopAndWait looks whether the processes are gone.
+const lookEvery = 50 * time.Millisecond
+
 // UpgradeOptions says how an upgrade is followed. The zero UpgradeOptions waits for the outcome.
 type UpgradeOptions struct {
 	// Events receives each step. It may be nil.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,17 +24,22 @@ const (
 	maxAsked  = 512
 )
 
-// Query selects an app by its socket, by its pid file, or by any of its processes. If several are
+// Query selects an app by its socket, by its pid file, by any of its processes, or by its program. If several are
 // set, Socket counts first, then PIDFile, then PID.
 type Query struct {
 	PID             int
 	PIDFile, Socket string
+	// Program is the path from which the app starts its next version. Two paths are one if they lead to
+	// the same place now, links resolved.
+	Program string
 }
 
 // Find returns a client for the app that q selects, after the app has answered once. The zero Query selects
 // the only app that runs and has its socket in a default directory ($XDG_RUNTIME_DIR/gracex, /run/gracex).
 // The error is ErrAmbiguous if several run, and ErrNotFound if none does. An app whose socket is elsewhere is
-// found by its pid on Linux only. If an app hangs, Find takes about 2 s at most.
+// found by its pid or program on Linux only. If an app hangs, Find takes about 2 s at most.
+//
+// On Linux an app in another mount or pid namespace, such as a container, is found by the pid that it has here.
 func Find(ctx context.Context, q Query) (*Client, error) {
 	switch {
 	case q.Socket != "":
@@ -49,6 +55,8 @@ func Find(ctx context.Context, q Query) (*Client, error) {
 		return nil, fmt.Errorf("%w: %d is no process number", ErrNotFound, q.PID)
 	case q.PID > 0:
 		return findByPID(ctx, q.PID)
+	case q.Program != "":
+		return findByProgram(ctx, q.Program)
 	}
 	return findOnly(ctx)
 }
@@ -152,25 +160,35 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 	}
 	// The pid file of an app in a container names a process of another namespace: what
 	// answers on the file's own socket counts.
-	for _, a := range ask(ctx, []string{DefaultPath(file)}) {
+	var denied error
+	for _, a := range ask(ctx, defaultPaths(file)) {
 		if a.err == nil && (a.status.Has(pid) || samePath(a.status.PIDFile, file)) {
 			return a.client, nil
 		}
 		switch {
-		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission):
+		case errors.Is(a.err, ErrVersion):
 			return nil, a.err
+		case errors.Is(a.err, ErrPermission): // the app may have another one
+			denied = a.err
 		case a.hangs():
 			return nil, a.hanging(pid)
 		}
 	}
 	if !proc.Alive(pid) {
-		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist: the app has crashed or was killed; start it again", ErrStale, file, pid)
+		if denied != nil {
+			return nil, denied
+		}
+		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist here: the app has crashed or was killed; start it again, "+
+			"or name its socket if it runs in another pid namespace", ErrStale, file, pid)
 	}
 	c, err := findByPID(ctx, pid)
-	if err != nil {
-		return nil, fmt.Errorf("pid file %s: %w", file, err)
+	switch {
+	case err == nil:
+		return c, nil
+	case denied != nil:
+		return nil, denied
 	}
-	return c, nil
+	return nil, fmt.Errorf("pid file %s: %w", file, err)
 }
 
 func samePath(a, b string) bool {
@@ -187,7 +205,7 @@ func findByPID(ctx context.Context, pid int) (*Client, error) {
 		switch {
 		case a.hangs() && i < len(own):
 			return nil, a.hanging(pid)
-		case a.err == nil && a.status.Has(pid):
+		case a.err == nil && a.status.isOf(pid, i < len(own)):
 			return a.client, nil
 		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
 			troubles = append(troubles, a.err.Error())
@@ -201,6 +219,69 @@ func findByPID(ctx context.Context, pid int) (*Client, error) {
 	}
 	return nil, fmt.Errorf("%w: process %d is there, but is not a gracex app with a control socket (looked in %s, and at the sockets of that process)%s; "+
 		"start it with core.WithControlSocket or WithPIDFile, or kill -USR2 %d", ErrNotFound, pid, strings.Join(defaultDirs(), ", "), among(troubles), pid)
+}
+
+// isOf reports whether pid is the number of one of the app's processes here. own says that the process listens on
+// the socket that has answered: then a number of the process in another pid namespace, which it may have reported,
+// is its own.
+func (s Status) isOf(pid int, own bool) bool {
+	numbers := proc.Numbers(pid)
+	if s.Elsewhere() {
+		if theirs := proc.PIDNamespaceOf(pid); theirs != 0 && theirs != s.PIDNamespace {
+			return false
+		}
+		return slices.ContainsFunc(numbers[1:], s.Has) // the first is this namespace's
+	}
+	return s.Has(pid) || own && slices.ContainsFunc(numbers, s.Has)
+}
+
+// findByProgram looks for the app that runs a program, of which it may not have answered to each process.
+func findByProgram(ctx context.Context, program string) (*Client, error) {
+	want := resolved(program)
+	var found []answer
+	var troubles []string
+	for _, a := range ask(ctx, unique(append(sockets(), socketsOfProgram(program)...))) {
+		switch {
+		case a.err == nil && resolved(a.status.Program) == want:
+			found = append(found, a)
+		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
+			troubles = append(troubles, a.err.Error())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%w that runs the program %s%s; name one by its pid, its pid file or its socket", ErrNotFound, program, among(troubles))
+	case 1:
+		return found[0].client, nil
+	}
+	var list []string
+	for _, a := range found {
+		list = append(list, fmt.Sprintf("pid %d (socket %s)", a.status.PID, a.client.path))
+	}
+	return nil, fmt.Errorf("%w with the program %s: %s; name one by its pid", ErrAmbiguous, program, strings.Join(list, ", "))
+}
+
+// resolved is a path without links, as far as it exists.
+func resolved(path string) string {
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		path = r
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return path
+}
+
+// unique returns paths once that lead to the same socket.
+func unique(paths []string) (out []string) {
+	seen := make(map[string]bool)
+	for _, path := range paths {
+		if r := resolved(path); !seen[r] {
+			seen[r] = true
+			out = append(out, path)
+		}
+	}
+	return out
 }
 
 // among adds what was in the way.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // listening is the flag __SO_ACCEPTCON in /proc/net/unix: see proc_net(5).
@@ -14,24 +16,25 @@ const listening = 0x10000
 // socketsOf returns the paths of the unix sockets that a process listens on: those of /proc/<pid>/net/unix
 // whose inode one of its descriptors is. The error is that it can't be seen.
 func socketsOf(pid int) (paths []string, err error) {
-	proc := filepath.Join("/proc", strconv.Itoa(pid))
-	entries, err := os.ReadDir(filepath.Join(proc, "fd"))
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	entries, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil {
 		return nil, err
 	}
 	inodes := make(map[string]bool)
 	for _, e := range entries {
-		target, err := os.Readlink(filepath.Join(proc, "fd", e.Name()))
+		target, err := os.Readlink(filepath.Join(dir, "fd", e.Name()))
 		if inode, ok := strings.CutPrefix(target, "socket:["); err == nil && ok {
 			inodes[strings.TrimSuffix(inode, "]")] = true
 		}
 	}
-	f, err := os.Open(filepath.Join(proc, "net", "unix"))
+	f, err := os.Open(filepath.Join(dir, "net", "unix"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
+	cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
+	root := proc.Root(pid) // the paths are those that the process sees
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		// Num RefCount Protocol Flags Type St Inode Path
 		fields := strings.Fields(sc.Text())
@@ -46,7 +49,26 @@ func socketsOf(pid int) (paths []string, err error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(cwd, path)
 		}
-		paths = append(paths, path)
+		paths = append(paths, root+path)
 	}
 	return paths, nil
+}
+
+// socketsOfProgram returns the paths of the unix sockets on which processes listen whose file has the name of the
+// program: it may have been replaced since they were started.
+func socketsOfProgram(program string) (paths []string) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		file, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if err != nil || strings.TrimSuffix(filepath.Base(file), " (deleted)") != filepath.Base(resolved(program)) {
+			continue
+		}
+		own, _ := socketsOf(pid)
+		paths = append(paths, own...)
+	}
+	return paths
 }

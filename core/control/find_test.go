@@ -105,6 +105,32 @@ func TestFind(t *testing.T) {
 			stale(t, DefaultPath(file))
 			return Query{PIDFile: file}
 		}, "", ErrStale, "which does not exist"},
+		"pid file of an app in the other default directory": {func(t *testing.T, dir string) Query {
+			file := filepath.Join(dir, "app.pid")
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(self)), 0o600))
+			must.Do(t, os.Mkdir(systemDir, 0o700))
+			play(t, defaultPaths(file)[1], says(Protocol, 200, app(self)))
+			return Query{PIDFile: file}
+		}, "app-*.sock", nil, ""},
+		"by program": {func(t *testing.T, dir string) Query {
+			must.Do(t, os.Mkdir(filepath.Join(dir, "releases"), 0o700))
+			must.Do(t, os.WriteFile(filepath.Join(dir, "releases", "app"), nil, 0o700))
+			must.Do(t, os.Symlink("releases", filepath.Join(dir, "current")))
+			st := app(1002)
+			st.Program = filepath.Join(dir, "current", "app")
+			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
+			play(t, inDefault("b.sock"), says(Protocol, 200, st))
+			return Query{Program: filepath.Join(dir, "releases", "app")}
+		}, "b.sock", nil, ""},
+		"only another program": {func(t *testing.T, _ string) Query {
+			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
+			return Query{Program: "/srv/shop"}
+		}, "", ErrNotFound, "that runs the program /srv/shop"},
+		"two of one program": {func(t *testing.T, _ string) Query {
+			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
+			play(t, inDefault("b.sock"), says(Protocol, 200, app(1002)))
+			return Query{Program: "/srv/app"}
+		}, "", ErrAmbiguous, "pid 1002 (socket "},
 		"no pid file": {func(_ *testing.T, dir string) Query { return Query{PIDFile: filepath.Join(dir, "app.pid")} }, "", ErrNotFound, "there is no pid file"},
 		"no number in it": {func(t *testing.T, dir string) Query {
 			must.Do(t, os.WriteFile(filepath.Join(dir, "app.pid"), []byte("app"), 0o600))

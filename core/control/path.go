@@ -31,7 +31,17 @@ func DefaultDir() string {
 
 // DefaultPath returns the path of the socket of an app with this pid file. It is in DefaultDir. Its name is
 // the file's name and a hash of the file's absolute path, because many services name the file app.pid.
-func DefaultPath(pidFile string) string {
+func DefaultPath(pidFile string) string { return filepath.Join(DefaultDir(), defaultName(pidFile)) }
+
+// defaultPaths are those where an app may have made it: its environment may be another one.
+func defaultPaths(pidFile string) (paths []string) {
+	for _, dir := range defaultDirs() {
+		paths = append(paths, filepath.Join(dir, defaultName(pidFile)))
+	}
+	return paths
+}
+
+func defaultName(pidFile string) string {
 	if abs, err := filepath.Abs(pidFile); err == nil {
 		pidFile = abs
 	}
@@ -41,7 +51,7 @@ func DefaultPath(pidFile string) string {
 	if len(base) > maxBase {
 		base = base[:maxBase]
 	}
-	return filepath.Join(DefaultDir(), base+"-"+hex.EncodeToString(sum[:4])+socketExt)
+	return base + "-" + hex.EncodeToString(sum[:4]) + socketExt
 }
 
 // defaultDirs are the directories where apps may have made theirs.

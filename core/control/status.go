@@ -3,6 +3,8 @@ package control
 import (
 	"slices"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // Protocol is the version of the HTTP interface that this package speaks. The package does not
@@ -22,12 +24,51 @@ type Status struct {
 	Version     string       `json:"version,omitempty"`    // of the generation that answers; empty if unknown
 	PIDFile     string       `json:"pid_file,omitempty"`   // absolute; empty without one
 	Generations []Generation `json:"generations"`          // newest first: current, on probation, draining
+
+	// LastUpgrade is the last upgrade that this process knows of; nil if it knows of none. After an upgrade that
+	// was good the new process reports it, and after another one the old process, which serves.
+	LastUpgrade *LastUpgrade `json:"last_upgrade,omitempty"`
+
+	// PIDNamespace is the inode number of the pid namespace that the numbers here belong to; 0 if unknown.
+	PIDNamespace uint64 `json:"pid_namespace,omitempty"`
+}
+
+// LastUpgrade is what has become of an upgrade.
+type LastUpgrade struct {
+	At      time.Time `json:"at"` // when the outcome was known
+	Outcome Outcome   `json:"outcome"`
 }
 
 // Has reports whether pid is one of the app's processes.
 func (s Status) Has(pid int) bool {
 	return pid == s.PID || s.Supervisor > 0 && pid == s.Supervisor ||
 		slices.ContainsFunc(s.Generations, func(g Generation) bool { return g.PID == pid })
+}
+
+// Elsewhere reports whether the process numbers are those of another pid namespace than this process's, such as a
+// container's. Here they can be the numbers of other processes.
+func (s Status) Elsewhere() bool {
+	own := proc.PIDNamespace()
+	return s.PIDNamespace != 0 && own != 0 && s.PIDNamespace != own
+}
+
+// PIDs returns the numbers of all processes of the app.
+func (s Status) PIDs() (pids []int) {
+	for _, g := range s.Generations {
+		pids = append(pids, g.PID)
+	}
+	if s.Supervisor > 0 {
+		pids = append(pids, s.Supervisor)
+	}
+	return pids
+}
+
+// living returns the numbers of those that are there, as far as they can be seen from here.
+func (s Status) living() []int {
+	if s.Elsewhere() {
+		return nil
+	}
+	return slices.DeleteFunc(s.PIDs(), func(pid int) bool { return !proc.Alive(pid) })
 }
 
 // Generation is one process of an app.

@@ -18,6 +18,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/logging"
 )
 
 const (
@@ -89,6 +91,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Log = logging.WithUnits(c.Log)
 	return c
 }
 

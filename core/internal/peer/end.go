@@ -72,6 +72,9 @@ func (n *Next) terminate(stop time.Duration, finished <-chan struct{}, heard fun
 	if isClosed(n.Exited) {
 		return
 	}
+	if n.Hangs && !n.saysReady() && n.saysWhere() {
+		return
+	}
 	others := n.descendants()
 	others.Signal(syscall.SIGTERM)
 	defer others.End(timing.Kill)
@@ -81,6 +84,17 @@ func (n *Next) terminate(stop time.Duration, finished <-chan struct{}, heard fun
 	}
 	n.Kill()
 	<-n.Exited
+}
+
+// saysWhere reports whether the process has written the stacks of its goroutines to its stderr, and has ended. By
+// SIGABRT every Go program does that, unless it handles the signal itself. SIGQUIT does the same in most, but asks
+// one with an Upgrader to stop. A process that has not said hello may be no Go program.
+func (n *Next) saysWhere() bool {
+	if n.Says() == 0 {
+		return false
+	}
+	n.send(syscall.SIGABRT)
+	return n.EndsWithin(timing.Dump)
 }
 
 // endsOrIsLeft reports whether the process has ended in time. One whose time has no limit is left to itself when this

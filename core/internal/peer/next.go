@@ -31,11 +31,15 @@ type Next struct {
 	Plain   bool                          // it speaks only the plain protocol
 	ready   atomic.Pointer[wire.ReadyMsg] // what it said of itself with ready; nil until it has
 	Reads   chan struct{}                 // closed when it says that it reads what comes
-	Served  bool                          // it was current: what it wrote when it started explains nothing any more
+	Served  bool                          // it was current
+	Passed  bool                          // it has passed its probation, and has its real stderr again
+	Hangs   bool                          // it was not ready in time: it is to say where it waits
 	Told    atomic.Bool                   // it got the word that it is given up
 	Ended   func() bool                   // it has ended by itself, now that its end of the handover socket is closed
 	began   time.Time
 	LinkEnd int // its end of the link to the supervisor, until it is ready or given up; -1 for none
+
+	signaled atomic.Bool // this process has sent it a signal to end
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 
@@ -202,6 +206,7 @@ func (n *Next) descendants() proc.Processes {
 // send sends a signal to the new process. A wrapper around it is killed with it, and gets
 // no other signal: many pass on what they get, and a second SIGTERM cuts a drain short.
 func (n *Next) send(sig syscall.Signal) {
+	n.signaled.Store(true)
 	own := n.own()
 	if own != nil {
 		_ = own.Signal(sig)
@@ -209,6 +214,20 @@ func (n *Next) send(sig syscall.Signal) {
 	if own == nil || sig == syscall.SIGKILL {
 		_ = n.proc.Signal(sig)
 	}
+}
+
+// WasEnded reports whether this process has sent it a signal to end, so that its exit status is no news.
+func (n *Next) WasEnded() bool { return n.signaled.Load() }
+
+// WroteLast returns the last lines that it wrote to its stderr. They are nil if it had this process's.
+func (n *Next) WroteLast() []string {
+	switch {
+	case n.Passed, n.Served && !n.Said().Stderr:
+		return nil // it wrote the last to its real stderr
+	case !n.Lives():
+		return n.Stderr.LastLines()
+	}
+	return n.Stderr.Lines()
 }
 
 // Kill ends the new process, and what is between, at once.

@@ -33,6 +33,7 @@ type Old struct {
 	Drains chan time.Duration // that its drain begins now, and how long that is; room for the one
 
 	oldPID  int            // of the process that holds the other end of ctl
+	Version string         // the program's, in its own words; empty if it says nothing of it
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
@@ -40,6 +41,8 @@ type Old struct {
 	older atomic.Int32 // how many generations before this one there are, by its word
 
 	reports inquiry // what it says about itself
+
+	heardAt atomic.Int64 // when it has said something last, since began
 
 	Ways foreign.Parent // how it wants to hear that this process serves, if it is plain
 
@@ -61,6 +64,12 @@ func NewOld(ctl net.Conn) *Old {
 		Drains:    make(chan time.Duration, 1),
 	}
 }
+
+// began is what heardAt counts from.
+var began = time.Now()
+
+// Silence is how long it has said nothing.
+func (p *Old) Silence() time.Duration { return time.Since(began) - time.Duration(p.heardAt.Load()) }
 
 // Speaks reports whether it speaks more than the plain protocol, as far as is known.
 func (p *Old) Speaks() bool { return p.ctl != nil }
@@ -95,7 +104,7 @@ func (p *Old) PID() int {
 // Welcome reads the old process's first frame.
 func (p *Old) Welcome() (wire.WelcomeMsg, error) {
 	msg, err := readWelcome(p.ctl)
-	p.oldPID = msg.PID
+	p.oldPID, p.Version = msg.PID, msg.Version
 	return msg, err
 }
 
@@ -132,6 +141,7 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 	in, files := p.receiver()
 	for p.ctl != nil {
 		f, err := wire.Read(in)
+		p.heardAt.Store(int64(time.Since(began)))
 		came := files()
 		if err == nil && f.Type == wire.Offer {
 			err, came = h.Offer(f, came), nil

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxReason is how much of an error a status line has, in bytes.
-	maxReason = 200
+	// maxReason is how much of the news a status line has, in bytes.
+	maxReason = 250
 )
 
 // Service tells the service manager what becomes of the service, by the process that is current: which
@@ -97,11 +97,19 @@ func (s *Service) HandedOver(pid, generation, draining int) {
 }
 
 // Failed says that an upgrade has failed or was rolled back, and that the service is pid's,
-// as before. The status says what has failed and why.
-func (s *Service) Failed(pid, generation, draining int, what string, why error) {
+// as before. The news say what has failed and why.
+func (s *Service) Failed(pid, generation, draining int, news string) {
 	if s != nil {
-		s.last = serving(generation, draining, what+": "+brief(why))
+		s.last = serving(generation, draining, brief(news))
 		s.send(Ready, MainPID(pid), Status(s.last))
+	}
+}
+
+// Explain says more about what has failed.
+func (s *Service) Explain(generation, draining int, news string) {
+	if s != nil {
+		s.last = serving(generation, draining, brief(news))
+		s.send(Status(s.last))
 	}
 }
 
@@ -171,9 +179,9 @@ func serving(generation, draining int, news string) string {
 	return s
 }
 
-// brief returns the first line of an error, without the library's name and not too long.
-func brief(err error) string {
-	s, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "gracex: "), "\n")
+// brief returns the first line of a text, not too long.
+func brief(text string) string {
+	s, _, _ := strings.Cut(text, "\n")
 	if len(s) > maxReason {
 		s = strings.ToValidUTF8(s[:maxReason], "") + "..."
 	}

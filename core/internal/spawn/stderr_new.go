@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -13,9 +14,9 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Stderr is a new process's stderr while it starts: its descriptor 2 is a pipe
-// to the old process, which copies what comes, so that it can say why a start
-// failed. The real one comes back with GiveBack, or when the old process is gone.
+// Stderr is a new process's stderr while it starts and is on probation: its descriptor 2 is a pipe
+// to the old process, which copies what comes, so that it can say why the new one
+// failed. The real one comes back with GiveBack, or when the old process is gone or stands still.
 //
 // This process holds the read end too: it never writes into a pipe without a reader,
 // and reads what the old process can't read any more.
@@ -26,6 +27,8 @@ type Stderr struct {
 	pipe   *os.File // the read end
 	pipeID uint64   // of the write end
 	oldPID int
+
+	silence atomic.Pointer[func() time.Duration] // see Serves
 
 	once     sync.Once
 	given    chan struct{} // closed when descriptor 2 is the real one
@@ -71,6 +74,20 @@ func (s *Stderr) GiveBack() {
 	})
 }
 
+// Serves says that this process serves and keeps the pipe. From here on it must not wait for an old process that
+// stands still and reads nothing. silence returns how long that has said nothing.
+func (s *Stderr) Serves(silence func() time.Duration) {
+	if s != nil {
+		s.silence.Store(&silence)
+	}
+}
+
+// isDeaf reports whether the old process reads nothing, for all that is known.
+func (s *Stderr) isDeaf() bool {
+	silence := s.silence.Load()
+	return silence != nil && (*silence)() > timing.Silence
+}
+
 // Orphaned says that the old process is gone.
 func (s *Stderr) Orphaned() {
 	if s != nil {
@@ -78,7 +95,7 @@ func (s *Stderr) Orphaned() {
 	}
 }
 
-// watch waits until the old process is gone, whether this one is ready by then or not, and copies what it has
+// watch waits until the old process is gone or stands still, and copies what it has
 // left in the pipe. It ends when nobody has the pipe as its stderr any more.
 func (s *Stderr) watch() {
 	t := time.NewTicker(timing.Poll)
@@ -87,8 +104,8 @@ func (s *Stderr) watch() {
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
-			waiting = proc.Alive(s.oldPID)
-		case <-given: // a process that is ready hears of the end on the handover socket
+			waiting = proc.Alive(s.oldPID) && !s.isDeaf()
+		case <-given: // a process that goes on by itself hears of the end on the handover socket
 			t.Stop()
 			tick, given = nil, nil
 		case <-s.orphaned:

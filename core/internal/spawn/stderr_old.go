@@ -19,7 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Capture is the old process's end of a new one's stderr while that starts: what
+// Capture is the old process's end of a new one's stderr while that starts and is on probation: what
 // comes through the pipe is copied to this process's stderr at once, and the last
 // lines are kept for the error. See Stderr for the other end.
 //
@@ -215,12 +215,21 @@ func (c *Capture) Wait() {
 	}
 }
 
-// Lines returns the last lines, after End.
+// LastLines returns the last lines of a process that has ended.
+func (c *Capture) LastLines() []string {
+	if c == nil {
+		return nil
+	}
+	c.End()
+	c.Wait()
+	return c.tail.get()
+}
+
+// Lines returns the last lines so far.
 func (c *Capture) Lines() []string {
 	if c == nil {
 		return nil
 	}
-	c.Wait()
 	return c.tail.get()
 }
 

@@ -10,17 +10,24 @@ import (
 )
 
 const (
-	keepLines = 20  // of what a new process that failed wrote to stderr
-	keepBytes = 400 // of each of them
+	keepLines  = 20                     // of what a new process that failed wrote to stderr
+	keepBytes  = 400                    // of each of them
+	crashLines = 12                     // of a crash, from its begin, if that is not among keepLines
+	afterCrash = keepLines - crashLines // of the last lines then
 )
 
-// tail keeps the last lines of what is written to it.
+// tail keeps the last lines of what is written to it. Of a Go program's crash it keeps the begin, and of a dump
+// of the goroutines those that say where the program waits.
 type tail struct {
 	mu     sync.Mutex
 	lines  [][]byte // at most keepLines, the newest last; unterminated if open
 	open   bool
-	missed int    // bytes of the last line that were not kept
-	crash  []byte // what a Go program says before the stacks, if it is not among lines any more
+	missed int // bytes of the last line that were not kept
+
+	written int      // lines so far, with the open one
+	crash   [][]byte // the first lines of the last crash
+	crashAt int      // the number of its first line
+	dump    dump
 }
 
 // Write never fails.
@@ -31,13 +38,11 @@ func (t *tail) Write(b []byte) (int, error) {
 		text, ended := bytes.CutSuffix(line, []byte("\n"))
 		if !t.open {
 			if len(t.lines) == keepLines {
-				if saysWhy(t.lines[0]) {
-					t.crash = t.lines[0]
-				}
 				t.lines = append(t.lines[:0], t.lines[1:]...)
 			}
 			t.lines = append(t.lines, nil)
 			t.missed = 0
+			t.written++
 		}
 		last := &t.lines[len(t.lines)-1]
 		n := min(len(text), keepBytes-len(*last))
@@ -46,27 +51,47 @@ func (t *tail) Write(b []byte) (int, error) {
 		if ended && t.missed > 0 {
 			*last = fmt.Appendf(*last, "... (%d bytes more)", t.missed)
 		}
-		t.open = !ended
+		if t.open = !ended; ended {
+			t.endLineLocked(*last)
+		}
 	}
 	return len(b), nil
 }
 
-// get returns the lines, printable, oldest first, and before them the one that a crash began with.
+// endLineLocked looks at a line that is whole.
+func (t *tail) endLineLocked(line []byte) {
+	switch {
+	case len(t.crash) > 0 && t.written-t.crashAt < crashLines:
+		t.crash = append(t.crash, line)
+	case saysWhy(line):
+		t.crash, t.crashAt = [][]byte{line}, t.written
+	}
+	t.dump.line(line, t.lines[:len(t.lines)-1])
+}
+
+// get returns the lines, printable, oldest first. The first lines of a crash come before the others.
 func (t *tail) get() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var lines []string
-	if t.crash != nil {
-		lines = append(lines, program.Printable(t.crash), "...")
+	if lines := t.dump.useful(); lines != nil {
+		return printable(lines)
 	}
-	for i, line := range t.lines {
-		text := program.Printable(bytes.TrimSuffix(line, []byte("\r")))
-		if t.open && i == len(t.lines)-1 && t.missed > 0 {
-			text += fmt.Sprintf("... (%d bytes more)", t.missed)
-		}
-		lines = append(lines, text)
+	lines := printable(t.lines)
+	if t.open && t.missed > 0 {
+		lines[len(lines)-1] += fmt.Sprintf("... (%d bytes more)", t.missed)
 	}
-	return lines
+	if len(t.crash) == 0 || t.crashAt > t.written-len(t.lines) {
+		return lines
+	}
+	return slices.Concat(printable(t.crash), []string{"..."}, lines[len(lines)-afterCrash:])
+}
+
+// printable returns lines without what a terminal would obey.
+func printable(lines [][]byte) (texts []string) {
+	for _, line := range lines {
+		texts = append(texts, program.Printable(bytes.TrimSuffix(line, []byte("\r"))))
+	}
+	return texts
 }
 
 // saysWhy reports whether a line begins a Go program's last words.

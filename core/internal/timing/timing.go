@@ -51,6 +51,8 @@ const (
 const (
 	// Kill is how long a process has to obey SIGTERM before SIGKILL.
 	Kill = 5 * time.Second
+	// Dump is how long a process that hangs has to write the stacks of its goroutines and to end, before SIGTERM.
+	Dump = 2 * time.Second
 	// Reap is how long after a process's last word its end can be noticed.
 	Reap = time.Second
 	// Exit is how far apart two signs of the same end can be noticed: a process's exit, the end of

@@ -17,6 +17,8 @@ type WelcomeMsg struct {
 	PID        int        `json:"pid"`
 	Generation int        `json:"generation"` // of the new process
 	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
+	// Version is the program's, in its own words; for operators.
+	Version string `json:"version,omitempty"`
 }
 
 // Kind is what a descriptor is. The zero Kind is a listener.
@@ -63,6 +65,7 @@ type Listener struct {
 type ReadyMsg struct {
 	Room       int   `json:"room"`                // how many established connections it can take; absent: none
 	Probation  bool  `json:"probation"`           // it answers Ping; absent: the handover is final at once
+	Stderr     bool  `json:"stderr"`              // it keeps the pipe as its stderr until the probation is over
 	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
 	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
 	// Version is the program's, in its own words; for logs and operators.
@@ -193,6 +196,13 @@ type ReportMsg struct {
 // ReasonMsg says why, in words for a log.
 type ReasonMsg struct {
 	Reason string `json:"reason"`
+}
+
+// RejectMsg says why the old process is to serve again.
+type RejectMsg struct {
+	ReasonMsg
+	// Operator: an operator asks for it, and not the new process. The reason may be empty.
+	Operator bool `json:"operator,omitempty"`
 }
 
 // maxReason bounds a reason, in bytes. A word that does not fit into a frame would not be

@@ -1,0 +1,44 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// String returns the outcome in one line, such as "rolled back: it ended on probation".
+func (o Outcome) String() string {
+	what := strings.ReplaceAll(o.Kind, "_", " ")
+	if o.OK {
+		return fmt.Sprintf("%s %s -> %s, generation %d, in %v", what, Process(o.OldPID, o.OldVersion),
+			Process(o.NewPID, o.Version), o.Generation, o.Took.Round(time.Millisecond))
+	}
+	if o.Reason == "" || strings.HasPrefix(o.Reason, what) {
+		return o.Reason
+	}
+	return what + ": " + o.Reason
+}
+
+// Details returns what is known of a failed new process beside the reason, in indented lines: how it ended, and
+// what it wrote last. They are empty if nothing is known.
+func (o Outcome) Details() string {
+	var b strings.Builder
+	if o.Exit != "" {
+		fmt.Fprintf(&b, "  it ended with %s\n", o.Exit)
+	}
+	if len(o.Stderr) > 0 {
+		b.WriteString("  the last that it wrote to stderr:\n")
+	}
+	for _, line := range o.Stderr {
+		b.WriteString("  | " + line + "\n")
+	}
+	return b.String()
+}
+
+// Process names a process and its version, which may be empty.
+func Process(pid int, version string) string {
+	if version == "" {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return fmt.Sprintf("process %d (%s)", pid, version)
+}

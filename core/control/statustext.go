@@ -1,0 +1,134 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// StatusText returns a status for people, as of now, in lines of at most width columns. What has no room is left
+// out, the least important columns first. A width of zero is no limit.
+func StatusText(s Status, now time.Time, width int) string {
+	var b strings.Builder
+	b.WriteString(s.Program)
+	if s.Version != "" {
+		b.WriteString("  " + s.Version)
+	}
+	if s.Supervisor > 0 {
+		fmt.Fprintf(&b, "  supervisor %d", s.Supervisor)
+	}
+	if s.PIDFile != "" {
+		b.WriteString("  pid file " + s.PIDFile)
+	}
+	b.WriteString("\n\n")
+	b.WriteString(table(s.Generations, now, width))
+	if s.Elsewhere() {
+		b.WriteString("\nThe app runs in another pid namespace, and these are its numbers there.\n")
+	}
+	if s.LastUpgrade != nil {
+		b.WriteString("\n" + s.LastUpgrade.text(now))
+	}
+	return b.String()
+}
+
+// columns of the table, in the order in which they stand. Those with the highest number go first if there is no
+// room.
+var columns = []struct {
+	title string
+	order int
+	cell  func(g Generation, now time.Time) string
+}{
+	{"GEN", 0, func(g Generation, _ time.Time) string { return fmt.Sprint(g.Generation) }},
+	{"PID", 0, func(g Generation, _ time.Time) string { return fmt.Sprint(g.PID) }},
+	{"STATE", 0, stateText},
+	{"VERSION", 1, func(g Generation, _ time.Time) string { return dash(g.Version) }},
+	{"AGE", 3, func(g Generation, now time.Time) string { return age(g.Started, now) }},
+	{"REQUESTS", 2, func(g Generation, _ time.Time) string { return fmt.Sprint(g.Requests) }},
+	{"CONNECTIONS", 4, func(g Generation, _ time.Time) string { return connections(g) }},
+	{"MEMORY", 5, func(g Generation, _ time.Time) string { return memory(g.Memory) }},
+}
+
+// table is the generations in lines that fit, as far as the most important columns do.
+func table(generations []Generation, now time.Time, width int) string {
+	for most := len(columns); ; most-- {
+		var b strings.Builder
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		line := func(cell func(i int) string) {
+			var cells []string
+			for i, c := range columns {
+				if c.order <= most {
+					cells = append(cells, cell(i))
+				}
+			}
+			fmt.Fprintln(w, strings.Join(cells, "\t"))
+		}
+		line(func(i int) string { return columns[i].title })
+		for _, g := range generations {
+			line(func(i int) string { return columns[i].cell(g, now) })
+		}
+		_ = w.Flush() // to a buffer
+		tooWide := func(line string) bool { return len(strings.TrimSuffix(line, "\n")) > width }
+		if width <= 0 || most == 0 || !slices.ContainsFunc(slices.Collect(strings.Lines(b.String())), tooWide) {
+			return b.String()
+		}
+	}
+}
+
+// text is the last upgrade in some lines.
+func (l *LastUpgrade) text(now time.Time) string {
+	return fmt.Sprintf("last upgrade, %s ago: %s\n%s", age(l.At, now), l.Outcome, l.Outcome.Details())
+}
+
+func stateText(g Generation, now time.Time) string {
+	s := g.State
+	if g.Probation {
+		s += ", on probation"
+	}
+	if g.Deadline != nil {
+		s += fmt.Sprintf(", cut in %v", max(g.Deadline.Sub(now), 0).Round(time.Second))
+	}
+	return s
+}
+
+// connections are the open ones by what goes on with them.
+func connections(g Generation) string {
+	s := fmt.Sprintf("%d (%d idle)", g.Connections, g.Idle)
+	if g.Hijacked > 0 {
+		s += fmt.Sprintf(" + %d hijacked", g.Hijacked)
+	}
+	return s
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// age is how long ago something was, in the largest units that say enough.
+func age(since, now time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	d := max(now.Sub(since), 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+func memory(bytes uint64) string {
+	const mib = 1 << 20
+	if bytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f MiB", float64(bytes)/mib)
+}

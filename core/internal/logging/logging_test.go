@@ -1,0 +1,48 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/slogtest"
+	"time"
+)
+
+type account struct{}
+
+func (account) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("n", 3), slog.Duration("took", 1500*time.Millisecond))
+}
+
+func TestWithUnits_WritesDurationsAsStrings(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	l := WithUnits(slog.New(slog.NewJSONHandler(&b, nil))).With("limit", 30*time.Second).WithGroup("g")
+	l.Info("done", "took", 7842*time.Microsecond, "ledger", account{}, "n", 7)
+	want := `"msg":"done","limit":"30s","g":{"took":"7.842ms","ledger":{"n":3,"took":"1.5s"},"n":7}}`
+	if got := strings.TrimSpace(b.String()); !strings.HasSuffix(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestWithUnits_IsAHandler keeps to what slog wants of one.
+func TestWithUnits_IsAHandler(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	h := WithUnits(slog.New(slog.NewJSONHandler(&b, nil))).Handler()
+	err := slogtest.TestHandler(h, func() (all []map[string]any) {
+		for line := range bytes.Lines(b.Bytes()) {
+			var m map[string]any
+			if err := json.Unmarshal(line, &m); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, m)
+		}
+		return all
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
