@@ -184,7 +184,7 @@ func (a askers) once(b *testing.B) {
 // logTime is when the process logged the message.
 func logTime(a *app, pid int, msg string) (at time.Time) {
 	a.t.Helper()
-	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ pid=` + itoa(pid))
+	line := regexp.MustCompile(`time=(\S+) level=INFO ` + regexp.QuoteMeta(msg) + ` generation=\d+ own_pid=` + itoa(pid))
 	a.Await("a log line "+msg, func() bool {
 		m := line.FindStringSubmatch(a.log())
 		if m != nil {

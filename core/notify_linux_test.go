@@ -187,7 +187,7 @@ func TestNotify_SupervisorSpeaksAlone(t *testing.T) {
 	a.expect("end", 0)
 	a.signal(second.PID, syscall.SIGKILL)
 	third := a.expect("ready", 2)
-	m.expect("STATUS=generation 1 crashed: (signal: killed|not known); the next one starts in 0s", supervises(third))
+	m.expect("STATUS=generation 1 crashed: (signal: killed|not known, .*); the next one starts in 0s", supervises(third))
 	a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
 	m.expect("STOPPING=1")
 	a.exitsWell()

@@ -40,7 +40,7 @@ func TestPreStopDelay_ServesAndIsNotReady(t *testing.T) {
 	a.expectReady(addr, ready)
 	a.write("down", "no space")
 	a.expectReady(addr, unready)
-	a.expectLog(`msg="a readiness check fails" generation=0 pid=`+itoa(first.PID)+` check=file error="no space"`, 1)
+	a.expectLog(`msg="a readiness check fails" generation=0 own_pid=`+itoa(first.PID)+` check=file error="no space"`, 1)
 	a.expectReady(addr, unready)
 	must(t, os.Remove(a.path("down")))
 	a.expectReady(addr, ready)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // TestDeployed: "gracex upgrade && echo deployed" is true exactly when it is.
@@ -222,6 +223,28 @@ func TestRun(t *testing.T) {
 	s.expect(control.ExitFailed, []string{"no/such/app", "put the program there"}, "run", "no/such/app")
 	s.expect(control.ExitUsage, []string{"--log-format"}, "run", "--log-format", "xml", "--", "true")
 	s.expect(control.ExitUsage, nil, "run")
+}
+
+// TestRunStop: a stop that waits for a request says so, and that another signal cuts it.
+func TestRunStop(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	self, _ := os.Executable()
+	addr := proctest.FreeAddr(t)
+	s.start("gracex", "run", "--", "/bin/sh", "-c", playEnv+`=app APP_ADDR=`+addr+` exec "$0" "$@"`, self)
+	go func() {
+		if resp, err := http.Get("http://" + addr + "/?d=4m"); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	s.app.Await("the request", func() bool {
+		var st control.Status
+		return json.Unmarshal([]byte(s.gracex("status", "--json").out), &st) == nil && st.Generations[0].Requests == 1
+	})
+	s.app.Signal(s.app.PID(), syscall.SIGINT)
+	s.app.Await("what it waits for", func() bool { return strings.Contains(s.app.Log.String(), "another Ctrl-C, or SIGTERM, cuts them") })
+	s.app.Signal(s.app.PID(), syscall.SIGINT)
+	s.app.AwaitEnd()
 }
 
 // TestNotThere: each way in which there is no app to talk to has its message and code.

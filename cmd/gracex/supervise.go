@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +25,8 @@ crashes. Use it in a container, under supervisord, and wherever the number must 
 The app only has to use gracex.
 
 SIGHUP and SIGUSR2 upgrade, SIGUSR1 reopens logs, and SIGTERM, SIGINT and SIGQUIT stop. A
-worker that crashes is replaced, and connections wait meanwhile. The exit status is the app's.`,
+worker that crashes is replaced, and connections wait meanwhile. A second SIGTERM or Ctrl-C
+cuts the requests that a stop waits for. The exit status is the app's.`,
 		Example: `  gracex run -- ./shop -addr :8080
   gracex run --max-failures -1 --log-format json -- ./shop`,
 		Args: cobra.MinimumNArgs(1),
@@ -31,6 +36,7 @@ worker that crashes is replaced, and connections wait meanwhile. The exit status
 				return err
 			}
 			cfg.Argv, cfg.Log = args, log
+			defer sayHowToCut(log)()
 			code, err := supervise.Run(cfg)
 			if code == 0 && err == nil {
 				return nil
@@ -49,6 +55,28 @@ worker that crashes is replaced, and connections wait meanwhile. The exit status
 	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
 	return c
 }
+
+// sayHowToCut says what a stop that takes long waits for, until the returned function is called.
+func sayHowToCut(log *slog.Logger) (end func()) {
+	stops, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(stops, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-stops:
+		case <-done:
+			return
+		}
+		select {
+		case <-time.After(stopSilence):
+			log.Info("the app answers the requests that it has begun; another Ctrl-C, or SIGTERM, cuts them")
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(stops); close(done) }
+}
+
+// stopSilence is how long a stop can take without a word.
+const stopSilence = 500 * time.Millisecond
 
 func logger(format string, w io.Writer) (*slog.Logger, error) {
 	switch format {

@@ -218,6 +218,7 @@ func (t *experiment) unable(o outcome) error {
 			did = "ended the program"
 		}
 		return fmt.Errorf("%v has %s; is this a program on gracex, and is it the signal for an upgrade (-signal)? "+
+			"The kit can't follow a program behind a wrapper, such as a shell that executes it: give the program itself; "+
 			"its last words: %s", t.signal, did, t.lastWords())
 	case !slices.Contains(upgrade.seen, stepHello):
 		return errors.New("it does not speak the protocol: no hello; is it a program on gracex?")

@@ -180,7 +180,7 @@ func (s *exitStatus) code() int {
 func (s *exitStatus) String() string {
 	switch {
 	case s == nil:
-		return "not known"
+		return "not known, because it was no child of the supervisor"
 	case s.Signaled():
 		return "signal: " + s.Signal().String()
 	}

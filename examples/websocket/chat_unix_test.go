@@ -223,7 +223,7 @@ func TestSlowClientMovesLater(t *testing.T) {
 			}
 		}
 	}
-	old := fmt.Sprintf("msg=\"generation ended\" generation=0 pid=%d", p.PID())
+	old := fmt.Sprintf("msg=\"generation ended\" generation=0 own_pid=%d", p.PID())
 	talk(flood)
 	p.Upgrade(syscall.SIGUSR2)
 	talk(batch) // with the new process, or it would get no answer

@@ -59,7 +59,7 @@ func accepts(addr string) bool {
 	return err == nil
 }
 
-var current = regexp.MustCompile(`\bcurrent generation=\d+ pid=(\d+)`)
+var current = regexp.MustCompile(`\bcurrent generation=\d+ own_pid=(\d+)`)
 
 // pids are the processes that said that they are current, in that order.
 func (p *Program) pids() (pids []int) {
