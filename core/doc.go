@@ -100,7 +100,8 @@
 //
 // A signal does not report its outcome. With [WithControlSocket] the process answers on a unix
 // socket. It reports the state of all generations there, and answers an upgrade with its outcome.
-// The gracex command and package control are clients.
+// The gracex command and package control are clients. With the variable [EnvCommand] the program
+// itself is such a command.
 //
 // # Traps
 //
@@ -118,16 +119,17 @@
 //   - A hijacked connection is not a *net.TCPConn. Its NetConn method returns that one.
 //   - Work that main does before it serves, such as migrations or a lock on a file, runs while
 //     the old process still serves. The old process must not hold a resource that the new one
-//     needs.
+//     needs. An embedded database that locks its file, such as bbolt, badger and pebble, can't be
+//     open in both, so the upgrade times out. SQLite in WAL mode can.
 //   - A wrapper script around the program must pass its arguments on, and should exec it: exec
 //     ./app "$@".
 //   - A descriptor that the first start got from outside is not passed on, unless it is stdin,
 //     stdout, stderr or a socket that the program has claimed. Pass others on by
 //     [Upgrader.AddFile]. Otherwise the lock of flock(1) around the program, for example, is free
 //     after an upgrade.
-//   - A helper process that main starts before it is ready, with this process's stderr, writes to
-//     a pipe that ends with its generation. Give a helper that should live longer a log of its
-//     own.
+//   - A helper process that starts before this process has passed its probation, with this
+//     process's stderr, writes to a pipe that ends with its generation. Give a helper that should
+//     live longer a log of its own.
 //   - Nothing is accepted before [Upgrader.Ready]. A ready check that sends a request to the
 //     server's own listener would get its answer from the old generation.
 //   - Code behind ListenAndServe, Serve or Run in main does not run in the first process of a

@@ -264,6 +264,8 @@ func WithVersion(v string) Option {
 
 // WithLogger sets the logger for the life of the process. It logs upgrades, their failures with
 // the reason, the work that a drain cut, and the ledger. Left out or nil, gracex logs nothing.
+// Durations are strings with units, whatever the handler is. docs/logging.md has a line each for
+// zap, zerolog, logrus and other libraries.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l == nil {
