@@ -135,6 +135,8 @@ func TestControlUpgrade_TellsTheOutcome(t *testing.T) {
 			"it failed to start: ready check: no database", "exit status 1"},
 		"crash later": {"crashlater", long, control.KindRolledBack, onProbation + " rolled_back",
 			"it ended on probation", "exit status 2"},
+		"silent crash": {"exit7", long, control.KindFailed, "started failed",
+			"it ended before it was ready, and wrote nothing to stderr", "exit status 7"},
 		"hang": {"hang", long + " -ready 500ms", control.KindTimedOut, "started failed",
 			"it was not ready in time; WithReadyTimeout is 500ms", ""},
 		"veto": {"veto", long, control.KindRefused, "refused", "upgrade vetoed: not on a Friday", ""},
@@ -168,7 +170,7 @@ func TestControlUpgrade_TellsTheOutcome(t *testing.T) {
 				o.Exit = tt.exit // it has served, so nothing waits for its end
 			}
 			expectText(t, o.Reason, tt.reason)
-			if (o.Reason == "") != good || o.Exit != tt.exit || strings.Contains(o.Reason, "stderr") {
+			if (o.Reason == "") != good || o.Exit != tt.exit || strings.Contains(o.Reason, "stderr:") {
 				t.Errorf("reason %q, exit %q", o.Reason, o.Exit)
 			}
 			expectText(t, strings.Join(o.Stderr, "\n"), map[string][]string{

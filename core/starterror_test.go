@@ -52,3 +52,32 @@ func TestLogFailed_LinesAreAnAttribute(t *testing.T) {
 		}
 	}
 }
+
+// TestNews_IsOneLineThatSaysMost, with nothing twice, and no colon at its end.
+func TestNews_IsOneLineThatSaysMost(t *testing.T) {
+	t.Parallel()
+	ended := func(lines ...string) error {
+		return &StartError{Path: "/srv/app", PID: 7, Exit: "exit status 2", Err: errEnded, Stderr: lines}
+	}
+	for _, tt := range []struct {
+		what string
+		err  error
+		want string
+	}{
+		{"failed", ended(), "failed: it ended before it was ready (exit status 2)"},
+		{"failed", ended("starts", "listen tcp :80: bind: address already in use", ""),
+			"failed: it ended before it was ready (exit status 2): listen tcp :80: bind: address already in use"},
+		{"failed", ended("starts", "panic: a bug", "", "goroutine 1 [running]:"), "failed: it ended before it was ready (exit status 2): panic: a bug"},
+		{"failed", because(ErrVetoed, errors.New("not on a Friday")), "failed: vetoed: not on a Friday"},
+		{"rolled back", because(ErrRolledBack, ended()), "rolled back: it ended before it was ready (exit status 2)"},
+		{"rolled back", rolledBack(&operatorError{"slow"}), "rolled back by the operator: slow"},
+		{"rolled back", rolledBack(&operatorError{}), "rolled back by the operator"},
+	} {
+		if got := news(tt.what, tt.err); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	if err := rolledBack(&operatorError{"slow"}); !errors.Is(err, ErrRolledBack) || err.Error() != "gracex: upgrade rolled back by the operator: slow" {
+		t.Errorf("%v", err)
+	}
+}

@@ -219,10 +219,13 @@ func (n *Next) send(sig syscall.Signal) {
 // WasEnded reports whether this process has sent it a signal to end, so that its exit status is no news.
 func (n *Next) WasEnded() bool { return n.signaled.Load() }
 
+// IsHeard reports whether its stderr comes to this process.
+func (n *Next) IsHeard() bool { return n.Stderr != nil && !n.Passed && (!n.Served || n.Said().Stderr) }
+
 // WroteLast returns the last lines that it wrote to its stderr. They are nil if it had this process's.
 func (n *Next) WroteLast() []string {
 	switch {
-	case n.Passed, n.Served && !n.Said().Stderr:
+	case !n.IsHeard():
 		return nil // it wrote the last to its real stderr
 	case !n.Lives():
 		return n.Stderr.LastLines()

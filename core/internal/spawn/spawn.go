@@ -1,4 +1,4 @@
-// Package spawn starts the next process, and keeps its stderr until it is ready.
+// Package spawn starts the next process, and keeps its stderr until its probation is over.
 package spawn
 
 import (
