@@ -39,7 +39,8 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
 	leave := r.URL.Query().Get("leave") == "1"
-	s.u.log.Info("control socket: upgrade", "leave", leave, "env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
+	s.u.log.Info("control socket: upgrade", "leave", leave,
+		"env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
 	s.u.compareEnvironment(start.CompareEnv)
 	result := make(chan upgradeReply, 1)
 	go func() {

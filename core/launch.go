@@ -30,7 +30,8 @@ func WithWorkingDirectory(dir string) Option {
 
 // WithEnvironment sets the function that makes the environment of the new process in an upgrade. It runs in the old
 // process, after the OnPreFork hooks. It receives the environment that the new process would have without it, as
-// "NAME=value", and returns the one that it gets. Of two assignments to a name the last one counts. An invalid one and a panic veto the upgrade (ErrVetoed).
+// "NAME=value", and returns the one that it gets. Of two assignments to a name the last one counts. An invalid one
+// and a panic veto the upgrade (ErrVetoed).
 //
 // The new process passes its own environment on in the next upgrade. After a rollback the old process goes on with
 // its own. Left out or nil, the environment is that of the first start, or what "gracex upgrade" has changed it
@@ -102,12 +103,12 @@ func (a *attempt) prepare(ctx context.Context) error {
 
 // warnOfMissed warns of a part of a deployment that the next process is without.
 func (a *attempt) warnOfMissed(path string) {
-	for _, text := range a.u.release.Missed(path, a.launch) {
+	if text := a.u.release.Missed(path, a.launch); text != "" {
 		a.u.warn(text)
 	}
 }
 
-// warn logs what does not end an upgrade and is most likely not meant, and tells those who follow it.
+// warn logs a likely mistake, which does not end an upgrade, and tells those who follow that.
 func (u *Upgrader) warn(text string) {
 	u.log.Warn("upgrade: " + text)
 	u.noteText(control.StepWarning, 0, text)
@@ -119,7 +120,7 @@ const maxNames = 10
 // compareEnvironment warns if the environment of the one who asks for an upgrade is a newer one of this unit.
 // Another program's differs always, and says nothing.
 func (u *Upgrader) compareEnvironment(given []string) {
-	const invocation = "INVOCATION_ID" // systemd.exec(5): the same in all processes that systemd starts for one run of a unit
+	const invocation = "INVOCATION_ID" // systemd.exec(5): one for all processes of a run of a unit
 	id := u.boot.launch.Getenv(invocation)
 	if id == "" || !slices.Contains(given, invocation+"="+id) || u.cfg.environment != nil {
 		return

@@ -391,10 +391,11 @@ func TestControlUpgrade_WarnsOfAChangedUnit(t *testing.T) {
 		"  ":                   {"APP_COLOR=blue"},
 	} {
 		warnings := upgradeWith(t, a, control.StartOptions{CompareEnv: given})
-		if want = strings.TrimSpace(want); want == "" && len(warnings) == 0 {
+		want = strings.TrimSpace(want)
+		if want == "" && len(warnings) == 0 {
 			continue
 		}
-		if len(warnings) != 1 {
+		if want == "" || len(warnings) != 1 {
 			t.Errorf("%q: warnings %q, want %q", given, warnings, want)
 			continue
 		}

@@ -30,7 +30,7 @@ and the upgrade goes on.
 
 The new process gets the environment and the arguments of the old one. --env, --env-file and
 --args change them, for this version and those after it. If systemd runs this command as the
-unit's ExecReload=, a warning names what has changed in the unit's environment and is not
+unit's ExecReload=, a warning names the variables of the unit that have changed and are not
 passed on.
 
 ` + exitHelp,

@@ -19,7 +19,7 @@ const (
 	StepRolledBack = "rolled_back" // the old process took the service back on probation
 	StepTakenBack  = "taken_back"  // the new process ended during the drain, and the old one serves again
 	StepRefused    = "refused"     // no new process was started
-	StepWarning    = "warning"     // at any time: what is most likely not meant, and does not end the upgrade
+	StepWarning    = "warning"     // at any time: a likely mistake, which does not end the upgrade
 )
 
 // Event is one step of an upgrade, and one line of the stream.

@@ -24,11 +24,35 @@ func StatusText(s Status, now time.Time, width int) string {
 	}
 	b.WriteString("\n\n")
 	b.WriteString(table(s.Generations, now, width))
+	b.WriteString(listenersText(s.Generations))
 	if s.Elsewhere() {
 		b.WriteString("\nThe app runs in another pid namespace, and these are its numbers there.\n")
 	}
 	if s.LastUpgrade != nil {
 		b.WriteString("\n" + s.LastUpgrade.text(now))
+	}
+	return b.String()
+}
+
+// listenersText says where the current process listens, and what no process hands over.
+func listenersText(all []Generation) string {
+	var b strings.Builder
+	for i, g := range all {
+		var at []string
+		for _, l := range g.Listeners {
+			if !l.Outside {
+				at = append(at, strings.TrimSpace(l.Name+" "+l.Address))
+			}
+		}
+		if i == 0 && len(at) > 0 {
+			b.WriteString("\nlistens on " + strings.Join(at, ", ") + "\n")
+		}
+		for _, l := range g.Listeners {
+			if l.Outside {
+				fmt.Fprintf(&b, "\nprocess %d also listens on %s outside gracex: an upgrade does not hand it over;\n"+
+					"open it with core.AlsoServe or core.Listen\n", g.PID, l.Address)
+			}
+		}
 	}
 	return b.String()
 }

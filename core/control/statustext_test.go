@@ -12,7 +12,14 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 	status := Status{
 		PID: 4720, Supervisor: 1, Program: "/srv/shop/shop", Version: "1.5.0", PIDFile: "/run/shop.pid",
 		Generations: []Generation{
-			{Generation: 8, PID: 4720, State: "current", Probation: true, Version: "1.5.0", Started: now.Add(-2 * time.Second), Requests: 3, Idle: 37, Connections: 40, Hijacked: 2, Memory: 19293798},
+			{
+				Generation: 8, PID: 4720, State: "current", Probation: true, Version: "1.5.0", Started: now.Add(-2 * time.Second),
+				Requests: 3, Idle: 37, Connections: 40, Hijacked: 2, Memory: 19293798,
+				Listeners: []Listener{
+					{Network: "tcp", Address: "[::]:8080"}, {Name: "metrics", Network: "tcp", Address: "[::]:9090"},
+					{Network: "tcp", Address: "127.0.0.1:6060", Outside: true},
+				},
+			},
 			{Generation: 7, PID: 4711, State: "probation", Version: "1.4.2", Started: now.Add(-49 * time.Hour), Requests: 1, Connections: 310, Idle: 300},
 			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut},
 			{Generation: 5, PID: 4600, State: "unknown"},
@@ -23,6 +30,11 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 	}
 	const head = "/srv/shop/shop  1.5.0  supervisor 1  pid file /run/shop.pid\n\n"
 	const last = `
+listens on [::]:8080, metrics [::]:9090
+
+process 4720 also listens on 127.0.0.1:6060 outside gracex: an upgrade does not hand it over;
+open it with core.AlsoServe or core.Listen
+
 last upgrade, 2m00s ago: rolled back: it ended on probation
   it ended with exit status 2
   the last that it wrote to stderr:

@@ -35,19 +35,21 @@ func nameOf(assignment string) string {
 var private = []string{wire.EnvHandover, wire.EnvLink, wire.EnvSupervise}
 
 // ofOneProcess are variables that say something of one process, not of the service: what a service manager tells
-// the process that it starts (systemd.exec(5), sd_notify(3), sd_listen_fds(3)), and what a shell keeps for itself.
-// A process that runs beside the service, such as ExecReload=, has others, or none.
+// the process that it starts (systemd.exec(5), sd_notify(3), sd_listen_fds(3)), what a shell keeps for itself, and
+// the user, which an upgrade does not change. A process that runs beside the service, such as ExecReload=, has
+// others, or none.
 var ofOneProcess = []string{
 	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES",
 	"FDSTORE", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAINPID", "MAINPIDFDID", "MANAGERPID",
-	"MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "CREDENTIALS_DIRECTORY", "EXIT_CODE", "EXIT_STATUS",
-	"SERVICE_RESULT", "TRIGGER_PATH", "TRIGGER_UNIT", "TRIGGER_TIMER_REALTIME_USEC", "TRIGGER_TIMER_MONOTONIC_USEC",
-	"REMOTE_ADDR", "REMOTE_PORT", "TERM", "_", "PWD", "OLDPWD", "SHLVL",
+	"MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "CREDENTIALS_DIRECTORY", "EXIT_CODE",
+	"EXIT_STATUS", "SERVICE_RESULT", "TRIGGER_PATH", "TRIGGER_UNIT", "TRIGGER_TIMER_REALTIME_USEC",
+	"TRIGGER_TIMER_MONOTONIC_USEC", "REMOTE_ADDR", "REMOTE_PORT", "HOME", "LOGNAME", "USER", "SHELL", "TERM", "_", "PWD", "OLDPWD", "SHLVL",
 }
 
 // OfOneProcess reports whether a variable says something of one process, and nothing of the service.
 func OfOneProcess(name string) bool {
-	return slices.Contains(ofOneProcess, name) || slices.Contains(private, name) || strings.HasPrefix(name, "MONITOR_")
+	return slices.Contains(ofOneProcess, name) || slices.Contains(private, name) ||
+		strings.HasPrefix(name, "MONITOR_") || strings.HasPrefix(name, "SUDO_")
 }
 
 // Renew returns the environment given in place of old. What is said of one process is old's.

@@ -21,10 +21,10 @@ func TestSetEnv(t *testing.T) {
 // TestRenew: what is said of one process alone stays, and gracex's own variables are nobody's to give.
 func TestRenew(t *testing.T) {
 	t.Parallel()
-	old := []string{"A=1", "NOTIFY_SOCKET=/run/n", "PWD=/srv"}
-	given := []string{"A=2", "B=1", "NOTIFY_SOCKET=/other", "WATCHDOG_PID=1", "MONITOR_UNIT=x", "PWD=/", wire.EnvHandover + "=1:9:1",
+	old := []string{"A=1", "NOTIFY_SOCKET=/run/n", "PWD=/srv", "HOME=/var/shop"}
+	given := []string{"A=2", "B=1", "NOTIFY_SOCKET=/other", "WATCHDOG_PID=1", "MONITOR_UNIT=x", "HOME=/root", "SUDO_USER=me", "PWD=/", wire.EnvHandover + "=1:9:1",
 		wire.EnvLink + "=1:9:1", wire.EnvSupervise + "=1", "A=3"}
-	if got := Renew(old, given); !slices.Equal(got, []string{"A=3", "B=1", "NOTIFY_SOCKET=/run/n", "PWD=/srv"}) {
+	if got := Renew(old, given); !slices.Equal(got, []string{"A=3", "B=1", "NOTIFY_SOCKET=/run/n", "PWD=/srv", "HOME=/var/shop"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 )
 
@@ -128,50 +127,53 @@ func isDir(name string) bool {
 }
 
 // Missed says which part of a deployment the next process, the program at path started as l says, is without;
-// nil for none.
-func (r *Release) Missed(path string, l Launch) (missed []string) {
+// empty for none.
+func (r *Release) Missed(path string, l Launch) string {
 	if r == nil {
-		return nil
+		return ""
 	}
 	program, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return nil // the start says why
+		return "" // the start says why
 	}
 	dir, err := filepath.EvalSymlinks(l.Dir)
 	if err != nil {
-		return nil
+		return ""
 	}
-	moved := slices.DeleteFunc(slices.Clone(r.links), func(k link) bool { now := k.leads(); return now == "" || now == k.target })
-	if fi, err := os.Stat(program); err == nil && r.sameFile(fi) {
-		for _, k := range moved {
-			if rest, ok := strings.CutPrefix(program, k.target); ok && isAbove(k.target, program) && k.has(rest) {
-				missed = append(missed, fmt.Sprintf("the program is the same file as before, %s, although the symlink %s, which led there at the start, leads to %s now; start the program as %s",
-					program, k.name, k.leads(), k.name+rest))
-				break
-			}
-		}
+	if k, rest, ok := r.moved(program); ok && r.isFile(program) {
+		return fmt.Sprintf("the program is the same file as before, %s, although the symlink %s, which led there at the start, leads to %s now; start the program as %s",
+			program, k.name, k.leads(), k.name+rest)
 	}
-	for _, k := range moved {
-		if rest, ok := strings.CutPrefix(dir, k.target); ok && isAbove(k.target, dir) && isDir(k.name+rest) && len(missed) == 0 {
-			missed = append(missed, fmt.Sprintf("the working directory is %s as before, although the symlink %s, which led there at the start, leads to %s now; give core.WithWorkingDirectory(%q)",
-				dir, k.name, k.leads(), k.name+rest))
-			break
-		}
+	if l.Fixed {
+		return ""
 	}
-	if len(missed) == 0 && isAbove(r.dir, r.program) && !isAbove(dir, program) {
-		missed = append(missed, fmt.Sprintf("the program is %s and the working directory %s, although the program was inside the working directory at the start; start the program by a path through the symlink that leads to both, or give core.WithWorkingDirectory",
-			program, dir))
+	if k, rest, ok := r.moved(dir); ok && isDir(k.name+rest) {
+		return fmt.Sprintf("the working directory is %s as before, although the symlink %s, which led there at the start, leads to %s now; give core.WithWorkingDirectory(%q)",
+			dir, k.name, k.leads(), k.name+rest)
 	}
-	return missed
+	if isAbove(r.dir, r.program) && !isAbove(dir, program) {
+		return fmt.Sprintf("the program is %s and the working directory %s, although the program was inside the working directory at the start; start the program by a path through the symlink that leads to both, or give core.WithWorkingDirectory",
+			program, dir)
+	}
+	return ""
 }
 
-// sameFile reports whether the file is the one that this process was started from.
-func (r *Release) sameFile(fi os.FileInfo) bool {
-	return os.SameFile(fi, r.file) && fi.ModTime().Equal(r.file.ModTime()) && fi.Size() == r.file.Size()
+// moved returns a symlink that led to path at the start, and has the same place elsewhere now, at rest below it.
+func (r *Release) moved(path string) (k link, rest string, ok bool) {
+	for _, k := range r.links {
+		if now := k.leads(); now == "" || now == k.target || !isAbove(k.target, path) {
+			continue
+		}
+		rest := strings.TrimPrefix(path, k.target)
+		if _, err := os.Stat(k.name + rest); err == nil {
+			return k, rest, true
+		}
+	}
+	return link{}, "", false
 }
 
-// has reports whether something is at the place below where the link leads now.
-func (k link) has(rest string) bool {
-	_, err := os.Stat(k.name + rest)
-	return err == nil
+// isFile reports whether the file is the one that this process was started from.
+func (r *Release) isFile(name string) bool {
+	fi, err := os.Stat(name)
+	return err == nil && os.SameFile(fi, r.file) && fi.ModTime().Equal(r.file.ModTime()) && fi.Size() == r.file.Size()
 }

@@ -116,7 +116,7 @@ const (
 
 	// Launch, on the link: how the worker was started, which serves for good. The supervisor starts the next one
 	// likewise. Payload: LaunchMsg.
-	Launch Type = 31
+	Launch Type = 35
 )
 
 var names = [...]string{
