@@ -33,8 +33,9 @@ func (u *Upgrader) makeRoom() int {
 
 // receive takes over the connections of an Offer, whose descriptors are files. They
 // are looked after once the answer is on its way; if it does not arrive, the old
-// process is no more. An Offer that can't be read has no answer.
-func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
+// process is no more. An Offer that can't be read has no answer. They are closed if the offer is not valid
+// then: it is not known whether the answer was heard.
+func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() bool) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
 		for _, s := range files {
@@ -48,20 +49,21 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	if err := p.Say(wire.Taken, taken); err != nil {
 		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.PID(), "error", err)
 	}
+	looksAfter := valid()
 	for _, start := range starts {
-		go start()
+		go start(looksAfter)
 	}
 	return nil
 }
 
 // adoptConns takes over what it can, on all processors: the old process waits. Files
 // that the kernel had no room for are missing at the end.
-func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(), refused []wire.Refusal) {
+func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(bool), refused []wire.Refusal) {
 	n := min(len(offered), len(files))
 	for _, s := range files[n:] {
 		_ = fd.Close(s)
 	}
-	all := make([]func(), len(offered))
+	all := make([]func(bool), len(offered))
 	errs := make([]error, len(offered))
 	for i := range errs[n:] {
 		errs[n+i] = conns.ErrNoRoom
@@ -86,9 +88,9 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func()
 	return starts, refused
 }
 
-// adoptConn takes one connection over, and returns what begins to look after it.
+// adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
-func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
+func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(looksAfter bool), err error) {
 	handler := adopters.find(what.Name)
 	nc, err := fd.Adopt(s)
 	if err != nil {
@@ -116,11 +118,18 @@ func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(), err error) {
 	case srv != nil && nc.RemoteAddr() == nil:
 		// Reset on its way here. A ConnContext or ConnState need not know that such
 		// a connection has no address.
-		return func() { _ = c.Close() }, nil
-	case srv != nil:
-		return c.Park, nil
+		return func(bool) { _ = c.Close() }, nil
 	}
-	return func() { u.runAdopter(c, what, handler) }, nil
+	return func(looksAfter bool) {
+		switch {
+		case !looksAfter:
+			_ = c.Close()
+		case srv != nil:
+			c.Park()
+		default:
+			u.runAdopter(c, what, handler)
+		}
+	}, nil
 }
 
 // runAdopter gives a connection of the program's own to its OnHandoff.

@@ -203,6 +203,9 @@ func (c *appConfig) options() []core.Option {
 	if how := os.Getenv("APP_ENVIRONMENT"); how != "" {
 		opts = append(opts, core.WithEnvironment(func(old []string) []string { return changedEnvironment(how, old) }))
 	}
+	if _, err := os.Stat("work"); err == nil || os.Getenv("APP_WORK") != "" {
+		opts = append(opts, core.WhileCurrent(appWork))
+	}
 	if c.control != "auto" {
 		opts = append(opts, core.WithControlSocket(c.control))
 	}

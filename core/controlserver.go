@@ -102,10 +102,14 @@ func (s *controlSocket) ledger(w http.ResponseWriter, _ *http.Request, _ []byte)
 	writeJSON(w, s.u.ledger())
 }
 
-// stop answers once the stop has begun. With wait=1 the answer's end is the end of this process: the connection
-// is left open, and the system closes it. Process numbers mean nothing to a client in another pid namespace.
+// stop answers once the stop has begun. With end=1 this process ends if main does not return. With wait=1 the
+// answer's end is the end of this process: the connection is left open, and the system closes it. Process numbers
+// mean nothing to a client in another pid namespace.
 func (s *controlSocket) stop(w http.ResponseWriter, r *http.Request, _ []byte) {
 	s.u.log.Info("control socket: stop")
+	if r.URL.Query().Get("end") == "1" {
+		s.u.ending.Do(func() { go s.u.endMain() })
+	}
 	s.u.requestStop(stopRequest{})
 	if r.URL.Query().Get("wait") == "1" {
 		s.keep(w)

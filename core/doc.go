@@ -10,7 +10,7 @@
 //	func main() {
 //		http.HandleFunc("/", hello)
 //		err := core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default()))
-//		if err != nil {
+//		if err != nil && !errors.Is(err, core.ErrCut) {
 //			slog.Error("serve", "error", err)
 //			os.Exit(1)
 //		}
@@ -112,10 +112,12 @@
 //   - On probation two processes serve, each its own connections. Use WithProbation(0) for a
 //     program whose clients meet in its memory, such as a chat.
 //   - log.Fatal(core.ListenAndServe(...)) exits with status 1 after a graceful stop, because the
-//     error is nil. Check the error.
+//     error is nil. So does if err != http.ErrServerClosed. Check for nil and [ErrCut].
+//   - A scheduler or a consumer that main starts runs in both processes of an upgrade. Use
+//     [WhileCurrent].
 //   - Main must return when ListenAndServe or Serve does. A main that serves in a goroutine and
 //     waits only for a signal does not end after an upgrade. The new process then ends it by
-//     SIGTERM, 5 s after the drain timeout, if it does not supervise the service.
+//     SIGTERM, 5 s after its drain, and by SIGKILL after 30 s, if it does not supervise the service.
 //   - A hijacked connection is not a *net.TCPConn. Its NetConn method returns that one.
 //   - Work that main does before it serves, such as migrations or a lock on a file, runs while
 //     the old process still serves. The old process must not hold a resource that the new one

@@ -101,14 +101,25 @@ func inTime(f func()) {
 // below refer to, are in docs/drain.md.
 type drainer struct {
 	u        *Upgrader
-	servers  []*server // no more are added while it drains
-	replaced bool      // another generation serves
-	outgoing *outgoing // the handover with a way back; nil without
+	servers  []*server       // no more are added while it drains
+	replaced bool            // another generation serves
+	work     <-chan struct{} // closed when the background work has returned; nil if there is none, or it was cut
+	leaves   bool            // it sees to the generations before this one from the end of the drain on
+	outgoing *outgoing       // the handover with a way back; nil without
 	began    time.Time
 	deadline time.Time
 
 	released chan struct{} // closed when there is no way back, or there was none
 	undone   chan struct{} // closed when the service was taken back
+}
+
+// outcome is the result of a drain that has ended with err. What was cut at a handover is no error of this
+// process, which has nothing left to do: the service goes on. It is in the log and the ledger.
+func (d *drainer) outcome(err error) error {
+	if d.replaced {
+		return nil
+	}
+	return err
 }
 
 // errTakenBack is the result of a drain that was undone: this process serves again.
@@ -118,6 +129,7 @@ var errTakenBack = errors.New("the drain was undone")
 func newDrainer(u *Upgrader, replaced bool, h *outgoing) *drainer {
 	d := &drainer{
 		u: u, servers: u.servers.all(), replaced: replaced, outgoing: h, began: time.Now(),
+		work: u.background.returned, leaves: replaced && u.leavesOlder(),
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
@@ -161,6 +173,10 @@ func (d *drainer) run() error {
 		}
 		err = cmp.Or(err, d.finish())
 	}
+	if d.leaves {
+		d.rest()
+		err = cmp.Or(err, d.finish()) // they may have moved connections here until now
+	}
 	if m := d.u.conns.MovesBy(); m != nil {
 		m.Settle()
 	}
@@ -168,13 +184,21 @@ func (d *drainer) run() error {
 	for _, s := range d.servers {
 		s.close()
 	}
-	if before := d.u.before(); d.replaced && before != nil {
+	if before := d.awaits(); before != nil {
 		select {
 		case <-before: // this generation's duty to the one before
 		case <-d.u.phase.cut:
 		}
 	}
-	return err
+	return d.outcome(err)
+}
+
+// awaits is closed when the generations before are seen off, if that is this one's to do. It is nil otherwise.
+func (d *drainer) awaits() <-chan struct{} {
+	if !d.replaced || d.leaves {
+		return nil
+	}
+	return d.u.seenOffAll()
 }
 
 // mayEnd reports whether this process may end, now that it has nothing left: it looks once more
@@ -189,15 +213,6 @@ func (d *drainer) mayEnd() bool {
 	case <-d.undone:
 		return false
 	}
-}
-
-// before is closed when the generation before has drained or is gone. It is nil if there
-// is none, or it serves again.
-func (u *Upgrader) before() <-chan struct{} {
-	if u.seenOff == nil || isClosed(u.inherited.old.Aborted) {
-		return nil
-	}
-	return u.seenOff
 }
 
 // tell does rungs 3 and 4. Shutdown of the program's own servers runs their
@@ -232,13 +247,13 @@ func (d *drainer) finish() error {
 	defer deadline.Stop()
 	tick := time.NewTicker(timing.IdleTick)
 	defer tick.Stop()
-	var before <-chan struct{} // closed when the generation before has moved its last connection here
-	if d.replaced {
-		before = d.u.before()
-	}
-	for !d.over() || before != nil {
+	before := d.awaits() // closed when the generation before has moved its last connection here
+	work := d.work
+	for !d.over() || before != nil || work != nil {
 		select {
 		case <-d.u.conns.Changes():
+		case <-work:
+			work = nil
 		case <-before:
 			before = nil
 		case <-tick.C:
@@ -320,6 +335,9 @@ func (d *drainer) cutRest(why string) error {
 	if !sockets {
 		left.Sockets = 0 // their readers wait
 	}
+	if d.work == nil {
+		left.Background = 0 // it was cut before
+	}
 	if left.none() {
 		return nil
 	}
@@ -330,10 +348,24 @@ func (d *drainer) cutRest(why string) error {
 			d.u.log.Error("a drain timeout hook failed", "error", err)
 		}
 	}
-	if left = Remaining(d.u.conns.CutAll(sockets, d.undone)); left.none() {
+	left = remainingOf(d.u.conns.CutAll(sockets, d.undone))
+	left.Background = d.cutWork()
+	if left.none() {
 		return nil // finished while the hooks ran, or taken back
 	}
-	d.u.log.Warn("drain cut short", "why", why, "requests", left.Requests,
-		"connections", left.Connections, "hijacked", left.Hijacked, "sockets", left.Sockets)
+	d.u.log.Warn("drain cut short", "why", why, "requests", left.Requests, "connections", left.Connections,
+		"hijacked", left.Hijacked, "sockets", left.Sockets, "background", left.Background)
 	return fmt.Errorf("%w: %s with %v left", ErrCut, why, left)
+}
+
+// cutWork gives up the background work that has not returned, and returns how much that is. It ends with the process.
+func (d *drainer) cutWork() int {
+	b := &d.u.background
+	if d.work == nil || isClosed(d.undone) {
+		return 0
+	}
+	d.work = nil
+	n := b.running.Load()
+	b.cut.Add(n)
+	return int(n)
 }

@@ -69,7 +69,7 @@ func (l *lifecycle) embed() error {
 	}
 	l.embedded = e
 	l.u.supervisor.Store(link)
-	link.Follow(l.u.askedBySupervisor)
+	link.Follow(l.u.askedBySupervisor, l.u.othersReturned)
 	l.setState(l.state())
 	l.log.Info("this process is watched: it supervises the service from here on", "parent_pid", proc.StartedBy)
 	l.u.keepListeners()

@@ -40,7 +40,7 @@ func mainLives() bool {
 // program stays, because it would notice: what waits for the end of the service hears of that.
 func (l *lifecycle) goOnAsSupervisor() {
 	if l.u.next != nil {
-		l.u.next.HangUp() // to the next process this one is no old process any more
+		l.leaveNext()
 	}
 	l.u.link().Close()
 	switch {
@@ -54,6 +54,22 @@ func (l *lifecycle) goOnAsSupervisor() {
 			l.u.post((*lifecycle).becomeSupervisor)
 		}()
 	}
+}
+
+// leaveNext hangs up: to the next process this one is no old process any more. One whose background work was cut is,
+// until that has returned, or ends with the execve. Two processes must not work at a time.
+func (l *lifecycle) leaveNext() {
+	if l.u.background.over() {
+		l.u.next.HangUp()
+		return
+	}
+	l.log.Warn("background work does not return, and that of the next process waits for it: return at the end of its context")
+	returned := l.u.background.returned
+	go func() {
+		<-returned
+		l.embedded.Returned()
+		l.u.post(func(l *lifecycle) { l.u.next.HangUp() })
+	}()
 }
 
 // awaitMain waits for the end of main's goroutine.

@@ -21,8 +21,8 @@ var (
 	ErrVetoed = errors.New("gracex: upgrade vetoed")
 	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")
-	// ErrCut means that the drain ended with work left, at its deadline or because of a second
-	// stop. The ledger has the counts.
+	// ErrCut means that the process has stopped with work left, at its deadline or because of a
+	// second stop. The log and the ledger have the counts. It is not returned after a handover.
 	ErrCut = errors.New("gracex: drain cut short")
 	// ErrRunning means that this process has an Upgrader already, and this call can't join it.
 	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.AlsoServe, or core.Run and Upgrader.Attach)")

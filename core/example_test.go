@@ -20,9 +20,9 @@ import (
 func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }
 
 // exitOn ends a program that can't serve. After a clean stop or a handover there is no error, and log.Fatal would
-// make a failure of it.
+// make a failure of it. After a stop that has cut what was left there is ErrCut, which is none of the program's.
 func exitOn(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		slog.Error("serve", "error", err)
 		os.Exit(1)
 	}
@@ -32,7 +32,8 @@ func exitOn(err error) {
 // binary that is on disk.
 func ExampleListenAndServe() {
 	http.HandleFunc("/", hello)
-	if err := core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default())); err != nil {
+	err := core.ListenAndServe(":8080", nil, core.WithLogger(slog.Default()))
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		slog.Error("serve", "error", err)
 		os.Exit(1) // and 0 after a clean stop or a handover: not log.Fatal
 	}
@@ -338,4 +339,20 @@ func ExampleStatus() {
 		fmt.Fprintf(w, "generation %d is %v: %d connections, %d requests, open: %v\n",
 			st.Generation, st.State, st.Ledger.Accepted, st.Ledger.Served, st.Ledger.Open)
 	})
+}
+
+// A consumer of a queue that runs in one process at a time.
+func ExampleWhileCurrent() {
+	queue := make(chan string)
+	consume := func(ctx context.Context) error {
+		for {
+			select {
+			case msg := <-queue:
+				slog.Info("done", "message", msg) // finished, also if the context ends meanwhile
+			case <-ctx.Done():
+				return nil // now the next process may begin
+			}
+		}
+	}
+	exitOn(core.ListenAndServe(":8080", http.HandlerFunc(hello), core.WhileCurrent(consume)))
 }

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -27,18 +30,32 @@ func (u *Upgrader) report(next *peer.Next, f wire.Frame) {
 // longer than wait.
 func (u *Upgrader) generations(wait time.Duration) []control.Generation {
 	all := []control.Generation{u.describe()}
-	p := u.inherited.old
-	switch {
-	case p == nil || !p.Alive():
-	case p.Plain():
-		all = append(all, control.Generation{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown})
-	default:
-		var older []control.Generation
-		report, ok := p.Report(wait)
-		if !ok || json.Unmarshal(report, &older) != nil || len(older) == 0 { // or of another version
-			older = []control.Generation{{Generation: u.generation - 1, PID: p.PID(), State: stateUnknown}}
-		}
-		all = append(all, older...)
+	before := u.before()
+	reports := make([][]control.Generation, len(before))
+	var asking sync.WaitGroup
+	for i, p := range before {
+		asking.Go(func() { reports[i] = u.ask(p, wait) })
+	}
+	asking.Wait()
+	older := slices.Concat(reports...)
+	slices.SortFunc(older, func(a, b control.Generation) int { return cmp.Compare(b.Generation, a.Generation) })
+	return append(all, older...)
+}
+
+// ask describes a process before this one, and those that it sees to.
+func (u *Upgrader) ask(p *peer.Old, wait time.Duration) []control.Generation {
+	if !p.Alive() || isClosed(p.Left) {
+		return nil
+	}
+	unknown := []control.Generation{{Generation: p.Generation, PID: p.PID(), State: stateUnknown}}
+	if p.Plain() {
+		unknown[0].Generation = u.generation - 1
+		return unknown
+	}
+	var all []control.Generation
+	report, ok := p.Report(wait)
+	if !ok || json.Unmarshal(report, &all) != nil || len(all) == 0 { // or of another version
+		return unknown
 	}
 	return all
 }

@@ -226,9 +226,10 @@ func (l *lifecycle) seeOffOld() {
 	switch {
 	case p == nil || p.Plain():
 	case !l.incoming.seesOff:
-		l.incoming.seesOff = true
+		l.incoming.seesOff, p.Ends = true, time.Now().Add(l.incoming.drain)
 		l.u.dismissOld(p, l.incoming.drain)
 	case len(p.Drains) == 0:
+		p.Ends = time.Now().Add(l.incoming.drain)
 		p.Drains <- l.incoming.drain // it had stood still
 	}
 }

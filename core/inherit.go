@@ -34,6 +34,7 @@ type inheritance struct {
 	unclaimed  []*inherited
 	generation int
 	old        *peer.Old   // nil when this process replaces no other
+	working    []int       // processes whose background work runs, by the supervisor's word
 	committed  atomic.Bool // no old process depends on it any more
 }
 
@@ -62,6 +63,7 @@ func inherit(st startup) (*inheritance, error) {
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
 		h.old = peer.NewOld(ctl)
+		h.old.Supervisor = st.link.PID()
 		if welcome, err = h.old.Welcome(); err != nil {
 			_ = ctl.Close()
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
@@ -102,7 +104,7 @@ func (h *inheritance) take(in *inherited) error {
 
 // takeKept takes what a supervisor has kept from the worker before.
 func (h *inheritance) takeKept(st startup) error {
-	h.generation = st.welcome.Generation
+	h.generation, h.working = st.welcome.Generation, st.welcome.Working
 	var err error
 	if got := st.last - fd.First; got != len(st.welcome.Listeners) {
 		err = fmt.Errorf("it names %d listeners and passed %d", len(st.welcome.Listeners), got)

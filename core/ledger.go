@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
 )
 
 // Remaining counts the unfinished work at a drain's deadline.
@@ -13,6 +15,7 @@ type Remaining struct {
 	Connections int // open connections, without the hijacked ones
 	Hijacked    int // connections that handlers took over (WebSocket)
 	Sockets     int // datagram sockets that the program has not closed
+	Background  int // functions of WhileCurrent that have not returned
 }
 
 // none reports whether nothing is left that a deadline would cut.
@@ -23,6 +26,9 @@ func (r Remaining) String() string {
 	s := fmt.Sprintf("%s on %s, %s", count(r.Requests, "request"), count(r.Connections, "connection"), count(r.Hijacked, "hijacked connection"))
 	if r.Sockets > 0 {
 		s += ", " + count(r.Sockets, "datagram socket")
+	}
+	if r.Background > 0 {
+		s += ", " + count(r.Background, "background function")
 	}
 	return s
 }
@@ -68,6 +74,7 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Int("cut_connections", l.Cut.Connections),
 		slog.Int("cut_hijacked", l.Cut.Hijacked),
 		slog.Int("cut_sockets", l.Cut.Sockets),
+		slog.Int("cut_background", l.Cut.Background),
 	)
 }
 
@@ -87,10 +94,12 @@ type ledgerJSON struct {
 	CutConnections  int    `json:"cut_connections"`
 	CutHijacked     int    `json:"cut_hijacked"`
 	CutSockets      int    `json:"cut_sockets"`
+	CutBackground   int    `json:"cut_background"`
 	OpenRequests    int    `json:"open_requests"`
 	OpenConnections int    `json:"open_connections"`
 	OpenHijacked    int    `json:"open_hijacked"`
 	OpenSockets     int    `json:"open_sockets"`
+	OpenBackground  int    `json:"open_background"`
 }
 
 // MarshalJSON writes the counts as one object, with the names that the log has.
@@ -98,8 +107,8 @@ func (l Ledger) MarshalJSON() ([]byte, error) {
 	return json.Marshal(ledgerJSON{
 		l.Generation, l.PID, l.State,
 		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle,
-		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets,
-		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets,
+		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets, l.Cut.Background,
+		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets, l.Open.Background,
 	})
 }
 
@@ -112,8 +121,8 @@ func (l *Ledger) UnmarshalJSON(b []byte) error {
 	*l = Ledger{
 		j.Generation, j.PID, j.State,
 		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle,
-		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets},
-		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets},
+		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets, j.CutBackground},
+		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets, j.OpenBackground},
 	}
 	return nil
 }
@@ -121,13 +130,23 @@ func (l *Ledger) UnmarshalJSON(b []byte) error {
 // ledger is the account so far.
 func (u *Upgrader) ledger() Ledger {
 	c, served := u.conns.Account()
+	cut := remainingOf(c.Cut)
+	cut.Background = int(u.background.cut.Load())
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
 		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
 		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
-		Cut: Remaining(c.Cut), Open: u.remaining(),
+		Cut: cut, Open: u.remaining(),
 	}
 }
 
 // remaining is what a drain waits for.
-func (u *Upgrader) remaining() Remaining { return Remaining(u.conns.Left()) }
+func (u *Upgrader) remaining() Remaining {
+	left := remainingOf(u.conns.Left())
+	left.Background = int(u.background.running.Load())
+	return left
+}
+
+func remainingOf(l conns.Left) Remaining {
+	return Remaining{Requests: l.Requests, Connections: l.Connections, Hijacked: l.Hijacked, Sockets: l.Sockets}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
 	"syscall"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/core/supervise"
 )
 
@@ -74,6 +76,7 @@ func (u *Upgrader) run(signals chan os.Signal, stopSignals func()) {
 	defer l.manager.Close()
 	defer stopSignals()
 	for !l.drainIsOver() {
+		l.tendBackground()
 		l.step()
 	}
 	l.settle()
@@ -128,7 +131,8 @@ func (l *lifecycle) step() {
 
 // drainIsOver reports whether this process has nothing left to do for its own clients, and for the others.
 func (l *lifecycle) drainIsOver() bool {
-	return l.ended && l.starting() == nil && l.leavers == 0 && l.explaining == 0 && l.stopping.hooksLeft == 0
+	busy := l.starting() != nil || l.leavers > 0 || l.explaining > 0 || l.stopping.hooksLeft > 0
+	return l.ended && !busy && !l.awaitsOlder()
 }
 
 // supervises reports whether this process supervises a service that has not ended.
@@ -138,7 +142,16 @@ func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
-	l.u.link().Stand(l.u.generation, uint8(s), l.stopping.cause == nil && isClosed(l.phase.accepting), l.hands(handover.OldDraining))
+	l.stand()
+}
+
+// stand tells the supervisor where this process stands.
+func (l *lifecycle) stand() {
+	l.u.link().Stand(wire.StandMsg{
+		Generation: l.u.generation, State: uint8(l.state()),
+		Clean:   l.stopping.cause == nil && isClosed(l.phase.accepting),
+		WayBack: l.hands(handover.OldDraining), Works: !l.u.background.over(),
+	})
 }
 
 func (l *lifecycle) signal(sig os.Signal) {
@@ -191,6 +204,7 @@ func (l *lifecycle) beginDrain(s State) { l.startDrain(s, nil) }
 // this process serves itself stay open, and paused.
 func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.stopping.delay = nil
+	l.u.background.end()
 	l.setState(s)
 	if s == StateStopping {
 		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
@@ -251,6 +265,7 @@ func (u *Upgrader) sayGoodbye() {
 // settle is what is said and done when the drain has ended.
 func (l *lifecycle) settle() {
 	if l.u.next != nil {
+		l.leaveOlder()
 		l.u.next.Frames.Mute()
 		l.u.next.Drained()
 		l.u.next.Stderr.End()
@@ -264,7 +279,7 @@ func (l *lifecycle) settle() {
 	if l.outgoing != nil {
 		l.outgoing.discardPIDFile()
 	}
-	if p := l.u.inherited.old; p != nil {
+	for _, p := range l.u.before() {
 		p.HangUp()
 	}
 	l.phase.err = l.stopping.cause
@@ -285,6 +300,7 @@ func (l *lifecycle) settle() {
 func (l *lifecycle) end() {
 	if l.u.next != nil {
 		l.cfg.signals.swallow(l.cfg.hookedSignals())
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM) // it hurries a main that waits for it, and kills none
 	}
 	if l.embedded != nil && l.phase.err == nil && l.embedded.Code() != 0 {
 		l.phase.err = fmt.Errorf("%w: the last process of the service ended with exit status %d", ErrStopped, l.embedded.Code())

@@ -8,20 +8,25 @@ import (
 
 // followOld listens to the old process. It runs in a goroutine of its own.
 func (u *Upgrader) followOld(p *peer.Old) {
-	defer u.boot.stderr.Orphaned()
 	p.Follow(u.oldHandler(p), u.phase.done, u.log)
+	if isClosed(p.Gone) { // else it is left to the next process
+		u.boot.stderr.Orphaned()
+	}
 }
 
 // oldHandler has the lifecycle hear what the old process says.
 func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 	return peer.OldHandler{
-		Offer:     func(f wire.Frame, files []int) error { return u.receive(p, f, files) },
+		Offer:     func(f wire.Frame, files []int) error { return u.receive(p, f, files, stands) },
+		Entrusted: func(f wire.Frame, files []int) { u.takeOlder(p, f, files) },
 		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
 		Committed: func() { u.post(func(l *lifecycle) { l.oldCommitsLate(p.Commit) }) },
 		Confirmed: func() { u.post(func(l *lifecycle) { l.oldConfirms(p.Confirm) }) },
 		Aborted:   func(e handover.NewEvent) { u.post(func(l *lifecycle) { l.oldSays(e) }) },
 		Again:     func() { u.post((*lifecycle).oldAsksAgain) },
 		Older:     func() { u.post((*lifecycle).olderChanged) },
+		Returned:  func() { u.post(func(*lifecycle) {}) },
+		Followed:  func() {},
 		Ended:     func() { u.post((*lifecycle).oldEnded) },
 	}
 }
@@ -32,3 +37,6 @@ func (u *Upgrader) tellFailed(err error) {
 		_ = p.Say(wire.Failed, wire.Because(err.Error()))
 	}
 }
+
+// stands is for the offers of the old process: it has taken them back if it does not get the answer.
+func stands() bool { return true }

@@ -1,53 +1,275 @@
 package core
 
 import (
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// olderGenerations is how many generations before this one there are. Each stays until the one
-// before it is gone.
-func (u *Upgrader) olderGenerations() int {
-	if p := u.inherited.old; p != nil {
-		return p.OlderGenerations()
-	}
-	return 0
+// errStillHeard is why a process can't be left to the next one: it is in the middle of a frame.
+var errStillHeard = errors.New("it was still heard at the deadline")
+
+// olderProcesses are those before the old process, which that has left to this one when it ended.
+type olderProcesses struct {
+	mu   sync.Mutex
+	list []*peer.Old
 }
 
-// olderChanged looks at the number of older generations anew. The next generation gets to
-// know it, or if this is the current one it holds to WithMaxDraining.
+func (o *olderProcesses) add(p *peer.Old) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, p)
+}
+
+// before are the processes before this one that it listens to. Each sees to those before it itself.
+func (u *Upgrader) before() []*peer.Old {
+	u.older.mu.Lock()
+	defer u.older.mu.Unlock()
+	all := slices.Clone(u.older.list)
+	if p := u.inherited.old; p != nil {
+		all = append(all, p)
+	}
+	return all
+}
+
+// olderGenerations are the numbers of the generations before this one that there are, newest first.
+func (u *Upgrader) olderGenerations() (all []int) {
+	for _, p := range u.before() {
+		all = append(all, p.OlderGenerations()...)
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	return slices.Compact(all)
+}
+
+// olderChanged looks at the older generations anew. The next generation gets to know them, or if this is
+// the current one it holds to WithMaxDraining.
 func (l *lifecycle) olderChanged() {
-	n := l.u.olderGenerations()
+	older := l.u.olderGenerations()
+	n := len(older)
 	known := n > 0 || l.incoming.machine.Gone // the old process, which is one of them, has said so
 	if l.state() == StateCurrent && known && l.incoming.machine.Phase != handover.NewProbation {
 		l.manager.Serving(l.u.generation, n)
 	}
 	if l.u.next != nil {
 		if !l.hands(handover.OldProbation, handover.OldAsked) && !l.u.next.Plain {
-			_ = l.u.next.Say(wire.Older, wire.OlderMsg{Older: n + 1}, timing.Say)
+			l.sayOlder(older)
 		}
 		return
 	}
-	limit, before := l.cfg.maxDraining, l.u.generation-l.cfg.maxDraining
-	if limit >= 1 && n > limit && before > l.cutBefore && l.state() > StateStarting {
-		l.cutBefore = before
+	limit := l.cfg.maxDraining
+	if limit >= 1 && n > limit && older[limit-1] > l.cutBefore && l.state() > StateStarting {
+		l.cutBefore = older[limit-1]
 		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
-		_ = l.u.inherited.old.Say(wire.Cut, wire.CutMsg{Before: before})
+		l.sayCut(wire.CutMsg{Before: l.cutBefore})
+	}
+}
+
+// sayOlder tells the next process which generations there are before it.
+func (l *lifecycle) sayOlder(older []int) {
+	msg := wire.OlderMsg{Older: len(older) + 1, Generations: append([]int{l.u.generation}, older...)}
+	_ = l.u.next.Say(wire.Older, msg, timing.Say)
+}
+
+// sayCut tells the processes before this one that some are to end.
+func (l *lifecycle) sayCut(msg wire.CutMsg) {
+	for _, p := range l.u.before() {
+		if len(p.OlderGenerations()) > 0 {
+			_ = p.Say(wire.Cut, msg)
+		}
 	}
 }
 
 // cutOlder ends this generation's drain if it is among those that are named, and passes
-// the word on to the one before.
+// the word on to the ones before.
 func (l *lifecycle) cutOlder(f wire.Frame) {
 	var msg wire.CutMsg
 	if f.Decode(&msg) != nil {
 		return
 	}
-	if l.u.olderGenerations() > 0 {
-		_ = l.u.inherited.old.Say(wire.Cut, msg)
-	}
+	l.sayCut(msg)
 	if l.u.generation < msg.Before && l.state() >= StateDraining {
-		l.u.cutShort("too many generations drain")
+		why := msg.Reason
+		if why == "" {
+			why = "too many generations drain"
+		}
+		l.u.cutShort(why)
 	}
+}
+
+// cutService ends the drain now, and with it those of the processes before this one, if this is a stop of the service.
+func (l *lifecycle) cutService(why string) {
+	l.u.cutShort(why)
+	if l.state() == StateStopping && l.u.next == nil {
+		l.sayCut(wire.CutMsg{Before: l.u.generation, Reason: why})
+	}
+}
+
+// takeOlder takes over a process that another one, which is about to end, leaves to this one.
+func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
+	var msg wire.EntrustMsg
+	if f.Decode(&msg) != nil || len(files) != 1 {
+		for _, s := range files {
+			_ = fd.Close(s)
+		}
+		u.log.Error("an older process is left to this one, and can't be reached: nobody sees that it goes",
+			"older_pid", msg.PID, "generation", msg.Generation)
+		return
+	}
+	ctl, err := fd.Conn(files[0])
+	if err != nil {
+		u.log.Error("an older process can't be reached: nobody sees that it goes", "older_pid", msg.PID, "error", err)
+		return
+	}
+	u.log.Debug("an older process is left to this one", "older_pid", msg.PID, "older_generation", msg.Generation)
+	p := peer.NewOlder(ctl, msg)
+	p.Supervisor = u.link().PID()
+	u.older.add(p)
+	if err := p.Say(wire.Follows, wire.HelloMsg{PID: os.Getpid()}); err != nil {
+		u.log.Debug("an older process can't be told", "older_pid", msg.PID, "error", err)
+	}
+	go p.Follow(u.olderHandler(p, from), u.phase.done, u.log)
+	u.seeOff(p, msg.Drain())
+	u.post((*lifecycle).olderChanged)
+}
+
+// olderHandler has the lifecycle hear what such a process says. It has nothing more to hand over.
+func (u *Upgrader) olderHandler(p, from *peer.Old) peer.OldHandler {
+	none := func() {}
+	look := func() { u.post(func(*lifecycle) {}) }
+	return peer.OldHandler{
+		Offer: func(f wire.Frame, files []int) error {
+			// One that it has offered to from, and takes back when that ends.
+			valid := func() bool { return isClosed(p.Follows) || from.AlivePID() }
+			if !valid() {
+				return u.refuse(p, f, files)
+			}
+			return u.receive(p, f, files, valid)
+		},
+		Entrusted: func(f wire.Frame, files []int) { u.takeOlder(p, f, files) },
+		Followed:  func() { _ = from.Say(wire.Followed, nil) },
+		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
+		Committed: none,
+		Confirmed: none,
+		Aborted:   func(handover.NewEvent) {},
+		Again:     none,
+		Older:     func() { u.post((*lifecycle).olderChanged) },
+		Returned:  look,
+		Ended:     look,
+	}
+}
+
+// refuse leaves connections with the process that offers them.
+func (u *Upgrader) refuse(p *peer.Old, f wire.Frame, files []int) error {
+	for _, s := range files {
+		_ = fd.Close(s)
+	}
+	var msg wire.OfferMsg
+	if err := f.Decode(&msg); err != nil {
+		return err
+	}
+	var taken wire.TakenMsg
+	for i := range msg.Conns {
+		taken.Refused = append(taken.Refused, wire.Refusal{Conn: i, Reason: "the process that it was for has ended"})
+	}
+	return p.Say(wire.Taken, taken)
+}
+
+// leavesOlder reports whether this process can leave those before it to the next one.
+func (u *Upgrader) leavesOlder() bool {
+	next := u.next
+	if next == nil || next.Plain || !next.Said().Entrusts {
+		return false
+	}
+	p := u.inherited.old
+	return p != nil && !p.Plain()
+}
+
+// rest ends the listening to the processes before this one, which are left to the next one.
+func (d *drainer) rest() {
+	limit := time.NewTimer(max(time.Until(d.deadline), timing.Say))
+	defer limit.Stop()
+	for _, p := range d.u.before() {
+		select {
+		case <-p.Rest():
+		case <-limit.C:
+			return
+		}
+	}
+}
+
+// leaveOlder leaves the processes before this one to the next one.
+func (l *lifecycle) leaveOlder() {
+	if l.drainer == nil || !l.drainer.leaves {
+		return
+	}
+	l.sayOlder(nil) // the others are the next one's to count from here on
+	entrusted := 0
+	defer func() { l.u.next.AwaitFollowed(entrusted) }()
+	for _, p := range l.u.before() {
+		if !p.Alive() {
+			continue
+		}
+		err := errStillHeard
+		if p.Rests() {
+			err = l.u.next.Entrust(p)
+			entrusted++
+		}
+		if err != nil {
+			l.log.Error("an older process can't be left to the next one: nobody sees that it goes",
+				"older_pid", p.PID(), "error", err)
+		}
+	}
+}
+
+// awaitsOlder reports whether this process stops the service, and others of it are there. Each goes by its own
+// deadline, or is ended.
+func (l *lifecycle) awaitsOlder() bool {
+	p := l.incoming.machine.Phase
+	forGood := p == handover.NewFree || p == handover.NewSettled
+	if !l.ended || l.state() != StateStopping || l.u.next != nil || !forGood {
+		return false
+	}
+	alive := slices.ContainsFunc(l.u.before(), func(p *peer.Old) bool {
+		endsLater := p.Supervises() && isClosed(p.Drained)
+		return !p.Plain() && p.Alive() && !endsLater
+	})
+	if alive && !l.incoming.seesOff {
+		l.seeOffOld()
+	}
+	return alive
+}
+
+// seenOffAll is closed when the processes before this one have drained or are gone. It is nil if there are none, or
+// if the old one serves again.
+func (u *Upgrader) seenOffAll() <-chan struct{} {
+	if u.seenOff == nil || isClosed(u.inherited.old.Aborted) {
+		return nil
+	}
+	all := u.before()
+	if len(all) == 1 {
+		return u.seenOff
+	}
+	seen := make(chan struct{})
+	go func() {
+		defer close(seen)
+		<-u.seenOff
+		for _, p := range all {
+			select {
+			case <-p.Drained:
+			case <-p.Gone:
+			case <-u.phase.done:
+				return
+			}
+		}
+	}()
+	return seen
 }

@@ -59,6 +59,7 @@ type config struct {
 	environment  func([]string) []string // nil: it stays
 	onSignal     []signalHook
 	signalErr    error
+	work         []func(context.Context) error
 	keepAlive    *net.KeepAliveConfig // nil: Go's own
 	also         []givenServer
 }
@@ -142,8 +143,8 @@ func OnDrainTimeout(hook func(Remaining)) Option {
 
 // OnEnd adds a hook that runs when the drain of this process has ended, after a stop and after a handover, before
 // Run returns. Close there what the program has opened: a process that supervises the next one (docs/supervise.md)
-// does not return from Run. Hooks run in the order in which they were added, and have 4 s together, at which the
-// context ends. They do not run in a process that is killed.
+// does not return from Run. Functions of WhileCurrent have returned then, or were cut. Hooks run in the order in which
+// they were added, and have 4 s together, at which the context ends. They do not run in a process that is killed.
 func OnEnd(hook func(context.Context)) Option {
 	return func(c *config) {
 		if hook != nil {

@@ -30,6 +30,9 @@ type outgoing struct {
 	err     error             // why next is given up
 	leaves  bool              // next is being seen out
 
+	toldReturned bool // next was told that no background work of this process runs, so that its own may
+	returned     bool // next has said so of its own
+
 	oldProbation
 }
 
@@ -219,7 +222,7 @@ func (l *lifecycle) leaveTo(h *outgoing) {
 
 // handsOver tells the service manager that the service is the new process's.
 func (l *lifecycle) handsOver(h *outgoing) {
-	cmp.Or(l.manager, l.taken).HandedOver(h.next.Serves(), h.result.Generation, l.u.olderGenerations()+1)
+	cmp.Or(l.manager, l.taken).HandedOver(h.next.Serves(), h.result.Generation, len(l.u.olderGenerations())+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.
@@ -280,6 +283,8 @@ func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 	case wire.Settled:
 		l.log.Info("the new process has had the service, and was asked to stop it", "new_pid", h.next.PID())
 		l.stepOutgoing(h, handover.Settled)
+	case wire.Returned:
+		h.returned = true
 	case wire.Again:
 		l.pending = true
 		if l.state() == StateCurrent && l.explaining == 0 {

@@ -210,6 +210,8 @@ func (l *lifecycle) heard(f wire.Frame) {
 		l.relieved()
 	case wire.Cut:
 		l.cutOlder(f)
+	case wire.Returned:
+		h.returned = true
 	case wire.Again:
 		h.nextAsks = true
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet

@@ -125,7 +125,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 		return nil
 	}
 	if err := p.Say(wire.Ready, wire.ReadyMsg{
-		Room: u.makeRoom(), Probation: true, Stderr: true, StopMillis: u.cfg.stopTime().Milliseconds(),
+		Room: u.makeRoom(), Probation: true, Stderr: true, Entrusts: true, StopMillis: u.cfg.stopTime().Milliseconds(),
 		Unclaimed: unclaimed, Version: u.cfg.version,
 	}); err != nil {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
@@ -184,13 +184,22 @@ func (u *Upgrader) dismissOld(p *peer.Old, limit time.Duration) {
 	if p.Plain() {
 		u.tellForeign(p)
 	}
-	go p.SeeOff(limit, u.phase.done, u.log)
+	u.seeOff(p, limit)
 	go func() {
 		defer close(u.seenOff)
 		select {
 		case <-p.Drained: // what is left of it is its main
 		case <-p.Gone:
 		case <-p.Aborted: // it serves again
+		case <-u.phase.done:
 		}
 	}()
+}
+
+// seeOff ends a process before this one that does not go. One that supervises this one stays: the service ends with
+// it.
+func (u *Upgrader) seeOff(p *peer.Old, limit time.Duration) {
+	if !p.Supervises() {
+		go p.SeeOff(limit, u.phase.done, u.log)
+	}
 }

@@ -58,7 +58,7 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := l.u.boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, l.u.olderGenerations(), rolledBackNews(why))
+	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, len(l.u.olderGenerations()), rolledBackNews(why))
 }
 
 // namePID makes the pid file name this process again.
@@ -121,7 +121,7 @@ func (l *lifecycle) explained(err error) {
 		return
 	}
 	if start := new(StartError); errors.As(err, &start) && len(start.Stderr) > 0 {
-		cmp.Or(l.manager, l.taken).Explain(l.u.generation, l.u.olderGenerations(), rolledBackNews(err))
+		cmp.Or(l.manager, l.taken).Explain(l.u.generation, len(l.u.olderGenerations()), rolledBackNews(err))
 	}
 	l.upgradeAgain()
 }

@@ -150,7 +150,7 @@ var optionNames = map[string]string{
 	"probation": "WithProbation", "share": "WithProbationShare", "maxDraining": "WithMaxDraining", "handoff": "WithConnectionHandoff",
 	"pidFile": "WithPIDFile", "control": "WithControlSocket", "version": "WithVersion", "signals": "WithSignals",
 	"superviseErr": "WithSupervision", "onSignal": "OnSignal", "signalErr": "OnSignal", "keepAlive": "WithKeepAlive", "also": "AlsoServe",
-	"log": "WithLogger",
+	"log": "WithLogger", "work": "WhileCurrent",
 }
 
 // alike compares values as far as they say something. It does not look into loggers and servers,

@@ -11,15 +11,23 @@ import (
 // TCP address addr (":http" if empty) and serves handler (http.DefaultServeMux if nil).
 //
 // It returns nil when the process should end, which is after a graceful stop, and after a
-// handover when the drain has ended. ErrCut means that a drain was cut short. Any other error
-// means that the process did not get to serve, or that its listener broke.
+// handover when the drain has ended. ErrCut means that the stop is done, and that work was left at
+// the deadline, or at a second stop signal, and was cut. Any other error means that the process did
+// not get to serve, or that its listener broke. http.ErrServerClosed does not come back.
 //
 // In the first process of a service that somebody watches it does not come back to main after a
 // handover: what main has deferred runs, and the process goes on as the supervisor of the next ones
 // (docs/supervise.md). OnEnd hooks run in every process.
 //
-// Check the error before calling log.Fatal. log.Fatal(core.ListenAndServe(...)) would exit with
-// status 1 after a graceful stop, because the error is nil.
+// So the idiom is
+//
+//	err := core.ListenAndServe(":8080", handler)
+//	if err != nil && !errors.Is(err, core.ErrCut) {
+//		log.Fatal(err)
+//	}
+//
+// log.Fatal(core.ListenAndServe(...)) would exit with status 1 after a graceful stop, because the
+// error is nil. So would a check for err != http.ErrServerClosed.
 func ListenAndServe(addr string, handler http.Handler, opts ...Option) error {
 	return Serve(&http.Server{Addr: addr, Handler: handler}, opts...)
 }

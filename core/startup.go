@@ -210,7 +210,7 @@ func (st *startup) takeLink(v string) {
 		st.err = fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err)
 		return
 	}
-	st.link.Follow(func(wire.SignalMsg) bool { return false }) // nobody is there yet who could take it
+	st.link.Follow(func(wire.SignalMsg) bool { return false }, func() {}) // nobody is there yet who could take it
 	go endWithSupervisor(st.link)
 }
 

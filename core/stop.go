@@ -56,7 +56,7 @@ func (l *lifecycle) stopSignal(sig os.Signal) {
 	}
 	if l.stopping.signaled {
 		l.log.Warn("second stop signal: the drain is cut short", "signal", sig.String())
-		l.u.cutShort("a second stop was asked for")
+		l.cutService("a second stop was asked for")
 		return
 	}
 	l.stopping.signaled = true

@@ -36,10 +36,13 @@ func (u *Upgrader) askedBySupervisor(msg wire.SignalMsg) bool {
 	return u.request(func(l *lifecycle) error { l.asked(msg); return nil }) == nil
 }
 
+// othersReturned has the lifecycle look at the background work of other workers anew.
+func (u *Upgrader) othersReturned() { u.post(func(*lifecycle) {}) }
+
 // watchSupervisor stops this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	u.link().Follow(u.askedBySupervisor)
+	u.link().Follow(u.askedBySupervisor, u.othersReturned)
 	select {
 	case <-u.link().Gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.link().PID())

@@ -61,7 +61,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {
 		return
 	}
 	l.setState(StateCurrent)
-	l.manager.Failed(os.Getpid(), l.u.generation, l.u.olderGenerations(), "the last upgrade "+news("failed", err))
+	l.manager.Failed(os.Getpid(), l.u.generation, len(l.u.olderGenerations()), "the last upgrade "+news("failed", err))
 	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)

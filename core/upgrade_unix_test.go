@@ -357,7 +357,7 @@ func TestOldProcess_WhoseMainDoesNotReturnIsEndedAtItsDeadline(t *testing.T) {
 	if ev := a.endsWell(0); ev.PID != first.PID {
 		t.Errorf("%+v", ev)
 	}
-	a.expectLog("did not go by its deadline; signal sent", 1)
+	a.expectLog("the main of the old process does not return; signal sent", 1)
 	a.signal(second.PID, syscall.SIGTERM)
 	a.expect("lingers", 1) // until it has read the signal, which has come
 	a.expect("end", 1)

@@ -19,6 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/logging"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // running is this process's Upgrader. Whoever makes one holds making.
@@ -53,11 +54,14 @@ type Upgrader struct {
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
 	room      atomic.Int64                        // how many more connections this process takes over
 
-	phase    *phase
-	ready    func() error          // Ready, once
-	inbox    chan func(*lifecycle) // see post
-	hookRuns chan hookRun          // signals whose hooks are to run
-	seenOff  chan struct{}         // closed when the old process has drained or is gone; nil without one
+	phase      *phase
+	ready      func() error          // Ready, once
+	inbox      chan func(*lifecycle) // see post
+	hookRuns   chan hookRun          // signals whose hooks are to run
+	older      olderProcesses
+	background background
+	ending     sync.Once     // of endMain
+	seenOff    chan struct{} // closed when the old process has drained or is gone; nil without one
 
 	// The generation that took over; the lifecycle's. Its handover socket stays open
 	// as long as this process lives, which tells it that main has not returned yet.
@@ -113,7 +117,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.inherited.committed.Store(h.old == nil)
 	u.log = logging.WithUnits(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
 	u.supervisor.Store(boot.link)
-	u.link().Stand(u.generation, uint8(StateStarting), false, false)
+	u.link().Stand(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)})
 	for _, l := range waiting {
 		l.bind(u)
 	}
@@ -176,7 +180,7 @@ func (u *Upgrader) listen(network, address string, open opener) (net.Listener, e
 }
 
 // Serve serves srv on ln and returns when the drain has ended. It returns nil after a graceful
-// stop and after a handover, and ErrCut if work was cut. It does not call Ready. A listener that
+// stop and after a handover, and ErrCut if a stop has cut work. It does not call Ready. A listener that
 // did not come from Listen is handed over too if it has a descriptor. The next generation gets it
 // by Listen with its address. net.Listen there fails, because the address is in use.
 //
@@ -245,7 +249,7 @@ func (u *Upgrader) Stop(ctx context.Context) error {
 	select {
 	case <-u.phase.done:
 	case <-ctx.Done():
-		u.cutShort("the context of Stop has ended")
+		u.post(func(l *lifecycle) { l.cutService("the context of Stop has ended") })
 		<-u.phase.done
 	}
 	return u.phase.err

@@ -35,7 +35,7 @@ container's, it waits for the process that serves.`,
 			}
 			s := newScreen(c.OutOrStdout())
 			if noWait {
-				if err := client.Stop(ctx); err != nil {
+				if err := client.End(ctx); err != nil {
 					return err
 				}
 				return s.line("%s stops", control.Process(status.PID, status.Version))

@@ -68,7 +68,13 @@ func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
 }
 
-// StopAndWait stops the service, and returns when all processes of the app have ended. Of an app in another pid
+// End is like Stop, and ends the process if its main function does not return: by SIGTERM 5 s after the stop, for a
+// main that waits for that signal, and by SIGKILL after 30 s. Do not call it for an app in this process.
+func (c *Client) End(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/stop?end=1", nil, nil)
+}
+
+// StopAndWait is like End, and returns when all processes of the app have ended. Of an app in another pid
 // namespace the numbers mean nothing here: there it returns when the process that serves has ended. The others, which
 // still drain, can end a little later.
 func (c *Client) StopAndWait(ctx context.Context) error {
@@ -76,7 +82,7 @@ func (c *Client) StopAndWait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.do(ctx, http.MethodPost, "/v1/stop?wait=1", nil)
+	resp, err := c.do(ctx, http.MethodPost, "/v1/stop?end=1&wait=1", nil)
 	if err != nil {
 		return err
 	}

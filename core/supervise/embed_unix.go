@@ -100,6 +100,14 @@ func (e *Embedded) Ended(pid int, status syscall.WaitStatus) {
 	})
 }
 
+// Returned tells that the background work of this process has returned, which was cut at the end of its drain.
+func (e *Embedded) Returned() {
+	e.do(func() {
+		e.m.selfWorks = false
+		e.m.tellReturned()
+	})
+}
+
 // Over is closed when the service has ended. It is nil for a nil Embedded.
 func (e *Embedded) Over() <-chan struct{} {
 	if e == nil {

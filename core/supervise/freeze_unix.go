@@ -52,6 +52,8 @@ type (
 		State      uint8            `json:"state"`
 		Clean      bool             `json:"clean"`
 		WayBack    bool             `json:"way_back"`
+		Works      bool             `json:"works"`
+		Waits      bool             `json:"waits"`
 		Plain      bool             `json:"plain"`
 		Since      time.Time        `json:"since"`
 		Kept       *frozenBundle    `json:"kept,omitempty"`
@@ -120,7 +122,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		}
 		f.Workers = append(f.Workers, frozenWorker{
 			Link: link, PID: w.pid, Child: w.child, Generation: w.generation, State: w.state, Clean: w.clean,
-			WayBack: w.wayBack, Plain: w.plain, Since: w.since, Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
+			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Plain: w.plain, Since: w.since, Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
 		})
 	}
 	m.frozen = true
@@ -236,7 +238,8 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 			return 1, fmt.Errorf("gracex: supervise: link of process %d: %w", fw.PID, err)
 		}
 	}
-	m.reap() // those that have ended meanwhile
+	m.tellReturned() // the background work of the image before has ended with it
+	m.reap()         // those that have ended meanwhile
 	for _, sig := range f.Pending {
 		m.signal(sig)
 	}
@@ -251,7 +254,7 @@ func (m *supervisor) thaw(f frozenWorker) error {
 	}
 	w := &worker{
 		conn: conn, child: f.Child, generation: f.Generation, state: f.State, clean: f.Clean, wayBack: f.WayBack,
-		plain: f.Plain, since: f.Since, kept: f.Kept.thaw(), asked: f.Asked, later: f.Later,
+		works: f.Works, waits: f.Waits, plain: f.Plain, since: f.Since, kept: f.Kept.thaw(), asked: f.Asked, later: f.Later,
 	}
 	if f.PID > 0 {
 		w.identify(f.PID)

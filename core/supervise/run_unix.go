@@ -37,21 +37,22 @@ type supervisor struct {
 	crash   *worker   // that has served, while the one before it can serve again; nil without one
 	kept    *bundle   // of a worker that has crashed; nil without one
 
-	next     int              // the generation of the next worker, if this process starts it
-	known    bool             // some worker has had an Upgrader
-	served   bool             // some worker was current
-	failures int              // crashes in a row
-	restart  <-chan time.Time // the end of the back-off; nil without one
-	upgrade  bool             // an upgrade signal waits for a worker that can hear it
-	reopen   bool             // SIGUSR1 does
-	stops    int              // stop signals that have come
-	asked    bool             // for a stop, by one of them or by the program
-	asks     int              // signals that were passed on
-	ending   bool             // no more workers are started
-	frozen   bool             // another image of this process goes on
-	blocked  []os.Signal      // are blocked in this process, and must not be in workers
-	code     int
-	err      error
+	next      int              // the generation of the next worker, if this process starts it
+	selfWorks bool             // the background work of this process was cut, and has not returned
+	known     bool             // some worker has had an Upgrader
+	served    bool             // some worker was current
+	failures  int              // crashes in a row
+	restart   <-chan time.Time // the end of the back-off; nil without one
+	upgrade   bool             // an upgrade signal waits for a worker that can hear it
+	reopen    bool             // SIGUSR1 does
+	stops     int              // stop signals that have come
+	asked     bool             // for a stop, by one of them or by the program
+	asks      int              // signals that were passed on
+	ending    bool             // no more workers are started
+	frozen    bool             // another image of this process goes on
+	blocked   []os.Signal      // are blocked in this process, and must not be in workers
+	code      int
+	err       error
 }
 
 // Run supervises until the program has stopped, and returns the exit code. That is the code of
@@ -181,6 +182,8 @@ func (m *supervisor) heard(wd word) {
 		closeFiles(wd.files)
 		_ = w.conn.Close()
 		w.gone, w.overdue = true, w == m.self
+		m.selfWorks = m.selfWorks || w == m.self && w.works
+		m.tellReturned()
 		time.AfterFunc(timing.Exit, func() {
 			select {
 			case m.overdue <- w:
@@ -196,6 +199,7 @@ func (m *supervisor) heard(wd word) {
 		if wd.frame.Decode(&msg) == nil {
 			w.stand(msg)
 			m.stands(w)
+			m.tellReturned()
 		}
 	case wire.Keep:
 		var msg wire.KeepMsg

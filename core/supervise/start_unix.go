@@ -33,7 +33,10 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		kept = *m.kept
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(timing.Say))
-	err = wire.Write(conn, wire.Welcome, wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Listeners: kept.words})
+	working := m.working(nil)
+	err = wire.Write(conn, wire.Welcome, wire.WelcomeMsg{
+		PID: os.Getpid(), Generation: generation, Listeners: kept.words, Working: working,
+	})
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -55,7 +58,9 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
 	}
-	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true}
+	w := &worker{
+		conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true, waits: len(working) > 0,
+	}
 	w.identify(pid)
 	return w, nil
 }

@@ -38,6 +38,8 @@ type worker struct {
 	state      uint8
 	clean      bool      // it has served, and stops because it was asked to
 	wayBack    bool      // it drains, and serves again if the worker that serves ends
+	works      bool      // its background work runs
+	waits      bool      // it was told that another worker's does
 	since      time.Time // when it became current; zero if it did not
 
 	kept *bundle // its listeners, while it serves
@@ -73,7 +75,7 @@ func (w *worker) stand(msg wire.StandMsg) {
 		w.release()
 		w.identify(msg.PID)
 	}
-	w.plain = msg.Plain
+	w.plain, w.works = msg.Plain, msg.Works
 	w.generation = max(w.generation, msg.Generation)
 	if w.state != stateDraining || w.wayBack && (msg.State == stateCurrent || msg.State == stateDraining) {
 		// A worker that drains has handed over, and that its end is clean says nothing of the

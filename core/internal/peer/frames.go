@@ -25,11 +25,15 @@ type Frames struct {
 	asked   atomic.Bool   // an offer waits for its answer
 	Pongs   atomic.Uint32 // answers to Ping
 
+	Followed chan struct{}    // a token for each process that was entrusted to the new one, and knows it
+	follow   func(wire.Frame) // what Follows leads to
+
 	Answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
 }
 
 func newFrames() *Frames {
 	return &Frames{
+		Followed: make(chan struct{}, 64), follow: func(wire.Frame) {},
 		Rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
 		Silent: make(chan struct{}), Ignored: make(chan struct{}),
 	}
@@ -64,7 +68,16 @@ func (t *Frames) heard(f wire.Frame) error {
 			go (*answer)(f)
 		}
 		return nil
-	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Serves:
+	case wire.Follows:
+		t.follow(f)
+		return nil
+	case wire.Followed:
+		select {
+		case t.Followed <- struct{}{}:
+		default: // nobody was entrusted to it
+		}
+		return nil
+	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Serves, wire.Returned:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

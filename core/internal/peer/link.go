@@ -22,10 +22,12 @@ type Link struct {
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
+	Returned chan struct{} // closed by its word that the background work of other workers has returned
 	Gone     chan struct{} // closed when the supervisor is
 
 	listening sync.Once
 	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if the word is not taken
+	returned  atomic.Pointer[func()]                    // is called when Returned is closed
 }
 
 // NewLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -38,7 +40,10 @@ func NewLink(s, supervisor int) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{conn: conn, supervisor: supervisor, released: make(chan struct{}), Gone: make(chan struct{})}
+	l := &Link{
+		conn: conn, supervisor: supervisor,
+		released: make(chan struct{}), Returned: make(chan struct{}), Gone: make(chan struct{}),
+	}
 	_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid()}, nil) // its end is noticed by listen
 	return l, nil
 }
@@ -55,9 +60,13 @@ func (l *Link) PID() int {
 func (l *Link) Welcome() (wire.WelcomeMsg, error) { return readWelcome(l.conn) }
 
 // Follow passes the supervisor's words to ask, the one that was given last. ask reports false for a word that
-// it does not take.
-func (l *Link) Follow(ask func(wire.SignalMsg) bool) {
+// it does not take. returned, the one that was given last, is called when Returned is closed, or if it is.
+func (l *Link) Follow(ask func(wire.SignalMsg) bool, returned func()) {
 	l.ask.Store(&ask)
+	l.returned.Store(&returned)
+	if isClosed(l.Returned) {
+		returned()
+	}
 	l.listening.Do(func() { go l.listen() })
 }
 
@@ -73,6 +82,11 @@ func (l *Link) listen() {
 		case wire.Released:
 			if !isClosed(l.released) {
 				close(l.released)
+			}
+		case wire.Returned:
+			if !isClosed(l.Returned) {
+				close(l.Returned)
+				(*l.returned.Load())()
 			}
 		case wire.Signal:
 			var msg wire.SignalMsg
@@ -103,9 +117,10 @@ func (l *Link) Say(t wire.Type, msg any, files []int) error {
 }
 
 // Stand says where this process stands.
-func (l *Link) Stand(generation int, state uint8, clean, wayBack bool) {
+func (l *Link) Stand(msg wire.StandMsg) {
 	if l != nil {
-		_ = l.Say(wire.Stand, wire.StandMsg{PID: os.Getpid(), Generation: generation, State: state, Clean: clean, WayBack: wayBack}, nil)
+		msg.PID = os.Getpid()
+		_ = l.Say(wire.Stand, msg, nil)
 	}
 }
 

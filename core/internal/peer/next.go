@@ -81,6 +81,7 @@ func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Nex
 		writing: make(chan struct{}, 1),
 		Exited:  make(chan struct{}),
 	}
+	n.Frames.follow = n.followed
 	n.Ended = sync.OnceValue(func() bool { return n.isGoneWithin(timing.Reap) })
 	go n.read(spoke)
 	go func() {

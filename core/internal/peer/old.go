@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -27,18 +26,29 @@ type Old struct {
 	Aborted   chan struct{} // closed when it gave this process up
 	Disowned  chan struct{} // closed when ctl turned out to be another process's
 	Drained   chan struct{} // closed when its drain has ended
+	Returned  chan struct{} // closed when its background work has returned, and that of the processes before it
+	Follows   chan struct{} // closed when it knows that this process listens to it, if it was entrusted to it
+	Left      chan struct{} // closed when the next process listens to it instead of this one
 	keptAlive chan struct{} // closed when it may have to serve again, so that it is not ended
 	Gone      chan struct{} // closed when it is no more, or hung up
 
 	Drains chan time.Duration // that its drain begins now, and how long that is; room for the one
 
-	oldPID  int            // of the process that holds the other end of ctl
-	Version string         // the program's, in its own words; empty if it says nothing of it
+	Generation int       // its number; 0 also if it speaks only the plain protocol
+	Ends       time.Time // when it has cut what is left of its drain; the lifecycle's, and zero before that begins
+
+	follow turnstile     // between two frames of what it says
+	rested chan struct{} // closed when this process does not listen to it any more
+
+	oldPID     int    // of the process that holds the other end of ctl
+	Supervisor int    // the process number of this process's supervisor; 0 without one
+	Version    string // the program's, in its own words; empty if it says nothing of it
+
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
 
-	older atomic.Int32 // how many generations before this one there are, by its word
+	older atomic.Pointer[[]int] // the generations before this one that there are, by its word; newest first
 
 	reports inquiry // what it says about itself
 
@@ -59,6 +69,10 @@ func NewOld(ctl net.Conn) *Old {
 		Aborted:   make(chan struct{}),
 		Disowned:  make(chan struct{}),
 		Drained:   make(chan struct{}),
+		Returned:  make(chan struct{}),
+		Follows:   make(chan struct{}),
+		Left:      make(chan struct{}),
+		rested:    make(chan struct{}),
 		keptAlive: make(chan struct{}),
 		Gone:      make(chan struct{}),
 		Drains:    make(chan time.Duration, 1),
@@ -81,12 +95,14 @@ func (p *Old) HangUp() {
 	}
 }
 
-// OlderGenerations is how many generations before this one there are, by its word; 0 when it is gone.
-func (p *Old) OlderGenerations() int {
-	if p.ctl == nil || isClosed(p.Gone) {
-		return 0
+// OlderGenerations are the numbers of the generations before this one, by its word, newest first. There are none
+// when it is gone, or was left to the next process.
+func (p *Old) OlderGenerations() []int {
+	older := p.older.Load()
+	if p.ctl == nil || older == nil || isClosed(p.Gone) || isClosed(p.Left) {
+		return nil
 	}
-	return int(p.older.Load())
+	return *older
 }
 
 // Plain reports whether the old process speaks only the plain protocol.
@@ -104,7 +120,7 @@ func (p *Old) PID() int {
 // Welcome reads the old process's first frame.
 func (p *Old) Welcome() (wire.WelcomeMsg, error) {
 	msg, err := readWelcome(p.ctl)
-	p.oldPID, p.Version = msg.PID, msg.Version
+	p.oldPID, p.Generation, p.Version = msg.PID, msg.Generation-1, msg.Version
 	return msg, err
 }
 
@@ -126,26 +142,39 @@ func readWelcome(c net.Conn) (msg wire.WelcomeMsg, err error) {
 // OldHandler is what the words of the old process lead to. One goroutine calls it, in their order.
 type OldHandler struct {
 	Offer     func(f wire.Frame, files []int) error // the files become its own
+	Entrusted func(f wire.Frame, files []int)       // an older process is left to this one; the files become its own
 	Moved     func(wire.Frame)
 	Committed func()
 	Confirmed func()
 	Aborted   func(handover.NewEvent) // Abort, AbortStop or AbortDead
 	Again     func()                  // one more upgrade is asked for
 	Older     func()                  // the number of older generations may have changed
+	Returned  func()                  // its background work has returned
+	Followed  func()                  // it knows that this process listens to it
 	Ended     func()                  // it has ended, or hung up and lives for some reason
 }
 
 // Follow listens to what the old process says until it is gone, or stop is closed.
 func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
+	defer close(p.rested)
 	defer h.Older()
 	in, files := p.receiver()
 	for p.ctl != nil {
+		if !p.follow.enter(p.ctl) {
+			return
+		}
 		f, err := wire.Read(in)
 		p.heardAt.Store(int64(time.Since(began)))
 		came := files()
-		if err == nil && f.Type == wire.Offer {
+		switch {
+		case err != nil:
+		case f.Type == wire.Offer:
 			err, came = h.Offer(f, came), nil
+		case f.Type == wire.Entrust:
+			h.Entrusted(f, came)
+			came = nil
 		}
+		p.follow.leave()
 		for _, s := range came {
 			_ = fd.Close(s) // nobody asked for it
 		}
@@ -209,12 +238,23 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 		if err := f.Decode(&msg); err != nil {
 			return err
 		}
-		p.older.Store(int32(min(max(msg.Older, 0), math.MaxInt32)))
+		older := msg.Numbers(p.Generation)
+		p.older.Store(&older)
 		h.Older()
 	case wire.Report:
 		return p.reports.take(f)
 	case wire.Moved:
 		h.Moved(f)
+	case wire.Returned:
+		if !isClosed(p.Returned) {
+			close(p.Returned)
+		}
+		h.Returned()
+	case wire.Followed:
+		if !isClosed(p.Follows) {
+			close(p.Follows)
+			h.Followed()
+		}
 	case wire.Drained:
 		if !isClosed(p.Drained) {
 			close(p.Drained)

@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"errors"
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -66,11 +64,14 @@ func (p *Old) HungUp() bool {
 	return p.ctl != nil && isClosed(p.Gone) && p.AlivePID()
 }
 
-// AlivePID reports whether a process with its number lives, which may serve. One that has drained does not,
-// even if it lives on as the supervisor.
+// AlivePID reports whether a process with its number lives, which may serve. The supervisor that has drained does
+// not, and lives on.
 func (p *Old) AlivePID() bool {
-	return p.oldPID > 0 && !isClosed(p.Drained) && proc.Alive(p.oldPID)
+	return p.oldPID > 0 && proc.Alive(p.oldPID) && !(p.Supervises() && isClosed(p.Drained))
 }
+
+// Supervises reports whether it supervises this process.
+func (p *Old) Supervises() bool { return p.oldPID > 0 && p.oldPID == p.Supervisor }
 
 // endsWithin waits for the end of an old process that can't be heard any more.
 func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
@@ -100,64 +101,4 @@ func (p *Old) Signal(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	return old.Signal(sig)
-}
-
-// SeeOff sees to it that the old process goes: it has its own deadline. One that is stuck past it is killed:
-// SIGTERM would be the operator's word, and stop the service if that process takes it back in the same
-// moment. Once it has said that its drain is over SIGTERM means nothing but that its main should hurry.
-func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
-	for _, last := range []bool{false, true} { // the second word is SIGKILL
-		after := timing.Kill
-		if !last {
-			after = timing.Add(limit, timing.Kill)
-		}
-		if p.goesWithin(after, done, log) {
-			return
-		}
-		sig := syscall.SIGKILL
-		if !last {
-			if !isClosed(p.Drained) && !p.Plain() {
-				continue
-			}
-			sig = syscall.SIGTERM
-		}
-		if !p.staysGivenUp(done) {
-			return
-		}
-		err := p.Signal(sig)
-		if errors.Is(err, os.ErrProcessDone) {
-			return
-		}
-		log.Warn("the old process did not go by its deadline; signal sent",
-			"old_pid", p.PID(), "signal", sig.String(), "error", err)
-	}
-	select {
-	case <-p.Gone:
-		log.Debug("the old process is gone", "old_pid", p.PID())
-	case <-done:
-	}
-}
-
-// goesWithin reports whether the old process needs no signal: it goes by itself, or may serve again. The
-// time of one that begins to drain counts from there.
-func (p *Old) goesWithin(d time.Duration, done <-chan struct{}, log *slog.Logger) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.Gone:
-			log.Debug("the old process is gone", "old_pid", p.PID())
-			return true
-		case <-done:
-			return true
-		case <-p.Aborted: // it serves again
-			return true
-		case <-p.keptAlive:
-			return true
-		case drain := <-p.Drains:
-			t.Reset(timing.Add(drain, timing.Kill))
-		case <-t.C:
-			return false
-		}
-	}
 }

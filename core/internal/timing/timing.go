@@ -53,6 +53,9 @@ const (
 	Kill = 5 * time.Second
 	// Dump is how long a process that hangs has to write the stacks of its goroutines and to end, before SIGTERM.
 	Dump = 2 * time.Second
+	// Main is how long the main function of a process that has drained has to return before SIGKILL. It may have
+	// to close a database or to send what it has collected. SIGTERM comes after Kill.
+	Main = 30 * time.Second
 	// Reap is how long after a process's last word its end can be noticed.
 	Reap = time.Second
 	// Exit is how far apart two signs of the same end can be noticed: a process's exit, the end of

@@ -20,6 +20,7 @@ func TestOrder_HoldsWhatTheProcessesRelyOn(t *testing.T) {
 		{"the old process decides before the new one goes on alone", TooLate + 2*Say, Alone},
 		{"a process that hangs has answered pings for longer than one that is silent", Silence, Confirm},
 		{"the hooks at a deadline end before the old process is killed", Hook, 2*Kill - Dismiss},
+		{"a main has time after the signal that it may wait for", 2 * Kill, Main},
 		{"a foreign master passes the stop on before this process is killed", Dismiss, Kill},
 		{"an end is looked for twice before the supervisor gives a worker up", 2 * Reap, TakeBack},
 		{"a report is late before it is asked for again", Report, AskAgain},

@@ -19,6 +19,9 @@ type WelcomeMsg struct {
 	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
 	// Version is the program's, in its own words; for operators.
 	Version string `json:"version,omitempty"`
+	// Working are the processes of workers whose background work runs. Only a supervisor names some, and says
+	// Returned when it has returned, or they have ended.
+	Working []int `json:"working,omitempty"`
 }
 
 // Kind is what a descriptor is. The zero Kind is a listener.
@@ -68,6 +71,8 @@ type ReadyMsg struct {
 	Stderr     bool  `json:"stderr"`              // it keeps the pipe as its stderr until the probation is over
 	StopMillis int64 `json:"stop_ms"`             // how long a stop takes it at the most
 	Unclaimed  []int `json:"unclaimed,omitempty"` // indices of the listeners in Welcome that it does not use
+	// Entrusts: it takes over processes that the old one leaves to it; absent: the old one stays as long as they do.
+	Entrusts bool `json:"entrusts,omitempty"`
 	// Version is the program's, in its own words; for logs and operators.
 	Version string `json:"version,omitempty"`
 }
@@ -131,13 +136,44 @@ func millis(n int64) time.Duration {
 
 // OlderMsg counts the processes that drain.
 type OlderMsg struct {
-	Older int `json:"older"` // the old process among them
+	Older       int   `json:"older"`                 // the old process among them
+	Generations []int `json:"generations,omitempty"` // their numbers, newest first; absent: one follows the other
+}
+
+// maxOlder bounds the processes that a peer can name.
+const maxOlder = 4096
+
+// Numbers returns the generations, newest first. first is the old process's.
+func (m OlderMsg) Numbers(first int) []int {
+	if len(m.Generations) > 0 {
+		return m.Generations[:min(len(m.Generations), maxOlder)]
+	}
+	all := make([]int, min(max(m.Older, 0), maxOlder))
+	for i := range all {
+		all[i] = first - i
+	}
+	return all
 }
 
 // CutMsg names generations.
 type CutMsg struct {
-	Before int `json:"before"` // those with a lower number are to end now
+	Before int    `json:"before"`           // those with a lower number are to end now
+	Reason string `json:"reason,omitempty"` // absent: too many drain
 }
+
+// EntrustMsg describes a process that is left to the new one.
+type EntrustMsg struct {
+	PID         int    `json:"pid"`
+	Generation  int    `json:"generation"`
+	DrainMillis int64  `json:"drain_ms"`           // it cuts what is left after this long
+	Drained     bool   `json:"drained,omitempty"`  // it has said so
+	Returned    bool   `json:"returned,omitempty"` // it has said so
+	Adopted     uint64 `json:"adopted,omitempty"`  // connections that were taken over from it so far
+	Older       []int  `json:"older,omitempty"`    // the generations before it that it waits for, newest first
+}
+
+// Drain is DrainMillis as a Duration.
+func (m EntrustMsg) Drain() time.Duration { return millis(m.DrainMillis) }
 
 // StandMsg says where a worker stands.
 type StandMsg struct {
@@ -148,6 +184,7 @@ type StandMsg struct {
 	Plain      bool  `json:"plain,omitempty"` // said for a program that does not know the link
 	// WayBack: it drains, and serves again if the worker that serves ends.
 	WayBack bool `json:"way_back,omitempty"`
+	Works   bool `json:"works,omitempty"` // its background work runs
 }
 
 // SignalMsg passes a signal on.

@@ -114,6 +114,18 @@ const (
 	// whose old one has said nothing for long. The old one gives up nothing before. No payload.
 	Confirmed Type = 30
 
+	// Returned: the background work of the process that says so has returned, and that of the processes
+	// before it. The other one's may begin. A process without background work does not say so. No payload.
+	Returned Type = 31
+	// Entrust: the old process is about to end, and leaves a process before it to the new one. Its end of the
+	// handover socket comes with the frame's first byte. Payload: EntrustMsg.
+	Entrust Type = 32
+	// Follows: a process that was entrusted to the one that says so has a new partner. Payload: HelloMsg.
+	Follows Type = 33
+	// Followed answers Follows. The new process passes it on to the one that has entrusted that process: it can
+	// end. No payload.
+	Followed Type = 34
+
 	// Launch, on the link: how the worker was started, which serves for good. The supervisor starts the next one
 	// likewise. Payload: LaunchMsg.
 	Launch Type = 35
@@ -152,6 +164,10 @@ var names = [...]string{
 
 	Serves:    "serves",
 	Confirmed: "confirmed",
+	Returned:  "returned",
+	Entrust:   "entrust",
+	Follows:   "follows",
+	Followed:  "followed",
 	Launch:    "launch",
 }
 

@@ -1,0 +1,36 @@
+//go:build unix
+
+package supervise
+
+import (
+	"os"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// working lists the workers, other than w, whose background work runs. That of this process can run on after its
+// drain, until the execve.
+func (m *supervisor) working(w *worker) (pids []int) {
+	if m.selfWorks {
+		pids = append(pids, os.Getpid())
+	}
+	for _, other := range m.workers {
+		if other != w && other.works && !other.gone {
+			pids = append(pids, other.pid)
+		}
+	}
+	return pids
+}
+
+// tellReturned tells the workers that wait for it that no other background work runs any more.
+func (m *supervisor) tellReturned() {
+	for _, w := range m.workers {
+		if w.waits && len(m.working(w)) == 0 {
+			w.waits = false
+			_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
+			_ = wire.Write(w.conn, wire.Returned, nil) // the link's end is noticed
+		}
+	}
+}
