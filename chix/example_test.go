@@ -27,7 +27,7 @@ func ExampleListenAndServe() {
 
 	// It was: log.Fatal(http.ListenAndServe(":8080", r)). nil comes back here after a
 	// clean stop, and log.Fatal(nil) exits with status 1.
-	if err := chix.ListenAndServe(":8080", r); err != nil {
+	if err := chix.ListenAndServe(":8080", r); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -39,19 +39,21 @@ func ExampleListenAndServe_options() {
 		core.WithDrainTimeout(time.Minute),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleListenAndServeTLS() {
-	if err := chix.ListenAndServeTLS(":8443", "server.crt", "server.key", chi.NewRouter()); err != nil {
+	err := chix.ListenAndServeTLS(":8443", "server.crt", "server.key", chi.NewRouter())
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleListenAndServeUnix() {
-	if err := chix.ListenAndServeUnix("/run/app/http.sock", chi.NewRouter()); err != nil {
+	err := chix.ListenAndServeUnix("/run/app/http.sock", chi.NewRouter())
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -63,7 +65,7 @@ func ExampleServe() {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
-	if err := chix.Serve(srv); err != nil {
+	if err := chix.Serve(srv); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -74,7 +76,7 @@ func ExampleServeTLS() {
 		Handler:   chi.NewRouter(),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
 	}
-	if err := chix.ServeTLS(srv, "server.crt", "server.key"); err != nil {
+	if err := chix.ServeTLS(srv, "server.crt", "server.key"); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -84,7 +86,8 @@ func ExampleServeListener() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := chix.ServeListener(&http.Server{Handler: chi.NewRouter()}, ln); err != nil {
+	err = chix.ServeListener(&http.Server{Handler: chi.NewRouter()}, ln)
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }

@@ -27,7 +27,7 @@ func ExampleStart() {
 
 	// It was: e.Logger.Fatal(e.Start(":8080")). nil comes back here after a clean
 	// stop, and e.Logger.Fatal(nil) exits with status 1.
-	if err := echox.Start(e, ":8080"); err != nil {
+	if err := echox.Start(e, ":8080"); err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
@@ -41,7 +41,7 @@ func ExampleStart_options() {
 		core.WithDrainTimeout(time.Minute),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
@@ -53,14 +53,14 @@ func ExampleStart_listener() {
 		e.Logger.Fatal(err)
 	}
 	e.Listener = ln
-	if err := echox.Start(e, ""); err != nil {
+	if err := echox.Start(e, ""); err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
 
 func ExampleStartTLS() {
 	e := echo.New()
-	if err := echox.StartTLS(e, ":8443", "server.crt", "server.key"); err != nil {
+	if err := echox.StartTLS(e, ":8443", "server.crt", "server.key"); err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
@@ -69,14 +69,15 @@ func ExampleStartAutoTLS() {
 	e := echo.New()
 	e.AutoTLSManager.HostPolicy = autocert.HostWhitelist("example.com")
 	e.AutoTLSManager.Cache = autocert.DirCache("/var/cache/app") // so that an upgrade asks for nothing
-	if err := echox.StartAutoTLS(e, ":443"); err != nil {
+	if err := echox.StartAutoTLS(e, ":443"); err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
 
 func ExampleStartH2CServer() {
 	e := echo.New()
-	if err := echox.StartH2CServer(e, ":8080", &http2.Server{MaxConcurrentStreams: 250}); err != nil {
+	err := echox.StartH2CServer(e, ":8080", &http2.Server{MaxConcurrentStreams: 250})
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }
@@ -84,7 +85,7 @@ func ExampleStartH2CServer() {
 func ExampleStartServer() {
 	e := echo.New()
 	srv := &http.Server{Addr: ":8080", IdleTimeout: 2 * time.Minute}
-	if err := echox.StartServer(e, srv); err != nil {
+	if err := echox.StartServer(e, srv); err != nil && !errors.Is(err, core.ErrCut) {
 		e.Logger.Fatal(err)
 	}
 }

@@ -30,9 +30,12 @@
 // The functions return nil after a clean stop, and in the old process after an upgrade. log.Fatal(r.Run())
 // must not become log.Fatal(ginx.Run(r, "")), which would exit with status 1 after every clean stop. Write
 //
-//	if err := ginx.Run(r, ":8080"); err != nil {
+//	if err := ginx.Run(r, ":8080"); err != nil && !errors.Is(err, core.ErrCut) {
 //		log.Fatal(err)
 //	}
+//
+// core.ErrCut means that the stop is done and has cut what was left at its deadline, such as an open WebSocket.
+// It does not come back after a handover.
 //
 // Work that main does before the call runs in every generation, while the one before still
 // serves. A lock or a migration must allow for that. Work that main does after the call runs at the
@@ -43,7 +46,7 @@
 //
 // Make the call in main, or let main wait for its return. A main that serves in a goroutine and
 // waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
-// 5 s after the drain timeout.
+// 5 s after its drain.
 //
 // SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
 // core.WithSignals.

@@ -23,7 +23,7 @@ func ExampleRun() {
 	r.GET("/ping", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"message": "pong"}) })
 
 	// It was: log.Fatal(r.Run(":8080")), which exits with status 1 when nil comes back.
-	if err := ginx.Run(r, ":8080"); err != nil {
+	if err := ginx.Run(r, ":8080"); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -36,21 +36,21 @@ func ExampleRun_options() {
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		core.OnDrainTimeout(func(left core.Remaining) { log.Print("not finished: ", left) }),
 	)
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleRunTLS() {
 	r := gin.Default()
-	if err := ginx.RunTLS(r, ":8443", "server.crt", "server.key"); err != nil {
+	if err := ginx.RunTLS(r, ":8443", "server.crt", "server.key"); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleRunUnix() {
 	r := gin.Default()
-	if err := ginx.RunUnix(r, "/run/app/http.sock"); err != nil {
+	if err := ginx.RunUnix(r, "/run/app/http.sock"); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -58,7 +58,7 @@ func ExampleRunUnix() {
 func ExampleRunFd() {
 	// A socket that systemd made (ListenStream= in the socket unit) is descriptor 3.
 	r := gin.Default()
-	if err := ginx.RunFd(r, 3); err != nil {
+	if err := ginx.RunFd(r, 3); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -69,7 +69,7 @@ func ExampleRunListener() {
 		log.Fatal(err)
 	}
 	r := gin.Default()
-	if err := ginx.RunListener(r, ln); err != nil {
+	if err := ginx.RunListener(r, ln); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }

@@ -27,9 +27,12 @@
 // functions here return the error, and nil after a clean stop and in the old process after an
 // upgrade. A program that ignores the error would end with status 0 when its port is taken. Write
 //
-//	if err := macaronx.Run(m); err != nil {
+//	if err := macaronx.Run(m); err != nil && !errors.Is(err, core.ErrCut) {
 //		log.Fatal(err)
 //	}
+//
+// core.ErrCut means that the stop is done and has cut what was left at its deadline, such as an open WebSocket.
+// It does not come back after a handover.
 //
 // and not log.Fatal(macaronx.Run(m)), which would exit with status 1 after every clean stop.
 //
@@ -42,7 +45,7 @@
 //
 // Make the call in main, or let main wait for its return. A main that serves in a goroutine and
 // waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
-// 5 s after the drain timeout.
+// 5 s after its drain.
 //
 // SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
 // core.WithSignals.

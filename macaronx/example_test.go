@@ -26,14 +26,15 @@ func ExampleRun() {
 
 	// It was: m.Run("127.0.0.1", 8080), which ends the process by itself. Not log.Fatal(macaronx.Run(...)):
 	// nil comes back after a clean stop, and log.Fatal(nil) exits with status 1.
-	if err := macaronx.Run(m, "127.0.0.1", 8080); err != nil {
+	if err := macaronx.Run(m, "127.0.0.1", 8080); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleRun_environment() {
 	// On $HOST:$PORT, 0.0.0.0:4000 if they are not set.
-	if err := macaronx.Run(macaron.Classic(), core.WithPIDFile("/run/app.pid")); err != nil {
+	err := macaronx.Run(macaron.Classic(), core.WithPIDFile("/run/app.pid"))
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -44,19 +45,21 @@ func ExampleRunAddr() {
 		core.WithDrainTimeout(time.Minute),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleRunTLS() {
-	if err := macaronx.RunTLS(macaron.Classic(), ":8443", "server.crt", "server.key"); err != nil {
+	err := macaronx.RunTLS(macaron.Classic(), ":8443", "server.crt", "server.key")
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleRunUnix() {
-	if err := macaronx.RunUnix(macaron.Classic(), "/run/app/http.sock"); err != nil {
+	err := macaronx.RunUnix(macaron.Classic(), "/run/app/http.sock")
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -66,7 +69,7 @@ func ExampleRunListener() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := macaronx.RunListener(macaron.Classic(), ln); err != nil {
+	if err := macaronx.RunListener(macaron.Classic(), ln); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -77,7 +80,7 @@ func ExampleSelfMacaron() {
 		RunOptions: []core.Option{core.WithPIDFile("/run/app.pid")},
 	}
 	m.Get("/ping", func() string { return "pong" })
-	if err := m.Run("127.0.0.1", 8080); err != nil {
+	if err := m.Run("127.0.0.1", 8080); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }

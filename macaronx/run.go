@@ -23,8 +23,8 @@ import (
 // a slice of them, can stand anywhere. Any other argument is an error, where m.Run would ignore it.
 //
 // Like every function and method here that takes options it blocks. It returns nil after a clean stop and,
-// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a drain was
-// cut short. Any other error means that the process did not get to serve, or that its listener broke, where
+// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a stop has
+// cut what was left. Any other error means that the process did not get to serve, or that its listener broke, where
 // Macaron ends the process. Several calls, each in a goroutine, share the process if they have the
 // same options (core.Run).
 func Run(m *macaron.Macaron, args ...any) error {

@@ -26,7 +26,7 @@ func ExampleStart() {
 
 	// Not log.Fatal(echox.Start(...)): nil comes back after a clean stop and after a
 	// handover, and log.Fatal(nil) exits with status 1.
-	if err := echox.Start(e, ":8080"); err != nil {
+	if err := echox.Start(e, ":8080"); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -38,13 +38,14 @@ func ExampleStart_options() {
 		core.WithDrainTimeout(time.Minute),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleStartTLS() {
-	if err := echox.StartTLS(echo.New(), ":8443", "server.crt", "server.key"); err != nil {
+	err := echox.StartTLS(echo.New(), ":8443", "server.crt", "server.key")
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
@@ -58,14 +59,16 @@ func ExampleStartWithConfig() {
 			return nil
 		},
 	}
-	if err := echox.StartWithConfig(context.Background(), echo.New(), sc); err != nil {
+	err := echox.StartWithConfig(context.Background(), echo.New(), sc)
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
 
 func ExampleStartTLSWithConfig() {
 	sc := echo.StartConfig{Address: ":8443", CertFilesystem: os.DirFS("/etc/app")}
-	if err := echox.StartTLSWithConfig(context.Background(), echo.New(), sc, "server.crt", "server.key"); err != nil {
+	err := echox.StartTLSWithConfig(context.Background(), echo.New(), sc, "server.crt", "server.key")
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 //
 // Like every function here that takes options it blocks. It returns nil after a clean stop and,
 // when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
-// drain was cut short. Any other error means that the process did not get to serve, or that its
+// stop has cut what was left. Any other error means that the process did not get to serve, or that its
 // listener broke. Several calls, each in a goroutine, share the process if they have the same
 // options (core.Run).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
@@ -38,7 +38,7 @@ func StartTLS(e *echo.Echo, addr string, certFile, keyFile any, opts ...core.Opt
 //
 // All of sc is honoured. GracefulTimeout is core.WithDrainTimeout. At zero it is the core's
 // default, and at a negative value the end of ctx has no effect, as in Echo. OnShutdownError
-// receives core.ErrCut if the drain was cut, and StartWithConfig returns it too.
+// receives core.ErrCut if a stop was cut, and StartWithConfig returns it too.
 //
 // Make a Listener with core.Listen. It can be wrapped. A listener from net.Listen serves too, but
 // can't be upgraded. ListenerNetwork can be "unix", and then Address is a path.

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/gracex-go/gracex/chix"
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/examples/internal/app"
 )
 
@@ -27,7 +29,8 @@ func main() {
 	r.Get("/", echo)
 	r.Post("/", echo)
 	// Not log.Fatal(chix.ListenAndServe(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
-	if err := chix.ListenAndServe(flags.Addr, r, flags.Options()...); err != nil {
+	// ErrCut is a stop, too: it has cut what was left at its deadline, and the log has that.
+	if err := chix.ListenAndServe(flags.Addr, r, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "chi:", err)
 		os.Exit(1)
 	}

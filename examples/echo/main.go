@@ -8,12 +8,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/echox"
 	"github.com/gracex-go/gracex/examples/internal/app"
 )
@@ -26,7 +28,8 @@ func main() {
 	e.GET("/", reply)
 	e.POST("/", reply)
 	// Not log.Fatal(echox.Start(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
-	if err := echox.Start(e, flags.Addr, flags.Options()...); err != nil {
+	// ErrCut is a stop, too: it has cut what was left at its deadline, and the log has that.
+	if err := echox.Start(e, flags.Addr, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}

@@ -8,11 +8,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/examples/internal/app"
 	"github.com/gracex-go/gracex/ginx"
 )
@@ -25,7 +27,8 @@ func main() {
 	r.GET("/", echo)
 	r.POST("/", echo)
 	// Not log.Fatal(ginx.Run(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
-	if err := ginx.Run(r, flags.Addr, flags.Options()...); err != nil {
+	// ErrCut is a stop, too: it has cut what was left at its deadline, and the log has that.
+	if err := ginx.Run(r, flags.Addr, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "gin:", err)
 		os.Exit(1)
 	}

@@ -69,8 +69,8 @@ func main() {
 		}()
 		return nil
 	}, flags.Options()...)
-	// nil comes back after a clean stop and after a handover.
-	if err != nil {
+	// nil comes back after a clean stop and after a handover, and ErrCut after a stop that cut what was left.
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "grpc:", err)
 		os.Exit(1)
 	}

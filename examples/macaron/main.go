@@ -8,11 +8,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"gopkg.in/macaron.v1"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/examples/internal/app"
 	"github.com/gracex-go/gracex/macaronx"
 )
@@ -25,7 +27,8 @@ func main() {
 	m.Get("/", echo)
 	m.Post("/", echo)
 	// Not log.Fatal(macaronx.RunAddr(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
-	if err := macaronx.RunAddr(m, flags.Addr, flags.Options()...); err != nil {
+	// ErrCut is a stop, too: it has cut what was left at its deadline, and the log has that.
+	if err := macaronx.RunAddr(m, flags.Addr, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "macaron:", err)
 		os.Exit(1)
 	}

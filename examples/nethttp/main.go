@@ -11,6 +11,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,7 +27,8 @@ func main() {
 	mux.HandleFunc("GET /{$}", echo)
 	mux.HandleFunc("POST /{$}", echo)
 	// Not log.Fatal(core.ListenAndServe(...)): nil comes back after a clean stop, and log.Fatal(nil) exits with 1.
-	if err := core.ListenAndServe(flags.Addr, core.Readiness()(mux), flags.Options()...); err != nil {
+	// ErrCut is a stop, too: it has cut what was left at its deadline, and the log has that.
+	if err := core.ListenAndServe(flags.Addr, core.Readiness()(mux), flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "nethttp:", err)
 		os.Exit(1)
 	}

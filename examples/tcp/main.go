@@ -51,8 +51,8 @@ func main() {
 		go accept(ln)
 		return nil
 	}, flags.Options()...)
-	// nil comes back after a clean stop and after a handover.
-	if err != nil {
+	// nil comes back after a clean stop and after a handover, and ErrCut after a stop that cut what was left.
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "tcp:", err)
 		os.Exit(1)
 	}

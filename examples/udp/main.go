@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -33,8 +34,8 @@ func main() {
 		go answer(pc)
 		return nil
 	}, flags.Options()...)
-	// nil comes back after a clean stop and after a handover.
-	if err != nil {
+	// nil comes back after a clean stop and after a handover, and ErrCut after a stop that cut what was left.
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "udp:", err)
 		os.Exit(1)
 	}

@@ -26,6 +26,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -60,8 +61,8 @@ func main() {
 		room.follow(u.Draining())
 		return u.Attach(&http.Server{Handler: http.HandlerFunc(room.serve), ReadHeaderTimeout: headerTimeout}, ln)
 	}, flags.Options()...)
-	// nil comes back after a clean stop and after a handover.
-	if err != nil {
+	// nil comes back after a clean stop and after a handover, and ErrCut after a stop that cut what was left.
+	if err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "websocket:", err)
 		os.Exit(1)
 	}

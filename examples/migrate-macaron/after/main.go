@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"log"
 	"log/slog"
@@ -31,7 +32,7 @@ func main() {
 	m.Post("/", echo)
 	// Not log.Fatal(m.Run(...)): nil comes back after a clean stop and after a
 	// handover, and log.Fatal(nil) exits with status 1.
-	if err := m.Run(*host, *port); err != nil {
+	if err := m.Run(*host, *port); err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}
 }
