@@ -55,16 +55,18 @@ func (u *Upgrader) outsiders() []fd.Socket {
 		return o.found
 	}
 	began := time.Now()
-	u.noteHeldLocked()
+	u.inherited.mu.Lock()    // gracex opens no listener meanwhile
+	u.noteHeldLocked()       // and what is closed meanwhile is known
 	all, _ := fd.Listening() // without /proc nothing is found
-	u.noteHeldLocked()       // what was opened meanwhile
+	u.noteHeldLocked()
+	u.inherited.mu.Unlock()
 	o.found = slices.DeleteFunc(all, func(s fd.Socket) bool { return o.held[s.Inode] })
 	o.ended = time.Now()
 	o.took = o.ended.Sub(began)
 	return o.found
 }
 
-// noteHeldLocked notes which sockets gracex holds.
+// noteHeldLocked notes which sockets gracex holds. It needs inherited.mu, too.
 func (u *Upgrader) noteHeldLocked() {
 	if u.outside.held == nil {
 		u.outside.held, u.outside.named = make(map[uint64]bool), make(map[uint64]bool)
@@ -79,8 +81,6 @@ func (u *Upgrader) noteHeldLocked() {
 			note(s)
 		}
 	}
-	u.inherited.mu.Lock()
-	defer u.inherited.mu.Unlock()
 	for _, in := range u.inherited.unclaimed {
 		note(in.s)
 	}

@@ -164,9 +164,21 @@ func (u *Upgrader) listen(network, address string, open opener) (net.Listener, e
 	if u.State() > StateProbation {
 		return nil, ErrStopped
 	}
+	l, err := u.claimAndBind(network, address, open)
+	if err != nil {
+		return nil, err
+	}
+	u.keepListeners()
+	u.log.Debug("listening", "network", network, "address", l.Addr().String(), "inherited", l.inherited)
+	return l, nil
+}
+
+// claimAndBind makes a listener that is this Upgrader's. One that is open and nobody's would be taken for
+// the program's own (outsiders).
+func (u *Upgrader) claimAndBind(network, address string, open opener) (*listener, error) {
 	u.inherited.mu.Lock()
+	defer u.inherited.mu.Unlock()
 	l, err := u.inherited.claimOr(open, network, address)
-	u.inherited.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +186,6 @@ func (u *Upgrader) listen(network, address string, open opener) (net.Listener, e
 		_ = l.close(true)
 		return nil, ErrStopped
 	}
-	u.keepListeners()
-	u.log.Debug("listening", "network", network, "address", l.Addr().String(), "inherited", l.inherited)
 	return l, nil
 }
 
