@@ -19,16 +19,24 @@ func inUse(network, address string) string {
 	if !strings.HasPrefix(network, "tcp") {
 		return other + ": stop it or choose another address"
 	}
-	for _, h := range proc.HoldersOf(address) {
-		switch h.PID {
-		case boot.oldPID:
-			return fmt.Sprintf("the old process (pid %d) listens on %s: use that address, or stop the service and start it again", h.PID, h.Address)
-		case os.Getpid():
-			return "this process itself listens on " + h.Address + ": open each address once"
-		}
-		return fmt.Sprintf("%s, process %d (%s) on %s: stop it or choose another address", other, h.PID, h.Name, h.Address)
+	holders := proc.HoldersOf(address)
+	if len(holders) == 0 {
+		return other + ": stop it or choose another address"
 	}
-	return other + ": stop it or choose another address"
+	h := holders[0]
+	for _, pid := range []int{os.Getpid(), boot.oldPID} { // of a socket that both have the old one
+		if i := slices.IndexFunc(holders, func(h proc.Holder) bool { return h.PID == pid }); i >= 0 {
+			h = holders[i]
+		}
+	}
+	switch h.PID {
+	case boot.oldPID:
+		return fmt.Sprintf("the old process (pid %d) listens on %s: use that address, or stop the service and start it again",
+			h.PID, h.Address)
+	case os.Getpid():
+		return "this process itself listens on " + h.Address + ": open each address once"
+	}
+	return fmt.Sprintf("%s, process %d (%s) on %s: stop it or choose another address", other, h.PID, h.Name, h.Address)
 }
 
 // inUseError is how package net says that an address is taken, and what follows where gracex has said why.
@@ -58,10 +66,11 @@ func (u *Upgrader) holderOf(newPID int, network, address string) string {
 		switch {
 		case s.Network != "tcp" || err != nil || !proc.InTheWay(at, want):
 		case slices.ContainsFunc(outside, func(o fd.Socket) bool { return o.Inode == s.Inode }):
-			return fmt.Sprintf("this process (pid %d) itself listens on %s, outside gracex; %s", os.Getpid(), s.Address, outsideRemedy)
+			return fmt.Sprintf("this process (pid %d) itself listens on %s, outside gracex; %s",
+				os.Getpid(), s.Address, outsideRemedy)
 		default:
-			return fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; the new version has to open it with core.Listen, "+
-				"core.AlsoServe or a run method, and not with net.Listen", os.Getpid(), s.Address)
+			return fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; the new version has to open it "+
+				"with core.Listen, core.AlsoServe or a run method, and not with net.Listen", os.Getpid(), s.Address)
 		}
 	}
 	older := u.generations(timing.Report)
@@ -71,8 +80,8 @@ func (u *Upgrader) holderOf(newPID int, network, address string) string {
 		}
 		for _, g := range older {
 			if g.PID == h.PID {
-				return fmt.Sprintf("process %d, generation %d of this program, which still drains, listens on %s outside gracex; %s",
-					h.PID, g.Generation, h.Address, outsideRemedy)
+				return fmt.Sprintf("process %d, generation %d of this program, which still drains, listens on %s outside "+
+					"gracex; %s", h.PID, g.Generation, h.Address, outsideRemedy)
 			}
 		}
 		return fmt.Sprintf("process %d (%s) listens on %s; stop it, or choose another address", h.PID, h.Name, h.Address)

@@ -114,7 +114,8 @@ func (u *Upgrader) watchOutsiders() {
 // noteOutsiders tells those who follow an upgrade of the sockets that it does not hand over.
 func (u *Upgrader) noteOutsiders() {
 	for _, s := range u.nameOutsiders() {
-		u.noteText(control.StepWarning, os.Getpid(), "this process also listens on "+s.Address+" outside gracex, and the upgrade does not hand it over; "+outsideRemedy)
+		u.noteText(control.StepWarning, os.Getpid(), "this process also listens on "+s.Address+
+			" outside gracex, and the upgrade does not hand it over; "+outsideRemedy)
 	}
 }
 

@@ -38,7 +38,8 @@ func (u *Upgrader) endOverlap(l *listener, o *overlap) {
 	for {
 		err := u.request(func(lc *lifecycle) error { return lc.settleOverlap(l, o) })
 		if err != nil && !errors.Is(err, errLater) && !errors.Is(err, ErrStopped) {
-			u.log.Error("the address of the old process stays in use; restart the service to change it", "address", o.addr.String(), "error", err)
+			u.log.Error("the address of the old process stays in use; restart the service to change it",
+				"address", o.addr.String(), "error", err)
 		}
 		if !errors.Is(err, errLater) {
 			return
@@ -71,7 +72,8 @@ func (u *Upgrader) settleWider(o *overlap) error {
 	for _, a := range o.asides {
 		if u.passing.remove(a) {
 			if err := fd.PassOver(a.dup); err != nil {
-				u.log.Warn("connections may be refused while a listener of the old process is closed", "address", a.say.Address, "error", err)
+				u.log.Warn("connections may be refused while a listener of the old process is closed",
+					"address", a.say.Address, "error", err)
 			}
 			_ = fd.Close(a.dup)
 		}

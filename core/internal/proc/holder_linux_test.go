@@ -21,7 +21,8 @@ func TestHoldersOf_FindsThisProcess(t *testing.T) {
 		at := ln.Addr().(*net.TCPAddr)
 		for _, address := range []string{at.String(), (&net.TCPAddr{Port: at.Port}).String()} {
 			holders := HoldersOf(address)
-			if !slices.ContainsFunc(holders, func(h Holder) bool { return h.PID == os.Getpid() && h.Address == at.String() && h.Name != "" }) {
+			own := func(h Holder) bool { return h.PID == os.Getpid() && h.Address == at.String() && h.Name != "" }
+			if !slices.ContainsFunc(holders, own) {
 				t.Errorf("on %s: %+v", address, holders)
 			}
 		}
