@@ -10,7 +10,7 @@ import (
 
 // Listening returns the stream sockets of TCP and unix on which this process listens, each once,
 // by the number of their descriptors. It asks the descriptors themselves and not /proc/net, so that
-// a socket of another network namespace is found too. It takes about 0.7 ms for 1,000 descriptors.
+// a socket of another network namespace is found too. It takes about 0.9 ms for 1,000 descriptors.
 func Listening() (found []Socket, err error) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {
