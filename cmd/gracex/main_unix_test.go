@@ -106,7 +106,7 @@ func newSite(t *testing.T) *site {
 }
 
 func (s *site) env(play string) []string {
-	return append(slices.Concat(os.Environ(), s.vars), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=")
+	return append(slices.Concat(os.Environ(), s.vars), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=self")
 }
 
 // start starts the app, or a command line around it, and waits until it is in the pid file.

@@ -6,8 +6,7 @@
 //	curl -i -d hello 'http://127.0.0.1:8080/?d=2s' &
 //	kill -USR2 "$(cat server.pid)"
 //
-// examples/systemd, examples/supervisord and examples/container deploy it. With -supervise it
-// keeps one process number for life under supervisord, as pid 1 and in a terminal.
+// examples/systemd, examples/supervisord and examples/container deploy it.
 package main
 
 import (

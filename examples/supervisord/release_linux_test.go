@@ -23,7 +23,7 @@ func TestRelease(t *testing.T) {
 		proctest.Build(t, filepath.Join(dir, "server"), deploytest.Example)
 	}
 	s.flip("1")
-	s.configure("%(here)s/server -supervise", "%(here)s/current/server",
+	s.configure("%(here)s/server", "%(here)s/current/server",
 		"autorestart=", "directory=%(here)s/current\nenvironment=GRACEX_MODE=\"supervised\"\nautorestart=")
 	s.start()
 	run := deploytest.Load(t, s.addr)
