@@ -234,8 +234,8 @@ func TestWhileCurrent_OneAtATimeUnderASupervisor(t *testing.T) {
 	a.stopsWell()
 }
 
-// TestWhileCurrent_CutFunctionOfAWatchedFirstProcess is waited for until nothing of the program is left in that process,
-// which goes on as the supervisor.
+// TestWhileCurrent_CutFunctionOfAWatchedFirstProcess is waited for until nothing of the program is left in that
+// process, which goes on as the supervisor.
 func TestWhileCurrent_CutFunctionOfAWatchedFirstProcess(t *testing.T) {
 	t.Parallel()
 	for name, stays := range map[string]bool{"until its execve": false, "until it has returned": true} {

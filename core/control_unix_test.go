@@ -259,7 +259,8 @@ func TestControlSocket_IsNotTheProgram(t *testing.T) {
 	}
 	raw, err := c.Ledger(t.Context())
 	must(t, err)
-	expectText(t, string(raw), `"state":"current","accepted":0,"served":0`, `"open_requests":0,"open_connections":0,"open_hijacked":0,"open_sockets":0,"open_background":0}`)
+	expectText(t, string(raw), `"state":"current","accepted":0,"served":0`,
+		`"open_requests":0,"open_connections":0,"open_hijacked":0,"open_sockets":0,"open_background":0}`)
 	if strings.Contains(a.log(), "addresses=\"["+first.Addrs[0]+" ") {
 		t.Error("the control socket is among the program's addresses")
 	}

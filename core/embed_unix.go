@@ -63,7 +63,8 @@ func (l *lifecycle) leaveNext() {
 		l.u.next.HangUp()
 		return
 	}
-	l.log.Warn("background work does not return, and that of the next process waits for it: return at the end of its context")
+	l.log.Warn("background work does not return, and that of the next process waits for it: " +
+		"return at the end of its context")
 	returned := l.u.background.returned
 	go func() {
 		<-returned

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -44,6 +45,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	listening := make(chan os.Signal, 1)
+	signal.Notify(listening, os.Interrupt) // the goroutine of os/signal does not end
+	signal.Stop(listening)
 	before := runtime.NumGoroutine()
 	var names []string
 	if !testing.Short() {

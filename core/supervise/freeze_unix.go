@@ -122,7 +122,8 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		}
 		f.Workers = append(f.Workers, frozenWorker{
 			Link: link, PID: w.pid, Child: w.child, Generation: w.generation, State: w.state, Clean: w.clean,
-			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Plain: w.plain, Since: w.since, Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
+			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Plain: w.plain, Since: w.since,
+			Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
 		})
 	}
 	m.frozen = true

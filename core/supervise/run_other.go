@@ -31,3 +31,5 @@ func (*Embedded) Stop() {}
 
 // Ended does nothing.
 func (*Embedded) Ended(int, syscall.WaitStatus) {}
+
+func defaultSignals() Signals { return Signals{} }
