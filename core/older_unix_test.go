@@ -143,6 +143,16 @@ func TestOlder_MainsThatDoNotReturnAreEnded(t *testing.T) {
 	a.expectGone()
 }
 
+// TestStopAndWait_EndsAMainThatDoesNotReturn, in the same request.
+func TestStopAndWait_EndsAMainThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	a, c, _ := controlled(t, "-linger")
+	must(t, c.StopAndWait(t.Context()))
+	a.expectLog("main has not returned after the stop; signal sent", 1)
+	a.endsWell(0)
+	a.expectGone()
+}
+
 // download begins one that has no end: a line each few milliseconds.
 func download(t *testing.T, addr string) *rawhttp.Client {
 	t.Helper()
