@@ -116,13 +116,17 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	// The stop of a second channel waits until all that has come is in the first one. That of the first one would
+	// let signals through again, with nobody to handle them.
+	second := make(chan os.Signal, cap(l.signals))
+	l.cfg.signals.notifyTo(second, l.cfg.hookedSignals())
 	f.Ignored = signal.Ignored(syscall.SIGHUP)
 	f.Blocked = f.BlockSignals()
-	signal.Stop(l.signals) // those that have come are in the channel then
+	signal.Stop(second)
+	heed := supervise.IgnoreHangup()
 	for len(l.signals) > 0 {
 		f.Pending = append(f.Pending, (<-l.signals).(syscall.Signal))
 	}
-	signal.Ignore(syscall.SIGHUP)
 	fd.CloseOnExecFrom(fd.First)
 	for _, s := range f.Files() {
 		fd.KeepOnExec(s)
@@ -137,12 +141,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	for _, s := range f.Files() {
 		fd.CloseOnExec(s)
 	}
-	if f.Ignored {
-		signal.Ignore(syscall.SIGHUP)
-	} else {
-		signal.Reset(syscall.SIGHUP)
-	}
-	l.cfg.signals.notifyAgain(l.signals, l.cfg.hookedSignals())
+	heed()
 	f.UnblockSignals()
 	for _, sig := range f.Pending {
 		l.signals <- sig

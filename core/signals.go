@@ -41,17 +41,16 @@ func (s Signals) under(m *foreign.Master) Signals {
 // does with them does not depend on how many there are.
 // So do more, which have hooks.
 func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
-	all := s.all(more...)
-	if len(all) == 0 {
+	if len(s.all(more...)) == 0 {
 		return nil, func() {}
 	}
 	ch = make(chan os.Signal, 64)
-	signal.Notify(ch, all...)
+	s.notifyTo(ch, more)
 	return ch, func() { signal.Stop(ch) }
 }
 
-// notifyAgain undoes the stop of notify.
-func (s Signals) notifyAgain(ch chan os.Signal, more []os.Signal) {
+// notifyTo delivers them to ch.
+func (s Signals) notifyTo(ch chan<- os.Signal, more []os.Signal) {
 	if all := s.all(more...); len(all) > 0 {
 		signal.Notify(ch, all...)
 	}

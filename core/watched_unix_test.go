@@ -188,6 +188,25 @@ func TestWatched_SignalAtTheExecveIsNotLost(t *testing.T) {
 	a.stopsWell()
 }
 
+// TestWatched_HangupAtTheExecveEndsNothing, although it can be lost.
+func TestWatched_HangupAtTheExecveEndsNothing(t *testing.T) {
+	t.Parallel()
+	a, first := watched(t, "-probation", "0")
+	pid := a.cmd.Process.Pid
+	a.signal(pid, syscall.SIGUSR2)
+	a.expectLog("generation ended", 1)
+	for range 300 {
+		a.signal(pid, syscall.SIGHUP)
+		time.Sleep(50 * time.Microsecond)
+	}
+	a.becomesSupervisor()
+	n := len(a.of("ready"))
+	a.signal(pid, syscall.SIGUSR2)
+	a.expect("ready", n)
+	expectAnswers(t, first.Addrs[0])
+	a.stopsWell()
+}
+
 // TestWatched_SelfIsRefusedWhereItWouldLoseTheService and the process serves on.
 func TestWatched_SelfIsRefusedWhereItWouldLoseTheService(t *testing.T) {
 	t.Parallel()

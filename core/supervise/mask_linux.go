@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 )
@@ -41,6 +43,30 @@ func maskSignals(block bool, sigs []os.Signal) bool {
 func unblockInThread(sigs []os.Signal) {
 	set := setOf(sigs)
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigUnblock, uintptr(unsafe.Pointer(&set)), 0, unsafe.Sizeof(set), 0, 0)
+}
+
+// sigaction is the kernel's, see rt_sigaction(2). Architectures that have no restorer have the mask there, and MIPS
+// has another order.
+type sigaction struct {
+	handler, flags, restorer uintptr
+	mask                     sigset
+}
+
+// IgnoreHangup has the kernel ignore SIGHUP, also in the next image of this process. heed undoes that. The Go runtime
+// is not asked: a thread in which its handler has just begun would take the signal for one that nobody wants, and
+// the process would die of it.
+func IgnoreHangup() (heed func()) {
+	const sigIgn = 1
+	was, ignored := sigaction{}, sigaction{handler: sigIgn}
+	set := func(act, old *sigaction) bool {
+		_, _, err := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGHUP),
+			uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), unsafe.Sizeof(act.mask), 0, 0)
+		return err == 0
+	}
+	if strings.HasPrefix(runtime.GOARCH, "mips") || !set(&ignored, &was) {
+		return func() {}
+	}
+	return func() { set(&was, nil) }
 }
 
 // setName is this process's name, which is that of its first thread (PR_SET_NAME, prctl(2)).

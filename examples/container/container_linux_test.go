@@ -40,6 +40,9 @@ func TestPID1(t *testing.T) {
 	for i := range 5 {
 		p.Signal(syscall.SIGHUP)
 		deploytest.AwaitGeneration(t, run, strconv.Itoa(i+1))
+		if i == 0 {
+			deploytest.AwaitSupervisor(t, p.PID(), "server")
+		}
 	}
 	deploytest.StopLoad(t, run)
 

@@ -85,7 +85,7 @@ func (w *watcher) goesThrough(ends string) {
 		w.signal(syscall.SIGHUP)
 		deploytest.AwaitGeneration(t, run, strconv.Itoa(i+1))
 		if i == 0 {
-			w.settles(first)
+			deploytest.AwaitSupervisor(t, first, "oneline")
 		}
 	}
 	deploytest.StopLoad(t, run)
@@ -101,17 +101,6 @@ func (w *watcher) goesThrough(ends string) {
 	if got := w.ended(); got != ends {
 		t.Errorf("it ended with %q, want %q", got, ends)
 	}
-}
-
-// settles waits until the process that was started supervises and does nothing else. A SIGHUP in the moment of its
-// execve can be lost (docs/supervise.md). That it has its name again says that it handles signals.
-func (w *watcher) settles(pid int) {
-	w.t.Helper()
-	proctest.Await(w.t, "the first process is the supervisor alone", func() bool {
-		env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		name, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-		return strings.Contains(string(env), "GRACEX_SUPERVISE={") && string(name) == "oneline\n"
-	})
 }
 
 // replaces kills the process that serves. Another one serves at once, and no connection is refused.

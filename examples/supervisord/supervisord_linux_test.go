@@ -40,6 +40,9 @@ func TestSupervisord(t *testing.T) {
 			s.signal(s.pid, syscall.SIGHUP)
 		}
 		deploytest.AwaitGeneration(t, run, strconv.Itoa(i+1))
+		if i == 0 {
+			deploytest.AwaitSupervisor(t, must.Get(strconv.Atoi(s.pid))(t), "server")
+		}
 	}
 	deploytest.StopLoad(t, run)
 	s.unmoved()

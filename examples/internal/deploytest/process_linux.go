@@ -3,6 +3,8 @@ package deploytest
 import (
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -30,6 +32,19 @@ func Start(t *testing.T, cmd *exec.Cmd, death syscall.Signal) *Process {
 		}
 	})
 	return p
+}
+
+// AwaitSupervisor waits until nothing of the program that is called name is left in its first process, which only
+// supervises then. A SIGHUP in the moment of its execve can be lost (docs/supervise.md). That the process has its name
+// again says that it handles signals.
+func AwaitSupervisor(t *testing.T, pid int, name string) {
+	t.Helper()
+	dir := "/proc/" + strconv.Itoa(pid)
+	proctest.Await(t, "the first process is the supervisor alone", func() bool {
+		env, _ := os.ReadFile(dir + "/environ")
+		now, _ := os.ReadFile(dir + "/comm")
+		return strings.Contains(string(env), "GRACEX_SUPERVISE={") && string(now) == name+"\n"
+	})
 }
 
 // Signal sends it a signal.
