@@ -23,7 +23,10 @@ const (
 	envNamespaces = "CORE_TEST_NAMESPACES"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
+func TestMain(m *testing.M) {
+	proctest.Parallel(10) // they wait for probations
+	os.Exit(proctest.Main(m))
+}
 
 // program is the import path of the program.
 const program = "github.com/gracex-go/gracex/examples/oneline"
