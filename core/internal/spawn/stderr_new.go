@@ -101,13 +101,16 @@ func (s *Stderr) watch() {
 	t := time.NewTicker(timing.Poll)
 	tick := t.C
 	given := s.given
+	var late <-chan time.Time
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
 			waiting = proc.Alive(s.oldPID) && !s.isDeaf()
 		case <-given: // a process that goes on by itself hears of the end on the handover socket
 			t.Stop()
-			tick, given = nil, nil
+			tick, given, late = nil, nil, time.After(timing.Silence)
+		case <-late: // an old process that stands still has not read what came last
+			s.catchUp()
 		case <-s.orphaned:
 			waiting = false
 		}
