@@ -161,7 +161,6 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	case isClosed(p.Disowned):
 		return nil
 	}
-	u.boot.stderr.GiveBack() // an old process that stands still does not copy the line
 	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.PID(), "why", why)
 	return nil
 }

@@ -274,7 +274,7 @@ func TestHalfMessagesMove(t *testing.T) {
 		}
 		if i < len(cuts) {
 			p.Upgrade(syscall.SIGUSR2)
-			moved := fmt.Sprintf("generation=%d pid=%d old_pid=", i+1, p.PID())
+			moved := fmt.Sprintf("generation=%d own_pid=%d old_pid=", i+1, p.PID())
 			p.Await("both connections are adopted", func() bool { return adopted(p.Log.String(), moved) == 2 })
 		}
 	}

@@ -23,7 +23,7 @@ const patience = proctest.Patience
 // event is a line that a generation has logged.
 type event struct {
 	Msg        string
-	PID        int
+	PID        int `json:"own_pid"`
 	Generation int
 	Address    string // of "listening"
 	Error      string
