@@ -41,7 +41,7 @@ func (m Mode) String() string {
 // "supervised" is like a call of Supervise. "self" is ModeSelf always. An upgrade that would lose the service
 // then is refused. A process that takes over from another program, as described in docs/migration, upgrades
 // itself in every mode.
-const EnvMode = "GRACEX_MODE"
+const EnvMode = wire.EnvMode
 
 // envSupervise marks a process that is to be the supervisor of this program. The value is what it knows from
 // the time before its execve.

@@ -66,6 +66,8 @@ func TestAudit(t *testing.T) {
 		{"of no generation", func(b *books) { b.clients.Served[load.Server{PID: "13", Generation: "3"}]++ }, checkLedgers},
 		{"a request too many", func(b *books) { b.history[2].ledger["served"]++ }, checkLedgers},
 		{"a connection not adopted", func(b *books) { b.history[1].ledger["adopted"]-- }, checkLedgers},
+		{"adopted twice", func(b *books) { b.history[1].ledger["adopted"]++; b.history[2].ledger["adopted"]-- }, checkLedgers},
+		{"past one that has ended", func(b *books) { b.history[1].ledger["adopted"]--; b.history[2].ledger["adopted"]++ }, ""},
 		{"a connection too many", func(b *books) { b.history[0].ledger["accepted"]++ }, checkLedgers},
 		{"a dial too many", func(b *books) { b.clients.Connects++ }, checkLedgers},
 		{"refused", func(b *books) { b.history[0].ledger["refused"]++ }, checkLedgers},

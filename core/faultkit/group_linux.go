@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
@@ -30,10 +30,10 @@ type group struct {
 }
 
 // startGroup starts the first process, with what cmd.Env adds to the environment. Its control socket is in dir, and
-// none that the machine's operator would find. The first process is one that ends: the kit watches it, and it would stay
-// for that (core.EnvMode).
+// none that the machine's operator would find. The first process is one that ends: the kit watches it, and it would
+// stay for that (core.EnvMode). The kit does without core, which takes variables at its start that the shim needs.
 func startGroup(cmd *exec.Cmd, dir string) (*group, error) {
-	cmd.Env = slices.Concat([]string{core.EnvMode + "=self"}, os.Environ(), cmd.Env, []string{"XDG_RUNTIME_DIR=" + dir})
+	cmd.Env = slices.Concat([]string{wire.EnvMode + "=self"}, os.Environ(), cmd.Env, []string{"XDG_RUNTIME_DIR=" + dir})
 	p, err := procgroup.Start(cmd)
 	return &group{Process: p}, err
 }

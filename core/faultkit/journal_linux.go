@@ -22,13 +22,23 @@ type entry struct {
 	Level      slog.Level
 	Msg        string
 	Generation int
-	PID        int
+	PID        int `json:"own_pid"`
 	Error      string
 	Addresses  []string
-	Took       time.Duration
+	Took       units
 	How        string
 	Ledger     map[string]int // in core's words
 	Census     own.Census
+}
+
+// units is a duration as core logs it, "1.5s".
+type units time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (u *units) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	*u = units(d)
+	return err
 }
 
 var newProcess = regexp.MustCompile(`\(pid (\d+)\)`)
@@ -121,7 +131,7 @@ func (j *journal) note(line []byte) {
 		g.pid, g.current, g.addresses = e.PID, e.Time, e.Addresses
 	case "upgraded":
 		g := s.generation(e.Generation)
-		g.handed, g.took, s.outcome = e.Time, e.Took, e.Time
+		g.handed, g.took, s.outcome = e.Time, time.Duration(e.Took), e.Time
 	case "generation ended":
 		g := s.generation(e.Generation)
 		g.ended, g.ledger = e.Time, e.Ledger

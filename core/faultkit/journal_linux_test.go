@@ -10,16 +10,16 @@ import (
 )
 
 // A log in which two upgrades fail on purpose and one succeeds.
-const sampleLog = `{"time":"2026-01-02T03:04:05.1Z","level":"INFO","msg":"current","generation":0,"pid":10,"addresses":["a","b","c"]}
-{"time":"2026-01-02T03:04:05.2Z","level":"INFO","msg":"this upgrade fails on purpose","pid":11,"how":"exit"}
-{"time":"2026-01-02T03:04:05.3Z","level":"ERROR","msg":"upgrade failed; this process serves on","generation":0,"pid":10,"error":"gracex: the new process /x (pid 11): it ended before it was ready (exit status 7 after 3ms)"}
-{"time":"2026-01-02T03:04:05.4Z","level":"INFO","msg":"this upgrade fails on purpose","pid":10,"how":"veto"}
-{"time":"2026-01-02T03:04:05.5Z","level":"ERROR","msg":"upgrade failed; this process serves on","generation":0,"pid":10,"error":"gracex: upgrade vetoed: on purpose"}
-{"time":"2026-01-02T03:04:05.6Z","level":"INFO","msg":"current","generation":1,"pid":12,"addresses":["a","b","c"]}
-{"time":"2026-01-02T03:04:05.7Z","level":"INFO","msg":"upgraded","generation":0,"pid":10,"new_pid":12,"took":30000000,"plain":false}
-{"time":"2026-01-02T03:04:05.8Z","level":"WARN","msg":"upgrade refused","generation":0,"pid":10,"error":"gracex: stopped"}
-{"time":"2026-01-02T03:04:05.9Z","level":"INFO","msg":"generation ended","generation":0,"pid":10,"ledger":{"accepted":3,"served":5,"moved":2}}
-{"time":"2026-01-02T03:04:06Z","level":"INFO","msg":"census","pid":12,"generation":1,"census":{"Goroutines":7,"Descriptors":9,"Connections":4}}
+const sampleLog = `{"time":"2026-01-02T03:04:05.1Z","level":"INFO","msg":"current","generation":0,"own_pid":10,"addresses":["a","b","c"]}
+{"time":"2026-01-02T03:04:05.2Z","level":"INFO","msg":"this upgrade fails on purpose","own_pid":11,"how":"exit"}
+{"time":"2026-01-02T03:04:05.3Z","level":"ERROR","msg":"upgrade failed; this process serves on","generation":0,"own_pid":10,"error":"gracex: the new process /x (pid 11): it ended before it was ready (exit status 7 after 3ms)"}
+{"time":"2026-01-02T03:04:05.4Z","level":"INFO","msg":"this upgrade fails on purpose","own_pid":10,"how":"veto"}
+{"time":"2026-01-02T03:04:05.5Z","level":"ERROR","msg":"upgrade failed; this process serves on","generation":0,"own_pid":10,"error":"gracex: upgrade vetoed: on purpose"}
+{"time":"2026-01-02T03:04:05.6Z","level":"INFO","msg":"current","generation":1,"own_pid":12,"addresses":["a","b","c"]}
+{"time":"2026-01-02T03:04:05.7Z","level":"INFO","msg":"upgraded","generation":0,"own_pid":10,"new_pid":12,"took":"30ms","plain":false}
+{"time":"2026-01-02T03:04:05.8Z","level":"WARN","msg":"upgrade refused","generation":0,"own_pid":10,"error":"gracex: stopped"}
+{"time":"2026-01-02T03:04:05.9Z","level":"INFO","msg":"generation ended","generation":0,"own_pid":10,"ledger":{"accepted":3,"served":5,"moved":2}}
+{"time":"2026-01-02T03:04:06Z","level":"INFO","msg":"census","own_pid":12,"generation":1,"census":{"Goroutines":7,"Descriptors":9,"Connections":4}}
 `
 
 func TestJournal(t *testing.T) {
@@ -62,8 +62,8 @@ func TestJournalComplains(t *testing.T) {
 		{`{"level":"ERROR","msg":"the two processes count the moved connections differently","moved":3,"adopted":2}`, checkLog},
 		{`{"level":"WARN","msg":"drain cut short"}`, checkLog},
 		{`panic: a bug`, checkLog},
-		{`{"level":"ERROR","msg":"upgrade failed; this process serves on","pid":12,"error":"gracex: the new process /x (pid 13): it ended"}`, checkUpgrades},
-		{`{"level":"ERROR","msg":"upgrade failed; this process serves on","pid":12,"error":"gracex: the new process /x (pid 11): it ended"}`, checkUpgrades},
+		{`{"level":"ERROR","msg":"upgrade failed; this process serves on","own_pid":12,"error":"gracex: the new process /x (pid 13): it ended"}`, checkUpgrades},
+		{`{"level":"ERROR","msg":"upgrade failed; this process serves on","own_pid":12,"error":"gracex: the new process /x (pid 11): it ended"}`, checkUpgrades},
 	} {
 		v := newVerdict(t.Output())
 		_, _ = io.WriteString(newJournal(v, io.Discard), sampleLog+c.line+"\n")

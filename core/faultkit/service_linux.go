@@ -85,9 +85,10 @@ func (s *soak) atRest(before *sample, patience time.Duration) (c sample, err err
 	return c, err
 }
 
-// rest waits until no upgrade has been under way for d, unless ctx ends before.
+// rest waits until no upgrade has been under way for d, unless ctx ends before. One can't be under way for longer than
+// a new process has to start.
 func (s *soak) rest(ctx context.Context, d time.Duration) error {
-	return await(ctx, steady(d, func() int {
+	return within(ctx, s.ready+stuckAfter+d, steady(d, func() int {
 		state := s.journal.look()
 		for _, pid := range s.group.programs() {
 			if !slices.ContainsFunc(state.history, func(g generation) bool { return g.pid == pid }) {

@@ -150,8 +150,11 @@ func (s *soak) load(ctx context.Context) {
 	s.upgrade(striking, min(s.soakFor/samplesWanted, maxSamples))
 	enough()
 	// So that there is a generation to take the census of which has served for more than moments.
-	if s.rest(ctx, max(stretch, alone)) != nil {
+	if err := s.rest(ctx, max(stretch, alone)); ctx.Err() != nil {
 		s.verdict.say("stopping early")
+	} else if err != nil {
+		s.verdict.fail(checkUpgrades, "a process lives that is not current, and no upgrade is under way: %v",
+			s.group.programs())
 	}
 	cancel()
 	<-watched

@@ -47,7 +47,7 @@ func main() {
 	breaks := flag.String("break", "", "how to be broken, with commas")
 	flag.Parse()
 	handler := slog.NewJSONHandler(os.Stderr, nil)
-	s := &server{broken: broken{names: strings.Split(*breaks, ",")}, log: slog.New(handler).With("pid", os.Getpid())}
+	s := &server{broken: broken{names: strings.Split(*breaks, ",")}, log: slog.New(handler).With("own_pid", os.Getpid())}
 	opts := []core.Option{core.WithLogger(slog.New(handler)), core.WithPIDFile(*pidFile), core.WithReadyTimeout(*ready)}
 	var err error
 	if *soak == "" {

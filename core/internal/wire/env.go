@@ -18,6 +18,9 @@ const (
 // is removed before that supervises.
 const EnvSupervise = "GRACEX_SUPERVISE"
 
+// EnvMode is the environment variable that is core.EnvMode. It is here for programs that must not be one on core.
+const EnvMode = "GRACEX_MODE"
+
 // EnvLink is the environment variable by which a supervisor tells a worker that it starts where their link
 // is: "<protocol version>:<descriptor>:<process number of the supervisor>". The listeners that it has kept
 // are the descriptors from 3 up to the link. It is removed before the worker's main runs.
