@@ -121,7 +121,19 @@ func check(err error) {
 
 // playApp is an ordinary program on gracex. A file "mode" beside it makes the generation that finds it misbehave.
 func playApp() {
-	c := parseApp()
+	err := serveApp(parseApp())
+	end := event{Event: "end", Gen: core.Generation()}
+	if err != nil {
+		end.Err = err.Error()
+	}
+	emit(end)
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+// serveApp serves until the process has drained. It emits an event where its goroutine ends inside.
+func serveApp(c *appConfig) error {
 	quit := make(chan os.Signal, 1)
 	if c.own || c.linger {
 		signal.Notify(quit, syscall.SIGTERM)
@@ -144,15 +156,8 @@ func playApp() {
 		emit(event{Event: "lingers", Gen: core.Generation()})
 		<-quit
 	}
-	end := event{Event: "end", Gen: core.Generation()}
 	returned = true
-	if err == nil {
-		emit(end)
-		return
-	}
-	end.Err = err.Error()
-	emit(end)
-	os.Exit(1)
+	return err
 }
 
 // inGoroutine is f in a goroutine of its own.

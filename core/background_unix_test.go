@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func working(t *testing.T, args ...string) (*app, event) {
 func workingWith(t *testing.T, env []string, args ...string) (*app, event) {
 	t.Helper()
 	a := installed(t)
-	a.env = append(env, "APP_WORK=1")
+	a.env = slices.Concat(env, []string{"APP_WORK=1"})
 	a.start("app", "./app", args...)
 	t.Cleanup(func() {
 		if over := a.of("overlap"); len(over) > 0 {

@@ -99,7 +99,7 @@ func play(name string) int {
 
 // say logs which process says it too, as the core does.
 func (p *process) say(msg string, args ...any) {
-	p.log.Info(msg, append(args, "generation", core.Generation(), "pid", os.Getpid())...)
+	p.log.Info(msg, append(args, "generation", core.Generation(), "own_pid", os.Getpid())...)
 }
 
 // variants are what differs from one program to another besides the run method.
