@@ -67,6 +67,36 @@ func expectRefused(t *testing.T, c *control.Client) {
 	expectText(t, o.Reason, "an upgrade is in progress")
 }
 
+// TestControlUpgrade_IsForTheProcessInCharge asks while a process that has rejected itself waits for the old one. That
+// process starts nothing, and the client's next connection reaches the old one.
+func TestControlUpgrade_IsForTheProcessInCharge(t *testing.T) {
+	t.Parallel()
+	a, c, first := controlled(t, "-probation", "4m")
+	second := a.next(first)
+	a.freeze(first.PID)
+	expectError(t, a.call(first.Addrs[0], "/reject?why=bad"), "<nil>")
+	asker := rawhttp.Dial(t, c.Path())
+	asker.Send("POST /v1/upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	expectText(t, string(asker.Answer().Body), control.CodeNotInCharge)
+	result := make(chan control.Outcome, 1)
+	go func() {
+		o, err := c.Upgrade(context.Background(), control.UpgradeOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		result <- o
+	}()
+	a.signal(first.PID, syscall.SIGCONT)
+	third := a.expect("ready", 2)
+	if third.Gen != 1 {
+		t.Errorf("%+v", third)
+	}
+	must(t, c.Rollback(t.Context(), "enough"))
+	if o := <-result; o.OldPID != first.PID || o.NewPID != third.PID || third.PID == second.PID {
+		t.Errorf("%+v of %+v", o, third)
+	}
+}
+
 func TestControlStatus_FollowsTheGenerationsThroughUpgrades(t *testing.T) {
 	t.Parallel()
 	a, c, ready := controlled(t, "-probation", "4m", "-pidfile", "app.pid", "-drain", "4m")

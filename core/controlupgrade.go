@@ -33,6 +33,10 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the body does not say how to start the new process: "+err.Error())
 		return
 	}
+	if s.u.request((*lifecycle).checkInCharge) != nil {
+		refuse(w, http.StatusConflict, control.CodeNotInCharge, "another process has the service, or is about to; connect again")
+		return
+	}
 	steps := s.u.watchers.add()
 	defer s.u.watchers.remove(steps)
 	out := &stream{w: w, rc: http.NewResponseController(w)}

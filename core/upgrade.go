@@ -50,6 +50,15 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	l.log.Warn("upgrade refused", args...)
 }
 
+// checkInCharge returns an error if another process has the service, or gets it back because this one has asked it to.
+func (l *lifecycle) checkInCharge() error {
+	m := l.incoming.machine
+	if l.state() == StateDraining || m.Phase == handover.NewProbation && m.Rejected {
+		return ErrStopped
+	}
+	return nil
+}
+
 // upgradeFailed goes back to serving, as if nothing had been tried. The new process, if
 // there was one that has ended, is gone.
 func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {

@@ -107,7 +107,7 @@ func (c *Client) StopAndWait(ctx context.Context) error {
 	}
 }
 
-// lookEvery is how often StopAndWait looks whether the processes are gone.
+// lookEvery is how often StopAndWait looks whether the processes are gone, and Upgrade whether a process takes it.
 const lookEvery = 50 * time.Millisecond
 
 // UpgradeOptions says how an upgrade is followed. The zero UpgradeOptions waits for the outcome.
@@ -150,6 +150,15 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 
 func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
 	resp, err := c.do(ctx, http.MethodPost, url, body)
+	for errors.Is(err, errNotInCharge) {
+		select {
+		case <-time.After(lookEvery):
+			resp, err = c.do(ctx, http.MethodPost, url, body)
+		case <-ctx.Done():
+			err = fmt.Errorf("%w; no upgrade was started: %w", err, ctx.Err())
+			return o, err
+		}
+	}
 	if err != nil {
 		return o, err
 	}
@@ -281,6 +290,8 @@ func (c *Client) check(resp *http.Response) error {
 		return fmt.Errorf("%w: %s", ErrRefused, body.Error.Message)
 	case CodePermission:
 		return fmt.Errorf("%w: %s: %s", ErrPermission, c.path, body.Error.Message)
+	case CodeNotInCharge:
+		return fmt.Errorf("%s: %w", c.path, errNotInCharge)
 	}
 	return fmt.Errorf("%s: %s", c.path, body.Error.Message)
 }

@@ -14,6 +14,9 @@ var (
 	ErrForeign    = errors.New("not a gracex control socket")
 )
 
+// errNotInCharge is for this package alone: a client connects again.
+var errNotInCharge = errors.New("another process has the service")
+
 // These are the codes of an ErrorBody.
 const (
 	CodeRefused    = "refused"     // ErrRefused; the message has the remedy
@@ -22,6 +25,10 @@ const (
 	CodeMethod     = "method"      // the path needs another method
 	CodeBadRequest = "bad_request" // the body is not understood, or too long
 	CodeInternal   = "internal"
+
+	// CodeNotInCharge means that nothing was done, and that another process has the service, or is about to have
+	// it. A new connection leads there.
+	CodeNotInCharge = "not_in_charge"
 )
 
 // ErrorBody is the answer to a request that was refused.
