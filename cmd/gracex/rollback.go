@@ -26,7 +26,8 @@ and upgrade to it.`,
 			if err := client.Rollback(ctx, reason); err != nil {
 				return err
 			}
-			return newScreen(c.OutOrStdout()).line("%s was asked to leave the service to the process before it", control.Process(status.PID, status.Version))
+			return newScreen(c.OutOrStdout()).line("%s was asked to leave the service to the process before it",
+				control.Process(status.PID, status.Version))
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`words` for the log")

@@ -32,7 +32,7 @@ type target struct {
 
 // find returns the app's client once it has answered, and what it has said.
 func (t *target) find(ctx context.Context) (*control.Client, control.Status, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errHangs)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, control.ErrHangs)
 	defer cancel()
 	client, err := control.Find(ctx, control.Query{PID: t.pid, PIDFile: t.pidFile, Socket: t.socket})
 	if err != nil {
@@ -42,13 +42,10 @@ func (t *target) find(ctx context.Context) (*control.Client, control.Status, err
 	return client, status, hanging(ctx, err)
 }
 
-// errHangs is the cause of a context that an app has not answered in.
-var errHangs = control.ErrHangs
-
 // hanging says what it means that an app has not answered in time.
 func hanging(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), errHangs) {
-		return &exitError{code: control.ExitTimedOut, err: fmt.Errorf("%w (%v; %w)", errHangs, answerTime, err)}
+	if err != nil && errors.Is(context.Cause(ctx), control.ErrHangs) {
+		return &exitError{code: control.ExitTimedOut, err: fmt.Errorf("%w (%v; %w)", control.ErrHangs, answerTime, err)}
 	}
 	return err
 }

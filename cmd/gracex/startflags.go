@@ -16,8 +16,10 @@ type startFlags struct {
 
 func (s *startFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.BoolVar(&s.env, "env", false, "start the new process in the environment of this command; --env=false keeps\nthe old one without a warning")
-	f.StringArrayVar(&s.envFiles, "env-file", nil, "set the variables of a `file` in the environment; as systemd's\nEnvironmentFile=; may be repeated")
+	f.BoolVar(&s.env, "env", false,
+		"start the new process in the environment of this command; --env=false keeps\nthe old one without a warning")
+	f.StringArrayVar(&s.envFiles, "env-file", nil,
+		"set the variables of a `file` in the environment; as systemd's\nEnvironmentFile=; can be repeated")
 	f.BoolVar(&s.args, "args", false, "start the new process with the arguments after --; without any if there are none")
 }
 

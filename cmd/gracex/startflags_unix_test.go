@@ -41,6 +41,10 @@ func TestStartWarning(t *testing.T) {
 	s.start()
 	s.vars = []string{"INVOCATION_ID=1", "APP_VERSION=v2"}
 	s.expect(control.ExitOK, []string{"warning: the unit's environment has changed", "APP_VERSION", "(v1), "}, "upgrade")
+	r := s.expect(control.ExitOK, []string{`"warnings":["the unit's environment has changed`}, "upgrade", "--json")
+	if r.err != "" {
+		t.Errorf("beside the object: %s", r.err)
+	}
 	if r := s.expect(control.ExitOK, []string{"(v1), "}, "upgrade", "--env=false"); strings.Contains(r.err, "warning") {
 		t.Errorf("a warning that was not wanted: %s", r.err)
 	}

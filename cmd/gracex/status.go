@@ -68,7 +68,7 @@ func watchStatus(ctx context.Context, s *screen, client *control.Client, status 
 		case <-ctx.Done():
 			return nil
 		}
-		one, cancel := context.WithTimeoutCause(ctx, answerTime, errHangs)
+		one, cancel := context.WithTimeoutCause(ctx, answerTime, control.ErrHangs)
 		next, err := client.Status(one)
 		err = hanging(one, err)
 		cancel()

@@ -46,7 +46,7 @@ container's, it waits for the process that serves.`,
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the stop has begun")
-	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait")
+	c.Flags().DurationVar(&timeout, "timeout", control.DefaultTimeout, "how long to wait")
 	return c
 }
 

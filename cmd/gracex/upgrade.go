@@ -13,9 +13,6 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 )
 
-// upgradeTime is the default of --timeout: more than an app's own limits.
-const upgradeTime = 5 * time.Minute
-
 func newUpgrade(t *target) *cobra.Command {
 	var noWait, drain, leave, asJSON bool
 	var timeout time.Duration
@@ -62,7 +59,10 @@ passed on.
 			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			u := &upgrade{out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()), timeout: timeout, noWait: noWait, asJSON: asJSON}
+			u := &upgrade{
+				out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()),
+				timeout: timeout, noWait: noWait, asJSON: asJSON,
+			}
 			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave, Start: options})
 		},
 	}
@@ -70,7 +70,7 @@ passed on.
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
 	c.Flags().BoolVar(&leave, "leave", false, "leave the program that starts the app's versions (graceful, overseer,\nstart_server, einhorn), which ends then; implies --drain")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
-	c.Flags().DurationVar(&timeout, "timeout", upgradeTime, "how long to wait for the outcome")
+	c.Flags().DurationVar(&timeout, "timeout", control.DefaultTimeout, "how long to wait for the outcome")
 	start.add(c)
 	return c
 }
@@ -105,7 +105,9 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 		}
 		if e.Step == control.StepWarning {
 			show.end()
-			_ = u.err.line("%s: %s", u.err.paint(red, "warning"), e.Text)
+			if !u.asJSON { // the outcome has it, too
+				_ = u.err.line("%s: %s", u.err.paint(red, "warning"), e.Text)
+			}
 			return
 		}
 		show.event(e)

@@ -140,7 +140,9 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 	if err := opts.Start.check(); err != nil {
 		return Outcome{}, err
 	}
-	opts.Start.CompareEnv = slices.DeleteFunc(slices.Clone(opts.Start.CompareEnv), func(v string) bool { return !utf8.ValidString(v) })
+	opts.Start.CompareEnv = slices.DeleteFunc(slices.Clone(opts.Start.CompareEnv), func(v string) bool {
+		return !utf8.ValidString(v)
+	})
 	var body any
 	if !opts.Start.isZero() {
 		body = opts.Start

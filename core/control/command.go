@@ -64,13 +64,14 @@ func Command(ctx context.Context, args []string, app Query, out, errs io.Writer)
 
 // command is one command line.
 type command struct {
-	app                      Query
-	out, errs                io.Writer
-	set                      *flag.FlagSet
-	pid                      int
-	pidFile, socket, reason  string
-	drain, leave, noWait, js bool
-	timeout                  time.Duration
+	app                     Query
+	out, errs               io.Writer
+	set                     *flag.FlagSet
+	pid                     int
+	pidFile, socket, reason string
+	drain, leave, noWait    bool
+	asJSON                  bool
+	timeout                 time.Duration
 }
 
 func (c *command) flags(name string) {
@@ -82,9 +83,9 @@ func (c *command) flags(name string) {
 	c.timeout = DefaultTimeout
 	switch name {
 	case "status":
-		c.set.BoolVar(&c.js, "json", false, "as JSON")
+		c.set.BoolVar(&c.asJSON, "json", false, "as JSON")
 	case "upgrade":
-		c.set.BoolVar(&c.js, "json", false, "print the outcome as one JSON object, and nothing else")
+		c.set.BoolVar(&c.asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
 		c.set.BoolVar(&c.drain, "drain", false, "wait until the old process has drained, too")
 		c.set.BoolVar(&c.leave, "leave", false, "leave the program that starts the app's versions; implies --drain")
 		c.set.DurationVar(&c.timeout, "timeout", DefaultTimeout, "how long to wait for the outcome")
@@ -98,20 +99,23 @@ func (c *command) flags(name string) {
 
 // find returns the app's client once it has answered, and what it has said.
 func (c *command) find(ctx context.Context) (*Client, Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrHangs)
 	defer cancel()
 	client, err := Find(ctx, c.app)
-	if err != nil {
-		return nil, Status{}, err
+	var status Status
+	if err == nil {
+		status, err = client.Status(ctx)
 	}
-	status, err := client.Status(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), ErrHangs) {
+		err = fmt.Errorf("%w (%v; %w)", ErrHangs, answerTime, err)
+	}
 	return client, status, err
 }
 
 func (c *command) run(ctx context.Context, name string, client *Client, status Status) int {
 	switch name {
 	case "status":
-		if c.js {
+		if c.asJSON {
 			return c.print(status)
 		}
 		fmt.Fprint(c.out, StatusText(status, time.Now(), 0))
@@ -125,7 +129,8 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 		if err := client.Rollback(ctx, c.reason); err != nil {
 			return c.fail(ExitStatus(err), err)
 		}
-		fmt.Fprintf(c.out, "%s was asked to leave the service to the process before it\n", Process(status.PID, status.Version))
+		fmt.Fprintf(c.out, "%s was asked to leave the service to the process before it\n",
+			Process(status.PID, status.Version))
 	case "stop":
 		return c.stop(ctx, client, status)
 	case "upgrade":
@@ -136,7 +141,7 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 
 func (c *command) stop(ctx context.Context, client *Client, status Status) int {
 	if c.noWait {
-		if err := client.Stop(ctx); err != nil {
+		if err := client.End(ctx); err != nil {
 			return c.fail(ExitStatus(err), err)
 		}
 		fmt.Fprintf(c.out, "%s stops\n", Process(status.PID, status.Version))
@@ -165,6 +170,11 @@ func (c *command) event(e Event) {
 	switch e.Step {
 	case StepFailed, StepRolledBack, StepRefused: // the outcome says it
 		return
+	case StepWarning:
+		if !c.asJSON { // the outcome has it, too
+			fmt.Fprintf(c.errs, "warning: %s\n", e.Text)
+		}
+		return
 	case StepProbation:
 		text += fmt.Sprintf("; for %v", e.Probation)
 	case StepDraining:
@@ -178,10 +188,10 @@ func (c *command) event(e Event) {
 
 // conclude shows what an upgrade has come to.
 func (c *command) conclude(o Outcome, err error) int {
-	if err == nil || o.Kind != "" || c.js {
+	if err == nil || o.Kind != "" || c.asJSON {
 		report := NewReport(o, err)
 		switch {
-		case c.js:
+		case c.asJSON:
 			c.print(report)
 		case !o.OK:
 			fmt.Fprintf(c.errs, "%s\n%s%s serves on\n", o, o.Details(), Process(o.OldPID, o.OldVersion))
@@ -197,7 +207,7 @@ func (c *command) conclude(o Outcome, err error) int {
 
 // say writes for people.
 func (c *command) say(format string, args ...any) {
-	if !c.js {
+	if !c.asJSON {
 		fmt.Fprintf(c.out, format, args...)
 	}
 }

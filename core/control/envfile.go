@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -9,12 +10,20 @@ import (
 
 // ReadEnvironmentFile reads the assignments of a file in the form of systemd's EnvironmentFile= (systemd.exec(5)):
 // one NAME=value in a line, with comments, quotes, and a backslash before a character or the end of the line.
-// Nothing is substituted in a value. What systemd would leave out with a line in its log, a name that is none, is an
-// error here.
+// Nothing is substituted in a value. What systemd would pass over is an error here, which names the line: a name
+// that is none, a line without "=", and a quote that is not closed. The file can have 6 MiB.
 func ReadEnvironmentFile(path string) ([]string, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxEnvironment+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxEnvironment {
+		return nil, fmt.Errorf("%s has more than the %d bytes that a process can be started with", path, maxEnvironment)
 	}
 	if !utf8.Valid(b) {
 		return nil, fmt.Errorf("%s is not UTF-8, as systemd wants its environment files", path)
@@ -25,6 +34,9 @@ func ReadEnvironmentFile(path string) ([]string, error) {
 	}
 	return env, nil
 }
+
+// maxEnvironment is what execve(2) takes for the arguments and the environment at most, in bytes.
+const maxEnvironment = 6 << 20
 
 // envState is where the reader of an environment file is.
 type envState int
@@ -46,6 +58,7 @@ const (
 type envReader struct {
 	state       envState
 	line        int // counted from 1
+	begun       int // the line in which the name begins
 	name, value []byte
 	end         int // of the value without the space behind it
 	env         []string
@@ -59,12 +72,29 @@ func parseEnvironment(text string) ([]string, error) {
 			return nil, err
 		}
 	}
-	if r.state >= beforeValue && r.state != inComment {
-		if err := r.assign(); err != nil {
-			return nil, err
-		}
+	if err := r.finish(); err != nil {
+		return nil, err
 	}
 	return r.env, nil
+}
+
+// finish is the end of the file.
+func (r *envReader) finish() error {
+	switch r.state {
+	case beforeName, inComment:
+		return nil
+	case inName:
+		return r.noAssignment()
+	case inSingleQuotes, inDoubleQuotes, afterQuotedBackslash:
+		return fmt.Errorf("%d: a quote in the value of %s is not closed", r.begun, r.name)
+	default:
+		return r.assign()
+	}
+}
+
+// noAssignment is the error for a line without "=".
+func (r *envReader) noAssignment() error {
+	return fmt.Errorf("%d: %q is no assignment; write NAME=value, or # before a comment", r.begun, r.name)
 }
 
 func isNewline(c byte) bool { return c == '\n' || c == '\r' }
@@ -81,12 +111,12 @@ func (r *envReader) next(c byte) error {
 		case c == '#' || c == ';':
 			r.state = inComment
 		case !isSpace(c):
-			r.state, r.name = inName, append(r.name, c)
+			r.state, r.name, r.begun = inName, append(r.name, c), r.line
 		}
 	case inName:
 		switch {
-		case isNewline(c): // without "=" it is nothing
-			r.state, r.name = beforeName, nil
+		case isNewline(c):
+			return r.noAssignment()
 		case c == '=':
 			r.state = beforeValue
 		default:
@@ -162,10 +192,10 @@ func (r *envReader) assign() error {
 	name, value := strings.TrimRight(string(r.name), " \t"), string(r.value[:r.end])
 	r.state, r.name, r.value, r.end = beforeName, nil, nil, 0
 	if !isName(name) {
-		return fmt.Errorf("%d: %q is not the name of a variable; write NAME=value, without export", r.line, name)
+		return fmt.Errorf("%d: %q is not the name of a variable; write NAME=value, without export", r.begun, name)
 	}
 	if strings.ContainsRune(value, 0) {
-		return fmt.Errorf("%d: the value of %s has a zero byte in it", r.line, name)
+		return fmt.Errorf("%d: the value of %s has a zero byte in it", r.begun, name)
 	}
 	r.env = append(r.env, name+"="+value)
 	return nil

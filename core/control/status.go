@@ -78,7 +78,7 @@ type Generation struct {
 	State       string     `json:"state"`              // the name of a core.State: "current", "upgrading", "probation", "draining", "stopping"; "unknown" if it did not answer
 	Probation   bool       `json:"probation"`          // a new process on probation
 	Version     string     `json:"version,omitempty"`  // empty if unknown
-	Started     time.Time  `json:"started"`            // zero if unknown
+	Started     time.Time  `json:"started,omitzero"`   // zero if unknown
 	Requests    int        `json:"requests"`           // being answered now
 	Idle        int        `json:"idle"`               // kept-alive connections between two requests
 	Connections int        `json:"connections"`        // open, without the hijacked ones
