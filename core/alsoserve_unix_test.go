@@ -4,12 +4,14 @@ package core_test
 
 import (
 	"crypto/tls"
+	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -85,4 +87,83 @@ func TestAlsoServe_NeedsAServer(t *testing.T) {
 			must(t, core.NewTest(t, twice).Ready())
 		})
 	}
+}
+
+// TestAlsoServe_SaysWhatIsWrong with an address, or the files of a certificate, and what to do.
+func TestAlsoServe_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	h := http.NotFoundHandler()
+	taken := proctest.FreeAddr(t)
+	for name, tt := range map[string]struct {
+		also core.Option
+		want []string
+	}{
+		"the address of another server": {core.AlsoServe(taken, h),
+			[]string{taken, "address already in use; this process itself listens on " + taken + ": open each address once"}},
+		"a path": {core.AlsoServe("/run/app.sock", h),
+			[]string{"listen tcp", "/run/app.sock", `as in Upgrader.Listen(ctx, "unix", "/run/app.sock")`}},
+		"a port alone":   {core.AlsoServe("9090", h), []string{"9090", "write host:port, or :port"}},
+		"no such port":   {core.AlsoServe(":nonsense", h), []string{"nonsense"}},
+		"no such file":   {core.AlsoServeTLS("127.0.0.1:0", "none.crt", "none.key", h), []string{"serve 127.0.0.1:", "none.crt"}},
+		"no certificate": {core.AlsoServeTLS("127.0.0.1:0", "", "", h), []string{"serve 127.0.0.1:", "no certificate: name the files"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := core.NewTest(t, tt.also)
+			_, err := u.Listen(t.Context(), "tcp", taken)
+			must(t, err)
+			expectError(t, u.Ready(), tt.want...)
+		})
+	}
+}
+
+// TestAlsoServe_ComesAndGoes has versions whose further ports differ. Clients of the first port notice nothing.
+func TestAlsoServe_ComesAndGoes(t *testing.T) {
+	t.Parallel()
+	one, two := proctest.FreeAddr(t), proctest.FreeAddr(t)
+	a, _, ev := withPorts(t, "main 127.0.0.1:0", "also "+one+" metrics")
+	first := ev.Addrs[0]
+	run := load.Start(load.Config{Addr: first, Clients: 2, Fresh: 2})
+	for _, tt := range []struct{ ports, answer, refuse []string }{
+		{[]string{"also " + two}, []string{two}, []string{one}},
+		{[]string{"also " + one, "also " + two}, []string{one, two}, nil},
+		{nil, nil, []string{one, two}},
+	} {
+		a.ports(append(tt.ports, "main "+first)...)
+		ev = a.next(ev)
+		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
+		expectAnswers(t, tt.answer...)
+		for _, addr := range tt.refuse {
+			awaitRefused(t, addr)
+		}
+	}
+	if res := expectLossless(t, run); res.Reconnects != 0 {
+		t.Errorf("%d clients had to connect again", res.Reconnects)
+	}
+	a.stopAll(ev.PID)
+}
+
+// TestAlsoServe_IsRolledBack with a version that drops a port and adds another one: the clients of the dropped one
+// notice nothing, and the added one is closed.
+func TestAlsoServe_IsRolledBack(t *testing.T) {
+	t.Parallel()
+	one, two := proctest.FreeAddr(t), proctest.FreeAddr(t)
+	a := installed(t)
+	a.env = []string{"APP_PROBATION=4m"}
+	a.ports("main 127.0.0.1:0", "also "+one)
+	a.start("ports", "./app")
+	ev := a.expect("ready", 0)
+	run := load.Start(load.Config{Addr: one, Clients: 2, Fresh: 2})
+	awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: "0"})
+	a.ports("main "+ev.Addrs[0], "also "+two, "reject")
+	o, err := control.Dial(a.path("ctl.sock")).Upgrade(t.Context(), control.UpgradeOptions{})
+	must(t, err)
+	if o.Kind != control.KindRolledBack {
+		t.Errorf("outcome %+v", o)
+	}
+	awaitRefused(t, two)
+	awaitRequests(t, run, run.Snapshot().Requests+50)
+	if res := expectLossless(t, run); res.Reconnects != 0 {
+		t.Errorf("%d clients had to connect again", res.Reconnects)
+	}
+	a.stopAll(ev.PID)
 }

@@ -49,9 +49,11 @@ func runCommand(name string) int {
 	l := spawn.Launch{Argv: os.Args, Env: os.Environ()}
 	l.NameDir()
 	program, _ := l.Path()
-	code := control.Command(ctx, append([]string{name}, os.Args[1:]...), control.Query{Program: program}, os.Stdout, os.Stderr)
+	args := append([]string{name}, os.Args[1:]...)
+	code := control.Command(ctx, args, control.Query{Program: program}, os.Stdout, os.Stderr)
 	if code == control.ExitUsage {
-		fmt.Fprintf(os.Stderr, "gracex: %s=%s makes this process that command; unset it to run the program\n", EnvCommand, name)
+		fmt.Fprintf(os.Stderr, "gracex: %s=%s makes this process that command; unset it to run the program\n",
+			EnvCommand, name)
 	}
 	return code
 }

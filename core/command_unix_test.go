@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
@@ -57,6 +58,11 @@ func TestCommand_OfTheProgramReachesTheAppThatRunsIt(t *testing.T) {
 	// By mistake, for the server.
 	expect(control.ExitUsage, core.EnvCommand+"=status makes this process that command; unset it", "status", "-addr", "127.0.0.1:0")
 	expect(control.ExitUsage, core.EnvCommand+`="yes" is none of status, upgrade`, "yes")
+
+	serving := a.of("ready")[1]
+	a.signal(serving.PID, syscall.SIGSTOP)
+	expect(control.ExitTimedOut, "does not answer", "status")
+	a.signal(serving.PID, syscall.SIGCONT)
 
 	expect(control.ExitOK, "stopped after ", "stop")
 	a.expectGone()

@@ -124,11 +124,16 @@ func (h Hiding) Accept() (net.Conn, error) {
 // SetRunWait changes how long further calls of Run are waited for.
 func SetRunWait(d time.Duration) { runWait = d }
 
-// NamelessOptions are the fields of config for which Run could not name the option.
+// NamelessOptions are the fields of config for which Run could not name the option, and names of fields that are none.
 func NamelessOptions() (fields []string) {
 	t := reflect.TypeFor[config]()
 	for i := range t.NumField() {
 		if name := t.Field(i).Name; optionNames[name] == "" {
+			fields = append(fields, name)
+		}
+	}
+	for name := range optionNames {
+		if _, ok := t.FieldByName(name); !ok {
 			fields = append(fields, name)
 		}
 	}

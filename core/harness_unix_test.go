@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -284,6 +285,18 @@ func expectServes(t testing.TB, addr string, pid int) {
 	if l := getJSON[core.Ledger](t, addr, "/stats"); l.PID != pid {
 		t.Errorf("process %d serves, want %d", l.PID, pid)
 	}
+}
+
+// awaitRefused waits until nobody listens at addr.
+func awaitRefused(t *testing.T, addr string) {
+	t.Helper()
+	proctest.Await(t, addr+" refuses connections", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
 }
 
 // expectAnswers asks at each of the addresses.

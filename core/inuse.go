@@ -19,6 +19,9 @@ func inUse(network, address string) string {
 	if !strings.HasPrefix(network, "tcp") {
 		return other + ": stop it or choose another address"
 	}
+	if at := ownListener(address); at != nil {
+		return fmt.Sprintf("this process itself listens on %v: open each address once", at)
+	}
 	holders := proc.HoldersOf(address)
 	if len(holders) == 0 {
 		return other + ": stop it or choose another address"
@@ -37,6 +40,22 @@ func inUse(network, address string) string {
 		return "this process itself listens on " + h.Address + ": open each address once"
 	}
 	return fmt.Sprintf("%s, process %d (%s) on %s: stop it or choose another address", other, h.PID, h.Name, h.Address)
+}
+
+// ownListener returns the address of a listener that the program has opened by gracex, and that is in the way of one
+// on the TCP address; nil if there is none. An inherited one that nobody has claimed yet is none of these.
+func ownListener(address string) net.Addr {
+	u := running.Load()
+	want, err := net.ResolveTCPAddr("tcp", address)
+	if u == nil || err != nil || want.Port == 0 {
+		return nil
+	}
+	for _, l := range only[*listener](u.passing.all()) {
+		if at, ok := l.Addr().(*net.TCPAddr); ok && proc.InTheWay(at, want) {
+			return at
+		}
+	}
+	return nil
 }
 
 // inUseError is how package net says that an address is taken, and what follows where gracex has said why.

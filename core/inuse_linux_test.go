@@ -10,8 +10,8 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestInUse_SaysWhoListens has new versions that can't listen on an address, each for another reason. The first three
-// learn it from net.Listen and end, the last one from core.AlsoServe.
+// TestInUse_SaysWhoListens has new versions that can't listen on an address, each for another reason. The first four
+// learn it from net.Listen and end, the others from core.AlsoServe.
 func TestInUse_SaysWhoListens(t *testing.T) {
 	t.Parallel()
 	outside, also := proctest.FreeAddr(t), proctest.FreeAddr(t)
@@ -23,6 +23,8 @@ func TestInUse_SaysWhoListens(t *testing.T) {
 		{"fatal :" + port(outside), fmt.Sprintf("this process (pid %d) itself listens on %s, outside gracex", ev.PID, outside)},
 		{"fatal " + also, fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; the new version has to open it with core.Listen", ev.PID, also)},
 		{"fatal " + taken, fmt.Sprintf("process %d (core.test) listens on %s; stop it", os.Getpid(), taken)},
+		{"also " + ev.Addrs[0], fmt.Sprintf("this process itself listens on %s: open each address once", ev.Addrs[0])},
+		{"also :" + port(ev.Addrs[0]), fmt.Sprintf("this process itself listens on %s: open each address once", ev.Addrs[0])},
 		{"also " + taken, fmt.Sprintf("another program listens there, process %d (core.test) on %s: stop it", os.Getpid(), taken)},
 	} {
 		a.ports("main "+ev.Addrs[0], tt.line)

@@ -133,7 +133,8 @@ func (u *Upgrader) compareEnvironment(given []string) {
 	if n := len(names) - maxNames; n > 0 {
 		names, more = names[:maxNames], fmt.Sprintf(" and %d more", n)
 	}
-	u.warn(fmt.Sprintf("the unit's environment has changed since the start, and the new process does not get the change (%s%s); pass it on by gracex upgrade --env, or keep the old one without this warning by --env=false",
+	u.warn(fmt.Sprintf("the unit's environment has changed since the start, and the new process does not get the change "+
+		"(%s%s); pass it on by gracex upgrade --env, or keep the old one without this warning by --env=false",
 		strings.Join(names, ", "), more))
 }
 

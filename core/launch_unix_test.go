@@ -372,6 +372,13 @@ func TestControlUpgrade_RefusesWhatNoProcessCanHave(t *testing.T) {
 			t.Errorf("Upgrade = %v, want an error with %s", err, text)
 		}
 	}
+	large := control.StartOptions{SetEnv: []string{"A=1", "A=" + strings.Repeat("x", 1<<20)}}
+	o, err := c.Upgrade(t.Context(), control.UpgradeOptions{Start: large})
+	must(t, err)
+	if o.Kind != control.KindFailed {
+		t.Errorf("outcome %+v", o)
+	}
+	expectText(t, o.Reason, "arguments and environment are too large", "pass a large value in a file")
 	expectServes(t, first.Addrs[0], first.PID)
 }
 

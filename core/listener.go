@@ -295,6 +295,11 @@ func openWith(ctx context.Context, lc net.ListenConfig, network, address string)
 func remedyFor(err error, network, address string) error {
 	unix := network == "unix" || network == "unixgram"
 	switch {
+	case err != nil && !unix && strings.Contains(address, "/"):
+		return fmt.Errorf("%w; the path of a unix socket needs the network unix, as in Upgrader.Listen(ctx, %q, %q)",
+			err, "unix", address)
+	case errors.As(err, new(*net.AddrError)):
+		return fmt.Errorf("%w; write host:port, or :port for every address of the machine", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; %s", err, inUse(network, address))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

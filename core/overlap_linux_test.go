@@ -1,9 +1,6 @@
 package core_test
 
 import (
-	"errors"
-	"net"
-	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -14,18 +11,6 @@ import (
 // everywhere is the address on all interfaces with the port of addr, and elsewhere one that only listens there.
 func everywhere(addr string) string { return ":" + port(addr) }
 func elsewhere(addr string) string  { return "127.200.1.1:" + port(addr) }
-
-// awaitRefused waits until nobody listens at addr.
-func awaitRefused(t *testing.T, addr string) {
-	t.Helper()
-	proctest.Await(t, addr+" refuses connections", func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return errors.Is(err, syscall.ECONNREFUSED)
-	})
-}
 
 // TestOverlap_AddressWidensAndNarrows changes the address of a port between one interface and all of them, several
 // times. A client of the one interface notices nothing. One of another interface is answered while it may be.

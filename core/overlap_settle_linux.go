@@ -94,7 +94,8 @@ func (u *Upgrader) settleNarrower(ln *listener, o *overlap) error {
 		return err
 	}
 	defer func() { _ = reusePort(false)("", "", wider) }()
-	narrower, err := openWith(context.Background(), net.ListenConfig{Control: reusePort(true)}, "tcp", o.addr.String())
+	lc := net.ListenConfig{Control: reusePort(true)}
+	narrower, err := lc.Listen(context.Background(), "tcp", o.addr.String())
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,8 @@ func (u *Upgrader) explain(n *peer.Next, err error) error {
 		start.Stderr = n.WroteLast()
 	}
 	start.Remedy = u.whoListens(n.PID(), append([]string{err.Error()}, start.Stderr...))
-	if ended := errors.Is(err, errEnded) || errors.Is(err, errEndedOnProbation); ended && n.IsHeard() && len(start.Stderr) == 0 {
+	ended := errors.Is(err, errEnded) || errors.Is(err, errEndedOnProbation)
+	if ended && n.IsHeard() && len(start.Stderr) == 0 {
 		start.Err = fmt.Errorf("%w, and wrote nothing to stderr", err)
 	}
 	if isClosed(n.Exited) && !n.WasEnded() {

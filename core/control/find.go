@@ -25,7 +25,7 @@ const (
 )
 
 // Query selects an app by its socket, by its pid file, by any of its processes, or by its program. If several are
-// set, Socket counts first, then PIDFile, then PID.
+// set, Socket counts first, then PIDFile, then PID, then Program.
 type Query struct {
 	PID             int
 	PIDFile, Socket string
@@ -178,8 +178,8 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 		if denied != nil {
 			return nil, denied
 		}
-		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist here: the app has crashed or was killed; start it again, "+
-			"or name its socket if it runs in another pid namespace", ErrStale, file, pid)
+		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist here: the app has crashed or "+
+			"was killed; start it again, or name its socket if it runs in another pid namespace", ErrStale, file, pid)
 	}
 	c, err := findByPID(ctx, pid)
 	switch {
@@ -238,27 +238,34 @@ func (s Status) isOf(pid int, own bool) bool {
 // findByProgram looks for the app that runs a program, of which it may not have answered to each process.
 func findByProgram(ctx context.Context, program string) (*Client, error) {
 	want := resolved(program)
-	var found []answer
+	var found, hung []answer
 	var troubles []string
-	for _, a := range ask(ctx, unique(append(sockets(), socketsOfProgram(program)...))) {
+	own := unique(socketsOfProgram(program))
+	for i, a := range ask(ctx, unique(append(own, sockets()...))) {
 		switch {
 		case a.err == nil && resolved(a.status.Program) == want:
 			found = append(found, a)
+		case a.hangs() && i < len(own):
+			hung = append(hung, a)
 		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
 			troubles = append(troubles, a.err.Error())
 		}
 	}
-	switch len(found) {
-	case 0:
-		return nil, fmt.Errorf("%w that runs the program %s%s; name one by its pid, its pid file or its socket", ErrNotFound, program, among(troubles))
-	case 1:
+	switch {
+	case len(found) == 0 && len(hung) > 0:
+		return nil, hung[0].hanging(0)
+	case len(found) == 0:
+		return nil, fmt.Errorf("%w that runs the program %s%s; name one by its pid, its pid file or its socket",
+			ErrNotFound, program, among(troubles))
+	case len(found) == 1:
 		return found[0].client, nil
 	}
 	var list []string
 	for _, a := range found {
 		list = append(list, fmt.Sprintf("pid %d (socket %s)", a.status.PID, a.client.path))
 	}
-	return nil, fmt.Errorf("%w with the program %s: %s; name one by its pid", ErrAmbiguous, program, strings.Join(list, ", "))
+	return nil, fmt.Errorf("%w with the program %s: %s; name one by its pid", ErrAmbiguous, program,
+		strings.Join(list, ", "))
 }
 
 // resolved is a path without links, as far as it exists.

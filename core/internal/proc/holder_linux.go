@@ -30,8 +30,7 @@ func HoldersOf(address string) (holders []Holder) {
 		if err != nil || !ok || perr != nil || slices.ContainsFunc(holders, func(h Holder) bool { return h.PID == pid }) {
 			continue
 		}
-		name, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-		holders = append(holders, Holder{pid, strings.TrimSpace(string(name)), at})
+		holders = append(holders, Holder{pid, Name(pid), at})
 	}
 	return holders
 }

@@ -23,7 +23,8 @@ func scarce(err error) string {
 	case errors.Is(err, syscall.ETXTBSY):
 		return "it is being written to; put a new version in place by rename (mv), not by copying over the old one"
 	case errors.Is(err, syscall.E2BIG):
-		return "its arguments and environment are too large"
+		return "its arguments and environment are too large: on Linux one string can have 128 KiB, and all of them a quarter " +
+			"of the limit of the stack (execve(2)); pass a large value in a file"
 	}
 	return ""
 }

@@ -77,7 +77,8 @@ func (l Launch) InDir(r *Release) (next Launch, why string) {
 	}
 	gone := l.Dir
 	l.Dir = r.instead(path)
-	return l, fmt.Sprintf("the working directory %s is gone, so the new process is started in %s; put the directory back and restart, or give core.WithWorkingDirectory", gone, l.Dir)
+	return l, fmt.Sprintf("the working directory %s is gone, so the new process is started in %s; put the directory back "+
+		"and restart, or give core.WithWorkingDirectory", gone, l.Dir)
 }
 
 // findsItself reports whether the program is found without the working directory.

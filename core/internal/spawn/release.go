@@ -141,19 +141,20 @@ func (r *Release) Missed(path string, l Launch) string {
 		return ""
 	}
 	if k, rest, ok := r.moved(program); ok && r.isFile(program) {
-		return fmt.Sprintf("the program is the same file as before, %s, although the symlink %s, which led there at the start, leads to %s now; start the program as %s",
-			program, k.name, k.leads(), k.name+rest)
+		return fmt.Sprintf("the program is the same file as before, %s, although the symlink %s, which led there at the "+
+			"start, leads to %s now; start the program as %s", program, k.name, k.leads(), k.name+rest)
 	}
 	if l.Fixed {
 		return ""
 	}
 	if k, rest, ok := r.moved(dir); ok && isDir(k.name+rest) {
-		return fmt.Sprintf("the working directory is %s as before, although the symlink %s, which led there at the start, leads to %s now; give core.WithWorkingDirectory(%q)",
-			dir, k.name, k.leads(), k.name+rest)
+		return fmt.Sprintf("the working directory is %s as before, although the symlink %s, which led there at the "+
+			"start, leads to %s now; give core.WithWorkingDirectory(%q)", dir, k.name, k.leads(), k.name+rest)
 	}
 	if isAbove(r.dir, r.program) && !isAbove(dir, program) {
-		return fmt.Sprintf("the program is %s and the working directory %s, although the program was inside the working directory at the start; start the program by a path through the symlink that leads to both, or give core.WithWorkingDirectory",
-			program, dir)
+		return fmt.Sprintf("the program is %s and the working directory %s, although the program was inside the working "+
+			"directory at the start; start the program by a path through the symlink that leads to both, or give "+
+			"core.WithWorkingDirectory", program, dir)
 	}
 	return ""
 }
