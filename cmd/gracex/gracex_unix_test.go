@@ -251,6 +251,7 @@ func TestRunStop(t *testing.T) {
 func TestNotThere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	s.searches = true
 	s.write("stale.pid", "999999999")
 	s.write("bad.pid", "what")
 	s.write("file", "")
@@ -311,6 +312,7 @@ func TestTwoApps(t *testing.T) {
 		t.Fatalf("%q", paths)
 	}
 	must.Do(t, os.Link(paths[0], filepath.Join(s.dir, "gracex", "other.sock")))
+	s.searches = true
 	s.expect(control.ExitNotFound, []string{strconv.Itoa(s.pid()), strconv.Itoa(other.pid())}, "status")
 	s.expect(control.ExitOK, []string{strconv.Itoa(s.pid())}, "status", "--pid-file", "app.pid")
 }
@@ -321,9 +323,11 @@ func TestHangs(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	s.app.Freeze(s.pid())
+	s.searches = true
 	for _, args := range [][]string{{"--pid-file", "app.pid"}, {"--pid", strconv.Itoa(s.pid())}, {}} {
 		s.expect(control.ExitTimedOut, []string{"does not answer", "socket "}, append([]string{"status"}, args...)...)
 	}
+	s.searches = false
 	s.app.Signal(s.pid(), syscall.SIGCONT)
 	s.expect(control.ExitOK, []string{"upgraded"}, "upgrade")
 }
@@ -356,7 +360,7 @@ func TestClosedPipe(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	self, _ := os.Executable()
-	sh := exec.Command("/bin/sh", "-c", `"$0" status --watch | head -n 1`, self)
+	sh := exec.Command("/bin/sh", "-c", `"$0" status --watch --pid-file app.pid | head -n 1`, self)
 	sh.Dir, sh.Env = s.dir, s.env("gracex")
 	if out, err := sh.CombinedOutput(); err != nil || strings.Contains(string(out), "gracex:") {
 		t.Errorf("%v: %s", err, out)

@@ -93,7 +93,8 @@ type site struct {
 	dir string
 	app *proctest.Program
 
-	vars []string // of the environment, for a test to set
+	vars     []string // of the environment, for a test to set
+	searches bool     // commands name no app, and look for one; other apps of this machine are in the way
 }
 
 // newSite makes one without an app.
@@ -136,10 +137,18 @@ type result struct {
 	out, err string
 }
 
+// command is a command for the app in the directory, unless its arguments name another one.
 func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
 	self, _ := os.Executable()
+	names := func(arg string) bool { return strings.HasPrefix(arg, "--pid") || strings.HasPrefix(arg, "--socket") }
+	if !s.searches && !slices.ContainsFunc(args, names) &&
+		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger"}, args[0]) {
+		args = slices.Insert(slices.Clone(args), 1, "--pid-file", "app.pid")
+	}
 	var out, errs bytes.Buffer
-	return &exec.Cmd{Path: self, Args: append([]string{"gracex"}, args...), Dir: s.dir, Env: s.env("gracex"), Stdout: &out, Stderr: &errs}, &out, &errs
+	return &exec.Cmd{
+		Path: self, Args: append([]string{"gracex"}, args...), Dir: s.dir, Env: s.env("gracex"), Stdout: &out, Stderr: &errs,
+	}, &out, &errs
 }
 
 // gracex runs the command.
