@@ -16,28 +16,38 @@ func elsewhere(addr string) string  { return "127.200.1.1:" + port(addr) }
 // times. A client of the one interface notices nothing. One of another interface is answered while it may be.
 func TestOverlap_AddressWidensAndNarrows(t *testing.T) {
 	t.Parallel()
-	at := proctest.FreeAddr(t)
-	a, _, ev := withPorts(t, "main "+at)
-	run := load.Start(load.Config{Addr: at, Clients: 4, Fresh: 4})
-	awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: "0"})
-	for i, addr := range []string{everywhere(at), at, "0.0.0.0" + everywhere(at), at} {
-		a.ports("main " + addr)
-		ev = a.next(ev)
-		awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
-		if addr != at {
-			awaitAnswer(t, elsewhere(at))
-		}
-		a.expectLog("the old process's listener is closed", i+1)
-		if addr == at {
-			awaitRefused(t, elsewhere(at))
-		} else {
-			expectAnswers(t, elsewhere(at))
-		}
+	every := func(at string) string { return "0.0.0.0" + everywhere(at) }
+	for name, addrs := range map[string]func(at string) []string{
+		"from one interface": func(at string) []string { return []string{at, everywhere(at), at, every(at), at} },
+		"from all of them":   func(at string) []string { return []string{everywhere(at), at, every(at)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := proctest.FreeAddr(t)
+			versions := addrs(at)
+			a, _, ev := withPorts(t, "main "+versions[0])
+			run := load.Start(load.Config{Addr: at, Clients: 4, Fresh: 4})
+			awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: "0"})
+			for i, addr := range versions[1:] {
+				a.ports("main " + addr)
+				ev = a.next(ev)
+				awaitServed(t, run, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
+				if addr != at {
+					awaitAnswer(t, elsewhere(at))
+				}
+				a.expectLog("the old process's listener is closed", i+1)
+				if addr == at {
+					awaitRefused(t, elsewhere(at))
+				} else {
+					expectAnswers(t, elsewhere(at))
+				}
+			}
+			if res := expectLossless(t, run); res.Reconnects != 0 {
+				t.Errorf("%d clients had to connect again", res.Reconnects)
+			}
+			a.stopAll(ev.PID)
+		})
 	}
-	if res := expectLossless(t, run); res.Reconnects != 0 {
-		t.Errorf("%d clients had to connect again", res.Reconnects)
-	}
-	a.stopAll(ev.PID)
 }
 
 // TestOverlap_UpgradesInBetween upgrades again before the listener of an old process has ended.
