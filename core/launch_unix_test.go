@@ -226,6 +226,8 @@ func TestUpgrade_WarnsOfHalfADeployment(t *testing.T) {
 			[]string{"the working directory is ", "/releases/1 as before", "/current" + link, "core.WithWorkingDirectory(", "/current"}},
 		"program and directory of two releases": {"bin", "releases/1", [2]string{"bin", "releases/2/app"},
 			[]string{"the program is ", "/releases/2/app and the working directory ", "/releases/1, "}},
+		"another program at its place": {"./app", "current", [2]string{"current", "releases/2"},
+			[]string{"the working directory is ", "/releases/1 as before", "core.WithWorkingDirectory("}},
 		"nothing has changed":  {"./app", "current", [2]string{}, nil},
 		"another link":         {"./app", "current", [2]string{"previous", "releases/2"}, nil},
 		"the whole deployment": {"current/app", "current", [2]string{"current", "releases/2"}, nil},
@@ -248,6 +250,10 @@ func TestUpgrade_WarnsOfHalfADeployment(t *testing.T) {
 			a.expect("ready", 0)
 			if tt.flip[0] != "" {
 				a.flip(tt.flip[0], tt.flip[1])
+			}
+			if name == "another program at its place" {
+				must(t, writeProgram(a.path("new"), "#!/bin/sh\nexec "+a.path("tool")+` "$@"`))
+				must(t, os.Rename(a.path("new"), a.path("releases/1/app")))
 			}
 			warnings := upgradeWith(t, a, control.StartOptions{})
 			if tt.warning == nil {

@@ -159,7 +159,11 @@ func TestRun_RefusesOtherOptions(t *testing.T) {
 	go func() {
 		ended <- core.Run(func(u *core.Upgrader) error { defer close(joined); return attach(u) }, opts...)
 	}()
-	<-joined
+	select {
+	case <-joined:
+	case err := <-ended:
+		t.Fatalf("a call with the same options returned %v", err)
+	}
 	must(t, u.Stop(t.Context()))
 	for range 2 {
 		must(t, <-ended)
