@@ -55,6 +55,7 @@ type process struct {
 
 	checks        []health.Check
 	headerTimeout time.Duration
+	others        []*process // further servers, by the same run method in goroutines
 
 	stopping sync.WaitGroup // stops that have not returned: net/http's notices late that all is done
 
@@ -66,12 +67,12 @@ type process struct {
 	returned func()
 }
 
-func play(name string) int {
+func newProcess(address string) *process {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := &process{
 		log:      log,
 		opts:     []core.Option{core.WithLogger(log), core.WithDrainTimeout(20 * time.Second), core.WithProbation(0)},
-		address:  os.Args[1],
+		address:  address,
 		site:     os.Getenv(siteEnv),
 		state:    os.Getenv(stateEnv),
 		stops:    map[string]func() error{},
@@ -82,11 +83,25 @@ func play(name string) int {
 		p.host = host
 		p.port, _ = strconv.Atoi(port)
 	}
+	return p
+}
+
+func play(name string) int {
+	p := newProcess(os.Args[1])
 	if v := os.Getenv(variantEnv); v != "" {
 		variants[v](p)
 	}
 	i := slices.IndexFunc(methods, func(m method) bool { return m.program == name })
+	var others sync.WaitGroup
+	for _, p := range p.others {
+		others.Go(func() {
+			if err := methods[i].serve(p); err != nil {
+				p.say("returned", "error", err)
+			}
+		})
+	}
 	err := methods[i].serve(p)
+	others.Wait()
 	p.returned()
 	p.stopping.Wait()
 	if err != nil {
@@ -127,6 +142,11 @@ var variants = map[string]func(p *process){
 		p.opts = append(p.opts, core.AlsoServe("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			identify(w.Header(), r)
 		}), core.Named("second")))
+	},
+	"two calls": func(p *process) {
+		other := newProcess("127.0.0.1:0")
+		other.opts = p.opts
+		p.others = append(p.others, other)
 	},
 	"slow header": func(p *process) { p.headerTimeout = 100 * time.Millisecond },
 	"states":      logStates,
