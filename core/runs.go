@@ -15,6 +15,10 @@ import (
 // that has come. The old process serves meanwhile.
 var runWait = 5 * time.Second
 
+// runSteps is in how many parts it waits. A process that has stood still meanwhile, such as one of a machine that was
+// paused, has waited for one of them at the most, and its other calls can still come.
+const runSteps = 10
+
 // runs are the calls of Run that share the Upgrader, one for each server of programs that start
 // their servers in goroutines. The zero runs has none, for an Upgrader that New has made.
 type runs struct {
@@ -99,19 +103,22 @@ func (u *Upgrader) join(setup func(*Upgrader) error) error {
 // closed otherwise, as not used any more. It gives up when all are claimed, and when no call has come
 // for runWait, because the new version may have fewer servers.
 func (u *Upgrader) awaitRuns() {
-	for {
+	for left := runSteps; ; left-- {
 		setUp, more := u.runs.await()
 		if setUp == 0 || setUp >= u.unclaimedRuns() || u.servers.failure() != nil {
 			return
 		}
-		select {
-		case <-more:
-		case <-u.phase.life.Done():
-			return
-		case <-time.After(runWait):
+		if left == 0 {
 			u.log.Warn("the old process had more servers, and this version has not started them: their listeners are closed",
 				"servers", u.unclaimedRuns(), "started", setUp, "waited", runWait)
 			return
+		}
+		select {
+		case <-more:
+			left = runSteps + 1
+		case <-u.phase.life.Done():
+			return
+		case <-time.After(runWait / runSteps):
 		}
 	}
 }
