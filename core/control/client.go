@@ -184,6 +184,9 @@ func (c *Client) upgrade(ctx context.Context, url string, body any, events func(
 		if err := json.Unmarshal(line, &end); err != nil {
 			return o, c.foreign(err)
 		}
+		if end.Outcome != nil && end.Outcome.Kind == "" {
+			return o, c.foreign(errors.New("an outcome without a kind"))
+		}
 		if end.Outcome != nil {
 			o, known = *end.Outcome, true
 			continue

@@ -15,7 +15,8 @@ const (
 	KindUnknown = "unknown" // the outcome is not known, or nothing was begun; the reason says why
 )
 
-// NewReport returns the report of Client.Upgrade, or of what failed before it.
+// NewReport returns the report of what Client.Upgrade has returned, or of an error before it, with the zero Outcome.
+// One of the two has to be given.
 func NewReport(o Outcome, err error) Report {
 	switch {
 	case o.Kind == "":
