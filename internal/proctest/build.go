@@ -39,6 +39,12 @@ func BuildAlone(t testing.TB, path, dir string) {
 	build(t, path, os.TempDir(), files)
 }
 
+// BuildModule is Build for the module in dir, which go.work does not name.
+func BuildModule(t testing.TB, path, dir string) {
+	t.Helper()
+	build(t, path, dir, []string{"."})
+}
+
 // build builds what is not there yet. From another directory than the test's it builds without the workspace.
 func build(t testing.TB, path, from string, what []string) {
 	t.Helper()
@@ -47,7 +53,7 @@ func build(t testing.TB, path, from string, what []string) {
 	if built.dir == "" {
 		t.Fatal("proctest.Build: TestMain has not called proctest.Main")
 	}
-	key := strings.Join(what, " ")
+	key := strings.TrimSpace(from + " " + strings.Join(what, " "))
 	if built.paths[key] == "" {
 		file := filepath.Join(built.dir, strconv.Itoa(len(built.paths)))
 		cmd := exec.Command("go", append([]string{"build", "-o", file}, what...)...)
