@@ -17,6 +17,9 @@ FAULTS ?= .
 # How many rounds of the tests, or for how long, as in 2h.
 FLAKY ?= 5
 
+# How many times "make deploys" deploys.
+DEPLOYS ?= 20
+
 # How long each fuzzer runs.
 FUZZ ?= 10m
 
@@ -25,6 +28,10 @@ FUZZ ?= 10m
 # go.work and each go.mod say "go 1.25.0", the oldest that they need. GOTOOLCHAIN chooses
 # the Go that runs, also for the programs that the tests build.
 GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
+
+# A module that go.work does not name, so that "go test work" does not build its SQLite, which takes a minute of
+# processor time. It is vetted, linted and tested by lines of its own.
+ALONE := examples/shop
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
@@ -98,6 +105,11 @@ soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how l
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
 	$(GO) run ./core/faultkit -race -run '$(FAULTS)'
 
+.PHONY: deploys
+deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says how often, root, Linux
+	CORE_TEST_SYSTEMD=1 CORE_TEST_DEPLOYS=$(DEPLOYS) $(GO) test -count=1 -v -timeout $(TIMEOUT) \
+		-run '^TestDeploys$$' ./examples/systemd
+
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover
@@ -117,10 +129,12 @@ fmt-check: ## list the files that gofmt would change, and fail if there are any
 .PHONY: vet
 vet: ## run go vet
 	$(GO) vet work
+	GOWORK=off $(GO) -C $(ALONE) vet ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## run golangci-lint; GOOS=windows checks the files for that system
 	$(GOLANGCI_LINT) run $$($(GO) list -m -f '{{.Dir}}/...')
+	cd $(ALONE) && GOWORK=off $(GOLANGCI_LINT) run ./...
 
 # It is built for this machine whatever the target, and its two hundred
 # downloads are not listed.

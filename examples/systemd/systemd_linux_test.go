@@ -87,6 +87,12 @@ func (s *service) stops() {
 	if _, err := answer(); err != nil {
 		s.t.Errorf("the answer that was under way when the stop came: %v", err)
 	}
+	s.stopped()
+}
+
+// stopped checks that systemd is content with a stop.
+func (s *service) stopped() {
+	s.t.Helper()
 	for property, want := range map[string]string{"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"} {
 		if got := s.show(s.name, property); got != want {
 			s.t.Errorf("after the stop: %s=%s, want %s", property, got, want)
