@@ -39,6 +39,7 @@ func TestAlsoServe_GoesThroughUpgrades(t *testing.T) {
 	if want := []string{"", "metrics", "admin"}; !slices.Equal(names, want) {
 		t.Errorf("the servers are called %q, want %q", names, want)
 	}
+	a.expectLog("addresses=\"["+ev.Addrs[0]+" metrics "+ev.Addrs[1]+" admin "+ev.Addrs[2]+"]\"", 1)
 	first := load.Start(load.Config{Addr: ev.Addrs[0], Clients: 4, Fresh: 4})
 	metrics := load.Start(load.Config{Addr: ev.Addrs[1], Clients: 4, Fresh: 4})
 	admin := load.Start(load.Config{Addr: ev.Addrs[2], TLS: &tls.Config{RootCAs: pool}, Clients: 4, Fresh: 4})

@@ -193,7 +193,7 @@ func (l *lifecycle) namePIDFirst() {
 			l.log.Error("the pid file does not name this process", "error", err)
 		}
 	}
-	args := []any{"addresses", l.u.passing.addresses()}
+	args := []any{"addresses", l.u.addresses()}
 	if p != nil {
 		args = append(args, "old_pid", p.PID(), "plain", p.Plain(), "probation", l.incoming.probation)
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -156,12 +157,7 @@ func (u *Upgrader) withOutsiders(passed []passable, dups []int) ([]passable, []i
 
 // listeners describes the sockets on which this process listens.
 func (u *Upgrader) listeners() (all []ListenerStatus) {
-	names := make(map[*listener]string)
-	for _, s := range u.servers.all() {
-		if s.own != nil {
-			names[s.own] = s.name
-		}
-	}
+	names := u.servers.names()
 	for _, l := range only[*listener](u.passing.all()) {
 		if l.origin.Network != networkControl {
 			all = append(all, ListenerStatus{Name: names[l], Network: l.Addr().Network(), Address: l.Addr().String()})
@@ -169,6 +165,22 @@ func (u *Upgrader) listeners() (all []ListenerStatus) {
 	}
 	for _, s := range u.outsiders() {
 		all = append(all, ListenerStatus{Network: s.Network, Address: s.Address, Outside: true})
+	}
+	return all
+}
+
+// addresses lists what the program listens on, for the log, each behind the name of its server.
+func (u *Upgrader) addresses() (all []string) {
+	names := u.servers.names()
+	for _, p := range u.passing.all() {
+		switch p := p.(type) {
+		case *listener:
+			if p.origin.Network != networkControl {
+				all = append(all, strings.TrimSpace(names[p]+" "+p.Addr().String()))
+			}
+		case *PacketConn:
+			all = append(all, p.LocalAddr().String())
+		}
 	}
 	return all
 }

@@ -122,22 +122,6 @@ func (t *passing) find(addr net.Addr) *listener {
 	return nil
 }
 
-// addresses lists what the program listens on.
-func (t *passing) addresses() []string {
-	var out []string
-	for _, p := range t.all() {
-		switch p := p.(type) {
-		case *listener:
-			if p.origin.Network != networkControl {
-				out = append(out, p.Addr().String())
-			}
-		case *PacketConn:
-			out = append(out, p.LocalAddr().String())
-		}
-	}
-	return out
-}
-
 // restore makes the sockets non-blocking again, after a program that they were passed to may have
 // changed that.
 func (t *passing) restore() {

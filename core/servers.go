@@ -45,6 +45,17 @@ func (s *servers) all() []*server {
 	return slices.Clone(s.list)
 }
 
+// names returns the names of the servers by their listeners.
+func (s *servers) names() map[*listener]string {
+	names := make(map[*listener]string)
+	for _, srv := range s.all() {
+		if srv.own != nil {
+			names[srv.own] = srv.name
+		}
+	}
+	return names
+}
+
 // accept reports whether any server still accepts.
 func (s *servers) accept() bool {
 	return slices.ContainsFunc(s.all(), func(srv *server) bool { return !isClosed(srv.ended) })
