@@ -125,10 +125,10 @@ func (d *drainer) outcome(err error) error {
 // errTakenBack is the result of a drain that was undone: this process serves again.
 var errTakenBack = errors.New("the drain was undone")
 
-// newDrainer makes the drainer of a drain that begins now. With an outgoing handover there is a way back.
-func newDrainer(u *Upgrader, replaced bool, h *outgoing) *drainer {
+// newDrainer makes the drainer of a drain. With an outgoing handover there is a way back.
+func newDrainer(u *Upgrader, began time.Time, replaced bool, h *outgoing) *drainer {
 	d := &drainer{
-		u: u, servers: u.servers.all(), replaced: replaced, outgoing: h, began: time.Now(),
+		u: u, servers: u.servers.all(), replaced: replaced, outgoing: h, began: began,
 		work: u.background.returned, leaves: replaced && u.leavesOlder(),
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
@@ -205,6 +206,10 @@ func (l *lifecycle) beginDrain(s State) { l.startDrain(s, nil) }
 func (l *lifecycle) startDrain(s State, h *outgoing) {
 	l.stopping.delay = nil
 	l.u.background.end()
+	began := time.Now()
+	if l.cfg.drainTimeout < timing.Unlimited { // first: whoever sees that this process drains looks at it
+		l.phase.deadline.Store(began.Add(l.cfg.drainTimeout).UnixMilli())
+	}
 	l.setState(s)
 	if s == StateStopping {
 		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
@@ -232,10 +237,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 			l.u.sayGoodbye()
 		}
 	}
-	d := newDrainer(l.u, replaced, h)
-	if l.cfg.drainTimeout < timing.Unlimited {
-		l.phase.deadline.Store(d.deadline.UnixMilli())
-	}
+	d := newDrainer(l.u, began, replaced, h)
 	drained := make(chan error, 1)
 	l.drainer, l.drained = d, drained
 	go func() {
