@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,20 +153,24 @@ func (l *lifecycle) inCharge() bool {
 	return p == handover.NewFree || p == handover.NewSettled
 }
 
-// othersWork lists the processes whose background work may run: those before this one, other workers of the
-// supervisor that has started this one after a crash, and next processes that this one has taken the service back from.
+// othersWork lists the processes whose background work may run: those before this one, next processes that this one
+// has taken the service back from, and other workers of the supervisor. That knows of more than this one does, such as
+// those before an old process that was killed.
 func (l *lifecycle) othersWork() (pids []int) {
-	if link := l.u.link(); link != nil && !isClosed(link.Returned) {
-		pids = slices.Clone(l.u.inherited.working)
-	}
 	for _, p := range l.u.before() {
-		if !isClosed(p.Returned) && !isClosed(p.Gone) {
+		if !isClosed(p.Returned) && !isClosed(p.Ended) && !isClosed(p.Left) {
 			pids = append(pids, p.PID())
 		}
 	}
 	for _, h := range l.givenUp {
 		if h.toldReturned && !h.returned && h.next.Lives() {
 			pids = append(pids, h.next.PID())
+		}
+	}
+	if link := l.u.boot.link; link != nil && !isClosed(link.Returned) {
+		pids = append(pids, l.u.inherited.working...)
+		if len(pids) == 0 {
+			pids = []int{link.PID()} // only the supervisor can name them
 		}
 	}
 	return pids

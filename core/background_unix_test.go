@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -137,6 +138,26 @@ func TestWhileCurrent_ComesBackWithTheService(t *testing.T) {
 	third := a.next(first)
 	a.worksIn(third, 3)
 	a.endsWell(0)
+}
+
+// TestWhileCurrent_ComesBackWhenTheOtherFunctionHasReturned: the new process gives the service back while the old one
+// drains, and is busy.
+func TestWhileCurrent_ComesBackWhenTheOtherFunctionHasReturned(t *testing.T) {
+	t.Parallel()
+	a, first := working(t, "-drain", "4m")
+	download(t, first.Addrs[0])
+	second := a.next(first)
+	a.worksIn(second, 1)
+	a.setMode("busy")
+	waited := strings.Count(a.log(), "background work waits")
+	must(t, a.call(second.Addrs[0], "/break"))
+	a.expectLog("upgrade rolled back late", 1)
+	a.expectLog("background work waits", waited+1)
+	if works := a.of("works"); len(works) != 2 {
+		t.Errorf("%v", works)
+	}
+	a.setMode("")
+	a.worksIn(first, 2)
 }
 
 // TestWhileCurrent_HungFunctionIsCutAtTheDeadline: the new process waits for the end of the old one. The one in
@@ -298,4 +319,75 @@ func TestWhileCurrent_IsKnownAfterTheExecve(t *testing.T) {
 	a.setMode("")
 	a.worksIn(fifth, 2)
 	a.stopsWell()
+}
+
+// TestWhileCurrent_NextOneOfAWorkerThatWaits waits for the same function: the worker that was started after a crash
+// ends before that function returns.
+func TestWhileCurrent_NextOneOfAWorkerThatWaits(t *testing.T) {
+	t.Parallel()
+	a, first := workingWith(t, []string{core.EnvMode + "=supervised"}, "-drain", "4m")
+	a.setMode("busy")
+	second := a.next(first)
+	a.expectLog("msg=upgraded", 1)
+	third := a.next(second)
+	a.endsWell(0)
+	a.signal(third.PID, syscall.SIGKILL)
+	fourth := a.expect("ready", 3)
+	fifth := a.next(fourth)
+	a.endsWell(1)
+	a.passesOnUnbegun(fifth)
+}
+
+// TestWhileCurrent_ProcessBetweenIsKilled: the supervisor knows of the function before it.
+func TestWhileCurrent_ProcessBetweenIsKilled(t *testing.T) {
+	t.Parallel()
+	a, first := workingWith(t, []string{core.EnvMode + "=supervised"}, "-drain", "4m")
+	a.setMode("busy")
+	second := a.next(first)
+	a.expectLog("msg=upgraded", 1)
+	download(t, second.Addrs[0])
+	third := a.next(second)
+	a.expectLog("msg=upgraded", 2)
+	a.signal(second.PID, syscall.SIGKILL)
+	a.passesOnUnbegun(third)
+}
+
+// passesOnUnbegun upgrades the process of ev, and expects that it ends without having begun its work, for which it
+// has had the time until then. The next one does when the first process's function has returned.
+func (a *app) passesOnUnbegun(ev event) {
+	a.t.Helper()
+	ended := len(a.of("end"))
+	next := a.next(ev)
+	if end := a.endsWell(ended); end.PID != ev.PID {
+		a.t.Errorf("%+v ended, want generation %d", end, ev.Gen)
+	}
+	if n := strings.Count(a.log(), "background work begins"); n != 1 {
+		a.t.Errorf("background work has begun %d times, want once", n)
+	}
+	a.setMode("")
+	a.worksIn(next, 1)
+	a.stopsWell()
+}
+
+// TestWhileCurrent_WaitsForNoMain: the process in between says that it has no work, and that the one before it is not
+// its to wait for, although its main does not return.
+func TestWhileCurrent_WaitsForNoMain(t *testing.T) {
+	t.Parallel()
+	a, first := working(t, "-drain", "4m", "-linger")
+	a.setMode("busy")
+	second := a.next(first)
+	a.expectLog("msg=upgraded", 1)
+	third := a.next(second)
+	if ev := a.expect("lingers", 0); ev.PID != second.PID {
+		t.Errorf("%+v lingers, want generation %d", ev, second.Gen)
+	}
+	a.freeze(second.PID) // so that its end is not near
+	a.setMode("")
+	a.worksIn(third, 1)
+	if !slices.Contains(a.alive(), second.PID) {
+		t.Error("generation 1 has ended first")
+	}
+	a.signal(second.PID, syscall.SIGCONT)
+	a.endsWell(0)
+	a.endsWell(1)
 }

@@ -42,6 +42,7 @@ func (l *lifecycle) goOnAsSupervisor() {
 	if l.u.next != nil {
 		l.leaveNext()
 	}
+	l.stand() // its background work may have returned since
 	l.u.link().Close()
 	switch {
 	case l.u.next == nil || l.embedded.Stopping(): // the service ends, and Run returns then

@@ -218,14 +218,7 @@ func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			process := exec.Command("sleep", "300")
-			must(t, process.Start())
-			t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
-			ours, theirs := controlPair(t)
-			p := peer.NewOld(theirs)
-			must(t, wire.Write(ours, wire.Welcome, wire.WelcomeMsg{PID: process.Process.Pid}))
-			_, err := p.Welcome()
-			must(t, err)
+			process, ours, p := startSleeper(t)
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
 			tt.begin(p, ours)
 			limit := -timing.Kill // at once
@@ -248,4 +241,43 @@ func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
 			expectEqual(t, "the end", process.ProcessState.Sys().(syscall.WaitStatus).Signal(), tt.want)
 		})
 	}
+}
+
+// startSleeper starts a process that ends with the test, and returns its end of a handover socket.
+func startSleeper(t *testing.T) (process *exec.Cmd, ours net.Conn, old *peer.Old) {
+	t.Helper()
+	process = exec.Command("sleep", "300")
+	must(t, process.Start())
+	t.Cleanup(func() { _ = process.Process.Kill() }) // if the test gives up before
+	ours, theirs := controlPair(t)
+	old = peer.NewOld(theirs)
+	must(t, wire.Write(ours, wire.Welcome, wire.WelcomeMsg{PID: process.Process.Pid}))
+	_, err := old.Welcome()
+	must(t, err)
+	return process, ours, old
+}
+
+// TestTaking_WorkWaitsForTheEndOfTheOldProcess, which can't be understood any more and lives.
+func TestTaking_WorkWaitsForTheEndOfTheOldProcess(t *testing.T) {
+	t.Parallel()
+	works := make(chan struct{})
+	process, ours, p := startSleeper(t)
+	u, old := playOldAt(t, ours, p, WhileCurrent(func(ctx context.Context) error {
+		close(works)
+		<-ctx.Done()
+		return nil
+	}))
+	u.AttachTest(t, notFound())
+	old.handsOver(u, wire.CommitMsg{DrainMillis: 1000})
+	old.writes("no frame")
+	awaitClosed(t, p.Gone)
+	for range 2 { // after the first one the lifecycle looks at its work
+		must(t, u.request(func(l *lifecycle) error {
+			expectEqual(t, "it works", l.u.background.returned != nil, false)
+			return nil
+		}))
+	}
+	must(t, process.Process.Kill())
+	_ = process.Wait()
+	awaitClosed(t, works)
 }

@@ -268,6 +268,7 @@ func (u *Upgrader) sayGoodbye() {
 func (l *lifecycle) settle() {
 	if l.u.next != nil {
 		l.leaveOlder()
+		l.tellReturned() // nothing may have happened since
 		l.u.next.Frames.Mute()
 		l.u.next.Drained()
 		l.u.next.Stderr.End()

@@ -285,10 +285,16 @@ type playedOld struct{ player }
 // playOld makes an Upgrader whose old process is played.
 func playOld(t *testing.T, opts ...Option) (*Upgrader, *playedOld) {
 	t.Helper()
-	Alone(t)
 	ours, theirs := controlPair(t)
+	return playOldAt(t, ours, peer.NewOld(theirs), opts...)
+}
+
+// playOldAt is playOld for the one whose end of the handover socket is ours.
+func playOldAt(t *testing.T, ours net.Conn, old *peer.Old, opts ...Option) (*Upgrader, *playedOld) {
+	t.Helper()
+	Alone(t)
 	beforeNew.mu.Lock()
-	beforeNew.taken, beforeNew.inherited = false, &inheritance{generation: 1, old: peer.NewOld(theirs)}
+	beforeNew.taken, beforeNew.inherited = false, &inheritance{generation: 1, old: old}
 	beforeNew.mu.Unlock()
 	u := newAlone(t, realSystem, opts)
 	t.Cleanup(func() { ours.Close() }) // before the Upgrader is stopped

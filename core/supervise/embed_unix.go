@@ -103,7 +103,7 @@ func (e *Embedded) Ended(pid int, status syscall.WaitStatus) {
 // Returned tells that the background work of this process has returned, which was cut at the end of its drain.
 func (e *Embedded) Returned() {
 	e.do(func() {
-		e.m.selfWorks = false
+		e.m.selfWorks, e.m.selfRests = false, true
 		e.m.tellReturned()
 	})
 }

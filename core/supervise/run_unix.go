@@ -39,6 +39,7 @@ type supervisor struct {
 
 	next      int              // the generation of the next worker, if this process starts it
 	selfWorks bool             // the background work of this process was cut, and has not returned
+	selfRests bool             // it has returned since
 	known     bool             // some worker has had an Upgrader
 	served    bool             // some worker was current
 	failures  int              // crashes in a row
@@ -149,6 +150,7 @@ func (m *supervisor) begin() {
 	}
 	m.cfg.Log.Info("worker started", "worker", w.pid, "generation", generation)
 	m.add(w)
+	m.tellReturned()
 }
 
 func (m *supervisor) add(w *worker) {
@@ -182,7 +184,7 @@ func (m *supervisor) heard(wd word) {
 		closeFiles(wd.files)
 		_ = w.conn.Close()
 		w.gone, w.overdue = true, w == m.self
-		m.selfWorks = m.selfWorks || w == m.self && w.works
+		m.selfWorks = m.selfWorks || w == m.self && w.works && !m.selfRests
 		m.tellReturned()
 		time.AfterFunc(timing.Exit, func() {
 			select {
@@ -265,7 +267,8 @@ func (m *supervisor) adopt(s int) {
 		m.cfg.Log.Error("a worker's link is not understood", "error", err)
 		return
 	}
-	m.add(&worker{conn: conn})
+	m.add(&worker{conn: conn, waits: true})
+	m.tellReturned()
 }
 
 // stands follows a worker that says where it stands.

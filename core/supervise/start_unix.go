@@ -33,9 +33,8 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		kept = *m.kept
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(timing.Say))
-	working := m.working(nil)
 	err = wire.Write(conn, wire.Welcome, wire.WelcomeMsg{
-		PID: os.Getpid(), Generation: generation, Listeners: kept.words, Working: working,
+		PID: os.Getpid(), Generation: generation, Listeners: kept.words, Working: m.working(nil),
 	})
 	if err != nil {
 		_ = conn.Close()
@@ -58,9 +57,7 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
 	}
-	w := &worker{
-		conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true, waits: len(working) > 0,
-	}
+	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true, waits: true}
 	w.identify(pid)
 	return w, nil
 }

@@ -39,7 +39,7 @@ type worker struct {
 	clean      bool      // it has served, and stops because it was asked to
 	wayBack    bool      // it drains, and serves again if the worker that serves ends
 	works      bool      // its background work runs
-	waits      bool      // it was told that another worker's does
+	waits      bool      // it has not heard yet that no other worker's does
 	since      time.Time // when it became current; zero if it did not
 
 	kept *bundle // its listeners, while it serves

@@ -31,6 +31,7 @@ type Old struct {
 	Left      chan struct{} // closed when the next process listens to it instead of this one
 	keptAlive chan struct{} // closed when it may have to serve again, so that it is not ended
 	Gone      chan struct{} // closed when it is no more, or hung up
+	Ended     chan struct{} // closed when it is no more, or lives on as the supervisor
 
 	Drains chan time.Duration // that its drain begins now, and how long that is; room for the one
 
@@ -75,6 +76,7 @@ func NewOld(ctl net.Conn) *Old {
 		rested:    make(chan struct{}),
 		keptAlive: make(chan struct{}),
 		Gone:      make(chan struct{}),
+		Ended:     make(chan struct{}),
 		Drains:    make(chan time.Duration, 1),
 	}
 }
@@ -149,7 +151,7 @@ type OldHandler struct {
 	Aborted   func(handover.NewEvent) // Abort, AbortStop or AbortDead
 	Again     func()                  // one more upgrade is asked for
 	Older     func()                  // the number of older generations may have changed
-	Returned  func()                  // its background work has returned
+	Returned  func()                  // its background work has returned, or has ended with it
 	Followed  func()                  // it knows that this process listens to it
 	Ended     func()                  // it has ended, or hung up and lives for some reason
 }
@@ -193,8 +195,9 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 			return
 		}
 	}
-	defer close(p.Gone)
-	p.waitGone(stop)
+	await(func() bool { return !p.Alive() }, stop)
+	close(p.Gone)
+	close(p.Ended)
 }
 
 // lose notes that the old process has ended. One that has hung up and lives is about to end this
@@ -203,11 +206,18 @@ func (p *Old) lose(h OldHandler, stop <-chan struct{}) {
 	if p.endsWithin(timing.Reap, stop) {
 		h.Ended()
 		close(p.Gone)
+		close(p.Ended)
 		return
 	}
 	close(p.Gone)
 	p.endsWithin(timing.Word, stop)
 	h.Ended()
+	go func() {
+		if await(func() bool { return !p.AlivePID() || p.Supervises() }, stop) {
+			close(p.Ended)
+			h.Returned()
+		}
+	}()
 }
 
 // Hear is a word of the old process. One of a type that this version does not know is nothing.

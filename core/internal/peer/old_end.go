@@ -10,16 +10,18 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-func (p *Old) waitGone(stop <-chan struct{}) {
+// await looks until it is so, and reports whether that was before stop is closed.
+func await(so func() bool, stop <-chan struct{}) bool {
 	t := time.NewTicker(timing.Poll)
 	defer t.Stop()
-	for p.Alive() {
+	for !so() {
 		select {
 		case <-t.C:
 		case <-stop:
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
