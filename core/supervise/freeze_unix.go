@@ -54,6 +54,7 @@ type (
 		WayBack    bool             `json:"way_back"`
 		Works      bool             `json:"works"`
 		Waits      bool             `json:"waits"`
+		Drained    bool             `json:"drained"`
 		Plain      bool             `json:"plain"`
 		Since      time.Time        `json:"since"`
 		Kept       *frozenBundle    `json:"kept,omitempty"`
@@ -122,7 +123,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		}
 		f.Workers = append(f.Workers, frozenWorker{
 			Link: link, PID: w.pid, Child: w.child, Generation: w.generation, State: w.state, Clean: w.clean,
-			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Plain: w.plain, Since: w.since,
+			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Drained: w.drained, Plain: w.plain, Since: w.since,
 			Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
 		})
 	}
@@ -261,6 +262,9 @@ func (m *supervisor) thaw(f frozenWorker) error {
 		w.identify(f.PID)
 	}
 	m.add(w)
+	if f.Drained {
+		m.lingers(w)
+	}
 	return nil
 }
 

@@ -32,6 +32,8 @@ type supervisor struct {
 	stuck   chan *worker  // it should have taken the service back by now
 	quit    chan struct{} // closed at the end
 
+	lingering chan *worker // its main should have returned by now
+
 	self    *worker   // this process, while the program runs in it; nil in a process that only supervises
 	workers []*worker // newest last
 	crash   *worker   // that has served, while the one before it can serve again; nil without one
@@ -90,6 +92,7 @@ func newSupervisor(cfg Config, launch spawn.Launch) *supervisor {
 	return &supervisor{
 		cfg: cfg.withDefaults(), launch: launch, release: launch.Look(),
 		words: make(chan word), overdue: make(chan *worker), stuck: make(chan *worker), quit: make(chan struct{}),
+		lingering: make(chan *worker),
 	}
 }
 
@@ -108,6 +111,8 @@ func (m *supervisor) run(signals <-chan os.Signal, tasks <-chan func()) {
 			m.look()
 		case crash := <-m.stuck:
 			m.standsStill(crash)
+		case w := <-m.lingering:
+			m.endMain(w)
 		case <-m.restart:
 			m.begin()
 		}
@@ -200,6 +205,9 @@ func (m *supervisor) heard(wd word) {
 		var msg wire.StandMsg
 		if wd.frame.Decode(&msg) == nil {
 			w.stand(msg)
+			if w.state == stateDraining && msg.State == stateStopped {
+				m.lingers(w)
+			}
 			m.stands(w)
 			m.tellReturned()
 		}

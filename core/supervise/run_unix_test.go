@@ -3,8 +3,11 @@
 package supervise
 
 import (
+	"bufio"
+	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
@@ -103,4 +106,39 @@ func TestReopen_WaitsForTheFirstWord(t *testing.T) {
 	w.state = stateCurrent
 	m.stands(w)
 	hears(t, theirs, syscall.SIGUSR1)
+}
+
+// TestLinger_WorkerIsEndedWhoseMainDoesNotReturn, which has handed over to one that has crashed.
+func TestLinger_WorkerIsEndedWhoseMainDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	m := newSupervisor(Config{}, spawn.Launch{})
+	defer close(m.quit)
+	ours, _ := unixPair(t)
+	process := exec.Command("/bin/sh", "-c", `trap 'echo hurried' TERM; echo; while :; do read x; done`)
+	in := must.Get(process.StdinPipe())(t)
+	defer in.Close()
+	out := must.Get(process.StdoutPipe())(t)
+	must.Do(t, process.Start())
+	said := bufio.NewScanner(out)
+	said.Scan()
+	w := &worker{conn: ours}
+	m.workers = []*worker{w}
+	for _, state := range []uint8{stateDraining, stateStopped} {
+		var f wire.Frame
+		f.Type, f.Payload = wire.Stand, must.Get(json.Marshal(wire.StandMsg{PID: process.Process.Pid, State: state}))(t)
+		m.heard(word{worker: w, frame: f})
+		if drained := state == stateStopped; w.drained != drained {
+			t.Errorf("it has drained in state %d: %v", state, w.drained)
+		}
+	}
+	m.endMain(w)
+	if said.Scan(); said.Text() != "hurried" {
+		t.Errorf("it says %q", said.Text())
+	}
+	m.endMain(w)
+	_ = process.Wait()
+	if got := process.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != syscall.SIGKILL {
+		t.Errorf("it is ended by %v", got)
+	}
+	w.release()
 }

@@ -40,6 +40,8 @@ type worker struct {
 	wayBack    bool      // it drains, and serves again if the worker that serves ends
 	works      bool      // its background work runs
 	waits      bool      // it has not heard yet that no other worker's does
+	drained    bool      // it has handed over, and has only its main left
+	hurried    bool      // that was told to return
 	since      time.Time // when it became current; zero if it did not
 
 	kept *bundle // its listeners, while it serves
