@@ -121,7 +121,6 @@ func (l *lifecycle) tendBackground() {
 		l.tellReturned()
 		return
 	}
-	b.told = nil
 	if b.cancel != nil {
 		return
 	}
