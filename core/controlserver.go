@@ -110,7 +110,7 @@ func (s *controlSocket) stop(w http.ResponseWriter, r *http.Request, _ []byte) {
 	if r.URL.Query().Get("end") == "1" {
 		s.u.ending.Do(func() { go s.u.endMain() })
 	}
-	s.u.requestStop(stopRequest{})
+	s.u.requestStop(stopRequest{all: true})
 	if r.URL.Query().Get("wait") == "1" {
 		s.keep(w)
 		return

@@ -104,6 +104,7 @@ type drainer struct {
 	servers  []*server       // no more are added while it drains
 	replaced bool            // another generation serves
 	work     <-chan struct{} // closed when the background work has returned; nil if there is none, or it was cut
+	stays    bool            // this process supervises the next one when it has drained
 	leaves   bool            // it sees to the generations before this one from the end of the drain on
 	outgoing *outgoing       // the handover with a way back; nil without
 	began    time.Time
@@ -181,6 +182,9 @@ func (d *drainer) run() error {
 		m.Settle()
 	}
 	close(d.u.phase.finished)
+	if !d.stays {
+		close(d.u.phase.goesOn)
+	}
 	for _, s := range d.servers {
 		s.close()
 	}

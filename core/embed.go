@@ -59,7 +59,9 @@ func (l *lifecycle) embed() error {
 		}
 		return nil
 	}
-	e, s, err := supervise.Embed(supervise.Config{Signals: supervise.Signals(l.cfg.signals), Log: l.log}, l.u.launch())
+	e, s, err := supervise.Embed(supervise.Config{
+		Signals: supervise.Signals(l.cfg.signals), More: l.cfg.hookedSignals(), Log: l.log,
+	}, l.u.launch())
 	if err != nil {
 		return wrap("upgrade: this process can't supervise the next one", err)
 	}
@@ -74,6 +76,15 @@ func (l *lifecycle) embed() error {
 	l.log.Info("this process is watched: it supervises the service from here on", "parent_pid", proc.StartedBy)
 	l.u.keepListeners()
 	return nil
+}
+
+// hearForService has all signals come here that a supervisor passes on, from the handover on: also those that the
+// program handles itself, which are for the process that serves.
+func (l *lifecycle) hearForService() {
+	if l.signals == nil {
+		l.signals = make(chan os.Signal, signalRoom)
+	}
+	l.embedded.Notify(l.signals)
 }
 
 // tellSupervisorOf has the supervisor inside this process know how a process that this one has started ends.

@@ -49,6 +49,7 @@ func (l *lifecycle) goOnAsSupervisor() {
 	case !l.phase.mainWaits.Load():
 		l.log.Warn("the program stays in this process, which only supervises now, because main does not wait in Run: stop what still runs in OnEnd")
 	default:
+		close(l.phase.goesOn)
 		close(l.phase.mainEnds)
 		go func() {
 			l.u.awaitMain()
@@ -120,7 +121,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	// The stop of a second channel waits until all that has come is in the first one. That of the first one would
 	// let signals through again, with nobody to handle them.
 	second := make(chan os.Signal, cap(l.signals))
-	l.cfg.signals.notifyTo(second, l.cfg.hookedSignals())
+	l.embedded.Notify(second)
 	f.Ignored = signal.Ignored(syscall.SIGHUP)
 	f.Blocked = f.BlockSignals()
 	signal.Stop(second)

@@ -9,6 +9,26 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
+// wakeMain sends this process the signal by which the service has stopped, if that has come another way: over the
+// link to the supervisor, to another process, or as the end of the terminal. Main may wait for it. It kills none.
+func (l *lifecycle) wakeMain() {
+	sig := l.stopping.unheard
+	if l.embedded != nil && sig == nil {
+		sig = syscall.SIGTERM
+	}
+	if sig == nil || l.stopping.heard || l.phase.mainWaits.Load() {
+		return
+	}
+	signal.Notify(make(chan os.Signal, 1), sig)
+	sendSelf(sig)
+}
+
+func sendSelf(sig os.Signal) {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Signal(sig)
+	}
+}
+
 // endMain ends this process if its main does not return after a stop by the operator, who wants it gone. SIGTERM is
 // for a main that waits for it, and kills none that still has something to close: it ends by SIGKILL.
 func (u *Upgrader) endMain() {
@@ -23,8 +43,6 @@ func (u *Upgrader) endMain() {
 		}
 		u.log.Warn("main has not returned after the stop; signal sent", "signal", word.sig.String())
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
-		if self, err := os.FindProcess(os.Getpid()); err == nil {
-			_ = self.Signal(word.sig)
-		}
+		sendSelf(word.sig)
 	}
 }

@@ -8,12 +8,12 @@ import (
 
 // gate is the listener of the program's own http.Server: it never yields a
 // connection. It notices Close, and Shutdown the first time, which close it, and holds them up
-// until the drain has ended, because net/http waits for its Accept. Each later Shutdown is noticed by a
+// until main may go on, because net/http waits for its Accept. Each later Shutdown is noticed by a
 // function that is registered with the server.
 type gate struct {
 	addr     net.Addr
 	entered  chan struct{}   // closed at the first Accept
-	finished <-chan struct{} // closed when the drain has ended
+	finished <-chan struct{} // closed when main may go on
 	onClose  func()
 
 	enter  sync.Once
@@ -26,7 +26,7 @@ func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
 	return &gate{addr: addr, entered: make(chan struct{}), finished: finished, onClose: onClose}
 }
 
-// Accept blocks until the drain has ended.
+// Accept blocks until main may go on.
 func (g *gate) Accept() (net.Conn, error) {
 	g.enter.Do(func() { close(g.entered) })
 	<-g.finished

@@ -167,6 +167,9 @@ func (l *lifecycle) signal(sig os.Signal) {
 		}
 		l.log.Info("the terminal was closed: this is a stop")
 		l.hungUp, sig = true, syscall.SIGTERM
+		l.stopping.unheard = sig
+	} else if slices.Contains(l.cfg.signals.Stop, sig) {
+		l.stopping.heard = true
 	}
 	stop := slices.Contains(l.cfg.signals.Stop, sig)
 	switch {
@@ -238,6 +241,9 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		}
 	}
 	d := newDrainer(l.u, began, replaced, h)
+	if d.stays = replaced && l.embedded != nil; d.stays {
+		l.hearForService()
+	}
 	drained := make(chan error, 1)
 	l.drainer, l.drained = d, drained
 	go func() {
@@ -308,7 +314,11 @@ func (l *lifecycle) end() {
 	if l.embedded != nil && l.phase.err == nil && l.embedded.Code() != 0 {
 		l.phase.err = fmt.Errorf("%w: the last process of the service ended with exit status %d", ErrStopped, l.embedded.Code())
 	}
+	if !isClosed(l.phase.goesOn) {
+		close(l.phase.goesOn)
+	}
 	close(l.phase.done)
+	l.wakeMain()
 	if l.embedded != nil {
 		l.endSupervisor()
 	}

@@ -29,6 +29,7 @@ type phase struct {
 	cutOnce  sync.Once
 	cutWhy   string        // valid once cut is closed
 	finished chan struct{} // closed when the drain has ended
+	goesOn   chan struct{} // closed when main may go on: then, or when the service that this process supervises has ended
 	done     chan struct{} // closed when everything has
 	err      error         // valid once done is closed
 }
@@ -41,6 +42,7 @@ func newPhase() *phase {
 		mainEnds:  make(chan struct{}),
 		cut:       make(chan struct{}),
 		finished:  make(chan struct{}),
+		goesOn:    make(chan struct{}),
 		done:      make(chan struct{}),
 	}
 	p.state.Store(uint32(StateStarting))

@@ -73,7 +73,7 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 		u: u, user: srv, ln: ln, own: own, name: given.name, ended: make(chan struct{}),
 		moves: direct && !useTLS && u.cfg.handoff && conns.SelfTest() == nil,
 	}
-	s.gate = newGate(ln.Addr(), u.phase.finished, func() { u.requestStop(stopRequest{}) })
+	s.gate = newGate(ln.Addr(), u.phase.goesOn, func() { u.requestStop(stopRequest{}) })
 	srv.RegisterOnShutdown(s.gate.shutdown)
 	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
 		return err

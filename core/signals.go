@@ -36,6 +36,9 @@ func (s Signals) under(m *foreign.Master) Signals {
 	return s
 }
 
+// signalRoom is how many signals wait for the lifecycle.
+const signalRoom = 64
+
 // notify delivers the signals to a channel until stop is called. The channel
 // has room for more signals than an operator sends in one go; what the lifecycle
 // does with them does not depend on how many there are.
@@ -44,16 +47,9 @@ func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
 	if len(s.all(more...)) == 0 {
 		return nil, func() {}
 	}
-	ch = make(chan os.Signal, 64)
-	s.notifyTo(ch, more)
+	ch = make(chan os.Signal, signalRoom)
+	signal.Notify(ch, s.all(more...)...)
 	return ch, func() { signal.Stop(ch) }
-}
-
-// notifyTo delivers them to ch.
-func (s Signals) notifyTo(ch chan<- os.Signal, more []os.Signal) {
-	if all := s.all(more...); len(all) > 0 {
-		signal.Notify(ch, all...)
-	}
 }
 
 // swallow has an upgrade or reopen signal that comes late do nothing, in a process that has

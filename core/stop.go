@@ -17,6 +17,8 @@ type stopping struct {
 	cause     error            // why the process stops; nil for a clean stop
 	delay     <-chan time.Time // the end of the pre-stop delay; nil without one
 	signaled  bool             // a stop signal was seen: the next one is impatient
+	heard     bool             // ... by main, too, if it wants to
+	unheard   os.Signal        // by which the service stops, and that this process has not got; nil for none
 	telling   bool             // new processes are told of it
 	held      bool             // see holdStop
 	doubt     <-chan time.Time // the end of the wait for a SIGTERM; nil without one
@@ -29,6 +31,7 @@ type stopping struct {
 type stopRequest struct {
 	err error // why; nil for a clean stop
 	now bool  // there is nothing that could go on for the pre-stop delay
+	all bool  // the operator wants the service to stop, whichever process has it
 }
 
 // requestStop asks for a stop.
@@ -102,8 +105,8 @@ func (l *lifecycle) doubtEnds() {
 // stopNow stops this process. Where another one has the service, or a part in it, that is told
 // first: each of the two may be killed at any time.
 func (l *lifecycle) stopNow(req stopRequest) {
-	if l.embedded != nil && l.u.next != nil && req.err == nil { // the program stops the service, which is the next one's
-		l.embedded.Stop()
+	if l.embedded != nil && l.u.next != nil && req.err == nil && (req.all || l.state() < StateDraining) {
+		l.embedded.Stop() // by the next one. What has drained is only cleaned up by its program
 		return
 	}
 	before := l.state()

@@ -19,6 +19,9 @@ func (l *lifecycle) asked(msg wire.SignalMsg) {
 	drains := l.state() == StateDraining
 	others := drains || (stop || reopen) && l.hands(handover.OldProbation, handover.OldAsked) // which would go on
 	heard := wire.HeardMsg{ID: msg.ID, Taken: !others || msg.All}
+	if stop && heard.Taken {
+		l.stopping.unheard = sig
+	}
 	switch {
 	case !upgrade && !stop && !reopen:
 		heard.Unknown = true
@@ -46,7 +49,10 @@ func (u *Upgrader) watchSupervisor() {
 	select {
 	case <-u.link().Gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.link().PID())
-		u.requestStop(stopRequest{})
+		u.post(func(l *lifecycle) {
+			l.stopping.unheard = syscall.SIGTERM
+			l.stop(stopRequest{})
+		})
 	case <-u.phase.done:
 	}
 }

@@ -64,6 +64,9 @@ func (e *Embedded) do(task func()) (done bool) {
 	}
 }
 
+// Notify delivers to ch, in addition, every signal that a supervisor passes on.
+func (e *Embedded) Notify(ch chan<- os.Signal) { signal.Notify(ch, e.m.passedOn()...) }
+
 // Signal passes a signal on as a supervisor does that has received it.
 func (e *Embedded) Signal(sig syscall.Signal) {
 	select {

@@ -22,17 +22,18 @@ import (
 // Frozen is what a supervisor knows, for another image of its process. Its JSON is read by the same version of
 // this package only, because that image is the same file.
 type Frozen struct {
-	Argv     []string       `json:"argv"`
-	Dir      string         `json:"dir"`
-	Fixed    bool           `json:"fixed"`
-	Workers  []frozenWorker `json:"workers"`
-	Kept     *frozenBundle  `json:"kept,omitempty"`
-	Signals  frozenSignals  `json:"signals"`
-	Next     int            `json:"next"`
-	Failures int            `json:"failures"`
-	Asks     int            `json:"asks"`
-	Upgrade  bool           `json:"upgrade"`
-	Reopen   bool           `json:"reopen"`
+	Argv     []string         `json:"argv"`
+	Dir      string           `json:"dir"`
+	Fixed    bool             `json:"fixed"`
+	Workers  []frozenWorker   `json:"workers"`
+	Kept     *frozenBundle    `json:"kept,omitempty"`
+	Signals  frozenSignals    `json:"signals"`
+	Handled  []syscall.Signal `json:"handled"`
+	Next     int              `json:"next"`
+	Failures int              `json:"failures"`
+	Asks     int              `json:"asks"`
+	Upgrade  bool             `json:"upgrade"`
+	Reopen   bool             `json:"reopen"`
 
 	env []string
 
@@ -65,7 +66,7 @@ type (
 		Files []int           `json:"files"`
 		Words []wire.Listener `json:"words"`
 	}
-	frozenSignals struct{ Upgrade, Stop, Reopen []syscall.Signal }
+	frozenSignals struct{ Upgrade, Stop, Reopen, More []syscall.Signal }
 )
 
 // ErrUnsettled is returned by Freeze while a worker ends, is started or stops: the supervisor is to be frozen a
@@ -109,7 +110,8 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env, Kept: m.kept.freeze(), Signals: m.cfg.Signals.freeze(),
+		Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env, Kept: m.kept.freeze(),
+		Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
 	for _, w := range m.workers {
@@ -168,8 +170,8 @@ func (b *bundle) freeze() *frozenBundle {
 	return &frozenBundle{b.files, b.words}
 }
 
-func (s Signals) freeze() frozenSignals {
-	return frozenSignals{numbers(s.Upgrade), numbers(s.Stop), numbers(s.Reopen)}
+func (c Config) freezeSignals() frozenSignals {
+	return frozenSignals{numbers(c.Signals.Upgrade), numbers(c.Signals.Stop), numbers(c.Signals.Reopen), numbers(c.More)}
 }
 
 func numbers(sigs []os.Signal) (n []syscall.Signal) {
@@ -209,10 +211,10 @@ func (f *Frozen) String() string {
 }
 
 // BlockSignals has the signals that the supervisor handles wait, and reports whether they do.
-func (f *Frozen) BlockSignals() bool { return maskSignals(true, f.Signals.thaw().handled()) }
+func (f *Frozen) BlockSignals() bool { return maskSignals(true, signalsOf(f.Handled)) }
 
 // UnblockSignals undoes it.
-func (f *Frozen) UnblockSignals() { maskSignals(false, f.Signals.thaw().handled()) }
+func (f *Frozen) UnblockSignals() { maskSignals(false, signalsOf(f.Handled)) }
 
 // Resume supervises on in a new image of the process that Freeze was called in. It returns what Run returns.
 func Resume(cfg Config, frozen string) (code int, err error) {
@@ -220,16 +222,16 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 	if err := json.Unmarshal([]byte(frozen), &f); err != nil {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
-	cfg.Signals = f.Signals.thaw()
+	cfg.Signals, cfg.More = f.Signals.thaw(), signalsOf(f.Signals.More)
 	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: workerEnv(), Umask: -1})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
 	m.known, m.served = true, true
 	if f.Blocked {
-		m.blocked = m.cfg.Signals.handled()
+		m.blocked = signalsOf(f.Handled)
 	}
 	becomeSubreaper()
 	signals := make(chan os.Signal, signalRoom)
-	signal.Notify(signals, m.cfg.Signals.handled()...)
+	signal.Notify(signals, m.handled()...)
 	if !f.Ignored {
 		signal.Notify(signals, syscall.SIGHUP)
 	}

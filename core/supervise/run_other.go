@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"os"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/spawn"
@@ -22,6 +23,9 @@ func (*Embedded) Over() <-chan struct{} { return nil }
 
 // Code is 0: there is none.
 func (*Embedded) Code() int { return 0 }
+
+// Notify does nothing.
+func (*Embedded) Notify(chan<- os.Signal) {}
 
 // Signal does nothing.
 func (*Embedded) Signal(syscall.Signal) {}

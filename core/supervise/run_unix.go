@@ -78,7 +78,7 @@ func Run(cfg Config) (code int, err error) {
 	}
 	becomeSubreaper()
 	signals := make(chan os.Signal, signalRoom)
-	signal.Notify(signals, m.cfg.Signals.handled()...)
+	signal.Notify(signals, m.handled()...)
 	defer signal.Stop(signals)
 	m.begin()
 	m.run(signals, nil)

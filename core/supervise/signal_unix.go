@@ -25,9 +25,14 @@ func defaultSignals() Signals {
 
 // handled are the signals that the supervisor wants: those of the program, and by default those that would end
 // the supervisor. A SIGHUP that it was started to ignore (nohup) stays ignored, for the workers too.
-func (s Signals) handled() []os.Signal {
-	d := defaultSignals()
-	all := slices.Concat(s.Upgrade, s.Stop, s.Reopen, d.Upgrade, d.Stop, d.Reopen, []os.Signal{syscall.SIGCHLD})
+func (m *supervisor) handled() []os.Signal {
+	return append(m.passedOn(), syscall.SIGCHLD)
+}
+
+// passedOn are those of them that are not about the supervisor's own children.
+func (m *supervisor) passedOn() []os.Signal {
+	s, d := m.cfg.Signals, defaultSignals()
+	all := slices.Concat(s.Upgrade, s.Stop, s.Reopen, d.Upgrade, d.Stop, d.Reopen, m.cfg.More)
 	return slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP && signal.Ignored(s) })
 }
 

@@ -59,6 +59,9 @@ type Config struct {
 	// Signals are what the program takes signals for.
 	Signals Signals
 
+	// More are further signals that the program has hooks for. They are passed on as they are.
+	More []os.Signal
+
 	// HungUp reports whether a signal says that the terminal was closed, which is a stop. Nil means never.
 	HungUp func(os.Signal) bool
 
