@@ -123,6 +123,34 @@ func TestWatched_MainEndsInItsOwnWay(t *testing.T) {
 	}
 }
 
+// TestWatched_CrashLoopOutlivesTheFirstDrain: the end of the first process's drain between two tries is no end of the
+// service, which is served again when there is a good version.
+func TestWatched_CrashLoopOutlivesTheFirstDrain(t *testing.T) {
+	t.Parallel()
+	a, first := watched(t, "-probation", "0")
+	addr, pid := first.Addrs[0], a.cmd.Process.Pid
+	slow := rawhttp.Dial(t, addr)
+	slow.Ask("/?hold=go")
+	a.expect("handling", 0)
+	for i := range 2 {
+		a.signal(pid, syscall.SIGUSR2)
+		a.expect("ready", i+1)
+		a.expectLog("msg=upgraded", i+1)
+	}
+	a.expect("end", 0) // of the second one, which has left the first to the third
+	a.setMode("exit7")
+	a.signal(a.of("ready")[2].PID, syscall.SIGKILL)
+	a.expectLog("the worker crashed", 5) // and waits for 800 ms
+	a.write("go", "")
+	slow.Answer()
+	slow.Close() // it is the last one
+	a.expectLog("generation ended", 2)
+	a.setMode("")
+	last := a.expect("ready", 3)
+	expectServes(t, addr, last.PID)
+	a.stopsWell()
+}
+
 // TestWatched_SupervisorPassesHookedSignalsOn as the first process does while the program is in it.
 func TestWatched_SupervisorPassesHookedSignalsOn(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ func (m *supervisor) ended(w *worker) {
 	switch {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
-	case w == m.self && len(m.workers) == 0: // the process ends, and all that it supervises
+	case w == m.self && len(m.workers) == 0 && m.restart == nil: // the process ends, and all that it supervises
 		m.end(nil)
 	case !m.known && len(m.workers) == 0 && w.status.clean():
 		m.cfg.Log.Info("the program has ended", "worker", w.pid)
