@@ -118,6 +118,8 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	syscall.ForkLock.Lock() // no child that the program starts now gets what is kept, or signals that wait
+	defer syscall.ForkLock.Unlock()
 	// The stop of a second channel waits until all that has come is in the first one. That of the first one would
 	// let signals through again, with nobody to handle them.
 	second := make(chan os.Signal, cap(l.signals))
@@ -129,6 +131,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	for len(l.signals) > 0 {
 		f.Pending = append(f.Pending, (<-l.signals).(syscall.Signal))
 	}
+	startTimers := supervise.StopTimers()
 	fd.CloseOnExecFrom(fd.First)
 	for _, s := range f.Files() {
 		fd.KeepOnExec(s)
@@ -143,6 +146,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	for _, s := range f.Files() {
 		fd.CloseOnExec(s)
 	}
+	startTimers()
 	heed()
 	f.UnblockSignals()
 	for _, sig := range f.Pending {

@@ -22,7 +22,9 @@ func (st *startup) becomeSupervisor() error {
 				fd.KeepOnExec(x.FD)
 			}
 		}
+		startTimers := supervise.StopTimers()
 		err = syscall.Exec(self, st.commandLine(), st.superviseEnv())
+		startTimers()
 	}
 	return fmt.Errorf("%sthe supervisor can't be started: %w", prefix, err)
 }

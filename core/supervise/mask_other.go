@@ -13,3 +13,6 @@ func setName(string) {}
 
 // IgnoreHangup is not supported here: a SIGHUP in the moment of the execve ends the process.
 func IgnoreHangup() (heed func()) { return func() {} }
+
+// StopTimers does nothing here.
+func StopTimers() (start func()) { return func() {} }
