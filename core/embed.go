@@ -15,11 +15,12 @@ import (
 // and when it has drained by execve, with no code of the program left. docs/supervise.md tells of it.
 
 // watched reports whether another process may take the end of this one for the end of the service. Only a process
-// whose parent has ended is nobody's, and one of which systemd hears who has followed it. There are too many
-// parents that wait to know them by name. A process that is watched without need lives longer, and no more.
+// whose parent has ended is nobody's, and one of which systemd hears who has followed it: but a container, of which
+// systemd hears as well, ends with its pid 1. There are too many parents that wait to know them by name. A process
+// that is watched without need lives longer, and no more.
 func (st *startup) watched() bool {
-	return !st.graceful && st.link == nil && !st.start.Managed() && os.Getppid() == proc.StartedBy &&
-		st.launch.Getenv(sdnotify.EnvSocket) == ""
+	followed := st.launch.Getenv(sdnotify.EnvSocket) != "" && os.Getpid() != 1
+	return !st.graceful && st.link == nil && !st.start.Managed() && os.Getppid() == proc.StartedBy && !followed
 }
 
 // watcherNames are those of programs that end, or start the program anew, when the process that they have started ends.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +65,27 @@ func TestNamespace_StopFromOutsideEndsWithTheApp(t *testing.T) {
 	must(t, control.Dial(a.path("ctl.sock")).StopAndWait(t.Context()))
 	a.endsWell(0)
 	a.expectGone()
+}
+
+// TestNamespace_FirstProcessOfAContainerStays the main process, also if systemd hears of it: the container ends
+// with it.
+func TestNamespace_FirstProcessOfAContainerStays(t *testing.T) {
+	t.Parallel()
+	a := installed(t)
+	inNamespaces(t, a, syscall.CLONE_NEWPID)
+	m := manage(t, a, []string{core.EnvMode + "="})
+	a.start("app", "./app", "-probation", "0")
+	first := a.expect("ready", 0)
+	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
+	second := a.expect("ready", 1)
+	a.becomesSupervisor()
+	expectServes(t, first.Addrs[0], second.PID)
+	for _, said := range m.all() {
+		if strings.Contains(said, "MAINPID=") && !strings.Contains(said+"\n", "MAINPID=1\n") {
+			t.Errorf("systemd was told of another main process: %q", said)
+		}
+	}
+	a.stopsWell()
 }
 
 // TestNamespace_SocketInAnotherMountNamespaceIsFound through the process.

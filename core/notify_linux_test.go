@@ -27,7 +27,15 @@ type manager struct {
 // startManaged starts the app under a service manager, with more environment.
 func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 	t.Helper()
-	a := prepare(t)
+	a := installed(t)
+	m := manage(t, a, env)
+	a.start("app", "./app", args...)
+	return a, m
+}
+
+// manage has a service manager for an app that is not started yet, with more environment.
+func manage(t *testing.T, a *app, env []string) *manager {
+	t.Helper()
 	m := &manager{a: a}
 	path := a.path("notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -51,9 +59,7 @@ func startManaged(t *testing.T, env []string, args ...string) (*app, *manager) {
 		}
 	}()
 	a.env = slices.Concat(env, []string{sdnotify.EnvSocket + "=" + path})
-	install(t, a.path("app"))
-	a.start("app", "./app", args...)
-	return a, m
+	return m
 }
 
 func (m *manager) all() []string {

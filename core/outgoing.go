@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -220,9 +221,14 @@ func (l *lifecycle) leaveTo(h *outgoing) {
 	}
 }
 
-// handsOver tells the service manager that the service is the new process's.
+// handsOver tells the service manager that the service is the new process's. Its main process stays this one if
+// that supervises.
 func (l *lifecycle) handsOver(h *outgoing) {
-	cmp.Or(l.manager, l.taken).HandedOver(h.next.Serves(), h.result.Generation, len(l.u.olderGenerations())+1)
+	pid := h.next.Serves()
+	if l.embedded != nil {
+		pid = os.Getpid()
+	}
+	cmp.Or(l.manager, l.taken).HandedOver(pid, h.result.Generation, len(l.u.olderGenerations())+1)
 }
 
 // disengage has the service without a next process again: h is no handover any more.

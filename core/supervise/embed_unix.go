@@ -42,6 +42,7 @@ func (e *Embedded) run() {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGCHLD)
 	defer signal.Stop(ends)
+	e.m.reap() // those that have ended while it was frozen
 	e.m.run(ends, e.tasks)
 	if !e.m.frozen {
 		close(e.over)
