@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -103,6 +104,7 @@ type drainer struct {
 	u        *Upgrader
 	servers  []*server       // no more are added while it drains
 	replaced bool            // another generation serves
+	alone    atomic.Bool     // ... no more: the service stops
 	work     <-chan struct{} // closed when the background work has returned; nil if there is none, or it was cut
 	stays    bool            // this process supervises the next one when it has drained
 	leaves   bool            // it sees to the generations before this one from the end of the drain on
@@ -290,7 +292,7 @@ func (d *drainer) over() bool {
 // clients have until shortly before the deadline to ask, learn from the answer
 // and leave; the rest is spread over that last stretch.
 func (d *drainer) closeIdle() {
-	if !d.replaced {
+	if !d.replaced || d.alone.Load() {
 		linger := min(timing.StopLinger, d.u.cfg.drainTimeout/2)
 		if time.Since(d.began) < linger {
 			return

@@ -113,6 +113,23 @@ func (l *lifecycle) cutService(why string) {
 	}
 }
 
+// sayStops tells the processes before this one that the service stops.
+func (l *lifecycle) sayStops() {
+	for _, p := range l.u.before() {
+		if !p.Plain() {
+			_ = p.Say(wire.Stops, nil) // it may be gone
+		}
+	}
+}
+
+// serviceStops has a process that drains close idle connections as at a stop of its own.
+func (l *lifecycle) serviceStops() {
+	l.sayStops()
+	if l.drainer != nil {
+		l.drainer.alone.Store(true)
+	}
+}
+
 // takeOlder takes over a process that another one, which is about to end, leaves to this one.
 func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	var msg wire.EntrustMsg
@@ -138,7 +155,12 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	}
 	go p.Follow(u.olderHandler(p, from), u.phase.done, u.log)
 	u.seeOff(p, msg.Drain())
-	u.post((*lifecycle).olderChanged)
+	u.post(func(l *lifecycle) {
+		if l.state() == StateStopping && l.u.next == nil {
+			_ = p.Say(wire.Stops, nil)
+		}
+		l.olderChanged()
+	})
 }
 
 // olderHandler has the lifecycle hear what such a process says. It has nothing more to hand over.

@@ -210,6 +210,8 @@ func (l *lifecycle) heard(f wire.Frame) {
 		l.relieved()
 	case wire.Cut:
 		l.cutOlder(f)
+	case wire.Stops:
+		l.serviceStops()
 	case wire.Returned:
 		h.returned = true
 	case wire.Again:

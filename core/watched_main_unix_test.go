@@ -168,3 +168,26 @@ func TestWatched_SupervisorPassesHookedSignalsOn(t *testing.T) {
 	}
 	a.stopsWell()
 }
+
+// TestStop_IdleConnectionsOfOlderProcessesDoNotHoldItUp: no process answers their clients any more.
+func TestStop_IdleConnectionsOfOlderProcessesDoNotHoldItUp(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]string{"a watched first process": "", "processes that upgrade themselves": "self"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, first := watchedEnv(t, []string{core.EnvMode + "=" + mode}, "-probation", "0", "-drain", "4m", "-handoff=false")
+			current := first
+			for i := range 2 {
+				idle := rawhttp.Dial(t, first.Addrs[0])
+				idle.Ask("/")
+				idle.Answer()
+				a.signal(current.PID, syscall.SIGUSR2)
+				current = a.expect("ready", i+1)
+				a.expectLog("msg=draining", i+1)
+			}
+			a.signal(current.PID, syscall.SIGTERM)
+			a.exitsWell()
+			a.expectGone()
+		})
+	}
+}

@@ -26,7 +26,7 @@ func watchedEnv(t *testing.T, env []string, args ...string) (a *app, first event
 	t.Helper()
 	needsProc(t)
 	a = installed(t)
-	a.env = slices.Concat(env, []string{core.EnvMode + "="})
+	a.env = slices.Concat([]string{core.EnvMode + "="}, env)
 	a.start("app", "./app", args...)
 	return a, a.expect("ready", 0)
 }

@@ -77,7 +77,8 @@ func (t *Frames) heard(f wire.Frame) error {
 		default: // nobody was entrusted to it
 		}
 		return nil
-	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Serves, wire.Returned:
+	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Stops, wire.Serves,
+		wire.Returned:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

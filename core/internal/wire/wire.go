@@ -129,6 +129,10 @@ const (
 	// Launch, on the link: how the worker was started, which serves for good. The supervisor starts the next one
 	// likewise. Payload: LaunchMsg.
 	Launch Type = 35
+
+	// Stops: the service stops, so that no next process answers a client that comes back. A process that drains
+	// closes idle connections soon, and passes the word on to the ones before it. No payload.
+	Stops Type = 36
 )
 
 var names = [...]string{
@@ -169,6 +173,7 @@ var names = [...]string{
 	Follows:   "follows",
 	Followed:  "followed",
 	Launch:    "launch",
+	Stops:     "stops",
 }
 
 // String names the frame type as docs/protocol.md does.
