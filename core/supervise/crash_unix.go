@@ -98,6 +98,10 @@ func (m *supervisor) crashed(w *worker, err error) {
 	}
 	if give != "" {
 		m.cfg.Log.Error("the program is given up", append(args, "why", give)...)
+		if m.asked && m.served && w.stoppedEarly(m.cfg.Signals.Stop) {
+			m.end(nil)
+			return
+		}
 		m.end(w.status)
 		if err != nil {
 			m.code, m.err = 1, fmt.Errorf("gracex: supervise: %w", err)

@@ -142,3 +142,14 @@ func TestLinger_WorkerIsEndedWhoseMainDoesNotReturn(t *testing.T) {
 	}
 	w.release()
 }
+
+// TestStop_OfAWorkerThatStarts is a stop like any other: it can't handle the signal yet, and ends by that.
+func TestStop_OfAWorkerThatStarts(t *testing.T) {
+	t.Parallel()
+	starts := &worker{gone: true, status: &exitStatus{syscall.WaitStatus(syscall.SIGTERM)}}
+	m := &supervisor{cfg: Config{}.withDefaults(), served: true, known: true, asked: true, workers: []*worker{starts}}
+	m.look()
+	if !m.over() || m.code != 0 {
+		t.Errorf("it is over: %v, with exit status %d", m.over(), m.code)
+	}
+}

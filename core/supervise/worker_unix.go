@@ -5,6 +5,7 @@ package supervise
 import (
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -67,6 +68,11 @@ func (w *worker) hears() bool { return w.state >= stateStarting && w.state < sta
 
 // ended reports whether all is known of its end that will be.
 func (w *worker) ended() bool { return w.gone && (w.status != nil || w.overdue) }
+
+// stoppedEarly reports whether the worker ended by a stop signal, before it could handle that.
+func (w *worker) stoppedEarly(stops []os.Signal) bool {
+	return !w.hears() && w.status != nil && w.status.Signaled() && slices.Contains(stops, os.Signal(w.status.Signal()))
+}
 
 // stand takes what the worker says of itself.
 func (w *worker) stand(msg wire.StandMsg) {
