@@ -47,6 +47,7 @@ func (l *lifecycle) goOnAsSupervisor() {
 	switch {
 	case l.u.next == nil || l.embedded.Stopping(): // the service ends, and Run returns then
 	case !l.phase.mainWaits.Load():
+		l.embedded.LeaveOrphans()
 		l.log.Warn("the program stays in this process, which only supervises now, because main does not wait in Run: stop what still runs in OnEnd")
 	default:
 		close(l.phase.goesOn)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
@@ -112,8 +113,12 @@ func TestWatched_StaysInsideWithoutMain(t *testing.T) {
 		a.signal(pid, syscall.SIGHUP)
 		a.expect("ready", i+1)
 		a.expectLog("msg=upgraded", i+1)
+		a.expectLog("the program stays in this process", 1)
 	}
-	a.expectLog("the program stays in this process", 1)
+	a.expectLog("worker ended", 1)
+	if parent, _ := proc.Parent(a.of("ready")[2].PID); parent == pid {
+		t.Error("an orphan is this process's, which waits for none")
+	}
 	a.signal(a.of("ready")[2].PID, syscall.SIGKILL)
 	last := a.expect("ready", 3)
 	expectServes(t, first.Addrs[0], last.PID)

@@ -112,6 +112,10 @@ func (e *Embedded) Returned() {
 	})
 }
 
+// LeaveOrphans leaves those of the workers' descendants to init, from here on. The program stays in this process, and
+// waits for its own children alone: orphans that end would stay as zombies.
+func (e *Embedded) LeaveOrphans() { leaveOrphans() }
+
 // Over is closed when the service has ended. It is nil for a nil Embedded.
 func (e *Embedded) Over() <-chan struct{} {
 	if e == nil {
