@@ -62,7 +62,7 @@ func (l *lifecycle) embed() error {
 	}
 	e, s, err := supervise.Embed(supervise.Config{
 		Signals: supervise.Signals(l.cfg.signals), More: l.cfg.hookedSignals(), Log: l.log,
-	}, l.u.launch())
+	}, l.u.launch(), func() { l.u.post((*lifecycle).serviceStops) })
 	if err != nil {
 		return wrap("upgrade: this process can't supervise the next one", err)
 	}

@@ -191,3 +191,22 @@ func TestStop_IdleConnectionsOfOlderProcessesDoNotHoldItUp(t *testing.T) {
 		})
 	}
 }
+
+// TestWatched_StopAfterACrashDoesNotWaitForIdleConnections of the first process, which the worker that was started
+// after the crash knows nothing of.
+func TestWatched_StopAfterACrashDoesNotWaitForIdleConnections(t *testing.T) {
+	t.Parallel()
+	a, first := watched(t, "-probation", "0", "-drain", "4m", "-handoff=false")
+	idle := rawhttp.Dial(t, first.Addrs[0])
+	idle.Ask("/")
+	idle.Answer()
+	for i := range 2 {
+		a.signal(first.PID, syscall.SIGUSR2)
+		a.expect("ready", i+1)
+		a.expectLog("msg=upgraded", i+1)
+	}
+	a.expect("end", 0)
+	a.signal(a.of("ready")[2].PID, syscall.SIGKILL)
+	a.expect("ready", 3)
+	a.stopsWell()
+}

@@ -69,6 +69,7 @@ func (m *supervisor) stopping() bool {
 // end starts no more workers, and waits for those that there are.
 func (m *supervisor) end(status *exitStatus) {
 	m.ending, m.restart = true, nil
+	m.tellStops()
 	if status != nil {
 		m.code = status.code()
 	}

@@ -22,8 +22,8 @@ type Embedded struct {
 
 // Embed begins to supervise this process. The descriptor is its end of the link, which becomes the caller's.
 // It says the same there as any worker does, at first where it stands. launch, and not Config.Argv, is how workers
-// are started.
-func Embed(cfg Config, launch spawn.Launch) (e *Embedded, link int, err error) {
+// are started. stops is called when the service begins to stop.
+func Embed(cfg Config, launch spawn.Launch, stops func()) (e *Embedded, link int, err error) {
 	conn, link, err := fd.Pair()
 	if err != nil {
 		return nil, -1, err
@@ -32,6 +32,7 @@ func Embed(cfg Config, launch spawn.Launch) (e *Embedded, link int, err error) {
 	m := newSupervisor(cfg, launch)
 	m.self = &worker{conn: conn.(*net.UnixConn)}
 	m.self.identify(os.Getpid())
+	m.onStop = func() { go stops() }
 	e = &Embedded{m: m, tasks: make(chan func(), signalRoom), over: make(chan struct{})}
 	m.add(m.self)
 	go e.run()

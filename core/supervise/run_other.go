@@ -16,7 +16,7 @@ func Run(Config) (code int, err error) { return 1, ErrUnsupported }
 type Embedded struct{}
 
 // Embed is not supported here.
-func Embed(Config, spawn.Launch) (*Embedded, int, error) { return nil, -1, ErrUnsupported }
+func Embed(Config, spawn.Launch, func()) (*Embedded, int, error) { return nil, -1, ErrUnsupported }
 
 // Over is nil: there is none.
 func (*Embedded) Over() <-chan struct{} { return nil }

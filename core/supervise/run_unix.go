@@ -31,6 +31,7 @@ type supervisor struct {
 	overdue chan *worker
 	stuck   chan *worker  // it should have taken the service back by now
 	quit    chan struct{} // closed at the end
+	onStop  func()        // is called once when the service begins to stop; nil for none
 
 	lingering chan *worker // its main should have returned by now
 

@@ -103,11 +103,20 @@ func (m *supervisor) stopOnce(sig syscall.Signal) {
 		return
 	}
 	m.asked, m.upgrade = true, false
+	m.tellStops()
 	m.notify(sdnotify.Stopping)
 	if m.restart != nil || m.current() == nil {
 		m.end(nil)
 	}
 	m.pass(sig)
+}
+
+// tellStops tells the program in this process that the service stops.
+func (m *supervisor) tellStops() {
+	if m.onStop != nil {
+		m.onStop()
+		m.onStop = nil
+	}
 }
 
 // reap waits for every child that has ended: workers, and orphans of theirs.
