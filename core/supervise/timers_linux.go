@@ -16,7 +16,8 @@ type itimerval [4]uintptr
 
 // setTimer sets an interval timer of this process, and returns what it was.
 func setTimer(which int, to itimerval) (was itimerval) {
-	_, _, _ = syscall.RawSyscall(syscall.SYS_SETITIMER, uintptr(which), uintptr(unsafe.Pointer(&to)), uintptr(unsafe.Pointer(&was)))
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SETITIMER,
+		uintptr(which), uintptr(unsafe.Pointer(&to)), uintptr(unsafe.Pointer(&was)))
 	return was
 }
 
