@@ -121,17 +121,6 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	defer runtime.UnlockOSThread()
 	syscall.ForkLock.Lock() // no child that the program starts now gets what is kept, or signals that wait
 	defer syscall.ForkLock.Unlock()
-	// The stop of a second channel waits until all that has come is in the first one. That of the first one would
-	// let signals through again, with nobody to handle them.
-	second := make(chan os.Signal, cap(l.signals))
-	l.embedded.Notify(second)
-	f.Ignored = signal.Ignored(syscall.SIGHUP)
-	f.Blocked = f.BlockSignals()
-	signal.Stop(second)
-	heed := supervise.IgnoreHangup()
-	for len(l.signals) > 0 {
-		f.Pending = append(f.Pending, (<-l.signals).(syscall.Signal))
-	}
 	startTimers := supervise.StopTimers()
 	fd.CloseOnExecFrom(fd.First)
 	for _, s := range f.Files() {
@@ -142,6 +131,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	if launch.Umask >= 0 {
 		spawn.SetUmask(launch.Umask)
 	}
+	heed := l.holdSignals(f)
 	env := append(f.Environ(), envSupervise+"="+f.String())
 	err := os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
 	for _, s := range f.Files() {
@@ -154,6 +144,23 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 		l.signals <- sig
 	}
 	return err
+}
+
+// holdSignals has signals wait for the next image, and notes those that have come. It is the last thing before the
+// execve: a thread that the runtime starts now lets them through. heed ends that for SIGHUP, which is ignored.
+func (l *lifecycle) holdSignals(f *supervise.Frozen) (heed func()) {
+	// The stop of a second channel waits until all that has come is in the first one. That of the first one would
+	// let signals through again, with nobody to handle them.
+	second := make(chan os.Signal, cap(l.signals))
+	l.embedded.Notify(second)
+	f.Ignored = signal.Ignored(syscall.SIGHUP)
+	f.Blocked = f.BlockSignals()
+	signal.Stop(second)
+	heed = supervise.IgnoreHangup()
+	for len(l.signals) > 0 {
+		f.Pending = append(f.Pending, (<-l.signals).(syscall.Signal))
+	}
+	return heed
 }
 
 // endSupervisor ends a process whose main has ended before the service did.

@@ -18,6 +18,7 @@ type Embedded struct {
 	m     *supervisor
 	tasks chan func()
 	over  chan struct{}
+	rests chan struct{} // closed when run has returned
 }
 
 // Embed begins to supervise this process. The descriptor is its end of the link, which becomes the caller's.
@@ -33,7 +34,7 @@ func Embed(cfg Config, launch spawn.Launch, stops func()) (e *Embedded, link int
 	m.self = &worker{conn: conn.(*net.UnixConn)}
 	m.self.identify(os.Getpid())
 	m.onStop = func() { go stops() }
-	e = &Embedded{m: m, tasks: make(chan func(), signalRoom), over: make(chan struct{})}
+	e = &Embedded{m: m, tasks: make(chan func(), signalRoom), over: make(chan struct{}), rests: make(chan struct{})}
 	m.add(m.self)
 	go e.run()
 	return e, link, nil
@@ -42,9 +43,10 @@ func Embed(cfg Config, launch spawn.Launch, stops func()) (e *Embedded, link int
 func (e *Embedded) run() {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGCHLD)
-	defer signal.Stop(ends)
 	e.m.reap() // those that have ended while it was frozen
 	e.m.run(ends, e.tasks)
+	signal.Stop(ends)
+	close(e.rests)
 	if !e.m.frozen {
 		close(e.over)
 	}

@@ -79,13 +79,16 @@ func (e *Embedded) Freeze() (f *Frozen, err error) {
 	if !e.do(func() { f, err = e.m.freeze() }) {
 		return nil, ErrUnsettled
 	}
+	if f != nil {
+		<-e.rests // the end of its Notify sets the mask of a thread anew: BlockSignals has to come after it
+	}
 	return f, err
 }
 
 // Thaw undoes Freeze: the supervisor goes on.
 func (e *Embedded) Thaw(f *Frozen) {
 	f.closeLinks()
-	e.m.frozen = false
+	e.m.frozen, e.rests = false, make(chan struct{})
 	for _, w := range e.m.workers {
 		e.m.unpark(w)
 	}
