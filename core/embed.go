@@ -61,7 +61,7 @@ func (l *lifecycle) embed() error {
 		return nil
 	}
 	e, s, err := supervise.Embed(supervise.Config{
-		Signals: supervise.Signals(l.cfg.signals), More: l.cfg.hookedSignals(), Log: l.log,
+		Own: true, Signals: supervise.Signals(l.cfg.signals), More: l.cfg.hookedSignals(), Log: l.log,
 	}, l.u.launch(), func() { l.u.post((*lifecycle).serviceStops) })
 	if err != nil {
 		return wrap("upgrade: this process can't supervise the next one", err)

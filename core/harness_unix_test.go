@@ -34,6 +34,7 @@ type app struct {
 
 	// For start, if a test sets them before.
 	env   []string
+	argv0 string // what the program is told to be called; empty: its path
 	files []*os.File
 	cwd   string // without $PWD, as a service manager sets it; empty: dir, with $PWD
 	attr  *syscall.SysProcAttr
@@ -97,7 +98,7 @@ func (a *app) start(program, argv0 string, args ...string) {
 	})
 	a.cmd = &exec.Cmd{
 		ExtraFiles: a.files, SysProcAttr: a.attr, Stdout: a.out,
-		Path: path, Args: append([]string{argv0}, args...), Dir: a.dir,
+		Path: path, Args: append([]string{cmp.Or(a.argv0, argv0)}, args...), Dir: a.dir,
 		Env: slices.Concat(os.Environ(), a.env, []string{envProgram + "=" + program, "PWD=" + a.dir}),
 	}
 	if a.cwd != "" {

@@ -41,7 +41,7 @@ func (st *startup) commandLine() []string {
 // is not the program. frozen is what it knows from before its execve, if it was.
 func beSupervisor(frozen string) {
 	cfg := supervise.Config{
-		Argv: os.Args, HungUp: hungUpTerminal,
+		Argv: os.Args, Own: true, HungUp: hungUpTerminal,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	var code int

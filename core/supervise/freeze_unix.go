@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -22,6 +21,7 @@ import (
 // Frozen is what a supervisor knows, for another image of its process. Its JSON is read by the same version of
 // this package only, because that image is the same file.
 type Frozen struct {
+	Name     string           `json:"name"` // the system's for this process
 	Argv     []string         `json:"argv"`
 	Dir      string           `json:"dir"`
 	Fixed    bool             `json:"fixed"`
@@ -113,8 +113,8 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env, Kept: m.kept.freeze(),
-		Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
+		Name: name(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env,
+		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
 	for _, w := range m.workers {
@@ -239,7 +239,7 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	defer signal.Stop(signals)
-	setName(filepath.Base(os.Args[0])) // the image was not started by that name
+	setName(f.Name) // the image was started by another one
 	for _, fw := range f.Workers {
 		if err := m.thaw(fw); err != nil {
 			return 1, fmt.Errorf("gracex: supervise: link of process %d: %w", fw.PID, err)

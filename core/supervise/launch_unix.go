@@ -59,7 +59,9 @@ func (m *supervisor) find() (l spawn.Launch, path string, err error) {
 		if path, ok := l.LookPath(name); ok {
 			return l, path, nil
 		}
-		return l, "", fmt.Errorf("%w; give a path, such as ./%s", &exec.Error{Name: name, Err: exec.ErrNotFound}, name)
+		if !m.cfg.Own {
+			return l, "", fmt.Errorf("%w; give a path, such as ./%s", &exec.Error{Name: name, Err: exec.ErrNotFound}, name)
+		}
 	}
 	if path, err = l.Path(); err == nil {
 		err = check(path)

@@ -42,6 +42,10 @@ type Config struct {
 	// so it runs the program that is deployed then.
 	Argv []string
 
+	// Own says that the program is the one that this process executes. It is found even if Argv[0] is another name
+	// for it, which a shell has chosen (exec -a).
+	Own bool
+
 	// Dir is the working directory of workers. Empty means that of this process, by the name that Argv[0] or $PWD
 	// has for it, so that a symlink in it is followed anew. A worker that serves says how it was started itself, and
 	// the supervisor starts the next one likewise: with that directory, arguments and environment.
