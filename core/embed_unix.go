@@ -163,12 +163,16 @@ func (l *lifecycle) holdSignals(f *supervise.Frozen) (heed func()) {
 	return heed
 }
 
-// endSupervisor ends a process whose main has ended before the service did.
+// endSupervisor ends a process whose main has ended before the service did, and one whose main does not return
+// although the service is over. A main that has got a stop signal itself has all the time that it takes.
 func (l *lifecycle) endSupervisor() {
-	if isClosed(l.phase.mainEnds) {
+	switch {
+	case isClosed(l.phase.mainEnds):
 		go func() {
 			l.u.awaitMain()
 			os.Exit(l.embedded.Code()) //nolint:forbidigo // main would do it, and is over
 		}()
+	case l.u.next != nil && !l.embedded.Asked():
+		l.u.ending.Do(func() { go l.u.endMain() })
 	}
 }

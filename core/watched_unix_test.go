@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/rawhttp"
@@ -248,17 +249,38 @@ func TestWatched_KilledFirstProcessEndsTheService(t *testing.T) {
 	}
 }
 
-// TestWatched_FirstProcessOutlivesItsDrainDeadline is no reason for the next one to end it.
+// TestWatched_NextProcessDoesNotEndItsSupervisor, whose drain is over and whose main waits for a signal. Any other old
+// process gets one.
 func TestWatched_NextProcessDoesNotEndItsSupervisor(t *testing.T) {
 	t.Parallel()
-	a, _ := watched(t, "-probation", "0", "-drain", "10ms", "-goroutine")
-	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
-	a.expectLog("the program stays in this process", 1)
-	time.Sleep(100 * time.Millisecond)
+	needsProc(t)
+	drained := func(mode string) *app {
+		a, first := workingWith(t, []string{core.EnvMode + "=" + mode}, "-probation", "0", "-drain", "10ms", "-goroutine", "-linger")
+		a.setMode("busy") // the two processes stay in touch
+		a.next(first)
+		a.expectLog("background=1", 1)
+		return a
+	}
+	a := drained("")
+	a.expectLog("background work does not return", 1)
+	drained(core.ModeSelf.String()).expectLog("the main of the old process does not return; signal sent", 1)
+	if strings.Contains(a.log(), "signal sent") {
+		t.Error("the next process has seen its supervisor off")
+	}
+	a.setMode("")
 	a.signal(a.cmd.Process.Pid, syscall.SIGUSR2)
 	a.expect("ready", 2)
 	a.stopsWell()
-	if strings.Contains(a.log(), "did not go by its deadline") {
-		t.Error("the next process has seen its supervisor off")
-	}
+}
+
+// TestWatched_MainThatDoesNotReturnIsEnded with the service, which another process was told to stop.
+func TestWatched_MainThatDoesNotReturnIsEnded(t *testing.T) {
+	t.Parallel()
+	a, first := watched(t, "-probation", "0", "-goroutine", "-linger", "-control", "app.sock")
+	second := a.next(first)
+	a.expectLog("the program stays in this process", 1)
+	c := control.Dial(a.path("app.sock"))
+	status(t, c, func(st control.Status) bool { return st.Generations[0].PID == second.PID })
+	must(t, c.StopAndWait(t.Context()))
+	a.exitsWell()
 }

@@ -127,5 +127,8 @@ func (e *Embedded) Over() <-chan struct{} {
 	return e.over
 }
 
+// Asked reports whether this process was asked to stop the service, once that is over.
+func (e *Embedded) Asked() bool { return e.m.asked }
+
 // Code is the exit code of the service, once it is over.
 func (e *Embedded) Code() int { return e.m.code }
