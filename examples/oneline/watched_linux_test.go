@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +62,7 @@ func TestWatched(t *testing.T) {
 		"a script, no container": {script, "0"},
 		"runit":                  {runit, "0 0"},
 		"s6":                     {s6, "0 0"},
+		"supervisord":            {supervisord, "exit status 0"},
 		"podman":                 {podman, "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,14 +112,9 @@ func (w *watcher) goesThrough(ends string) {
 // replaces kills the process that serves. Another one serves at once, and no connection is refused.
 func (w *watcher) replaces() {
 	t := w.t
-	// Only the newest generation serves by now; the others may drain.
-	newest := 0
-	for _, pid := range w.others() {
-		newest = max(newest, pid)
-	}
 	run := load.Start(load.Config{Addr: w.addr, Fresh: 2, Think: 5 * time.Millisecond, Timeout: proctest.Patience})
 	before := deploytest.MustPost(t, w.addr, "/", "")
-	must.Do(t, syscall.Kill(newest, syscall.SIGKILL))
+	must.Do(t, syscall.Kill(w.outside(before.PID), syscall.SIGKILL))
 	proctest.Await(t, "another process serves", func() bool {
 		a, err := deploytest.Post(w.addr, "/", "")
 		return err == nil && a.PID != before.PID
@@ -155,7 +153,21 @@ func (w *watcher) first() int {
 	return all[0]
 }
 
-func (w *watcher) others() []int { return w.processes()[1:] }
+// outside is the number here of a process behind the first one, of which the program knows the one in its pid
+// namespace (proc_pid_status(5)).
+func (w *watcher) outside(inside string) int {
+	w.t.Helper()
+	for _, pid := range w.processes()[1:] {
+		b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		for line := range strings.Lines(string(b)) {
+			if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok && slices.Contains(strings.Fields(numbers), inside) {
+				return pid
+			}
+		}
+	}
+	w.t.Fatalf("process %s is none of the program's", inside)
+	return 0
+}
 
 // began is when a process began, in clock ticks since boot (proc_pid_stat(5)).
 func (w *watcher) began(pid int) string {
@@ -168,7 +180,7 @@ func (w *watcher) began(pid int) string {
 func (w *watcher) needs(name string) {
 	w.t.Helper()
 	_, err := exec.LookPath(name)
-	deploytest.Need(w.t, envWatchers, err, "on Debian, apt-get install tini dumb-init runit s6 podman runc")
+	deploytest.Need(w.t, envWatchers, err, "on Debian, apt-get install tini dumb-init runit s6 supervisor podman runc")
 }
 
 // starts starts the watcher. It gets the address of the program in its environment, and hardly more.
@@ -250,6 +262,41 @@ func s6(w *watcher) {
 	w.ended = w.finished
 }
 
+// supervisordConf is a configuration with nothing that is about gracex: %[1]s is a directory, %[2]s the program.
+const supervisordConf = `[supervisord]
+nodaemon=true
+logfile=%[1]s/log
+pidfile=%[1]s/pid
+[unix_http_server]
+file=%[1]s/ctl
+[supervisorctl]
+serverurl=unix://%[1]s/ctl
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[program:web]
+command=%[2]s
+stopwaitsecs=60
+`
+
+func supervisord(w *watcher) {
+	w.needs("supervisord")
+	dir := must.Get(os.MkdirTemp("", "gx"))(w.t) // short, for the socket's path
+	w.t.Cleanup(func() { os.RemoveAll(dir) })
+	conf := filepath.Join(dir, "conf")
+	must.Do(w.t, os.WriteFile(conf, fmt.Appendf(nil, supervisordConf, dir, w.app), 0o600))
+	w.starts(exec.Command("supervisord", "-c", conf))
+	w.signal = func(sig syscall.Signal) {
+		w.tells("supervisorctl", append([]string{"-c", conf}, map[syscall.Signal][]string{
+			syscall.SIGHUP: {"signal", "HUP", "web"}, syscall.SIGTERM: {"stop", "web"},
+		}[sig]...)...)
+	}
+	w.ended = func() string {
+		_, end, _ := strings.Cut(string(must.Get(os.ReadFile(filepath.Join(dir, "log")))(w.t)), "stopped: web (")
+		end, _, _ = strings.Cut(end, ")")
+		return end
+	}
+}
+
 // podman runs an image with the program and nothing else.
 func podman(w *watcher) {
 	t := w.t
@@ -259,34 +306,64 @@ func podman(w *watcher) {
 	if os.Geteuid() != 0 {
 		t.Skip("it takes root")
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(w.dir, "image", "oneline"), program)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // there is no C library in the image
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	image := filepath.Join(w.dir, "image")
+	must.Do(t, os.Mkdir(image, 0o755))
+	for name, text := range map[string]string{
+		"Containerfile": "FROM scratch\nCOPY oneline nothing /\n", "nothing.go": "package main\n\nfunc main() {}\n",
+	} {
+		must.Do(t, os.WriteFile(filepath.Join(image, name), []byte(text), 0o644))
 	}
-	must.Do(t, os.WriteFile(filepath.Join(w.dir, "image", "Containerfile"),
-		[]byte("FROM scratch\nCOPY oneline /oneline\nENTRYPOINT [\"/oneline\"]\n"), 0o644))
+	for name, from := range map[string]string{"oneline": program, "nothing": filepath.Join(image, "nothing.go")} {
+		build := exec.Command("go", "build", "-o", filepath.Join(image, name), from)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // there is no C library in the image
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
 	storage := must.Get(os.MkdirTemp("", "gx"))(t)
 	t.Cleanup(func() { os.RemoveAll(storage) })
 	global := []string{
 		"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "vfs",
 		"--runtime", must.Get(exec.LookPath("runc"))(t), "--cgroup-manager", "cgroupfs",
 	}
+	try := func(args ...string) (string, error) {
+		out, err := exec.Command("podman", append(global, args...)...).CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
 	run := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command("podman", append(global, args...)...).CombinedOutput()
+		out, err := try(args...)
 		if err != nil {
 			t.Fatalf("podman %q: %v\n%s", args, err, out)
 		}
-		return strings.TrimSpace(string(out))
+		return out
 	}
-	run("build", "--tag", "oneline", filepath.Join(w.dir, "image"))
-	run("create", "--name", "web", "--network", "host", "--env", "ADDR="+w.addr,
-		"--ulimit", "nofile=4096:4096", "--ulimit", "nproc=10000:10000", "oneline")
+	how := []string{"--network", "host", "--ulimit", "nofile=" + limit(t, syscall.RLIMIT_NOFILE, 4096),
+		"--ulimit", "nproc=" + limit(t, rlimitNproc, 10000)}
+	out, err := try("build", "--tag", "oneline", image)
+	if err == nil {
+		out, err = try(slices.Concat([]string{"run", "--rm"}, how, []string{"oneline", "/nothing"})...)
+	}
+	if err != nil {
+		t.Skipf("podman can't run a container that does nothing here: %v\n%s", err, out)
+	}
+	run(slices.Concat([]string{"create", "--name", "web", "--env", "ADDR=" + w.addr}, how, []string{"oneline", "/oneline"})...)
 	t.Cleanup(func() { run("rm", "--force", "--ignore", "web") })
 	w.starts(exec.Command("podman", append(global, "start", "--attach", "--sig-proxy=false", "web")...))
 	w.exe = "/oneline"
 	w.top = func() int { return must.Get(strconv.Atoi(run("inspect", "--format", "{{.State.Pid}}", "web")))(t) }
 	w.signal = func(sig syscall.Signal) { run("kill", "--signal", strconv.Itoa(int(sig)), "web") }
 	w.ended = func() string { return run("wait", "web") }
+}
+
+// rlimitNproc is RLIMIT_NPROC (getrlimit(2)), which package syscall has not.
+const rlimitNproc = 6
+
+// limit is a limit for a container, which can be no more than this process's. Podman's own would be.
+func limit(t *testing.T, resource int, most uint64) string {
+	t.Helper()
+	var own syscall.Rlimit
+	must.Do(t, syscall.Getrlimit(resource, &own))
+	n := strconv.FormatUint(min(own.Max, most), 10)
+	return n + ":" + n
 }

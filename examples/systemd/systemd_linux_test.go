@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/gracex-go/gracex/examples/internal/deploytest"
@@ -238,53 +237,5 @@ func TestVerify(t *testing.T) {
 		if out := m.MustInside("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f); out != "" {
 			t.Errorf("%s: %s", filepath.Base(f), out)
 		}
-	}
-}
-
-// TestWithoutNotify: a unit that does not tell the program of systemd. The process that systemd has started is the
-// main one to the end.
-func TestWithoutNotify(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"simple", "exec"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			m := startManager(t, "")
-			name := "gracex-example-" + kind
-			m.unit(name+".service", `[Service]
-Type=`+kind+`
-ExecStart=/opt/gracex-example/server $ARGS
-ExecReload=/bin/kill -HUP $MAINPID
-TimeoutStopSec=40
-Restart=on-failure
-`)
-			s := m.deploy(name)
-			s.must("start", s.name)
-			proctest.Await(t, "it serves", func() bool { _, err := deploytest.Post(s.addr, "/", ""); return err == nil })
-			first := deploytest.MustPost(t, s.addr, "/", "").PID
-			run := deploytest.Load(t, s.addr)
-			for i := range 5 {
-				s.must("reload", s.name)
-				deploytest.AwaitGeneration(t, run, strconv.Itoa(i+1))
-				if i == 0 { // a SIGHUP in the moment of the execve can be lost (docs/supervise.md)
-					proctest.Await(t, "the first process is the supervisor alone", func() bool {
-						out, _ := s.Inside("sh", "-c", "tr '\\0' '\\n' </proc/"+first+"/environ; cat /proc/"+first+"/comm")
-						return strings.Contains(out, "GRACEX_SUPERVISE={") && strings.HasSuffix(out, "\nserver\n")
-					})
-				}
-			}
-			deploytest.StopLoad(t, run)
-			worker := deploytest.MustPost(t, s.addr, "/", "").PID
-			s.MustInside("kill", "-KILL", worker)
-			proctest.Await(t, "another process serves", func() bool {
-				a, err := deploytest.Post(s.addr, "/", "")
-				return err == nil && a.PID != worker
-			})
-			for property, want := range map[string]string{"MainPID": first, "ActiveState": "active", "SubState": "running", "NRestarts": "0"} {
-				if got := s.show(s.name, property); got != want {
-					t.Errorf("%s=%s, want %s", property, got, want)
-				}
-			}
-			s.stops()
-		})
 	}
 }
