@@ -217,6 +217,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	if s == StateStopping {
 		l.manager.Stopping(l.u.remaining(), l.cfg.drainTimeout)
 		l.sayStops()
+		l.cutWithService()
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
 	l.u.conns.Drain(true)

@@ -53,6 +53,7 @@ func (u *Upgrader) olderGenerations() (all []int) {
 // olderChanged looks at the older generations anew. The next generation gets to know them, or if this is
 // the current one it holds to WithMaxDraining.
 func (l *lifecycle) olderChanged() {
+	l.cutWithService()
 	older := l.u.olderGenerations()
 	n := len(older)
 	known := n > 0 || l.incoming.machine.Gone // the old process, which is one of them, has said so
@@ -106,9 +107,16 @@ func (l *lifecycle) cutOlder(f wire.Frame) {
 }
 
 // cutService ends the drain now, and with it those of the processes before this one, if this is a stop of the service.
+// One that waits for the old process's word has not begun yet.
 func (l *lifecycle) cutService(why string) {
 	l.u.cutShort(why)
-	if l.state() == StateStopping && l.u.next == nil {
+	l.stopping.cutWhy = why
+	l.cutWithService()
+}
+
+// cutWithService tells the processes before this one that they are cut, if the service is.
+func (l *lifecycle) cutWithService() {
+	if why := l.stopping.cutWhy; why != "" && l.state() == StateStopping && l.u.next == nil {
 		l.sayCut(wire.CutMsg{Before: l.u.generation, Reason: why})
 	}
 }

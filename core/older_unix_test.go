@@ -123,6 +123,23 @@ func TestOlder_SecondStopCutsAll(t *testing.T) {
 	a.expectLog("why=\"a second stop was asked for\" requests=1", 1)
 }
 
+// TestOlder_SecondStopCutsAllWhenTheFirstHasBegun: the first one waits for the word of the old process, which stands
+// still.
+func TestOlder_SecondStopCutsAllWhenTheFirstHasBegun(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t, "-drain", "4m")
+	download(t, first.Addrs[0])
+	second := a.next(first)
+	a.freeze(first.PID)
+	a.signal(second.PID, syscall.SIGTERM)
+	a.expectLog("signal: stop", 1)
+	a.signal(second.PID, syscall.SIGTERM)
+	a.expectLog("second stop signal", 1)
+	a.signal(first.PID, syscall.SIGCONT)
+	a.expectGone()
+	a.expectLog("why=\"a second stop was asked for\" requests=1", 1)
+}
+
 // TestOlder_MainsThatDoNotReturnAreEnded has programs that serve in a goroutine and wait for a signal in main, with no
 // limit of the drain. Each is seen while it is there, and the last one is ended by a stop.
 func TestOlder_MainsThatDoNotReturnAreEnded(t *testing.T) {

@@ -23,6 +23,7 @@ type stopping struct {
 	held      bool             // see holdStop
 	doubt     <-chan time.Time // the end of the wait for a SIGTERM; nil without one
 	hooked    bool             // the hooks of a stop signal run, or have
+	cutWhy    string           // why it is cut short; empty if it is not
 	hurry     chan struct{}    // closed to wait for them no longer; nil if there are none
 	hooksLeft int              // signals whose hooks have not all run
 }
