@@ -29,9 +29,9 @@ func sendSelf(sig os.Signal) {
 	}
 }
 
-// endMain ends this process if its main does not return after a stop by the operator, who wants it gone, or with the
-// service that it has supervised. SIGTERM is for a main that waits for it, and kills none that still has something to
-// close: it ends by SIGKILL.
+// endMain ends this process if its main does not return after a stop by the operator, who wants it gone, with the
+// service that it has supervised, or with its supervisor. SIGTERM is for a main that waits for it, and kills none that
+// still has something to close: it ends by SIGKILL.
 func (u *Upgrader) endMain() {
 	<-u.phase.done
 	for _, word := range []struct {

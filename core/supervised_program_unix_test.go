@@ -26,6 +26,15 @@ func TestSupervised_StopReachesTheProgram(t *testing.T) {
 	}
 }
 
+// TestSupervised_MainEndsWithTheSupervisor, which was killed, although it waits for a signal itself.
+func TestSupervised_MainEndsWithTheSupervisor(t *testing.T) {
+	t.Parallel()
+	a, master, _ := supervisedServing(t, "-linger")
+	a.signal(master, syscall.SIGKILL)
+	a.expect("lingers", 0)
+	a.expectGone()
+}
+
 // TestSupervised_ProgramWithAnotherName (exec -a) is started again after a crash, whichever process supervises.
 func TestSupervised_ProgramWithAnotherName(t *testing.T) {
 	t.Parallel()

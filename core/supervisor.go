@@ -42,13 +42,14 @@ func (u *Upgrader) askedBySupervisor(msg wire.SignalMsg) bool {
 // othersReturned has the lifecycle look at the background work of other workers anew.
 func (u *Upgrader) othersReturned() { u.post(func(*lifecycle) {}) }
 
-// watchSupervisor stops this process when the supervisor is gone: nobody would know of
+// watchSupervisor ends this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
 	u.link().Follow(u.askedBySupervisor, u.othersReturned)
 	select {
 	case <-u.link().Gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.link().PID())
+		u.ending.Do(func() { go u.endMain() })
 		u.post(func(l *lifecycle) {
 			l.stopping.unheard = syscall.SIGTERM
 			l.stop(stopRequest{})
