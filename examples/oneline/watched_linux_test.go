@@ -347,7 +347,8 @@ func podman(w *watcher) {
 	if err != nil {
 		t.Skipf("podman can't run a container that does nothing here: %v\n%s", err, out)
 	}
-	run(slices.Concat([]string{"create", "--name", "web", "--env", "ADDR=" + w.addr}, how, []string{"oneline", "/oneline"})...)
+	web := []string{"create", "--name", "web", "--env", "ADDR=" + w.addr}
+	run(slices.Concat(web, how, []string{"oneline", "/oneline"})...)
 	t.Cleanup(func() { run("rm", "--force", "--ignore", "web") })
 	w.starts(exec.Command("podman", append(global, "start", "--attach", "--sig-proxy=false", "web")...))
 	w.exe = "/oneline"

@@ -36,7 +36,9 @@ Restart=on-failure
 // upgrades has systemd send 5 signals under load, and calls after when the first new process serves.
 func (s *service) upgrades(after func()) {
 	s.t.Helper()
-	run := load.Start(load.Config{Addr: s.addr, Clients: 4, Fresh: 2, Think: 5 * time.Millisecond, Timeout: proctest.Patience})
+	run := load.Start(load.Config{
+		Addr: s.addr, Clients: 4, Fresh: 2, Think: 5 * time.Millisecond, Timeout: proctest.Patience,
+	})
 	for i := range 5 {
 		s.must("reload", s.name)
 		deploytest.AwaitGeneration(s.t, run, strconv.Itoa(i+1))
