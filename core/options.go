@@ -232,8 +232,9 @@ func WithKeepAlive(k net.KeepAliveConfig) Option {
 	return func(c *config) { c.keepAlive = &k }
 }
 
-// WithPIDFile names a file that always holds the process number of the current generation. The
-// file is replaced by rename and removed after a stop. Left out or empty, no file is written.
+// WithPIDFile names a file that always holds the number of the process to signal: that of the
+// current generation, or of its supervisor. The file is replaced by rename and removed after a stop.
+// An app with a pid file has a control socket, too. Left out or empty, no file is written.
 func WithPIDFile(path string) Option {
 	return func(c *config) { c.pidFile = path }
 }

@@ -30,11 +30,12 @@ func Prepare(path string, pid int) (*File, error) {
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("pid file %s: the directory %s does not exist; create it or choose another path: %w", path, dir, err)
+		return nil, fmt.Errorf("pid file %s: the directory %s does not exist; create it or choose another path: %w", path, absolute(dir), err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("pid file %s: the directory %s is not writable for this user; change its mode or choose another path: %w", path, dir, err)
-	case err != nil:
-		return nil, fmt.Errorf("pid file %s: %w", path, err)
+		return nil, fmt.Errorf("pid file %s: the directory %s is not writable for this user; change its mode or choose another path: %w",
+			path, absolute(dir), err)
+	case err != nil: // as on a read-only file system
+		return nil, fmt.Errorf("pid file %s: no file can be made in the directory %s; choose another path: %w", path, absolute(dir), err)
 	}
 	_, err = f.WriteString(strconv.Itoa(pid) + "\n")
 	if err == nil {
@@ -51,6 +52,14 @@ func Prepare(path string, pid int) (*File, error) {
 		return nil, fmt.Errorf("pid file %s: %w", path, err)
 	}
 	return &File{path: path, temp: f.Name()}, nil
+}
+
+// absolute is dir by its whole path. A service manager sets the working directory, and its user may not know it.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
 }
 
 func kind(fi fs.FileInfo) string {

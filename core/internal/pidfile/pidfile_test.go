@@ -90,6 +90,20 @@ func TestPrepareExplains(t *testing.T) {
 	}
 }
 
+func TestPrepareNamesTheWholeDirectory(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write(t, "file", 100)
+	for path, want := range map[string]string{
+		filepath.Join("none", "app.pid"): "the directory " + filepath.Join(dir, "none") + " does not exist",
+		filepath.Join("file", "app.pid"): "no file can be made in the directory " + filepath.Join(dir, "file") + "; choose another path",
+	} {
+		if _, err := Prepare(path, 1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Prepare(%s) = %v, want one with %q", path, err, want)
+		}
+	}
+}
+
 func TestReadRefusesGarbage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.pid")
