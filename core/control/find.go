@@ -24,6 +24,10 @@ const (
 	maxAsked  = 512
 )
 
+// howToFind is what to do if no app is found.
+const howToFind = "name one by its pid, its pid file or its socket; an app has a socket by core.WithPIDFile or WithControlSocket, " +
+	"and one without a socket can be upgraded by kill -USR2"
+
 // Query selects an app by its socket, by its pid file, by any of its processes, or by its program. If several are
 // set, Socket counts first, then PIDFile, then PID, then Program.
 type Query struct {
@@ -131,8 +135,7 @@ func findOnly(ctx context.Context) (*Client, error) {
 	case len(found) == 0 && len(hung) > 0:
 		return nil, hung[0].hanging(0)
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w in %s%s; name one by its pid, its pid file or its socket", ErrNotFound,
-			strings.Join(defaultDirs(), ", "), among(troubles))
+		return nil, fmt.Errorf("%w in %s%s; %s", ErrNotFound, strings.Join(defaultDirs(), ", "), among(troubles), howToFind)
 	case len(found) == 1 && len(hung) == 0:
 		return found[0].client, nil
 	}
@@ -255,8 +258,7 @@ func findByProgram(ctx context.Context, program string) (*Client, error) {
 	case len(found) == 0 && len(hung) > 0:
 		return nil, hung[0].hanging(0)
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w that runs the program %s%s; name one by its pid, its pid file or its socket",
-			ErrNotFound, program, among(troubles))
+		return nil, fmt.Errorf("%w that runs the program %s%s; %s", ErrNotFound, program, among(troubles), howToFind)
 	case len(found) == 1:
 		return found[0].client, nil
 	}

@@ -50,7 +50,7 @@ func TestFind(t *testing.T) {
 		err     error
 		says    string
 	}{
-		"none": {func(*testing.T, string) Query { return Query{} }, "", ErrNotFound, "name one by its pid"},
+		"none": {func(*testing.T, string) Query { return Query{} }, "", ErrNotFound, "without a socket can be upgraded by kill -USR2"},
 		"the only one": {func(t *testing.T, _ string) Query {
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
 			stale(t, inDefault("b.sock"))
@@ -125,7 +125,7 @@ func TestFind(t *testing.T) {
 		"only another program": {func(t *testing.T, _ string) Query {
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
 			return Query{Program: "/srv/shop"}
-		}, "", ErrNotFound, "that runs the program /srv/shop"},
+		}, "", ErrNotFound, "that runs the program /srv/shop; name one by its pid"},
 		"two of one program": {func(t *testing.T, _ string) Query {
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(1001)))
 			play(t, inDefault("b.sock"), says(Protocol, 200, app(1002)))
