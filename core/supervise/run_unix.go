@@ -294,7 +294,7 @@ func (m *supervisor) stands(w *worker) {
 	case w.state == stateCurrent:
 		if !m.served {
 			m.served = true
-			m.cfg.Log.Info("serving", "worker", w.pid)
+			m.cfg.Log.Info("worker serves", "worker", w.pid)
 			m.notify(sdnotify.Ready)
 		}
 		m.notify(sdnotify.Status(fmt.Sprintf("supervising generation %d, process %d", w.generation, w.pid)))
