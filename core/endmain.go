@@ -10,13 +10,14 @@ import (
 )
 
 // wakeMain sends this process the signal by which the service has stopped, if that has come another way: over the
-// link to the supervisor, to another process, or as the end of the terminal. Main may wait for it. It kills none.
+// link to the supervisor, to another process, or as the end of the terminal. Main may wait for it, also behind Run. It
+// kills none.
 func (l *lifecycle) wakeMain() {
 	sig := l.stopping.unheard
 	if l.embedded != nil && sig == nil {
 		sig = syscall.SIGTERM
 	}
-	if sig == nil || l.stopping.heard || l.phase.mainWaits.Load() {
+	if sig == nil || l.stopping.heard {
 		return
 	}
 	signal.Notify(make(chan os.Signal, 1), sig)

@@ -148,6 +148,7 @@ func TestWatched_CrashLoopOutlivesTheFirstDrain(t *testing.T) {
 	a.setMode("")
 	last := a.expect("ready", 3)
 	expectServes(t, addr, last.PID)
+	a.becomesSupervisor()
 	a.stopsWell()
 }
 

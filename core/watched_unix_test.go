@@ -181,7 +181,8 @@ func TestWatched_Stop(t *testing.T) {
 	}
 }
 
-// TestWatched_SignalAtTheExecveIsNotLost for SIGUSR2, which waits. The moment is a different one in each run.
+// TestWatched_SignalAtTheExecveIsNotLost sends one just before the execve. With cgo the runtime can't block signals in
+// all threads, and one of these can still take it, in vain.
 func TestWatched_SignalAtTheExecveIsNotLost(t *testing.T) {
 	t.Parallel()
 	a, _ := watched(t, "-probation", "0")
@@ -189,8 +190,12 @@ func TestWatched_SignalAtTheExecveIsNotLost(t *testing.T) {
 	a.signal(pid, syscall.SIGUSR2)
 	a.expectLog("generation ended", 1)
 	a.signal(pid, syscall.SIGUSR2)
-	a.expect("ready", 2)
 	a.becomesSupervisor()
+	a.signal(pid, syscall.SIGUSR1) // which is passed on behind it
+	a.expectLog("signal: reopen", 1)
+	if !cgo || strings.Count(a.log(), "signal: upgrade") > 1 {
+		a.expect("ready", 2)
+	}
 	a.stopsWell()
 }
 

@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -32,11 +34,35 @@ func maskSignals(block bool, sigs []os.Signal) bool {
 		how = sigBlock
 	}
 	arg := uintptr(unsafe.Pointer(&set))
-	_, _, err := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
-	if err != 0 {
-		_, _, err = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+	for range maskTries {
+		_, _, err := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+		if err != 0 {
+			_, _, err = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+			return err == 0
+		}
+		if !block || blockedInAll(set) {
+			break
+		}
 	}
-	return err == 0
+	return true
+}
+
+// maskTries bounds how often signals are blocked anew. After such a call the runtime may start a thread, which has the
+// mask that the process began with.
+const maskTries = 10
+
+// blockedInAll reports whether all threads block signals (proc_pid_status(5)). Without /proc it is not known, and true.
+func blockedInAll(set sigset) bool {
+	files, _ := filepath.Glob("/proc/self/task/*/status")
+	for _, name := range files {
+		b, _ := os.ReadFile(name)
+		_, line, _ := strings.Cut(string(b), "\nSigBlk:")
+		line, _, _ = strings.Cut(line, "\n")
+		if mask, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64); err == nil && sigset(mask)&set != set {
+			return false
+		}
+	}
+	return true
 }
 
 // unblockInThread unblocks signals in this thread, and what it forks.

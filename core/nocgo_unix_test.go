@@ -1,0 +1,5 @@
+//go:build unix && !cgo
+
+package core_test
+
+const cgo = false
