@@ -158,6 +158,8 @@ func TestAdopt_RefusalLeavesTheRest(t *testing.T) {
 
 	go func() { _ = u.Stop(t.Context()) }()
 	<-u.Draining()
+	o.hears(wire.Settled)
+	o.hears(wire.Stops)
 	_, server = pair(t)
 	expectText(t, fmt.Sprint(o.offers(offer[:1], server).Refused), "stopping")
 }

@@ -51,7 +51,7 @@ func TestAskToLeave_ComesAfterTheListenersAreClosed(t *testing.T) {
 	t.Parallel()
 	for _, state := range []State{StateStopping, StateDraining} {
 		synctest.Test(t, func(t *testing.T) {
-			u := &Upgrader{log: slog.New(slog.DiscardHandler), boot: &startup{}, phase: newPhase()}
+			u := &Upgrader{log: slog.New(slog.DiscardHandler), boot: &startup{}, inherited: &inheritance{}, phase: newPhase()}
 			u.conns = conns.NewTable(u.phase.goodbye)
 			ln := slowToClose{release: make(chan struct{})}
 			l, err := newListener(ln, -1, "tcp", "here")

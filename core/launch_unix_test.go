@@ -206,6 +206,7 @@ func TestWithWorkingDirectory_IsTheNextProcessesDirectory(t *testing.T) {
 	a.signal(ev.PID, syscall.SIGKILL)
 	a.expectRelease(a.expect("ready", 2), "3", "3")
 
+	core.Alone(t)
 	_, err := core.New(core.WithWorkingDirectory("current"))
 	expectError(t, err, `WithWorkingDirectory("current")`, "absolute")
 }
