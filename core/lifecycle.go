@@ -275,9 +275,9 @@ func (u *Upgrader) sayGoodbye() {
 // settle is what is said and done when the drain has ended.
 func (l *lifecycle) settle() {
 	if l.u.next != nil {
+		l.u.next.Frames.Mute() // nobody takes words from here on, and the answer to what leaveOlder says is behind them
 		l.leaveOlder()
 		l.tellReturned() // nothing may have happened since
-		l.u.next.Frames.Mute()
 		l.u.next.Drained()
 		l.u.next.Stderr.End()
 		l.u.next.Stderr.Wait()

@@ -80,8 +80,8 @@ func (n *Next) Entrust(p *Old) error {
 		PID: p.oldPID, Generation: p.Generation, DrainMillis: max(time.Until(p.Ends), 0).Milliseconds(),
 		Drained: isClosed(p.Drained), Returned: isClosed(p.Returned), Adopted: p.Adopted,
 	}
-	if older := p.OlderGenerations(); len(older) > 0 {
-		msg.Older = older[1:]
+	if older := p.older.Load(); older != nil && len(*older) > 0 {
+		msg.Older = (*older)[1:]
 	}
 	b, err := wire.Append(nil, wire.Entrust, msg)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -97,12 +98,15 @@ func (p *Old) HangUp() {
 	}
 }
 
-// OlderGenerations are the numbers of the generations before this one, by its word, newest first. There are none
-// when it is gone, or was left to the next process.
+// OlderGenerations are the numbers of the generations before this one that drain, by its word, newest first. There are
+// none when it is gone, or was left to the next process.
 func (p *Old) OlderGenerations() []int {
 	older := p.older.Load()
 	if p.ctl == nil || older == nil || isClosed(p.Gone) || isClosed(p.Left) {
 		return nil
+	}
+	if isClosed(p.Drained) {
+		return slices.DeleteFunc(slices.Clone(*older), func(n int) bool { return n == p.Generation })
 	}
 	return *older
 }
@@ -268,6 +272,7 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 	case wire.Drained:
 		if !isClosed(p.Drained) {
 			close(p.Drained)
+			h.Older()
 		}
 	}
 	return nil
