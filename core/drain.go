@@ -253,7 +253,7 @@ func (d *drainer) finish() error {
 	defer deadline.Stop()
 	tick := time.NewTicker(timing.IdleTick)
 	defer tick.Stop()
-	before := d.awaits() // closed when the generation before has moved its last connection here
+	before := d.awaits() // closed when those before have drained or are gone: until then they move connections here
 	work := d.work
 	for !d.over() || before != nil || work != nil {
 		select {
@@ -342,7 +342,7 @@ func (d *drainer) cutRest(why string) error {
 		left.Sockets = 0 // their readers wait
 	}
 	if d.work == nil {
-		left.Background = 0 // it was cut before
+		left.Background = 0 // there is none, or it was cut before
 	}
 	if left.none() {
 		return nil

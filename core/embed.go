@@ -26,8 +26,8 @@ func (st *startup) watched() bool {
 // watcherNames are those of programs that end, or start the program anew, when the process that they have started ends.
 var watcherNames = []string{"supervisord", "runsv", "s6-supervise", "supervise", "tini", "docker-init", "dumb-init", "catatonit"}
 
-// losesService says why the service would be lost with this process, for one that must not supervise it; "" if
-// that is not known.
+// losesService says why the service would be lost with this process in ModeSelf; "" if nothing is known that would lose
+// it.
 func (st *startup) losesService() string {
 	parent := proc.Name(proc.StartedBy)
 	for _, name := range watcherNames {

@@ -102,6 +102,10 @@ func (l *lifecycle) becomeSupervisor() {
 			return
 		}
 		l.embedded.Thaw(f)
+		l.embedded.LeaveOrphans()
+		for _, sig := range f.Pending {
+			l.signal(sig)
+		}
 	}
 	l.log.Error("this process can't become the supervisor by execve; the program stays in it", "error", err)
 }
@@ -126,7 +130,8 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	for _, s := range f.Files() {
 		fd.KeepOnExec(s)
 	}
-	launch := l.u.boot.launch
+	launch, umask := l.u.boot.launch, spawn.Umask()
+	dir, dirErr := os.Getwd()
 	_ = os.Chdir(launch.Dir) // the workers go there by themselves
 	if launch.Umask >= 0 {
 		spawn.SetUmask(launch.Umask)
@@ -137,12 +142,15 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 	for _, s := range f.Files() {
 		fd.CloseOnExec(s)
 	}
+	if dirErr == nil {
+		_ = os.Chdir(dir)
+	}
+	if launch.Umask >= 0 && umask >= 0 {
+		spawn.SetUmask(umask)
+	}
 	startTimers()
 	heed()
 	f.UnblockSignals()
-	for _, sig := range f.Pending {
-		l.signals <- sig
-	}
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // kills none.
 func (l *lifecycle) wakeMain() {
 	sig := l.stopping.unheard
-	if l.embedded != nil && sig == nil {
+	if l.embedded != nil && l.u.next != nil && sig == nil { // the service has ended elsewhere
 		sig = syscall.SIGTERM
 	}
 	if sig == nil || l.stopping.heard {

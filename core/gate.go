@@ -11,10 +11,10 @@ import (
 // until main may go on, because net/http waits for its Accept. Each later Shutdown is noticed by a
 // function that is registered with the server.
 type gate struct {
-	addr     net.Addr
-	entered  chan struct{}   // closed at the first Accept
-	finished <-chan struct{} // closed when main may go on
-	onClose  func()
+	addr    net.Addr
+	entered chan struct{}   // closed at the first Accept
+	goesOn  <-chan struct{} // closed when main may go on
+	onClose func()
 
 	enter  sync.Once
 	closed atomic.Bool // at least once
@@ -22,14 +22,14 @@ type gate struct {
 	hooked atomic.Bool // and so is the next call of shutdown
 }
 
-func newGate(addr net.Addr, finished <-chan struct{}, onClose func()) *gate {
-	return &gate{addr: addr, entered: make(chan struct{}), finished: finished, onClose: onClose}
+func newGate(addr net.Addr, goesOn <-chan struct{}, onClose func()) *gate {
+	return &gate{addr: addr, entered: make(chan struct{}), goesOn: goesOn, onClose: onClose}
 }
 
 // Accept blocks until main may go on.
 func (g *gate) Accept() (net.Conn, error) {
 	g.enter.Do(func() { close(g.entered) })
-	<-g.finished
+	<-g.goesOn
 	return nil, net.ErrClosed
 }
 

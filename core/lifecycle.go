@@ -161,21 +161,22 @@ func (l *lifecycle) signal(sig os.Signal) {
 		a.noteTerm()
 		return
 	}
-	if hungUpTerminal(sig) {
+	stop := slices.Contains(l.cfg.signals.Stop, sig)
+	switch {
+	case len(l.cfg.signals.Stop) > 0 && hungUpTerminal(sig):
 		if l.hungUp { // the kernel and the shell both say it
 			return
 		}
 		l.log.Info("the terminal was closed: this is a stop")
-		l.hungUp, sig = true, syscall.SIGTERM
+		l.hungUp, sig, stop = true, l.cfg.signals.stop(), true
 		l.stopping.unheard = sig
-	} else if slices.Contains(l.cfg.signals.Stop, sig) {
-		l.stopping.heard = true
+	case stop || sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT:
+		l.stopping.heard = true // by the program, too
 	}
-	stop := slices.Contains(l.cfg.signals.Stop, sig)
 	switch {
-	case l.embedded != nil && (stop || l.u.next != nil || slices.Contains(l.cfg.signals.forService(), sig)):
+	case l.embedded != nil && (l.u.next != nil || slices.Contains(l.cfg.signals.forService(), sig)):
 		l.embedded.Signal(sig.(syscall.Signal)) // it comes back if it is for this process
-	case stop && l.embedded == nil && l.stops.repeated(l.u.link(), false):
+	case stop && l.stops.repeated(l.u.link(), false):
 	default:
 		l.around(sig)
 	}

@@ -35,8 +35,9 @@ func (m Mode) String() string {
 // EnvMode is the environment variable by which an operator chooses the mode. It takes effect before main runs.
 //
 // Left out or "auto", the process finds out at its first upgrade whether another process watches it, which is
-// every process but one that systemd hears from (NOTIFY_SOCKET), and one whose parent has ended. A process that is
-// watched keeps its number: it supervises the next one, and the mode is ModeSupervised from then on.
+// every process but one that systemd hears from (NOTIFY_SOCKET) and that is not pid 1, and one whose parent has
+// ended. A process that is watched keeps its number: it supervises the next one, and the mode is ModeSupervised from
+// then on.
 //
 // "supervised" is like a call of Supervise. "self" is ModeSelf always. An upgrade that would lose the service
 // then is refused. A process that takes over from another program, as described in docs/migration, upgrades

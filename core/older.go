@@ -164,7 +164,7 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	go p.Follow(u.olderHandler(p, from), u.phase.done, u.log)
 	u.seeOff(p, msg.Drain())
 	u.post(func(l *lifecycle) {
-		if l.state() == StateStopping && l.u.next == nil {
+		if l.state() == StateStopping && l.u.next == nil || l.drainer != nil && l.drainer.alone.Load() {
 			_ = p.Say(wire.Stops, nil)
 		}
 		l.olderChanged()

@@ -9,7 +9,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 )
 
-// all returns every signal once, and more. A SIGHUP that the process was started to
+// all returns every signal, and those of more, once. A SIGHUP that the process was started to
 // ignore (nohup) stays ignored.
 func (s Signals) all(more ...os.Signal) []os.Signal {
 	var out []os.Signal
@@ -27,6 +27,14 @@ func (s Signals) all(more ...os.Signal) []os.Signal {
 // forService returns those that are for the service, whichever process it is.
 func (s Signals) forService() []os.Signal { return slices.Concat(s.Upgrade, s.Stop, s.Reopen) }
 
+// stop is a stop signal: SIGTERM if it is one, and else the first.
+func (s Signals) stop() os.Signal {
+	if len(s.Stop) == 0 || slices.Contains(s.Stop, os.Signal(syscall.SIGTERM)) {
+		return syscall.SIGTERM
+	}
+	return s.Stop[0]
+}
+
 // under adds the signal by which a foreign master asks for room, unless the program handles
 // signals itself.
 func (s Signals) under(m *foreign.Master) Signals {
@@ -39,10 +47,8 @@ func (s Signals) under(m *foreign.Master) Signals {
 // signalRoom is how many signals wait for the lifecycle.
 const signalRoom = 64
 
-// notify delivers the signals to a channel until stop is called. The channel
-// has room for more signals than an operator sends in one go; what the lifecycle
-// does with them does not depend on how many there are.
-// So do more, which have hooks.
+// notify delivers the signals, and more, which have hooks, to a channel until stop is called. The channel has room for
+// more signals than an operator sends in one go. What the lifecycle does with them does not depend on how many there are.
 func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
 	if len(s.all(more...)) == 0 {
 		return nil, func() {}

@@ -50,6 +50,9 @@ func TestSupervised_ProgramWithAnotherName(t *testing.T) {
 			a.expectLog("generation ended", 1)
 			a.signal(second.PID, syscall.SIGKILL)
 			a.expect("ready", 2)
+			if mode == "" {
+				a.becomesSupervisor() // a stop in the moment of the execve ends it
+			}
 			a.stopsWell()
 		})
 	}

@@ -253,8 +253,10 @@ func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool, change launch
 // Stop stops the process gracefully. It first waits for the pre-stop delay. Then this process
 // accepts no more connections, and has the drain timeout to finish its work. Stop returns nil
 // when that is done. It returns ErrCut if work was cut, by the timeout or because ctx ended, so
-// ctx must last for both. A second Stop waits for the first. In a process that has handed over it does not stop the
-// service.
+// ctx must last for both. A second Stop waits for the first.
+//
+// In a process that has handed over it does not stop the service. One that supervises the next process
+// (docs/supervise.md) waits there for the end of the service, also if ctx ends.
 func (u *Upgrader) Stop(ctx context.Context) error {
 	if isClosed(u.phase.mainEnds) {
 		return nil // what main has deferred does not wait for the service

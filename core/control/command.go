@@ -57,6 +57,9 @@ func Command(ctx context.Context, args []string, app Query, out, errs io.Writer)
 	}
 	client, status, err := c.find(ctx)
 	if err != nil {
+		if name != "upgrade" {
+			return c.fail(ExitStatus(err), err)
+		}
 		return c.conclude(Outcome{}, err)
 	}
 	return c.run(ctx, name, client, status)
@@ -120,6 +123,8 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 		}
 		fmt.Fprint(c.out, StatusText(status, time.Now(), 0))
 	case "ledger":
+		ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrHangs)
+		defer cancel()
 		raw, err := client.Ledger(ctx)
 		if err != nil {
 			return c.fail(ExitStatus(err), err)

@@ -46,8 +46,9 @@ func (e *Embedded) run() {
 	e.m.reap() // those that have ended while it was frozen
 	e.m.run(ends, e.tasks)
 	signal.Stop(ends)
+	frozen := e.m.frozen // Thaw resets it as soon as rests is closed
 	close(e.rests)
-	if !e.m.frozen {
+	if !frozen {
 		close(e.over)
 	}
 }
@@ -83,7 +84,7 @@ func (e *Embedded) Signal(sig syscall.Signal) {
 // reason is no second one.
 func (e *Embedded) Stop() {
 	select {
-	case e.tasks <- func() { e.m.stopOnce(syscall.SIGTERM) }:
+	case e.tasks <- func() { e.m.stopOnce(e.m.stopSignal()) }:
 	case <-e.over:
 	}
 }
@@ -127,7 +128,8 @@ func (e *Embedded) Over() <-chan struct{} {
 	return e.over
 }
 
-// Asked reports whether this process was asked to stop the service, once that is over.
+// Asked reports whether a stop came through this process, by a signal or by Stop, and not through a worker. Call it
+// once Over is closed.
 func (e *Embedded) Asked() bool { return e.m.asked }
 
 // Code is the exit code of the service, once it is over.

@@ -98,7 +98,7 @@ func (e *Embedded) Thaw(f *Frozen) {
 // settled reports whether all that the supervisor knows is of workers that are there.
 func (m *supervisor) settled() bool {
 	for _, w := range m.workers {
-		if w == m.self || w.gone || w.wayBack {
+		if w == m.self || w.gone || w.wayBack || len(w.launch) > 0 {
 			return false
 		}
 	}

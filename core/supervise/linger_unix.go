@@ -10,7 +10,8 @@ import (
 )
 
 // lingers sees to a worker that has handed over and drained, and whose main is still to return. The worker that serves
-// ends it. If that one has crashed, nobody else would, and the service would never end.
+// ends it within timing.Main (peer.Old.SeeOff). This is for after that: if that one has crashed, nobody else would, and
+// the service would never end.
 func (m *supervisor) lingers(w *worker) {
 	if w.drained || w == m.self {
 		return

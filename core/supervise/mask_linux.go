@@ -33,11 +33,12 @@ func maskSignals(block bool, sigs []os.Signal) bool {
 	if block {
 		how = sigBlock
 	}
-	arg := uintptr(unsafe.Pointer(&set))
 	for range maskTries {
-		_, _, err := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+		_, _, err := syscall.AllThreadsSyscall6(syscall.SYS_RT_SIGPROCMASK, how,
+			uintptr(unsafe.Pointer(&set)), 0, unsafe.Sizeof(set), 0, 0)
 		if err != 0 {
-			_, _, err = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how, arg, 0, unsafe.Sizeof(set), 0, 0)
+			_, _, err = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how,
+				uintptr(unsafe.Pointer(&set)), 0, unsafe.Sizeof(set), 0, 0)
 			return err == 0
 		}
 		if !block || blockedInAll(set) {

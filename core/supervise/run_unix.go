@@ -24,7 +24,7 @@ import (
 type supervisor struct {
 	cfg     Config
 	launch  spawn.Launch     // how the next worker is started
-	release *spawn.Release   // that this process was started with
+	release *spawn.Release   // as of the start of the supervisor in this image
 	manager *sdnotify.Socket // the service manager; nil without one
 
 	words   chan word

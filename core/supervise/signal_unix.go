@@ -43,7 +43,7 @@ func (m *supervisor) signal(sig syscall.Signal) {
 			return
 		}
 		m.cfg.Log.Warn("the terminal was closed: this is a stop")
-		sig = syscall.SIGTERM
+		sig = m.stopSignal()
 	}
 	switch {
 	case sig == syscall.SIGCHLD:
@@ -81,6 +81,15 @@ func (m *supervisor) pass(sig syscall.Signal) {
 		m.asks++
 		w.ask(wire.SignalMsg{ID: m.asks, Signal: int(sig)})
 	}
+}
+
+// stopSignal is a stop signal of the program: SIGTERM if it is one, and else the first.
+func (m *supervisor) stopSignal() syscall.Signal {
+	s := m.cfg.Signals.Stop
+	if len(s) == 0 || slices.Contains(s, os.Signal(syscall.SIGTERM)) {
+		return syscall.SIGTERM
+	}
+	return s[0].(syscall.Signal)
 }
 
 // stop: the first signal is for the worker that serves, the next ones for all of them.
