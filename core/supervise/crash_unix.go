@@ -22,6 +22,8 @@ func (m *supervisor) ended(w *worker) {
 	switch {
 	case w.state >= stateStopping && w.clean:
 		m.end(w.status)
+	case m.unanswered(): // w was to take the service back from the one that has crashed
+		m.answerCrash(w)
 	case w == m.self && len(m.workers) == 0 && m.restart == nil: // the process ends, and all that it supervises
 		m.end(nil)
 	case !m.known && len(m.workers) == 0 && w.status.clean():
@@ -29,12 +31,14 @@ func (m *supervisor) ended(w *worker) {
 		m.end(w.status)
 	case m.ending, m.restart != nil, m.stopping():
 	case serving != nil:
-		if (serving.wayBack || serving.kept == nil) && !serving.plain && w.kept != nil {
+		// serving serves again, or says that it does not, or ends. That it handed over for good may be on its way.
+		returns := serving.wayBack || w.served() && serving.generation < w.generation
+		if (returns || serving.kept == nil) && !serving.plain && w.kept != nil {
 			// It has them from this one, and may fail yet; then the worker after it gets them.
 			m.kept.close()
 			m.kept, w.kept = w.kept, nil
 		}
-		if serving.wayBack { // it serves again, or says that it does not, or ends
+		if returns && !serving.plain {
 			m.crash = w
 			time.AfterFunc(timing.TakeBack, func() {
 				select {
@@ -58,6 +62,22 @@ func (m *supervisor) ended(w *worker) {
 	for _, msg := range slices.Concat(w.asked, w.later) {
 		m.pass(syscall.Signal(msg.Signal))
 	}
+}
+
+// unanswered reports whether nobody serves after a crash, because the worker that was to serve again does not.
+func (m *supervisor) unanswered() bool {
+	return m.crash != nil && m.current() == nil && m.restart == nil && !m.ending && !m.stopping()
+}
+
+// answerCrash starts another worker after all. It gets the listeners of the one that does not serve again, if those of
+// the one that has crashed had not come.
+func (m *supervisor) answerCrash(w *worker) {
+	if m.kept == nil {
+		m.kept, w.kept = w.kept, nil
+	}
+	crash := m.crash
+	m.crash = nil
+	m.crashed(crash, nil)
 }
 
 // stopping reports whether a worker stops because it was asked to: what else ends, such as

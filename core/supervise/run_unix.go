@@ -308,12 +308,11 @@ func (m *supervisor) stands(w *worker) {
 		}
 		m.crash = nil
 	case w.state >= stateDraining:
+		if m.unanswered() {
+			m.answerCrash(w)
+		}
 		w.kept.close()
 		w.kept = nil
-		if crash := m.crash; crash != nil && m.current() == nil && !m.ending && !m.stopping() {
-			m.crash = nil
-			m.crashed(crash, nil)
-		}
 	}
 }
 

@@ -153,3 +153,36 @@ func TestStop_OfAWorkerThatStarts(t *testing.T) {
 		t.Errorf("it is over: %v, with exit status %d", m.over(), m.code)
 	}
 }
+
+// TestCrash_IsAnsweredIfTheWorkerBeforeHasHandedOverForGood, of which it was not heard yet when the one that serves
+// was killed. Nobody would serve.
+func TestCrash_IsAnsweredIfTheWorkerBeforeHasHandedOverForGood(t *testing.T) {
+	t.Parallel()
+	for name, goes := range map[string]func(*supervisor, *worker){
+		"says so": func(m *supervisor, old *worker) {
+			old.stand(wire.StandMsg{State: stateDraining})
+			m.stands(old)
+		},
+		"ends": func(m *supervisor, old *worker) {
+			old.gone, old.overdue = true, true
+			m.look()
+		},
+	} {
+		for _, state := range []uint8{stateProbation, stateDraining} {
+			old := &worker{state: state, wayBack: state == stateDraining, kept: &bundle{}}
+			killed := &worker{state: stateCurrent, generation: 1, gone: true, status: &exitStatus{syscall.WaitStatus(syscall.SIGKILL)}}
+			m := newSupervisor(Config{}, spawn.Launch{})
+			defer close(m.quit)
+			m.served, m.known, m.failures, m.workers = true, true, 1, []*worker{old, killed}
+			m.look()
+			if m.crash != killed || m.restart != nil {
+				t.Errorf("%s in state %d: the crash is answered at once, or never: %+v", name, state, m.crash)
+			}
+			kept := old.kept
+			goes(m, old)
+			if m.restart == nil || m.kept != kept || m.crash != nil || m.ending {
+				t.Errorf("%s in state %d: no worker is started, or without the listeners: %+v", name, state, m)
+			}
+		}
+	}
+}

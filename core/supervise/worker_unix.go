@@ -63,6 +63,9 @@ type worker struct {
 // serves reports whether the worker serves, or may yet.
 func (w *worker) serves() bool { return w.state <= stateProbation || w.wayBack }
 
+// served reports whether the worker had the service, by its last word.
+func (w *worker) served() bool { return w.state >= stateCurrent && w.state <= stateProbation }
+
 // hears reports whether the worker has its signal handlers.
 func (w *worker) hears() bool { return w.state >= stateStarting && w.state < stateStopped }
 
