@@ -113,9 +113,13 @@ func TestRun_FewerCallsThanBefore(t *testing.T) {
 	a.ports("main " + ev.Addrs[0])
 	next := a.next(ev)
 	a.expectLog("this version has not started them", 1)
-	if _, err := net.Dial("tcp", second); err == nil {
-		t.Error("the second address is still open")
-	}
+	a.Await("the second address is closed by both", func() bool {
+		c, err := net.Dial("tcp", second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
 	a.stopAll(next.PID)
 }
 
