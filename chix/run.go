@@ -14,9 +14,10 @@ import (
 //
 // Like every function here that takes options it blocks. It returns nil after a clean stop and,
 // when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
-// stop has cut what was left. Any other error means that the process did not get to serve, or that its
-// listener broke. Several calls, each in a goroutine, share the process if they have the same
-// options (core.Run).
+// stop has cut what was left. It does not return after a handover in a first process that goes
+// on as the supervisor of the service (core.OnEnd). Any other error means that the process did
+// not get to serve, or that its listener broke. Several calls, each in a goroutine, share the
+// process if they have the same options (core.Run).
 func ListenAndServe(addr string, r http.Handler, opts ...core.Option) error {
 	return core.ListenAndServe(addr, r, opts...)
 }

@@ -20,11 +20,12 @@ import (
 // e.Listener if that is set. Make e.Listener with core.Listen. It can be wrapped. A listener from net.Listen
 // serves too, but can't be upgraded. Other than in Echo the network can be "unix", and then addr is a path.
 //
-// Like every function here that takes options it blocks. It returns nil after a clean stop, by e.Shutdown
-// too, and, when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a
-// stop has cut what was left. Any other error means that the process did not get to serve, or that its listener
-// broke. Several calls, each in a goroutine, share the process if they have the same options
-// (core.Run).
+// Like every function here that takes options it blocks. It returns nil after a clean stop, by
+// e.Shutdown too, and, when the drain has ended, after a handover to the next generation. It
+// returns core.ErrCut if a stop has cut what was left. It does not return after a handover in a
+// first process that goes on as the supervisor of the service (core.OnEnd). Any other error
+// means that the process did not get to serve, or that its listener broke. Several calls, each
+// in a goroutine, share the process if they have the same options (core.Run).
 func Start(e *echo.Echo, addr string, opts ...core.Option) error {
 	e.Server.Addr = addr
 	return serve(e, e.Server, opts)

@@ -37,15 +37,16 @@
 // and not log.Fatal(macaronx.Run(m)), which would exit with status 1 after every clean stop.
 //
 // Work that main does before the call runs in every generation, while the one before still
-// serves. A lock or a migration must allow for that. Work that main does after the call runs at the
-// end of each generation.
+// serves. A lock or a migration must allow for that. Work for the end of each process belongs in
+// core.OnEnd. A first process that goes on as the supervisor of the service runs what main has
+// deferred, and the call does not return there.
 //
 // A port for metrics, profiles or plain HTTP is one more option, core.AlsoServe(":9090", handler).
 // One that the program opens itself, with http.ListenAndServe, is lost in an upgrade.
 //
 // Make the call in main, or let main wait for its return. A main that serves in a goroutine and
 // waits only for a signal does not end after an upgrade. The new process then ends it by SIGTERM,
-// 5 s after its drain.
+// 5 s after its drain, unless it supervises the service.
 //
 // SIGHUP upgrades. A program that reloads its configuration on SIGHUP sets other signals with
 // core.WithSignals.

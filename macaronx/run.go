@@ -22,11 +22,13 @@ import (
 // A single string can also be an address, such as ":8080", which m.Run does not understand. A core.Option, or
 // a slice of them, can stand anywhere. Any other argument is an error, where m.Run would ignore it.
 //
-// Like every function and method here that takes options it blocks. It returns nil after a clean stop and,
-// when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a stop has
-// cut what was left. Any other error means that the process did not get to serve, or that its listener broke, where
-// Macaron ends the process. Several calls, each in a goroutine, share the process if they have the
-// same options (core.Run).
+// Like every function and method here that takes options it blocks. It returns nil after a clean
+// stop and, when the drain has ended, after a handover to the next generation. It returns
+// core.ErrCut if a stop has cut what was left. It does not return after a handover in a first
+// process that goes on as the supervisor of the service (core.OnEnd). Any other error means that
+// the process did not get to serve, or that its listener broke, where Macaron ends the process.
+// Several calls, each in a goroutine, share the process if they have the same options
+// (core.Run).
 func Run(m *macaron.Macaron, args ...any) error {
 	addr, opts, err := parse(args)
 	if err != nil {
