@@ -25,7 +25,7 @@ import (
 //
 // The variable turns every program on gracex into the command, so set it for one command line only, and do not
 // export it. With another value, or with the arguments of the server, the program ends with exit status 2. It has no
-// effect on a process that an upgrade or a supervisor starts, and leaves the environment before any of these.
+// effect on a process that an upgrade or a supervisor starts. It is taken out of the environment before main.
 const EnvCommand = "GRACEX_COMMAND"
 
 // takeCommand takes the variable out of the environment. It does not return if this process is the command.

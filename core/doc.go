@@ -56,8 +56,8 @@
 // those of the first start, unless "gracex upgrade" or [WithEnvironment] changes them. Only
 // descriptors that the program named, and those of this package, are inherited.
 //
-// Until the new process is ready, the old one reads the new one's stderr and copies it to its
-// own. If the start fails, the error ([StartError]) has the last lines.
+// Until the new process is ready, and its probation is over, the old one reads the new one's stderr
+// and copies it to its own. If it fails, the error ([StartError]) has the last lines.
 //
 // # Several servers, other sockets, accept loops
 //

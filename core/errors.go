@@ -15,9 +15,9 @@ var (
 	// ErrStopped means that this process is stopping, is draining or has stopped.
 	ErrStopped = errors.New("gracex: stopped")
 	// ErrUnsupported means that upgrades are impossible on this system or in this place, as in a
-	// worker of a foreign master.
+	// worker of a foreign master, or that one would end the service, as with GRACEX_MODE=self as pid 1.
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
-	// ErrVetoed means that an OnPreFork hook refused the upgrade.
+	// ErrVetoed means that an OnPreFork hook, or the function of WithEnvironment, refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")
 	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")

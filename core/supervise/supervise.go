@@ -1,5 +1,5 @@
-// Package supervise runs a program that uses package core under one process number for life. Use it where
-// that number must not change, as for pid 1 of a container, under supervisord, and in a shell.
+// Package supervise runs a program that uses package core under one process number for life, and starts it again
+// after a crash.
 //
 // The supervisor is a small process in which no code of the program runs. It starts the program
 // as its worker and keeps duplicates of the worker's listeners. The worker upgrades itself as it
@@ -9,8 +9,9 @@
 // If a worker crashes, the supervisor starts another one with the same listeners. Meanwhile connections wait
 // in the listeners' queues, and none is refused. docs/supervise.md has the details.
 //
-// A program runs under it by core.Supervise, or by the command "gracex run". A program that somebody watches
-// is its own supervisor from its first upgrade on (Embed), and nothing else when it has drained (Resume).
+// A program that somebody watches needs nothing for that: it is its own supervisor from its first upgrade on (Embed),
+// and nothing else when it has drained (Resume). By core.Supervise, or the command "gracex run", it has a supervisor
+// from the first second on.
 package supervise
 
 import (

@@ -61,7 +61,7 @@ const (
 	// Pong answers Ping. No payload.
 	Pong Type = 13
 	// Reject: the new process is on probation and found itself bad; the old one is to
-	// serve again, and answers with Abort. Payload: ReasonMsg.
+	// serve again, and answers with Abort. Payload: RejectMsg.
 	Reject Type = 14
 	// Confirm says that the probation is passed; Confirmed answers it. Payload: CommitMsg.
 	Confirm Type = 15
@@ -82,8 +82,8 @@ const (
 	// Report answers Ask. Payload: ReportMsg.
 	Report Type = 21
 
-	// The rest is said on the link between a worker and its supervisor. There Welcome
-	// is the supervisor's first frame to a worker that it has started itself.
+	// The next ones, to Heard, and Launch are said on the link between a worker and its supervisor, and Returned
+	// is there, too. Welcome is the supervisor's first frame on it to a worker that it has started itself.
 
 	// Stand: where the worker stands, at first before its main runs. Payload: StandMsg.
 	Stand Type = 22
@@ -115,7 +115,8 @@ const (
 	Confirmed Type = 30
 
 	// Returned: the background work of the process that says so has returned, and that of the processes
-	// before it. The other one's may begin. A process without background work does not say so. No payload.
+	// before it. The other one's may begin. A process without background work does not say so. A supervisor
+	// says it of all other workers. No payload.
 	Returned Type = 31
 	// Entrust: the old process is about to end, and leaves a process before it to the new one. Its end of the
 	// handover socket comes with the frame's first byte. Payload: EntrustMsg.
