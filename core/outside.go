@@ -105,11 +105,11 @@ func (u *Upgrader) nameOutsiders() []fd.Socket {
 // watchOutsiders looks when the process is current, and once more soon afterwards.
 func (u *Upgrader) watchOutsiders() {
 	u.nameOutsiders()
-	select {
-	case <-time.After(lookAgain):
-		u.nameOutsiders()
-	case <-u.phase.life.Done():
-	}
+	time.AfterFunc(lookAgain, func() {
+		if u.phase.life.Err() == nil {
+			u.nameOutsiders()
+		}
+	})
 }
 
 // noteOutsiders tells those who follow an upgrade of the sockets that it does not hand over.
