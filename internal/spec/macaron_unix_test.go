@@ -60,10 +60,12 @@ func macaronRunListener(p *process, ln net.Listener) error {
 	return macaronx.RunListener(macaronApp(p), ln, p.opts...)
 }
 
+// Several apps of one process are made at the same time, so it is set once.
+func init() { macaron.Env = macaron.PROD }
+
 // macaronApp is the app in Macaron, whose binding and basic authentication are modules of their own: here both are by
 // hand.
 func macaronApp(p *process) *macaron.Macaron {
-	macaron.Env = macaron.PROD
 	m := macaron.NewWithLogger(io.Discard)
 	m.Use(macaronx.Readiness(macaronx.ReadinessConfig{
 		Skipper: func(c *macaron.Context) bool { return skips(c.Req.Request) },
