@@ -231,12 +231,12 @@ func (m *supervisor) heard(wd word) {
 		}
 		if asked, ok := w.answered(msg.ID); ok {
 			switch {
-			case msg.Unknown:
-				_ = w.signal(syscall.Signal(asked.Signal))
 			case !msg.Taken && m.current() == w: // it hands over, and that is known in a moment
 				w.later = append(w.later, asked)
 			case !msg.Taken:
 				m.pass(syscall.Signal(asked.Signal))
+			case msg.Unknown:
+				_ = w.signal(syscall.Signal(asked.Signal))
 			}
 		}
 	case wire.Launch:

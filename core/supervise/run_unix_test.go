@@ -84,6 +84,40 @@ func hears(t *testing.T, worker net.Conn, sig syscall.Signal) {
 	}
 }
 
+// TestSignal_OfTheProgramIsNotForAWorkerThatDrains: one that the program handles itself came while the worker handed
+// over, of which the supervisor had not heard.
+func TestSignal_OfTheProgramIsNotForAWorkerThatDrains(t *testing.T) {
+	t.Parallel()
+	const sig = syscall.SIGWINCH
+	for name, known := range map[string]bool{"the next one is known": true, "it is not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ours, theirs := unixPair(t)
+			nextOurs, nextTheirs := unixPair(t)
+			old := &worker{conn: ours, pid: 7, state: stateCurrent}
+			next := &worker{conn: nextOurs, pid: 8, generation: 1, state: stateStarting}
+			m := newSupervisor(Config{}, spawn.Launch{})
+			defer close(m.quit)
+			m.known, m.workers = true, []*worker{old, next}
+			m.pass(sig)
+			hears(t, theirs, sig)
+			answer := func(id int) {
+				payload := must.Get(json.Marshal(wire.HeardMsg{ID: id, Unknown: true}))(t)
+				m.heard(word{worker: old, frame: wire.Frame{Type: wire.Heard, Payload: payload}})
+			}
+			if !known {
+				answer(1)
+			}
+			next.stand(wire.StandMsg{Generation: 1, State: stateCurrent})
+			m.stands(next)
+			if known {
+				answer(1)
+			}
+			hears(t, nextTheirs, sig)
+		})
+	}
+}
+
 func unixPair(t *testing.T) (ours *net.UnixConn, theirs net.Conn) {
 	t.Helper()
 	c, end, err := fd.Pair()
