@@ -11,6 +11,9 @@ BENCH ?= .
 # How long a soak takes.
 SOAK ?= 30m
 
+# How long the storms take together.
+STORM ?= 1h
+
 # Which cells of the fault matrix, as "step/fault".
 FAULTS ?= .
 
@@ -104,6 +107,10 @@ soak: ## upgrade a server at random moments under mixed load; SOAK=5m says how l
 .PHONY: faults
 faults: ## upgrade a server under load with a fault at each step; FAULTS=regexp chooses, Linux
 	$(GO) run ./core/faultkit -race -run '$(FAULTS)'
+
+.PHONY: storm
+storm: ## upgrade a server without a rest, kill and stop its processes, and check each request's token; STORM=4m, Linux
+	$(GO) run ./core/faultkit -storm $(STORM)
 
 .PHONY: deploys
 deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says how often, root, Linux

@@ -1,5 +1,5 @@
 // Command faultkit upgrades a program under load, again and again, and fails if any
-// client or any process noticed. It has two modes. It needs Linux.
+// client or any process noticed. It has three modes. It needs Linux.
 //
 // It tries cells, each one upgrade with one fault at one exact step, and prints what became of the service and how many
 // requests were lost: of its own small server, or of the program that it is given, which has to be one on gracex.
@@ -11,6 +11,10 @@
 // Or it soaks its own server: for a time it upgrades it at random moments.
 //
 //	go run ./core/faultkit -soak 30m
+//
+// Or it lets storms loose on it: upgrades without a rest, with kills and stops, while each request has a token.
+//
+//	go run ./core/faultkit -storm 1h
 //
 // # A soak
 //

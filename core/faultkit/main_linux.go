@@ -69,8 +69,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 			return err
 		}
 	}
-	if o.soakFor > 0 {
+	switch {
+	case o.soakFor > 0:
 		return o.runSoak(ctx, out)
+	case o.stormFor > 0:
+		return o.runStorms(ctx, out)
 	}
 	m, err := o.tryAll(ctx, errOut)
 	if err != nil {
@@ -133,10 +136,10 @@ type options struct {
 	program         []string // the path and its arguments; empty: the kit's own server
 	own             bool     // it is the kit's own server
 
-	soakFor time.Duration // 0: one cell after the other
-	seed    uint64        // of a soak; 0: chosen
-	log     string        // of its servers; empty: a temporary file
-	breaks  []string      // how its server is broken
+	soakFor, stormFor time.Duration // 0: one cell after the other
+	seed              uint64        // of a soak or a storm; 0: chosen
+	log               string        // of its servers; empty: a temporary file
+	breaks            []string      // how its server is broken
 }
 
 const usage = `usage: faultkit [flags] [program arguments...]
@@ -169,7 +172,9 @@ func parse(args []string, out io.Writer) (*options, error) {
 		"how long each thing may take that is waited for; longer than the drain timeout")
 	f.DurationVar(&o.soakFor, "soak", 0,
 		"upgrade the kit's own server at random moments for so `long`, instead of trying cells")
-	f.Uint64Var(&o.seed, "seed", 0, "of the random moments of a soak; 0 chooses one")
+	f.DurationVar(&o.stormFor, "storm", 0,
+		"upgrade the kit's own server without a rest for so `long`, with kills and stops, and check each request's token")
+	f.Uint64Var(&o.seed, "seed", 0, "of the random moments of a soak or a storm; 0 chooses one")
 	f.StringVar(&o.log, "log", "", "`file` for what the servers of a soak log; if empty it is kept only when a check has failed")
 	f.Func("break", "break the server of a soak, to see the checks fail: "+strings.Join(own.Breaks, ", "),
 		func(s string) error {
@@ -212,6 +217,8 @@ func (o *options) complete() error {
 		return fmt.Errorf("-bound %v: it has to be more than nothing", o.bound)
 	case o.soakFor < 0 || o.soakFor > 0 && len(o.program) > 0:
 		return fmt.Errorf("-soak %v: for some time, and without a program", o.soakFor)
+	case o.stormFor < 0 || o.stormFor > 0 && (len(o.program) > 0 || o.soakFor > 0):
+		return fmt.Errorf("-storm %v: for some time, without a program, and not in a soak", o.stormFor)
 	case len(o.program) == 0 && o.url != "":
 		return errors.New("-url without a program: name the program behind the flags")
 	case len(o.program) == 0:

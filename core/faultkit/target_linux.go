@@ -76,7 +76,8 @@ type question struct {
 	pid int // of the process that has to answer it
 }
 
-// begin sends half of a request, and returns when one of the processes has the connection.
+// begin sends half of a request, and returns when one of the processes has the connection, and has read that half. From
+// then on the connection can't move, and the process has to answer. What is not read yet moves with its connection.
 func (t *target) begin(ctx context.Context, g *group, patience time.Duration) (q *question, err error) {
 	c, err := net.DialTimeout("tcp", t.addr, patience)
 	if err != nil {
@@ -108,9 +109,9 @@ func (q *question) sendHalf(patience time.Duration) error {
 // find waits for one of the processes to have the connection.
 func (q *question) find(ctx context.Context, g *group, patience time.Duration) (err error) {
 	late := within(ctx, patience, func() bool {
-		var inode string
-		inode, err = serverEnd(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
-		if inode != "" {
+		var c tcpConn
+		c, err = serverEnd(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
+		if inode := c.inode; inode != "" && (c.read || q.tls != nil) {
 			for _, pid := range g.programs() {
 				if inodes(pid)[inode] {
 					q.pid = pid
@@ -153,10 +154,14 @@ func (q *question) finish(patience time.Duration) error {
 const (
 	tcpListen   = "0A"
 	tcpTimeWait = " 06 "
+	emptyQueue  = ":00000000"
 )
 
 // tcpConn is a line of /proc/net/tcp, see proc_net_tcp.txt of the kernel: a connection that a process has.
-type tcpConn struct{ local, remote, inode string }
+type tcpConn struct {
+	local, remote, inode string
+	read                 bool // nothing is in the receive queue
+}
 
 // tcpConns reads both families' tables.
 func tcpConns() (all []tcpConn, err error) {
@@ -175,7 +180,9 @@ func tcpConns() (all []tcpConn, err error) {
 			}
 			if f[3] != tcpListen && f[9] != "0" { // accepted, and not closed
 				// An IPv4 client of a socket for both families is in the table of IPv6.
-				all = append(all, tcpConn{strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9]})
+				all = append(all, tcpConn{
+					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9], strings.HasSuffix(f[4], emptyQueue),
+				})
 			}
 		}
 	}
@@ -228,14 +235,14 @@ func clientsOf(pid int) (map[string]bool, error) {
 	return clients, err
 }
 
-// serverEnd returns the inode of the other end of a connection of this machine with
-// itself, and "" if nobody has accepted it yet.
-func serverEnd(client, server string) (inode string, err error) {
+// serverEnd returns the other end of a connection of this machine with itself. It has no inode if nobody has accepted
+// the connection yet.
+func serverEnd(client, server string) (end tcpConn, err error) {
 	all, err := tcpConns()
 	for _, c := range all {
 		if c.remote == client && c.local == server {
-			inode = c.inode
+			end = c
 		}
 	}
-	return inode, err
+	return end, err
 }

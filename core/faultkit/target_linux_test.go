@@ -24,17 +24,26 @@ func TestOwnSockets(t *testing.T) {
 		}
 		defer c.Close()
 		client, server := endOf(c.LocalAddr()), endOf(c.RemoteAddr())
-		if inode, err := serverEnd(client, server); inode != "" || err != nil {
-			t.Errorf("not accepted, and inode %s has it: %v", inode, err)
+		if end, err := serverEnd(client, server); end.inode != "" || err != nil {
+			t.Errorf("not accepted, and inode %s has it: %v", end.inode, err)
+		}
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
 		}
 		accepted, err := ln.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer accepted.Close()
-		inode, err := serverEnd(client, server)
-		if err != nil || !inodes(os.Getpid())[inode] {
-			t.Errorf("accepted, and inode %q has it: %v", inode, err)
+		end, err := serverEnd(client, server)
+		if err != nil || !inodes(os.Getpid())[end.inode] || end.read {
+			t.Errorf("accepted, and not read from: %+v, %v", end, err)
+		}
+		if _, err := accepted.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if end, err := serverEnd(client, server); err != nil || !end.read {
+			t.Errorf("read from: %+v, %v", end, err)
 		}
 		clients, err := clientsOf(os.Getpid())
 		if err != nil || !clients[client] {

@@ -29,6 +29,9 @@ const (
 	checkGenerations check = "generations" // too many are alive, or one is too long
 	checkZombies     check = "zombies"     // a process has ended and nobody cares
 	checkEnd         check = "end"         // a process did not end, or badly
+	checkStorm       check = "storm"       // it could not go on, or nobody served
+	checkCrossed     check = "crossed"     // a request had another one's answer
+	checkTwice       check = "twice"       // the handler ran more than once for a request, or not at all
 )
 
 // clock is how a time of day is written, to find it in the log.

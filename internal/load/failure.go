@@ -25,6 +25,9 @@ const (
 	Early        Reason = "answer before the request's end" // also one instead of 100 Continue
 	Surplus      Reason = "bytes after the answer"
 	TimedOut     Reason = "timeout"
+	// A pipelining client has requests on the way behind an answer with "Connection: close". A server does not answer
+	// those (RFC 9112, section 9.6), so a client that can choose does not pipeline what it can't repeat.
+	Left Reason = "pipelined behind the connection's last"
 	// Of HTTP/2: a GOAWAY that names a stream before, and RST_STREAM.
 	RefusedStream Reason = "stream refused by GOAWAY"
 	ResetStream   Reason = "stream reset"

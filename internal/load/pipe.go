@@ -148,7 +148,7 @@ func (c *client) receive(q *request) (Server, *RequestError) {
 	if !c.cfg.Echo {
 		a, failed := c.conn.receive(q)
 		if failed == nil && a.closes {
-			failed = failure(NoAnswer, "it is the connection's last")
+			failed = failure(Left, "it says Connection: close")
 		}
 		return a.server, failed
 	}

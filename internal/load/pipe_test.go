@@ -38,7 +38,7 @@ func TestPipelineSeesFaults(t *testing.T) {
 		"tag": {func(_ http.ResponseWriter, r *http.Request) { r.Header.Set(tagField, "another") }, []Reason{WrongTag}},
 		"close": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
-		}, []Reason{NoAnswer}},
+		}, []Reason{Left}},
 		"status": {func(_ http.ResponseWriter, r *http.Request) { r.URL.RawQuery = "status=503" }, []Reason{"status 503"}},
 		"body":   {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("?")) }, []Reason{WrongBody}},
 		"none":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []Reason{NoAnswer, Reset}},

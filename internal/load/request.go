@@ -11,6 +11,8 @@ const (
 	tagField     = "X-Tag"     // where a request says its tag that has no body to be known by
 	trailerField = "X-Trailer" // where a trailer section says it
 
+	tagFormat = "%016x client %06d request %012d"
+
 	alphabet = "abcdefghijklmnopqrstuvwxyz"
 
 	// bodyPieces is how many pieces a body is cut into that is chunked or slow.
@@ -88,7 +90,19 @@ func (q *request) setHead(fresh bool) {
 // setTag makes the tag of the client's n-th request. It has a fixed width, so that every request is as long as the
 // first.
 func (q *request) setTag(n int) {
-	q.tag = fmt.Appendf(q.tag[:0], "%016x client %06d request %012d", q.nonce, q.client, n)
+	q.tag = fmt.Appendf(q.tag[:0], tagFormat, q.nonce, q.client, n)
+}
+
+// tagLength is how long each tag is.
+var tagLength = len(fmt.Sprintf(tagFormat, 0, 0, 0))
+
+// TagOf returns the tag of a request as the server has it, with its body. It is empty for one that has none, as
+// with [Config.Any].
+func TagOf(r *http.Request, body []byte) string {
+	if tag := r.Header.Get(tagField); tag != "" || len(body) < tagLength {
+		return tag
+	}
+	return string(body[:tagLength])
 }
 
 // prepare puts the client's n-th request together.

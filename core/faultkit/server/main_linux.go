@@ -8,18 +8,21 @@ import (
 	"crypto/tls"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+	"github.com/gracex-go/gracex/internal/load"
 )
 
 // The times when one fault is tried are shorter than it lasts, so that each limit of the
@@ -43,6 +46,8 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
 	pidFile := flag.String("pidfile", own.PIDFile, "the pid file")
 	soak := flag.String("soak", "", "be the server of a soak, with this `directory`, which is the current one")
+	storm := flag.String("storm", "", "be the server of a storm, with this `directory`")
+	test := flag.Duration("probation", probation, "how long the probation takes")
 	ready := flag.Duration("ready", readyTimeout, "how long a new process may take to become ready")
 	breaks := flag.String("break", "", "how to be broken, with commas")
 	flag.Parse()
@@ -50,12 +55,15 @@ func main() {
 	s := &server{broken: broken{names: strings.Split(*breaks, ",")}, log: slog.New(handler).With("own_pid", os.Getpid())}
 	opts := []core.Option{core.WithLogger(slog.New(handler)), core.WithPIDFile(*pidFile), core.WithReadyTimeout(*ready)}
 	var err error
-	if *soak == "" {
-		opts = append(opts, core.WithDrainTimeout(drainTimeout), core.WithProbation(probation))
-		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer), opts...)
-	} else {
+	switch {
+	case *soak != "":
 		s.plan = own.NewPlan(*soak)
 		err = s.soak(opts)
+	case *storm != "":
+		err = s.storm(*storm, *addr, append(opts, core.WithProbation(*test)))
+	default:
+		opts = append(opts, core.WithDrainTimeout(drainTimeout), core.WithProbation(*test))
+		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer), opts...)
 	}
 	if err != nil {
 		if s.how == "" {
@@ -70,7 +78,19 @@ type server struct {
 	broken
 	plan own.Plan
 	log  *slog.Logger
-	how  string // this generation fails; empty if it does not
+	how  string   // this generation fails; empty if it does not
+	runs *os.File // where each run of the handler is noted; nil for nowhere
+}
+
+// storm serves, and notes the tag of each request that the handler runs for.
+func (s *server) storm(dir, addr string, opts []core.Option) (err error) {
+	s.runs, err = os.OpenFile(filepath.Join(dir, own.Runs), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return core.ListenAndServe(addr, http.HandlerFunc(s.answer), append(opts,
+		core.WithDrainTimeout(soakDrain), core.WithMaxDraining(0),
+		core.WithControlSocket(filepath.Join(dir, own.Control)))...)
 }
 
 // soak serves in every way that the clients of a soak ask.
@@ -152,6 +172,10 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client has gone
+	}
+	if tag := load.TagOf(r, body); s.runs != nil && tag != "" {
+		// One write for each line: the file is every generation's (open(2), O_APPEND).
+		fmt.Fprintf(s.runs, "%d %s\n", os.Getpid(), tag)
 	}
 	if s.request() {
 		body = append(body, "?"...)

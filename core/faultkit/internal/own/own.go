@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 )
 
-// What the server has in its directory in a soak.
+// What the server has in its directory, in a soak or in a storm.
 const (
 	PIDFile = "pid"
 	Socket  = "sock"
+	Control = "control" // the control socket
+	Runs    = "runs"    // a line for each run of the handler: the pid, and the request's tag
 )
 
 // What the server logs beside what core does.
