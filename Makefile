@@ -32,9 +32,9 @@ FUZZ ?= 10m
 # the Go that runs, also for the programs that the tests build.
 GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 
-# A module that go.work does not name, so that "go test work" does not build its SQLite, which takes a minute of
-# processor time. It is vetted, linted and tested by lines of its own.
-ALONE := examples/shop
+# The modules that go.work does not name, so that "go test work" does not build what they require: a SQLite, which takes
+# a minute of processor time, and a dozen libraries. They are vetted, linted and tested by lines of their own.
+ALONE := examples/shop internal/ordinary
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
@@ -117,6 +117,10 @@ deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says 
 	CORE_TEST_SYSTEMD=1 CORE_TEST_DEPLOYS=$(DEPLOYS) $(GO) test -count=1 -v -timeout $(TIMEOUT) \
 		-run '^TestDeploys$$' ./examples/systemd
 
+.PHONY: ordinary
+ordinary: ## upgrade programs with libraries that many use, and compare them with net/http alone; Linux
+	GOWORK=off $(GO) -C internal/ordinary test -count=1 -timeout $(TIMEOUT) ./...
+
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover
@@ -136,12 +140,12 @@ fmt-check: ## list the files that gofmt would change, and fail if there are any
 .PHONY: vet
 vet: ## run go vet
 	$(GO) vet work
-	GOWORK=off $(GO) -C $(ALONE) vet ./...
+	@for dir in $(ALONE); do echo "$$dir"; GOWORK=off $(GO) -C $$dir vet ./... || exit 1; done
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## run golangci-lint; GOOS=windows checks the files for that system
 	$(GOLANGCI_LINT) run $$($(GO) list -m -f '{{.Dir}}/...')
-	cd $(ALONE) && GOWORK=off $(GOLANGCI_LINT) run ./...
+	@for dir in $(ALONE); do echo "$$dir"; (cd $$dir && GOWORK=off $(GOLANGCI_LINT) run ./...) || exit 1; done
 
 # It is built for this machine whatever the target, and its two hundred
 # downloads are not listed.

@@ -24,5 +24,7 @@ func (Group) Has(int) bool { return false }
 // Kill does nothing.
 func (Group) Kill() {}
 
+func (Group) killMarked() {}
+
 // Reap returns none.
 func (Group) Reap() []Exit { return nil }

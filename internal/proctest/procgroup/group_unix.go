@@ -69,6 +69,11 @@ func (g Group) Kill() {
 	if g.Leader > 1 { // 0 would be this process's own group, and -1 every process (kill(2))
 		_ = syscall.Kill(-g.Leader, syscall.SIGKILL) // all at once
 	}
+	g.killMarked()
+}
+
+// killMarked sends it to those alone that have left the group.
+func (g Group) killMarked() {
 	for _, pid := range g.marked() {
 		_ = g.Signal(pid, os.Kill)
 	}

@@ -126,6 +126,8 @@ func (p *Process) End(patience time.Duration) error {
 	for {
 		if p.Running() {
 			p.Kill() // the output is open, so the group is not empty, and its number is nobody else's
+		} else {
+			p.killMarked() // a daemon has another output
 		}
 		if !p.Running() && len(p.Live()) == 0 {
 			return nil

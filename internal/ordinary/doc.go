@@ -1,0 +1,3 @@
+// Package ordinary has programs of ordinary size, each with a library that many programs use, and a test that runs each
+// on gracex and on net/http alone.
+package ordinary
