@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -65,7 +66,9 @@ func (w *witness) observe(s load.Sample) {
 	if s.Err == nil {
 		return
 	}
-	reason := s.Err.(*load.RequestError).Reason
+	var failed *load.RequestError
+	errors.As(s.Err, &failed) // as load.Sample says
+	reason := failed.Reason
 	_, died := w.killed[client]
 	switch {
 	case reason == load.WrongBody || reason == load.WrongTag || reason == load.Surplus:
