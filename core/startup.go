@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // startup is what this process was started with.
 type startup struct {
 	launch   spawn.Launch
+	envErr   error           // why launch.Env is not the kernel's copy; nil if it is
 	graceful bool            // an upgrade started this process, or somebody gave the flag by hand
 	control  int             // the handover socket's descriptor; -1 for the plain protocol
 	last     int             // one past the last listener's descriptor
@@ -49,8 +51,9 @@ var startedAt = time.Now()
 var boot = takeStartup()
 
 func takeStartup() startup {
-	argv, graceful := spawn.CutGraceful(os.Args)
-	os.Args = argv
+	args, graceful := spawn.CutGraceful(spawn.StartArgs())
+	os.Args, _ = spawn.CutGraceful(os.Args)
+	seen := len(os.Args)
 	control, given := os.LookupEnv(wire.EnvHandover)
 	_ = os.Unsetenv(wire.EnvHandover)
 	supervised, worker := os.LookupEnv(wire.EnvLink)
@@ -73,7 +76,11 @@ func takeStartup() startup {
 			st.first()
 		}
 	}
-	st.launch = spawn.Launch{Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
+	if len(os.Args) != seen {
+		args = slices.Clone(os.Args) // a flag of another program's was among them
+	}
+	st.launch = spawn.Launch{Argv: args, Umask: spawn.Umask()}
+	st.launch.Env, st.envErr = spawn.StartEnv(st.taken()...)
 	st.launch.NameDir()
 	if !graceful {
 		return st
@@ -127,6 +134,18 @@ func takeStartup() startup {
 		_ = fd.Write(s, hello)
 	}
 	return st
+}
+
+// taken are the names of the variables that were for this process alone, and have left its environment.
+func (st *startup) taken() (names []string) {
+	names = append(names, EnvCommand)
+	if st.start != nil {
+		for _, v := range st.start.Vars {
+			name, _, _ := strings.Cut(v, "=")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // first is for a process that is the first of its program on gracex: no upgrade and no supervisor
