@@ -5,14 +5,14 @@
 //	args    os.Args loses its last element, as in a program that takes its own flags out
 //	dotenv  a file .env is loaded, as by godotenv/autoload: what is set already wins
 //	chdir   the directory of the program becomes the working directory
-//	child   a process is started that lives on
-//	app     so is the program itself, without EARLY_TEST
-//
-// The process numbers of what it has started are in Started.
+//	child   a process is started that lives until its standard input, which is the program's, ends
+//	app     so is the program itself, without EARLY_TEST and with APP_COLOR=helper
+//	end     the program ends, if there is a file "end"
 package earlytest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,9 +22,6 @@ import (
 )
 
 const env = "EARLY_TEST"
-
-// Started are the processes that it has started.
-var Started []int
 
 func init() {
 	for _, what := range strings.Fields(os.Getenv(env)) {
@@ -52,28 +49,26 @@ func do(what string) error {
 		}
 		return os.Chdir(filepath.Dir(self))
 	case "child":
-		return start(exec.Command("sleep", "600"))
+		cmd := exec.Command("cat")
+		cmd.Stdin = os.Stdin
+		return cmd.Start()
 	case "app":
 		self, err := os.Executable()
 		if err != nil {
 			return err
 		}
 		cmd := exec.Command(self, os.Args[1:]...)
-		cmd.Env = append(os.Environ(), env+"=")
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		return start(cmd)
+		cmd.Env = append(os.Environ(), env+"=", "APP_COLOR=helper")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		return cmd.Start()
+	case "end":
+		if _, err := os.Stat("end"); err == nil {
+			return errors.New("end")
+		}
 	default:
 		return fmt.Errorf("%s: %q is no word that it knows", env, what)
 	}
 	return nil
-}
-
-func start(cmd *exec.Cmd) error {
-	err := cmd.Start()
-	if err == nil {
-		Started = append(Started, cmd.Process.Pid)
-	}
-	return err
 }
 
 func loadEnv(path string) error {
