@@ -69,22 +69,22 @@ func inherit(st startup) (*inheritance, error) {
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
 		h.generation = welcome.Generation
-		if got := st.last - fd.First; got != len(welcome.Listeners) {
+		if got := len(st.files); got != len(welcome.Listeners) {
 			return nil, fmt.Errorf("%w: the old process names %d listeners and passed %d", ErrNotInherited, len(welcome.Listeners), got)
 		}
 	} else {
 		return h, h.takeStart(foreign.Graceful())
 	}
-	if err := h.open(welcome.Listeners); err != nil {
+	if err := h.open(welcome.Listeners, st.files); err != nil {
 		return nil, notInherited(err)
 	}
 	return h, nil
 }
 
-// open takes the descriptors from the first one on, which words name.
-func (h *inheritance) open(words []wire.Listener) error {
+// open takes the descriptors, which words name.
+func (h *inheritance) open(words []wire.Listener, files []int) error {
 	for i, l := range words {
-		if err := h.take(&inherited{Listener: l, s: fd.First + i}); err != nil {
+		if err := h.take(&inherited{Listener: l, s: files[i]}); err != nil {
 			return err
 		}
 	}
@@ -106,10 +106,10 @@ func (h *inheritance) take(in *inherited) error {
 func (h *inheritance) takeKept(st startup) error {
 	h.generation, h.working = st.welcome.Generation, st.welcome.Working
 	var err error
-	if got := st.last - fd.First; got != len(st.welcome.Listeners) {
+	if got := len(st.files); got != len(st.welcome.Listeners) {
 		err = fmt.Errorf("it names %d listeners and passed %d", len(st.welcome.Listeners), got)
 	} else {
-		err = h.open(st.welcome.Listeners)
+		err = h.open(st.welcome.Listeners, st.files)
 	}
 	if err != nil {
 		return because(ErrNotInherited, fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err))

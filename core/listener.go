@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -316,7 +317,7 @@ func remedyFor(err error, network, address string) error {
 
 // openFD makes a listener of descriptor s, which is closed.
 func (st *startup) openFD(s int) (net.Listener, error) {
-	if (st.graceful || st.kept) && s >= fd.First && s <= st.last || st.start.Has(s) {
+	if (st.graceful || st.kept) && (s == st.control || slices.Contains(st.files, s)) || st.start.Has(s) {
 		return nil, fmt.Errorf("descriptor %d was not passed by this number when the first generation started, or is in use already", s)
 	}
 	if err := fd.CheckListener(s); err != nil {

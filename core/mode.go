@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/peer"
@@ -96,7 +95,7 @@ func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen strin
 
 // superviseEnv is the environment of the process that is to be the supervisor.
 func (st *startup) superviseEnv() []string {
-	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, envSupervise+"=") })
+	env := slices.Clone(st.launch.Env)
 	if st.start != nil {
 		env = append(env, st.start.Vars...)
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,9 +23,11 @@ import (
 // startup is what this process was started with.
 type startup struct {
 	launch   spawn.Launch
+	envErr   error           // why launch.Env is not the kernel's copy; nil if it is
 	graceful bool            // an upgrade started this process, or somebody gave the flag by hand
 	control  int             // the handover socket's descriptor; -1 for the plain protocol
-	last     int             // one past the last listener's descriptor
+	files    []int           // the listeners, and what else Welcome names
+	passed   *spawn.Passed   // what came by a doorbell; nil without one
 	stderr   *spawn.Stderr   // nil: descriptor 2 is what it was in the old process
 	oldPID   int             // of the old process; 0 without one, or by the plain protocol
 	link     *peer.Link      // to the supervisor; nil without one
@@ -49,84 +53,137 @@ var startedAt = time.Now()
 var boot = takeStartup()
 
 func takeStartup() startup {
-	argv, graceful := spawn.CutGraceful(os.Args)
-	os.Args = argv
-	control, given := os.LookupEnv(wire.EnvHandover)
-	_ = os.Unsetenv(wire.EnvHandover)
-	supervised, worker := os.LookupEnv(wire.EnvLink)
-	_ = os.Unsetenv(wire.EnvLink)
-	takeCommand(graceful || given || worker)
-	st := startup{
-		graceful: graceful,
-		control:  -1,
-		last:     fd.First + 1,
+	args, graceful := spawn.CutGraceful(spawn.StartArgs())
+	os.Args, _ = spawn.CutGraceful(os.Args)
+	seen := len(os.Args)
+	st := startup{control: -1, files: []int{fd.First}}
+	handover, given := takeVariable(wire.EnvHandover)
+	link, worker := takeVariable(wire.EnvLink)
+	if bell, rung := takeVariable(wire.EnvDoorbell); rung {
+		if st.passed, st.err = spawn.Answer(bell); st.passed != nil {
+			handover, link = st.passed.Handover, st.passed.Link
+			given, worker = handover != "", link != ""
+			graceful = given
+		}
 	}
-	if !graceful {
+	takeCommand(graceful || given || worker || st.err != nil)
+	st.graceful = graceful
+	if !graceful && st.err == nil {
 		if given {
-			st.err = refuseWithoutFlag(control)
+			st.err = refuseWithoutFlag(handover)
 			st.graceful = st.err != nil
 		}
 		if worker && !st.graceful {
-			st.takeLink(supervised)
+			st.takeLink(link)
 		}
 		if !st.graceful && st.link == nil && st.err == nil {
 			st.first()
 		}
 	}
-	st.launch = spawn.Launch{Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
+	if len(os.Args) != seen {
+		args = slices.Clone(os.Args) // a flag of another program's was among them
+	}
+	st.launch = spawn.Launch{Argv: args, Umask: spawn.Umask()}
+	st.launch.Env, st.envErr = spawn.StartEnv(st.taken()...)
 	st.launch.NameDir()
-	if !graceful {
-		return st
+	if st.passed != nil && filepath.IsAbs(string(st.passed.Dir)) {
+		st.launch.Dir = string(st.passed.Dir)
 	}
+	if graceful {
+		st.takeHandover(handover, given)
+	}
+	return st
+}
+
+// takeVariable takes a variable out of the environment.
+func takeVariable(name string) (v string, given bool) {
+	v, given = os.LookupEnv(name)
+	_ = os.Unsetenv(name)
+	return v, given
+}
+
+// takeHandover takes what an old process has started this one with: v is the value of wire.EnvHandover. A program that
+// speaks only the plain protocol gives none.
+func (st *startup) takeHandover(v string, given bool) {
 	if !given {
-		closeOnExec(st.last)
-		return st
+		closeOnExec(fd.First + 1)
+		return
 	}
-	c, err := wire.ParseHandover(control)
+	c, err := wire.ParseHandover(v)
 	if err != nil {
 		st.err = err
-		return st
+		return
 	}
-	s := c.Descriptor
-	err = fd.CheckStream(s)
-	if c.PID != proc.StartedBy && (err != nil || !wire.IsWelcome(fd.Peek(s, 64))) {
-		// It came through a program that knows nothing of it, and the descriptor
-		// is not what it was.
-		closeOnExec(st.last)
-		return st
+	if st.passed == nil {
+		err = fd.CheckStream(c.Descriptor)
+		if c.PID != proc.StartedBy && (err != nil || !wire.IsWelcome(fd.Peek(c.Descriptor, 64))) {
+			// It came through a program that knows nothing of it, and the descriptor
+			// is not what it was.
+			closeOnExec(fd.First + 1)
+			return
+		}
+		closeOnExec(c.Descriptor)
+	} else if !st.passed.Has(c.Last()) {
+		err = fmt.Errorf("it names descriptor %d, and %d have come", c.Last(), len(st.passed.List))
 	}
-	closeOnExec(s)
-	st.last = s
 	if err != nil {
-		st.err = fmt.Errorf("%s=%q: %w", wire.EnvHandover, control, err)
-		return st
+		st.err = fmt.Errorf("%s=%q: %w", wire.EnvHandover, v, err)
+		return
 	}
-	fd.CloseOnExec(s)
+	st.files = st.descriptors(fd.First, c.Descriptor)
+	c = c.Map(st.descriptor)
+	fd.CloseOnExec(c.Descriptor)
 	if c.Version != wire.Version {
 		// The plain protocol then. The old process knows its own version.
-		_ = fd.Close(s)
-		return st
+		_ = fd.Close(c.Descriptor)
+		return
 	}
-	st.control, st.oldPID = s, c.PID
+	st.control, st.oldPID = c.Descriptor, c.PID
 	if c.Umask >= 0 {
 		spawn.SetUmask(c.Umask)
 		st.launch.Umask = c.Umask
 	}
-	if st.stderr, err = spawn.TakeStderr(c); err != nil {
-		st.err = err
-		return st
+	if st.stderr, st.err = spawn.TakeStderr(c); st.err != nil {
+		return
 	}
 	if c.Link != 0 {
 		if st.link, err = peer.NewLink(c.Link, c.Supervisor); err != nil {
 			st.err = fmt.Errorf("%s: link: %w", wire.EnvHandover, err)
-			return st
+			return
 		}
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
-		_ = fd.Write(s, hello)
+		_ = fd.Write(c.Descriptor, hello)
 	}
-	return st
+}
+
+// descriptor is this process's number of the descriptor that is n to the process which has passed it.
+func (st *startup) descriptor(n int) int {
+	if st.passed != nil {
+		return st.passed.At(n)
+	}
+	return n
+}
+
+// descriptors are those of from up to, but not with, to.
+func (st *startup) descriptors(from, to int) (all []int) {
+	for n := from; n < to; n++ {
+		all = append(all, st.descriptor(n))
+	}
+	return all
+}
+
+// taken are the names of the variables that were for this process alone, and have left its environment.
+func (st *startup) taken() (names []string) {
+	names = append(names, EnvCommand)
+	if st.start != nil {
+		for _, v := range st.start.Vars {
+			name, _, _ := strings.Cut(v, "=")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // first is for a process that is the first of its program on gracex: no upgrade and no supervisor
@@ -196,13 +253,21 @@ func (st *startup) takeLink(v string) {
 		st.err = err
 		return
 	}
-	if info.Version != wire.Version || fd.CheckStream(info.Descriptor) != nil || !wire.IsWelcome(fd.Peek(info.Descriptor, 64)) {
+	switch {
+	case info.Version != wire.Version:
+		return
+	case st.passed == nil:
+		if fd.CheckStream(info.Descriptor) != nil || !wire.IsWelcome(fd.Peek(info.Descriptor, 64)) {
+			return
+		}
+		closeOnExec(info.Descriptor)
+	case !st.passed.Has(info.Descriptor):
+		st.err = fmt.Errorf("%s=%q: %d descriptors have come", wire.EnvLink, v, len(st.passed.List))
 		return
 	}
-	st.last = info.Descriptor
-	closeOnExec(st.last)
+	st.files = st.descriptors(fd.First, info.Descriptor)
 	st.kept = true
-	if st.link, err = peer.NewLink(info.Descriptor, info.PID); err != nil {
+	if st.link, err = peer.NewLink(st.descriptor(info.Descriptor), info.PID); err != nil {
 		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
 		return
 	}

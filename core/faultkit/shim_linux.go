@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -60,12 +61,20 @@ func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	told, err := wire.ParseHandover(os.Getenv(wire.EnvHandover))
+	rung, err := spawn.Answer(os.Getenv(wire.EnvDoorbell))
+	if err == nil && rung == nil {
+		err = errors.New("nothing is passed to it")
+	}
+	var told wire.HandoverInfo
+	if err == nil {
+		told, err = wire.ParseHandover(rung.Handover)
+	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("this process was not started by a program on gracex: %w", err)
 	}
-	err = fd.Send(link, fmt.Appendln(nil, os.Getpid()), []int{told.Descriptor})
-	_ = fd.Close(told.Descriptor)
+	handover := &rung.List[told.Descriptor-fd.First]
+	err = fd.Send(link, fmt.Appendln(nil, os.Getpid()), []int{*handover})
+	_ = fd.Close(*handover)
 	in, limit := fd.NewReceiver(link), uint64(0)
 	orders := json.NewDecoder(in)
 	if err == nil {
@@ -78,7 +87,8 @@ func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("the kit's order: %w", err)
 	}
-	if child, err = start(programIn(dir), limit, told.Descriptor, files[0]); err != nil {
+	*handover = files[0]
+	if child, err = start(programIn(dir), limit, rung); err != nil {
 		return 0, nil, fmt.Errorf("start the program: %w", err)
 	}
 	over := make(chan struct{})
@@ -91,17 +101,17 @@ func startBehind(dir string) (child int, passed <-chan struct{}, err error) {
 	return child, over, json.NewEncoder(link).Encode(child)
 }
 
-// start starts the program as the old process meant it, but for its end of the handover
-// socket, which goes to the same place, so the variable holds.
-func start(program string, limit uint64, handover, end int) (child int, err error) {
+// start starts the program as the old process meant it, but for its end of the handover socket, which goes to the same
+// place, and for the doorbell: it inherits all.
+func start(program string, limit uint64, passed *spawn.Passed) (child int, err error) {
 	attr := &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{0, 1, 2},
-		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+		Env:   append(spawn.Public(os.Environ()), wire.EnvHandover+"="+passed.Handover),
+		Files: []uintptr{0, 1, 2},
+		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	for l := fd.First; l < handover; l++ {
-		attr.Files = append(attr.Files, uintptr(l))
+	for _, s := range passed.List {
+		attr.Files = append(attr.Files, uintptr(s))
 	}
-	attr.Files = append(attr.Files, uintptr(end))
 	if limit > 0 {
 		if program, err = os.Executable(); err != nil {
 			return 0, err
@@ -110,7 +120,7 @@ func start(program string, limit uint64, handover, end int) (child int, err erro
 	}
 	// Caught before there is anybody to pass them on to: the new process's default.
 	stop := make(chan os.Signal, 8)
-	if child, err = syscall.ForkExec(program, os.Args, attr); err != nil {
+	if child, err = syscall.ForkExec(program, spawn.Launch{Argv: os.Args}.Args(), attr); err != nil {
 		return 0, err
 	}
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -119,10 +129,10 @@ func start(program string, limit uint64, handover, end int) (child int, err erro
 			_ = syscall.Kill(child, sig.(syscall.Signal))
 		}
 	}()
-	for l := fd.First; l < handover; l++ {
-		_ = fd.Close(l)
+	for _, s := range passed.List {
+		_ = fd.Close(s)
 	}
-	return child, fd.Close(end)
+	return child, nil
 }
 
 // wait waits for the program and reaps it.

@@ -101,7 +101,7 @@ func (e *Embedded) Ended(pid int, status syscall.WaitStatus) {
 	e.do(func() {
 		for _, w := range e.m.workers {
 			if w != e.m.self && w.pid == pid && w.status == nil {
-				w.status = &exitStatus{status}
+				w.exits(status)
 			}
 		}
 		e.m.look()

@@ -226,7 +226,7 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
 	cfg.Signals, cfg.More = f.Signals.thaw(), signalsOf(f.Signals.More)
-	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: workerEnv(), Umask: -1})
+	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: cfg.workerEnv(), Umask: -1})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
 	m.known, m.served = true, true
 	if f.Blocked {

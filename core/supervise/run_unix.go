@@ -70,7 +70,7 @@ func Run(cfg Config) (code int, err error) {
 	if len(cfg.Argv) == 0 || cfg.Argv[0] == "" {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
-	m := newSupervisor(cfg, launchOf(cfg, workerEnv()))
+	m := newSupervisor(cfg, launchOf(cfg, cfg.workerEnv()))
 	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
 	}
@@ -349,8 +349,12 @@ func (m *supervisor) notify(assignments ...string) {
 }
 
 // workerEnv is the workers' environment. What a service manager wants to know it hears from the supervisor.
-func workerEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(s string) bool {
+func (c Config) workerEnv() []string {
+	env := os.Environ()
+	if c.Own { // packages of the program that were initialized before this one may have changed it
+		env, _ = spawn.StartEnv()
+	}
+	return slices.DeleteFunc(env, func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
 		return foreign.IsActivation(name) || slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
 	})

@@ -145,7 +145,7 @@ func (m *supervisor) reap() {
 		}
 		for _, w := range m.workers {
 			if (w.pid == pid || w.child == pid) && w.status == nil {
-				w.status = &exitStatus{ws}
+				w.exits(ws)
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func (m *supervisor) reapWorkers() {
 		var ws syscall.WaitStatus
 		child := cmp.Or(w.child, w.pid)
 		if pid, err := syscall.Wait4(child, &ws, syscall.WNOHANG, nil); err == nil && pid == child {
-			w.status = &exitStatus{ws}
+			w.exits(ws)
 		}
 	}
 	m.look()

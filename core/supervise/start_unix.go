@@ -8,16 +8,15 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// start starts a worker with the listeners from descriptor 3 up and the link after them,
-// on which a welcome waits.
+// start starts a worker with the listeners and after them the link, on which a welcome waits.
 func (m *supervisor) start(generation int) (*worker, error) {
 	l, path, err := m.find()
 	if err != nil {
@@ -40,24 +39,19 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}}
-	for _, s := range slices.Concat(kept.files, []int{end}) {
-		attr.Files = append(attr.Files, uintptr(s))
-	}
-	info := wire.LinkInfo{Version: wire.Version, Descriptor: len(attr.Files) - 1, PID: os.Getpid()}
-	attr.Dir, attr.Env = l.Dir, l.Environ(wire.EnvLink+"="+info.String())
-	fd.CloseOnExecFrom(fd.First)
+	files := slices.Concat(kept.files, []int{end})
+	info := wire.LinkInfo{Version: wire.Version, Descriptor: fd.First + len(files) - 1, PID: os.Getpid()}
 	if m.blocked != nil { // a child has the signal mask of the thread that forks
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		unblockInThread(m.blocked)
 	}
-	pid, err := syscall.ForkExec(path, l.Argv, attr)
+	pid, bell, err := spawn.StartWorker(path, l, info.String(), files)
 	if err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true, waits: true}
+	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, bell: bell, started: true, waits: true}
 	w.identify(pid)
 	return w, nil
 }

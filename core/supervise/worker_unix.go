@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -31,10 +32,11 @@ const (
 type worker struct {
 	conn *net.UnixConn // the link
 
-	pid        int         // 0: it has not said
-	child      int         // what was started: the worker, or a script around it; 0 if it is not known
-	started    bool        // by the supervisor
-	proc       *os.Process // nil while pid is 0
+	pid        int             // 0: it has not said
+	child      int             // what was started: the worker, or a script around it; 0 if it is not known
+	started    bool            // by the supervisor
+	bell       *spawn.Doorbell // ... which it has not answered, as far as is known; nil for none
+	proc       *os.Process     // nil while pid is 0
 	generation int
 	state      uint8
 	clean      bool      // it has served, and stops because it was asked to
@@ -79,6 +81,7 @@ func (w *worker) stoppedEarly(stops []os.Signal) bool {
 
 // stand takes what the worker says of itself.
 func (w *worker) stand(msg wire.StandMsg) {
+	w.bell.Close() // it has answered that before
 	if w.pid == 0 && msg.PID > 0 {
 		w.identify(msg.PID)
 	} else if msg.PID > 0 && msg.PID != w.pid {
@@ -135,6 +138,12 @@ func (w *worker) answered(id int) (msg wire.SignalMsg, ok bool) {
 		}
 	}
 	return msg, false
+}
+
+// exits takes how the worker has ended. What it has not taken would keep its end of the link open.
+func (w *worker) exits(status syscall.WaitStatus) {
+	w.status = &exitStatus{status}
+	w.bell.Close()
 }
 
 func (w *worker) release() {

@@ -115,6 +115,9 @@ func (n *Next) readStart(spoke *atomic.Bool) (ready bool) {
 			n.note(f)
 			if f.Type == wire.Hello {
 				spoke.Store(true)
+				if p, ok := n.proc.(spawn.Ringer); ok {
+					p.Answered()
+				}
 			}
 		}
 		n.Start <- Event{f, err}

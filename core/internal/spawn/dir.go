@@ -14,14 +14,20 @@ const maxHops = 8
 // has it, if the program's directory or one above it is the working directory, or else as $PWD does. So
 // /srv/current/app in /srv/current is in /srv/current, wherever that leads by the time of an upgrade, although a
 // service manager that sets the directory sets no $PWD.
+//
+// A package that was initialized before this one can have changed the directory. The kernel does not keep the one of
+// the start, but a relative argv[0] tells it: the program is found there.
 func (l *Launch) NameDir() {
 	dir, err := os.Getwd()
 	if err != nil {
 		l.Dir = "."
 		return
 	}
-	l.Dir = dir
-	here, err := os.Stat(".")
+	start := "."
+	if l.Dir = l.startDir(dir); l.Dir != dir {
+		start = l.Dir
+	}
+	here, err := os.Stat(start)
 	if err != nil {
 		return
 	}
@@ -43,6 +49,42 @@ func (l *Launch) NameDir() {
 		}
 		path = target
 	}
+}
+
+// startDir returns the directory in which a relative argv[0] names this process's program: dir, in which it is now, or
+// else the one in $PWD, or one above the program or dir. If it is none of these, or argv[0] is not relative, it is dir.
+func (l *Launch) startDir(dir string) string {
+	if len(l.Argv) == 0 || filepath.IsAbs(l.Argv[0]) || !strings.ContainsRune(l.Argv[0], filepath.Separator) {
+		return dir
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return dir
+	}
+	file, err := os.Stat(self)
+	if err != nil {
+		return dir // it was removed or replaced
+	}
+	isStart := func(dir string) bool {
+		fi, err := os.Stat(dir + string(filepath.Separator) + l.Argv[0])
+		return filepath.IsAbs(dir) && err == nil && os.SameFile(fi, file)
+	}
+	for _, d := range []string{dir, l.Getenv("PWD")} {
+		if isStart(d) {
+			return d
+		}
+	}
+	for _, below := range []string{self, dir} {
+		for d := filepath.Dir(below); ; d = filepath.Dir(d) {
+			if isStart(d) {
+				return d
+			}
+			if d == filepath.Dir(d) {
+				break
+			}
+		}
+	}
+	return dir
 }
 
 // above returns the directory above path that is the same as here.

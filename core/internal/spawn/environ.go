@@ -32,7 +32,7 @@ func nameOf(assignment string) string {
 }
 
 // private are the variables by which gracex starts a process, and no other program has to set.
-var private = []string{wire.EnvHandover, wire.EnvLink, wire.EnvSupervise}
+var private = []string{wire.EnvHandover, wire.EnvLink, wire.EnvDoorbell, wire.EnvSupervise}
 
 // ofOneProcess are variables that say something of one process, not of the service: what a service manager tells
 // the process that it starts (systemd.exec(5), sd_notify(3), sd_listen_fds(3)), what a shell keeps for itself, and

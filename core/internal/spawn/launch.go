@@ -88,6 +88,14 @@ func (l Launch) Args() []string {
 	return argv
 }
 
+// ownArgs returns the command line of a next process on gracex, which has no use for the flag.
+func (l Launch) ownArgs() []string {
+	if len(l.Argv) == 0 {
+		return []string{""}
+	}
+	return l.Argv
+}
+
 // Environ returns the environment of the next process: private is the variable by which that learns what it is.
 func (l Launch) Environ(private string) []string {
 	env := withPWD(l.Env, l.Dir)

@@ -13,6 +13,9 @@ type Process interface {
 	Wait() Exit // blocks until it has ended, and reaps it
 }
 
+// Ringer is a Process that wants to know when the program has said hello.
+type Ringer interface{ Answered() }
+
 // Exit is how a process ended.
 type Exit struct {
 	Text   string         // "exit status 1", "signal: killed"

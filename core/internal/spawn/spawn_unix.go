@@ -10,12 +10,16 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// Start starts the program at path as the next process, which inherits files from
-// descriptor 3 up. The files stay the caller's. control is the value of wire.EnvHandover.
+// Start starts the program at path as the next process, which gets files: a program on gracex by a doorbell, and
+// another one inherits them from descriptor 3 up. The files stay the caller's. control is the value of
+// wire.EnvHandover, in which they count from 3 in both cases.
 //
 // It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK
 // on the shared sockets.
 func Start(path string, l Launch, control string, files []int) (Process, error) {
+	if OnGracex(path) {
+		return startByDoorbell(path, l, control, files)
+	}
 	attr := &syscall.ProcAttr{
 		Dir:   l.Dir,
 		Env:   l.Environ(wire.EnvHandover + "=" + control),

@@ -2,13 +2,10 @@ package spawn
 
 import (
 	"bytes"
-	"debug/buildinfo"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -78,9 +75,6 @@ func openCapture(path string) (c *Capture, err error) {
 	return c, nil
 }
 
-// module is this module's path.
-const module = "github.com/gracex-go/gracex"
-
 var errKeepsIt = errors.New("the program is not known to put its stderr back")
 
 // givesBack returns an error if the program at path, once ready, can't be expected to put its real stderr
@@ -93,11 +87,7 @@ func givesBack(path string) error {
 		_, err := relayCommand()
 		return err
 	}
-	info, err := buildinfo.ReadFile(path)
-	if err != nil {
-		return errKeepsIt
-	}
-	if info.Main.Path != module && !slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module }) {
+	if !OnGracex(path) {
 		return errKeepsIt
 	}
 	return nil

@@ -26,7 +26,13 @@ const EnvMode = "GRACEX_MODE"
 // are the descriptors from 3 up to the link. It is removed before the worker's main runs.
 const EnvLink = "GRACEX_LINK"
 
-// LinkInfo is what EnvLink says.
+// EnvDoorbell is the environment variable by which a program on gracex is told, that an upgrade or a supervisor
+// starts, where its doorbell is: "<protocol version>:<descriptor>:<process number of the one that starts it>". That
+// is the only descriptor which it inherits. It is removed before main runs. A process that an earlier package has
+// started has it too, and is not the one that Pass is for.
+const EnvDoorbell = "GRACEX_DOORBELL"
+
+// LinkInfo is what EnvLink says, and EnvDoorbell.
 type LinkInfo struct{ Version, Descriptor, PID int }
 
 // String is the form of EnvLink's value.
@@ -35,7 +41,14 @@ func (l LinkInfo) String() string {
 }
 
 // ParseLink reads the value of EnvLink.
-func ParseLink(v string) (LinkInfo, error) {
+func ParseLink(v string) (LinkInfo, error) { return parseInfo(EnvLink, v, "a supervisor") }
+
+// ParseDoorbell reads the value of EnvDoorbell.
+func ParseDoorbell(v string) (LinkInfo, error) {
+	return parseInfo(EnvDoorbell, v, "an old process or a supervisor")
+}
+
+func parseInfo(name, v, by string) (LinkInfo, error) {
 	var l LinkInfo
 	fields := []*int{&l.Version, &l.Descriptor, &l.PID}
 	parts := strings.Split(v, ":")
@@ -46,7 +59,7 @@ func ParseLink(v string) (LinkInfo, error) {
 		ok = err == nil && *fields[i] > 0
 	}
 	if !ok || l.Descriptor < firstDescriptor || l.Descriptor > maxDescriptor {
-		return LinkInfo{}, fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>; it is set by a supervisor and not to be given by hand", EnvLink, v)
+		return LinkInfo{}, fmt.Errorf("%s=%q is not <version>:<descriptor>:<pid>; it is set by %s and not to be given by hand", name, v, by)
 	}
 	return l, nil
 }
@@ -85,6 +98,19 @@ func (c HandoverInfo) String() string {
 	}
 	return s
 }
+
+// Map returns c with the descriptors that at makes of its own: those that have come by a doorbell have other numbers.
+func (c HandoverInfo) Map(at func(n int) int) HandoverInfo {
+	for _, s := range []*int{&c.Descriptor, &c.Stderr, &c.Pipe, &c.Link} {
+		if *s != 0 {
+			*s = at(*s)
+		}
+	}
+	return c
+}
+
+// Last is the highest descriptor that c names.
+func (c HandoverInfo) Last() int { return max(c.Descriptor, c.Stderr, c.Pipe, c.Link) }
 
 // maxUmask is all the bits that a umask has.
 const maxUmask = 0o777

@@ -12,6 +12,21 @@ type HelloMsg struct {
 	PID int `json:"pid"`
 }
 
+// PassMsg is what a new process is started with, beside the descriptors that come with it.
+type PassMsg struct {
+	To   int  `json:"to"`             // the new process; another one leaves the frame where it is
+	More bool `json:"more,omitempty"` // another frame with descriptors follows, which says all else
+
+	Files int `json:"files,omitempty"` // how many have come by all frames
+
+	// What EnvHandover or EnvLink says to a process that inherits its descriptors. They count from 3 up here, too, in
+	// the order in which they have come.
+	Handover string `json:"handover,omitempty"`
+	Link     string `json:"link,omitempty"`
+
+	Dir []byte `json:"dir,omitempty"` // the working directory that it is started in
+}
+
 // WelcomeMsg introduces the old process.
 type WelcomeMsg struct {
 	PID        int        `json:"pid"`

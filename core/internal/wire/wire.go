@@ -134,6 +134,10 @@ const (
 	// Stops: the service stops, so that no next process answers a client that comes back. A process that drains
 	// closes idle connections soon, and passes the word on to the ones before it. No payload.
 	Stops Type = 36
+
+	// Pass, on a doorbell: what the new process is started with. Its descriptors come with the frame's first byte.
+	// Payload: PassMsg.
+	Pass Type = 37
 )
 
 var names = [...]string{
@@ -175,6 +179,7 @@ var names = [...]string{
 	Followed:  "followed",
 	Launch:    "launch",
 	Stops:     "stops",
+	Pass:      "pass",
 }
 
 // String names the frame type as docs/protocol.md does.

@@ -1,0 +1,131 @@
+//go:build unix
+
+package core_test
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/core"
+	_ "github.com/gracex-go/gracex/internal/earlytest"
+)
+
+// startEarly starts the app with packages that do what the words say before core is initialized.
+func startEarly(t *testing.T, argv0, words string, args ...string) (a *app, first event) {
+	t.Helper()
+	a = prepare(t)
+	must(t, os.Mkdir(a.path("bin"), 0o755))
+	install(t, a.path(argv0))
+	a.write(".env", "APP_COLOR=one")
+	a.env = []string{"EARLY_TEST=" + words}
+	a.start("app", argv0, args...)
+	return a, a.expect("ready", 0)
+}
+
+// TestEarly_EnvironmentIsLoadedAnew by a package that is initialized before core, and lets what is set win.
+func TestEarly_EnvironmentIsLoadedAnew(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a, first := startEarly(t, "bin/app", "dotenv")
+	a.write(".env", "APP_COLOR=two")
+	second := a.next(first)
+	a.endsWell(0)
+	a.write(".env", "APP_COLOR=three")
+	third := a.next(second)
+	expectStart(t, first, "one")
+	expectStart(t, second, "two")
+	expectStart(t, third, "three")
+	a.stopAll(third.PID)
+}
+
+// TestEarly_ArgumentsAndDirectoryAreThoseOfTheStart although a package takes some out before core is initialized, and the program
+// is found although another one changes the working directory.
+func TestEarly_ArgumentsAndDirectoryAreThoseOfTheStart(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a, first := startEarly(t, "bin/app", "args chdir", "-version=v1", "-drain=20s")
+	second := a.next(first)
+	a.endsWell(0)
+	third := a.next(second)
+	for _, ev := range []event{first, second, third} {
+		expectStart(t, ev, "", "-version=v1")
+	}
+	a.stopAll(third.PID)
+}
+
+// TestEarly_FlagsAreTheProgramsOwn when a package parses them before core is initialized.
+func TestEarly_FlagsAreTheProgramsOwn(t *testing.T) {
+	t.Parallel()
+	a, first := startEarly(t, "bin/app", "flags", "-version=v1")
+	second := a.next(first)
+	expectStart(t, second, "", "-version=v1")
+	a.stopAll(second.PID)
+}
+
+// TestEarly_ProcessesKeepNothing that a package starts before core is initialized, and one that is a program on
+// gracex itself does not take what is meant for the one that has started it.
+func TestEarly_ProcessesKeepNothing(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	t.Run("after an upgrade", func(t *testing.T) {
+		t.Parallel()
+		a, _ := startEarly(t, "app", "child app")
+		first := a.own(0)
+		a.signal(first.PID, syscall.SIGUSR2)
+		second := a.own(1)
+		if second.Gen != 1 || !second.Upgrading || second.Addrs[0] != first.Addrs[0] {
+			t.Errorf("%+v comes after %+v", second, first)
+		}
+		for i := range 2 {
+			if ev := a.nthReady("helper", i); ev.Gen != 0 || ev.Upgrading || ev.Addrs[0] == first.Addrs[0] {
+				t.Errorf("a helper takes itself for a new version: %+v", ev)
+			}
+		}
+		a.signal(second.PID, syscall.SIGTERM)
+		awaitRefused(t, first.Addrs[0])
+		if err := syscall.Kill(a.nthReady("helper", 1).PID, 0); err != nil {
+			t.Errorf("its helper is gone, so this shows nothing: %v", err)
+		}
+	})
+	t.Run("after a crash", func(t *testing.T) {
+		t.Parallel()
+		a := installed(t)
+		a.env = []string{"EARLY_TEST=child", core.EnvMode + "=supervised"}
+		a.start("app", "./app")
+		first := a.expect("ready", 0)
+		a.signal(first.PID, syscall.SIGKILL)
+		second := a.expect("ready", 1)
+		if second.Addrs[0] != first.Addrs[0] {
+			t.Errorf("%+v comes after %+v", second, first)
+		}
+		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+		awaitRefused(t, first.Addrs[0])
+		if status := a.AwaitExit(); status != 0 {
+			t.Errorf("the supervisor ends with %d", status)
+		}
+	})
+	t.Run("that ends before core is initialized", func(t *testing.T) {
+		t.Parallel()
+		a, first := startEarly(t, "app", "child end")
+		a.write("end", "")
+		expectError(t, a.upgrade(first.Addrs[0]), "earlytest: end", "it ended before it was ready")
+		a.signal(first.PID, syscall.SIGTERM)
+		awaitRefused(t, first.Addrs[0])
+	})
+}
+
+// own and nthReady are the n-th process that says ready, of the app's own and of those that a package has started.
+func (a *app) own(n int) event { return a.nthReady("", n) }
+
+func (a *app) nthReady(env string, n int) (ev event) {
+	a.t.Helper()
+	a.Await("a process is ready", func() bool {
+		found := a.events.Where(func(ev event) bool { return ev.Event == "ready" && ev.Env == env })
+		if len(found) > n {
+			ev = found[n]
+		}
+		return len(found) > n
+	})
+	return ev
+}

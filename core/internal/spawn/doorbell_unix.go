@@ -1,0 +1,83 @@
+//go:build unix
+
+package spawn
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// startByDoorbell starts a program on gracex. Nothing that its packages see before core is initialized is of this
+// start, but for the doorbell: the arguments are the program's own.
+func startByDoorbell(path string, l Launch, control string, files []int) (Process, error) {
+	pid, bell, err := ring(path, l, wire.PassMsg{Handover: control}, files)
+	if err != nil {
+		return nil, err
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		bell.Close()
+		return nil, err
+	}
+	return rung{process{p}, bell}, nil
+}
+
+// StartWorker starts the program at path as a supervisor's worker, which gets files as a next process does. link is the
+// value of wire.EnvLink. The doorbell is the caller's to close, when the worker has said something or has ended; it is
+// nil if there is none.
+func StartWorker(path string, l Launch, link string, files []int) (pid int, bell *Doorbell, err error) {
+	if OnGracex(path) {
+		return ring(path, l, wire.PassMsg{Link: link}, files)
+	}
+	attr := &syscall.ProcAttr{Dir: l.Dir, Env: l.Environ(wire.EnvLink + "=" + link), Files: []uintptr{0, 1, 2}}
+	for _, s := range files {
+		attr.Files = append(attr.Files, uintptr(s))
+	}
+	fd.CloseOnExecFrom(fd.First)
+	pid, err = syscall.ForkExec(path, l.ownArgs(), attr)
+	return pid, nil, os.NewSyscallError("exec", err)
+}
+
+// ring starts a program, and passes on what it is to have.
+func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *Doorbell, err error) {
+	if bell, err = NewDoorbell(); err != nil {
+		return 0, nil, err
+	}
+	attr := &syscall.ProcAttr{
+		Dir: l.Dir, Env: l.Environ(bell.Assignment()), Files: []uintptr{0, 1, 2, uintptr(bell.End())},
+	}
+	if l.stderr != 0 {
+		attr.Files[fd.Stderr] = uintptr(l.stderr)
+	}
+	fd.CloseOnExecFrom(fd.First)
+	if pid, err = syscall.ForkExec(path, l.ownArgs(), attr); err != nil {
+		bell.Close()
+		return 0, nil, os.NewSyscallError("exec", err)
+	}
+	msg.To, msg.Dir = pid, []byte(l.Dir)
+	if err = bell.Pass(msg, files); err != nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		bell.Close()
+		return 0, nil, err
+	}
+	return pid, bell, nil
+}
+
+// rung is a process that is started by a doorbell.
+type rung struct {
+	process
+	bell *Doorbell
+}
+
+// Answered is called when the process has said hello: it has taken all.
+func (r rung) Answered() { r.bell.Close() }
+
+func (r rung) Wait() Exit {
+	e := r.process.Wait()
+	r.bell.Close()
+	return e
+}
