@@ -63,6 +63,34 @@ func TestEarly_FlagsAreTheProgramsOwn(t *testing.T) {
 	a.stopAll(second.PID)
 }
 
+// TestEarly_FlagsAreTheProgramsOwnBehindAWrapper that has started the first generation, too.
+func TestEarly_FlagsAreTheProgramsOwnBehindAWrapper(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	for name, commands := range map[string]string{"exec": `exec ./real "$@"`, "no exec": "./real \"$@\"\ntrue"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := prepare(t)
+			install(t, a.path("real"))
+			must(t, writeProgram(a.path("wrapper"), "#!/bin/sh\n"+commands+"\n"))
+			a.env = []string{"EARLY_TEST=flags app"}
+			a.argv0 = "./wrapper"
+			a.start("app", "./real", "-version=v1")
+			first := a.own(0)
+			a.signal(first.PID, syscall.SIGUSR2)
+			second := a.own(1)
+			expectStart(t, second, "", "-version=v1")
+			if second.Gen != 1 || second.Addrs[0] != first.Addrs[0] {
+				t.Errorf("%+v comes after %+v", second, first)
+			}
+			if ev := a.nthReady("helper", 1); ev.Gen != 0 || ev.Upgrading {
+				t.Errorf("a helper takes itself for a new version: %+v", ev)
+			}
+			a.signal(second.PID, syscall.SIGTERM)
+		})
+	}
+}
+
 // TestEarly_ProcessesKeepNothing that a package starts before core is initialized, and one that is a program on
 // gracex itself does not take what is meant for the one that has started it.
 func TestEarly_ProcessesKeepNothing(t *testing.T) {
