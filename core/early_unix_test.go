@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	_ "github.com/gracex-go/gracex/internal/earlytest"
 )
 
@@ -128,6 +129,25 @@ func TestEarly_ProcessesKeepNothing(t *testing.T) {
 			t.Errorf("%+v comes after %+v", second, first)
 		}
 		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+		awaitRefused(t, first.Addrs[0])
+		if status := a.AwaitExit(); status != 0 {
+			t.Errorf("the supervisor ends with %d", status)
+		}
+	})
+	t.Run("in the image that only supervises", func(t *testing.T) {
+		t.Parallel()
+		a := installed(t)
+		a.env = []string{"EARLY_TEST=child", core.EnvMode + "=auto"}
+		a.start("app", "./app", "-probation=1ms")
+		first := a.expect("ready", 0)
+		a.signal(first.PID, syscall.SIGUSR2)
+		second := a.expect("ready", 1)
+		a.Await("the first process is the supervisor", func() bool { return a.variable(first.PID, wire.EnvSupervise) != "" })
+		a.signal(second.PID, syscall.SIGKILL)
+		if third := a.expect("ready", 2); third.Addrs[0] != first.Addrs[0] {
+			t.Errorf("%+v comes after %+v", third, first)
+		}
+		a.signal(first.PID, syscall.SIGTERM)
 		awaitRefused(t, first.Addrs[0])
 		if status := a.AwaitExit(); status != 0 {
 			t.Errorf("the supervisor ends with %d", status)

@@ -208,7 +208,11 @@ func (st *startup) first() {
 	start, _ := foreign.Read(foreign.Here())
 	// A supervisor needs what the environment says of sockets.
 	if supervisor, frozen := st.takeMode(start); supervisor {
-		beSupervisor(frozen)
+		var files []int
+		if st.passed != nil {
+			files = st.passed.List
+		}
+		beSupervisor(frozen, files)
 	}
 	st.start, st.err = foreign.Take()
 }
