@@ -27,9 +27,9 @@
 // old one and the new one. Both hold the same listening socket, so the kernel's queue of
 // connections always has an owner.
 //
-// The new process inherits the listeners as descriptors from 3 up, and after them one end of the
-// handover socket. Its first argument is -graceful, which this package takes out of os.Args
-// before main runs.
+// The new process gets the listeners, and one end of the handover socket, through a socket that it
+// inherits, before main runs. What a package does that is initialized before this one changes
+// nothing: neither flags that it parses, nor variables that it sets, nor processes that it starts.
 //
 // The new process reports on the handover socket that it is ready, and accepts when the old one
 // has answered. During the probation the old process keeps its listeners, paused, and most of its

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	_ "github.com/gracex-go/gracex/internal/earlytest"
 )
 
@@ -63,6 +64,34 @@ func TestEarly_FlagsAreTheProgramsOwn(t *testing.T) {
 	a.stopAll(second.PID)
 }
 
+// TestEarly_FlagsAreTheProgramsOwnBehindAWrapper that has started the first generation, too.
+func TestEarly_FlagsAreTheProgramsOwnBehindAWrapper(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	for name, commands := range map[string]string{"exec": `exec ./real "$@"`, "no exec": "./real \"$@\"\ntrue"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := prepare(t)
+			install(t, a.path("real"))
+			must(t, writeProgram(a.path("wrapper"), "#!/bin/sh\n"+commands+"\n"))
+			a.env = []string{"EARLY_TEST=flags app"}
+			a.argv0 = "./wrapper"
+			a.start("app", "./real", "-version=v1")
+			first := a.own(0)
+			a.signal(first.PID, syscall.SIGUSR2)
+			second := a.own(1)
+			expectStart(t, second, "", "-version=v1")
+			if second.Gen != 1 || second.Addrs[0] != first.Addrs[0] {
+				t.Errorf("%+v comes after %+v", second, first)
+			}
+			if ev := a.nthReady("helper", 1); ev.Gen != 0 || ev.Upgrading {
+				t.Errorf("a helper takes itself for a new version: %+v", ev)
+			}
+			a.signal(second.PID, syscall.SIGTERM)
+		})
+	}
+}
+
 // TestEarly_ProcessesKeepNothing that a package starts before core is initialized, and one that is a program on
 // gracex itself does not take what is meant for the one that has started it.
 func TestEarly_ProcessesKeepNothing(t *testing.T) {
@@ -100,6 +129,25 @@ func TestEarly_ProcessesKeepNothing(t *testing.T) {
 			t.Errorf("%+v comes after %+v", second, first)
 		}
 		a.signal(a.cmd.Process.Pid, syscall.SIGTERM)
+		awaitRefused(t, first.Addrs[0])
+		if status := a.AwaitExit(); status != 0 {
+			t.Errorf("the supervisor ends with %d", status)
+		}
+	})
+	t.Run("in the image that only supervises", func(t *testing.T) {
+		t.Parallel()
+		a := installed(t)
+		a.env = []string{"EARLY_TEST=child", core.EnvMode + "=auto"}
+		a.start("app", "./app", "-probation=1ms")
+		first := a.expect("ready", 0)
+		a.signal(first.PID, syscall.SIGUSR2)
+		second := a.expect("ready", 1)
+		a.Await("the first process is the supervisor", func() bool { return a.variable(first.PID, wire.EnvSupervise) != "" })
+		a.signal(second.PID, syscall.SIGKILL)
+		if third := a.expect("ready", 2); third.Addrs[0] != first.Addrs[0] {
+			t.Errorf("%+v comes after %+v", third, first)
+		}
+		a.signal(first.PID, syscall.SIGTERM)
 		awaitRefused(t, first.Addrs[0])
 		if status := a.AwaitExit(); status != 0 {
 			t.Errorf("the supervisor ends with %d", status)

@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/core/supervise"
 )
 
@@ -121,15 +122,21 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 			return err
 		}
 	}
+	bell, err := spawn.NewDoorbell() // packages that are initialized before core start processes in the next image, too
+	if err != nil {
+		return err
+	}
+	defer bell.Close()
+	if err := bell.Pass(wire.PassMsg{To: os.Getpid()}, f.Files()); err != nil {
+		return err
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	syscall.ForkLock.Lock() // no child that the program starts now gets what is kept, or signals that wait
 	defer syscall.ForkLock.Unlock()
 	startTimers := supervise.StopTimers()
 	fd.CloseOnExecFrom(fd.First)
-	for _, s := range f.Files() {
-		fd.KeepOnExec(s)
-	}
+	fd.KeepOnExec(bell.End())
 	launch, umask := l.u.boot.launch, spawn.Umask()
 	dir, dirErr := os.Getwd()
 	_ = os.Chdir(launch.Dir) // the workers go there by themselves
@@ -137,11 +144,9 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 		spawn.SetUmask(launch.Umask)
 	}
 	heed := l.holdSignals(f)
-	env := append(f.Environ(), envSupervise+"="+f.String())
-	err := os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
-	for _, s := range f.Files() {
-		fd.CloseOnExec(s)
-	}
+	env := append(f.Environ(), envSupervise+"="+f.String(), bell.Assignment(bell.End()))
+	err = os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
+	fd.CloseOnExec(bell.End())
 	if dirErr == nil {
 		_ = os.Chdir(dir)
 	}

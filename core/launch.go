@@ -97,7 +97,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if l, why = l.InDir(a.u.release); why != "" {
 		a.u.warn(why)
 	}
-	a.launch = l
+	a.launch = l.BehindWrapper(a.u.release)
 	return nil
 }
 

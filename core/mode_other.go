@@ -5,4 +5,4 @@ package core
 // becomeSupervisor does nothing here: there are no upgrades that would change the process.
 func (*startup) becomeSupervisor() error { return nil }
 
-func beSupervisor(string) {}
+func beSupervisor(string, []int) {}

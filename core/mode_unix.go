@@ -38,8 +38,9 @@ func (st *startup) commandLine() []string {
 }
 
 // beSupervisor supervises until the program has stopped, and does not return: this process
-// is not the program. frozen is what it knows from before its execve, if it was.
-func beSupervisor(frozen string) {
+// is not the program. frozen is what it knows from before its execve, if it was, and files are the descriptors from
+// then.
+func beSupervisor(frozen string, files []int) {
 	cfg := supervise.Config{
 		Argv: os.Args, Own: true, HungUp: hungUpTerminal,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -49,7 +50,7 @@ func beSupervisor(frozen string) {
 	if frozen == "" {
 		code, err = supervise.Run(cfg)
 	} else {
-		code, err = supervise.Resume(cfg, frozen)
+		code, err = supervise.Resume(cfg, frozen, files)
 	}
 	if err != nil {
 		cfg.Log.Error("the supervisor ends", "error", err)

@@ -66,6 +66,7 @@ func takeStartup() startup {
 			graceful = given
 		}
 	}
+	graceful = graceful || given && isFlagless(handover)
 	takeCommand(graceful || given || worker || st.err != nil)
 	st.graceful = graceful
 	if !graceful && st.err == nil {
@@ -93,6 +94,21 @@ func takeStartup() startup {
 		st.takeHandover(handover, given)
 	}
 	return st
+}
+
+// isFlagless reports whether an upgrade has started this process without the flag. v is the value of wire.EnvHandover,
+// which a process that an earlier package has started has, too: then a program on gracex is between this one and
+// the old process, and not only a wrapper.
+func isFlagless(v string) bool {
+	c, err := wire.ParseHandover(v)
+	if err != nil || !c.Flagless || fd.CheckStream(c.Descriptor) != nil {
+		return false
+	}
+	if c.PID == proc.StartedBy {
+		return true
+	}
+	file, ok := proc.Executable(proc.StartedBy)
+	return ok && wire.IsWelcome(fd.Peek(c.Descriptor, 64)) && !spawn.OnGracex(file)
 }
 
 // takeVariable takes a variable out of the environment.
@@ -192,7 +208,11 @@ func (st *startup) first() {
 	start, _ := foreign.Read(foreign.Here())
 	// A supervisor needs what the environment says of sockets.
 	if supervisor, frozen := st.takeMode(start); supervisor {
-		beSupervisor(frozen)
+		var files []int
+		if st.passed != nil {
+			files = st.passed.List
+		}
+		beSupervisor(frozen, files)
 	}
 	st.start, st.err = foreign.Take()
 }

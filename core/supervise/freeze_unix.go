@@ -192,14 +192,9 @@ func (f *Frozen) closeLinks() {
 
 // Files are the descriptors that the next image needs.
 func (f *Frozen) Files() (files []int) {
-	if f.Kept != nil {
-		files = append(files, f.Kept.Files...)
-	}
+	files = append(files, f.Kept.all()...)
 	for _, w := range f.Workers {
-		files = append(files, w.Link)
-		if w.Kept != nil {
-			files = append(files, w.Kept.Files...)
-		}
+		files = append(append(files, w.Link), w.Kept.all()...)
 	}
 	return files
 }
@@ -219,10 +214,43 @@ func (f *Frozen) BlockSignals() bool { return maskSignals(true, signalsOf(f.Hand
 // UnblockSignals undoes it.
 func (f *Frozen) UnblockSignals() { maskSignals(false, signalsOf(f.Handled)) }
 
-// Resume supervises on in a new image of the process that Freeze was called in. It returns what Run returns.
-func Resume(cfg Config, frozen string) (code int, err error) {
+// renumber gives the descriptors the numbers that they have in this image, in the order of Files.
+func (f *Frozen) renumber(files []int) error {
+	if had := len(f.Files()); had != len(files) {
+		return fmt.Errorf("%d descriptors of %d are there", len(files), had)
+	}
+	next := func() (s int) {
+		s, files = files[0], files[1:]
+		return s
+	}
+	bundle := func(b *frozenBundle) {
+		for i := range b.all() {
+			b.Files[i] = next()
+		}
+	}
+	bundle(f.Kept)
+	for i := range f.Workers {
+		f.Workers[i].Link = next()
+		bundle(f.Workers[i].Kept)
+	}
+	return nil
+}
+
+func (b *frozenBundle) all() []int {
+	if b == nil {
+		return nil
+	}
+	return b.Files
+}
+
+// Resume supervises on in a new image of the process that Freeze was called in. files are its descriptors, in the order
+// of Files. It returns what Run returns.
+func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 	var f Frozen
-	if err := json.Unmarshal([]byte(frozen), &f); err != nil {
+	if err = json.Unmarshal([]byte(frozen), &f); err == nil {
+		err = f.renumber(files)
+	}
+	if err != nil {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
 	cfg.Signals, cfg.More = f.Signals.thaw(), signalsOf(f.Signals.More)

@@ -38,9 +38,9 @@ func NewDoorbell() (*Doorbell, error) {
 // End is the descriptor for the new process. It stays the doorbell's.
 func (d *Doorbell) End() int { return d.end }
 
-// Assignment is the variable by which a process knows the doorbell that it inherits as descriptor 3.
-func (d *Doorbell) Assignment() string {
-	return wire.EnvDoorbell + "=" + wire.LinkInfo{Version: wire.Version, Descriptor: fd.First, PID: os.Getpid()}.String()
+// Assignment is the variable by which a process knows the doorbell that it has as descriptor s.
+func (d *Doorbell) Assignment(s int) string {
+	return wire.EnvDoorbell + "=" + wire.LinkInfo{Version: wire.Version, Descriptor: s, PID: os.Getpid()}.String()
 }
 
 // Pass passes the descriptors on to the process that msg is for, which need not have come so far. They stay the

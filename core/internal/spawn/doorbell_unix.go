@@ -47,7 +47,7 @@ func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *
 		return 0, nil, err
 	}
 	attr := &syscall.ProcAttr{
-		Dir: l.Dir, Env: l.Environ(bell.Assignment()), Files: []uintptr{0, 1, 2, uintptr(bell.End())},
+		Dir: l.Dir, Env: l.Environ(bell.Assignment(fd.First)), Files: []uintptr{0, 1, 2, uintptr(bell.End())},
 	}
 	if l.stderr != 0 {
 		attr.Files[fd.Stderr] = uintptr(l.stderr)

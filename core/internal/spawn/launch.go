@@ -28,6 +28,8 @@ type Launch struct {
 	Env   []string // at the start, without the private variables; PWD is Dir's name for the next process
 	Umask int      // at the start of the first generation; -1: not known
 
+	wrapped bool // see BehindWrapper
+
 	stderr int // what descriptor 2 is for the next process; 0: the same as here
 }
 

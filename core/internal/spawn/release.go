@@ -14,6 +14,7 @@ type Release struct {
 	program string      // the program's file
 	file    os.FileInfo // of that
 	dir     string      // the working directory
+	wrapped bool        // a script is at the launch path, or what has no build information, and led to this program
 	links   []link      // that led to one of the two, or to a directory above it
 }
 
@@ -37,7 +38,7 @@ func (l Launch) Look() *Release {
 	if err != nil {
 		return nil
 	}
-	r := &Release{}
+	r := &Release{wrapped: kindOf(path) == untold}
 	if r.program, err = filepath.EvalSymlinks(path); err != nil {
 		return nil
 	}

@@ -20,6 +20,10 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 	if OnGracex(path) {
 		return startByDoorbell(path, l, control, files)
 	}
+	args := l.Args()
+	if !l.needsFlag(path) {
+		args, control = l.ownArgs(), control+wire.Flagless
+	}
 	attr := &syscall.ProcAttr{
 		Dir:   l.Dir,
 		Env:   l.Environ(wire.EnvHandover + "=" + control),
@@ -33,7 +37,7 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 	}
 	// What the program that started this process has passed unasked goes no further.
 	fd.CloseOnExecFrom(fd.First)
-	pid, err := syscall.ForkExec(path, l.Args(), attr)
+	pid, err := syscall.ForkExec(path, args, attr)
 	if err != nil {
 		return nil, os.NewSyscallError("exec", err)
 	}

@@ -82,7 +82,12 @@ type HandoverInfo struct {
 	Supervisor int // the supervisor's process number, given with Link
 
 	Umask int // -1 for none
+
+	Flagless bool // the new process was started without -graceful
 }
+
+// Flagless is what the value of EnvHandover ends with if Flagless is set.
+const Flagless = ":flagless=1"
 
 // String is the form of EnvHandover's value.
 func (c HandoverInfo) String() string {
@@ -95,6 +100,9 @@ func (c HandoverInfo) String() string {
 	}
 	if c.Umask >= 0 {
 		s += fmt.Sprintf(":umask=%d", c.Umask)
+	}
+	if c.Flagless {
+		s += Flagless
 	}
 	return s
 }
@@ -164,6 +172,9 @@ func (c *HandoverInfo) set(key, value string) bool {
 	case "id":
 		c.PipeID = n
 		return err == nil
+	case "flagless":
+		c.Flagless = n == 1
+		return err == nil && n <= 1
 	case "umask":
 		c.Umask = int(min(n, maxUmask+1))
 		return err == nil && n <= maxUmask

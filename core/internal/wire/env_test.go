@@ -9,6 +9,7 @@ func TestParseHandover(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[string]HandoverInfo{
 		"1:5:4711":                                         {Version: 1, Descriptor: 5, PID: 4711, Umask: -1},
+		"1:5:4711:flagless=1":                              {Version: 1, Descriptor: 5, PID: 4711, Umask: -1, Flagless: true},
 		"1:5:4711:umask=18":                                {Version: 1, Descriptor: 5, PID: 4711, Umask: 18},
 		"1:5:4711:stderr=6:pipe=7:id=9:umask=0":            {Version: 1, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, PipeID: 9},
 		"2:5:4711:stderr=6:pipe=7:id=0":                    {Version: 2, Descriptor: 5, PID: 4711, Stderr: 6, Pipe: 7, Umask: -1},
@@ -24,7 +25,7 @@ func TestParseHandover(t *testing.T) {
 	for _, v := range []string{
 		"", ":", "::", "1:5", "1:5:", "1:2:3", "1:-5:3", "0:5:3", "1:5:0", "1:5:-3", "x:5:3", "1:5:3:4", "1:5:3:",
 		"1:99999:3", "1:99999999999999999999:3", " 1:5:3",
-		"1:5:3:umask=512", "1:5:3:umask=-1", "1:5:3:umask=", "1:5:3:umask=99999999999999999999",
+		"1:5:3:flagless=2", "1:5:3:flagless=", "1:5:3:umask=512", "1:5:3:umask=-1", "1:5:3:umask=", "1:5:3:umask=99999999999999999999",
 		"1:5:3:stderr=6", "1:5:3:pipe=6", "1:5:3:stderr=6:pipe=6", "1:5:3:stderr=2:pipe=6", "1:5:3:stderr=6:pipe=5",
 		"1:5:3:stderr=6:pipe=99999", "1:5:3:stderr=x:pipe=7", "1:5:3:stderr=6:pipe=7:id=x",
 	} {
