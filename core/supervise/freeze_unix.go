@@ -25,6 +25,7 @@ type Frozen struct {
 	Argv     []string         `json:"argv"`
 	Dir      string           `json:"dir"`
 	Fixed    bool             `json:"fixed"`
+	Trusted  bool             `json:"trusted"`
 	Workers  []frozenWorker   `json:"workers"`
 	Kept     *frozenBundle    `json:"kept,omitempty"`
 	Signals  frozenSignals    `json:"signals"`
@@ -113,7 +114,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Name: name(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env,
+		Name: name(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
@@ -226,7 +227,7 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
 	cfg.Signals, cfg.More = f.Signals.thaw(), signalsOf(f.Signals.More)
-	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: workerEnv(), Umask: -1})
+	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Trusted: f.Trusted, Env: workerEnv(), Umask: -1})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
 	m.known, m.served = true, true
 	if f.Blocked {

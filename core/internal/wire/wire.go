@@ -197,6 +197,9 @@ type Frame struct {
 // ErrGarbage is returned for bytes that are not a frame.
 var ErrGarbage = errors.New("not a gracex frame")
 
+// ErrSeveral is returned for a frame of whose bytes several processes have written some.
+var ErrSeveral = fmt.Errorf("%w: several processes have written it", ErrGarbage)
+
 // VersionError is returned for a frame of another major version.
 type VersionError uint8
 
