@@ -49,8 +49,18 @@ var startedAt = time.Now()
 var boot = takeStartup()
 
 func takeStartup() startup {
+	spawn.RestoreName()
+	raised, handed := hasMoreRights(), true
+	var disbelieved error
+	if raised {
+		handed, disbelieved = forgetCaller()
+	}
 	argv, graceful := spawn.CutGraceful(os.Args)
-	os.Args = argv
+	if handed {
+		os.Args = argv
+	} else {
+		graceful = disbelieved != nil
+	}
 	control, given := os.LookupEnv(wire.EnvHandover)
 	_ = os.Unsetenv(wire.EnvHandover)
 	supervised, worker := os.LookupEnv(wire.EnvLink)
@@ -60,6 +70,7 @@ func takeStartup() startup {
 		graceful: graceful,
 		control:  -1,
 		last:     fd.First + 1,
+		err:      disbelieved,
 	}
 	if !graceful {
 		if given {
@@ -69,13 +80,16 @@ func takeStartup() startup {
 		if worker && !st.graceful {
 			st.takeLink(supervised)
 		}
-		if !st.graceful && st.link == nil && st.err == nil {
+		if !raised && !st.graceful && st.link == nil && st.err == nil {
 			st.first()
 		}
 	}
 	st.launch = spawn.Launch{Argv: slices.Clone(os.Args), Env: os.Environ(), Umask: spawn.Umask()}
+	if raised {
+		st.raise()
+	}
 	st.launch.NameDir()
-	if !graceful {
+	if !graceful || st.err != nil {
 		return st
 	}
 	if !given {
@@ -121,6 +135,7 @@ func takeStartup() startup {
 			st.err = fmt.Errorf("%s: link: %w", wire.EnvHandover, err)
 			return st
 		}
+		st.link.Only = raised
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
@@ -171,11 +186,16 @@ func refuseWithoutFlag(control string) error {
 		return nil
 	}
 	closeOnExec(c.Descriptor)
-	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
-	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
-	_ = fd.Write(c.Descriptor, words)
-	_ = fd.Close(c.Descriptor)
+	sayFailed(c.Descriptor, errNoFlag)
 	return errNoFlag
+}
+
+// sayFailed tells an old process on the handover socket s why this one does not take over.
+func sayFailed(s int, why error) {
+	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
+	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: why.Error()}) // neither can fail
+	_ = fd.Write(s, words)
+	_ = fd.Close(s)
 }
 
 // closeOnExec keeps the inherited listeners from every other program that this
@@ -206,6 +226,7 @@ func (st *startup) takeLink(v string) {
 		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
 		return
 	}
+	st.link.Only = hasMoreRights()
 	if st.welcome, err = st.link.Welcome(); err != nil {
 		st.err = fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err)
 		return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -114,7 +115,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Name: name(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
+		Name: proc.Name(os.Getpid()), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
@@ -240,7 +241,7 @@ func Resume(cfg Config, frozen string) (code int, err error) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	defer signal.Stop(signals)
-	setName(f.Name) // the image was started by another one
+	proc.Rename(f.Name) // the image was started by another one
 	for _, fw := range f.Workers {
 		if err := m.thaw(fw); err != nil {
 			return 1, fmt.Errorf("gracex: supervise: link of process %d: %w", fw.PID, err)

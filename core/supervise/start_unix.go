@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -52,10 +53,10 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		defer runtime.UnlockOSThread()
 		unblockInThread(m.blocked)
 	}
-	pid, err := syscall.ForkExec(path, l.Argv, attr)
+	pid, err := spawn.Exec(path, l, l.Argv, attr)
 	if err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("%s: %w", path, os.NewSyscallError("exec", err))
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, started: true, waits: true}
 	w.identify(pid)

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -20,6 +21,14 @@ type heard struct {
 type ear struct {
 	in   io.Reader
 	unix *fd.Receiver // nil for a pipe in this process
+}
+
+// isBy is an error if another process has written the frame.
+func (h heard) isBy(pid int) error {
+	if h.by.PID == pid {
+		return nil
+	}
+	return fmt.Errorf("%w: process %d has written a frame in the place of process %d", wire.ErrGarbage, h.by.PID, pid)
 }
 
 func newEar(c net.Conn) ear {

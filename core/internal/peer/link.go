@@ -18,7 +18,8 @@ import (
 // of the supervisor. Each generation has its own. A nil one does nothing.
 type Link struct {
 	conn       *net.UnixConn
-	supervisor int // its process number
+	supervisor int  // its process number
+	Only       bool // only that process may speak
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
@@ -73,8 +74,12 @@ func (l *Link) Follow(ask func(wire.SignalMsg) bool, returned func()) {
 // listen passes on what the supervisor says until it is gone.
 func (l *Link) listen() {
 	defer close(l.Gone)
+	in := newEar(l.conn)
 	for {
-		f, err := wire.Read(l.conn)
+		f, err := in.readAlone()
+		if err == nil && l.Only {
+			err = f.isBy(l.supervisor)
+		}
 		if err != nil {
 			return
 		}

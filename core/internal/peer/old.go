@@ -41,7 +41,7 @@ type Old struct {
 	follow turnstile     // between two frames of what it says
 	rested chan struct{} // closed when this process does not listen to it any more
 
-	Only       int        // the process that may speak; 0: any that has the other end of ctl
+	Only       bool       // only the process that has made ctl may speak
 	maker      fd.Speaker // that has made the handover socket; not known for a plain one
 	oldPID     int        // of the process that holds the other end of ctl
 	Supervisor int        // the process number of this process's supervisor; 0 without one
@@ -174,8 +174,8 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 		said, err := in.read()
 		f, came := said.Frame, said.files
 		p.heardAt.Store(int64(time.Since(began)))
-		if err == nil && p.Only != 0 && said.by.PID != p.Only {
-			err = fmt.Errorf("%w: process %d has written a frame in the place of process %d", wire.ErrGarbage, said.by.PID, p.Only)
+		if err == nil && p.Only {
+			err = said.isBy(p.maker.PID)
 		}
 		switch {
 		case err != nil:

@@ -30,6 +30,7 @@ type Launch struct {
 
 	Program string // what is started in place of argv[0]; empty: nothing
 	Trusted bool   // nobody but root and this user may be able to change the program
+	Raised  bool   // the program has to give its process more rights than the one that starts it has
 
 	stderr int // what descriptor 2 is for the next process; 0: the same as here
 }

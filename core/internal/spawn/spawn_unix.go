@@ -12,9 +12,6 @@ import (
 
 // Start starts the program at path as the next process, which inherits files from
 // descriptor 3 up. The files stay the caller's. control is the value of wire.EnvHandover.
-//
-// It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK
-// on the shared sockets.
 func Start(path string, l Launch, control string, files []int) (Process, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   l.Dir,
@@ -29,9 +26,9 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 	}
 	// What the program that started this process has passed unasked goes no further.
 	fd.CloseOnExecFrom(fd.First)
-	pid, err := syscall.ForkExec(path, l.Args(), attr)
+	pid, err := Exec(path, l, l.Args(), attr)
 	if err != nil {
-		return nil, os.NewSyscallError("exec", err)
+		return nil, err
 	}
 	p, err := os.FindProcess(pid)
 	if err != nil {

@@ -11,11 +11,12 @@ type told struct {
 
 	Program []byte `json:"program,omitempty"`
 	Trusted bool   `json:"trusted,omitempty"`
+	Raised  bool   `json:"raised,omitempty"`
 }
 
 // Tell returns what ParseLaunch reads: all but the umask, which a supervisor has itself.
 func (l Launch) Tell() []byte {
-	b, _ := json.Marshal(told{l.Dir, l.Fixed, bytesOf(l.Argv), bytesOf(l.Env), []byte(l.Program), l.Trusted}) // it has nothing that can't be marshaled
+	b, _ := json.Marshal(told{l.Dir, l.Fixed, bytesOf(l.Argv), bytesOf(l.Env), []byte(l.Program), l.Trusted, l.Raised}) // it has nothing that can't be marshaled
 	return b
 }
 
@@ -27,7 +28,7 @@ func ParseLaunch(b []byte) (Launch, error) {
 	}
 	return Launch{
 		Dir: t.Dir, Fixed: t.Fixed, Argv: stringsOf(t.Argv), Env: stringsOf(t.Env), Umask: -1,
-		Program: string(t.Program), Trusted: t.Trusted,
+		Program: string(t.Program), Trusted: t.Trusted, Raised: t.Raised,
 	}, nil
 }
 

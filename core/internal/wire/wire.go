@@ -21,6 +21,9 @@ const MaxPayload = 256 << 10
 
 const headerLen = 8
 
+// MaxFrame is the length of the longest frame in bytes.
+const MaxFrame = headerLen + MaxPayload
+
 var magic = [2]byte{'G', 'X'}
 
 // Type says what a frame means. The numbers are part of the protocol and are
@@ -237,6 +240,11 @@ func Write(w io.Writer, t Type, msg any) error {
 // IsWelcome reports whether b begins as a Welcome frame of this version does.
 func IsWelcome(b []byte) bool {
 	return len(b) >= headerLen && b[0] == magic[0] && b[1] == magic[1] && b[2] == Version && Type(b[3]) == Welcome
+}
+
+// IsOnlyWelcome reports whether b is a Welcome frame of this version and nothing else.
+func IsOnlyWelcome(b []byte) bool {
+	return IsWelcome(b) && uint64(len(b)) == headerLen+uint64(binary.BigEndian.Uint32(b[4:]))
 }
 
 // Read reads one frame. It returns io.EOF when the peer closed between two frames, io.ErrUnexpectedEOF when
