@@ -30,18 +30,18 @@ var errFewerRights = errors.New("the process that has started this one has fewer
 // forgetCaller takes the caller's words out of the environment of a process that has more rights. handed reports
 // whether an upgrade or a supervisor of this program has started it, and is believed. The error says why not.
 func forgetCaller() (handed bool, err error) {
-	s := -1
+	s, link := -1, false
 	if v, ok := os.LookupEnv(wire.EnvHandover); ok {
 		if c, perr := wire.ParseHandover(v); perr == nil && c.PID == proc.StartedBy {
 			s = c.Descriptor
 		}
 	} else if v, ok := os.LookupEnv(wire.EnvLink); ok {
 		if c, perr := wire.ParseLink(v); perr == nil && c.PID == proc.StartedBy {
-			s = c.Descriptor
+			s, link = c.Descriptor, true
 		}
 	}
 	if s >= 0 {
-		err = vouch(s)
+		err = vouch(s, link)
 		handed = err == nil
 	}
 	if errors.Is(err, errFewerRights) {
@@ -67,9 +67,10 @@ func forgetCaller() (handed bool, err error) {
 // said nothing but welcome on it so far.
 //
 // A caller with the same user could make a pair, fill it, and become this program itself by execve. Then it has the
-// rights, but what it says from then on is the program's. So the rights are looked at first, and from here on the
-// parent alone may speak.
-func vouch(s int) error {
+// rights, but what it says from then on is the program's, which knows nothing of the pair. So the rights are looked at
+// first, from here on the parent alone may speak, and this process serves after its next word only: that is commit, or
+// on a link proved (peer.Link.Prove). A supervisor may have said more than welcome on a link.
+func vouch(s int, link bool) error {
 	if err := fd.CheckStream(s); err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func vouch(s int) error {
 		return err
 	case maker.PID != proc.StartedBy || maker.UID != os.Geteuid() || !proc.HasRightsOfThis(maker.PID):
 		return errFewerRights
-	case !wire.IsOnlyWelcome(fd.Peek(s, wire.MaxFrame+1)):
+	case !link && !wire.IsOnlyWelcome(fd.Peek(s, wire.MaxFrame+1)):
 		return fmt.Errorf("%w: there is more or less than a welcome", wire.ErrGarbage)
 	}
 	return nil

@@ -227,7 +227,10 @@ func (st *startup) takeLink(v string) {
 		return
 	}
 	st.link.Only = hasMoreRights()
-	if st.welcome, err = st.link.Welcome(); err != nil {
+	if st.welcome, err = st.link.Welcome(); err == nil && st.link.Only {
+		err = st.link.Prove()
+	}
+	if err != nil {
 		st.err = fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err)
 		return
 	}

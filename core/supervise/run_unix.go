@@ -224,6 +224,12 @@ func (m *supervisor) heard(wd word) {
 		m.kept = nil
 		_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 		_ = wire.Write(w.conn, wire.Released, nil)
+	case wire.Prove:
+		var msg wire.ProveMsg
+		if wd.frame.Decode(&msg) == nil {
+			_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
+			_ = wire.Write(w.conn, wire.Proved, msg)
+		}
 	case wire.Heard:
 		var msg wire.HeardMsg
 		if wd.frame.Decode(&msg) != nil {

@@ -137,6 +137,12 @@ const (
 	// Stops: the service stops, so that no next process answers a client that comes back. A process that drains
 	// closes idle connections soon, and passes the word on to the ones before it. No payload.
 	Stops Type = 36
+
+	// Prove is said on the link, by a worker that has more rights than its caller: the one at the other end is to show
+	// that it is a supervisor now, after the worker has looked at its rights. Payload: ProveMsg.
+	Prove Type = 37
+	// Proved answers Prove. Payload: ProveMsg, the same.
+	Proved Type = 38
 )
 
 var names = [...]string{
@@ -178,6 +184,8 @@ var names = [...]string{
 	Followed:  "followed",
 	Launch:    "launch",
 	Stops:     "stops",
+	Prove:     "prove",
+	Proved:    "proved",
 }
 
 // String names the frame type as docs/protocol.md does.
