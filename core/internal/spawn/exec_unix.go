@@ -3,7 +3,6 @@
 package spawn
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -43,9 +42,6 @@ func (l Launch) look(path string) (f *os.File, err error) {
 	}
 	return f, err
 }
-
-// ErrRights means that a program would not get the rights that this process has.
-var ErrRights = errors.New("the program does not give the rights that this process has")
 
 // isScript reports whether the open file is a script. Its interpreter opens it anew, by the path with which it is
 // executed.
