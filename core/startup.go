@@ -56,11 +56,10 @@ func takeStartup() startup {
 		handed, disbelieved = forgetCaller()
 	}
 	argv, graceful := spawn.CutGraceful(os.Args)
-	if handed {
+	if handed || disbelieved != nil {
 		os.Args = argv
-	} else {
-		graceful = disbelieved != nil
 	}
+	graceful = graceful && handed || disbelieved != nil
 	control, given := os.LookupEnv(wire.EnvHandover)
 	_ = os.Unsetenv(wire.EnvHandover)
 	supervised, worker := os.LookupEnv(wire.EnvLink)

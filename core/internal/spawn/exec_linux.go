@@ -58,7 +58,7 @@ func RestoreName() {
 }
 
 // ownFile is the file of this process, also when another one has its name by now.
-const ownFile = "/proc/self/exe"
+var ownFile = "/proc/self/exe" // tests have another one
 
 // capabilities is the extended attribute of a file that gives its program capabilities: see capabilities(7).
 const capabilities = "security.capability"
