@@ -2,7 +2,7 @@ package peer
 
 import (
 	"errors"
-	"net"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -117,23 +117,45 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// TestOnly: to a process with more rights than its caller nobody but its old process speaks.
+// TestOnly: to a process with more rights than its caller nobody but its old process speaks, or its supervisor.
 func TestOnly(t *testing.T) {
 	t.Parallel()
-	ours, end, err := fd.Pair()
-	must.Do(t, err)
-	theirs := must.Get(fd.UnixConn(end))(t)
-	defer theirs.Close()
-	says := func(c net.Conn) error {
-		must.Do(t, wire.Write(c, wire.Ping, nil))
-		h := must.Get(newEar(theirs).read())(t)
-		return h.isBy(os.Getpid())
+	for pid, heard := range map[int]bool{os.Getpid(): true, os.Getppid(): false} {
+		ours, end, err := fd.Pair()
+		must.Do(t, err)
+		p := NewOld(must.Get(fd.Conn(end))(t))
+		p.Only, p.maker.PID = true, pid
+		must.Do(t, wire.Write(ours, wire.Ping, nil))
+		stop := make(chan struct{})
+		nothing := func() {}
+		go p.Follow(OldHandler{Older: nothing, Returned: nothing, Ended: nothing}, stop, slog.New(slog.DiscardHandler))
+		if f, err := wire.Read(ours); heard != (err == nil && f.Type == wire.Pong) {
+			t.Errorf("process %d says ping: %v, %v", pid, f.Type, err)
+		}
+		ours.Close()
+		<-p.Gone
+		close(stop)
+
+		ours, end, err = fd.Pair()
+		must.Do(t, err)
+		l := must.Get(NewLink(end, pid))(t)
+		l.Only = true
+		asked := make(chan wire.SignalMsg, 1)
+		must.Do(t, wire.Write(ours, wire.Signal, wire.SignalMsg{Signal: 1}))
+		l.Follow(func(msg wire.SignalMsg) bool { asked <- msg; return true }, nothing)
+		select {
+		case <-asked:
+			if !heard {
+				t.Errorf("process %d passes a signal on", pid)
+			}
+			ours.Close()
+			<-l.Gone
+		case <-l.Gone:
+			if heard {
+				t.Error("the supervisor is not heard")
+			}
+			ours.Close()
+		}
+		l.Close()
 	}
-	if err := says(ours); err != nil {
-		t.Error(err)
-	}
-	if err := (heard{by: fd.Speaker{PID: os.Getppid()}}).isBy(os.Getpid()); !errors.Is(err, wire.ErrGarbage) {
-		t.Error(err)
-	}
-	ours.Close()
 }

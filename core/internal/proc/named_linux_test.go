@@ -48,6 +48,7 @@ func TestNamed(t *testing.T) {
 		"by root, a descendant":         {other, fd.Speaker{PID: root}, other},
 		"by root, the parent":           {os.Getppid(), fd.Speaker{PID: root}, 0},
 		"by nobody knows whom":          {worker, fd.Speaker{}, 0},
+		"root's by nobody knows whom":   {root, fd.Speaker{}, 0},
 		"number that was another one's": {other, fd.Speaker{PID: other, UID: peer}, 0},
 	} {
 		p, err := Named(c.said, c.by)
