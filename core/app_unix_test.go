@@ -205,6 +205,9 @@ func (c *appConfig) options() []core.Option {
 	if c.workdir != "" {
 		opts = append(opts, core.WithWorkingDirectory(c.workdir))
 	}
+	if os.Getenv("APP_TRUSTED") != "" {
+		opts = append(opts, core.WithTrustedBinary())
+	}
 	if how := os.Getenv("APP_ENVIRONMENT"); how != "" {
 		opts = append(opts, core.WithEnvironment(func(old []string) []string { return changedEnvironment(how, old) }))
 	}

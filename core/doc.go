@@ -54,7 +54,9 @@
 // An upgrade starts the program at the path of the first start, and follows symlinks again, those
 // of the working directory too ([WithWorkingDirectory]). The arguments, environment and umask are
 // those of the first start, unless "gracex upgrade" or [WithEnvironment] changes them. Only
-// descriptors that the program named, and those of this package, are inherited.
+// descriptors that the program named, and those of this package, are inherited. [WithTrustedBinary]
+// refuses a program that others can change. A program that is setuid, setgid or has capabilities
+// starts its own file, and believes nothing of its caller: docs/security.md.
 //
 // Until the new process is ready, and its probation is over, the old one reads the new one's stderr
 // and copies it to its own. If it fails, the error ([StartError]) has the last lines.

@@ -91,6 +91,12 @@ func (u *Upgrader) awaitMain() {
 
 // becomeSupervisor replaces the image of this process by its supervisor. It comes back if that can't be done.
 func (l *lifecycle) becomeSupervisor() {
+	if l.u.boot.launch.Raised {
+		l.embedded.LeaveOrphans()
+		l.log.Info("the program stays in this process, which only supervises now, because it has more rights than its caller: " +
+			"after an execve it would not believe what it knows now")
+		return
+	}
 	f, err := l.embedded.Freeze()
 	switch {
 	case errors.Is(err, supervise.ErrUnsettled):

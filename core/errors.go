@@ -19,6 +19,10 @@ var (
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
 	// ErrVetoed means that an OnPreFork hook, or the function of WithEnvironment, refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")
+	// ErrUntrusted means that the program was not started: somebody else than root and this process's user can change
+	// it (WithTrustedBinary), or it does not give the rights that this process has got from its own file (setuid,
+	// setgid or capabilities).
+	ErrUntrusted = errors.New("gracex: the program is not trusted")
 	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")
 	// ErrCut means that the process has stopped with work left, at its deadline or because of a

@@ -50,7 +50,7 @@ func inherit(st startup) (*inheritance, error) {
 		}
 		return h, h.takeStart(st.start)
 	}
-	if errors.Is(st.err, errNoFlag) {
+	if errors.Is(st.err, errNoFlag) || errors.Is(st.err, errFewerRights) {
 		return nil, because(ErrNotInherited, st.err)
 	}
 	if st.err != nil {
@@ -63,6 +63,7 @@ func inherit(st startup) (*inheritance, error) {
 			return nil, because(ErrNotInherited, fmt.Errorf("handover socket: %w", err))
 		}
 		h.old = peer.NewOld(ctl)
+		h.old.Only = st.launch.Raised
 		h.old.Supervisor = st.link.PID()
 		if welcome, err = h.old.Welcome(); err != nil {
 			_ = ctl.Close()

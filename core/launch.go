@@ -69,6 +69,7 @@ func (u *Upgrader) launch() spawn.Launch {
 	if u.cfg.workDir != "" {
 		l.Dir, l.Fixed = u.cfg.workDir, true
 	}
+	l.Trusted = u.cfg.trusted
 	return l
 }
 

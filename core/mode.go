@@ -64,6 +64,10 @@ const envSupervise = wire.EnvSupervise
 // from the first upgrade on.
 func Supervise() {
 	st := &boot
+	if st.launch.Raised {
+		st.superviseErr = errSuperviseRaised
+		return
+	}
 	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && !st.start.Managed() {
 		st.superviseErr = st.becomeSupervisor()
 	}

@@ -56,6 +56,8 @@ type config struct {
 	signals      Signals
 	workDir      string // empty: that of the first start
 	workDirErr   error
+	trusted      bool
+	trustedErr   error
 	environment  func([]string) []string // nil: it stays
 	onSignal     []signalHook
 	signalErr    error

@@ -170,6 +170,8 @@ var optionNames = map[string]string{
 	"signals":      "WithSignals",
 	"workDir":      "WithWorkingDirectory",
 	"workDirErr":   "WithWorkingDirectory",
+	"trusted":      "WithTrustedBinary",
+	"trustedErr":   "WithTrustedBinary",
 	"environment":  "WithEnvironment",
 	"onEnd":        "OnEnd",
 	"work":         "WhileCurrent",

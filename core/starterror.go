@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 )
 
 // StartError says why the new process did not become current. With ErrRolledBack it says why the
@@ -40,6 +41,9 @@ type StartError struct {
 // notStarted makes the error for a file that could not be executed. dir is the directory for that.
 func notStarted(path, dir string, err error) error {
 	file, remedy := program.Diagnose(path, dir, err)
+	if spawn.IsRefusal(err) {
+		err = because(ErrUntrusted, err)
+	}
 	return &StartError{Path: path, File: file, Reason: remedy, Err: err}
 }
 

@@ -53,18 +53,25 @@ var startedAt = time.Now()
 var boot = takeStartup()
 
 func takeStartup() startup {
-	args, graceful := spawn.CutGraceful(spawn.StartArgs())
-	os.Args, _ = spawn.CutGraceful(os.Args)
-	seen := len(os.Args)
+	spawn.RestoreName()
 	st := startup{control: -1, files: []int{fd.First}}
-	handover, given := takeVariable(wire.EnvHandover)
-	link, worker := takeVariable(wire.EnvLink)
-	if bell, rung := takeVariable(wire.EnvDoorbell); rung {
-		if st.passed, st.err = spawn.Answer(bell); st.passed != nil {
-			handover, link = st.passed.Handover, st.passed.Link
-			given, worker = handover != "", link != ""
-			graceful = given
-		}
+	t := takeTold()
+	raised := hasMoreRights()
+	if raised {
+		st.err = t.doubt()
+	} else {
+		st.err = t.answer()
+	}
+	st.passed = t.passed
+	args, graceful := spawn.StartArgs(), false
+	if t.believed || st.err != nil {
+		args, graceful = spawn.CutGraceful(args)
+		os.Args, _ = spawn.CutGraceful(os.Args)
+	}
+	seen := len(os.Args)
+	handover, given, link, worker := t.handover, t.given, t.link, t.worker
+	if st.passed != nil {
+		graceful = given
 	}
 	graceful = graceful || given && isFlagless(handover)
 	takeCommand(graceful || given || worker || st.err != nil)
@@ -77,7 +84,7 @@ func takeStartup() startup {
 		if worker && !st.graceful {
 			st.takeLink(link)
 		}
-		if !st.graceful && st.link == nil && st.err == nil {
+		if !raised && !st.graceful && st.link == nil && st.err == nil {
 			st.first()
 		}
 	}
@@ -86,14 +93,57 @@ func takeStartup() startup {
 	}
 	st.launch = spawn.Launch{Argv: args, Umask: spawn.Umask()}
 	st.launch.Env, st.envErr = spawn.StartEnv(st.taken()...)
+	if raised {
+		st.raise()
+	}
 	st.launch.NameDir()
 	if st.passed != nil && filepath.IsAbs(string(st.passed.Dir)) {
 		st.launch.Dir = string(st.passed.Dir)
 	}
-	if graceful {
+	if graceful && st.err == nil {
 		st.takeHandover(handover, given)
 	}
 	return st
+}
+
+// told is what the process that has started this one says by the environment and by a doorbell.
+type told struct {
+	handover, link, bell string // the values of the variables, or what has come by the doorbell
+	given, worker, rung  bool   // there is one
+	passed               *spawn.Passed
+	believed             bool // it is not just the caller of a program that has more rights
+}
+
+func takeTold() (t told) {
+	t.handover, t.given = takeVariable(wire.EnvHandover)
+	t.link, t.worker = takeVariable(wire.EnvLink)
+	t.bell, t.rung = takeVariable(wire.EnvDoorbell)
+	return t
+}
+
+// answer takes what waits behind the doorbell, if there is one.
+func (t *told) answer() (err error) {
+	t.believed = true
+	if !t.rung {
+		return nil
+	}
+	if t.passed, err = spawn.Answer(t.bell); t.passed != nil {
+		t.handover, t.link = t.passed.Handover, t.passed.Link
+		t.given, t.worker = t.handover != "", t.link != ""
+	}
+	return err
+}
+
+// forget closes what has come by the doorbell, but for one descriptor, and leaves nothing to believe.
+func (t *told) forget(but int) {
+	if t.passed != nil {
+		for _, s := range t.passed.List {
+			if s != but {
+				_ = fd.Close(s)
+			}
+		}
+	}
+	*t = told{}
 }
 
 // isFlagless reports whether an upgrade has started this process without the flag. v is the value of wire.EnvHandover,
@@ -167,6 +217,7 @@ func (st *startup) takeHandover(v string, given bool) {
 			st.err = fmt.Errorf("%s: link: %w", wire.EnvHandover, err)
 			return
 		}
+		st.link.Only = st.launch.Raised
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
@@ -248,11 +299,16 @@ func refuseWithoutFlag(control string) error {
 		return nil
 	}
 	closeOnExec(c.Descriptor)
-	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
-	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
-	_ = fd.Write(c.Descriptor, words)
-	_ = fd.Close(c.Descriptor)
+	sayFailed(c.Descriptor, errNoFlag)
 	return errNoFlag
+}
+
+// sayFailed tells an old process on the handover socket s why this one does not take over.
+func sayFailed(s int, why error) {
+	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
+	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: why.Error()}) // neither can fail
+	_ = fd.Write(s, words)
+	_ = fd.Close(s)
 }
 
 // closeOnExec keeps the inherited listeners from every other program that this
@@ -291,7 +347,11 @@ func (st *startup) takeLink(v string) {
 		st.err = fmt.Errorf("%s: %w", wire.EnvLink, err)
 		return
 	}
-	if st.welcome, err = st.link.Welcome(); err != nil {
+	st.link.Only = hasMoreRights()
+	if st.welcome, err = st.link.Welcome(); err == nil && st.link.Only {
+		err = st.link.Prove()
+	}
+	if err != nil {
 		st.err = fmt.Errorf("supervisor (pid %d): %w", st.link.PID(), err)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -25,6 +26,7 @@ type Frozen struct {
 	Argv     []string         `json:"argv"`
 	Dir      string           `json:"dir"`
 	Fixed    bool             `json:"fixed"`
+	Trusted  bool             `json:"trusted"`
 	Workers  []frozenWorker   `json:"workers"`
 	Kept     *frozenBundle    `json:"kept,omitempty"`
 	Signals  frozenSignals    `json:"signals"`
@@ -113,7 +115,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Name: name(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, env: m.launch.Env,
+		Name: proc.Name(os.Getpid()), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}
@@ -254,7 +256,9 @@ func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 		return 1, fmt.Errorf("gracex: supervise: what this process knew before its execve can't be read: %w", err)
 	}
 	cfg.Signals, cfg.More = f.Signals.thaw(), signalsOf(f.Signals.More)
-	m := newSupervisor(cfg, spawn.Launch{Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Env: cfg.workerEnv(), Umask: -1})
+	m := newSupervisor(cfg, spawn.Launch{
+		Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Trusted: f.Trusted, Env: cfg.workerEnv(), Umask: -1,
+	})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
 	m.known, m.served = true, true
 	if f.Blocked {
@@ -267,7 +271,7 @@ func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	defer signal.Stop(signals)
-	setName(f.Name) // the image was started by another one
+	proc.Rename(f.Name) // the image was started by another one
 	for _, fw := range f.Workers {
 		if err := m.thaw(fw); err != nil {
 			return 1, fmt.Errorf("gracex: supervise: link of process %d: %w", fw.PID, err)

@@ -27,8 +27,10 @@ func launchOf(cfg Config, env []string) spawn.Launch {
 const maxLaunch = 16 << 20
 
 // takeLaunch takes a part of what the worker, which serves for good, says of how it was started: the next one is
-// started likewise.
-func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg) {
+// started likewise. It is the supervisor that starts it, with its own rights. So a part from a process that has fewer
+// is not believed.
+func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg, believed bool) {
+	w.unbelieved = w.unbelieved || !believed
 	if w.launch = append(w.launch, msg.Part...); len(w.launch) > maxLaunch {
 		w.launch = nil
 		return
@@ -37,9 +39,16 @@ func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg) {
 		return
 	}
 	l, err := spawn.ParseLaunch(w.launch)
-	w.launch = nil
+	believed = !w.unbelieved
+	w.launch, w.unbelieved = nil, false
 	if err != nil || len(l.Argv) == 0 || l.Argv[0] == "" {
 		m.cfg.Log.Error("a worker's start is not understood; after a crash the next one is started as the one before it", "worker", w.pid, "error", err)
+		return
+	}
+	if !believed {
+		m.cfg.Log.Warn("a worker runs as another user, so it does not decide how the next one is started: after a crash that is "+
+			"started as the one before it; restart the service if its arguments or its environment have changed", "worker", w.pid)
+		m.launch.Trusted = m.launch.Trusted || l.Trusted
 		return
 	}
 	m.launch = l
@@ -55,7 +64,7 @@ func (m *supervisor) find() (l spawn.Launch, path string, err error) {
 		return l, "", fmt.Errorf("the working directory %s is gone; put it back", l.Dir)
 	}
 	name := l.Argv[0]
-	if !strings.Contains(name, "/") {
+	if l.Program == "" && !strings.Contains(name, "/") {
 		if path, ok := l.LookPath(name); ok {
 			return l, path, nil
 		}

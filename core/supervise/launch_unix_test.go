@@ -18,9 +18,9 @@ func TestTakeLaunch(t *testing.T) {
 	m, w := &supervisor{cfg: Config{}.withDefaults(), launch: first}, &worker{}
 	say := func(told []byte) {
 		for part := range slices.Chunk(told, 7) {
-			m.takeLaunch(w, wire.LaunchMsg{Part: part, More: true})
+			m.takeLaunch(w, wire.LaunchMsg{Part: part, More: true}, true)
 		}
-		m.takeLaunch(w, wire.LaunchMsg{})
+		m.takeLaunch(w, wire.LaunchMsg{}, true)
 	}
 	for name, bad := range map[string][]byte{
 		"garbage": []byte("{"), "no program": spawn.Launch{Dir: "/"}.Tell(), "nothing": nil,
@@ -29,7 +29,7 @@ func TestTakeLaunch(t *testing.T) {
 			t.Errorf("%s: %+v", name, m.launch)
 		}
 	}
-	m.takeLaunch(w, wire.LaunchMsg{Part: []byte(strings.Repeat("x", maxLaunch+1)), More: true})
+	m.takeLaunch(w, wire.LaunchMsg{Part: []byte(strings.Repeat("x", maxLaunch+1)), More: true}, true)
 	if len(w.launch) > 0 {
 		t.Error("too much is kept")
 	}

@@ -95,16 +95,3 @@ func IgnoreHangup() (heed func()) {
 	}
 	return func() { set(&was, nil) }
 }
-
-// name is this process's name (proc_pid_comm(5)).
-func name() string {
-	b, _ := os.ReadFile("/proc/self/comm")
-	return strings.TrimSuffix(string(b), "\n")
-}
-
-// setName is this process's name, which is that of its first thread (PR_SET_NAME, prctl(2)).
-func setName(name string) {
-	const prSetName = 15
-	b := append([]byte(name), 0)
-	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&b[0])), 0)
-}

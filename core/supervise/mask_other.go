@@ -9,10 +9,6 @@ func maskSignals(bool, []os.Signal) bool { return false }
 
 func unblockInThread([]os.Signal) {}
 
-func name() string { return "" }
-
-func setName(string) {}
-
 // IgnoreHangup is not supported here: a SIGHUP in the moment of the execve ends the process.
 func IgnoreHangup() (heed func()) { return func() {} }
 

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
@@ -205,6 +204,7 @@ func (m *supervisor) heard(wd word) {
 	case wire.Stand:
 		var msg wire.StandMsg
 		if wd.frame.Decode(&msg) == nil {
+			m.named(w, msg, wd.by)
 			w.stand(msg)
 			if w.state == stateDraining && msg.State == stateStopped {
 				m.lingers(w)
@@ -224,6 +224,12 @@ func (m *supervisor) heard(wd word) {
 		m.kept = nil
 		_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 		_ = wire.Write(w.conn, wire.Released, nil)
+	case wire.Prove:
+		var msg wire.ProveMsg
+		if wd.frame.Decode(&msg) == nil {
+			_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
+			_ = wire.Write(w.conn, wire.Proved, msg)
+		}
 	case wire.Heard:
 		var msg wire.HeardMsg
 		if wd.frame.Decode(&msg) != nil {
@@ -242,10 +248,10 @@ func (m *supervisor) heard(wd word) {
 	case wire.Launch:
 		var msg wire.LaunchMsg
 		if wd.frame.Decode(&msg) == nil {
-			m.takeLaunch(w, msg)
+			m.takeLaunch(w, msg, w == m.self || wd.by.Trusted())
 		}
 	case wire.Link:
-		if len(wd.files) == 1 {
+		if len(wd.files) == 1 && m.hasRoom() {
 			m.adopt(wd.files[0])
 			wd.files = nil
 		}
@@ -259,7 +265,11 @@ func (m *supervisor) keep(w *worker, msg wire.KeepMsg, files []int) {
 		w.kept.close()
 		w.kept = &bundle{}
 	}
-	if !w.kept.add(msg.Listeners, files) {
+	if w.kept.count()+len(files) > maxKept {
+		closeFiles(files)
+		m.cfg.Log.Error("a worker has more listeners than are kept; after a crash the others would be opened anew",
+			"worker", w.pid, "limit", maxKept)
+	} else if !w.kept.add(msg.Listeners, files) {
 		m.cfg.Log.Error("listeners did not arrive; after a crash they would be opened anew: raise the limit of descriptors",
 			"worker", w.pid, "named", len(msg.Listeners), "arrived", len(files))
 	}
@@ -267,17 +277,6 @@ func (m *supervisor) keep(w *worker, msg wire.KeepMsg, files []int) {
 		m.kept.close() // the worker has them, or does not want them any more
 		m.kept = nil
 	}
-}
-
-// adopt takes the link of a worker that is about to be started by another one.
-func (m *supervisor) adopt(s int) {
-	conn, err := fd.UnixConn(s)
-	if err != nil {
-		m.cfg.Log.Error("a worker's link is not understood", "error", err)
-		return
-	}
-	m.add(&worker{conn: conn, waits: true})
-	m.tellReturned()
 }
 
 // stands follows a worker that says where it stands.

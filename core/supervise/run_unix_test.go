@@ -67,7 +67,8 @@ func TestStopBeforeTheFirstWord(t *testing.T) {
 	m := &supervisor{cfg: Config{}.withDefaults(), served: true, known: true, stops: 1, asked: true, quit: make(chan struct{}), workers: []*worker{serves, next}}
 	defer close(m.quit)
 	m.look()
-	next.stand(wire.StandMsg{PID: os.Getpid(), State: stateStarting})
+	next.identify(os.Getpid())
+	next.stand(wire.StandMsg{State: stateStarting})
 	m.stands(next)
 	defer next.release()
 	hears(t, theirs, syscall.SIGTERM)
@@ -160,7 +161,7 @@ func TestLinger_WorkerIsEndedWhoseMainDoesNotReturn(t *testing.T) {
 	for _, state := range []uint8{stateDraining, stateStopped} {
 		var f wire.Frame
 		f.Type, f.Payload = wire.Stand, must.Get(json.Marshal(wire.StandMsg{PID: process.Process.Pid, State: state}))(t)
-		m.heard(word{worker: w, frame: f})
+		m.heard(word{worker: w, frame: f, by: fd.Speaker{PID: process.Process.Pid, UID: os.Getuid()}})
 		if drained := state == stateStopped; w.drained != drained {
 			t.Errorf("it has drained in state %d: %v", state, w.drained)
 		}

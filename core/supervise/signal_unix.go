@@ -156,7 +156,7 @@ func (m *supervisor) reap() {
 // program waits for those that it has started, and so for the next generation.
 func (m *supervisor) reapWorkers() {
 	for _, w := range m.workers {
-		if w == m.self || w.pid == 0 || w.status != nil || !w.started && w.generation <= m.self.generation+1 {
+		if w == m.self || w.pid == 0 || w.child == 0 && w.proc == nil || w.status != nil || !w.started && w.generation <= m.self.generation+1 {
 			continue
 		}
 		var ws syscall.WaitStatus

@@ -49,7 +49,8 @@ type Config struct {
 
 	// Dir is the working directory of workers. Empty means that of this process, by the name that Argv[0] or $PWD
 	// has for it, so that a symlink in it is followed anew. A worker that serves says how it was started itself, and
-	// the supervisor starts the next one likewise: with that directory, arguments and environment.
+	// the supervisor starts the next one likewise: with that directory, arguments and environment. A worker that runs
+	// as another user than root and the supervisor's is not asked.
 	Dir string
 
 	// MaxFailures is how many crashes in a row the supervisor answers with another worker. It gives up after

@@ -49,7 +49,8 @@ type worker struct {
 
 	kept *bundle // its listeners, while it serves
 
-	launch []byte // what it has said so far of how it was started
+	launch     []byte // what it has said so far of how it was started
+	unbelieved bool   // a part of that has come from a process with fewer rights than the supervisor
 
 	plain bool             // it does not read from the link
 	asked []wire.SignalMsg // that it has not answered
@@ -82,13 +83,6 @@ func (w *worker) stoppedEarly(stops []os.Signal) bool {
 // stand takes what the worker says of itself.
 func (w *worker) stand(msg wire.StandMsg) {
 	w.bell.Close() // it has answered that before
-	if w.pid == 0 && msg.PID > 0 {
-		w.identify(msg.PID)
-	} else if msg.PID > 0 && msg.PID != w.pid {
-		// A wrapper script was started: the program is behind it.
-		w.release()
-		w.identify(msg.PID)
-	}
 	w.plain, w.works = msg.Plain, msg.Works
 	w.generation = max(w.generation, msg.Generation)
 	if w.state != stateDraining || w.wayBack && (msg.State == stateCurrent || msg.State == stateDraining) {
@@ -101,7 +95,7 @@ func (w *worker) stand(msg wire.StandMsg) {
 	}
 }
 
-// identify opens a handle while the number is sure to be that process's.
+// identify opens a handle while the number is sure to be that process's, because this process has started it.
 func (w *worker) identify(pid int) {
 	w.pid = pid
 	w.proc, _ = os.FindProcess(pid)
@@ -158,6 +152,7 @@ type word struct {
 	*worker
 	frame wire.Frame
 	files []int // that came with it, and are the receiver's
+	by    fd.Speaker
 	err   error // the link's end
 }
 
@@ -169,7 +164,11 @@ func (w *worker) listen(words chan<- word, quit <-chan struct{}) {
 		if err == nil {
 			f, err = wire.Read(in)
 		}
-		wd := word{worker: w, frame: f, files: in.Take(), err: err}
+		by, one := in.Speaker()
+		if err == nil && !one {
+			err = wire.ErrSeveral
+		}
+		wd := word{worker: w, frame: f, files: in.Take(), by: by, err: err}
 		select {
 		case words <- wd:
 		case <-quit:

@@ -181,6 +181,7 @@ func Pair() (net.Conn, int, error) {
 		// Room for a Welcome with many listeners before anybody reads it; some
 		// systems give 8 KiB. As much as the system allows will do.
 		_ = syscall.SetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_SNDBUF, pairBuffer)
+		_ = AskSpeaker(s) // whoever reads finds that nobody is named
 	}
 	c, err := Conn(p[0])
 	if err != nil {

@@ -22,6 +22,15 @@ func NewReceiver(c *net.UnixConn) *Receiver { return &Receiver{c} }
 // Take returns nothing here.
 func (r *Receiver) Take() []int { return nil }
 
+// Speaker is not known here.
+func (r *Receiver) Speaker() (by Speaker, one bool) { return Speaker{}, true }
+
+// AskSpeaker is not supported here.
+func AskSpeaker(int) error { return ErrUnsupported }
+
+// Maker is not known here.
+func Maker(int) (Speaker, error) { return Speaker{}, ErrUnsupported }
+
 // Adopt is not supported here.
 func Adopt(int) (net.Conn, error) { return nil, ErrUnsupported }
 

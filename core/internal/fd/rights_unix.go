@@ -22,17 +22,20 @@ func Send(c *net.UnixConn, b []byte, files []int) error {
 	return err
 }
 
-// Receiver reads from a unix socket and keeps the descriptors that come along.
+// Receiver reads from a unix socket and keeps the descriptors that come along, and who has written what was read.
 // A plain Read would make the kernel drop them.
 type Receiver struct {
 	*net.UnixConn
-	oob   []byte
-	files []int
+	oob     []byte
+	files   []int
+	speaker Speaker
+	spoken  bool // something was read since the last call of Speaker
+	several bool // ... that several processes have written
 }
 
 // NewReceiver makes the Receiver of c.
 func NewReceiver(c *net.UnixConn) *Receiver {
-	return &Receiver{UnixConn: c, oob: make([]byte, syscall.CmsgSpace(4*MaxFiles))}
+	return &Receiver{UnixConn: c, oob: make([]byte, syscall.CmsgSpace(4*MaxFiles)+speakerSpace)}
 }
 
 // Read reads as c.Read does.
@@ -44,20 +47,48 @@ func (r *Receiver) Read(b []byte) (int, error) {
 	// Where descriptors did not fit into this process, the kernel has dropped
 	// the last ones: Take returns fewer than were sent.
 	msgs, perr := syscall.ParseSocketControlMessage(r.oob[:oobn])
+	speaker := Speaker{}
 	if perr == nil {
 		for _, m := range msgs {
+			if by, ok := speakerOf(&m); ok {
+				speaker = by
+				continue
+			}
 			files, _ := syscall.ParseUnixRights(&m)
-			r.files = append(r.files, files...)
+			r.keep(files)
 		}
+	}
+	if n > 0 { // never of two writers: see SO_PASSCRED in unix(7)
+		r.several = r.spoken && (r.several || speaker != r.speaker)
+		r.speaker, r.spoken = speaker, true
 	}
 	return max(n, 0), err // an io.Reader has no count below that
 }
 
-// Take returns the descriptors that have come since the last call, close-on-exec and the caller's.
+// keep keeps as many descriptors as one message may carry. A sender that attaches some to each byte would take all that
+// this process may have.
+func (r *Receiver) keep(files []int) {
+	room := min(MaxFiles-len(r.files), len(files))
+	for _, s := range files[room:] {
+		_ = syscall.Close(s)
+	}
+	r.files = append(r.files, files[:room]...)
+}
+
+// Take returns the descriptors that have come since the last call, close-on-exec and the caller's. They are MaxFiles
+// at most.
 func (r *Receiver) Take() []int {
 	files := r.files
 	r.files = nil
 	return files
+}
+
+// Speaker returns the process that has written what was read since the last call. It reports false if they are
+// several: two processes have mixed up their words, or one has put its words into the other's.
+func (r *Receiver) Speaker() (by Speaker, one bool) {
+	by, one = r.speaker, !r.several
+	r.speaker, r.spoken, r.several = Speaker{}, false, false
+	return by, one
 }
 
 // Adopt makes a connection of a descriptor that another process has sent, and closes the descriptor. The

@@ -126,6 +126,14 @@ func Read(in Surroundings) (*Start, error) {
 	return nil, nil
 }
 
+// Variables are the names of all environment variables that are protocols' own.
+func Variables() (names []string) {
+	for _, p := range protocols {
+		names = append(names, p.vars...)
+	}
+	return names
+}
+
 // Here are the surroundings of this process.
 func Here() Surroundings {
 	return Surroundings{

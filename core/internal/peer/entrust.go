@@ -108,14 +108,14 @@ func (n *Next) Entrust(p *Old) error {
 }
 
 // followed notes that another process listens at the other end of the handover socket from now on, and answers.
-func (n *Next) followed(f wire.Frame) {
+func (n *Next) followed(f heard) {
 	var msg wire.HelloMsg
 	if f.Decode(&msg) != nil || msg.PID <= 1 {
 		return
 	}
-	follows := &introduced{pid: msg.PID}
-	follows.own, _ = os.FindProcess(msg.PID)
-	n.hello.Store(follows)
+	if follows := (&introduced{pid: msg.PID}); n.introduce(follows, f) {
+		n.hello.Store(follows)
+	}
 	go func() { _ = n.Say(wire.Followed, nil, timing.Word) }() // an offer may be on its way, which is read first
 }
 

@@ -25,25 +25,25 @@ type Frames struct {
 	asked   atomic.Bool   // an offer waits for its answer
 	Pongs   atomic.Uint32 // answers to Ping
 
-	Followed chan struct{}    // a token for each process that was entrusted to the new one, and knows it
-	follow   func(wire.Frame) // what Follows leads to
+	Followed chan struct{} // a token for each process that was entrusted to the new one, and knows it
+	follow   func(heard)   // what Follows leads to
 
 	Answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
 }
 
 func newFrames() *Frames {
 	return &Frames{
-		Followed: make(chan struct{}, 64), follow: func(wire.Frame) {},
+		Followed: make(chan struct{}, 64), follow: func(heard) {},
 		Rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
 		Silent: make(chan struct{}), Ignored: make(chan struct{}),
 	}
 }
 
 // listen hears the new process out.
-func (t *Frames) listen(ctl io.Reader) {
+func (t *Frames) listen(in ear) {
 	defer close(t.Silent)
 	for t.Why == nil {
-		f, err := wire.Read(ctl)
+		f, err := in.readAlone()
 		if err != nil {
 			t.Why = err
 			return
@@ -53,7 +53,8 @@ func (t *Frames) listen(ctl io.Reader) {
 }
 
 // heard passes a frame on. One of a type that this version does not know is nothing.
-func (t *Frames) heard(f wire.Frame) error {
+func (t *Frames) heard(h heard) error {
+	f := h.Frame
 	switch f.Type {
 	case wire.Taken:
 		if !t.asked.Swap(false) {
@@ -69,7 +70,7 @@ func (t *Frames) heard(f wire.Frame) error {
 		}
 		return nil
 	case wire.Follows:
-		t.follow(f)
+		t.follow(h)
 		return nil
 	case wire.Followed:
 		select {

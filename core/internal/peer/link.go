@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
@@ -18,7 +19,10 @@ import (
 // of the supervisor. Each generation has its own. A nil one does nothing.
 type Link struct {
 	conn       *net.UnixConn
-	supervisor int // its process number
+	supervisor int  // its process number
+	Only       bool // only that process may speak
+
+	early []wire.Frame // that came before anybody listened
 
 	writing  sync.Mutex    // held while a frame is written
 	released chan struct{} // closed by the answer to release
@@ -59,6 +63,32 @@ func (l *Link) PID() int {
 // Welcome reads what the supervisor has kept for a worker that it has started.
 func (l *Link) Welcome() (wire.WelcomeMsg, error) { return readWelcome(l.conn) }
 
+// Prove returns nil if the supervisor answers now. It is for a process that has more rights than its caller, has looked
+// at the supervisor's rights, and believes no word from before. What the supervisor says besides is not lost.
+func (l *Link) Prove() error {
+	want := wire.ProveMsg{Nonce: rand.Text()}
+	if err := l.Say(wire.Prove, want, nil); err != nil {
+		return err
+	}
+	_ = l.conn.SetReadDeadline(time.Now().Add(timing.Word))
+	defer l.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // a failed link is noticed by listen
+	for in := newEar(l.conn); ; {
+		f, err := in.readAlone()
+		if err == nil {
+			err = f.isBy(l.supervisor)
+		}
+		if err != nil {
+			return err
+		}
+		var got wire.ProveMsg
+		if f.Type != wire.Proved {
+			l.early = append(l.early, f.Frame)
+		} else if err := f.Decode(&got); err != nil || got == want {
+			return err
+		}
+	}
+}
+
 // Follow passes the supervisor's words to ask, the one that was given last. ask reports false for a word that
 // it does not take. returned, the one that was given last, is called when Returned is closed, or if it is.
 func (l *Link) Follow(ask func(wire.SignalMsg) bool, returned func()) {
@@ -73,29 +103,38 @@ func (l *Link) Follow(ask func(wire.SignalMsg) bool, returned func()) {
 // listen passes on what the supervisor says until it is gone.
 func (l *Link) listen() {
 	defer close(l.Gone)
+	for _, f := range l.early {
+		l.hear(f)
+	}
+	in := newEar(l.conn)
 	for {
-		f, err := wire.Read(l.conn)
+		f, err := in.readAlone()
+		if err == nil && l.Only {
+			err = f.isBy(l.supervisor)
+		}
 		if err != nil {
 			return
 		}
-		switch f.Type {
-		case wire.Released:
-			if !isClosed(l.released) {
-				close(l.released)
-			}
-		case wire.Returned:
-			if !isClosed(l.Returned) {
-				close(l.Returned)
-				(*l.returned.Load())()
-			}
-		case wire.Signal:
-			var msg wire.SignalMsg
-			if f.Decode(&msg) != nil {
-				continue
-			}
-			if !(*l.ask.Load())(msg) {
-				_ = l.Say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
-			}
+		l.hear(f.Frame)
+	}
+}
+
+// hear is a word of the supervisor.
+func (l *Link) hear(f wire.Frame) {
+	switch f.Type {
+	case wire.Released:
+		if !isClosed(l.released) {
+			close(l.released)
+		}
+	case wire.Returned:
+		if !isClosed(l.Returned) {
+			close(l.Returned)
+			(*l.returned.Load())()
+		}
+	case wire.Signal:
+		var msg wire.SignalMsg
+		if f.Decode(&msg) == nil && !(*l.ask.Load())(msg) {
+			_ = l.Say(wire.Heard, wire.HeardMsg{ID: msg.ID}, nil)
 		}
 	}
 }

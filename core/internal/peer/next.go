@@ -94,10 +94,11 @@ func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Nex
 
 // read passes frames on until the one that decides, and then all others to Frames.
 func (n *Next) read(spoke *atomic.Bool) {
-	ready := n.readStart(spoke)
+	in := newEar(n.ctl)
+	ready := n.readStart(in, spoke)
 	close(n.Start)
 	if ready {
-		n.Frames.listen(n.ctl)
+		n.Frames.listen(in)
 		return
 	}
 	n.Frames.Why = errNotReady
@@ -108,9 +109,9 @@ func (n *Next) read(spoke *atomic.Bool) {
 var errNotReady = errors.New("it did not get ready")
 
 // readStart reports whether the frame that decides is ready.
-func (n *Next) readStart(spoke *atomic.Bool) (ready bool) {
+func (n *Next) readStart(in ear, spoke *atomic.Bool) (ready bool) {
 	for range cap(n.Start) {
-		f, err := wire.Read(n.ctl)
+		f, err := in.readAlone()
 		if err == nil {
 			n.note(f)
 			if f.Type == wire.Hello {
@@ -120,7 +121,7 @@ func (n *Next) readStart(spoke *atomic.Bool) (ready bool) {
 				}
 			}
 		}
-		n.Start <- Event{f, err}
+		n.Start <- Event{f.Frame, err}
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return err == nil && f.Type == wire.Ready
 		}
@@ -129,7 +130,7 @@ func (n *Next) readStart(spoke *atomic.Bool) (ready bool) {
 }
 
 // note keeps what a frame says about the process. Whoever gets the frame may look.
-func (n *Next) note(f wire.Frame) {
+func (n *Next) note(f heard) {
 	switch f.Type {
 	case wire.Hello:
 		var msg wire.HelloMsg
@@ -138,7 +139,7 @@ func (n *Next) note(f wire.Frame) {
 		}
 		hello := &introduced{pid: msg.PID}
 		if msg.PID > 1 && msg.PID != n.PID() {
-			hello.own, _ = os.FindProcess(msg.PID) // while it is sure to be that one
+			n.introduce(hello, f)
 		}
 		n.hello.Store(hello)
 	case wire.Ready:
@@ -148,6 +149,15 @@ func (n *Next) note(f wire.Frame) {
 		}
 		n.ready.Store(&msg)
 	}
+}
+
+// introduce opens the process behind a wrapper, if what it says of itself is to be believed.
+func (n *Next) introduce(who *introduced, f heard) bool {
+	own, err := proc.Itself(who.pid, f.by)
+	if err == nil {
+		who.pid, who.own = own.Pid, own
+	}
+	return err == nil
 }
 
 // PID is the process number of what was started.

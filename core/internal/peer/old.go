@@ -2,7 +2,6 @@ package peer
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -42,9 +41,11 @@ type Old struct {
 	follow turnstile     // between two frames of what it says
 	rested chan struct{} // closed when this process does not listen to it any more
 
-	oldPID     int    // of the process that holds the other end of ctl
-	Supervisor int    // the process number of this process's supervisor; 0 without one
-	Version    string // the program's, in its own words; empty if it says nothing of it
+	Only       bool       // only the process that has made ctl may speak
+	maker      fd.Speaker // that has made the handover socket; not known for a plain one
+	oldPID     int        // of the process that holds the other end of ctl
+	Supervisor int        // the process number of this process's supervisor; 0 without one
+	Version    string     // the program's, in its own words; empty if it says nothing of it
 
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
@@ -65,6 +66,7 @@ type Old struct {
 func NewOld(ctl net.Conn) *Old {
 	return &Old{
 		ctl:       ctl,
+		maker:     makerOf(ctl),
 		Ways:      foreign.Parent{Obeys: true},
 		Committed: make(chan struct{}),
 		Confirmed: make(chan struct{}),
@@ -164,14 +166,17 @@ type OldHandler struct {
 func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 	defer close(p.rested)
 	defer h.Older()
-	in, files := p.receiver()
+	in := newEar(p.ctl)
 	for p.ctl != nil {
 		if !p.follow.enter(p.ctl) {
 			return
 		}
-		f, err := wire.Read(in)
+		said, err := in.read()
+		f, came := said.Frame, said.files
 		p.heardAt.Store(int64(time.Since(began)))
-		came := files()
+		if err == nil && p.Only {
+			err = said.isBy(p.maker.PID)
+		}
 		switch {
 		case err != nil:
 		case f.Type == wire.Offer:
@@ -181,9 +186,7 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 			came = nil
 		}
 		p.follow.leave()
-		for _, s := range came {
-			_ = fd.Close(s) // nobody asked for it
-		}
+		closeFiles(came) // nobody asked for them
 		if err == nil {
 			err = p.Hear(f, h)
 		}
@@ -320,15 +323,6 @@ func once(there chan struct{}, f wire.Frame, msg *wire.CommitMsg) error {
 	}
 	close(there)
 	return nil
-}
-
-// receiver reads from the handover socket, and returns the descriptors that came.
-func (p *Old) receiver() (in io.Reader, files func() []int) {
-	if c, ok := p.ctl.(*net.UnixConn); ok {
-		r := fd.NewReceiver(c)
-		return r, r.Take
-	}
-	return p.ctl, func() []int { return nil }
 }
 
 // Say writes a frame to the old process, which may be stopped or gone.

@@ -90,11 +90,19 @@ func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	return true
 }
 
+// open opens the old process. One with fewer rights than this can't name a process that it could not signal itself.
+func (p *Old) open() (*os.Process, error) {
+	if p.Plain() || !p.maker.Known() || p.maker.Trusted() {
+		return os.FindProcess(p.PID())
+	}
+	return proc.Named(p.PID(), p.maker)
+}
+
 // Signal sends sig to the old process if it still is the one that it was.
 func (p *Old) Signal(sig syscall.Signal) error {
 	// The handle first, then the check: a handle opened while the parent is alive can't name a later process
 	// (pidfd, Linux). Elsewhere the two calls are as close together as they can be.
-	old, err := os.FindProcess(p.PID())
+	old, err := p.open()
 	if err != nil {
 		return err
 	}

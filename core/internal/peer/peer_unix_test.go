@@ -156,7 +156,7 @@ func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
 		n := &Next{proc: newPlayed(), Exited: make(chan struct{})}
 		b := must.Get(wire.Append(nil, wire.Hello, wire.HelloMsg{PID: pid}))(t)
 		f := must.Get(wire.Read(bytes.NewReader(b)))(t)
-		n.note(f)
+		n.note(heard{Frame: f, by: fd.Speaker{PID: pid, UID: os.Getuid()}})
 		if n.Lives() != want {
 			t.Errorf("process %d lives: %v", pid, !want)
 		}
@@ -197,7 +197,7 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, asked bool) {
 		k := newFrames()
 		k.asked.Store(asked)
-		go k.listen(bytes.NewReader(b))
+		go k.listen(ear{in: bytes.NewReader(b)})
 		for {
 			select {
 			case w := <-k.Rest:

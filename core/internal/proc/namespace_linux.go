@@ -25,21 +25,14 @@ func pidNamespace(process string) uint64 {
 // Numbers returns the numbers of a process in all pid namespaces that it is in, this process's first: see NSpid
 // in proc_pid_status(5). It is pid alone if they are not known.
 func Numbers(pid int) []int {
-	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	for line := range strings.Lines(string(b)) {
-		list, ok := strings.CutPrefix(line, "NSpid:")
-		if !ok {
-			continue
+	var numbers []int
+	for _, field := range strings.Fields(status(strconv.Itoa(pid), "NSpid")) {
+		if n, err := strconv.Atoi(field); err == nil {
+			numbers = append(numbers, n)
 		}
-		var numbers []int
-		for _, field := range strings.Fields(list) {
-			if n, err := strconv.Atoi(field); err == nil {
-				numbers = append(numbers, n)
-			}
-		}
-		if len(numbers) > 0 {
-			return numbers
-		}
+	}
+	if len(numbers) > 0 {
+		return numbers
 	}
 	return []int{pid}
 }

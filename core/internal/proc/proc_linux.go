@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"unsafe"
 )
 
 // The fields of proc_pid_stat(5) behind the name, which may have anything in it.
@@ -48,6 +50,14 @@ func Parent(pid int) (parent int, known bool) {
 func Name(pid int) string {
 	b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	return strings.TrimSpace(string(b))
+}
+
+// Rename sets the name of the thread that calls it, which is this process's in the first thread: see PR_SET_NAME in
+// prctl(2).
+func Rename(name string) {
+	const prSetName = 15
+	b := append([]byte(name), 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&b[0])), 0)
 }
 
 // children returns the numbers of the processes that pid has started: see children in proc_pid_task(5).

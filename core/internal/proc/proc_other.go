@@ -19,3 +19,11 @@ func HasYoungerSibling() bool { return false }
 
 // Name is not known here.
 func Name(int) string { return "" }
+
+// Rename does nothing here.
+func Rename(string) {}
+
+func mayBeSignaledBy(int, int) bool { return false }
+
+// HasRightsOfThis is not known here.
+func HasRightsOfThis(int) bool { return false }

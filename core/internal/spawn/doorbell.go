@@ -103,7 +103,7 @@ func Answer(v string) (*Passed, error) {
 	if fd.CheckStream(info.Descriptor) != nil {
 		return nil, nil
 	}
-	if maker, ok := fd.Maker(info.Descriptor); ok && maker != info.PID {
+	if maker, err := fd.Maker(info.Descriptor); err == nil && maker.PID != info.PID {
 		return nil, nil
 	}
 	fd.CloseOnExec(info.Descriptor)

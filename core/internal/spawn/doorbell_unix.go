@@ -37,8 +37,8 @@ func StartWorker(path string, l Launch, link string, files []int) (pid int, bell
 		attr.Files = append(attr.Files, uintptr(s))
 	}
 	fd.CloseOnExecFrom(fd.First)
-	pid, err = syscall.ForkExec(path, l.ownArgs(), attr)
-	return pid, nil, os.NewSyscallError("exec", err)
+	pid, err = Exec(path, l, l.ownArgs(), attr)
+	return pid, nil, err
 }
 
 // ring starts a program, and passes on what it is to have.
@@ -53,9 +53,9 @@ func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *
 		attr.Files[fd.Stderr] = uintptr(l.stderr)
 	}
 	fd.CloseOnExecFrom(fd.First)
-	if pid, err = syscall.ForkExec(path, l.ownArgs(), attr); err != nil {
+	if pid, err = Exec(path, l, l.ownArgs(), attr); err != nil {
 		bell.Close()
-		return 0, nil, os.NewSyscallError("exec", err)
+		return 0, nil, err
 	}
 	msg.To, msg.Dir = pid, []byte(l.Dir)
 	if err = bell.Pass(msg, files); err != nil {

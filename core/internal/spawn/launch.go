@@ -28,7 +28,10 @@ type Launch struct {
 	Env   []string // at the start, without the private variables; PWD is Dir's name for the next process
 	Umask int      // at the start of the first generation; -1: not known
 
-	wrapped bool // see BehindWrapper
+	wrapped bool   // see BehindWrapper
+	Program string // what is started in place of argv[0]; empty: nothing
+	Trusted bool   // nobody but root and this user may be able to change the program
+	Raised  bool   // the program has to give its process more rights than the one that starts it has
 
 	stderr int // what descriptor 2 is for the next process; 0: the same as here
 }
@@ -37,6 +40,9 @@ type Launch struct {
 // releases/2 that was flipped since is followed anew. os.Executable would still name the old release, or a
 // file that was replaced by rename as "(deleted)".
 func (l Launch) Path() (string, error) {
+	if l.Program != "" {
+		return l.Program, nil
+	}
 	if len(l.Argv) == 0 || l.Argv[0] == "" {
 		return os.Executable()
 	}

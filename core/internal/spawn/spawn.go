@@ -2,9 +2,18 @@
 package spawn
 
 import (
+	"errors"
 	"os"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/owner"
 )
+
+// ErrRights means that a program would not get the rights that this process has got from its own file.
+var ErrRights = errors.New("the program does not give the rights that this process has got from its own file")
+
+// IsRefusal reports whether a program was looked at, and not started for what was found.
+func IsRefusal(err error) bool { return errors.Is(err, ErrRights) || errors.As(err, new(*owner.Error)) }
 
 // Process is a started process.
 type Process interface {

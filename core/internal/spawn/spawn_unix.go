@@ -13,9 +13,6 @@ import (
 // Start starts the program at path as the next process, which gets files: a program on gracex by a doorbell, and
 // another one inherits them from descriptor 3 up. The files stay the caller's. control is the value of
 // wire.EnvHandover, in which they count from 3 in both cases.
-//
-// It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK
-// on the shared sockets.
 func Start(path string, l Launch, control string, files []int) (Process, error) {
 	if OnGracex(path) {
 		return startByDoorbell(path, l, control, files)
@@ -37,9 +34,9 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 	}
 	// What the program that started this process has passed unasked goes no further.
 	fd.CloseOnExecFrom(fd.First)
-	pid, err := syscall.ForkExec(path, args, attr)
+	pid, err := Exec(path, l, args, attr)
 	if err != nil {
-		return nil, os.NewSyscallError("exec", err)
+		return nil, err
 	}
 	p, err := os.FindProcess(pid)
 	if err != nil {

@@ -8,11 +8,15 @@ type told struct {
 	Fixed bool     `json:"fixed,omitempty"`
 	Argv  [][]byte `json:"argv"`
 	Env   [][]byte `json:"env"`
+
+	Program []byte `json:"program,omitempty"`
+	Trusted bool   `json:"trusted,omitempty"`
+	Raised  bool   `json:"raised,omitempty"`
 }
 
 // Tell returns what ParseLaunch reads: all but the umask, which a supervisor has itself.
 func (l Launch) Tell() []byte {
-	b, _ := json.Marshal(told{l.Dir, l.Fixed, bytesOf(l.Argv), bytesOf(l.Env)}) // it has nothing that can't be marshaled
+	b, _ := json.Marshal(told{l.Dir, l.Fixed, bytesOf(l.Argv), bytesOf(l.Env), []byte(l.Program), l.Trusted, l.Raised}) // it has nothing that can't be marshaled
 	return b
 }
 
@@ -22,7 +26,10 @@ func ParseLaunch(b []byte) (Launch, error) {
 	if err := json.Unmarshal(b, &t); err != nil {
 		return Launch{}, err
 	}
-	return Launch{Dir: t.Dir, Fixed: t.Fixed, Argv: stringsOf(t.Argv), Env: stringsOf(t.Env), Umask: -1}, nil
+	return Launch{
+		Dir: t.Dir, Fixed: t.Fixed, Argv: stringsOf(t.Argv), Env: stringsOf(t.Env), Umask: -1,
+		Program: string(t.Program), Trusted: t.Trusted, Raised: t.Raised,
+	}, nil
 }
 
 func bytesOf(all []string) (b [][]byte) {

@@ -231,6 +231,11 @@ type LaunchMsg struct {
 // MaxPart bounds a part, in bytes: in base64 a third more fits into a frame.
 const MaxPart = 128 << 10
 
+// ProveMsg has what nobody can know before.
+type ProveMsg struct {
+	Nonce string `json:"nonce"`
+}
+
 // AskMsg asks for a Report.
 type AskMsg struct {
 	WaitMillis int64 `json:"wait_ms"` // how long the new process waits for the answer

@@ -21,6 +21,9 @@ const MaxPayload = 256 << 10
 
 const headerLen = 8
 
+// MaxFrame is the length of the longest frame in bytes.
+const MaxFrame = headerLen + MaxPayload
+
 var magic = [2]byte{'G', 'X'}
 
 // Type says what a frame means. The numbers are part of the protocol and are
@@ -138,6 +141,12 @@ const (
 	// Pass, on a doorbell: what the new process is started with. Its descriptors come with the frame's first byte.
 	// Payload: PassMsg.
 	Pass Type = 37
+
+	// Prove is said on the link, by a worker that has more rights than its caller: the one at the other end is to show
+	// that it is a supervisor now, after the worker has looked at its rights. Payload: ProveMsg.
+	Prove Type = 38
+	// Proved answers Prove. Payload: ProveMsg, the same.
+	Proved Type = 39
 )
 
 var names = [...]string{
@@ -180,6 +189,8 @@ var names = [...]string{
 	Launch:    "launch",
 	Stops:     "stops",
 	Pass:      "pass",
+	Prove:     "prove",
+	Proved:    "proved",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -201,6 +212,9 @@ type Frame struct {
 
 // ErrGarbage is returned for bytes that are not a frame.
 var ErrGarbage = errors.New("not a gracex frame")
+
+// ErrSeveral is returned for a frame of whose bytes several processes have written some.
+var ErrSeveral = fmt.Errorf("%w: several processes have written it", ErrGarbage)
 
 // VersionError is returned for a frame of another major version.
 type VersionError uint8
@@ -239,6 +253,11 @@ func Write(w io.Writer, t Type, msg any) error {
 // IsWelcome reports whether b begins as a Welcome frame of this version does.
 func IsWelcome(b []byte) bool {
 	return len(b) >= headerLen && b[0] == magic[0] && b[1] == magic[1] && b[2] == Version && Type(b[3]) == Welcome
+}
+
+// IsOnlyWelcome reports whether b is a Welcome frame of this version and nothing else.
+func IsOnlyWelcome(b []byte) bool {
+	return IsWelcome(b) && uint64(len(b)) == headerLen+uint64(binary.BigEndian.Uint32(b[4:]))
 }
 
 // Read reads one frame. It returns io.EOF when the peer closed between two frames, io.ErrUnexpectedEOF when

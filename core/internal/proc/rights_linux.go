@@ -1,0 +1,39 @@
+package proc
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// status returns a field of proc_pid_status(5), "" if it can't be read. The process is "self" or a number.
+func status(process, field string) string {
+	b, _ := os.ReadFile("/proc/" + process + "/status")
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// mayBeSignaledBy reports whether processes whose real user is uid may send signals to the process: by the rule of
+// kill(2), without capabilities.
+func mayBeSignaledBy(pid, uid int) bool {
+	users := strings.Fields(status(strconv.Itoa(pid), "Uid")) // real, effective, saved, of the file system
+	user := strconv.Itoa(uid)
+	return len(users) > 2 && (users[0] == user || users[2] == user)
+}
+
+// HasRightsOfThis reports whether a process has the users of this one, and all its capabilities.
+func HasRightsOfThis(pid int) bool {
+	for _, field := range []string{"Uid", "Gid"} {
+		theirs, ours := strings.Fields(status(strconv.Itoa(pid), field)), strings.Fields(status("self", field))
+		if len(ours) < 2 || len(theirs) < 2 || theirs[1] != ours[1] { // the effective one
+			return false
+		}
+	}
+	theirs, err := strconv.ParseUint(status(strconv.Itoa(pid), "CapPrm"), 16, 64)
+	ours, oerr := strconv.ParseUint(status("self", "CapPrm"), 16, 64)
+	return err == nil && oerr == nil && ours&^theirs == 0
+}

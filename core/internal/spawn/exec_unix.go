@@ -1,0 +1,50 @@
+//go:build unix
+
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/owner"
+	"github.com/gracex-go/gracex/core/internal/program"
+)
+
+// Exec starts the program at path. It looks at the program first, if the launch wants that, and then executes the file
+// that it has looked at.
+//
+// It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK on the shared sockets.
+func Exec(path string, l Launch, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	if !l.Trusted && !l.Raised {
+		pid, err = syscall.ForkExec(path, argv, attr)
+		return pid, os.NewSyscallError("exec", err)
+	}
+	f, err := l.look(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return execChecked(f, path, argv, attr)
+}
+
+// look opens the program at the path, and looks at what the launch wants of it.
+func (l Launch) look(path string) (f *os.File, err error) {
+	if l.Trusted {
+		f, err = owner.Program(path)
+	} else {
+		f, err = openProgram(path)
+	}
+	if err == nil && l.Raised {
+		if err = givesRights(f); err != nil {
+			_ = f.Close()
+		}
+	}
+	return f, err
+}
+
+// isScript reports whether the open file is a script. Its interpreter opens it anew, by the path with which it is
+// executed.
+func isScript(f *os.File) bool { return program.Interpreter(procPath(int(f.Fd()))) != "" }
+
+func procPath(s int) string { return fmt.Sprintf("/proc/self/fd/%d", s) }
