@@ -9,9 +9,9 @@ import (
 )
 
 // startFiles is how many descriptors a start takes beside one for each listener: the
-// handover socket's two ends, the pipe for stderr with its duplicates, the pipe of the
-// fork, and what looks at the program file.
-const startFiles = 10
+// two ends of the handover socket and of the doorbell, the pipe for stderr with its
+// duplicates, the pipe of the fork, and what looks at the program file.
+const startFiles = 12
 
 // enoughFiles returns an error if this process has too few descriptors left to start
 // another one.

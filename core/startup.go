@@ -46,10 +46,9 @@ type startup struct {
 // startedAt is when this process began, nearly.
 var startedAt = time.Now()
 
-// boot is taken before main runs: the flag leaves os.Args before any flag
-// package sees it, the private variable leaves the environment before user code
-// can start a child, and the old process learns that this program speaks the
-// protocol.
+// boot is taken before main runs: the flag leaves os.Args, the private variables
+// leave the environment, and the old process learns that this program speaks the
+// protocol. Packages that are initialized before this one have run by then.
 var boot = takeStartup()
 
 func takeStartup() startup {

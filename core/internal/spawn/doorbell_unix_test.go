@@ -3,10 +3,14 @@
 package spawn
 
 import (
+	"fmt"
+	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -86,20 +90,50 @@ func TestDoorbell_LeavesWhatIsForAnother(t *testing.T) {
 	}
 }
 
-// TestDoorbell_OfAnotherMaker is none of this process's.
-func TestDoorbell_OfAnotherMaker(t *testing.T) {
+// TestAnswer_IsOfTheMaker that the variable names, which a process with the number of an earlier one is not.
+func TestAnswer_IsOfTheMaker(t *testing.T) {
 	t.Parallel()
-	d := must.Get(NewDoorbell())(t)
-	defer d.Close()
-	end, _ := inherits(t, d)
-	defer fd.Close(end)
-	if _, err := fd.Maker(end); err != nil {
+	if runtime.GOOS != "linux" {
 		t.Skip("this system does not tell who has made a socket")
 	}
-	must.Do(t, d.Pass(wire.PassMsg{To: os.Getpid()}, []int{0}))
-	v := wire.LinkInfo{Version: wire.Version, Descriptor: end, PID: os.Getpid() + 1}.String()
-	if p, err := Answer(v); p != nil || err != nil {
-		t.Errorf("%+v, %v", p, err)
+	script := `exec "$0" -test.run='^TestAnswer_PlaysTheNew$'`
+	for maker, want := range map[int]string{os.Getpid(): "taken", os.Getpid() + 1: "left"} {
+		d := must.Get(NewDoorbell())(t)
+		r, w, err := os.Pipe()
+		must.Do(t, err)
+		info := wire.LinkInfo{Version: wire.Version, Descriptor: fd.First, PID: maker}
+		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
+			Env:   append(os.Environ(), playNew+"="+info.String()),
+			Files: []uintptr{0, w.Fd(), 2, uintptr(d.End())},
+		})
+		must.Do(t, err)
+		must.Do(t, w.Close())
+		must.Do(t, d.Pass(wire.PassMsg{To: pid}, []int{0}))
+		out := must.Get(io.ReadAll(r))(t)
+		must.Get(syscall.Wait4(pid, nil, 0, nil))(t)
+		d.Close()
+		r.Close()
+		if got, _, _ := strings.Cut(string(out), "\n"); got != want {
+			t.Errorf("%v of process %d is %q, want %s", info, os.Getpid(), out, want)
+		}
+	}
+}
+
+// playNew is set in the process that plays a new one.
+const playNew = "SPAWN_TEST_DOORBELL"
+
+func TestAnswer_PlaysTheNew(t *testing.T) {
+	v, ok := os.LookupEnv(playNew)
+	if !ok {
+		t.Skip("only for a process that another test starts")
+	}
+	switch p, err := Answer(v); {
+	case err != nil:
+		fmt.Println(err)
+	case p == nil:
+		fmt.Println("left")
+	default:
+		fmt.Println("taken")
 	}
 }
 
