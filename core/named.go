@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -105,6 +106,9 @@ func (u *Upgrader) add(kind wire.Kind, name string, v any) error {
 	fail := func(err error) error { return wrap(fmt.Sprintf("add %v %q", kind, name), err) }
 	if name == "" {
 		return fail(errors.New("it needs a name"))
+	}
+	if len(name) > text.MaxName {
+		return wrap(fmt.Sprintf("add %v", kind), fmt.Errorf("its name has %d bytes, and %d at most", len(name), text.MaxName))
 	}
 	sc, ok := v.(syscall.Conn)
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -261,7 +262,7 @@ func WithoutControlSocket() Option { return WithControlSocket("") }
 // socket and in Result. Left out or empty, it is the main module's version in the build
 // information, or the commit, with "+dirty" if files were changed.
 func WithVersion(v string) Option {
-	return func(c *config) { c.version = program.ShortVersion(v) }
+	return func(c *config) { c.version = text.Cut(v, text.MaxVersion) }
 }
 
 // WithLogger sets the logger for the life of the process. It logs upgrades, their failures with

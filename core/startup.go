@@ -124,7 +124,7 @@ func takeStartup() startup {
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
-		_ = fd.Write(s, hello)
+		_ = fd.WriteAll(s, hello)
 	}
 	return st
 }
@@ -172,8 +172,8 @@ func refuseWithoutFlag(control string) error {
 	}
 	closeOnExec(c.Descriptor)
 	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
-	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: errNoFlag.Error()}) // neither can fail
-	_ = fd.Write(c.Descriptor, words)
+	words, _ = wire.Append(words, wire.Failed, wire.Because(errNoFlag.Error())) // neither can fail
+	_ = fd.WriteAll(c.Descriptor, words)
 	_ = fd.Close(c.Descriptor)
 	return errNoFlag
 }

@@ -115,7 +115,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.conns = conns.NewTable(u.phase.goodbye)
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
-	u.log = logging.WithUnits(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
+	u.log = logging.Readable(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
 	u.supervisor.Store(boot.link)
 	u.link().Stand(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)})
 	for _, l := range waiting {

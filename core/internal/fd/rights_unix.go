@@ -12,14 +12,16 @@ import (
 // MaxFiles is how many descriptors one message may carry (SCM_MAX_FD, unix(7)).
 const MaxFiles = 253
 
-// Send writes b to c with the descriptors attached, which stay the caller's.
-// The peer's Receiver has them once it has read the first byte of b.
+// Send writes b to c as Write does, with the descriptors attached, which stay the caller's. The peer's Receiver has
+// them once it has read the first byte of b.
 func Send(c *net.UnixConn, b []byte, files []int) error {
 	n, _, err := c.WriteMsgUnix(b, syscall.UnixRights(files...), nil)
 	if err == nil && n < len(b) {
-		_, err = c.Write(b[n:])
+		var rest int
+		rest, err = c.Write(b[n:])
+		n += rest
 	}
-	return err
+	return whole(c, n, len(b), err)
 }
 
 // Receiver reads from a unix socket and keeps the descriptors that come along.

@@ -16,10 +16,10 @@ func (account) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("n", 3), slog.Duration("took", 1500*time.Millisecond))
 }
 
-func TestWithUnits_WritesDurationsAsStrings(t *testing.T) {
+func TestReadable_WritesDurationsAsStrings(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	l := WithUnits(slog.New(slog.NewJSONHandler(&b, nil))).With("limit", 30*time.Second).WithGroup("g")
+	l := Readable(slog.New(slog.NewJSONHandler(&b, nil))).With("limit", 30*time.Second).WithGroup("g")
 	l.Info("done", "took", 7842*time.Microsecond, "ledger", account{}, "n", 7)
 	want := `"msg":"done","limit":"30s","g":{"took":"7.842ms","ledger":{"n":3,"took":"1.5s"},"n":7}}`
 	if got := strings.TrimSpace(b.String()); !strings.HasSuffix(got, want) {
@@ -27,11 +27,11 @@ func TestWithUnits_WritesDurationsAsStrings(t *testing.T) {
 	}
 }
 
-// TestWithUnits_IsAHandler keeps to what slog wants of one.
-func TestWithUnits_IsAHandler(t *testing.T) {
+// TestReadable_IsAHandler keeps to what slog wants of one.
+func TestReadable_IsAHandler(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	h := WithUnits(slog.New(slog.NewJSONHandler(&b, nil))).Handler()
+	h := Readable(slog.New(slog.NewJSONHandler(&b, nil))).Handler()
 	err := slogtest.TestHandler(h, func() (all []map[string]any) {
 		for line := range bytes.Lines(b.Bytes()) {
 			var m map[string]any

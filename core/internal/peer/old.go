@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,13 +15,15 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // Old is the old process as the new one sees it.
 type Old struct {
-	ctl net.Conn // nil: it speaks only the plain protocol
+	ctl     net.Conn   // nil: it speaks only the plain protocol
+	writing sync.Mutex // held while a frame is written to it
 
 	Committed chan struct{} // closed when it handed over
 	Confirmed chan struct{} // closed when it can't take the service back any more
@@ -293,21 +296,22 @@ func (p *Old) hearAbort(f wire.Frame, h OldHandler) error {
 		return nil
 	}
 	if !isClosed(p.Aborted) {
-		p.Reason = msg.Reason
+		p.Reason = text.Reason(msg.Reason)
 		close(p.Aborted)
 	}
 	h.Aborted(e)
 	return nil
 }
 
-// ended reports whether the old process is known to have closed its end of the handover socket.
+// ended reports whether the old process is known to have closed its end of the handover socket, whatever of its words
+// is left to read.
 func (p *Old) ended() bool {
 	sc, ok := p.ctl.(syscall.Conn)
 	if !ok {
 		return false
 	}
 	rc, err := sc.SyscallConn()
-	return err == nil && fd.Ended(rc)
+	return err == nil && fd.PeerClosed(rc)
 }
 
 // once keeps a message that counts the first time, and says that it is there.
@@ -331,11 +335,18 @@ func (p *Old) receiver() (in io.Reader, files func() []int) {
 	return p.ctl, func() []int { return nil }
 }
 
-// Say writes a frame to the old process, which may be stopped or gone.
+// Say writes a frame to the old process, which may be stopped or gone. A frame of which only a part was written is the
+// last: this process has hung up then.
 func (p *Old) Say(t wire.Type, msg any) error {
 	if p.ctl == nil {
 		return nil
 	}
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	_ = p.ctl.SetWriteDeadline(time.Now().Add(timing.Word))
-	return wire.Write(p.ctl, t, msg)
+	return fd.Write(p.ctl, b)
 }
