@@ -177,7 +177,7 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 	case <-r.Context().Done():
 		return
 	}
-	if !isClosed(p.Aborted) && !p.HungUp() { // one that is there serves: this process may have hung up on it
+	if !isClosed(p.Aborted) {
 		refuse(w, http.StatusConflict, control.CodeRefused, fmt.Sprintf("the old process %d is gone; this one serves on", p.PID()))
 		return
 	}

@@ -141,7 +141,7 @@ func (l *lifecycle) sayReject() {
 	l.log.Error("this version is rejected; the old process is asked to serve again", "error", t.why)
 	if unheard {
 		l.log.Warn("the old process can't be told so; this one hangs up instead", "old_pid", p.PID(), "error", t.unsaid)
-		p.HangUp()
+		p.LeaveTo(t.why.Error())
 		t.unsaid = nil
 		if t.machine.Phase == handover.NewProbation {
 			l.stepIncoming(handover.Abort) // no word of it can follow
@@ -345,11 +345,7 @@ func (l *lifecycle) rolledBack() {
 		return // Ready returns ErrAborted
 	}
 	l.endNewProbation()
-	why := l.incoming.why
-	if p := l.u.inherited.old; why == nil || isClosed(p.Aborted) {
-		why = errors.New(p.Reason)
-	}
-	l.stopping.cause = because(ErrAborted, why)
+	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.old.Reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.stopping.cause)
 	l.u.inherited.committed.Store(false)
 	if l.drainer == nil { // else it is broken, and drains already

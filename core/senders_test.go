@@ -23,10 +23,11 @@ const maxOffered = 253
 // version, a name or an address.
 func FuzzSenders(f *testing.F) {
 	for _, s := range []string{"", "no database", "<", "\x00", "\xff", "\u2028", "日本", "\x1b]0;owned\a", "a\nMAINPID=1\n", `"\`} {
-		for _, times := range []uint32{1, text.MaxVersion, text.MaxReason, 43_690, wire.MaxPayload, 1 << 20} {
-			f.Add(s, times)
-		}
+		f.Add(s, uint32(1))
+		f.Add(s, uint32(text.MaxReason))
 	}
+	f.Add("<", uint32(43_690)) // that many fill a frame
+	f.Add("<", uint32(1<<20))
 	f.Fuzz(func(t *testing.T, s string, times uint32) {
 		long := strings.Repeat(s, int(min(times, 1<<20/uint32(max(len(s), 1))+1)))
 		sendFrames(t, long)

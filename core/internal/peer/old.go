@@ -27,7 +27,7 @@ type Old struct {
 
 	Committed chan struct{} // closed when it handed over
 	Confirmed chan struct{} // closed when it can't take the service back any more
-	Aborted   chan struct{} // closed when it gave this process up
+	Aborted   chan struct{} // closed when it gave this process up, or was left the service by LeaveTo
 	Disowned  chan struct{} // closed when ctl turned out to be another process's
 	Drained   chan struct{} // closed when its drain has ended
 	Returned  chan struct{} // closed when its background work has returned, and that of the processes before it
@@ -52,6 +52,7 @@ type Old struct {
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
+	abort   sync.Once      // closes Aborted
 
 	older atomic.Pointer[[]int] // the generations before this one that there are, by its word; newest first
 
@@ -295,12 +296,23 @@ func (p *Old) hearAbort(f wire.Frame, h OldHandler) error {
 		h.Aborted(handover.AbortDead) // it was killed right after its word
 		return nil
 	}
-	if !isClosed(p.Aborted) {
-		p.Reason = text.Reason(msg.Reason)
-		close(p.Aborted)
-	}
+	p.aborts(msg.Reason)
 	h.Aborted(e)
 	return nil
+}
+
+func (p *Old) aborts(reason string) {
+	p.abort.Do(func() {
+		p.Reason = text.Reason(reason)
+		close(p.Aborted)
+	})
+}
+
+// LeaveTo hangs up on an old process that is to serve again, for the reason, and can't be told so: it serves when it
+// finds the end of the handover socket.
+func (p *Old) LeaveTo(reason string) {
+	p.HangUp()
+	p.aborts(reason)
 }
 
 // ended reports whether the old process is known to have closed its end of the handover socket, whatever of its words
