@@ -57,7 +57,7 @@ func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 	return u.adopt(ln)
 }
 
-// AddConn passes a connection to the next generation, which gets it by Conn with this name. Both
+// AddConn passes a connection to the next generation, which gets it by Conn with this name of 1 to 255 bytes. Both
 // processes have the connection from the start of the new one, so the program must decide which
 // of them reads and writes. For example, this one does until Draining is closed.
 //
@@ -81,7 +81,7 @@ func (u *Upgrader) Conn(name string) (net.Conn, error) {
 // DropConn undoes AddConn. The next generation does not get the connection.
 func (u *Upgrader) DropConn(name string) { u.drop(wire.KindConn, name) }
 
-// AddFile passes a file to the next generation, which gets it by File with this name. It can be a
+// AddFile passes a file to the next generation, which gets it by File with this name of 1 to 255 bytes. It can be a
 // lock (a flock(2) lock is passed with it), a pipe or a device. A duplicate is passed on, so f
 // may be closed. All processes share its offset. A second call with the same name replaces the
 // first file.

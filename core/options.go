@@ -260,7 +260,7 @@ func WithoutControlSocket() Option { return WithControlSocket("") }
 
 // WithVersion sets the version of the program that operators see, in the status of the control
 // socket and in Result. Left out or empty, it is the main module's version in the build
-// information, or the commit, with "+dirty" if files were changed.
+// information, or the commit, with "+dirty" if files were changed. It is cut to 100 bytes.
 func WithVersion(v string) Option {
 	return func(c *config) { c.version = text.Cut(v, text.MaxVersion) }
 }

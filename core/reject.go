@@ -16,7 +16,7 @@ import (
 // accepts again. This process finishes its work and ends. Serve and Upgrader.Err then return
 // ErrAborted with err. Before Ready, Reject makes the start fail.
 //
-// Reject returns nil when the old process has been told. It returns ErrNotOnProbation if no old
+// Reject returns nil when the old process has been told. The text of err is cut to 4 KiB for that. It returns ErrNotOnProbation if no old
 // process could take the service back (see WithProbation), or ErrStopped. Then nothing changes.
 // Any goroutine may call Reject, any number of times.
 func Reject(err error) error {
