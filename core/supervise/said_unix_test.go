@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"net"
 	"os/exec"
 	"strings"
@@ -50,7 +51,7 @@ func TestStart_WithoutListenersThatCantBeNamed(t *testing.T) {
 	defer w.conn.Close()
 	var status syscall.WaitStatus
 	for {
-		if _, err = syscall.Wait4(w.child, &status, 0, nil); err != syscall.EINTR {
+		if _, err = syscall.Wait4(w.child, &status, 0, nil); !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,46 @@ func TestExchange_InterruptedInAnOffer(t *testing.T) {
 	}
 	if _, err := n.Exchange(offer, nil, quit, func() bool { return true }); !errors.Is(err, ErrQuit) {
 		t.Errorf("an offer that was not begun: %v", err)
+	}
+}
+
+// TestExchange_InterruptedBeforeAnOffer: of an offer that waits for room nothing was sent, so that it is still this
+// process's, and other words can follow.
+func TestExchange_InterruptedBeforeAnOffer(t *testing.T) {
+	t.Parallel()
+	ours, theirs := ends(t)
+	rc := must.Get(ours.SyscallConn())(t)
+	full := 0
+	must.Do(t, rc.Control(func(s uintptr) {
+		for b := make([]byte, 4096); ; {
+			n, err := syscall.Write(int(s), b)
+			if err != nil {
+				return
+			}
+			full += n
+		}
+	}))
+	n := &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1)}
+	quit := make(chan struct{})
+	result := make(chan error)
+	go func() {
+		_, err := n.Exchange([]byte("offer"), nil, quit, func() bool { return true })
+		result <- err
+	}()
+	for begun := false; !begun; runtime.Gosched() {
+		n.sending.Lock()
+		begun = n.offers
+		n.sending.Unlock()
+	}
+	close(quit)
+	n.Interrupt()
+	if err := <-result; !errors.Is(err, ErrQuit) {
+		t.Errorf("Exchange = %v", err)
+	}
+	must.Get(io.ReadFull(theirs, make([]byte, full)))(t)
+	must.Do(t, n.Say(wire.Drained, nil, time.Second))
+	if f := must.Get(wire.Read(theirs))(t); f.Type != wire.Drained {
+		t.Errorf("it hears %v", f.Type)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestError_WrapsWhatItWas(t *testing.T) {
 		t.Error("an error of none")
 	}
 	plain := errors.New("plain")
-	if Error(plain) != plain {
+	if !errors.Is(plain, Error(plain)) { // the same one
 		t.Error("an error that is printable is another one")
 	}
 	err := Error(&fs.PathError{Op: "open", Path: hostile + strings.Repeat("x", 2*MaxExplained), Err: fs.ErrNotExist})
