@@ -34,7 +34,8 @@ func (u *Upgrader) makeRoom() int {
 // receive takes over the connections of an Offer, whose descriptors are files. They
 // are looked after once the answer is on its way; if it does not arrive, the old
 // process is no more. An Offer that can't be read has no answer. They are closed if the offer is not valid
-// then: it is not known whether the answer was heard.
+// then: it is not known whether the answer was heard. They are the old process's if the answer can't be written and
+// that process is there: this one hangs up.
 func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() bool) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
@@ -46,14 +47,20 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() 
 	starts, refused := u.adoptConns(msg.Conns, files)
 	p.Adopted += uint64(len(starts))
 	taken := wire.TakenMsg{Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0))}
-	if err := p.Say(wire.Taken, taken); err != nil {
+	err := p.Say(wire.Taken, taken)
+	unheard := err != nil && !peer.HungUp(err)
+	if err != nil {
 		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.PID(), "error", err)
 	}
-	looksAfter := valid()
+	if unheard {
+		p.Adopted -= uint64(len(starts))
+		p.HangUp()
+	}
+	looksAfter := !unheard && valid()
 	for _, start := range starts {
 		go start(looksAfter)
 	}
-	return nil
+	return nil // after a hang-up the next read ends
 }
 
 // adoptConns takes over what it can, on all processors: the old process waits. Files
@@ -80,7 +87,7 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			refused = append(refused, wire.Refusal{Conn: i, Reason: err.Error()})
+			refused = append(refused, wire.Refuse(i, err.Error()))
 			continue
 		}
 		starts = append(starts, all[i])

@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -73,7 +74,7 @@ func readBody(w http.ResponseWriter, r *http.Request, room int64) ([]byte, error
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	var body control.ErrorBody
-	body.Error.Code, body.Error.Message = code, message
+	body.Error.Code, body.Error.Message = code, text.Cut(message, text.MaxExplained)
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)
 	writeJSON(w, body)
@@ -156,7 +157,7 @@ func (s *controlSocket) rollback(w http.ResponseWriter, r *http.Request, body []
 		refuse(w, http.StatusConflict, control.CodeRefused, remedy)
 		return
 	}
-	if err := s.u.Reject(&operatorError{req.Reason}); err != nil {
+	if err := s.u.Reject(&operatorError{text.Reason(req.Reason)}); err != nil {
 		if errors.Is(err, ErrNotOnProbation) {
 			err = errors.New(remedy)
 		}

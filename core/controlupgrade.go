@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // drainTick is how often a client hears how far a drain is.
@@ -143,12 +144,12 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 
 // brief is the error without what an Outcome has fields for.
 func (e *StartError) brief() string {
-	why := e.Reason
+	why := text.Reason(e.Reason)
 	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
 		if why != "" {
 			why += ": "
 		}
-		why += strings.TrimPrefix(e.Err.Error(), prefix)
+		why += text.Reason(strings.TrimPrefix(e.Err.Error(), prefix))
 	}
 	if e.PID == 0 {
 		why = e.Path + " could not be started: " + why

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -20,10 +21,25 @@ func (u *Upgrader) report(next *peer.Next, f wire.Frame) {
 	if f.Decode(&ask) != nil {
 		return
 	}
-	all, err := json.Marshal(u.generations(ask.Wait() / 4 * 3)) // the rest is for the way back
-	if err == nil {
-		_ = next.Say(wire.Report, wire.ReportMsg{Generations: all}, timing.Say)
+	all := u.generations(ask.Wait() / 4 * 3) // the rest is for the way back
+	err := sayReport(next, all)
+	if errors.Is(err, wire.ErrTooLong) {
+		for i := range all {
+			all[i].Listeners = nil
+		}
+		err = sayReport(next, all)
 	}
+	if err != nil {
+		u.log.Debug("the new process gets no report", "new_pid", next.PID(), "error", err)
+	}
+}
+
+func sayReport(next *peer.Next, all []control.Generation) error {
+	b, err := json.Marshal(all)
+	if err == nil {
+		err = next.Say(wire.Report, wire.ReportMsg{Generations: b}, timing.Say)
+	}
+	return err
 }
 
 // generations describes this process and those before it, newest first. It takes no

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -50,8 +51,8 @@ var (
 )
 
 func handoff(nc net.Conn, name string, state []byte) error {
-	if name == "" || len(name) > conns.MaxName {
-		return fmt.Errorf("the name is OnHandoff's and has 1 to %d bytes", conns.MaxName)
+	if name == "" || len(name) > text.MaxName {
+		return fmt.Errorf("the name is OnHandoff's and has 1 to %d bytes", text.MaxName)
 	}
 	if len(state) > MaxHandoffState {
 		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandoffState)

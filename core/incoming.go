@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -105,10 +106,7 @@ func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 			}
 		case handover.SayReject:
 			l.u.inherited.old.KeepAlive()
-			l.incoming.unsaid = l.u.inherited.old.Say(wire.Reject, rejection(l.incoming.why))
-			if l.incoming.unsaid == nil {
-				l.log.Error("this version is rejected; the old process is asked to serve again", "error", l.incoming.why)
-			}
+			l.sayReject()
 		case handover.SaySettled:
 			if l.sayOld(wire.Settled) || !l.u.inherited.old.AlivePID() {
 				l.u.inherited.committed.Store(true) // what was inherited is not the old one's any more
@@ -129,6 +127,26 @@ func (l *lifecycle) stepIncoming(e handover.NewEvent) (goesAhead bool) {
 		}
 	}
 	return goesAhead
+}
+
+// sayReject asks the old process to serve again. If the word can't be written, and that process is there, this one
+// hangs up, which means the same.
+func (l *lifecycle) sayReject() {
+	p, t := l.u.inherited.old, &l.incoming
+	t.unsaid = p.Say(wire.Reject, rejection(t.why))
+	unheard := t.unsaid != nil && !peer.HungUp(t.unsaid) && p.AlivePID()
+	if t.unsaid != nil && !unheard {
+		return
+	}
+	l.log.Error("this version is rejected; the old process is asked to serve again", "error", t.why)
+	if unheard {
+		l.log.Warn("the old process can't be told so; this one hangs up instead", "old_pid", p.PID(), "error", t.unsaid)
+		p.LeaveTo(t.why.Error())
+		t.unsaid = nil
+		if t.machine.Phase == handover.NewProbation {
+			l.stepIncoming(handover.Abort) // no word of it can follow
+		}
+	}
 }
 
 // sayOld says a word to the old process. That it is gone is heard otherwise.

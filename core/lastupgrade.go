@@ -6,7 +6,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // concluded keeps what has become of an upgrade that this process has begun. newPID is 0 if no process was
@@ -22,7 +22,7 @@ func (u *Upgrader) concluded(r upgradeReply, newPID int, began time.Time) {
 func (u *Upgrader) arrived(p *peer.Old) {
 	u.last.Store(&control.LastUpgrade{At: time.Now(), Outcome: control.Outcome{
 		OK: true, Kind: control.KindUpgraded,
-		OldPID: p.PID(), OldGeneration: u.generation - 1, OldVersion: program.ShortVersion(p.Version),
+		OldPID: p.PID(), OldGeneration: u.generation - 1, OldVersion: text.Cut(p.Version, text.MaxVersion),
 		NewPID: os.Getpid(), Generation: u.generation, Version: u.cfg.version,
 		Took: time.Since(startedAt),
 	}})

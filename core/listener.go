@@ -16,6 +16,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -229,6 +230,9 @@ func pathRemover(path string) func() {
 // newListener makes a listener of an open socket. dup is its duplicate, or -1
 // to make one.
 func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
+	if len(network) > text.MaxName || len(address) > text.MaxAddress {
+		return nil, fmt.Errorf("the network and the address have %d and %d bytes, and %d and %d at most", len(network), len(address), text.MaxName, text.MaxAddress)
+	}
 	l := &listener{
 		Listener: ln, origin: conns.Origin{Network: network, Address: address},
 		bound: make(chan struct{}), closed: make(chan struct{}),

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -56,7 +57,7 @@ func (u *Upgrader) AddListener(ln net.Listener) (net.Listener, error) {
 	return u.adopt(ln)
 }
 
-// AddConn passes a connection to the next generation, which gets it by Conn with this name. Both
+// AddConn passes a connection to the next generation, which gets it by Conn with this name of 1 to 255 bytes. Both
 // processes have the connection from the start of the new one, so the program must decide which
 // of them reads and writes. For example, this one does until Draining is closed.
 //
@@ -80,7 +81,7 @@ func (u *Upgrader) Conn(name string) (net.Conn, error) {
 // DropConn undoes AddConn. The next generation does not get the connection.
 func (u *Upgrader) DropConn(name string) { u.drop(wire.KindConn, name) }
 
-// AddFile passes a file to the next generation, which gets it by File with this name. It can be a
+// AddFile passes a file to the next generation, which gets it by File with this name of 1 to 255 bytes. It can be a
 // lock (a flock(2) lock is passed with it), a pipe or a device. A duplicate is passed on, so f
 // may be closed. All processes share its offset. A second call with the same name replaces the
 // first file.
@@ -105,6 +106,9 @@ func (u *Upgrader) add(kind wire.Kind, name string, v any) error {
 	fail := func(err error) error { return wrap(fmt.Sprintf("add %v %q", kind, name), err) }
 	if name == "" {
 		return fail(errors.New("it needs a name"))
+	}
+	if len(name) > text.MaxName {
+		return wrap(fmt.Sprintf("add %v", kind), fmt.Errorf("its name has %d bytes, and %d at most", len(name), text.MaxName))
 	}
 	sc, ok := v.(syscall.Conn)
 	if !ok {

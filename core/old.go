@@ -34,7 +34,9 @@ func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 // tellFailed tells the old process, if there is one, why this one won't be ready.
 func (u *Upgrader) tellFailed(err error) {
 	if p := u.inherited.old; p != nil && !isClosed(p.Committed) {
-		_ = p.Say(wire.Failed, wire.Because(err.Error()))
+		if p.Say(wire.Failed, wire.Because(err.Error())) != nil {
+			p.HangUp() // which says less
+		}
 	}
 }
 

@@ -70,14 +70,13 @@ func (l *lifecycle) olderChanged() {
 	if limit >= 1 && n > limit && older[limit-1] > l.cutBefore && l.state() > StateStarting {
 		l.cutBefore = older[limit-1]
 		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
-		l.sayCut(wire.CutMsg{Before: l.cutBefore})
+		l.sayCut(wire.CutBefore(l.cutBefore, ""))
 	}
 }
 
 // sayOlder tells the next process which generations there are before it.
 func (l *lifecycle) sayOlder(older []int) {
-	msg := wire.OlderMsg{Older: len(older) + 1, Generations: append([]int{l.u.generation}, older...)}
-	_ = l.u.next.Say(wire.Older, msg, timing.Say)
+	_ = l.u.next.Say(wire.Older, wire.OlderThan(l.u.generation, older), timing.Say)
 }
 
 // sayCut tells the processes before this one that some are to end.
@@ -96,6 +95,7 @@ func (l *lifecycle) cutOlder(f wire.Frame) {
 	if f.Decode(&msg) != nil {
 		return
 	}
+	msg = wire.CutBefore(msg.Before, msg.Reason)
 	l.sayCut(msg)
 	if l.u.generation < msg.Before && l.state() >= StateDraining {
 		why := msg.Reason
@@ -117,7 +117,7 @@ func (l *lifecycle) cutService(why string) {
 // cutWithService tells the processes before this one that they are cut, if the service is.
 func (l *lifecycle) cutWithService() {
 	if why := l.stopping.cutWhy; why != "" && l.state() == StateStopping && l.u.next == nil {
-		l.sayCut(wire.CutMsg{Before: l.u.generation, Reason: why})
+		l.sayCut(wire.CutBefore(l.u.generation, why))
 	}
 }
 
@@ -208,7 +208,7 @@ func (u *Upgrader) refuse(p *peer.Old, f wire.Frame, files []int) error {
 	}
 	var taken wire.TakenMsg
 	for i := range msg.Conns {
-		taken.Refused = append(taken.Refused, wire.Refusal{Conn: i, Reason: "the process that it was for has ended"})
+		taken.Refused = append(taken.Refused, wire.Refuse(i, "the process that it was for has ended"))
 	}
 	return p.Say(wire.Taken, taken)
 }
@@ -250,8 +250,9 @@ func (l *lifecycle) leaveOlder() {
 		}
 		err := errStillHeard
 		if p.Rests() {
-			err = l.u.next.Entrust(p)
-			entrusted++
+			if err = l.u.next.Entrust(p); err == nil {
+				entrusted++
+			}
 		}
 		if err != nil {
 			l.log.Error("an older process can't be left to the next one: nobody sees that it goes",

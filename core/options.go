@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -261,9 +262,9 @@ func WithoutControlSocket() Option { return WithControlSocket("") }
 
 // WithVersion sets the version of the program that operators see, in the status of the control
 // socket and in Result. Left out or empty, it is the main module's version in the build
-// information, or the commit, with "+dirty" if files were changed.
+// information, or the commit, with "+dirty" if files were changed. It is cut to 100 bytes.
 func WithVersion(v string) Option {
-	return func(c *config) { c.version = program.ShortVersion(v) }
+	return func(c *config) { c.version = text.Cut(v, text.MaxVersion) }
 }
 
 // WithLogger sets the logger for the life of the process. It logs upgrades, their failures with

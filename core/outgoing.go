@@ -11,8 +11,8 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
-	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -138,7 +138,7 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	h.attempt, h.next, h.passed, h.err = nil, res.next, a.passed, res.err
 	a.cancel(nil)
 	if res.err == nil {
-		h.result = Result{PID: res.next.PID(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.Plain, Version: program.ShortVersion(res.next.Said().Version)}
+		h.result = Result{PID: res.next.PID(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.Plain, Version: text.Cut(res.next.Said().Version, text.MaxVersion)}
 		if res.next.Vanished() {
 			h.err = &StartError{Path: res.next.Path, PID: res.next.PID(), Reason: "it was ready, and then was not there", Err: errHungUp}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -188,6 +189,7 @@ func (u *Upgrader) addresses() (all []string) {
 // controlListeners is listeners for operators.
 func (u *Upgrader) controlListeners() (all []control.Listener) {
 	for _, l := range u.listeners() {
+		l.Name, l.Address = text.Cut(l.Name, text.MaxName), text.Cut(l.Address, text.MaxAddress)
 		all = append(all, control.Listener(l))
 	}
 	return all

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"time"
@@ -127,8 +128,11 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	if err := p.Say(wire.Ready, wire.ReadyMsg{
 		Room: u.makeRoom(), Probation: true, Stderr: true, Entrusts: true, StopMillis: u.cfg.stopTime().Milliseconds(),
 		Unclaimed: unclaimed, Version: u.cfg.version,
-	}); err != nil {
+	}); peer.HungUp(err) {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
+	} else if err != nil {
+		p.HangUp() // it is there, and serves
+		return wrap("ready", fmt.Errorf("the old process (pid %d) can't be told: %w", p.PID(), err))
 	}
 	t := time.NewTimer(timing.Word)
 	defer t.Stop()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 // accepts again. This process finishes its work and ends. Serve and Upgrader.Err then return
 // ErrAborted with err. Before Ready, Reject makes the start fail.
 //
-// Reject returns nil when the old process has been told. It returns ErrNotOnProbation if no old
+// Reject returns nil when the old process has been told. The text of err is cut to 4 KiB for that. It returns ErrNotOnProbation if no old
 // process could take the service back (see WithProbation), or ErrStopped. Then nothing changes.
 // Any goroutine may call Reject, any number of times.
 func Reject(err error) error {
@@ -45,7 +46,7 @@ func rejection(err error) wire.RejectMsg {
 func heardRejection(f wire.Frame) error {
 	var msg wire.RejectMsg
 	if f.Type == wire.Reject && f.Decode(&msg) == nil && msg.Operator {
-		return &operatorError{msg.Reason}
+		return &operatorError{text.Reason(msg.Reason)}
 	}
 	return fmt.Errorf("%w: %s", errRejectedItself, peer.Event{Frame: f}.Reason())
 }
@@ -79,8 +80,12 @@ func (u *Upgrader) checkAgain(ctx context.Context, every time.Duration) {
 		}
 		if err := u.check(); err != nil && ctx.Err() == nil {
 			u.log.Error("a ready check failed on probation", "error", err)
-			_ = u.Reject(err)
-			return
+			switch rerr := u.Reject(err); {
+			case rerr == nil, errors.Is(rerr, ErrStopped):
+				return
+			default: // the probation may just be over, which ends ctx
+				u.log.Warn("the old process was not told; the ready checks go on", "error", rerr)
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // StartError says why the new process did not become current. With ErrRolledBack it says why the
@@ -58,10 +59,10 @@ func (e *StartError) Error() string {
 		b.WriteString(" could not be started")
 	}
 	if e.Reason != "" {
-		b.WriteString(": " + e.Reason)
+		b.WriteString(": " + text.Reason(e.Reason))
 	}
 	if e.Err != nil && !strings.Contains(e.Reason, e.Err.Error()) {
-		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), prefix))
+		b.WriteString(": " + text.Reason(strings.TrimPrefix(e.Err.Error(), prefix)))
 	}
 	if e.Exit != "" {
 		fmt.Fprintf(&b, " (%s after %v)", e.Exit, e.Ran.Round(time.Millisecond))

@@ -220,7 +220,7 @@ func (st *startup) takeHandover(v string, given bool) {
 	}
 	if hello, err := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()}); err == nil {
 		// An old process that is gone already is noticed by whoever reads from it.
-		_ = fd.Write(c.Descriptor, hello)
+		_ = fd.WriteAll(c.Descriptor, hello)
 	}
 }
 
@@ -305,8 +305,8 @@ func refuseWithoutFlag(control string) error {
 // sayFailed tells an old process on the handover socket s why this one does not take over.
 func sayFailed(s int, why error) {
 	words, _ := wire.Append(nil, wire.Hello, wire.HelloMsg{PID: os.Getpid()})
-	words, _ = wire.Append(words, wire.Failed, wire.ReasonMsg{Reason: why.Error()}) // neither can fail
-	_ = fd.Write(s, words)
+	words, _ = wire.Append(words, wire.Failed, wire.Because(why.Error())) // neither can fail
+	_ = fd.WriteAll(s, words)
 	_ = fd.Close(s)
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/control"
 )
 
 func newLedger(t *target) *cobra.Command {
@@ -26,11 +28,13 @@ handed over and cut. The output is core.Ledger as JSON.`,
 			if err != nil {
 				return err
 			}
-			var b bytes.Buffer
-			if err := json.Indent(&b, raw, "", "  "); err != nil {
+			var line, b bytes.Buffer
+			if err := control.WriteJSON(&line, raw); err != nil {
 				return err
 			}
-			b.WriteByte('\n')
+			if err := json.Indent(&b, line.Bytes(), "", "  "); err != nil {
+				return err
+			}
 			_, err = b.WriteTo(c.OutOrStdout())
 			return err
 		},

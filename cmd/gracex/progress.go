@@ -33,21 +33,17 @@ func (p *progress) event(e control.Event) {
 	switch e.Step {
 	case control.StepFailed, control.StepRolledBack, control.StepRefused: // the outcome says it
 	case control.StepProbation:
-		_ = p.s.line("%-10s process %d: %s; for %v", e.Step, e.PID, e.Text, e.Probation)
+		_ = p.s.line("%s", e)
 		p.moveLocked(time.Now(), e.Probation)
 	case control.StepDraining:
 		done := e.Total - e.Remaining
 		if !p.drains || !p.s.live {
 			p.drains = true
-			_ = p.s.line("%-10s process %d: %d of %d connections left", e.Step, e.PID, e.Remaining, e.Total)
+			_ = p.s.line("%s", e)
 		}
 		p.s.moving(fmt.Sprintf("%-10s %s %d left", "", bar(float64(done), float64(e.Total), barWidth), e.Remaining))
 	default:
-		who := ""
-		if e.PID != 0 {
-			who = fmt.Sprintf("process %d: ", e.PID)
-		}
-		_ = p.s.line("%-10s %s%s", e.Step, who, e.Text)
+		_ = p.s.line("%s", e)
 	}
 }
 

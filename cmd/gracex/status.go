@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -46,7 +45,7 @@ still finish their work. Below stands what has become of the last upgrade.`,
 
 func showStatus(s *screen, status control.Status, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(s).Encode(status)
+		return control.WriteJSON(s, status)
 	}
 	_, err := fmt.Fprint(s, control.StatusText(status, time.Now(), s.columns()))
 	return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,7 +105,7 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 		if e.Step == control.StepWarning {
 			show.end()
 			if !u.asJSON { // the outcome has it, too
-				_ = u.err.line("%s: %s", u.err.paint(red, "warning"), e.Text)
+				_ = u.err.line("%s: %s", u.err.paint(red, "warning"), control.Printable(e.Text))
 			}
 			return
 		}
@@ -130,7 +129,7 @@ func (u *upgrade) run(ctx context.Context, client *control.Client, status contro
 		return u.unknown(ctx, watching, client, err)
 	}
 	if outcome.Left != "" {
-		return u.out.line("%-10s %s ends now; nothing must start it again", "left", outcome.Left)
+		return u.out.line("%-10s %s ends now; nothing must start it again", "left", control.Printable(outcome.Left))
 	}
 	return nil
 }
@@ -149,7 +148,7 @@ func (u *upgrade) report(ctx, watching context.Context, o control.Outcome, err e
 
 // printReport prints a report, and returns its exit status as an error.
 func printReport(w io.Writer, r control.Report) error {
-	if err := json.NewEncoder(w).Encode(r); err != nil || r.ExitStatus == control.ExitOK {
+	if err := control.WriteJSON(w, r); err != nil || r.ExitStatus == control.ExitOK {
 		return err
 	}
 	return &exitError{code: r.ExitStatus, err: errors.New(r.Reason), silent: true}
@@ -157,10 +156,10 @@ func printReport(w io.Writer, r control.Report) error {
 
 // unknown: the watching ended before the outcome. The upgrade goes on.
 func (u *upgrade) unknown(ctx, watching context.Context, client *control.Client, err error) error {
-	goesOn := "the upgrade goes on in the app; see: gracex status --socket " + client.Path()
+	goesOn := "the upgrade goes on in the app; see: gracex status --socket " + control.Printable(client.Path())
 	switch {
 	case errors.Is(context.Cause(watching), errStarted):
-		return u.out.line("process %d runs; the outcome is not waited for, see: gracex status --socket %s", u.started, client.Path())
+		return u.out.line("process %d runs; the outcome is not waited for, see: gracex status --socket %s", u.started, control.Printable(client.Path()))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &exitError{code: control.ExitTimedOut, err: fmt.Errorf("no outcome within %v; %s", u.timeout, goesOn)}
 	case ctx.Err() != nil:

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 const (
@@ -58,7 +61,7 @@ func (c *Client) Ledger(ctx context.Context) (json.RawMessage, error) {
 func (c *Client) Rollback(ctx context.Context, reason string) error {
 	body := struct {
 		Reason string `json:"reason"`
-	}{reason}
+	}{text.Reason(reason)}
 	return c.call(ctx, http.MethodPost, "/v1/rollback", body, nil)
 }
 
@@ -77,7 +80,8 @@ func (c *Client) End(ctx context.Context) error {
 // StopAndWait is like End, and returns when all processes of the app have ended. Of an app in another pid
 // namespace the numbers mean nothing here: there it returns when the process that serves has ended. The others, which
 // still drain, can end a little later.
-func (c *Client) StopAndWait(ctx context.Context) error {
+func (c *Client) StopAndWait(ctx context.Context) (err error) {
+	defer func() { err = text.Error(err) }()
 	status, err := c.Status(ctx)
 	if err != nil {
 		return err
@@ -151,6 +155,7 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 }
 
 func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
+	defer func() { err = text.Error(err) }() // it has words of the app
 	resp, err := c.do(ctx, http.MethodPost, url, body)
 	for errors.Is(err, errNotInCharge) {
 		select {
@@ -173,6 +178,8 @@ func (c *Client) upgrade(ctx context.Context, url string, body any, events func(
 			return o, nil
 		case ctx.Err() != nil:
 			return o, fmt.Errorf("%w: the upgrade goes on, and is not watched any more", ctx.Err())
+		case errors.Is(err, bufio.ErrTooLong):
+			return o, c.foreign(err)
 		case err != nil && known:
 			return o, fmt.Errorf("%s: the drain of process %d is not watched any more: %w", c.path, o.OldPID, err)
 		case err != nil:
@@ -202,7 +209,8 @@ func (c *Client) upgrade(ctx context.Context, url string, body any, events func(
 }
 
 // call is a request with a short answer.
-func (c *Client) call(ctx context.Context, method, url string, body, answer any) error {
+func (c *Client) call(ctx context.Context, method, url string, body, answer any) (err error) {
+	defer func() { err = text.Error(err) }()
 	resp, err := c.do(ctx, method, url, body)
 	if err != nil {
 		return err

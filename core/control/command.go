@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // Commands are the commands that Command knows.
@@ -171,24 +172,15 @@ func (c *command) upgrade(ctx context.Context, client *Client, status Status) in
 
 // event shows a step.
 func (c *command) event(e Event) {
-	text := e.Text
 	switch e.Step {
 	case StepFailed, StepRolledBack, StepRefused: // the outcome says it
-		return
 	case StepWarning:
 		if !c.asJSON { // the outcome has it, too
-			fmt.Fprintf(c.errs, "warning: %s\n", e.Text)
+			fmt.Fprintf(c.errs, "warning: %s\n", text.Printable(e.Text))
 		}
-		return
-	case StepProbation:
-		text += fmt.Sprintf("; for %v", e.Probation)
-	case StepDraining:
-		text = fmt.Sprintf("%d of %d connections left", e.Remaining, e.Total)
+	default:
+		c.say("%s\n", e)
 	}
-	if e.PID != 0 {
-		text = fmt.Sprintf("process %d: %s", e.PID, text)
-	}
-	c.say("%-10s %s\n", e.Step, text)
 }
 
 // conclude shows what an upgrade has come to.
@@ -218,13 +210,13 @@ func (c *command) say(format string, args ...any) {
 }
 
 func (c *command) print(v any) int {
-	if err := json.NewEncoder(c.out).Encode(v); err != nil {
+	if err := WriteJSON(c.out, v); err != nil {
 		return c.fail(ExitFailed, err)
 	}
 	return ExitOK
 }
 
 func (c *command) fail(status int, err error) int {
-	fmt.Fprintf(c.errs, "gracex: %v\n", err)
+	fmt.Fprintf(c.errs, "gracex: %v\n", text.Error(err))
 	return status
 }

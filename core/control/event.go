@@ -2,7 +2,10 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // These are the steps of an upgrade, in the order in which they come. An upgrade that works
@@ -73,8 +76,25 @@ type (
 	}
 )
 
-// MarshalJSON writes durations in milliseconds.
+// String returns the step in one line, such as "ready      process 4711: the new process is ready". What would do
+// something to a terminal is escaped.
+func (e Event) String() string {
+	words := e.Text
+	switch e.Step {
+	case StepProbation:
+		words += fmt.Sprintf("; for %v", e.Probation)
+	case StepDraining:
+		words = fmt.Sprintf("%d of %d connections left", e.Remaining, e.Total)
+	}
+	if e.PID != 0 {
+		words = fmt.Sprintf("process %d: %s", e.PID, words)
+	}
+	return text.Printable(fmt.Sprintf("%-10s %s", e.Step, words))
+}
+
+// MarshalJSON writes durations in milliseconds. It cuts the text to what a line of the stream has room for.
 func (e Event) MarshalJSON() ([]byte, error) {
+	e.Text = text.Cut(e.Text, text.MaxExplained)
 	return json.Marshal(wireEvent{plainEvent(e), e.Probation.Milliseconds()})
 }
 
@@ -89,9 +109,30 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes durations in milliseconds.
-func (o Outcome) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wireOutcome{plainOutcome(o), o.Took.Milliseconds()})
+// MarshalJSON writes durations in milliseconds. It cuts texts to what a line of the stream has room for.
+func (o Outcome) MarshalJSON() ([]byte, error) { return json.Marshal(o.wire()) }
+
+const (
+	mostStderr   = 40 // lines in an Outcome; see core.StartError for those that there are
+	mostWarnings = 8
+	maxStderr    = 2 << 10 // bytes of one of them
+)
+
+// wire is the outcome as it is written. A text is bounded, and so is their number: a line that is too long would not
+// be read, and the outcome not be known.
+func (o Outcome) wire() wireOutcome {
+	cut := func(all []string, limit int) (out []string) {
+		for _, s := range all {
+			out = append(out, text.Cut(s, limit))
+		}
+		return out
+	}
+	o.Reason, o.Left, o.Exit = text.Cut(o.Reason, text.MaxExplained), text.Reason(o.Left), text.Cut(o.Exit, text.MaxName)
+	o.OldVersion, o.Version = text.Cut(o.OldVersion, text.MaxVersion), text.Cut(o.Version, text.MaxVersion)
+	o.Kind = text.Cut(o.Kind, text.MaxName)
+	o.Stderr = cut(o.Stderr[max(len(o.Stderr)-mostStderr, 0):], maxStderr)
+	o.Warnings = cut(o.Warnings[:min(len(o.Warnings), mostWarnings)], text.MaxReason)
+	return wireOutcome{plainOutcome(o), o.Took.Milliseconds()}
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

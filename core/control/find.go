@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 const (
@@ -45,6 +46,11 @@ type Query struct {
 //
 // On Linux an app in another mount or pid namespace, such as a container, is found by the pid that it has here.
 func Find(ctx context.Context, q Query) (*Client, error) {
+	c, err := find(ctx, q)
+	return c, text.Error(err) // it has names and words that others have chosen
+}
+
+func find(ctx context.Context, q Query) (*Client, error) {
 	switch {
 	case q.Socket != "":
 		c := Dial(q.Socket)

@@ -185,6 +185,8 @@ func TestUpgradeStream(t *testing.T) {
 		"outcome": {`{"step":"started","pid":7}` + "\n" + `{"step":"probation","probation_ms":3000}` + "\n" + `{"outcome":{"ok":true,"kind":"upgraded","took_ms":1500}}` + "\n", KindUpgraded, 2, ""},
 		"cut":     {`{"step":"started"}` + "\n", "", 1, `the outcome of the upgrade is not known, the process that did it is gone (after "started")`},
 		"nothing": {`{"outcome":{}}` + "\n", "", 0, "an outcome without a kind"},
+		"half":    {`{"step":"started"}` + "\n" + `{"outcome":{"ok":tr`, "", 1, "the outcome of the upgrade is not known"},
+		"endless": {strings.Repeat("x", maxLine+1), "", 0, ErrForeign.Error()},
 		"noise":   {"<html>\n", "", 0, ErrForeign.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {

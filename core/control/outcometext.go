@@ -4,10 +4,20 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
-// String returns the outcome in one line, such as "rolled back: it ended on probation".
-func (o Outcome) String() string {
+// Printable returns s in one line, in which characters that would do something to a terminal are escaped. The fields of
+// this package's types are what the app has sent. What its functions and methods return as text for people, and the
+// texts of errors, are printable already.
+func Printable(s string) string { return text.Printable(s) }
+
+// String returns the outcome in one line, such as "rolled back: it ended on probation". What would do something to a
+// terminal is escaped.
+func (o Outcome) String() string { return text.Printable(o.sentence()) }
+
+func (o Outcome) sentence() string {
 	what := strings.ReplaceAll(o.Kind, "_", " ")
 	if o.OK {
 		return fmt.Sprintf("%s %s -> %s, generation %d, in %v", what, Process(o.OldPID, o.OldVersion),
@@ -24,13 +34,13 @@ func (o Outcome) String() string {
 func (o Outcome) Details() string {
 	var b strings.Builder
 	if o.Exit != "" {
-		fmt.Fprintf(&b, "  it ended with %s\n", o.Exit)
+		fmt.Fprintf(&b, "  it ended with %s\n", text.Printable(o.Exit))
 	}
 	if len(o.Stderr) > 0 {
 		b.WriteString("  the last that it wrote to stderr:\n")
 	}
 	for _, line := range o.Stderr {
-		b.WriteString("  | " + line + "\n")
+		b.WriteString("  | " + text.Printable(line) + "\n")
 	}
 	return b.String()
 }
@@ -40,5 +50,5 @@ func Process(pid int, version string) string {
 	if version == "" {
 		return fmt.Sprintf("process %d", pid)
 	}
-	return fmt.Sprintf("process %d (%s)", pid, version)
+	return fmt.Sprintf("process %d (%s)", pid, text.Printable(version))
 }

@@ -1,6 +1,11 @@
 package control
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/gracex-go/gracex/core/internal/text"
+)
 
 // Report is what a command has come to: the outcome of the upgrade, as far as it is known, and the exit status.
 // It is the object that "gracex upgrade --json" prints.
@@ -28,6 +33,16 @@ func NewReport(o Outcome, err error) Report {
 	return Report{o, o.ExitStatus()}
 }
 
+// WriteJSON writes v as one line of JSON, for a terminal too: characters that would do something to it are escaped.
+// The meaning is that of v.
+func WriteJSON(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		_, err = w.Write(append(text.JSON(b), '\n'))
+	}
+	return err
+}
+
 type wireReport struct {
 	wireOutcome
 	ExitStatus int `json:"exit_status"`
@@ -35,7 +50,7 @@ type wireReport struct {
 
 // MarshalJSON writes durations in milliseconds.
 func (r Report) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wireReport{wireOutcome{plainOutcome(r.Outcome), r.Took.Milliseconds()}, r.ExitStatus})
+	return json.Marshal(wireReport{r.wire(), r.ExitStatus})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

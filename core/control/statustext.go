@@ -6,21 +6,24 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // StatusText returns a status for people, as of now, in lines of at most width columns. What has no room is left
-// out, the least important columns first. A width of zero is no limit.
+// out, the least important columns first. A width of zero is no limit. What would do something to a terminal is
+// escaped.
 func StatusText(s Status, now time.Time, width int) string {
 	var b strings.Builder
-	b.WriteString(s.Program)
+	b.WriteString(text.Printable(s.Program))
 	if s.Version != "" {
-		b.WriteString("  " + s.Version)
+		b.WriteString("  " + text.Printable(s.Version))
 	}
 	if s.Supervisor > 0 {
 		fmt.Fprintf(&b, "  supervisor %d", s.Supervisor)
 	}
 	if s.PIDFile != "" {
-		b.WriteString("  pid file " + s.PIDFile)
+		b.WriteString("  pid file " + text.Printable(s.PIDFile))
 	}
 	b.WriteString("\n\n")
 	b.WriteString(table(s.Generations, now, width))
@@ -41,7 +44,7 @@ func listenersText(all []Generation) string {
 		var at []string
 		for _, l := range g.Listeners {
 			if !l.Outside {
-				at = append(at, strings.TrimSpace(l.Name+" "+l.Address))
+				at = append(at, text.Printable(strings.TrimSpace(l.Name+" "+l.Address)))
 			}
 		}
 		if i == 0 && len(at) > 0 {
@@ -50,7 +53,7 @@ func listenersText(all []Generation) string {
 		for _, l := range g.Listeners {
 			if l.Outside {
 				fmt.Fprintf(&b, "\nprocess %d also listens on %s outside gracex: an upgrade does not hand it over;\n"+
-					"open it with core.AlsoServe or core.Listen\n", g.PID, l.Address)
+					"open it with core.AlsoServe or core.Listen\n", g.PID, text.Printable(l.Address))
 			}
 		}
 	}
@@ -83,7 +86,7 @@ func table(generations []Generation, now time.Time, width int) string {
 			var cells []string
 			for i, c := range columns {
 				if c.order <= most {
-					cells = append(cells, cell(i))
+					cells = append(cells, text.Printable(cell(i)))
 				}
 			}
 			fmt.Fprintln(w, strings.Join(cells, "\t"))

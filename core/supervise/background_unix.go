@@ -4,9 +4,7 @@ package supervise
 
 import (
 	"os"
-	"time"
 
-	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -29,9 +27,7 @@ func (m *supervisor) working(w *worker) (pids []int) {
 func (m *supervisor) tellReturned() {
 	for _, w := range m.workers {
 		if w.waits && len(m.working(w)) == 0 {
-			w.waits = false
-			_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
-			_ = wire.Write(w.conn, wire.Returned, nil) // the link's end is noticed
+			w.waits = w.say(wire.Returned, nil) != nil // it hears it later, or the link's end is noticed
 		}
 	}
 }

@@ -222,13 +222,11 @@ func (m *supervisor) heard(wd word) {
 		w.kept.close()
 		m.kept.close()
 		m.kept = nil
-		_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
-		_ = wire.Write(w.conn, wire.Released, nil)
+		_ = w.say(wire.Released, nil) // it waits no longer than for this
 	case wire.Prove:
 		var msg wire.ProveMsg
 		if wd.frame.Decode(&msg) == nil {
-			_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
-			_ = wire.Write(w.conn, wire.Proved, msg)
+			_ = w.say(wire.Proved, msg)
 		}
 	case wire.Heard:
 		var msg wire.HeardMsg

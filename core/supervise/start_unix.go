@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,14 +28,20 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		return nil, err
 	}
 	defer closeFiles([]int{end})
+	welcome := wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Working: m.working(nil)}
 	var kept bundle
 	if m.kept != nil {
 		kept = *m.kept
 	}
+	welcome.Listeners = kept.words
 	_ = conn.SetWriteDeadline(time.Now().Add(timing.Say))
-	err = wire.Write(conn, wire.Welcome, wire.WelcomeMsg{
-		PID: os.Getpid(), Generation: generation, Listeners: kept.words, Working: m.working(nil),
-	})
+	if err = wire.Write(conn, wire.Welcome, welcome); errors.Is(err, wire.ErrTooLong) {
+		m.cfg.Log.Error("the listeners of the worker before are too many to be named; they are opened anew",
+			"listeners", kept.count(), "error", err)
+		m.kept.close()
+		m.kept, kept, welcome.Listeners = nil, bundle{}, nil
+		err = wire.Write(conn, wire.Welcome, welcome)
+	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err

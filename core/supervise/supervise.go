@@ -100,7 +100,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.Log = logging.WithUnits(c.Log)
+	c.Log = logging.Readable(c.Log)
 	return c
 }
 

@@ -119,8 +119,18 @@ func (w *worker) ask(msg wire.SignalMsg) {
 		return
 	}
 	w.asked = append(w.asked, msg)
+	_ = w.say(wire.Signal, msg) // what is not answered is asked of another one
+}
+
+// say writes a frame to the worker, which may be stopped. A frame of which only a part was written is the last: the link
+// is closed then, and its end noticed.
+func (w *worker) say(t wire.Type, msg any) error {
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
 	_ = w.conn.SetWriteDeadline(time.Now().Add(timing.Say))
-	_ = wire.Write(w.conn, wire.Signal, msg) // the link's end is noticed
+	return fd.Write(w.conn, b)
 }
 
 // answered takes out what a Heard answers. It reports false for what was not asked.

@@ -14,9 +14,6 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
-// MaxName bounds the name of OnHandoff, so that a frame has room for it.
-const MaxName = 255
-
 // Why a connection stays.
 var (
 	ErrNoRoom = errors.New("the new process has no descriptors left for it")

@@ -19,6 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 )
@@ -314,7 +315,7 @@ func TestMover_FillsFrames(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range offers {
 		wg.Go(func() {
-			what := wire.Conn{Name: strings.Repeat("\x00", MaxName), State: make([]byte, wire.MaxPayload/2-i)}
+			what := wire.Conn{Name: strings.Repeat("\x00", text.MaxName), State: make([]byte, wire.MaxPayload/2-i)}
 			if err := m.offer(server.(*net.TCPConn), &offer{Conn: what}); err != nil {
 				t.Errorf("offer = %v", err)
 			}

@@ -50,9 +50,6 @@ func Conn(int) (net.Conn, error) { return nil, ErrUnsupported }
 // Pair is not supported here.
 func Pair() (net.Conn, int, error) { return nil, -1, ErrUnsupported }
 
-// Write is not supported here.
-func Write(int, []byte) error { return ErrUnsupported }
-
 // Peek is not supported here.
 func Peek(int, int) []byte { return nil }
 

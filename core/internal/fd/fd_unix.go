@@ -191,17 +191,6 @@ func Pair() (net.Conn, int, error) {
 	return c, p[1], nil
 }
 
-// Write writes b to s without making a connection of it, for use before main
-// runs. A socket that has just been made takes a small b whole.
-func Write(s int, b []byte) error {
-	for {
-		_, err := syscall.Write(s, b)
-		if err != syscall.EINTR {
-			return os.NewSyscallError("write", err)
-		}
-	}
-}
-
 // Peek returns what waits on the socket s, at most n bytes, and leaves it there.
 func Peek(s, n int) []byte {
 	b := make([]byte, n)

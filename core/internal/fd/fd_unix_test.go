@@ -82,7 +82,7 @@ func TestPairConnects(t *testing.T) {
 	conn, end, err := Pair()
 	must.Do(t, err)
 	defer conn.Close()
-	must.Do(t, Write(end, []byte("hello")))
+	must.Do(t, WriteAll(end, []byte("hello")))
 	other := must.Get(Conn(end))(t)
 	defer other.Close()
 	b := make([]byte, 8)

@@ -4,6 +4,7 @@ package fd
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -12,14 +13,16 @@ import (
 // MaxFiles is how many descriptors one message may carry (SCM_MAX_FD, unix(7)).
 const MaxFiles = 253
 
-// Send writes b to c with the descriptors attached, which stay the caller's.
-// The peer's Receiver has them once it has read the first byte of b.
+// Send writes b to c as Write does, with the descriptors attached, which stay the caller's. The peer's Receiver has
+// them once it has read the first byte of b.
 func Send(c *net.UnixConn, b []byte, files []int) error {
 	n, _, err := c.WriteMsgUnix(b, syscall.UnixRights(files...), nil)
 	if err == nil && n < len(b) {
-		_, err = c.Write(b[n:])
+		var rest int
+		rest, err = c.Write(b[n:])
+		n += rest
 	}
-	return err
+	return whole(c, n, len(b), err)
 }
 
 // Receiver reads from a unix socket and keeps the descriptors that come along, and who has written what was read.
@@ -38,7 +41,7 @@ func NewReceiver(c *net.UnixConn) *Receiver {
 	return &Receiver{UnixConn: c, oob: make([]byte, syscall.CmsgSpace(4*MaxFiles)+speakerSpace)}
 }
 
-// Read reads as c.Read does.
+// Read reads as c.Read does, and returns io.EOF itself at the end, for which io.ReadFull and its like look.
 func (r *Receiver) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -61,6 +64,9 @@ func (r *Receiver) Read(b []byte) (int, error) {
 	if n > 0 { // never of two writers: see SO_PASSCRED in unix(7)
 		r.several = r.spoken && (r.several || speaker != r.speaker)
 		r.speaker, r.spoken = speaker, true
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.EOF // ReadMsgUnix wraps it
 	}
 	return max(n, 0), err // an io.Reader has no count below that
 }

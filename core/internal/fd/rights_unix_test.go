@@ -145,3 +145,18 @@ func TestAdoptKeepsOptions(t *testing.T) {
 		t.Errorf("options %v, before %v", after, before)
 	}
 }
+
+// TestReceiver_EndIsEOF: a frame that breaks off is told from one that has not come.
+func TestReceiver_EndIsEOF(t *testing.T) {
+	t.Parallel()
+	ours, theirs := control(t)
+	must.Get(ours.Write([]byte("ha")))(t)
+	must.Do(t, ours.Close())
+	in := NewReceiver(theirs)
+	if n, err := io.ReadFull(in, make([]byte, 4)); n != 2 || err != io.ErrUnexpectedEOF {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if n, err := in.Read(make([]byte, 4)); n != 0 || err != io.EOF {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}

@@ -109,6 +109,6 @@ func named(names [][]string) ([]Socket, error) {
 
 // tellTableflip says that this process serves.
 func tellTableflip() error {
-	err := fd.Write(readyPipe, []byte{notifyReady})
+	err := fd.WriteAll(readyPipe, []byte{notifyReady})
 	return errors.Join(err, fd.Close(readyPipe))
 }

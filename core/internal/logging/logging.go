@@ -4,11 +4,14 @@ package logging
 import (
 	"context"
 	"log/slog"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
-// WithUnits returns a logger that writes durations as strings with units. A JSON handler would write them as
-// numbers of nanoseconds.
-func WithUnits(l *slog.Logger) *slog.Logger { return slog.New(handler{l.Handler()}) }
+// Readable returns a logger whose values a person can read. Durations are strings with units: a JSON handler would
+// write them as numbers of nanoseconds. In strings and errors, which can have words of other processes, characters that
+// would do something to a terminal are escaped. Errors are bounded.
+func Readable(l *slog.Logger) *slog.Logger { return slog.New(handler{l.Handler()}) }
 
 type handler struct{ slog.Handler }
 
@@ -16,7 +19,7 @@ type handler struct{ slog.Handler }
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	var attrs []slog.Attr
 	r.Attrs(func(a slog.Attr) bool {
-		attrs = append(attrs, withUnits(a))
+		attrs = append(attrs, readable(a))
 		return true
 	})
 	plain := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
@@ -26,27 +29,33 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(allWithUnits(attrs))}
+	return handler{h.Handler.WithAttrs(allReadable(attrs))}
 }
 
 // WithGroup implements slog.Handler.
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
 
-func allWithUnits(attrs []slog.Attr) []slog.Attr {
+func allReadable(attrs []slog.Attr) []slog.Attr {
 	out := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
-		out[i] = withUnits(a)
+		out[i] = readable(a)
 	}
 	return out
 }
 
-func withUnits(a slog.Attr) slog.Attr {
+func readable(a slog.Attr) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindDuration:
 		return slog.String(a.Key, a.Value.Duration().String())
+	case slog.KindString:
+		return slog.String(a.Key, text.Lines(a.Value.String()))
+	case slog.KindAny:
+		if err, ok := a.Value.Any().(error); ok {
+			return slog.Any(a.Key, text.Error(err))
+		}
 	case slog.KindGroup:
-		a.Value = slog.GroupValue(allWithUnits(a.Value.Group())...)
+		a.Value = slog.GroupValue(allReadable(a.Value.Group())...)
 	default:
 	}
 	return a

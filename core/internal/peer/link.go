@@ -2,6 +2,7 @@ package peer
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -139,7 +140,8 @@ func (l *Link) hear(f wire.Frame) {
 	}
 }
 
-// Say writes a frame to the supervisor, which may be stopped.
+// Say writes a frame to the supervisor, which may be stopped. A frame of which only a part was written is the last: the
+// link is closed then, by which both sides know that they can't go on with it.
 func (l *Link) Say(t wire.Type, msg any, files []int) error {
 	b, err := wire.Append(nil, t, msg)
 	if err != nil {
@@ -149,8 +151,7 @@ func (l *Link) Say(t wire.Type, msg any, files []int) error {
 	defer l.writing.Unlock()
 	_ = l.conn.SetWriteDeadline(time.Now().Add(timing.Say))
 	if len(files) == 0 {
-		_, err = l.conn.Write(b)
-		return err
+		return fd.Write(l.conn, b)
 	}
 	return fd.Send(l.conn, b, files)
 }
@@ -166,13 +167,16 @@ func (l *Link) Stand(msg wire.StandMsg) {
 // Keep gives the supervisor duplicates of all listeners, in place of those that it has. The files
 // stay the caller's.
 func (l *Link) Keep(words []wire.Listener, files []int) error {
-	for from := 0; ; from += fd.MaxFiles {
-		to := min(from+fd.MaxFiles, len(words))
-		if err := l.Say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to]); err != nil {
+	for from, most := 0, fd.MaxFiles; ; {
+		to := min(from+most, len(words))
+		err := l.Say(wire.Keep, wire.KeepMsg{Listeners: words[from:to], More: from > 0}, files[from:to])
+		switch {
+		case errors.Is(err, wire.ErrTooLong) && to-from > 1: // their names are long
+			most = (to - from) / 2
+		case err != nil || to == len(words):
 			return err
-		}
-		if to == len(words) {
-			return nil
+		default:
+			from = to
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -42,6 +43,8 @@ type Next struct {
 	signaled atomic.Bool // this process has sent it a signal to end
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
+	sending sync.Mutex
+	offers  bool // the frame that is written is an offer
 
 	Exited chan struct{} // closed when it has ended and was reaped
 	Exit   spawn.Exit    // valid once exited
@@ -66,7 +69,7 @@ func (ev Event) Reason() string {
 	if err := ev.Decode(&msg); err != nil || msg.Reason == "" {
 		return "it failed and did not say why"
 	}
-	return strings.TrimPrefix(msg.Reason, "gracex: ") // said once, by the one that reports it
+	return strings.TrimPrefix(text.Reason(msg.Reason), "gracex: ") // said once, by the one that reports it
 }
 
 // Follow begins to follow a process. spoke is set when it has said hello.
@@ -317,7 +320,8 @@ func (n *Next) Vanished() bool {
 }
 
 // Say writes a frame to the new process, which may be stopped or gone. The limit is
-// for one that reads nothing, until the socket is full.
+// for one that reads nothing, until the socket is full. A frame of which only a part was written is the last: this
+// process has hung up then.
 func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
 	b, err := wire.Append(nil, t, msg)
 	if err != nil {
@@ -330,8 +334,7 @@ func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
 	}
 	defer func() { <-n.writing }()
 	_ = n.ctl.SetWriteDeadline(time.Now().Add(limit))
-	_, err = n.ctl.Write(b)
-	return err
+	return fd.Write(n.ctl, b)
 }
 
 // Disown leaves a word for the process to which a plain program passes the handover socket on.
@@ -344,7 +347,7 @@ func (n *Next) Introduce(generation int, current uint8) {
 	if n.Plain && n.LinkEnd >= 0 {
 		msg := wire.StandMsg{PID: n.PID(), Generation: generation, State: current, Plain: true}
 		if b, err := wire.Append(nil, wire.Stand, msg); err == nil {
-			_ = fd.Write(n.LinkEnd, b)
+			_ = fd.WriteAll(n.LinkEnd, b)
 		}
 	}
 	CloseLinkEnd(n.LinkEnd)

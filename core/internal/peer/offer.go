@@ -29,7 +29,8 @@ func (n *Next) Room() int {
 }
 
 // Exchange sends an offer, with the descriptors that it names, and returns the answer. The end of
-// quit gives it up: ErrQuit if nothing was sent, and else ErrNoAnswer. final reports whether
+// quit gives it up: ErrQuit if nothing was sent, and else ErrNoAnswer. An offer of which a part was sent is the last
+// word, because this process has hung up then, and the new one has taken nothing. final reports whether
 // the new process goes on by itself.
 func (n *Next) Exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error) {
 	n.Frames.asked.Store(true)
@@ -39,8 +40,29 @@ func (n *Next) Exchange(offer []byte, files []int, quit <-chan struct{}, final f
 	return n.awaitAnswer(quit, final)
 }
 
-// Interrupt ends the sending of an offer.
-func (n *Next) Interrupt() { _ = n.ctl.SetWriteDeadline(time.Unix(1, 0)) }
+// Interrupt ends the sending of an offer. It leaves another word alone.
+func (n *Next) Interrupt() {
+	n.sending.Lock()
+	defer n.sending.Unlock()
+	if n.offers {
+		_ = n.ctl.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// beginOffer and endOffer are the bounds of what Interrupt ends.
+
+func (n *Next) beginOffer() {
+	n.sending.Lock()
+	defer n.sending.Unlock()
+	n.offers = true
+	_ = n.ctl.SetWriteDeadline(time.Time{})
+}
+
+func (n *Next) endOffer() {
+	n.sending.Lock()
+	defer n.sending.Unlock()
+	n.offers = false
+}
 
 // SayMoved says how many connections have moved.
 func (n *Next) SayMoved(moved uint64) {
@@ -51,7 +73,8 @@ func (n *Next) SayMoved(moved uint64) {
 func (n *Next) sendOffer(b []byte, files []int, quit <-chan struct{}) error {
 	n.writing <- struct{}{}
 	defer func() { <-n.writing }()
-	_ = n.ctl.SetWriteDeadline(time.Time{})
+	n.beginOffer()
+	defer n.endOffer()
 	if isClosed(quit) {
 		return ErrQuit
 	}
@@ -103,13 +126,13 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 	}
 }
 
-// notSent says what it means that an offer could not be sent.
+// notSent says what it means that an offer could not be sent: the new process has nothing of it, and can't get the
+// rest of one that it has a part of.
 func notSent(err error, quit <-chan struct{}) error {
 	switch {
-	case errors.Is(err, ErrQuit):
-		return err
-	case isClosed(quit):
-		return ErrNoAnswer
+	case errors.Is(err, fd.ErrTorn):
+	case errors.Is(err, ErrQuit), isClosed(quit):
+		return ErrQuit
 	case HungUp(err):
 		return errGone
 	}

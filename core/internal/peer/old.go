@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,17 +14,19 @@ import (
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // Old is the old process as the new one sees it.
 type Old struct {
-	ctl net.Conn // nil: it speaks only the plain protocol
+	ctl     net.Conn   // nil: it speaks only the plain protocol
+	writing sync.Mutex // held while a frame is written to it
 
 	Committed chan struct{} // closed when it handed over
 	Confirmed chan struct{} // closed when it can't take the service back any more
-	Aborted   chan struct{} // closed when it gave this process up
+	Aborted   chan struct{} // closed when it gave this process up, or was left the service by LeaveTo
 	Disowned  chan struct{} // closed when ctl turned out to be another process's
 	Drained   chan struct{} // closed when its drain has ended
 	Returned  chan struct{} // closed when its background work has returned, and that of the processes before it
@@ -50,6 +53,7 @@ type Old struct {
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
+	abort   sync.Once      // closes Aborted
 
 	older atomic.Pointer[[]int] // the generations before this one that there are, by its word; newest first
 
@@ -295,22 +299,34 @@ func (p *Old) hearAbort(f wire.Frame, h OldHandler) error {
 		h.Aborted(handover.AbortDead) // it was killed right after its word
 		return nil
 	}
-	if !isClosed(p.Aborted) {
-		p.Reason = msg.Reason
-		close(p.Aborted)
-	}
+	p.aborts(msg.Reason)
 	h.Aborted(e)
 	return nil
 }
 
-// ended reports whether the old process is known to have closed its end of the handover socket.
+func (p *Old) aborts(reason string) {
+	p.abort.Do(func() {
+		p.Reason = text.Reason(reason)
+		close(p.Aborted)
+	})
+}
+
+// LeaveTo hangs up on an old process that is to serve again, for the reason, and can't be told so: it serves when it
+// finds the end of the handover socket.
+func (p *Old) LeaveTo(reason string) {
+	p.HangUp()
+	p.aborts(reason)
+}
+
+// ended reports whether the old process is known to have closed its end of the handover socket, whatever of its words
+// is left to read.
 func (p *Old) ended() bool {
 	sc, ok := p.ctl.(syscall.Conn)
 	if !ok {
 		return false
 	}
 	rc, err := sc.SyscallConn()
-	return err == nil && fd.Ended(rc)
+	return err == nil && fd.PeerClosed(rc)
 }
 
 // once keeps a message that counts the first time, and says that it is there.
@@ -325,11 +341,18 @@ func once(there chan struct{}, f wire.Frame, msg *wire.CommitMsg) error {
 	return nil
 }
 
-// Say writes a frame to the old process, which may be stopped or gone.
+// Say writes a frame to the old process, which may be stopped or gone. A frame of which only a part was written is the
+// last: this process has hung up then.
 func (p *Old) Say(t wire.Type, msg any) error {
 	if p.ctl == nil {
 		return nil
 	}
+	b, err := wire.Append(nil, t, msg)
+	if err != nil {
+		return err
+	}
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	_ = p.ctl.SetWriteDeadline(time.Now().Add(timing.Word))
-	return wire.Write(p.ctl, t, msg)
+	return fd.Write(p.ctl, b)
 }

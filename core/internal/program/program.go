@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // Diagnose is Describe for a file whose start has failed with err. The remedy fits the
@@ -58,9 +60,9 @@ func Describe(path, dir string) (file, remedy string) {
 		return file, "it is empty; was the copy complete?"
 	}
 	if name := Interpreter(path); name != "" {
-		file += ", a script for " + Printable([]byte(name))
+		file += ", a script for " + text.Printable(name)
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			remedy = fmt.Sprintf("its first line names %s, which does not exist; install it or change the line", Printable([]byte(name)))
+			remedy = fmt.Sprintf("its first line names %s, which does not exist; install it or change the line", text.Printable(name))
 		}
 		return file, remedy
 	}

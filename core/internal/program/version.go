@@ -2,16 +2,9 @@ package program
 
 import (
 	"runtime/debug"
-	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
-
-// maxVersion bounds what a program may call itself, in bytes.
-const maxVersion = 100
-
-// ShortVersion cuts a version to what a program may call itself.
-func ShortVersion(v string) string {
-	return strings.ToValidUTF8(v[:min(len(v), maxVersion)], "")
-}
 
 // Version returns what the build information of this program says: a tag, or the commit
 // that it was built from. It is empty for a program of no module and no commit.
@@ -25,7 +18,7 @@ func Version() string {
 
 func versionOf(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return ShortVersion(v)
+		return text.Cut(v, text.MaxVersion)
 	}
 	revision, dirty := "", ""
 	for _, s := range info.Settings {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // EnvSocket is the environment variable that names the socket.
@@ -67,9 +69,12 @@ const (
 // MainPID makes pid the service's main process.
 func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
 
-// Status is one line for whoever asks how the service is.
-func Status(text string) string {
-	return "STATUS=" + strings.Join(strings.Fields(text), " ")
+// maxStatus bounds the text of a status, in bytes.
+const maxStatus = 1 << 10
+
+// Status is one line for whoever asks how the service is. Whatever the text is, it is no other assignment.
+func Status(s string) string {
+	return "STATUS=" + text.Printable(text.Cut(strings.Join(strings.Fields(s), " "), maxStatus))
 }
 
 // ExtendTimeout says that what is being done takes d more, counted from now, at least.

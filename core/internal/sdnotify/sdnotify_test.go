@@ -39,8 +39,14 @@ func TestOpen(t *testing.T) {
 
 func TestStatusIsOneLine(t *testing.T) {
 	t.Parallel()
-	if got, want := Status("a\n b\tREADY=1\n"), "STATUS=a b READY=1"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	for in, want := range map[string]string{
+		"a\n b\tREADY=1\n":                     "STATUS=a b READY=1",
+		"v1\vMAINPID=1\r\x00\x1b[2J\xff\u202e": `STATUS=v1 MAINPID=1 \x00\x1b[2J?\u202e`,
+		strings.Repeat("x", maxStatus+1):       "STATUS=" + strings.Repeat("x", maxStatus-3) + "...",
+	} {
+		if got := Status(in); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -7,13 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-const (
-	// maxReason is how much of the news a status line has, in bytes.
-	maxReason = 250
-)
+// maxNews is how much of the news a status line has, in bytes.
+const maxNews = 250
 
 // Service tells the service manager what becomes of the service, by the process that is current: which
 // process is the main one, and that a reload or a stop goes on (docs/systemd.md). One goroutine uses it.
@@ -180,10 +179,7 @@ func serving(generation, draining int, news string) string {
 }
 
 // brief returns the first line of a text, not too long.
-func brief(text string) string {
-	s, _, _ := strings.Cut(text, "\n")
-	if len(s) > maxReason {
-		s = strings.ToValidUTF8(s[:maxReason], "") + "..."
-	}
-	return s
+func brief(news string) string {
+	first, _, _ := strings.Cut(news, "\n")
+	return text.Cut(first, maxNews)
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 const (
@@ -89,7 +89,7 @@ func (t *tail) get() []string {
 // printable returns lines without what a terminal would obey.
 func printable(lines [][]byte) (texts []string) {
 	for _, line := range lines {
-		texts = append(texts, program.Printable(bytes.TrimSuffix(line, []byte("\r"))))
+		texts = append(texts, text.Printable(string(bytes.TrimSuffix(line, []byte("\r")))))
 	}
 	return texts
 }

@@ -3,8 +3,9 @@ package wire
 import (
 	"encoding/json"
 	"math"
-	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // HelloMsg introduces the new process.
@@ -120,6 +121,14 @@ type TakenMsg struct {
 	Room    int       `json:"room"`
 }
 
+// maxRefusal bounds the reason of a refusal, in bytes. A frame has room for as many as an Offer has connections.
+const maxRefusal = 128
+
+// Refuse says why a connection of an Offer is not taken.
+func Refuse(conn int, reason string) Refusal {
+	return Refusal{Conn: conn, Reason: text.Cut(reason, maxRefusal)}
+}
+
 // Refusal names one connection of an Offer.
 type Refusal struct {
 	Conn   int    `json:"conn"` // its index
@@ -149,6 +158,12 @@ func millis(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
+// OlderThan names the generation of a process and those before it, newest first.
+func OlderThan(generation int, older []int) OlderMsg {
+	older = older[:min(len(older), maxOlder-1)]
+	return OlderMsg{Older: len(older) + 1, Generations: append([]int{generation}, older...)}
+}
+
 // OlderMsg counts the processes that drain.
 type OlderMsg struct {
 	Older       int   `json:"older"`                 // the old process among them
@@ -168,6 +183,11 @@ func (m OlderMsg) Numbers(first int) []int {
 		all[i] = first - i
 	}
 	return all
+}
+
+// CutBefore has the generations with a lower number end now. An empty reason is that too many drain.
+func CutBefore(generation int, reason string) CutMsg {
+	return CutMsg{Before: generation, Reason: text.Reason(reason)}
 }
 
 // CutMsg names generations.
@@ -262,17 +282,9 @@ type RejectMsg struct {
 	Operator bool `json:"operator,omitempty"`
 }
 
-// maxReason bounds a reason, in bytes. A word that does not fit into a frame would not be
-// said at all, and the decision with it; each byte may take six in JSON.
-const maxReason = 16 << 10
-
-// Because is the reason of an error, cut to what a frame has room for.
-func Because(reason string) ReasonMsg {
-	if len(reason) > maxReason {
-		reason = reason[:maxReason] + "..."
-	}
-	return ReasonMsg{Reason: strings.ToValidUTF8(reason, "?")}
-}
+// Because is the reason of an error, cut to what a frame has room for. A word that does not fit would not be said at
+// all, and the decision with it.
+func Because(reason string) ReasonMsg { return ReasonMsg{Reason: text.Reason(reason)} }
 
 // AbortMsg says why a new process is given up.
 type AbortMsg struct {

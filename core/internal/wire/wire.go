@@ -223,6 +223,9 @@ func (e VersionError) Error() string {
 	return fmt.Sprintf("the peer speaks protocol version %d, this program version %d", uint8(e), Version)
 }
 
+// ErrTooLong is returned for a frame whose payload is over MaxPayload.
+var ErrTooLong = errors.New("the frame is too long")
+
 // Append appends the frame with the given message to b. A nil message means no payload.
 func Append(b []byte, t Type, msg any) ([]byte, error) {
 	var payload []byte
@@ -233,14 +236,15 @@ func Append(b []byte, t Type, msg any) ([]byte, error) {
 		}
 	}
 	if len(payload) > MaxPayload {
-		return b, fmt.Errorf("%v frame of %d bytes is over the limit of %d", t, len(payload), MaxPayload)
+		return b, fmt.Errorf("%w: %v of %d bytes, of %d at most", ErrTooLong, t, len(payload), MaxPayload)
 	}
 	b = append(b, magic[0], magic[1], Version, byte(t))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
 	return append(b, payload...), nil
 }
 
-// Write writes one frame in a single Write call.
+// Write writes one frame in a single Write call. After an error w may have a part of it, so that nothing may follow:
+// see fd.Write for a connection on which other frames do.
 func Write(w io.Writer, t Type, msg any) error {
 	b, err := Append(nil, t, msg)
 	if err != nil {
