@@ -4,6 +4,7 @@ package fd
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -61,6 +62,9 @@ func (r *Receiver) Read(b []byte) (int, error) {
 	if n > 0 { // never of two writers: see SO_PASSCRED in unix(7)
 		r.several = r.spoken && (r.several || speaker != r.speaker)
 		r.speaker, r.spoken = speaker, true
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.EOF // c.Read does not wrap it either, and io.ReadFull must know it
 	}
 	return max(n, 0), err // an io.Reader has no count below that
 }
