@@ -30,18 +30,19 @@ var errFewerRights = errors.New("the process that has started this one has fewer
 // forgetCaller takes the caller's words out of the environment of a process that has more rights. handed reports
 // whether an upgrade or a supervisor of this program has started it, and is believed. The error says why not.
 func forgetCaller() (handed bool, err error) {
-	s, link := -1, false
-	if v, ok := os.LookupEnv(wire.EnvHandover); ok {
-		if c, perr := wire.ParseHandover(v); perr == nil && c.PID == proc.StartedBy {
+	s, from := -1, wire.EnvHandover // the one variable that can be believed
+	if v, ok := os.LookupEnv(from); ok {
+		if c, perr := wire.ParseHandover(v); perr == nil && c.PID == proc.StartedBy && c.Version == wire.Version {
 			s = c.Descriptor
 		}
 	} else if v, ok := os.LookupEnv(wire.EnvLink); ok {
-		if c, perr := wire.ParseLink(v); perr == nil && c.PID == proc.StartedBy {
-			s, link = c.Descriptor, true
+		from = wire.EnvLink
+		if c, perr := wire.ParseLink(v); perr == nil && c.PID == proc.StartedBy && c.Version == wire.Version {
+			s = c.Descriptor
 		}
 	}
 	if s >= 0 {
-		err = vouch(s, link)
+		err = vouch(s, from == wire.EnvLink)
 		handed = err == nil
 	}
 	if errors.Is(err, errFewerRights) {
@@ -56,7 +57,7 @@ func forgetCaller() (handed bool, err error) {
 		name, _, _ := strings.Cut(v, "=")
 		theirs := slices.Contains(foreign.Variables(), name) ||
 			slices.ContainsFunc(callersPrefixes, func(p string) bool { return strings.HasPrefix(v, p) })
-		if own := handed && (name == wire.EnvHandover || name == wire.EnvLink); theirs && !own {
+		if believed := handed && name == from; theirs && !believed {
 			_ = os.Unsetenv(name)
 		}
 	}
