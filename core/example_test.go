@@ -43,13 +43,13 @@ func ExampleListenAndServeTLS() {
 	exitOn(core.ListenAndServeTLS(":8443", "cert.pem", "key.pem", http.HandlerFunc(hello)))
 }
 
-// A unit with WorkingDirectory=/srv/shop/current needs no option. This program is started elsewhere, and its templates
-// are in the current release.
 // Others can't have the service execute a program of theirs.
 func ExampleWithTrustedBinary() {
 	exitOn(core.ListenAndServe(":8080", nil, core.WithTrustedBinary()))
 }
 
+// A unit with WorkingDirectory=/srv/shop/current needs no option. This program is started elsewhere, and its templates
+// are in the current release.
 func ExampleWithWorkingDirectory() {
 	exitOn(core.ListenAndServe(":8080", nil, core.WithWorkingDirectory("/srv/shop/current")))
 }

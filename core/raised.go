@@ -40,6 +40,9 @@ func (t *told) doubt() error {
 	switch {
 	case err == nil:
 		t.believed = true
+		if !link { // the other variable is not of the same process, or is not looked at
+			t.link, t.worker = "", false
+		}
 	case errors.Is(err, errFewerRights):
 		t.forget(s)
 		sayFailed(s, err)
@@ -60,9 +63,11 @@ func (t *told) doubt() error {
 // whether that is a supervisor's link.
 func (t *told) socket() (s int, link bool) {
 	s = -1
-	if c, err := wire.ParseHandover(t.handover); t.given && err == nil && c.PID == proc.StartedBy {
-		s = c.Descriptor
-	} else if c, err := wire.ParseLink(t.link); t.worker && err == nil && c.PID == proc.StartedBy {
+	if c, err := wire.ParseHandover(t.handover); t.given {
+		if err == nil && c.PID == proc.StartedBy && c.Version == wire.Version {
+			s = c.Descriptor
+		}
+	} else if c, err := wire.ParseLink(t.link); t.worker && err == nil && c.PID == proc.StartedBy && c.Version == wire.Version {
 		s, link = c.Descriptor, true
 	}
 	switch {

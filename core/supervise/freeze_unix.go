@@ -115,7 +115,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		return nil, ErrUnsettled
 	}
 	f := &Frozen{
-		Name: proc.Name(os.Getpid()), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
+		Name: proc.OwnName(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
 		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
 	}

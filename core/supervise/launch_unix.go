@@ -46,8 +46,9 @@ func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg, believed bool) {
 		return
 	}
 	if !believed {
-		m.cfg.Log.Warn("a worker runs as another user, so it does not decide how the next one is started: after a crash that is "+
-			"started as the one before it; restart the service if its arguments or its environment have changed", "worker", w.pid)
+		m.cfg.Log.Warn("a worker is not known to run as root or as the supervisor's user, so it does not decide how the next one "+
+			"is started: after a crash that is started as the one before it; restart the service if its arguments or its "+
+			"environment have changed", "worker", w.pid)
 		m.launch.Trusted = m.launch.Trusted || l.Trusted
 		return
 	}

@@ -66,7 +66,7 @@ func (r *Receiver) Read(b []byte) (int, error) {
 		r.speaker, r.spoken = speaker, true
 	}
 	if errors.Is(err, io.EOF) {
-		err = io.EOF // ReadMsgUnix wraps it
+		err = io.EOF // c.Read does not wrap it either, and io.ReadFull must know it
 	}
 	return max(n, 0), err // an io.Reader has no count below that
 }

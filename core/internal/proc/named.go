@@ -11,7 +11,8 @@ import (
 // the one that names it must not gain by this process's rights:
 //
 //   - A speaker with fewer rights than this process can name only what it could signal itself.
-//   - A number that is not the speaker's own is that of a descendant of this process.
+//   - A number that is not the speaker's own is that of a descendant of this process. Where /proc is missing, or is
+//     another pid namespace's, only a speaker with this process's rights can name such a one.
 //
 // A speaker that is not known is believed if this process is not root's: what it may signal is its own user's.
 func Named(said int, by fd.Speaker) (*os.Process, error) {
@@ -47,7 +48,7 @@ func mayName(said int, by fd.Speaker) error {
 		return fmt.Errorf("the system does not say which process has named it: %w", os.ErrPermission)
 	case !by.Trusted() && !mayBeSignaledBy(said, by.UID):
 		return fmt.Errorf("process %d of user %d, which has named it, may not signal it: %w", by.PID, by.UID, os.ErrPermission)
-	case said != by.PID && !IsDescendant(said, os.Getpid()):
+	case said != by.PID && seesOwn() && !IsDescendant(said, os.Getpid()):
 		return fmt.Errorf("it is neither process %d, which has named it, nor a descendant of this process: %w", by.PID, os.ErrPermission)
 	}
 	return nil
@@ -59,6 +60,9 @@ const maxDepth = 1000
 // IsDescendant reports whether ancestor has started the process, or one above it, as far as the system tells. A
 // descendant whose parent has ended is one as long as the ancestor adopts such processes.
 func IsDescendant(pid, ancestor int) bool {
+	if !seesOwn() {
+		return false
+	}
 	for range maxDepth {
 		parent, known := Parent(pid)
 		if !known || parent <= 0 {

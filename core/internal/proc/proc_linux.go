@@ -52,6 +52,18 @@ func Name(pid int) string {
 	return strings.TrimSpace(string(b))
 }
 
+// OwnName is Name for this process. /proc can be another pid namespace's, in which it has another number.
+func OwnName() string {
+	b, _ := os.ReadFile("/proc/self/comm")
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+// seesOwn reports whether processes have the same numbers in /proc as here: it can be another pid namespace's.
+func seesOwn() bool {
+	self, err := os.Readlink("/proc/self")
+	return err == nil && self == strconv.Itoa(os.Getpid())
+}
+
 // Rename sets the name of the thread that calls it, which is this process's in the first thread: see PR_SET_NAME in
 // prctl(2).
 func Rename(name string) {

@@ -20,6 +20,11 @@ func HasYoungerSibling() bool { return false }
 // Name is not known here.
 func Name(int) string { return "" }
 
+// OwnName is not known here.
+func OwnName() string { return "" }
+
+func seesOwn() bool { return false }
+
 // Rename does nothing here.
 func Rename(string) {}
 

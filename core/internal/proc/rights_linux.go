@@ -22,7 +22,7 @@ func status(process, field string) string {
 func mayBeSignaledBy(pid, uid int) bool {
 	users := strings.Fields(status(strconv.Itoa(pid), "Uid")) // real, effective, saved, of the file system
 	user := strconv.Itoa(uid)
-	return len(users) > 2 && (users[0] == user || users[2] == user)
+	return seesOwn() && len(users) > 2 && (users[0] == user || users[2] == user)
 }
 
 // HasRightsOfThis reports whether a process has the users of this one, and all its capabilities.
@@ -35,5 +35,5 @@ func HasRightsOfThis(pid int) bool {
 	}
 	theirs, err := strconv.ParseUint(status(strconv.Itoa(pid), "CapPrm"), 16, 64)
 	ours, oerr := strconv.ParseUint(status("self", "CapPrm"), 16, 64)
-	return err == nil && oerr == nil && ours&^theirs == 0
+	return err == nil && oerr == nil && ours&^theirs == 0 && seesOwn()
 }

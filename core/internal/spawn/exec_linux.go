@@ -48,7 +48,7 @@ func execChecked(f *os.File, path string, argv []string, attr *syscall.ProcAttr)
 // RestoreName names this process after its program again. The kernel has named one that was executed by a descriptor
 // after the number of that (proc_pid_comm(5)).
 func RestoreName() {
-	name := proc.Name(os.Getpid())
+	name := proc.OwnName()
 	if name == "" || strings.Trim(name, "0123456789") != "" {
 		return
 	}
