@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -123,5 +124,25 @@ func TestListenInFolder(t *testing.T) {
 	must(t, l.Close())
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("the closed listener's path is there")
+	}
+}
+
+// TestOpenControl_LooksAtTheDirectory before it makes anything in it.
+func TestOpenControl_LooksAtTheDirectory(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	ln := need.Get(openControl(filepath.Join(dir, "new", "s")))(t)
+	ln.Close()
+	if fi := need.Get(os.Stat(filepath.Join(dir, "new")))(t); fi.Mode().Perm() != socketDirMode {
+		t.Errorf("the directory that was made has mode %v", fi.Mode())
+	}
+	must(t, os.Chmod(dir, 0o777))
+	for _, path := range []string{"s", "other/s", "new/s"} {
+		if ln, err := openControl(filepath.Join(dir, path)); err == nil || !strings.Contains(err.Error(), dir+" belongs to user ") {
+			t.Errorf("%s: %v, %v", path, ln, err)
+		}
+	}
+	if entries := need.Get(os.ReadDir(dir))(t); len(entries) != 1 {
+		t.Errorf("%v are there", entries)
 	}
 }
