@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	need "github.com/gracex-go/gracex/internal/must"
@@ -37,5 +38,38 @@ func TestSocketFile_IsInTheDirectoryThatWasOpened(t *testing.T) {
 	}
 	if !f.remove(was) {
 		t.Error("the file is still there")
+	}
+}
+
+// TestLockFile_OfAFileThatIsGone is no lock: its holder has removed it, and the next one has another file.
+func TestLockFile_OfAFileThatIsGone(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(shortDir(t), "lock")
+	waited := need.Get(openLock(name))(t)
+	defer waited.Close()
+	if same, err := lockFile(waited, name); err != nil || !same {
+		t.Errorf("the file that is there: %v, %v", same, err)
+	}
+	must(t, os.Remove(name))
+	if same, err := lockFile(waited, name); err != nil || same {
+		t.Errorf("a file that is gone: %v, %v", same, err)
+	}
+	need.Get(openLock(name))(t).Close()
+	if same, err := lockFile(waited, name); err != nil || same {
+		t.Errorf("a file with another one in its place: %v, %v", same, err)
+	}
+}
+
+// TestOpenLock_IsNotAnotherUsers who could keep it locked.
+func TestOpenLock_IsNotAnotherUsers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to another user")
+	}
+	name := filepath.Join(shortDir(t), "lock")
+	must(t, os.WriteFile(name, nil, 0o666))
+	must(t, os.Chown(name, 65534, 65534))
+	if f, err := openLock(name); err == nil || !strings.Contains(err.Error(), name+" is another user's") {
+		t.Errorf("%v, %v", f, err)
 	}
 }
