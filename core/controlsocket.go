@@ -106,8 +106,11 @@ func makeSocketDir(dir string) error {
 		}
 	}
 	err := owner.CheckDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("the directory does not exist; make it, or choose another path: %w", err)
+	switch {
+	case errors.As(err, new(*owner.Error)):
+		return fmt.Errorf("%w, or choose a path in another directory", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the directory does not exist; make it, or choose another path: %w", err)
 	}
 	return err
 }
