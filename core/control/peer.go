@@ -22,7 +22,9 @@ func (c *Client) checkPeer(nc net.Conn) error {
 		return nil
 	}
 	_ = nc.Close()
-	return fmt.Errorf("%w: on %s%s a process of user %d answers, and the app must be root's or that of one of the users %v; "+
-		"look who may write to the directory of the socket, run this as user %d if the app is theirs, or name the app by its pid",
-		ErrUntrusted, c.path, ownedBy(c.path), uid, append([]int{own}, c.users...), uid)
+	users := slices.Concat([]int{0, own}, c.users)
+	slices.Sort(users)
+	return fmt.Errorf("%w: on %s%s a process of user %d answers, and the app can only be that of one of the users %v; look who may write "+
+		"to the directory of the socket, or if the app is user %d's, run this as that user, or name the app by the pid of a process of that user",
+		ErrUntrusted, c.path, ownedBy(c.path), uid, slices.Compact(users), uid)
 }
