@@ -397,6 +397,32 @@ func TestControlSocket_IsWhereFindLooksByDefault(t *testing.T) {
 	}
 }
 
+// TestControlSocket_IsNotInAnotherUsersRuntimeDirectory, as sudo -E leaves the variable. A socket with a path of its own
+// is refused there.
+func TestControlSocket_IsNotInAnotherUsersRuntimeDirectory(t *testing.T) {
+	t.Parallel()
+	a := installed(t)
+	unprivileged(t, a) // which can't have the other default, /run/gracex, either
+	run, own := a.path("run"), a.path("own")
+	must(t, os.Mkdir(run, 0o700))
+	must(t, os.Chmod(run, 0o777))
+	must(t, os.Mkdir(own, 0o700))
+	if a.attr != nil {
+		must(t, os.Chown(own, int(a.attr.Credential.Uid), int(a.attr.Credential.Gid)))
+	}
+	a.env = append(a.env, "XDG_RUNTIME_DIR="+run)
+	a.start("app", "./app", "-control", "auto", "-pidfile", "own/app.pid")
+	a.expect("ready", 0)
+	a.expectLog("the control socket is not in the runtime directory", 1)
+	entries, err := os.ReadDir(run)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("in the directory: %v, %v", entries, err)
+	}
+	b := &app{t: t, dir: a.dir, attr: a.attr}
+	b.start("app", "./app", "-control", "run/ctl.sock")
+	expectText(t, b.expect("end", 0).Err, "control socket: ", "can change "+run+" (mode drwxrwxrwx, owner ", "; chmod go-w "+run+", or choose a path")
+}
+
 // TestControlSocket_KeepsOtherUsersOut: its mode does, and where that is another one, the process.
 func TestControlSocket_KeepsOtherUsersOut(t *testing.T) {
 	t.Parallel()

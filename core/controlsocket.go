@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/owner"
 )
 
 const (
@@ -51,6 +52,9 @@ func (u *Upgrader) openControlSocket() {
 	path, given := u.cfg.control.path, u.cfg.control.given
 	if !given && u.cfg.pidFile != "" {
 		path = control.DefaultPath(u.cfg.pidFile)
+		if _, err := owner.RuntimeDir(); err != nil {
+			u.log.Warn("the control socket is not in the runtime directory", "path", path, "error", err)
+		}
 	}
 	if path == "" {
 		return
@@ -81,24 +85,34 @@ func (u *Upgrader) listenControl(path string) (*listener, error) {
 	return ln.(*listener), nil
 }
 
-// openControl makes the socket. In a directory that others can enter nobody connects
-// before its mode is right.
+// openControl makes the socket, in a directory in which nobody else can replace it, and with its mode from the first
+// moment.
 func openControl(path string) (net.Listener, error) {
-	if err := os.Mkdir(filepath.Dir(path), socketDirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("the directory of %s can't be made; make it, or choose another path: %w", path, err)
+	if err := makeSocketDir(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
-	ln, err := openWith(context.Background(), net.ListenConfig{Control: ownMode}, "unix", path)
+	ln, err := listenPrivately(path)
 	if errors.Is(err, syscall.EINVAL) {
-		return nil, fmt.Errorf("%w; a path of %d bytes may be too long for a unix socket: about 100 are the most", err, len(path))
+		return nil, fmt.Errorf("%w; a path of %d bytes may be too long for a unix socket: about 90 are always possible", err, len(path))
 	}
-	if err != nil {
-		return nil, err
+	return ln, err
+}
+
+// makeSocketDir makes the directory if it does not exist, and looks at whose it is, and those above it.
+func makeSocketDir(dir string) error {
+	if owner.CheckDir(filepath.Dir(dir)) == nil {
+		if err := os.Mkdir(dir, socketDirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("the directory can't be made; make it, or choose another path: %w", err)
+		}
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		_ = ln.Close()
-		return nil, err
+	err := owner.CheckDir(dir)
+	switch {
+	case errors.As(err, new(*owner.Error)):
+		return fmt.Errorf("%w, or choose a path in another directory", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the directory does not exist; make it, or choose another path: %w", err)
 	}
-	return ln, nil
+	return err
 }
 
 const (
@@ -143,8 +157,8 @@ func (s *controlSocket) serve() {
 
 // unlink removes the path, for a new process that has the socket and does not know it.
 func (s *controlSocket) unlink() {
-	if s != nil && s.ln.path != nil {
-		removePath(s.ln.origin.Address, s.ln.path)
+	if s != nil {
+		s.ln.unlink()
 	}
 }
 
@@ -188,7 +202,7 @@ type peerKey struct{}
 // checkPeer refuses other users, who can only be there if somebody has opened the
 // socket's mode to them.
 func checkPeer(c net.Conn) error {
-	uid, known, err := peerUID(c)
+	uid, known, err := owner.Peer(c)
 	if err != nil {
 		return fmt.Errorf("it is not known whose process asks: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -118,10 +117,25 @@ func (l *listener) close(unlink bool) error {
 	if dup := l.dup.Swap(-1); dup >= 0 {
 		_ = fd.Close(int(dup))
 	}
-	if unlink && l.path != nil && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
-		removePath(l.Addr().String(), l.path)
+	if unlink && (!l.inherited || isClosed(l.bound) && l.u.inherited.committed.Load()) {
+		l.unlink()
 	}
 	return l.Listener.Close()
+}
+
+// unlink removes a unix socket's path if it still is this listener's.
+func (l *listener) unlink() {
+	if l.path != nil {
+		removePath(l.file(), l.path)
+	}
+}
+
+// file is a unix socket's path. The control socket's can be another one than the socket was bound to.
+func (l *listener) file() string {
+	if l.origin.Network == networkControl {
+		return l.origin.Address
+	}
+	return l.Addr().String()
 }
 
 // setNonblock makes the socket non-blocking again: another process that has it, a plain program or a foreign
@@ -209,24 +223,6 @@ func (l *listener) SyscallConn() (syscall.RawConn, error) {
 // descriptor's number.
 const networkFD = "fd"
 
-// removePath removes a unix socket's path if it still is the file that was
-// there when the listener was opened: another server may have put its own there.
-func removePath(path string, was fs.FileInfo) {
-	if now, err := os.Lstat(path); err == nil && os.SameFile(now, was) {
-		_ = os.Remove(path)
-	}
-}
-
-// pathRemover returns what removes the unix socket at path if it still is the
-// one that is there now.
-func pathRemover(path string) func() {
-	was, err := os.Lstat(path)
-	if err != nil {
-		return func() {}
-	}
-	return func() { removePath(path, was) }
-}
-
 // newListener makes a listener of an open socket. dup is its duplicate, or -1
 // to make one.
 func newListener(ln net.Listener, dup int, network, address string) (*listener, error) {
@@ -242,7 +238,7 @@ func newListener(ln net.Listener, dup int, network, address string) (*listener, 
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
 		// The path of a descriptor that came from outside is its owner's.
-		if fi, err := os.Lstat(ul.Addr().String()); err == nil && network != networkFD {
+		if fi, err := os.Lstat(l.file()); err == nil && network != networkFD {
 			l.path = fi
 		}
 	}
@@ -289,10 +285,12 @@ func open(ctx context.Context, network, address string) (net.Listener, error) {
 
 // openWith is open for a network and an address that are right.
 func openWith(ctx context.Context, lc net.ListenConfig, network, address string) (net.Listener, error) {
-	ln, err := lc.Listen(ctx, network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && removeStale(network, address) {
-		ln, err = lc.Listen(ctx, network, address)
+	listen := func() (net.Listener, error) { return lc.Listen(ctx, network, address) }
+	if network == "unix" {
+		ln, err := bindUnix(network, address, listen)
+		return ln, remedyFor(err, network, address)
 	}
+	ln, err := listen()
 	return ln, remedyFor(err, network, address)
 }
 
@@ -332,22 +330,4 @@ func (st *startup) openFD(s int) (net.Listener, error) {
 		err = fd.Close(s)
 	}
 	return ln, err
-}
-
-// removeStale removes a unix socket that a crashed process left behind: one that
-// nobody listens on.
-func removeStale(network, path string) bool {
-	fi, err := os.Lstat(path)
-	if err != nil || fi.Mode().Type() != fs.ModeSocket {
-		return false
-	}
-	c, err := net.DialTimeout(network, path, time.Second)
-	if err == nil {
-		_ = c.Close()
-		return false
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return false
-	}
-	return os.Remove(path) == nil
 }

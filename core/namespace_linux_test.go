@@ -128,8 +128,8 @@ func TestControlFind_LooksFurtherThanADirectoryOfRoots(t *testing.T) {
 	unprivileged(t, a)
 	must(t, os.MkdirAll(a.path("run/gracex"), 0o755))
 	must(t, os.Chmod(a.path("run/gracex"), 0o700))
-	must(t, os.Mkdir(a.path("own"), 0o777))
-	must(t, os.Chmod(a.path("own"), 0o777))
+	must(t, os.Mkdir(a.path("own"), 0o700))
+	must(t, os.Chown(a.path("own"), int(a.attr.Credential.Uid), int(a.attr.Credential.Gid)))
 	a.env = []string{"XDG_RUNTIME_DIR=" + a.path("run")}
 	a.start("app", "./app", "-control", "own/ctl.sock", "-pidfile", "own/app.pid")
 	a.expect("ready", 0)

@@ -249,7 +249,8 @@ func WithPIDFile(path string) Option {
 //
 // The socket has mode 0600, and only this user and root may use it. A directory that does not
 // exist is made with mode 0700. Every generation inherits the socket. If the path can't be
-// opened, Ready fails.
+// opened, Ready fails. So it does if another user may write to the directory, or to one above it,
+// and that has no sticky bit.
 //
 // Left out, the socket is at control.DefaultPath if a pid file is given and that path can be
 // opened. Otherwise none is opened. An empty path opens none, as WithoutControlSocket does.

@@ -146,10 +146,12 @@ func openPacket(ctx context.Context, network, address string) (net.PacketConn, e
 		return nil, errors.New("the network must be udp, udp4, udp6 or unixgram")
 	}
 	var lc net.ListenConfig
-	pc, err := lc.ListenPacket(ctx, network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && network == "unixgram" && removeStale(network, address) {
-		pc, err = lc.ListenPacket(ctx, network, address)
+	listen := func() (net.PacketConn, error) { return lc.ListenPacket(ctx, network, address) }
+	if network == "unixgram" {
+		pc, err := bindUnix(network, address, listen)
+		return pc, remedyFor(err, network, address)
 	}
+	pc, err := listen()
 	return pc, remedyFor(err, network, address)
 }
 

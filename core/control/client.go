@@ -10,11 +10,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"github.com/gracex-go/gracex/core/internal/owner"
 	"github.com/gracex-go/gracex/core/internal/text"
 )
 
@@ -29,20 +31,36 @@ const (
 // Client talks to one control socket. It connects for each call, so that each call reaches the
 // process that is current then. Any number of goroutines may use it.
 type Client struct {
-	path string
+	path  string
+	users []int // whose processes may answer, beside this user's and root's
 }
 
 // Dial returns a client for the socket at path. It does not connect. The first call reports what
 // is wrong with the path.
-func Dial(path string) *Client { return &Client{path: path} }
+//
+// The process that answers must be root's, this user's, or that of the user to whom the socket's directory belongs.
+func Dial(path string) *Client {
+	return dial(path, known(owner.Of(filepath.Dir(path)))...)
+}
+
+// dial returns a client that believes the processes of these users, too.
+func dial(path string, users ...int) *Client { return &Client{path, users} }
+
+// known is a user if that is known.
+func known(uid int, known bool) []int {
+	if known {
+		return []int{uid}
+	}
+	return nil
+}
 
 // Path returns the path of the socket.
 func (c *Client) Path() string { return c.path }
 
 // Status asks the current process about itself and about the older ones that still run. Like
 // every method it returns an error that wraps ErrNotFound if no socket is at the path, ErrStale
-// if no process listens on it, ErrPermission if it belongs to another user, ErrForeign if another
-// program answers, and ErrVersion if the app speaks another version.
+// if no process listens on it, ErrPermission if it belongs to another user, ErrUntrusted if another user's process
+// answers, ErrForeign if another program answers, and ErrVersion if the app speaks another version.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
@@ -250,6 +268,9 @@ func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Re
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			nc, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", c.path)
+			if err == nil {
+				err = c.checkPeer(nc)
+			}
 			if err != nil {
 				return nil, &dialError{err}
 			}

@@ -12,6 +12,7 @@ var (
 	ErrVersion    = errors.New("another version of the control protocol")
 	ErrHangs      = errors.New("the app does not answer: it hangs, or is stopped")
 	ErrForeign    = errors.New("not a gracex control socket")
+	ErrUntrusted  = errors.New("another user answers in the app's place")
 )
 
 // errNotInCharge is for this package alone: a client connects again.

@@ -12,6 +12,8 @@ import (
 // explain says why the socket can't be reached, and what to do about it.
 func (c *Client) explain(ctx context.Context, err error) error {
 	switch {
+	case errors.Is(err, ErrUntrusted):
+		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: no answer: %w", c.path, ctx.Err())
 	case errors.Is(err, fs.ErrNotExist):

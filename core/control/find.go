@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/owner"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/text"
 )
@@ -64,7 +65,7 @@ func find(ctx context.Context, q Query) (*Client, error) {
 	case q.PID < 0:
 		return nil, fmt.Errorf("%w: %d is no process number", ErrNotFound, q.PID)
 	case q.PID > 0:
-		return findByPID(ctx, q.PID)
+		return findByPID(ctx, q.PID, known(proc.Owner(q.PID)))
 	case q.Program != "":
 		return findByProgram(ctx, q.Program)
 	}
@@ -90,8 +91,8 @@ func (a answer) hanging(pid int) error {
 	return fmt.Errorf("%w:%s socket %s", ErrHangs, who, a.client.path)
 }
 
-// ask asks the sockets all at once, each for a short time.
-func ask(ctx context.Context, paths []string) []answer {
+// ask asks the sockets all at once, each for a short time. dial makes their clients, and says so whom to believe.
+func ask(ctx context.Context, paths []string, dial func(path string) *Client) []answer {
 	paths = paths[:min(len(paths), maxAsked)]
 	answers := make([]answer, len(paths))
 	turn := make(chan struct{}, askAtOnce)
@@ -102,7 +103,7 @@ func ask(ctx context.Context, paths []string) []answer {
 			defer func() { <-turn }()
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
-			c := Dial(path)
+			c := dial(path)
 			s, err := c.Status(ctx)
 			answers[i] = answer{c, s, err}
 		})
@@ -127,7 +128,7 @@ func sockets() (paths []string) {
 func findOnly(ctx context.Context) (*Client, error) {
 	var found, hung []answer
 	var troubles []string
-	for _, a := range ask(ctx, sockets()) {
+	for _, a := range ask(ctx, sockets(), Dial) {
 		switch {
 		case a.err == nil:
 			found = append(found, a)
@@ -169,15 +170,16 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 	}
 	// The pid file of an app in a container names a process of another namespace: what
 	// answers on the file's own socket counts.
+	users := append(known(proc.Owner(pid)), known(owner.Of(file))...)
 	var denied error
-	for _, a := range ask(ctx, defaultPaths(file)) {
+	for _, a := range ask(ctx, defaultPaths(file), believing(users)) {
 		if a.err == nil && (a.status.Has(pid) || samePath(a.status.PIDFile, file)) {
 			return a.client, nil
 		}
 		switch {
 		case errors.Is(a.err, ErrVersion):
 			return nil, a.err
-		case errors.Is(a.err, ErrPermission): // the app may have another one
+		case errors.Is(a.err, ErrPermission), errors.Is(a.err, ErrUntrusted): // the app may have another one
 			denied = a.err
 		case a.hangs():
 			return nil, a.hanging(pid)
@@ -190,7 +192,7 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 		return nil, fmt.Errorf("%w: pid file %s names process %d, which does not exist here: the app has crashed or "+
 			"was killed; start it again, or name its socket if it runs in another pid namespace", ErrStale, file, pid)
 	}
-	c, err := findByPID(ctx, pid)
+	c, err := findByPID(ctx, pid, users)
 	switch {
 	case err == nil:
 		return c, nil
@@ -205,17 +207,29 @@ func samePath(a, b string) bool {
 	return err == nil && a != "" && filepath.Clean(a) == abs
 }
 
-func findByPID(ctx context.Context, pid int) (*Client, error) {
+// believing returns what makes a client for an app that belongs to one of the users. If none is known, because the
+// system does not tell to whom a process belongs, the directory of the socket says that.
+func believing(users []int) func(path string) *Client {
+	if len(users) == 0 {
+		return Dial
+	}
+	return func(path string) *Client { return dial(path, users...) }
+}
+
+func findByPID(ctx context.Context, pid int, users []int) (*Client, error) {
 	tried := sockets()
 	own, owns := socketsOf(pid)
 	var troubles []string
+	var untrusted error
 	denied := errors.Is(owns, os.ErrPermission)
-	for i, a := range ask(ctx, append(own, tried...)) {
+	for i, a := range ask(ctx, append(own, tried...), believing(users)) {
 		switch {
 		case a.hangs() && i < len(own):
 			return nil, a.hanging(pid)
 		case a.err == nil && a.status.isOf(pid, i < len(own)):
 			return a.client, nil
+		case errors.Is(a.err, ErrUntrusted) && i < len(own): // others' apps are in the default directories, too
+			untrusted = a.err
 		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
 			troubles = append(troubles, a.err.Error())
 		}
@@ -223,6 +237,8 @@ func findByPID(ctx context.Context, pid int) (*Client, error) {
 	switch {
 	case !proc.Alive(pid):
 		return nil, fmt.Errorf("%w: there is no process %d", ErrNotFound, pid)
+	case untrusted != nil:
+		return nil, untrusted
 	case denied:
 		return nil, fmt.Errorf("%w: process %d is another user's%s; run this as that user, or as root", ErrPermission, pid, among(troubles))
 	}
@@ -249,13 +265,16 @@ func findByProgram(ctx context.Context, program string) (*Client, error) {
 	want := resolved(program)
 	var found, hung []answer
 	var troubles []string
+	var untrusted error
 	own := unique(socketsOfProgram(program))
-	for i, a := range ask(ctx, unique(append(own, sockets()...))) {
+	for i, a := range ask(ctx, unique(append(own, sockets()...)), dialWhereverItIs) {
 		switch {
 		case a.err == nil && resolved(a.status.Program) == want:
 			found = append(found, a)
 		case a.hangs() && i < len(own):
 			hung = append(hung, a)
+		case errors.Is(a.err, ErrUntrusted) && i < len(own):
+			untrusted = a.err
 		case errors.Is(a.err, ErrVersion), errors.Is(a.err, ErrPermission), a.hangs():
 			troubles = append(troubles, a.err.Error())
 		}
@@ -263,6 +282,8 @@ func findByProgram(ctx context.Context, program string) (*Client, error) {
 	switch {
 	case len(found) == 0 && len(hung) > 0:
 		return nil, hung[0].hanging(0)
+	case len(found) == 0 && untrusted != nil:
+		return nil, untrusted
 	case len(found) == 0:
 		return nil, fmt.Errorf("%w that runs the program %s%s; %s", ErrNotFound, program, among(troubles), howToFind)
 	case len(found) == 1:
@@ -274,6 +295,15 @@ func findByProgram(ctx context.Context, program string) (*Client, error) {
 	}
 	return nil, fmt.Errorf("%w with the program %s: %s; name one by its pid", ErrAmbiguous, program,
 		strings.Join(list, ", "))
+}
+
+// dialWhereverItIs is Dial for a socket in a default directory. Elsewhere the directory says nothing: any user can run
+// a program of that name, with a socket in a directory of that user's.
+func dialWhereverItIs(path string) *Client {
+	if slices.Contains(defaultDirs(), filepath.Dir(path)) {
+		return Dial(path)
+	}
+	return dial(path)
 }
 
 // resolved is a path without links, as far as it exists.

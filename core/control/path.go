@@ -3,9 +3,10 @@ package control
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/owner"
 )
 
 // systemDir is for programs that have no runtime directory of a user, as most services have
@@ -21,9 +22,9 @@ const (
 )
 
 // DefaultDir returns the directory of the sockets of apps that name no path. It is the user's own
-// $XDG_RUNTIME_DIR/gracex, or /run/gracex if that variable is not set.
+// $XDG_RUNTIME_DIR/gracex, or /run/gracex if that variable is not set, or is another user's, as sudo -E leaves it.
 func DefaultDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+	if dir, err := owner.RuntimeDir(); err == nil && dir != "" {
 		return filepath.Join(dir, "gracex")
 	}
 	return systemDir

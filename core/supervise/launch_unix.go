@@ -3,11 +3,13 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 
+	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -62,7 +64,7 @@ func (m *supervisor) find() (l spawn.Launch, path string, err error) {
 		m.cfg.Log.Warn(why)
 	}
 	if fi, err := os.Stat(l.Dir); l.Dir != "" && (err != nil || !fi.IsDir()) {
-		return l, "", fmt.Errorf("the working directory %s is gone; put it back", l.Dir)
+		return l, "", errors.New(program.GoneDir(l.Dir, ""))
 	}
 	name := l.Argv[0]
 	if l.Program == "" && !strings.Contains(name, "/") {

@@ -36,12 +36,15 @@ func Diagnose(path, dir string, err error) (file, remedy string) {
 // and what to do about the usual reasons why it can't be started in the directory dir.
 func Describe(path, dir string) (file, remedy string) {
 	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Sprintf("the working directory %s is gone; put it back, start the program by an absolute path, or give core.WithWorkingDirectory", dir)
+		return "", GoneDir(dir, ", start the program by an absolute path, or give core.WithWorkingDirectory")
 	}
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, lerr := os.Readlink(path); lerr == nil {
 			return "symlink", fmt.Sprintf("it is a dangling symlink to %s; put the program there or point the link to one", target)
+		}
+		if RootChanged() {
+			return "", "there is no such file; " + insideRoot
 		}
 		return "", "there is no such file; put the new version there"
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/program"
 )
 
 // maxHops bounds the symlinks that are followed from the program's path to its file.
@@ -119,6 +121,10 @@ func (l Launch) InDir(r *Release) (next Launch, why string) {
 	}
 	gone := l.Dir
 	l.Dir = r.instead(path)
+	if program.RootChanged() {
+		return l, fmt.Sprintf("the working directory %s is not in the root directory to which this process has changed (chroot), "+
+			"so the new process is started in %s; put the directory there, too, or give core.WithWorkingDirectory", gone, l.Dir)
+	}
 	return l, fmt.Sprintf("the working directory %s is gone, so the new process is started in %s; put the directory back "+
 		"and restart, or give core.WithWorkingDirectory", gone, l.Dir)
 }
