@@ -9,7 +9,6 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -30,6 +29,7 @@ func (u *Upgrader) Ready() error {
 func (u *Upgrader) getReady() error {
 	err := u.becomeCurrent()
 	if err != nil {
+		u.pid.discard()
 		// When Ready returns the old process has been told why: main may end this one at once.
 		_ = u.request(func(l *lifecycle) error { l.stop(stopRequest{err: err, now: true}); return nil })
 	}
@@ -48,14 +48,10 @@ func (u *Upgrader) becomeCurrent() error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	var req advanceRequest
-	if u.cfg.pidFile != "" {
-		var err error
-		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, u.servicePID()); err != nil {
-			return wrap("ready", err)
-		}
-		defer req.pidFile.Discard() // nothing is left of it after Commit
+	if err := u.pid.prepare(u.phase.life, u.servicePID(), u.cfg.readyTimeout); err != nil {
+		return wrap("ready", err)
 	}
+	var req advanceRequest
 	unclaimed, paths := u.closeUnclaimed()
 	req.paths = paths
 	if err := u.awaitHandover(&req, unclaimed); err != nil {

@@ -49,6 +49,7 @@ type Upgrader struct {
 	runs      runs
 	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one
+	pid       *pidKeeper     // nil without a pid file
 	watchers  watchers       // of an upgrade
 	outside   outside
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
@@ -133,6 +134,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 			go u.watchMaster(m)
 		}
 	}
+	u.pid = keepPIDFile(u.cfg.pidFile, u.log)
 	u.openControlSocket()
 	signals, stopSignals := u.cfg.signals.notify(u.cfg.hookedSignals())
 	if len(u.cfg.onSignal) > 0 {
