@@ -2,12 +2,15 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/owner"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
@@ -132,7 +135,13 @@ func (k *pidKeeper) prepare(life context.Context, pid int, limit time.Duration) 
 	if k == nil {
 		return nil
 	}
-	done, _ := k.ask(func() error { return k.makePrepared(pid) }) // nothing comes if there is no room
+	done, _ := k.ask(func() error { // nothing comes if there is no room
+		err := k.makePrepared(pid)
+		if err == nil {
+			k.lookAtDirectory()
+		}
+		return err
+	})
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
@@ -234,6 +243,15 @@ func (k *pidKeeper) end() {
 }
 
 // These are the goroutine's.
+
+// lookAtDirectory warns of a directory in which somebody else can replace the file: an operator, who may be root,
+// signals the process that it names.
+func (k *pidKeeper) lookAtDirectory() {
+	var foreign *owner.Error
+	if err := owner.Dir(filepath.Dir(k.path)); errors.As(err, &foreign) {
+		k.log.Warn("somebody else can replace the pid file, and whoever signals by it signals another process then", "path", k.path, "error", err)
+	}
+}
 
 func (k *pidKeeper) makePrepared(pid int) error {
 	k.discardPrepared()

@@ -98,6 +98,9 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr, cfg.workDirErr); err != nil {
 		return nil, err
 	}
+	if err := boot.refuseSecond(cfg.pidFile, logging.WithUnits(cfg.log)); err != nil {
+		return nil, err
+	}
 	h, waiting, err := beforeNew.take()
 	if err != nil {
 		return nil, err
