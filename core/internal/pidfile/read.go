@@ -45,11 +45,17 @@ func open(path string) (*os.File, error) {
 	if !fi.Mode().IsRegular() {
 		return nil, notRegular(path, fi)
 	}
+	return openRegular(path)
+}
+
+// openRegular is open for what was a regular file, and may have been replaced since.
+func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
 	if err != nil {
 		return nil, err
 	}
-	if fi, err = f.Stat(); err == nil && !fi.Mode().IsRegular() { // it was replaced since
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
 		err = notRegular(path, fi)
 	}
 	if err != nil {
