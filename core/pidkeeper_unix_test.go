@@ -135,12 +135,18 @@ func TestReady_DoesNotWaitForThePIDFileForEver(t *testing.T) {
 	})
 	t.Run("stop", func(t *testing.T) {
 		u := NewTest(t, WithPIDFile(path))
-		defer u.pid.hang()()
+		answer := u.pid.hang()
 		u.pid.late.Store(true)
 		ready := make(chan error, 1)
 		go func() { ready <- u.Ready() }()
 		u.requestStop(stopRequest{})
 		expectError(t, <-ready, ErrStopped)
+		u.expectDone(t, nil)
+		answer()
+		<-u.pid.ended
+		files, err := os.ReadDir(filepath.Dir(path))
+		must(t, err)
+		expectEqual(t, "files left of what was prepared late", len(files), 0)
 	})
 }
 

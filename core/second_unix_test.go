@@ -48,20 +48,30 @@ func readFile(t *testing.T, path string) string {
 // TestSecondInstance_IsNoneAfterAStop: the process that drains has the pid file, and serves nobody new.
 func TestSecondInstance_IsNoneAfterAStop(t *testing.T) {
 	t.Parallel()
-	for name, control := range map[string]string{"with a control socket": "auto", "without one": ""} {
+	for name, tt := range map[string]struct{ control, prestop string }{
+		"with a control socket": {"auto", "0s"},
+		"without one":           {"", "0s"},
+		"in the pre-stop delay": {"auto", "4m"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := serving(t, "-pidfile", "app.pid", "-control", control, "-drain", "4m")
+			a, first := serving(t, "-pidfile", "app.pid", "-control", tt.control, "-drain", "4m", "-prestop", tt.prestop)
 			c := asked(t, first.Addrs[0], "/hijack?stay=1")
 			expectStats(t, first.Addrs[0], func(l core.Ledger) bool { return l.Open.Hijacked == 1 })
 			a.signal(first.PID, syscall.SIGTERM)
-			awaitRefused(t, first.Addrs[0])
+			if tt.prestop == "0s" {
+				awaitRefused(t, first.Addrs[0])
+			}
+			a.AwaitLog(map[string]string{"0s": "msg=draining", "4m": "not ready any more"}[tt.prestop], 1)
 			if got := readPID(a); got != itoa(first.PID) {
 				t.Errorf("the pid file names %s while process %d drains", got, first.PID)
 			}
-			b := start(t, "app", "-pidfile", a.path("app.pid"), "-control", control)
+			b := start(t, "app", "-pidfile", a.path("app.pid"), "-control", tt.control)
 			second := b.expect("ready", 0)
 			c.Close()
+			if tt.prestop != "0s" {
+				a.signal(first.PID, syscall.SIGTERM) // ends the delay
+			}
 			a.exitsWell()
 			if got := readPID(a); got != itoa(second.PID) {
 				t.Errorf("the pid file names %s, want %d", got, second.PID)
