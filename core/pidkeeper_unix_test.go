@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
@@ -73,6 +74,26 @@ func TestPIDKeeper_TakesNoMoreThanItHasRoomFor(t *testing.T) {
 		<-k.ended
 		expectEqual(t, "what is done", did, pidTasks)
 	})
+}
+
+// TestPIDKeeper_LeavesNothingButTheFile at its end, which another process may remove.
+func TestPIDKeeper_LeavesNothingButTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app.pid")
+	k := keepPIDFile(path, slog.New(slog.DiscardHandler))
+	k.name(100)
+	k.prepareBack(100)
+	k.prepareBack(100)
+	_, held, err := pidfile.Look(path)
+	must(t, err)
+	k.end()
+	files, err := os.ReadDir(filepath.Dir(path))
+	must(t, err)
+	expectEqual(t, "files", len(files), 1)
+	pid, heldAfter, err := pidfile.Look(path)
+	must(t, err)
+	expectEqual(t, "the process in it", pid, 100)
+	expectEqual(t, "it is held before the end, and after", [2]bool{held, heldAfter}, [2]bool{true, false})
 }
 
 // TestPIDFile_OnAFileSystemThatHangsHoldsUpNobody: neither an upgrade, its rollback, nor a stop.
