@@ -17,7 +17,8 @@ import (
 // starts the servers of AlsoServe, runs the ready checks and closes inherited listeners that were
 // not claimed. Then it tells the old process, which hands over. Then this process accepts
 // connections, and the pid file names it. The pid file is written beforehand, so that a file which
-// can't be written makes Ready fail, and nothing fails later.
+// can't be written or replaced makes Ready fail, and nothing fails later. A file system that does not answer within the
+// ready timeout makes it fail, too.
 //
 // On an error nothing is lost. This process stops, Serve returns, and Done is closed. An old
 // process serves on. Later calls return the first call's result.
