@@ -143,3 +143,6 @@ func NamelessOptions() (fields []string) {
 
 // LookForFirst is what a first process does before it serves with a pid file.
 func LookForFirst(path string) error { return lookForFirst(path, slog.New(slog.DiscardHandler)) }
+
+// OffMainThread is how a thread is found that may block.
+func OffMainThread(f func()) { offMainThread(f) }

@@ -72,7 +72,7 @@ func (k *pidKeeper) run() {
 }
 
 func (k *pidKeeper) carryOut(t pidTask) {
-	t.done <- t.do()
+	offMainThread(func() { t.done <- t.do() })
 	if k.left.Add(-1) == 0 && k.late.Swap(false) {
 		k.log.Info("the file system of the pid file answers again", "path", k.path)
 	}
@@ -150,6 +150,7 @@ func (k *pidKeeper) prepare(life context.Context, pid int, limit time.Duration) 
 	case <-life.Done():
 		return ErrStopped
 	case <-t.C:
+		k.late.Store(true)
 		return fmt.Errorf("pid file %s: its file system has not answered for %v; choose a path on a local one", k.path, limit)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // starts the servers of AlsoServe, runs the ready checks and closes inherited listeners that were
 // not claimed. Then it tells the old process, which hands over. Then this process accepts
 // connections, and the pid file names it. The pid file is written beforehand, so that a file which
-// can't be written or replaced makes Ready fail, and nothing fails later. A file system that does not answer within the
-// ready timeout makes it fail, too.
+// can't be written or replaced makes Ready fail, and nothing fails later. A file system that does not answer for 10 s, or
+// for half of the ready timeout, makes it fail, too.
 //
 // On an error nothing is lost. This process stops, Serve returns, and Done is closed. An old
 // process serves on. Later calls return the first call's result.
@@ -30,9 +30,9 @@ func (u *Upgrader) Ready() error {
 func (u *Upgrader) getReady() error {
 	err := u.becomeCurrent()
 	if err != nil {
-		u.pid.discard()
 		// When Ready returns the old process has been told why: main may end this one at once.
 		_ = u.request(func(l *lifecycle) error { l.stop(stopRequest{err: err, now: true}); return nil })
+		u.pid.discard()
 	}
 	return err
 }
@@ -49,7 +49,8 @@ func (u *Upgrader) becomeCurrent() error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	if err := u.pid.prepare(u.phase.life, u.servicePID(), u.cfg.readyTimeout); err != nil {
+	// The old process waits for as long as that, and is to hear why.
+	if err := u.pid.prepare(u.phase.life, u.servicePID(), min(timing.Word, u.cfg.readyTimeout/2)); err != nil {
 		return wrap("ready", err)
 	}
 	var req advanceRequest

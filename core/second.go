@@ -26,7 +26,7 @@ func (st *startup) refuseSecond(path string, log *slog.Logger) error {
 		return nil
 	}
 	looked := make(chan error, 1)
-	go func() { looked <- lookForFirst(path, log) }()
+	go offMainThread(func() { looked <- lookForFirst(path, log) })
 	t := time.NewTimer(timing.Look)
 	defer t.Stop()
 	select {
