@@ -64,8 +64,10 @@ func (k *pidKeeper) run() {
 			for len(k.tasks) > 0 {
 				k.carryOut(<-k.tasks)
 			}
-			k.discardPrepared()
-			k.held.Release()
+			offMainThread(func() {
+				k.discardPrepared()
+				k.held.Release()
+			})
 			return
 		}
 	}
