@@ -256,16 +256,3 @@ func unprivileged(t *testing.T, a *app) {
 		a.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
 }
-
-// TestStart_SecondProcessLeavesTheFirstAlone: its pid file and its socket stay as they are.
-func TestStart_SecondProcessLeavesTheFirstAlone(t *testing.T) {
-	t.Parallel()
-	a, first := serving(t, "-pidfile", "app.pid", "-listen", "unix,sock")
-	b := start(t, "app", "-pidfile", a.path("app.pid"), "-listen", "unix,"+a.path("sock"))
-	b.expectGone()
-	expectText(t, b.expect("end", 0).Err, "address already in use")
-	if got := readPID(a); got != itoa(first.PID) {
-		t.Errorf("the pid file has %q, want %d", got, first.PID)
-	}
-	expectAnswers(t, a.path("sock"))
-}

@@ -30,6 +30,9 @@ var (
 	ErrCut = errors.New("gracex: drain cut short")
 	// ErrRunning means that this process has an Upgrader already, and this call can't join it.
 	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.AlsoServe, or core.Run and Upgrader.Attach)")
+	// ErrSecondInstance means that the pid file of WithPIDFile names a process of this program that serves, and that
+	// has not started this one. An upgrade replaces that process, and a second instance needs another path.
+	ErrSecondInstance = errors.New("gracex: this would be a second instance")
 	// ErrNotInherited means that the command line or the environment claims that an upgrade
 	// started this process, but the sockets that it should have inherited are missing.
 	ErrNotInherited = errors.New("gracex: started as the new process of an upgrade, but nothing was handed over")

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"reflect"
@@ -139,3 +140,9 @@ func NamelessOptions() (fields []string) {
 	}
 	return fields
 }
+
+// LookForFirst is what a first process does before it serves with a pid file.
+func LookForFirst(path string) error { return lookForFirst(path, slog.New(slog.DiscardHandler)) }
+
+// OffMainThread is how a thread is found that may block.
+func OffMainThread(f func()) { offMainThread(f) }

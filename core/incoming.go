@@ -7,7 +7,6 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -19,7 +18,6 @@ import (
 type incoming struct {
 	machine   handover.New
 	paths     []func()            // remove the paths of unix sockets that are not used any more
-	pidFile   *pidfile.File       // to be renamed into place; nil without one
 	probation time.Duration       // 0: the handover is for good
 	drain     time.Duration       // how long the old process drains
 	own       *time.Timer         // when this process goes on alone; nil: it does not wait
@@ -56,7 +54,6 @@ func (t *incoming) isOver() bool {
 // advanceRequest makes this process the current generation.
 type advanceRequest struct {
 	event     handover.NewEvent // by which it is
-	pidFile   *pidfile.File     // nil without one
 	paths     []func()          // see incoming
 	again     bool              // the old process was asked for one more upgrade
 	probation time.Duration
@@ -71,7 +68,7 @@ func (l *lifecycle) advance(req advanceRequest) error {
 	if l.u.hasNoOld() {
 		l.incoming.machine.Gone = true
 	}
-	l.incoming.pidFile, l.incoming.paths, l.incoming.probation, l.incoming.drain = req.pidFile, req.paths, req.probation, req.drain
+	l.incoming.paths, l.incoming.probation, l.incoming.drain = req.paths, req.probation, req.drain
 	l.pending = req.again
 	l.stepIncoming(req.event)
 	if !l.incoming.machine.Accepts() {
@@ -206,10 +203,8 @@ func (l *lifecycle) endNewProbation() {
 // namePIDFirst has the pid file name this process, which is current.
 func (l *lifecycle) namePIDFirst() {
 	p := l.u.inherited.old
-	if l.incoming.pidFile != nil && (p == nil || !isClosed(p.Aborted)) { // else the old process has named itself
-		if err := l.incoming.pidFile.Commit(); err != nil {
-			l.log.Error("the pid file does not name this process", "error", err)
-		}
+	if p == nil || !isClosed(p.Aborted) { // else the old process has named itself
+		l.u.pid.name(l.u.servicePID())
 	}
 	args := []any{"addresses", l.u.addresses()}
 	if p != nil {
@@ -328,14 +323,8 @@ func (l *lifecycle) oldEnded() {
 // moment in which it took the service back, and a process that it had given up may have written
 // the file late.
 func (l *lifecycle) inspect() {
-	if l.cfg.pidFile == "" || l.state() > StateUpgrading {
-		return
-	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid == l.u.servicePID() {
-		return
-	}
-	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
-		l.log.Error("the pid file does not name this process", "error", err)
+	if l.state() <= StateUpgrading {
+		l.u.pid.correct(l.u.servicePID())
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/handover"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -143,6 +142,9 @@ func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
 	l.phase.state.Store(uint32(s))
+	if s >= StateDraining {
+		l.u.pid.release()
+	}
 	l.stand()
 }
 
@@ -283,13 +285,8 @@ func (l *lifecycle) settle() {
 		l.u.next.Stderr.End()
 		l.u.next.Stderr.Wait()
 	}
-	if l.cfg.pidFile != "" && l.endsService() {
-		if err := pidfile.Remove(l.cfg.pidFile, l.u.servicePID()); err != nil {
-			l.log.Warn("the pid file could not be removed", "error", err)
-		}
-	}
-	if l.outgoing != nil {
-		l.outgoing.discardPIDFile()
+	if l.endsService() {
+		l.u.pid.remove(l.u.servicePID())
 	}
 	for _, p := range l.u.before() {
 		p.HangUp()
@@ -320,6 +317,7 @@ func (l *lifecycle) end() {
 	if !isClosed(l.phase.goesOn) {
 		close(l.phase.goesOn)
 	}
+	l.u.pid.end()
 	close(l.phase.done)
 	l.wakeMain()
 	if l.embedded != nil {

@@ -238,6 +238,10 @@ func WithKeepAlive(k net.KeepAliveConfig) Option {
 // WithPIDFile names a file that always holds the number of the process to signal: that of the
 // current generation, or of its supervisor. The file is replaced by rename and removed after a stop.
 // An app with a pid file has a control socket, too. Left out or empty, no file is written.
+//
+// If the file names a process of this program that serves, New returns ErrSecondInstance. If it
+// can't be replaced, as in a sticky directory where it is another user's, Ready fails. The directory
+// should be this user's or root's.
 func WithPIDFile(path string) Option {
 	return func(c *config) { c.pidFile = path }
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -97,7 +96,7 @@ func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 		l.startDrain(StateDraining, h)
 		h.watch()
 	case handover.Close:
-		h.discardPIDFile()
+		l.u.pid.discard()
 		if l.drainer != nil {
 			l.closeWay(h)
 			return
@@ -107,7 +106,7 @@ func (l *lifecycle) carryOut(h *outgoing, effect handover.OldEffect) {
 	case handover.Resume:
 		l.resume(h)
 	case handover.NamePID:
-		l.namePID(h)
+		l.u.pid.name(l.u.servicePID())
 	case handover.SayAbort:
 		l.sayAbort(h, false)
 	case handover.SayAbortStop:
@@ -186,17 +185,13 @@ func (l *lifecycle) handOverToPlain(h *outgoing) {
 	l.u.next = h.next
 	h.next.Frames.Mute()
 	l.startDrain(StateDraining, nil)
-	if l.cfg.pidFile != "" {
-		// It does not know the file; a supervisor reads it all the same. Before the
-		// next word: a generation after it, which waits for that, may know the file.
-		pid := h.next.PID()
-		if l.u.link() != nil {
-			pid = l.u.servicePID()
-		}
-		if err := pidfile.Write(l.cfg.pidFile, pid); err != nil {
-			l.log.Error("the pid file still names this process", "error", err)
-		}
+	// It does not know the pid file; a supervisor reads it all the same. Before the
+	// next word: a generation after it, which waits for that, may know the file.
+	pid := h.next.PID()
+	if l.u.link() != nil {
+		pid = l.u.servicePID()
 	}
+	l.u.pid.nameOther(pid)
 	l.u.socket.unlink() // it will not answer there
 	h.next.Stderr.Relay()
 	l.handsOver(h)

@@ -10,7 +10,6 @@ import (
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -33,7 +32,6 @@ type oldProbation struct {
 	paused    []*listener     // of this process, while the new one accepts
 	quiet     []*PacketConn   // paused, too
 	mover     *conns.Mover    // nil if connections do not move
-	pidFile   *pidfile.File   // names this process again; nil without one
 
 	beat     *time.Ticker // nil when the wait is over
 	most     int          // beats without an answer
@@ -100,13 +98,7 @@ func (h *outgoing) silent() <-chan struct{} {
 // pause is before the new process is told to accept: what it can do without opening anything
 // has to be all of the way back.
 func (l *lifecycle) pause(h *outgoing) {
-	if l.cfg.pidFile != "" {
-		// Now: a disk that is full later must not be in the way back.
-		var err error
-		if h.pidFile, err = pidfile.Prepare(l.cfg.pidFile, l.u.servicePID()); err != nil {
-			l.log.Error("the pid file could not be restored after a rollback", "error", err)
-		}
-	}
+	l.u.pid.prepareBack(l.u.servicePID())
 	l.u.next, h.next.Served = h.next, true
 	l.setState(StateProbation)
 	h.paused = only[*listener](h.claimed())

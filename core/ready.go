@@ -10,7 +10,6 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -19,7 +18,8 @@ import (
 // starts the servers of AlsoServe, runs the ready checks and closes inherited listeners that were
 // not claimed. Then it tells the old process, which hands over. Then this process accepts
 // connections, and the pid file names it. The pid file is written beforehand, so that a file which
-// can't be written makes Ready fail, and nothing fails later.
+// can't be written or replaced makes Ready fail, and nothing fails later. A file system that does not answer for 10 s, or
+// for half of the ready timeout, makes it fail, too.
 //
 // On an error nothing is lost. This process stops, Serve returns, and Done is closed. An old
 // process serves on. Later calls return the first call's result.
@@ -33,6 +33,7 @@ func (u *Upgrader) getReady() error {
 	if err != nil {
 		// When Ready returns the old process has been told why: main may end this one at once.
 		_ = u.request(func(l *lifecycle) error { l.stop(stopRequest{err: err, now: true}); return nil })
+		u.pid.discard()
 	}
 	return err
 }
@@ -49,14 +50,11 @@ func (u *Upgrader) becomeCurrent() error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	var req advanceRequest
-	if u.cfg.pidFile != "" {
-		var err error
-		if req.pidFile, err = pidfile.Prepare(u.cfg.pidFile, u.servicePID()); err != nil {
-			return wrap("ready", err)
-		}
-		defer req.pidFile.Discard() // nothing is left of it after Commit
+	// The old process waits for as long as that, and is to hear why.
+	if err := u.pid.prepare(u.phase.life, u.servicePID(), min(timing.Word, u.cfg.readyTimeout/2)); err != nil {
+		return wrap("ready", err)
 	}
+	var req advanceRequest
 	unclaimed, paths := u.closeUnclaimed()
 	req.paths = paths
 	if err := u.awaitHandover(&req, unclaimed); err != nil {

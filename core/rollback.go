@@ -10,7 +10,6 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -43,14 +42,6 @@ func (l *lifecycle) resume(h *outgoing) {
 	l.mainAgain(h.err)
 }
 
-// discardPIDFile removes what was prepared for the way back.
-func (h *outgoing) discardPIDFile() {
-	if h.pidFile != nil {
-		h.pidFile.Discard()
-		h.pidFile = nil
-	}
-}
-
 // mainAgain tells the service manager that the service is this process's again: or its foreign
 // master's, whose main process that has been.
 func (l *lifecycle) mainAgain(why error) {
@@ -61,39 +52,18 @@ func (l *lifecycle) mainAgain(why error) {
 	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, len(l.u.olderGenerations()), rolledBackNews(why))
 }
 
-// namePID makes the pid file name this process again.
-func (l *lifecycle) namePID(h *outgoing) {
-	var err error
-	switch {
-	case h.pidFile != nil:
-		err = h.pidFile.Commit()
-		h.pidFile = nil
-	case l.cfg.pidFile != "":
-		err = pidfile.Write(l.cfg.pidFile, l.u.servicePID())
-	}
-	if err != nil {
-		l.log.Error("the pid file does not name this process", "error", err)
-	}
-}
-
 // restorePIDFile names this process in the pid file again, after a new one that is given up,
 // which had written its own number there or removed the file with its end: it may have
 // stood still when it was given up.
 func (l *lifecycle) restorePIDFile(next *peer.Next) {
-	if l.cfg.pidFile == "" || l.u.next != nil || l.state() > StateUpgrading {
-		return
-	}
-	if pid, err := pidfile.Read(l.cfg.pidFile); err == nil && pid != next.Says() && pid != next.PID() {
-		return // it is in order, or another process's
-	}
-	if err := pidfile.Write(l.cfg.pidFile, l.u.servicePID()); err != nil {
-		l.log.Error("the pid file does not name this process", "error", err)
+	if l.u.next == nil && l.state() <= StateUpgrading {
+		l.u.pid.restore(l.u.servicePID(), next.Says(), next.PID())
 	}
 }
 
 // reportRolledBack tells why the service was taken back, and that the upgrade has failed.
 func (l *lifecycle) reportRolledBack(h *outgoing) {
-	h.discardPIDFile() // it is left if this process stops
+	l.u.pid.discard() // it is left if this process stops
 	why, then := h.err, "serves again"
 	if h.machine.Stopping {
 		then = "stops"

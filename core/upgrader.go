@@ -49,6 +49,7 @@ type Upgrader struct {
 	runs      runs
 	conns     *conns.Table
 	socket    *controlSocket // the operator's; nil without one
+	pid       *pidKeeper     // nil without a pid file
 	watchers  watchers       // of an upgrade
 	outside   outside
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
@@ -97,6 +98,9 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr, cfg.workDirErr, cfg.trustedErr); err != nil {
 		return nil, err
 	}
+	if err := boot.refuseSecond(cfg.pidFile, logging.Readable(cfg.log)); err != nil {
+		return nil, err
+	}
 	h, waiting, err := beforeNew.take()
 	if err != nil {
 		return nil, err
@@ -136,6 +140,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 			go u.watchMaster(m)
 		}
 	}
+	u.pid = keepPIDFile(u.cfg.pidFile, u.log)
 	u.openControlSocket()
 	signals, stopSignals := u.cfg.signals.notify(u.cfg.hookedSignals())
 	if len(u.cfg.onSignal) > 0 {

@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/owner"
+	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/text"
 )
@@ -157,16 +157,9 @@ func findOnly(ctx context.Context) (*Client, error) {
 }
 
 func findByFile(ctx context.Context, file string) (*Client, error) {
-	b, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no pid file %s; the app is not running, or has another one", ErrNotFound, file)
-	}
+	pid, err := readPIDFile(ctx, file)
 	if err != nil {
-		return nil, fmt.Errorf("pid file: %w", err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || pid <= 0 {
-		return nil, fmt.Errorf("%w: pid file %s holds no process number", ErrNotFound, file)
+		return nil, err
 	}
 	// The pid file of an app in a container names a process of another namespace: what
 	// answers on the file's own socket counts.
@@ -174,6 +167,10 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 	var denied error
 	for _, a := range ask(ctx, defaultPaths(file), believing(users)) {
 		if a.err == nil && (a.status.Has(pid) || samePath(a.status.PIDFile, file)) {
+			if !a.status.Has(pid) && !a.status.Elsewhere() && proc.Alive(pid) {
+				return nil, fmt.Errorf("%w: pid file %s names process %d, and process %d answers on its socket %s; name one by its pid",
+					ErrAmbiguous, file, pid, a.status.PID, a.client.path)
+			}
 			return a.client, nil
 		}
 		switch {
@@ -200,6 +197,40 @@ func findByFile(ctx context.Context, file string) (*Client, error) {
 		return nil, denied
 	}
 	return nil, fmt.Errorf("pid file %s: %w", file, err)
+}
+
+// readPIDFile returns the process number in a pid file. The file can be on a file system that does not answer.
+func readPIDFile(ctx context.Context, file string) (int, error) {
+	type content struct {
+		pid int
+		err error
+	}
+	read := make(chan content, 1)
+	go func() {
+		path, err := filepath.EvalSymlinks(file) // the operator's
+		if err != nil {
+			read <- content{0, err}
+			return
+		}
+		pid, err := pidfile.Read(path)
+		read <- content{pid, err}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	select {
+	case c := <-read:
+		switch {
+		case errors.Is(c.err, os.ErrNotExist):
+			return 0, fmt.Errorf("%w: there is no pid file %s; the app is not running, or has another one", ErrNotFound, file)
+		case errors.Is(c.err, os.ErrPermission):
+			return 0, fmt.Errorf("%w: pid file %s%s; run this as that user, or as root", ErrPermission, file, ownedBy(file))
+		case c.err != nil:
+			return 0, fmt.Errorf("%w: %w", ErrNotFound, c.err)
+		}
+		return c.pid, nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("pid file %s: the file system does not answer; name the app by its pid or its socket: %w", file, ctx.Err())
+	}
 }
 
 func samePath(a, b string) bool {

@@ -4,6 +4,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +101,34 @@ func TestFind(t *testing.T) {
 			play(t, inDefault("a.sock"), says(Protocol, 200, app(self)))
 			return Query{PIDFile: file}
 		}, "a.sock", nil, ""},
+		"pid file that an operator has linked": {func(t *testing.T, dir string) Query {
+			file := filepath.Join(dir, "app.pid")
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(self)), 0o600))
+			must.Do(t, os.Symlink(file, filepath.Join(dir, "link")))
+			play(t, inDefault("a.sock"), says(Protocol, 200, app(self)))
+			return Query{PIDFile: filepath.Join(dir, "link")}
+		}, "a.sock", nil, ""},
+		"pid file that names another process than answers on its socket": {func(t *testing.T, dir string) Query {
+			file := filepath.Join(dir, "app.pid")
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(self)), 0o600))
+			st := app(1001)
+			st.PIDFile = file
+			play(t, DefaultPath(file), says(Protocol, 200, st))
+			return Query{PIDFile: file}
+		}, "", ErrAmbiguous, fmt.Sprintf("names process %d, and process 1001 answers on its socket", self)},
+		"pid file that names no process any more": {func(t *testing.T, dir string) Query {
+			file := filepath.Join(dir, "app.pid")
+			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(gone(t))), 0o600))
+			st := app(1001)
+			st.PIDFile = file
+			play(t, DefaultPath(file), says(Protocol, 200, st))
+			return Query{PIDFile: file}
+		}, "app-*.sock", nil, ""},
+		"a FIFO as pid file": {func(t *testing.T, dir string) Query {
+			file := filepath.Join(dir, "app.pid")
+			must.Do(t, syscall.Mkfifo(file, 0o600))
+			return Query{PIDFile: file}
+		}, "", ErrNotFound, "there is a special file (p---------) in its place"},
 		"stale pid file": {func(t *testing.T, dir string) Query {
 			file := filepath.Join(dir, "app.pid")
 			must.Do(t, os.WriteFile(file, []byte(strconv.Itoa(gone(t))), 0o600))

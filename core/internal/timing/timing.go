@@ -26,6 +26,12 @@ const (
 	// Report is how long an old process can take to report. One of a version that knows no such
 	// question never does.
 	Report = 500 * time.Millisecond
+	// PIDFile is how long the file system of the pid file can take. It is far above what one takes that is well,
+	// and each process waits for it in vain once.
+	PIDFile = 2 * time.Second
+	// Look is how long the first process of a service looks for another instance. Asking one over its control
+	// socket takes 2 s if that hangs.
+	Look = 3 * time.Second
 	// AskAgain is how long one question is enough: an old process that stands still must not find many.
 	AskAgain = 5 * time.Second
 )

@@ -13,7 +13,9 @@ func TestOrder_HoldsWhatTheProcessesRelyOn(t *testing.T) {
 		why        string
 		less, more time.Duration
 	}{
-		{"the new process waits for commit while the old one pauses its listeners", Blocked + Close + Say, Word},
+		{"the new process waits for commit while the old one pauses its listeners", PIDFile + Blocked + Close + Say, Word},
+		{"a new process answers on probation although the pid file's disk does not", PIDFile, Silence},
+		{"a stop that says its last words is over before the process is killed", PIDFile + LastWords, Kill},
 		{"a beat is missed several times before a new process counts as silent", 4 * MaxBeat, Silence},
 		{"the beats have an order", MinBeat, MaxBeat},
 		{"silence is noticed while the service can be taken back", Silence + 2*MaxBeat, TooLate},

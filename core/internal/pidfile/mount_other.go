@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package pidfile
+
+// mountOf is not known here.
+func mountOf(string) string { return "" }

@@ -1,0 +1,89 @@
+package core_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/internal/proctest"
+)
+
+func init() {
+	programs["stays"] = func() {
+		emit(event{Event: "stays"})
+		select {}
+	}
+	programs["looks"] = func() { emit(event{Event: "looked", Err: fmt.Sprint(core.LookForFirst(os.Args[1]))}) }
+}
+
+// TestSecondInstance_LooksForTheProcess that the file names: no other one is in the way.
+func TestSecondInstance_LooksForTheProcess(t *testing.T) {
+	t.Parallel()
+	otherProgram := func(t *testing.T) int {
+		cmd := exec.Command("cat")
+		in, err := cmd.StdinPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		t.Cleanup(func() {
+			in.Close()
+			_ = cmd.Wait()
+		})
+		return cmd.Process.Pid
+	}
+	child := func(t *testing.T, a *app) int {
+		self, err := os.Executable()
+		must(t, err)
+		a.start("stays", self)
+		a.expect("stays", 0)
+		return a.cmd.Process.Pid
+	}
+	for name, tt := range map[string]struct {
+		pid      func(t *testing.T) int
+		released bool // the process that the file names does not serve
+		refused  bool
+	}{
+		"serves":          {pid: func(t *testing.T) int { return child(t, prepare(t)) }, refused: true},
+		"drains":          {pid: func(t *testing.T) int { return child(t, prepare(t)) }, released: true},
+		"the parent":      {pid: func(*testing.T) int { return os.Getpid() }},
+		"another program": {pid: otherProgram},
+		"a zombie": {pid: func(t *testing.T) int {
+			pid := otherProgram(t)
+			p, err := os.FindProcess(pid)
+			must(t, err)
+			must(t, p.Kill())
+			proctest.Await(t, "it is a zombie", func() bool { return proc.Zombie(pid) })
+			return pid
+		}},
+		"in another pid namespace": {pid: func(t *testing.T) int {
+			a := prepare(t)
+			inNamespaces(t, a, syscall.CLONE_NEWPID)
+			return child(t, a)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "app.pid")
+			f, err := pidfile.Prepare(path, tt.pid(t))
+			must(t, err)
+			must(t, f.Commit())
+			t.Cleanup(f.Release)
+			if tt.released {
+				f.Release()
+			}
+			b := prepare(t)
+			self, err := os.Executable()
+			must(t, err)
+			b.start("looks", self, path)
+			if got := b.expect("looked", 0).Err; (got != "<nil>") != tt.refused {
+				t.Errorf("a look says %s", got)
+			}
+			b.expectGone()
+		})
+	}
+}
