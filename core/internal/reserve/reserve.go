@@ -56,10 +56,11 @@ func Kept() int {
 	return kept.count
 }
 
-// Keep is how many threads KeepThreads starts at most: one for each processor that Go code runs on, those that can be
-// blocked, and the runtime's own one that starts threads for goroutines which are locked to one.
-func Keep() int { return spares() + 1 }
+// Keep is how many threads KeepThreads starts at most: those that it needs, as many as run Go code meanwhile, and a few
+// of the runtime's own. One of these starts threads for goroutines which are locked to theirs, others change hands.
+func Keep() int { return spares() + runtime.GOMAXPROCS(0) + 4 }
 
+// spares are one thread for each processor that Go code runs on, and those that can be blocked.
 func spares() int { return runtime.GOMAXPROCS(0) + blocked }
 
 // KeepThreads starts threads of this process, so that it needs no more of them during an upgrade, whatever the next
@@ -72,19 +73,19 @@ func KeepThreads() {
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	before := threads()
-	var wait sync.WaitGroup
-	release := make(chan struct{})
+	var end sync.WaitGroup
+	waits, release := make(chan struct{}), make(chan struct{})
 	for range spares() {
-		wait.Add(1)
-		go func() {
+		end.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			wait.Done()
+			waits <- struct{}{}
 			<-release
-		}()
+		})
+		<-waits // one after the other, which takes the fewest threads
 	}
-	wait.Wait()
 	close(release)
+	end.Wait()
 	kept.count += max(threads()-before, 0)
 }
 
