@@ -80,8 +80,10 @@ func blockThreads(n int) {
 	wait.Wait()
 }
 
-// takeAllThreads starts processes until there can be no more, and ends them when the file "greedy" is gone.
+// takeAllThreads starts processes until there can be no more, and ends them when the file "greedy" is gone, or the old
+// process.
 func takeAllThreads() {
+	old := os.Getppid()
 	var taken []*exec.Cmd
 	for {
 		cmd := exec.Command("sleep", "600")
@@ -93,7 +95,7 @@ func takeAllThreads() {
 		taken = append(taken, cmd)
 	}
 	check(os.WriteFile("full", nil, 0o600))
-	for _, err := os.Stat("greedy"); err == nil; _, err = os.Stat("greedy") {
+	for _, err := os.Stat("greedy"); err == nil && os.Getppid() == old; _, err = os.Stat("greedy") {
 		time.Sleep(time.Millisecond)
 	}
 	for _, cmd := range taken {
@@ -124,7 +126,7 @@ func TestUpgrade_LeavesThisProcessItsThreads(t *testing.T) {
 
 	must(t, a.call(addr, "/threads?free=40"))
 	a.write("greedy", "")
-	tried := make(chan string)
+	tried := make(chan string, 1)
 	go func() {
 		body, _ := get(addr, "/upgrade")
 		tried <- body
