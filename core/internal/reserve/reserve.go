@@ -89,6 +89,14 @@ func KeepThreads() {
 	kept.count += max(threads()-before, 0)
 }
 
+// KeepThreads calls the function KeepThreads where the limits are known, and leave room for it.
+func (s System) KeepThreads() {
+	_, limits := s.Threads()
+	if _, short := limits.Short(uint64(Keep())); !short && len(limits.All) > 0 {
+		KeepThreads()
+	}
+}
+
 // threads is how many threads the runtime has started.
 func threads() int {
 	n, _ := runtime.ThreadCreateProfile(nil)

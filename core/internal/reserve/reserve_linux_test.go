@@ -245,6 +245,18 @@ func TestMachine(t *testing.T) {
 // TestKeepThreads is not parallel, because other tests would use what it keeps. Afterwards as many goroutines wait in
 // system calls as may, and this process has started no thread for them.
 func TestKeepThreads(t *testing.T) {
+	kept := Kept()
+	for _, free := range []int{0, Keep() - 1} {
+		played(t, files{"cg/pids.max": "1000\n", "cg/pids.current": fmt.Sprintln(1000 - free)}).KeepThreads()
+	}
+	played(t, nil).KeepThreads()
+	if Kept() != kept {
+		t.Error("threads were started without room that is known")
+	}
+	played(t, files{"cg/pids.max": "1000\n", "cg/pids.current": fmt.Sprintln(1000 - Keep())}).KeepThreads()
+	if Kept() == 0 {
+		t.Error("no threads were started")
+	}
 	for range 10 {
 		KeepThreads()
 	}
