@@ -1,7 +1,9 @@
 package reserve
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +13,17 @@ import (
 type group struct {
 	dir  string
 	name string // its path in the hierarchy, as this process sees it
+
+	second bool // of the second version of control groups
+}
+
+// limit is a number that bounds the group. The root has no such file, and neither has a group without this controller.
+func (g group) limit(file string) (uint64, error) {
+	n, err := g.number(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return unlimited, nil
+	}
+	return n, err
 }
 
 func (g group) number(file string) (uint64, error) {
@@ -42,7 +55,7 @@ func (s System) groups(controller string) (all []group, err error) {
 			continue
 		}
 		for {
-			all = append(all, group{filepath.Join(at, below), filepath.Join(root, below)})
+			all = append(all, group{filepath.Join(at, below), filepath.Join(root, below), second})
 			if below == "/" {
 				return all, nil
 			}

@@ -34,14 +34,13 @@ func (s System) Memory() (own uint64, l Limits) {
 // ofMemory adds the limit of a group in either version. The second one's has other names, and memory.stat tells there
 // of the groups below, too, under the names themselves.
 func (s System) ofMemory(l *Limits, g group) error {
-	v := memoryFiles{"memory.max", "memory.current", "", "memory.swap.max", "memory.swap.current"}
-	most, err := g.number(v.max)
-	if err != nil {
-		v = memoryFiles{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_", "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"}
-		most, err = g.number(v.max)
+	v := memoryFiles{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_", "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"}
+	if g.second {
+		v = memoryFiles{"memory.max", "memory.current", "", "memory.swap.max", "memory.swap.current"}
 	}
+	most, err := g.limit(v.max)
 	if err != nil || most == unlimited {
-		return nil // the root has no such file, and neither has a group without this controller
+		return err
 	}
 	used, err := g.number(v.current)
 	if err != nil {
@@ -76,7 +75,7 @@ func (s System) swap(g group, v memoryFiles, most, used uint64) uint64 {
 		return 0
 	case limit == unlimited:
 		return free
-	case v.total != "":
+	case !g.second:
 		limit, current = limit-min(limit, most), current-min(current, used)
 	}
 	return min(free, limit-min(limit, current))

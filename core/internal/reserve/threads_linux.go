@@ -1,6 +1,7 @@
 package reserve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -130,13 +131,13 @@ func (s System) ofGroups(l *Limits) {
 		l.Unknown = append(l.Unknown, fmt.Errorf("the limit of the control group's threads: %w", err))
 	}
 	for _, g := range groups {
-		most, err := g.number("pids.max")
-		if err != nil || most == unlimited {
-			continue // the root has no such file, and neither has a group without this controller
+		most, err := g.limit("pids.max")
+		if err == nil && most == unlimited {
+			continue
 		}
-		used, err := g.number("pids.current")
-		if err != nil {
-			l.Unknown = append(l.Unknown, fmt.Errorf("the threads of the control group: %w", err))
+		used, uerr := g.number("pids.current")
+		if err := cmp.Or(err, uerr); err != nil {
+			l.Unknown = append(l.Unknown, fmt.Errorf("the limit of the control group's threads: %w", err))
 			continue
 		}
 		l.add("pids.max of "+g.name, most, used, moreForGroup)
