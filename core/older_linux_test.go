@@ -22,11 +22,13 @@ func TestOlder_CountsThoseThatDrain(t *testing.T) {
 	must(t, err)
 	defer manager.Close()
 	must(t, manager.SetDeadline(time.Now().Add(patience)))
-	said := func() string {
+	awaits := func(end string) {
+		t.Helper()
 		b := make([]byte, 4096)
-		n, err := manager.Read(b)
-		must(t, err)
-		return string(b[:n])
+		for n := 0; !strings.HasSuffix(string(b[:n]), end); {
+			n, err = manager.Read(b)
+			must(t, err)
+		}
 	}
 	var log bytes.Buffer
 	u, o := playOld(t, WithMaxDraining(2), WithLogger(slog.New(slog.NewTextHandler(&log, nil))), notifying(t, path))
@@ -34,11 +36,9 @@ func TestOlder_CountsThoseThatDrain(t *testing.T) {
 	o.handsOver(u, wire.CommitMsg{DrainMillis: 1000})
 	o.hears(wire.Confirmed)
 	o.says(wire.Older, wire.OlderMsg{Older: 2, Generations: []int{0, -1}})
-	for !strings.Contains(said(), "serving; 2 older draining") {
-	}
+	awaits("serving; 2 older draining")
 	o.says(wire.Drained, nil)
-	for text := ""; !strings.HasSuffix(text, "STATUS=generation 1, serving"); text = said() {
-	}
+	awaits("STATUS=generation 1, serving")
 	o.saysAtOnce(word{wire.Older, wire.OlderMsg{Older: 3, Generations: []int{0, -1, -2}}}, word{wire.Ping, nil}) // late
 	o.hears(wire.Pong)
 	must(t, u.request(func(*lifecycle) error { return nil })) // which has heard of both
