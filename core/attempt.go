@@ -14,6 +14,7 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/reserve"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -31,6 +32,7 @@ type system struct {
 	start func(path string, l spawn.Launch, control string, files []int) (spawn.Process, error)
 	// capture is as spawn.NewCapture; it and what it returns may be nil.
 	capture func(path string, log *slog.Logger) *spawn.Capture
+	around  reserve.System // whose limits count
 }
 
 var realSystem = system{start: spawn.Start, capture: spawn.NewCapture}
@@ -95,7 +97,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 	if a.service, err = a.underMaster(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.enoughFiles(); err != nil {
+	if err := a.enough(); err != nil {
 		return nil, err
 	}
 	hookCtx, cancel := context.WithTimeout(ctx, a.u.cfg.readyTimeout)

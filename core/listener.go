@@ -15,6 +15,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -307,6 +308,10 @@ func remedyFor(err error, network, address string) error {
 		return fmt.Errorf("%w; %s", err, inUse(network, address))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w; no interface of this machine has that address", err)
+	case errors.Is(err, syscall.EAFNOSUPPORT) && unix:
+		return fmt.Errorf("%w; %s", err, sdnotify.MoreFamilies)
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return fmt.Errorf("%w; this machine has no such addresses, or RestrictAddressFamilies= of the systemd unit lacks AF_INET and AF_INET6", err)
 	case errors.Is(err, fs.ErrPermission) && unix:
 		return fmt.Errorf("%w; the directory must be writable for this user", err)
 	case errors.Is(err, fs.ErrPermission):

@@ -56,7 +56,7 @@ func (l *lifecycle) olderChanged() {
 	l.cutWithService()
 	older := l.u.olderGenerations()
 	n := len(older)
-	known := n > 0 || l.incoming.machine.Gone // the old process, which is one of them, has said so
+	known := n > 0 || l.incoming.machine.Gone || l.u.oldHasDrained() // the old process, which is one of them, has said so
 	if l.state() == StateCurrent && known && l.incoming.machine.Phase != handover.NewProbation {
 		l.manager.Serving(l.u.generation, n)
 	}
@@ -72,6 +72,12 @@ func (l *lifecycle) olderChanged() {
 		l.log.Warn("too many generations drain: the oldest are cut", "draining", n, "limit", limit)
 		l.sayCut(wire.CutBefore(l.cutBefore, ""))
 	}
+}
+
+// oldHasDrained reports whether the old process has nothing left to do but to return from its main.
+func (u *Upgrader) oldHasDrained() bool {
+	p := u.inherited.old
+	return p != nil && isClosed(p.Drained)
 }
 
 // sayOlder tells the next process which generations there are before it.

@@ -54,6 +54,7 @@ type Upgrader struct {
 	outside   outside
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
 	room      atomic.Int64                        // how many more connections this process takes over
+	unknown   unknownLimits
 
 	phase      *phase
 	ready      func() error          // Ready, once

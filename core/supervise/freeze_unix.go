@@ -282,6 +282,7 @@ func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 	for _, sig := range f.Pending {
 		m.signal(sig)
 	}
+	keepThreads()
 	m.run(signals, nil)
 	return m.code, m.err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/reserve"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -80,10 +81,14 @@ func Run(cfg Config) (code int, err error) {
 	signals := make(chan os.Signal, signalRoom)
 	signal.Notify(signals, m.handled()...)
 	defer signal.Stop(signals)
+	keepThreads()
 	m.begin()
 	m.run(signals, nil)
 	return m.code, m.err
 }
+
+// keepThreads keeps threads for this process, because the workers share its limits and might take all.
+func keepThreads() { reserve.System("").KeepThreads() }
 
 // signalRoom is more signals than an operator sends in one go.
 const signalRoom = 64

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -105,14 +104,12 @@ func (p *Old) HangUp() {
 }
 
 // OlderGenerations are the numbers of the generations before this one that drain, by its word, newest first. There are
-// none when it is gone, or was left to the next process.
+// none when it is gone, or was left to the next process. One whose drain has ended drains no more, whatever its main
+// does, and says nothing more of those before it: they have ended, or were left to this process.
 func (p *Old) OlderGenerations() []int {
 	older := p.older.Load()
-	if p.ctl == nil || older == nil || isClosed(p.Gone) || isClosed(p.Left) {
+	if p.ctl == nil || older == nil || isClosed(p.Gone) || isClosed(p.Left) || isClosed(p.Drained) {
 		return nil
-	}
-	if isClosed(p.Drained) {
-		return slices.DeleteFunc(slices.Clone(*older), func(n int) bool { return n == p.Generation })
 	}
 	return *older
 }

@@ -3,11 +3,13 @@
 package sdnotify
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/text"
@@ -42,12 +44,18 @@ func (s *Socket) Assignment() string { return EnvSocket + "=" + s.addr.Name }
 // that serves does not wait for it.
 const sendWait = time.Second
 
+// MoreFamilies is the remedy for a unit that forbids unix sockets.
+const MoreFamilies = "add AF_UNIX to RestrictAddressFamilies= of the systemd unit"
+
 // Send sends the assignments as one datagram.
 func (s *Socket) Send(assignments ...string) error {
 	if s == nil || len(assignments) == 0 {
 		return nil
 	}
 	c, err := net.DialUnix(s.addr.Net, nil, s.addr)
+	if errors.Is(err, syscall.EAFNOSUPPORT) {
+		return fmt.Errorf("%s=%s: %w; %s", EnvSocket, s.addr.Name, err, MoreFamilies)
+	}
 	if err != nil {
 		return fmt.Errorf("%s=%s: %w", EnvSocket, s.addr.Name, err)
 	}
