@@ -37,6 +37,10 @@ type startup struct {
 	err error
 
 	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
+	plain *foreign.Start // by the plain protocol: the same in a process that an upgrade has started; nil without it
+
+	hidden []string // "name=value", taken out of the environment by hide
+	doubts []doubt  // to be logged
 }
 
 // startedAt is when this process began, nearly.
@@ -46,10 +50,10 @@ var startedAt = time.Now()
 // package sees it, the private variable leaves the environment before user code
 // can start a child, and the old process learns that this program speaks the
 // protocol.
-var boot = takeStartup()
+var boot = takeStartup().settled()
 
 func takeStartup() startup {
-	argv, graceful := spawn.CutGraceful(os.Args)
+	argv, graceful := cutGraceful(os.Args)
 	os.Args = argv
 	control, given := os.LookupEnv(wire.EnvHandover)
 	_ = os.Unsetenv(wire.EnvHandover)

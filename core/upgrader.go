@@ -116,6 +116,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = logging.WithUnits(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
+	boot.logDoubts(u.log)
 	u.supervisor.Store(boot.link)
 	u.link().Stand(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)})
 	for _, l := range waiting {

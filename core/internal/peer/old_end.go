@@ -55,6 +55,9 @@ func (p *Old) KeepAlive() {
 // must live.
 func (p *Old) Alive() bool {
 	if p.Plain() {
+		if old, _ := p.plain(); old != nil && old.Pid != proc.StartedBy {
+			return proc.Running(old) // a shell is between
+		}
 		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
 	}
 	return p.oldPID > 0 && !isClosed(p.Gone)
@@ -90,8 +93,19 @@ func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	return true
 }
 
-// Signal sends sig to the old process if it still is the one that it was.
+// Signal sends sig to the old process if it still is the one that it was. A plain one gets nothing unless the system
+// shows that it is an old version of this program (proc.ErrNotShown).
 func (p *Old) Signal(sig syscall.Signal) error {
+	if p.Plain() {
+		old, err := p.plain()
+		switch {
+		case err != nil:
+			return err
+		case !p.Alive():
+			return os.ErrProcessDone
+		}
+		return old.Signal(sig)
+	}
 	// The handle first, then the check: a handle opened while the parent is alive can't name a later process
 	// (pidfd, Linux). Elsewhere the two calls are as close together as they can be.
 	old, err := os.FindProcess(p.PID())
