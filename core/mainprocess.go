@@ -23,7 +23,7 @@ func (st *startup) speaks() error {
 		return nil
 	}
 	manager := proc.ManagerOf(socket, st.launch.Getenv)
-	if start := st.foreign(); start != nil {
+	if start := st.foreignStart(); start != nil {
 		switch p, m := start.Parent, start.Master; {
 		case p != nil && p.Process != nil:
 			return manager.Started(p.Process.Pid, true)

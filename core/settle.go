@@ -36,7 +36,7 @@ func (st startup) settled() startup {
 			st.doubts = append(st.doubts, doubt{text: "the word does not mean an upgrade: descriptor 3 is no listener", about: word})
 		}
 	}
-	if start := st.foreign(); start != nil && start.Doubt != nil {
+	if start := st.foreignStart(); start != nil && start.Doubt != nil {
 		st.doubts = append(st.doubts, doubt{text: "the process that has started this one gets no signal; end it if it is the old process", about: start.Sign, err: start.Doubt})
 	}
 	if err := st.speaks(); err != nil {
@@ -50,8 +50,8 @@ func (st startup) settled() startup {
 	return st
 }
 
-// foreign is how a program that does not speak gracex's protocol has started this process; nil without one.
-func (st *startup) foreign() *foreign.Start {
+// foreignStart is how a program that does not speak gracex's protocol has started this process; nil without one.
+func (st *startup) foreignStart() *foreign.Start {
 	if st.plain != nil {
 		return st.plain
 	}
