@@ -69,6 +69,20 @@ func ExampleUpgrading() {
 	exitOn(core.ListenAndServe(":8080", nil))
 }
 
+// A program that says more to systemd than this package does.
+func ExampleNotifySocket() {
+	socket := core.NotifySocket()
+	if socket == "" {
+		return // there is no service manager, or it did not start this process
+	}
+	c, err := net.Dial("unixgram", socket)
+	if err != nil {
+		exitOn(err)
+	}
+	_, err = c.Write([]byte("FDSTOREREMOVE=1\nFDNAME=cache"))
+	exitOn(errors.Join(err, c.Close()))
+}
+
 // UDP: no datagram is lost between the two processes that read from the socket.
 func ExampleUpgrader_ListenPacket() {
 	err := core.Run(func(u *core.Upgrader) error {

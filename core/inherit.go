@@ -74,7 +74,7 @@ func inherit(st startup) (*inheritance, error) {
 			return nil, fmt.Errorf("%w: the old process names %d listeners and passed %d", ErrNotInherited, len(welcome.Listeners), got)
 		}
 	} else {
-		return h, h.takeStart(foreign.Graceful())
+		return h, h.takeStart(st.plain)
 	}
 	if err := h.open(welcome.Listeners, st.files); err != nil {
 		return nil, notInherited(err)

@@ -53,6 +53,11 @@ func (a *attempt) underMaster(ctx context.Context) (manager *sdnotify.Socket, er
 	case m.PID == 1:
 		return nil, fmt.Errorf("%w: %s is pid 1, and the container ends with it; replace the container by one without it", ErrUnsupported, m.Name)
 	}
+	if m.Dismiss != nil {
+		if err := m.Shown(); err != nil {
+			return nil, fmt.Errorf("%w: it can't be told to end when this process has left it: %w", ErrUnsupported, err)
+		}
+	}
 	if path := a.u.passing.foreignPath(); path != "" && m.Unlinks {
 		return nil, fmt.Errorf("%w: %s (pid %d) removes %s when it ends, and nobody would find the socket any more; first have the clients use TCP, or stop and start once", ErrUnsupported, m.Name, m.PID, path)
 	}
@@ -101,11 +106,7 @@ func (u *Upgrader) dismissMaster(m *foreign.Master, deadline time.Time) {
 	defer signal.Stop(passedOn)
 	late := time.After(timing.Dismiss)
 	for again := time.NewTicker(timing.MasterPoll); ; {
-		p, err := m.Process()
-		if err == nil {
-			err = p.Signal(m.Dismiss)
-		}
-		if err != nil {
+		if err := m.Signal(m.Dismiss); err != nil {
 			u.log.Error("the master can't be told to end; end it", "master", m.Name, "master_pid", m.PID, "error", err)
 			return
 		}

@@ -38,12 +38,15 @@ func (u *Upgrader) announce(m *foreign.Master) {
 	if m.OldWorker == 0 {
 		return
 	}
-	if err := tellOldWorker(m.OldWorker); err != nil {
+	switch err := tellOldWorker(m.OldWorker); {
+	case errors.Is(err, proc.ErrNotShown):
+		u.log.Error("the old worker can't be told that this one serves", "old_pid", m.OldWorker, "error", err)
+	case err != nil:
 		u.log.Warn("the old worker was gone already", "old_pid", m.OldWorker, "error", err)
 	}
 }
 
-// tellOldWorker sends SIGTERM to a process that the same parent has started.
+// tellOldWorker sends SIGTERM to a process that the same parent has started, and that runs this program.
 func tellOldWorker(pid int) error {
 	// The handle first, then the check: see Old.Signal in package peer.
 	p, err := os.FindProcess(pid)
@@ -51,8 +54,13 @@ func tellOldWorker(pid int) error {
 		return err
 	}
 	defer func() { _ = p.Release() }()
-	if parent, known := proc.Parent(pid); known && parent != proc.StartedBy {
-		return fmt.Errorf("%w: process %d is another one, of parent %d", os.ErrProcessDone, pid, parent)
+	parent, known := proc.Parent(pid)
+	switch {
+	case !proc.ShowsPrograms:
+	case !known:
+		return os.ErrProcessDone
+	case parent != proc.StartedBy || !proc.RunsThisProgram(pid):
+		return proc.NotShown(pid, "is no worker of the same master with this program")
 	}
 	return p.Signal(syscall.SIGTERM)
 }

@@ -31,7 +31,8 @@ func (m Mode) String() string {
 	return "self"
 }
 
-// EnvMode is the environment variable by which an operator chooses the mode. It takes effect before main runs.
+// EnvMode is the environment variable by which an operator chooses the mode. It takes effect before main runs, and
+// leaves the environment then: a program that this one starts is not meant.
 //
 // Left out or "auto", the process finds out at its first upgrade whether another process watches it, which is
 // every process but one that systemd hears from (NOTIFY_SOCKET) and that is not pid 1, and one whose parent has

@@ -205,7 +205,9 @@ func TestNotify_UnreachableManagerIsLogged(t *testing.T) {
 		"/nowhere/at/all": "the service manager can't be told",
 		"none":            "the service manager is not told anything",
 	} {
-		a, first := startEnv(t, []string{sdnotify.EnvSocket + "=" + name})
+		a := installed(t)
+		activate(a, "SYSTEMD_EXEC_PID=$$ "+sdnotify.EnvSocket+"="+name, nil)
+		first := a.expect("ready", 0)
 		a.expectLog(log, 1)
 		a.stopAll(a.next(first).PID)
 	}

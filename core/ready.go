@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -176,7 +177,10 @@ func (u *Upgrader) tellForeign(p *peer.Old) {
 	case p.Ways.Obeys:
 		err = p.Signal(syscall.SIGTERM)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, proc.ErrNotShown):
+		u.log.Error("the old process can't be told that this one serves", "error", err)
+	case err != nil:
 		u.log.Warn("the old process was gone already", "old_pid", p.PID(), "error", err)
 	}
 }

@@ -41,6 +41,9 @@ type startup struct {
 	err error
 
 	start *foreign.Start // by a program that is none of gracex's; nil if it passed nothing
+	plain *foreign.Start // by the plain protocol: the same in a process that an upgrade has started; nil without it
+
+	doubts []doubt // to be logged
 }
 
 // startedAt is when this process began, nearly.
@@ -49,7 +52,7 @@ var startedAt = time.Now()
 // boot is taken before main runs: the flag leaves os.Args, the private variables
 // leave the environment, and the old process learns that this program speaks the
 // protocol. Packages that are initialized before this one have run by then.
-var boot = takeStartup()
+var boot = takeStartup().settled()
 
 func takeStartup() startup {
 	spawn.RestoreName()
@@ -62,17 +65,17 @@ func takeStartup() startup {
 		st.err = t.answer()
 	}
 	st.passed = t.passed
+	flagless := t.passed != nil || t.given && isFlagless(t.handover)
 	args, graceful := spawn.StartArgs(), false
-	if t.believed || st.err != nil {
+	if st.err != nil || t.believed && !flagless && (t.given || fd.CheckListener(fd.First) == nil) {
+		// An old process that is not on gracex sets no variable, and passes a listener as descriptor 3. Without that the
+		// word is the program's own, and stays.
 		args, graceful = spawn.CutGraceful(args)
 		os.Args, _ = spawn.CutGraceful(os.Args)
 	}
 	seen := len(os.Args)
 	handover, given, link, worker := t.handover, t.given, t.link, t.worker
-	if st.passed != nil {
-		graceful = given
-	}
-	graceful = graceful || given && isFlagless(handover)
+	graceful = graceful || given && flagless
 	takeCommand(graceful || given || worker || st.err != nil)
 	st.graceful = graceful
 	if !graceful && st.err == nil {

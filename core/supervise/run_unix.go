@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/reserve"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
@@ -71,7 +72,7 @@ func Run(cfg Config) (code int, err error) {
 		return 1, errors.New("gracex: supervise: no program is given")
 	}
 	m := newSupervisor(cfg, launchOf(cfg, cfg.workerEnv()))
-	if m.manager, err = sdnotify.Open(os.Getenv); err != nil {
+	if m.manager, err = openManager(); err != nil {
 		m.cfg.Log.Warn("the service manager is not told anything", "error", err)
 	}
 	if err := m.takeActivated(); err != nil {
@@ -350,6 +351,18 @@ func (m *supervisor) notify(assignments ...string) {
 	}
 }
 
+// openManager returns the service manager's socket: nil without one, or if it has not started this process.
+func openManager() (*sdnotify.Socket, error) {
+	socket, err := sdnotify.Open(sdnotify.Getenv)
+	if socket == nil || err != nil {
+		return nil, err
+	}
+	if err := proc.ManagerOf(sdnotify.Getenv(sdnotify.EnvSocket), os.Getenv).Started(os.Getpid(), false); err != nil {
+		return nil, err
+	}
+	return socket, nil
+}
+
 // workerEnv is the workers' environment. What a service manager wants to know it hears from the supervisor.
 func (c Config) workerEnv() []string {
 	env := os.Environ()
@@ -358,6 +371,6 @@ func (c Config) workerEnv() []string {
 	}
 	return slices.DeleteFunc(env, func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
-		return foreign.IsActivation(name) || slices.Contains([]string{sdnotify.EnvSocket, "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
+		return foreign.IsActivation(name) || slices.Contains(sdnotify.Vars(), name)
 	})
 }

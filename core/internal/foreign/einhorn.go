@@ -70,6 +70,7 @@ var einhorn = protocol{
 		path := in.Getenv(envSocketPath)
 		s.Master = &Master{
 			PID: in.Parent, Name: "einhorn", Remedy: "einhornsh -e upgrade", Retire: retire, Dismiss: syscall.SIGTERM,
+			shown: s.keptBy(in.Parent, envCount),
 			Ready: func() error { return acknowledge(path, command, in.PID) },
 		}
 		return nil

@@ -48,22 +48,21 @@ const (
 )
 
 // gracehttp is github.com/tabalt/gracehttp: one socket, and an old process that goes by itself. The
-// names of its variables are ones that anybody might choose for something else.
+// names of its variables are ones that anybody might choose for something else, so they count only with a listener as
+// descriptor 3.
 var gracehttp = protocol{
 	name:  "gracehttp",
 	kinds: listeners,
 	vars:  []string{envGracehttp, envIsGracehttp},
 	shown: func(in Surroundings) bool {
-		return in.Getenv(envGracehttp) == "true" || in.Getenv(envIsGracehttp) == "1" ||
-			(in.has(envGracehttp) || in.has(envIsGracehttp)) && in.Listens(first)
+		return (in.Getenv(envGracehttp) == "true" || in.Getenv(envIsGracehttp) == "1") && in.Listens(first)
 	},
 	read: func(in Surroundings, s *Start) error {
 		s.Sockets = fromFirst(1)
 		s.Parent = &Parent{}
-		if in.has(envIsGracehttp) {
+		if in.Getenv(envIsGracehttp) == "1" {
 			s.Sign = envIsGracehttp
-			return exactly(in, envIsGracehttp, "1")
 		}
-		return exactly(in, envGracehttp, "true")
+		return nil
 	},
 }

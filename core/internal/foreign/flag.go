@@ -2,17 +2,26 @@ package foreign
 
 import "slices"
 
+// The flags by which a program tells its next version that it is that. The words are nobody's.
+const (
+	flagGraceful = "-graceful"
+	flagUpgrade  = "-upgrade"
+)
+
 // Graceful is a start by the plain protocol: the flag -graceful, one listener as descriptor 3, and
 // an old process that is told by SIGTERM. The flag has been taken out already.
 func Graceful() *Start {
-	return &Start{Protocol: "-graceful", Sign: "-graceful", kinds: listeners, Sockets: fromFirst(1), Parent: &Parent{Obeys: true}}
+	s := &Start{Protocol: flagGraceful, Sign: flagGraceful, kinds: listeners, Sockets: fromFirst(1), Parent: &Parent{Obeys: true}}
+	s.believe(Here())
+	s.hold()
+	return s
 }
 
 // gracefulFlag is the plain protocol with the flag at the end.
-var gracefulFlag = byFlag("-graceful", true)
+var gracefulFlag = byFlag(flagGraceful, true)
 
 // upgradeFlag is a program with a flag of that name, whose old process goes by itself.
-var upgradeFlag = byFlag("-upgrade", false)
+var upgradeFlag = byFlag(flagUpgrade, false)
 
 // byFlag is a protocol that is known by a flag, as the first or the last argument. The word is nobody's: it counts
 // only with a listener as descriptor 3.

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -22,10 +24,12 @@ type Start struct {
 	Vars     []string // "name=value", as they were; Take has taken them out of the environment
 	Parent   *Parent  // that this process replaces; nil without one
 	Master   *Master  // that starts every version itself; nil without one
+	Doubt    error    // why a process that was claimed to be the old one is not believed to be; nil for none
 
-	args  []string     // the arguments without the flag; nil if there was none
-	open  func() error // reads what is not in the environment; nil for nothing
-	kinds []wire.Kind  // that the sockets may be; nil for any
+	args   []string     // the arguments without the flag; nil if there was none
+	open   func() error // reads what is not in the environment; nil for nothing
+	kinds  []wire.Kind  // that the sockets may be; nil for any
+	inodes []uint64     // by which the sockets are known; by Take
 }
 
 // Socket is one descriptor that was passed.
@@ -40,8 +44,9 @@ type Socket struct {
 
 // Parent is an old process that this one replaces.
 type Parent struct {
-	Obeys bool         // SIGTERM tells it that this process serves; else it goes by itself
-	Tell  func() error // tells it in another way; nil for none
+	Obeys   bool         // SIGTERM tells it that this process serves; else it goes by itself
+	Tell    func() error // tells it in another way; nil for none
+	Process *os.Process  // it runs this program, where the system can show that; nil: it gets no signal
 }
 
 // Master is a process that starts the next version itself, and outlives it. A second one that
@@ -57,6 +62,7 @@ type Master struct {
 	Retire    os.Signal    // that this process gets when the next one is there, or is to be; nil for SIGTERM
 	Released  func() error // tells the master that this process has closed its listeners; nil for none
 	Dismiss   os.Signal    // ends it, and comes to its workers as SIGTERM; nil: it ends when they have
+	shown     func() error // why the system does not show that it is the master; nil: it runs this program
 	Unlinks   bool         // it removes the paths of its unix sockets when it ends
 
 	lookUp  sync.Once
@@ -71,6 +77,29 @@ func (m *Master) Process() (*os.Process, error) {
 	return m.process, m.err
 }
 
+// Shown reports why the system does not show that the process is the master, where it can.
+func (m *Master) Shown() error {
+	switch {
+	case m.shown != nil:
+		return m.shown()
+	case !proc.RunsThisProgram(m.PID):
+		return proc.NotShown(m.PID, "does not run this program")
+	}
+	return nil
+}
+
+// Signal sends sig to the master, if the system shows that it is that.
+func (m *Master) Signal(sig os.Signal) error {
+	p, err := m.Process() // the handle first, then the check
+	if err == nil {
+		err = m.Shown()
+	}
+	if err != nil {
+		return err
+	}
+	return p.Signal(sig)
+}
+
 // Surroundings are what a process can see of how it was started.
 type Surroundings struct {
 	LookupEnv func(string) (string, bool)
@@ -78,7 +107,8 @@ type Surroundings struct {
 	PID       int
 	Parent    int
 	Listens   func(descriptor int) bool
-	Ancestor  func() bool // the parent runs the program at the path of this one
+	Ancestor  func() bool  // the system shows that an old version of this program has started this one
+	Replaces  func() error // why that is not so; nil also where it can't be told, os.ErrProcessDone if it has ended
 }
 
 // Getenv returns a variable's value, "" if it is not set.
@@ -102,9 +132,9 @@ type protocol struct {
 	read  func(in Surroundings, s *Start) error
 }
 
-// protocols are tried in this order: systemd's comes before grace's, which has the same variable, and the
-// flags come last, because descriptor 3 may be somebody else's listener and the word the program's own.
-var protocols = []protocol{endless, gracehttp, graceful, tableflip, overseer, starter, einhorn, systemd, grace, gracefulFlag, upgradeFlag}
+// protocols are tried in this order: systemd's comes before grace's, which has the same variable. Those that are
+// shown by a word that anybody might choose come after the ones whose descriptor 3 can be a listener, too.
+var protocols = []protocol{endless, graceful, tableflip, overseer, starter, einhorn, systemd, gracehttp, grace, activator, gracefulFlag, upgradeFlag}
 
 // Read says how this process was started, by the first protocol that shows itself; nil for none.
 func Read(in Surroundings) (*Start, error) {
@@ -121,7 +151,11 @@ func Read(in Surroundings) (*Start, error) {
 				s.Vars = append(s.Vars, name+"="+v)
 			}
 		}
-		return s, p.read(in, s)
+		if err := p.read(in, s); err != nil {
+			return s, err
+		}
+		s.believe(in)
+		return s, nil
 	}
 	return nil, nil
 }
@@ -134,18 +168,71 @@ func Variables() (names []string) {
 	return names
 }
 
+// believe looks whether the parent is what it is claimed to be. If not, the sockets are those of whoever has opened
+// them for this process. A parent that is told by something that it has passed still hears it there.
+func (s *Start) believe(in Surroundings) {
+	if s.Parent == nil {
+		return
+	}
+	err := in.Replaces()
+	if err == nil || errors.Is(err, os.ErrProcessDone) { // it has gone by itself
+		return
+	}
+	s.Doubt = err
+	if s.Parent.Tell == nil {
+		s.Parent, s.Owned = nil, true
+	}
+}
+
+// hold takes a handle of the old process, which is kept until that is gone: a signal can't come to another process
+// then. It is opened when the descriptors that were passed are known to be open, so that it does not look like one.
+func (s *Start) hold() {
+	if s.Parent != nil && s.Doubt == nil {
+		s.Parent.Process, _ = proc.OldVersion()
+	}
+}
+
+// Ignored names a word of a protocol that this process was started with and that does not count, because descriptor 3
+// is no listener; "" for none. Anybody might have chosen it for something else.
+func Ignored(in Surroundings) string {
+	if in.Listens(first) {
+		return ""
+	}
+	for _, name := range gracehttp.vars {
+		if v, ok := in.LookupEnv(name); ok {
+			return name + "=" + v
+		}
+	}
+	for _, flag := range []string{flagGraceful, flagUpgrade} {
+		if i := place(in.Args, flag); i > 0 {
+			return in.Args[i]
+		}
+	}
+	return ""
+}
+
 // Here are the surroundings of this process.
 func Here() Surroundings {
 	return Surroundings{
 		LookupEnv: os.LookupEnv, Args: os.Args, PID: os.Getpid(), Parent: os.Getppid(),
 		Listens:  func(n int) bool { return fd.CheckListener(n) == nil },
-		Ancestor: isAncestor,
+		Ancestor: func() bool { return proc.ShowsPrograms && replaces() == nil },
+		Replaces: replaces,
 	}
+}
+
+// replaces reports why this process replaces no other version of its program.
+func replaces() error {
+	p, err := proc.OldVersion()
+	if err == nil {
+		err = p.Release()
+	}
+	return err
 }
 
 // TakeActivated is Take for a supervisor: only what a service manager has opened.
 func TakeActivated() (*Start, error) {
-	if !systemd.shown(Here()) {
+	if s, _ := Read(Here()); s == nil || !s.Activated() {
 		return nil, nil
 	}
 	return Take()
@@ -176,9 +263,22 @@ func Take() (*Start, error) {
 			return s, fmt.Errorf("%s: %w; the program that started this one (%s) has to pass a socket there, or to start it without "+
 				"the variable if it is no new process of that program", s.sign(), err, s.Protocol)
 		}
+		if inode, ok := fd.Inode(s.Sockets[i].FD); ok {
+			s.inodes = append(s.inodes, inode)
+		}
 	}
+	s.hold()
 	return s, nil
 }
+
+// keptBy has the system show that a process is the master: it keeps the sockets, and has set the variable for its
+// workers.
+func (s *Start) keptBy(pid int, variable string) func() error {
+	return func() error { return proc.Keeps(pid, variable, s.inodes) }
+}
+
+// Activated reports whether a service manager has opened the sockets, and goes on having them.
+func (s *Start) Activated() bool { return s.Protocol == systemd.name || s.Protocol == activator.name }
 
 // sign is the variable with its value, or the flag.
 func (s *Start) sign() string {

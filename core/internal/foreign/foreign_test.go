@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 )
@@ -27,6 +28,12 @@ func in(vars map[string]string, args ...string) Surroundings {
 		Parent:    testParent,
 		Listens:   func(n int) bool { return n == first },
 		Ancestor:  func() bool { return vars["ANCESTOR"] != "" },
+		Replaces: func() error {
+			if vars["ANCESTOR"] == "" {
+				return proc.ErrNotShown
+			}
+			return nil
+		},
 	}
 }
 
@@ -47,6 +54,8 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	type vars map[string]string
 	pid := strconv.Itoa(testPID)
+	old := vars{"ANCESTOR": "1"} // an old version has started this process
+	activated := func(s *Start) bool { return s.Parent == nil && s.Owned && s.Doubt != nil }
 	for name, c := range map[string]struct {
 		vars     vars
 		args     []string
@@ -56,12 +65,23 @@ func TestRead(t *testing.T) {
 	}{
 		"nothing":                 {},
 		"an argument of its own":  {args: []string{"migrate", "-upgrade", "now"}},
-		"-upgrade first":          {args: []string{"-upgrade", "-v"}, protocol: "-upgrade", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys && s.args[1] == "-v" && len(s.args) == 2 }},
-		"--upgrade last":          {args: []string{"-v", "--upgrade"}, protocol: "-upgrade", sockets: "3", check: func(s *Start) bool { return s.args[1] == "-v" && len(s.args) == 2 }},
-		"-graceful last":          {args: []string{"-v", "-graceful"}, protocol: "-graceful", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys }},
-		"endless":                 {vars: vars{envEndless: "1"}, protocol: "endless", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys }},
-		"endless, two":            {vars: vars{envEndless: "1", envOrder: ":4242,localhost:4243"}, protocol: "endless", sockets: "3(tcp :4242) 4(tcp localhost:4243)"},
-		"grace":                   {vars: vars{envListenFDs: "2"}, protocol: "grace", sockets: "3 4", check: func(s *Start) bool { return s.Parent.Obeys && !s.Owned }},
+		"-upgrade first":          {vars: old, args: []string{"-upgrade", "-v"}, protocol: "-upgrade", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys && s.args[1] == "-v" && len(s.args) == 2 }},
+		"--upgrade last":          {vars: old, args: []string{"-v", "--upgrade"}, protocol: "-upgrade", sockets: "3", check: func(s *Start) bool { return s.args[1] == "-v" && len(s.args) == 2 }},
+		"-graceful last":          {vars: old, args: []string{"-v", "-graceful"}, protocol: "-graceful", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys }},
+		"endless":                 {vars: vars{envEndless: "1", "ANCESTOR": "1"}, protocol: "endless", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys }},
+		"endless, two":            {vars: vars{envEndless: "1", envOrder: ":4242,localhost:4243", "ANCESTOR": "1"}, protocol: "endless", sockets: "3(tcp :4242) 4(tcp localhost:4243)"},
+		"grace":                   {vars: vars{envListenFDs: "1", "ANCESTOR": "1"}, protocol: "grace", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys && !s.Owned }},
+		"systemfd":                {vars: vars{envListenFDs: "2", envListenNames: "web:unknown"}, protocol: activator.name, sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned && s.Activated() && len(s.Vars) == 2 }},
+		"systemfd, an old parent": {vars: vars{envListenFDs: "2", "ANCESTOR": "1"}, protocol: activator.name, sockets: "3 4", check: func(s *Start) bool { return !s.Managed() }},
+		"LISTEN_FDS=0":            {vars: vars{envListenFDs: "0", "ANCESTOR": "1"}, protocol: activator.name, check: func(s *Start) bool { return !s.Managed() }},
+		"endless, no old parent":  {vars: vars{envEndless: "1"}, protocol: "endless", sockets: "3", check: activated},
+		"-graceful, likewise":     {args: []string{"-v", "-graceful"}, protocol: "-graceful", sockets: "3", check: activated},
+		"-upgrade, likewise":      {args: []string{"-upgrade"}, protocol: "-upgrade", sockets: "3", check: activated},
+		"gracehttp, likewise":     {vars: vars{envGracehttp: "true"}, protocol: "gracehttp", sockets: "3", check: activated},
+		"tableflip, likewise":     {vars: vars{envTableflip: "yes"}, protocol: "tableflip", check: func(s *Start) bool { return s.Parent.Tell != nil && s.Doubt != nil }},
+		"GRACEFUL=yes":            {vars: vars{envGracehttp: "yes", "ANCESTOR": "1"}},
+		"systemd, own GRACEFUL":   {vars: vars{envGracehttp: "true", envListenFDs: "1", envListenPID: pid}, protocol: "systemd", sockets: "3"},
+		"own GRACEFUL_WORKER":     {vars: vars{envWorker: "3"}},
 		"systemd":                 {vars: vars{envListenFDs: "2", envListenPID: pid, envListenNames: "web:unknown"}, protocol: "systemd", sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned }},
 		"systemd, own -upgrade":   {vars: vars{envListenFDs: "1", envListenPID: pid}, args: []string{"-upgrade"}, protocol: "systemd", sockets: "3", check: func(s *Start) bool { return s.args == nil }},
 		"systemd, then grace":     {vars: vars{envListenFDs: "1", envListenPID: "12", "ANCESTOR": "1"}, protocol: "grace", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys && len(s.Vars) == 2 }},
@@ -69,8 +89,8 @@ func TestRead(t *testing.T) {
 		"systemd, then a script":  {vars: vars{envListenFDs: "1", envListenPID: "12"}},
 		"systemd, none":           {vars: vars{envListenFDs: "0", envListenPID: pid}, protocol: "systemd"},
 		"systemd, another's":      {vars: vars{envListenFDs: "-1", envListenPID: "12"}},
-		"gracehttp":               {vars: vars{envGracehttp: "true"}, protocol: "gracehttp", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys }},
-		"gracehttp, others":       {vars: vars{envIsGracehttp: "1"}, protocol: "gracehttp", sockets: "3"},
+		"gracehttp":               {vars: vars{envGracehttp: "true", "ANCESTOR": "1"}, protocol: "gracehttp", sockets: "3", check: func(s *Start) bool { return !s.Parent.Obeys }},
+		"gracehttp, others":       {vars: vars{envIsGracehttp: "1", "ANCESTOR": "1"}, protocol: "gracehttp", sockets: "3"},
 		"graceful":                {vars: vars{envWorker: "1", envNumFD: "2", envParentPID: "4700", envOldWorker: "4709"}, protocol: "graceful", sockets: "3 4", check: func(s *Start) bool { return s.Master.PID == 4700 && s.Master.OldWorker == 4709 && s.Master.Leads }},
 		"graceful, first":         {vars: vars{envWorker: "1", envNumFD: "1"}, protocol: "graceful", sockets: "3", check: func(s *Start) bool { return s.Master.PID == testParent && s.Master.OldWorker == 0 }},
 		"tableflip":               {vars: vars{envTableflip: "yes"}, protocol: "tableflip", check: func(s *Start) bool { return s.Parent.Tell != nil && s.open != nil }},
@@ -99,6 +119,29 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestIgnored: a word that anybody might choose is named, and does not count without a listener.
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]Surroundings{
+		"":              in(nil, "serve"),
+		"GRACEFUL=true": in(map[string]string{envGracehttp: "true"}),
+		"IS_GRACEFUL=1": in(map[string]string{envIsGracehttp: "1"}),
+		"-graceful":     in(nil, "-graceful", "-v"),
+		"--upgrade":     in(nil, "-v", "--upgrade"),
+	} {
+		if word := Ignored(c); word != "" {
+			t.Errorf("%q with a listener", word)
+		}
+		c.Listens = func(int) bool { return false }
+		if word := Ignored(c); word != want {
+			t.Errorf("%q, want %q", word, want)
+		}
+		if s, err := Read(c); s != nil || err != nil {
+			t.Errorf("%q without a listener: %+v %v", want, s, err)
+		}
+	}
+}
+
 // garbage is what each variable must not be, if the others are right.
 var garbage = []struct {
 	vars   map[string]string
@@ -110,8 +153,6 @@ var garbage = []struct {
 	{map[string]string{}, envListenFDs, []string{"", "-1", "two", "99999999999999999999", "5000", "1 "}},
 	{map[string]string{envListenPID: "4711"}, envListenFDs, []string{"", "-1", "two", "99999999999999999999", "5000"}},
 	{map[string]string{envListenPID: "4711", envListenFDs: "2"}, envListenNames, []string{"web", "a:b:c"}},
-	{map[string]string{}, envGracehttp, []string{"", "1", "TRUE"}},
-	{map[string]string{}, envIsGracehttp, []string{"", "0", "true"}},
 	{map[string]string{envNumFD: "1"}, envWorker, []string{"", "0", "true"}},
 	{map[string]string{envWorker: "1"}, envNumFD, []string{"", "0", "-1", "one", "99999999999999999999", "5000"}},
 	{map[string]string{envWorker: "1", envNumFD: "1"}, envParentPID, []string{"", "0", "-3", "me", "99999999999999999999"}},

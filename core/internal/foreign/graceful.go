@@ -19,7 +19,7 @@ var graceful = protocol{
 	name:  "graceful",
 	kinds: listeners,
 	vars:  []string{envWorker, envNumFD, envParentPID, envOldWorker},
-	shown: func(in Surroundings) bool { return in.has(envWorker) },
+	shown: func(in Surroundings) bool { return in.has(envWorker) && in.has(envNumFD) },
 	read: func(in Surroundings, s *Start) error {
 		s.Owned = true
 		if err := exactly(in, envWorker, "1"); err != nil {

@@ -34,11 +34,12 @@ var overseer = protocol{
 			return err
 		}
 		s.Sockets = fromFirst(n)
-		s.Master = &Master{
+		m := &Master{
 			PID: in.Parent, Name: "overseer's master", Leads: true,
-			Remedy: fmt.Sprintf("kill -USR2 %d", in.Parent),
-			Retire: retire, Released: func() error { return released(in.Parent) },
+			Remedy: fmt.Sprintf("kill -USR2 %d", in.Parent), Retire: retire,
 		}
+		m.Released = func() error { return m.Signal(release) }
+		s.Master = m
 		return nil
 	},
 }

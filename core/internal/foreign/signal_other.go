@@ -4,7 +4,5 @@ package foreign
 
 import "os"
 
-// retire does not exist here.
-var retire os.Signal
-
-func released(int) error { return os.ErrProcessDone }
+// The signals do not exist here.
+var retire, release os.Signal

@@ -22,7 +22,7 @@ var starter = protocol{
 		s.Owned = true
 		s.Master = &Master{
 			PID: in.Parent, Name: "start_server", Remedy: fmt.Sprintf("kill -HUP %d", in.Parent),
-			Dismiss: syscall.SIGTERM, Unlinks: true,
+			Dismiss: syscall.SIGTERM, Unlinks: true, shown: s.keptBy(in.Parent, envStarter),
 		}
 		seen := map[int]bool{}
 		for _, pair := range strings.Split(in.Getenv(envStarter), ";") {

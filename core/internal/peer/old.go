@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -61,6 +62,10 @@ type Old struct {
 	heardAt atomic.Int64 // when it has said something last, since began
 
 	Ways foreign.Parent // how it wants to hear that this process serves, if it is plain
+
+	lookUp   sync.Once
+	process  *os.Process // if it is plain, and the system shows that it is an old version of this program
+	notShown error       // why it does not
 
 	Adopted uint64 // connections taken over from it; of the goroutine that listens
 }
@@ -120,10 +125,24 @@ func (p *Old) Plain() bool { return p.ctl == nil || isClosed(p.Disowned) }
 // PID is the process number of the old process. That is the parent, unless a wrapper is
 // between the two.
 func (p *Old) PID() int {
-	if p.Plain() {
-		return proc.StartedBy
+	if !p.Plain() {
+		return p.oldPID
 	}
-	return p.oldPID
+	if old, _ := p.plain(); old != nil {
+		return old.Pid
+	}
+	return proc.StartedBy
+}
+
+// plain returns the handle of an old process that speaks only the plain protocol, which is known by nothing but that it
+// has started this one. It is looked up once.
+func (p *Old) plain() (*os.Process, error) {
+	p.lookUp.Do(func() {
+		if p.process = p.Ways.Process; p.process == nil {
+			p.process, p.notShown = proc.OldVersion()
+		}
+	})
+	return p.process, p.notShown
 }
 
 // Welcome reads the old process's first frame.

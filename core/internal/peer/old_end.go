@@ -55,6 +55,9 @@ func (p *Old) KeepAlive() {
 // must live.
 func (p *Old) Alive() bool {
 	if p.Plain() {
+		if old, _ := p.plain(); old != nil && old.Pid != proc.StartedBy {
+			return proc.Running(old) // a shell is between
+		}
 		return proc.StartedBy > 1 && os.Getppid() == proc.StartedBy
 	}
 	return p.oldPID > 0 && !isClosed(p.Gone)
@@ -90,16 +93,28 @@ func (p *Old) endsWithin(d time.Duration, stop <-chan struct{}) bool {
 	return true
 }
 
-// open opens the old process. One with fewer rights than this can't name a process that it could not signal itself.
+// open opens the old process, which is on gracex. One with fewer rights than this can't name a process that it could not
+// signal itself.
 func (p *Old) open() (*os.Process, error) {
-	if p.Plain() || !p.maker.Known() || p.maker.Trusted() {
+	if !p.maker.Known() || p.maker.Trusted() {
 		return os.FindProcess(p.PID())
 	}
 	return proc.Named(p.PID(), p.maker)
 }
 
-// Signal sends sig to the old process if it still is the one that it was.
+// Signal sends sig to the old process if it still is the one that it was. A plain one gets nothing unless the system
+// shows that it is an old version of this program (proc.ErrNotShown).
 func (p *Old) Signal(sig syscall.Signal) error {
+	if p.Plain() {
+		old, err := p.plain()
+		switch {
+		case err != nil:
+			return err
+		case !p.Alive():
+			return os.ErrProcessDone
+		}
+		return old.Signal(sig)
+	}
 	// The handle first, then the check: a handle opened while the parent is alive can't name a later process
 	// (pidfd, Linux). Elsewhere the two calls are as close together as they can be.
 	old, err := p.open()

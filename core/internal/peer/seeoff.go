@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
@@ -87,6 +88,10 @@ func (p *Old) remind(r reminder, done <-chan struct{}, log *slog.Logger) bool {
 	}
 	err := p.Signal(r.sig)
 	if errors.Is(err, os.ErrProcessDone) {
+		return false
+	}
+	if errors.Is(err, proc.ErrNotShown) {
+		log.Warn(r.why, "error", err)
 		return false
 	}
 	log.Warn(r.why+"; signal sent", "old_pid", p.PID(), "signal", r.sig.String(), "error", err)

@@ -18,6 +18,37 @@ import (
 // EnvSocket is the environment variable that names the socket.
 const EnvSocket = "NOTIFY_SOCKET"
 
+// The variables of the watchdog: the time in microseconds, and the process that is to answer.
+const (
+	envWatchdog    = "WATCHDOG_USEC"
+	envWatchdogPID = "WATCHDOG_PID"
+)
+
+// Vars are the variables by which the service manager makes this process the one that speaks for the service.
+func Vars() []string { return []string{EnvSocket, envWatchdog, envWatchdogPID} }
+
+// taken are those that Take has taken.
+var taken = make(map[string]string)
+
+// Take takes the variables out of the environment, so that no program which this one starts speaks for the service.
+// Getenv has the values. It is called before main.
+func Take() {
+	for _, name := range Vars() {
+		if v, ok := os.LookupEnv(name); ok {
+			taken[name] = v
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
+// Getenv is os.Getenv, also for what Take has taken.
+func Getenv(name string) string {
+	if v, ok := taken[name]; ok {
+		return v
+	}
+	return os.Getenv(name)
+}
+
 // Socket is where the service manager listens. A nil one has nobody to tell.
 type Socket struct{ addr *net.UnixAddr }
 
@@ -105,13 +136,13 @@ func Reloading() []string {
 // service for dead: WATCHDOG_USEC. It is 0 without one. inherited says that the process
 // number in WATCHDOG_PID may be that of a generation before this one.
 func WatchdogInterval(getenv func(string) string, inherited bool) (time.Duration, error) {
-	usec, pid := getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID")
+	usec, pid := getenv(envWatchdog), getenv(envWatchdogPID)
 	if usec == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) && !inherited {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(usec, 10, 64)
 	if err != nil || n <= 0 || n > int64(time.Duration(1<<62)/time.Microsecond) {
-		return 0, fmt.Errorf("WATCHDOG_USEC=%q is no number of microseconds", usec)
+		return 0, fmt.Errorf("%s=%q is no number of microseconds", envWatchdog, usec)
 	}
 	return time.Duration(n) * time.Microsecond, nil
 }
