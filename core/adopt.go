@@ -161,6 +161,7 @@ func (a *adoption) Close() error { return nil }
 
 // Accept returns the next connection on which a request has come.
 func (a *adoption) Accept() (net.Conn, error) {
+	a.turns.adopt.end()
 	select {
 	case <-a.u.phase.accepting:
 	case <-a.u.phase.finished:
@@ -168,6 +169,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 	}
 	select {
 	case c := <-a.side.Adopted:
+		a.turns.adopt.begin(&a.callbacks)
 		return c, nil
 	case <-a.u.phase.finished:
 		return nil, net.ErrClosed

@@ -262,3 +262,41 @@ func TestAdopt_GoesOnInThePreStopDelay(t *testing.T) {
 	c.Ask("/")
 	c.Answer()
 }
+
+// TestAdopt_ConnContextIsCalledOneAtATime, as by net/http, which has one accept loop for a listener. There are
+// two here: for new connections, and for those of the old process.
+func TestAdopt_ConnContextIsCalledOneAtATime(t *testing.T) {
+	t.Parallel()
+	for _, callback := range []string{"ConnContext", "ConnState"} {
+		t.Run(callback, func(t *testing.T) {
+			entered, leave := make(chan struct{}, 2), make(chan struct{})
+			enter := func() { entered <- struct{}{}; <-leave }
+			srv := notFound()
+			if callback == "ConnContext" {
+				srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { enter(); return ctx }
+			} else {
+				srv.ConnState = func(_ net.Conn, st http.ConnState) {
+					if st == http.StateNew {
+						enter()
+					}
+				}
+			}
+			u, o := playCurrent(t, srv)
+			adopted, server := pairAt(t, u, "")
+			o.moves(wire.Conn{Listener: atListener}, server)
+			adopted.Ask("/")
+			<-entered
+			accepted := rawhttp.Dial(t, u.servers.all()[0].ln.Addr().String())
+			accepted.Ask("/")
+			proctest.Await(t, "it is accepted", func() bool { return u.Status().Ledger.Accepted == 1 })
+			select {
+			case <-entered:
+				t.Error("a second connection while the first one's callback runs")
+			case <-time.After(30 * time.Millisecond): // too short a wait could only hide a fault
+			}
+			close(leave)
+			adopted.Answer()
+			accepted.Answer()
+		})
+	}
+}

@@ -107,8 +107,10 @@ func (s *server) passOn(nc net.Conn) bool {
 
 // Accept is the other server's.
 func (o *otherServer) Accept() (net.Conn, error) {
+	o.s.turns.other.end()
 	select {
 	case nc := <-o.conns:
+		o.s.turns.other.begin(&o.s.callbacks)
 		return nc, nil
 	case <-o.s.u.phase.finished:
 		return nil, net.ErrClosed

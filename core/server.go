@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -44,6 +45,9 @@ type server struct {
 	http2   *http2Server // for HTTP/2 over TLS; nil if there is none, or the program's own
 	other   *otherServer // for those connections that inner can't serve, or nil
 	side    *conns.Side  // for those that can move
+
+	callbacks sync.Mutex                          // for one turn at a time
+	turns     struct{ accept, adopt, other turn } // of the accept loops
 
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
