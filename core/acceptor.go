@@ -3,6 +3,7 @@ package core
 import (
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -73,10 +74,27 @@ func (a *acceptor) accept() (net.Conn, error) {
 	if err != nil || conns.Tracked(nc) != nil {
 		return nc, err
 	}
-	if _, ok := nc.(connectionStater); ok {
+	if cs, ok := nc.(connectionStater); ok {
+		if !reflect.ValueOf(nc).Comparable() {
+			return &unlike{nc, cs}, nil
+		}
 		return nc, nil
 	}
 	return a.u.conns.Track(nc, nil, conns.New), nil
+}
+
+// unlike stands for a connection of a type of the program's that can be no key of a map.
+type unlike struct {
+	net.Conn
+	connectionStater
+}
+
+// exposed is the connection that the program sees.
+func exposed(nc net.Conn) net.Conn {
+	if u, ok := nc.(*unlike); ok {
+		return u.Conn
+	}
+	return conns.Exposed(nc)
 }
 
 // foreignConns are connections that have no wrapper of ours, neither around nor

@@ -146,7 +146,7 @@ func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Co
 			_ = c.Close()
 		}
 	}()
-	handler(c, what.State)
+	handler(c.Give(), what.State)
 }
 
 // adoption is the second listener of the inner server: it accepts what was parked.

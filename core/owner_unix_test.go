@@ -87,3 +87,15 @@ func TestSideFor_WordsCountForTheConnectionsPortAlone(t *testing.T) {
 	}
 	expectEqual(t, "two of this process have the words: taken", u.sideFor(at, local(port)) != nil, false)
 }
+
+// TestSideFor_SharedAddressIsNobodys if one of its servers could not have the connection (SO_REUSEPORT).
+func TestSideFor_SharedAddressIsNobodys(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t)
+	u.AttachTest(t, notFound())
+	all := u.servers.all()
+	u.servers.list = append(u.servers.list, &server{ln: all[0].ln, own: all[0].own})
+	got := u.sideFor(atListener, all[0].ln.Addr())
+	u.servers.list = all
+	expectEqual(t, "taken", got != nil, false)
+}

@@ -1,0 +1,563 @@
+//go:build unix
+
+package core_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/rawhttp"
+)
+
+// contracts are the rows of docs/contracts.md: a program for each, which notes what it sees.
+var contracts = map[string]func(p *contract){
+	"BaseContext":                (*contract).baseContext,
+	"ConnContext and ConnState":  (*contract).callbacks,
+	"Hijack":                     (*contract).hijack,
+	"Hijack, ahead":              (*contract).hijackAhead,
+	"ResponseWriter":             (*contract).responseWriter,
+	"ResponseController":         (*contract).responseController,
+	"Flush":                      (*contract).flush,
+	"SetKeepAlivesEnabled":       (*contract).keepAlives,
+	"SetKeepAlivesEnabled, idle": (*contract).keepAlivesIdle,
+	"MaxBytesReader":             (*contract).maxBytesReader,
+	"Handler panic, ErrorLog":    (*contract).panics,
+	"ReadTimeout":                (*contract).readTimeout,
+	"RegisterOnShutdown":         (*contract).onShutdown,
+	"TLSNextProto":               (*contract).nextProto,
+}
+
+// TestContracts runs each program twice, with net/http alone and with core: it must see the same.
+func TestContracts(t *testing.T) {
+	t.Parallel()
+	for name, run := range contracts {
+		t.Run(name, func(t *testing.T) {
+			var saw [2][]string
+			for i, serve := range []func(*contract) func(){servePlain, serveWithCore} {
+				t.Run([]string{"net/http", "core"}[i], func(t *testing.T) {
+					p := &contract{t: t, srv: &http.Server{}, serve: serve}
+					run(p)
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					saw[i] = p.notes
+				})
+			}
+			if len(saw[0]) == 0 || !reflect.DeepEqual(saw[0], saw[1]) {
+				t.Errorf("net/http:\n\t%s\ncore:\n\t%s", strings.Join(saw[0], "\n\t"), strings.Join(saw[1], "\n\t"))
+			}
+		})
+	}
+}
+
+// contract is a program that serves once.
+type contract struct {
+	t     *testing.T
+	srv   *http.Server
+	serve func(*contract) (stop func())
+	tls   bool
+
+	ln   net.Listener // set by begin
+	stop func()
+
+	mu    sync.Mutex
+	notes []string
+}
+
+func (p *contract) note(format string, v ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notes = append(p.notes, fmt.Sprintf(format, v...))
+}
+
+// begin serves.
+func (p *contract) begin(h http.HandlerFunc) {
+	p.t.Helper()
+	var err error
+	p.ln, err = net.Listen("tcp", "127.0.0.1:0")
+	must(p.t, err)
+	p.srv.Handler = h
+	p.stop = sync.OnceFunc(p.serve(p))
+	p.t.Cleanup(p.stop)
+}
+
+func (p *contract) dial() *rawhttp.Client {
+	p.t.Helper()
+	return rawhttp.Dial(p.t, p.ln.Addr().String())
+}
+
+func servePlain(p *contract) func() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if p.tls {
+			_ = p.srv.ServeTLS(p.ln, "", "")
+		} else {
+			_ = p.srv.Serve(p.ln)
+		}
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = p.srv.Shutdown(ctx)
+		_ = p.srv.Close()
+		<-ended
+	}
+}
+
+func serveWithCore(p *contract) func() {
+	u := core.NewTest(p.t, core.WithDrainTimeout(time.Second))
+	if p.tls {
+		must(p.t, u.AttachTLS(p.srv, p.ln, "", ""))
+	} else {
+		must(p.t, u.Attach(p.srv, p.ln))
+	}
+	must(p.t, u.Ready())
+	return func() { _ = u.Stop(context.Background()) }
+}
+
+// send sends wire and returns an answer: its status, what it says of the connection, and its body.
+func (p *contract) send(c *rawhttp.Client, method, wire string) string {
+	p.t.Helper()
+	_, err := io.WriteString(c, wire)
+	must(p.t, err)
+	return p.answer(c, method)
+}
+
+func (p *contract) answer(c *rawhttp.Client, method string) string {
+	p.t.Helper()
+	must(p.t, c.SetReadDeadline(time.Now().Add(patience)))
+	resp, err := http.ReadResponse(c.Reader, &http.Request{Method: method})
+	must(p.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(p.t, err)
+	return fmt.Sprintf("%d close=%v %q", resp.StatusCode, resp.Close, body)
+}
+
+const contractGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+func ok(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }
+
+// ends notes that the server has closed the connection.
+func (p *contract) ends(c *rawhttp.Client) {
+	p.t.Helper()
+	must(p.t, c.SetReadDeadline(time.Now().Add(patience)))
+	_, err := c.Reader.ReadByte()
+	p.note("the connection ends: %v", err)
+}
+
+func (p *contract) baseContext() {
+	type key struct{}
+	p.srv.BaseContext = func(ln net.Listener) context.Context {
+		_, tcp := ln.(*net.TCPListener)
+		p.note("BaseContext gets the program's: %v, a *net.TCPListener: %v", ln == p.ln, tcp)
+		return context.WithValue(context.Background(), key{}, "base")
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Context().Value(key{}), r.Context().Value(http.ServerContextKey) == p.srv,
+			r.Context().Value(http.LocalAddrContextKey).(net.Addr).String() == p.ln.Addr().String())
+	})
+	p.note("%s", p.send(p.dial(), "GET", contractGet))
+}
+
+// callbacks notes them in order. A map without a lock is filled by those that come one at a time.
+func (p *contract) callbacks() {
+	type key struct{}
+	ids := make(map[net.Conn]int)
+	id := func(c net.Conn) int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return ids[c]
+	}
+	closed := make(chan struct{}, 2)
+	p.srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		p.mu.Lock()
+		ids[c] = len(ids) + 1
+		p.mu.Unlock()
+		p.note("ConnContext: %T %d", c, id(c))
+		return context.WithValue(ctx, key{}, id(c))
+	}
+	p.srv.ConnState = func(c net.Conn, st http.ConnState) {
+		p.note("ConnState: %T %d %v", c, id(c), st)
+		if st == http.StateNew && id(c) == 2 {
+			c.Close() // from the callback itself
+		}
+		if st == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Context().Value(key{})) })
+	c := p.dial()
+	p.note("%s", p.send(c, "GET", contractGet))
+	p.note("%s", p.send(c, "GET", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+	<-closed
+	p.ends(p.dial())
+	<-closed
+}
+
+// hijack looks at what a handler gets, for requests of each kind.
+func (p *contract) hijack() {
+	p.srv.ErrorLog = log.New(io.Discard, "", 0) // it complains of the Write
+	open := make(map[net.Conn]bool)
+	p.srv.ConnState = func(c net.Conn, st http.ConnState) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		open[c] = st != http.StateClosed && st != http.StateHijacked
+		if st == http.StateHijacked {
+			p.notes = append(p.notes, fmt.Sprintf("hijacked: %T", c))
+		}
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/keep" {
+			return
+		}
+		nc, rw, err := w.(http.Hijacker).Hijack()
+		must(p.t, err)
+		defer nc.Close()
+		p.mu.Lock()
+		_, known := open[nc]
+		p.mu.Unlock()
+		_, _, again := http.NewResponseController(w).Hijack()
+		_, writeErr := w.Write([]byte("x"))
+		body, _ := io.ReadAll(r.Body)
+		tc, tcp := nc.(*net.TCPConn)
+		if tcp {
+			must(p.t, tc.SetNoDelay(true))
+			must(p.t, tc.SetLinger(-1))
+		}
+		// As the servers that wait for connections by epoll find the descriptor.
+		s := reflect.Indirect(reflect.ValueOf(nc)).FieldByName("conn").FieldByName("fd").Elem().FieldByName("pfd").FieldByName("Sysfd").Int()
+		p.note("known %v, TCP %v, descriptor %v, again %v, write %v, body %q", known, tcp, s > 2, again, writeErr, body)
+		fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+		must(p.t, rw.Flush())
+	})
+	for _, head := range []string{
+		"GET / HTTP/1.1\r\nHost: a\r\n",
+		"GET / HTTP/1.0\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 0\r\n",
+		"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n",
+	} {
+		c := p.dial()
+		for range 2 { // on a connection that has carried others, too
+			p.note("%s", p.send(c, "GET", "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n"))
+		}
+		p.note("%s", p.send(c, "GET", head+"\r\n"))
+		p.ends(c)
+	}
+}
+
+// hijackAhead: what the client sent behind its request is in the reader.
+func (p *contract) hijackAhead() {
+	p.begin(func(w http.ResponseWriter, _ *http.Request) {
+		nc, rw, err := http.NewResponseController(w).Hijack()
+		must(p.t, err)
+		defer nc.Close()
+		must(p.t, nc.SetDeadline(time.Now().Add(patience)))
+		line, err := rw.ReadString('\n')
+		p.note("ahead: %q %v", line, err)
+		_, _ = io.WriteString(nc, "go on\n")
+		rest, err := bufio.NewReader(rw).ReadString('\n')
+		p.note("later: %q %v", rest, err)
+	})
+	c := p.dial()
+	_, err := io.WriteString(c, contractGet+"one\n")
+	must(p.t, err)
+	line, err := c.Reader.ReadString('\n')
+	p.note("client: %q %v", line, err)
+	_, err = io.WriteString(c, "two\n")
+	must(p.t, err)
+	p.ends(c)
+}
+
+// responseWriter: the interfaces that programs look for, for each kind of request.
+func (p *contract) responseWriter() {
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		_, flusher := w.(http.Flusher)
+		_, hijacker := w.(http.Hijacker)
+		_, pusher := w.(http.Pusher)
+		_, from := w.(io.ReaderFrom)
+		_, stringer := w.(io.StringWriter)
+		_, notifier := w.(http.CloseNotifier) //nolint:staticcheck // programs look for it
+		_, unwraps := w.(interface{ Unwrap() http.ResponseWriter })
+		p.note("%s: %v %v %v %v %v %v %v", r.Method, flusher, hijacker, pusher, from, stringer, notifier, unwraps)
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusAccepted)
+		n, err := io.Copy(w, strings.NewReader("copied "))
+		m, err2 := io.WriteString(w, "said")
+		p.note("%d %v %d %v", n, err, m, err2)
+	})
+	c := p.dial()
+	for _, wire := range []string{contractGet, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"} {
+		p.note("%s", p.send(c, "GET", wire))
+		p.note("%s", p.answer(c, "GET"))
+	}
+}
+
+func (p *contract) responseController() {
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		p.note("%v %v %v", rc.SetReadDeadline(time.Now().Add(time.Hour)), rc.SetWriteDeadline(time.Time{}), rc.EnableFullDuplex())
+		fmt.Fprint(w, "ok")
+		p.note("%v", rc.Flush())
+		if r.URL.Path == "/expire" {
+			p.note("%v", rc.SetWriteDeadline(time.Unix(1, 0)))
+			fmt.Fprint(w, "late")
+			p.note("flush fails: %v", rc.Flush() != nil)
+		}
+	})
+	c := p.dial()
+	p.note("%s", p.send(c, "GET", contractGet))
+	_, err := io.WriteString(c, "GET /expire HTTP/1.1\r\nHost: a\r\n\r\n")
+	must(p.t, err)
+	_, err = io.Copy(io.Discard, c.Reader)
+	p.note("%v", err)
+}
+
+// flush: the client has a part of the answer while the handler runs.
+func (p *contract) flush() {
+	got := make(chan struct{})
+	p.begin(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "first\n")
+		w.(http.Flusher).Flush()
+		select {
+		case <-got:
+			fmt.Fprint(w, "second\n")
+		case <-time.After(patience):
+		}
+	})
+	c := p.dial()
+	c.Ask("/")
+	resp, err := http.ReadResponse(c.Reader, nil)
+	must(p.t, err)
+	defer resp.Body.Close()
+	r := bufio.NewReader(resp.Body)
+	line, err := r.ReadString('\n')
+	p.note("%q %v", line, err)
+	close(got)
+	line, err = r.ReadString('\n')
+	p.note("%q %v", line, err)
+}
+
+func (p *contract) keepAlives() {
+	p.srv.SetKeepAlivesEnabled(false)
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/on":
+			p.srv.SetKeepAlivesEnabled(true)
+		case "/off":
+			p.srv.SetKeepAlivesEnabled(false)
+		}
+		fmt.Fprint(w, "header: ", w.Header())
+	})
+	get := func(c *rawhttp.Client, path string) {
+		p.note("%s: %s", path, p.send(c, "GET", "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"))
+	}
+	c := p.dial()
+	get(c, "/")
+	p.ends(c)
+	c = p.dial()
+	get(c, "/on")
+	get(c, "/")
+	get(c, "/off")
+	p.ends(c)
+	c = p.dial()
+	get(c, "/")
+	p.ends(c)
+}
+
+// keepAlivesIdle: those that are idle when it is switched off are closed.
+func (p *contract) keepAlivesIdle() {
+	idle := make(chan struct{}, 2)
+	p.srv.ConnState = func(_ net.Conn, st http.ConnState) {
+		if st == http.StateIdle {
+			idle <- struct{}{}
+		}
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/off" {
+			p.srv.SetKeepAlivesEnabled(false)
+		}
+		ok(w, r)
+	})
+	kept := p.dial()
+	p.note("%s", p.send(kept, "GET", contractGet))
+	<-idle
+	c := p.dial()
+	p.note("%s", p.send(c, "GET", "GET /off HTTP/1.1\r\nHost: a\r\n\r\n"))
+	p.ends(c)
+	p.ends(kept)
+}
+
+// maxBytesReader asks net/http to close the connection, by a way that no other ResponseWriter has.
+func (p *contract) maxBytesReader() {
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1))
+		http.Error(w, fmt.Sprint(err), http.StatusRequestEntityTooLarge)
+	})
+	p.note("%s", p.send(p.dial(), "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"))
+	p.note("%s", p.send(p.dial(), "POST", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"))
+}
+
+func (p *contract) panics() {
+	var lines bytes.Buffer
+	p.srv.ErrorLog = log.New(&lines, "", 0)
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/abort":
+			panic(http.ErrAbortHandler)
+		case "/panic":
+			panic("on purpose")
+		}
+		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(http.StatusOK)
+	})
+	for _, path := range []string{"/abort", "/panic"} {
+		c := p.dial()
+		c.Ask(path)
+		p.ends(c)
+	}
+	p.note("%s", p.send(p.dial(), "GET", contractGet))
+	p.stop()
+	for line := range strings.Lines(lines.String()) {
+		if strings.HasPrefix(line, "http: panic serving") {
+			p.note("%v", strings.HasSuffix(line, ": on purpose\n"))
+		} else if strings.HasPrefix(line, "http: ") {
+			p.note("%.40s", line)
+		}
+	}
+}
+
+// readTimeout: a head that is not complete in time gets no answer, a body an error.
+func (p *contract) readTimeout() {
+	p.srv.ReadTimeout = 50 * time.Millisecond
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		ne, isNet := err.(net.Error) //nolint:errorlint // as it comes
+		p.note("body: %v", isNet && ne.Timeout())
+		ok(w, r)
+	})
+	c := p.dial()
+	_, err := io.WriteString(c, "GET / HT")
+	must(p.t, err)
+	p.ends(c)
+	c = p.dial()
+	p.note("%s", p.send(c, "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"))
+}
+
+// onShutdown: the hooks run once, while a request is served, and Shutdown returns after its answer.
+func (p *contract) onShutdown() {
+	hook, entered := make(chan struct{}), make(chan struct{})
+	p.srv.RegisterOnShutdown(sync.OnceFunc(func() { p.note("hook"); close(hook) })) // again with each Shutdown
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-hook
+		ok(w, r)
+	})
+	c := p.dial()
+	c.Ask("/")
+	<-entered
+	ended := make(chan struct{})
+	go func() { defer close(ended); p.note("Shutdown: %v", p.srv.Shutdown(context.Background())) }()
+	resp, err := http.ReadResponse(c.Reader, nil)
+	must(p.t, err)
+	must(p.t, resp.Body.Close())
+	<-ended
+	p.note("%s", resp.Status)
+}
+
+// nextProto: a protocol of the program's own over TLS.
+func (p *contract) nextProto() {
+	certFile, keyFile, pool := rawhttp.Certificate(p.t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(p.t, err)
+	p.tls = true
+	p.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"own", "http/1.1"}}
+	states := make(chan http.ConnState, 8)
+	p.srv.ConnState = func(_ net.Conn, st http.ConnState) { states <- st }
+	p.srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"own": func(_ *http.Server, c *tls.Conn, h http.Handler) {
+			line, err := bufio.NewReader(c).ReadString('\n')
+			p.note("own: %q %v, a handler: %v", line, err, h != nil)
+			_, _ = io.WriteString(c, "bye\n")
+		},
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		nc, _, err := http.NewResponseController(w).Hijack()
+		_, isTLS := nc.(*tls.Conn)
+		p.note("hijacked over TLS: %v %v %v", isTLS, err, r.TLS != nil)
+		_ = nc.Close()
+	})
+	for _, proto := range []string{"own", "http/1.1"} {
+		c, err := tls.Dial("tcp", p.ln.Addr().String(), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", NextProtos: []string{proto}})
+		must(p.t, err)
+		_, err = io.WriteString(c, contractGet)
+		must(p.t, err)
+		b, _ := io.ReadAll(c)
+		p.note("%s: %q", proto, b)
+		must(p.t, c.Close())
+		for st := range states {
+			p.note("%v", st)
+			if st == http.StateClosed || st == http.StateHijacked {
+				break
+			}
+		}
+	}
+}
+
+// TestHijack_EndsWithItsClose: nobody tells when the program closes the socket that it has got, and still a drain
+// ends with it, and no sooner.
+func TestHijack_EndsWithItsClose(t *testing.T) {
+	t.Parallel()
+	u := core.NewTest(t, core.WithDrainTimeout(10*time.Minute))
+	hijacked := make(chan net.Conn, 1)
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		must(t, err)
+		hijacked <- c
+	})})
+	rawhttp.Dial(t, addr).Ask("/")
+	c := <-hijacked
+	core.ExpectOpen(t, u, core.Remaining{Hijacked: 1})
+	stopped := beginStop(u)
+	expectWaits(t, stopped)
+	must(t, c.Close())
+	must(t, <-stopped)
+	expectEqual(t, "cut", u.Status().Ledger.Cut, core.Remaining{})
+}
+
+// TestHijack_HTTP2IsCountedAndNamed, as h2c.NewHandler takes it over.
+func TestHijack_HTTP2IsCountedAndNamed(t *testing.T) {
+	t.Parallel()
+	u := core.NewTest(t)
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		must(t, err)
+		fmt.Fprintf(c, "%s", r.Method)
+		must(t, c.Close())
+	})})
+	for range 2 {
+		c := rawhttp.Dial(t, addr)
+		_, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		must(t, err)
+		must(t, c.SetReadDeadline(time.Now().Add(patience)))
+		b, _ := io.ReadAll(c.Reader)
+		expectEqual(t, "the handler gets", string(b), "PRI")
+	}
+	proctest.Await(t, "both are counted", func() bool { return u.Status().Ledger.HijackedHTTP2 == 2 })
+}
