@@ -46,6 +46,9 @@ type server struct {
 	other   *otherServer // for those connections that inner can't serve, or nil
 	side    *conns.Side  // for those that can move
 
+	configured bool      // the program has called http2.ConfigureServer
+	warnHTTP2  sync.Once // see hijacksHTTP2
+
 	callbacks sync.Mutex                          // for one turn at a time
 	turns     struct{ accept, adopt, other turn } // of the accept loops
 

@@ -76,7 +76,7 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, rw, nil
 	}
 	if t.r.Method == methodPRI || strings.EqualFold(t.r.Header.Get("Upgrade"), "h2c") {
-		t.s.u.hijacksHTTP2()
+		t.s.hijacksHTTP2()
 	}
 	nc = c.Give()
 	rw.Writer.Reset(nc) // nothing is in it

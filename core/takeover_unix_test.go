@@ -172,13 +172,28 @@ func TestHijack_WithABody(t *testing.T) {
 	ExpectOpen(t, u, Remaining{})
 }
 
-// TestHijacksHTTP2_WarnsOnce and says what to do.
+// TestHijacksHTTP2_WarnsOnce and says what to do, unless the program has done it.
 func TestHijacksHTTP2_WarnsOnce(t *testing.T) {
 	t.Parallel()
-	var log procgroup.Output
-	u := NewTest(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	u.hijacksHTTP2()
-	u.hijacksHTTP2()
-	expectEqual(t, "warnings", strings.Count(log.String(), "Protocols.SetUnencryptedHTTP2(true)"), 1)
-	expectText(t, log.String(), "http2.ConfigureServer")
+	own := map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(*http.Server, *tls.Conn, http.Handler) {}}
+	for name, tt := range map[string]struct {
+		srv      *http.Server
+		warnings int
+	}{
+		"plain":                 {notFound(), 1},
+		"http2.ConfigureServer": {&http.Server{Handler: http.NotFoundHandler(), TLSNextProto: own}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log procgroup.Output
+			u := NewTest(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			u.ServeTest(t, tt.srv)
+			for range 2 {
+				u.servers.all()[0].hijacksHTTP2()
+			}
+			for _, want := range []string{"Protocols.SetUnencryptedHTTP2(true)", "http2.ConfigureServer"} {
+				expectEqual(t, want, strings.Count(log.String(), want), tt.warnings)
+			}
+			expectEqual(t, "counted", u.Status().Ledger.HijackedHTTP2, 2)
+		})
+	}
 }

@@ -248,12 +248,11 @@ func (t *Table) QuietFor(d time.Duration) []*Conn {
 // Drain says whether the process drains.
 func (t *Table) Drain(begins bool) { t.drains.Store(begins) }
 
-// CountHijackedHTTP2 counts an HTTP/2 connection that a handler has taken over, and returns how many there have been.
-func (t *Table) CountHijackedHTTP2() uint64 {
+// CountHijackedHTTP2 counts an HTTP/2 connection that a handler has taken over.
+func (t *Table) CountHijackedHTTP2() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.HijackedHTTP2++
-	return t.counts.HijackedHTTP2
 }
 
 // CountServed counts a request of a connection that is not known.
