@@ -28,6 +28,7 @@ var contracts = map[string]func(p *contract){
 	"BaseContext":                (*contract).baseContext,
 	"ConnContext and ConnState":  (*contract).callbacks,
 	"Hijack":                     (*contract).hijack,
+	"Hijack, own context":        (*contract).hijackOwnContext,
 	"Hijack, ahead":              (*contract).hijackAhead,
 	"ResponseWriter":             (*contract).responseWriter,
 	"ResponseController":         (*contract).responseController,
@@ -259,6 +260,12 @@ func (p *contract) hijack() {
 		p.note("%s", p.send(c, "GET", head+"\r\n"))
 		p.ends(c)
 	}
+}
+
+// hijackOwnContext: the requests have a context that is not the server's.
+func (p *contract) hijackOwnContext() {
+	p.srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
+	p.hijack()
 }
 
 // hijackAhead: what the client sent behind its request is in the reader.

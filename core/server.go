@@ -211,6 +211,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
+	if lends(r) {
+		t := s.lend(w, r)
+		defer t.end()
+		w = t
+	}
 	if c == nil { // the program's ConnContext threw ours away
 		defer s.u.conns.CountServed()
 		s.handler.ServeHTTP(w, r)
@@ -221,11 +226,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	followed := c.Begins(r)
 	defer c.Answered(followed)
-	if lends(c, r) {
-		t := s.lend(w, r)
-		defer t.end()
-		w = t
-	}
 	s.handler.ServeHTTP(w, r)
 }
 

@@ -25,11 +25,11 @@ type takeover struct {
 // lends reports whether the handler of r gets a takeover. A request with a body and without Upgrade does not: by
 // net/http's own ResponseWriter http.MaxBytesReader closes the connection, with a method that has no name outside
 // of net/http. Its handler hijacks a *conns.Conn.
-func lends(c *conns.Conn, r *http.Request) bool {
-	if _, ok := conns.Transport(c.Conn); !ok || r.TLS != nil {
-		return false // what it hijacks is what it would be without core, a *tls.Conn above all
-	}
-	if r.Method == methodPRI {
+func lends(r *http.Request) bool {
+	switch {
+	case r.TLS != nil:
+		return false // it hijacks the *tls.Conn
+	case r.Method == methodPRI:
 		return true
 	}
 	return r.ProtoMajor == 1 && (r.ContentLength == 0 || r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect)
