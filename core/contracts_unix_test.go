@@ -369,6 +369,8 @@ func (p *contract) keepAlives() {
 			p.srv.SetKeepAlivesEnabled(true)
 		case "/off":
 			p.srv.SetKeepAlivesEnabled(false)
+		case "/flush":
+			w.(http.Flusher).Flush()
 		}
 		fmt.Fprint(w, "header: ", w.Header())
 	})
@@ -386,6 +388,11 @@ func (p *contract) keepAlives() {
 	c = p.dial()
 	get(c, "/")
 	p.ends(c)
+	for _, on := range []bool{true, false} { // and not by a handler
+		c = p.dial()
+		p.srv.SetKeepAlivesEnabled(on)
+		get(c, "/flush")
+	}
 }
 
 // keepAlivesIdle: those that are idle when it is switched off are closed.

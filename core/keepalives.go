@@ -46,13 +46,12 @@ type keepAlives struct {
 	applied atomic.Bool // the servers are told that they are off
 }
 
-// follow begins with the setting that there is now.
+// follow says which server's setting the servers get, by apply.
 func (k *keepAlives) follow(user *http.Server, servers ...*http.Server) error {
 	if err := canReadKeepAlives(); err != nil {
 		return err
 	}
 	k.off, k.servers = keepAlivesOff(user), servers
-	k.apply()
 	return nil
 }
 
