@@ -203,11 +203,13 @@ func (p *contract) callbacks() {
 	}
 	p.begin(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Context().Value(key{})) })
 	c := p.dial()
-	p.note("%s", p.send(c, "GET", contractGet))
-	p.note("%s", p.send(c, "GET", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+	first := p.send(c, "GET", contractGet)
+	second := p.send(c, "GET", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	<-closed
-	p.ends(p.dial())
+	c = p.dial()
 	<-closed
+	p.ends(c)
+	p.note("%s, %s", first, second)
 }
 
 // hijack looks at what a handler gets, for requests of each kind.
@@ -311,8 +313,8 @@ func (p *contract) responseWriter() {
 	})
 	c := p.dial()
 	for _, wire := range []string{contractGet, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"} {
-		p.note("%s", p.send(c, "GET", wire))
-		p.note("%s", p.answer(c, "GET"))
+		hints, answer := p.send(c, "GET", wire), p.answer(c, "GET")
+		p.note("%s, %s", hints, answer)
 	}
 }
 
