@@ -55,7 +55,11 @@
 // SIGTERM, SIGINT and SIGQUIT stop gracefully. The program's own handler for them, with its call
 // of srv.Shutdown, can go. srv.Shutdown and srv.Close still mean a graceful stop. They return
 // when the drain has ended, whatever context Shutdown is given. So a handler must not wait for
-// them. SetKeepAlivesEnabled has no effect, because net/http does not show its setting.
+// them.
+//
+// For HTTP/2 without TLS set srv.Protocols with SetUnencryptedHTTP2(true). The handler of
+// h2c.NewHandler hijacks HTTP/2 connections, so their requests are not counted and a drain cuts
+// them.
 //
 // # Health checks
 //

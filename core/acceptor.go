@@ -3,6 +3,7 @@ package core
 import (
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -19,11 +20,34 @@ func (a *acceptor) Close() error { return a.ln.Close() }
 
 // Accept returns the next connection that the inner server can serve.
 func (a *acceptor) Accept() (net.Conn, error) {
+	a.turns.accept.end()
 	for {
 		nc, err := a.accept()
-		if err != nil || !(*server)(a).passOn(nc) {
-			return nc, err
+		if err != nil {
+			return nil, err
 		}
+		if !(*server)(a).passOn(nc) {
+			a.turns.accept.begin(&a.callbacks)
+			return nc, nil
+		}
+	}
+}
+
+// turn is one accept loop's of several for a server. net/http calls ConnContext and ConnState(StateNew) from
+// the accept loop, between two Accepts, so a program may rely on it that there is one connection at a time.
+// Here a loop has the turn from the return of Accept to its next Accept. Only the loop's goroutine uses it,
+// and whatever the callbacks do with connections and listeners takes no turn.
+type turn struct{ held *sync.Mutex }
+
+func (t *turn) begin(mu *sync.Mutex) {
+	mu.Lock()
+	t.held = mu
+}
+
+func (t *turn) end() {
+	if t.held != nil {
+		t.held.Unlock()
+		t.held = nil
 	}
 }
 
@@ -50,10 +74,27 @@ func (a *acceptor) accept() (net.Conn, error) {
 	if err != nil || conns.Tracked(nc) != nil {
 		return nc, err
 	}
-	if _, ok := nc.(connectionStater); ok {
+	if cs, ok := nc.(connectionStater); ok {
+		if !reflect.ValueOf(nc).Comparable() {
+			return &unlike{nc, cs}, nil
+		}
 		return nc, nil
 	}
 	return a.u.conns.Track(nc, nil, conns.New), nil
+}
+
+// unlike stands for a connection of a type of the program's that can be no key of a map.
+type unlike struct {
+	net.Conn
+	connectionStater
+}
+
+// exposed is the connection that the program sees.
+func exposed(nc net.Conn) net.Conn {
+	if u, ok := nc.(*unlike); ok {
+		return u.Conn
+	}
+	return conns.Exposed(nc)
 }
 
 // foreignConns are connections that have no wrapper of ours, neither around nor

@@ -153,55 +153,7 @@ func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Co
 			_ = c.Close()
 		}
 	}()
-	handler(c, what.State)
-}
-
-// sideFor returns the server that a connection belongs to which was accepted from
-// a listener of the old process: the one whose listener has the connection's local
-// address, or the same words.
-func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) (found *conns.Side) {
-	if at == nil {
-		return nil
-	}
-	u.servers.mu.Lock()
-	defer u.servers.mu.Unlock()
-	best := 0
-	for _, s := range u.servers.list {
-		l, ok := s.ln.(*listener)
-		if !ok || !s.moves {
-			continue
-		}
-		rank := 2 * accepts(l.Addr(), local)
-		if l.origin.Network == at.Network && l.origin.Address == at.Address {
-			rank++ // and alone where a firewall changes local addresses (TPROXY)
-		}
-		if rank > best {
-			found, best = s.side, rank
-		}
-	}
-	return found
-}
-
-// accepts says how well a listener's address fits a connection's local one: 0 not at
-// all, 1 as one that is bound to all addresses, 2 as the very one.
-func accepts(listener, local net.Addr) int {
-	switch l := listener.(type) {
-	case *net.TCPAddr:
-		c, ok := local.(*net.TCPAddr)
-		switch {
-		case !ok || c.Port != l.Port:
-			return 0
-		case c.IP.Equal(l.IP):
-			return 2
-		case l.IP.IsUnspecified():
-			return 1
-		}
-	case *net.UnixAddr:
-		if c, ok := local.(*net.UnixAddr); ok && samePath(l.Name, c.Name) {
-			return 2
-		}
-	}
-	return 0
+	handler(c.Give(), what.State)
 }
 
 // adoption is the second listener of the inner server: it accepts what was parked.
@@ -216,6 +168,7 @@ func (a *adoption) Close() error { return nil }
 
 // Accept returns the next connection on which a request has come.
 func (a *adoption) Accept() (net.Conn, error) {
+	a.turns.adopt.end()
 	select {
 	case <-a.u.phase.accepting:
 	case <-a.u.phase.finished:
@@ -223,6 +176,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 	}
 	select {
 	case c := <-a.side.Adopted:
+		a.turns.adopt.begin(&a.callbacks)
 		return c, nil
 	case <-a.u.phase.finished:
 		return nil, net.ErrClosed

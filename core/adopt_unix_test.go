@@ -27,7 +27,7 @@ var atListener = &wire.Listener{Network: "tcp", Address: "127.0.0.1:0"}
 // TestAdopt_GoesOnCountingIdleTime closes what was idle for too long, unless a request came in time.
 func TestAdopt_GoesOnCountingIdleTime(t *testing.T) {
 	t.Parallel()
-	_, o := playCurrent(t, &http.Server{
+	u, o := playCurrent(t, &http.Server{
 		Handler:     http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "served") }),
 		IdleTimeout: time.Hour, ReadHeaderTimeout: 3 * time.Hour,
 	})
@@ -43,7 +43,7 @@ func TestAdopt_GoesOnCountingIdleTime(t *testing.T) {
 		"unused for a while":            {conn: wire.Conn{IdleMillis: 2 * hour, Unused: true}, served: true},
 		"unused for too long":           {conn: wire.Conn{IdleMillis: 4 * hour, Unused: true}},
 	} {
-		c, server := pair(t)
+		c, server := pairAt(t, u, "")
 		if tt.early {
 			c.Ask("/")
 		}
@@ -63,8 +63,8 @@ func TestAdopt_GoesOnCountingIdleTime(t *testing.T) {
 // TestAdopt_LiftsTheDeadlineOfTheWait: net/http sets none where the server has no timeout for a request.
 func TestAdopt_LiftsTheDeadlineOfTheWait(t *testing.T) {
 	t.Parallel()
-	_, o := playCurrent(t, &http.Server{Handler: http.NotFoundHandler(), IdleTimeout: time.Hour})
-	c, server := pair(t)
+	u, o := playCurrent(t, &http.Server{Handler: http.NotFoundHandler(), IdleTimeout: time.Hour})
+	c, server := pairAt(t, u, "")
 	c.Ask("/") // in time, and the wait is over when it is found
 	o.moves(wire.Conn{Listener: atListener, IdleMillis: 2 * time.Hour.Milliseconds()}, server)
 	c.Answer()
@@ -86,7 +86,7 @@ func TestAdopt_ResetConnectionIsNotServed(t *testing.T) {
 	names := []wire.Conn{{Listener: atListener}, {Name: "reset"}}
 	var conns []net.Conn
 	for range names {
-		c, server := pair(t)
+		c, server := pairAt(t, u, "")
 		c.Ask("/")
 		must(t, c.Conn.(*net.TCPConn).SetLinger(0))
 		must(t, c.Close())
@@ -133,8 +133,17 @@ func TestAdopt_RefusalLeavesTheRest(t *testing.T) {
 	reasons := []string{none, none, "no OnHandoff", none, "no descriptors left"}
 	var conns []net.Conn
 	var clients []*rawhttp.Client
-	for range len(offer) - 1 {
-		c, server := pair(t)
+	for i := range len(offer) - 1 {
+		var c *rawhttp.Client
+		var server net.Conn
+		switch i {
+		case 1:
+			c, server = pair(t)
+		case 2:
+			c, server = pairAt(t, u, ln.Addr().String())
+		default:
+			c, server = pairAt(t, u, "")
+		}
 		clients, conns = append(clients, c), append(conns, server)
 	}
 	before := u.room.Load()
@@ -248,8 +257,46 @@ func TestAdopt_GoesOnInThePreStopDelay(t *testing.T) {
 	u, o := playCurrent(t, notFound(), WithPreStopDelay(time.Hour))
 	u.requestStop(stopRequest{})
 	proctest.Await(t, "the stop has begun", func() bool { return u.State() == StateStopping })
-	c, server := pair(t)
+	c, server := pairAt(t, u, "")
 	o.moves(wire.Conn{Listener: atListener}, server)
 	c.Ask("/")
 	c.Answer()
+}
+
+// TestAdopt_ConnContextIsCalledOneAtATime, as by net/http, which has one accept loop for a listener. There are
+// two here: for new connections, and for those of the old process.
+func TestAdopt_ConnContextIsCalledOneAtATime(t *testing.T) {
+	t.Parallel()
+	for _, callback := range []string{"ConnContext", "ConnState"} {
+		t.Run(callback, func(t *testing.T) {
+			entered, leave := make(chan struct{}, 2), make(chan struct{})
+			enter := func() { entered <- struct{}{}; <-leave }
+			srv := notFound()
+			if callback == "ConnContext" {
+				srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { enter(); return ctx }
+			} else {
+				srv.ConnState = func(_ net.Conn, st http.ConnState) {
+					if st == http.StateNew {
+						enter()
+					}
+				}
+			}
+			u, o := playCurrent(t, srv)
+			adopted, server := pairAt(t, u, "")
+			o.moves(wire.Conn{Listener: atListener}, server)
+			adopted.Ask("/")
+			<-entered
+			accepted := rawhttp.Dial(t, u.servers.all()[0].ln.Addr().String())
+			accepted.Ask("/")
+			proctest.Await(t, "it is accepted", func() bool { return u.Status().Ledger.Accepted == 1 })
+			select {
+			case <-entered:
+				t.Error("a second connection while the first one's callback runs")
+			case <-time.After(30 * time.Millisecond): // too short a wait could only hide a fault
+			}
+			close(leave)
+			adopted.Answer()
+			accepted.Answer()
+		})
+	}
 }

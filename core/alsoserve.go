@@ -13,6 +13,7 @@ type givenServer struct {
 	useTLS            bool
 	certFile, keyFile string // may be empty if srv has the certificates
 	name              string // empty: none
+	opened            bool   // its listener is opened for it: the program does not have it
 }
 
 // ServerOption says more about a server that AlsoServe, AlsoServeTLS or AlsoServeServer adds.
@@ -93,5 +94,6 @@ func (u *Upgrader) listenAndAttach(s givenServer) error {
 	if err != nil {
 		return err
 	}
+	s.opened = true
 	return u.attached(s, ln)
 }

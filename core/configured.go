@@ -22,6 +22,8 @@ type givenHTTP2 struct {
 	conf http.HTTP2Config
 	idle time.Duration
 	lost bool // there is something that can't be read
+
+	called bool // the program has called it
 }
 
 // settingsOfConfigureServer reads what the program has given to http2.ConfigureServer. Since Go
@@ -37,11 +39,11 @@ func settingsOfConfigureServer(srv *http.Server) givenHTTP2 {
 	}
 	h2s := indirect(field.Elem())
 	if h2s.Kind() != reflect.Struct || h2s.NumField() == 0 {
-		return givenHTTP2{lost: true}
+		return givenHTTP2{called: true, lost: true}
 	}
 	h2s = indirect(h2s.Field(0))
 	if h2s.Kind() != reflect.Struct || h2s.Type().PkgPath() != "golang.org/x/net/http2" {
-		return givenHTTP2{lost: true}
+		return givenHTTP2{called: true, lost: true}
 	}
 	number := func(name string) int64 {
 		switch f := h2s.FieldByName(name); {
@@ -52,7 +54,7 @@ func settingsOfConfigureServer(srv *http.Server) givenHTTP2 {
 		}
 		return 0
 	}
-	g := givenHTTP2{idle: time.Duration(number("IdleTimeout")), conf: http.HTTP2Config{
+	g := givenHTTP2{called: true, idle: time.Duration(number("IdleTimeout")), conf: http.HTTP2Config{
 		MaxConcurrentStreams:          int(number("MaxConcurrentStreams")),
 		MaxDecoderHeaderTableSize:     int(number("MaxDecoderHeaderTableSize")),
 		MaxEncoderHeaderTableSize:     int(number("MaxEncoderHeaderTableSize")),

@@ -34,7 +34,7 @@ const MaxHandoffState = wire.MaxPayload / 2
 //
 // An error is ErrNotMoved, and c remains the caller's. Handoff fails on a stop, where the error
 // is ErrStopped too, and under TLS, whose keys stay in this process. It fails for any other
-// wrapper around the connection, so pass the one that Hijack returned. It fails if the new
+// wrapper around the connection, so pass the one that Hijack or Accept returned. It fails if the new
 // process has no room, or no OnHandoff for name. Any goroutine may call Handoff.
 func Handoff(c net.Conn, name string, state []byte) error {
 	err := handoff(c, name, state)
@@ -57,7 +57,12 @@ func handoff(nc net.Conn, name string, state []byte) error {
 	if len(state) > MaxHandoffState {
 		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandoffState)
 	}
+	u := running.Load()
 	c, tracked := nc.(*conns.Conn)
+	if !tracked && u != nil {
+		c = u.conns.Given(nc)
+		tracked = c != nil
+	}
 	if tracked {
 		if !c.Is(conns.Hijacked) && !c.Is(conns.Raw) {
 			return errors.New("an http.Server uses it: hijack it first")
@@ -68,7 +73,6 @@ func handoff(nc net.Conn, name string, state []byte) error {
 	if !ok {
 		return fmt.Errorf("a %T is more than its descriptor", nc)
 	}
-	u := running.Load()
 	if u == nil || !u.phase.draining.Load() {
 		return errors.New("no upgrade hands over; wait for the channel of Draining")
 	}
@@ -98,8 +102,8 @@ func handoff(nc net.Conn, name string, state []byte) error {
 // call runs in a goroutine of its own, after this process has become current. This process can be
 // draining by then, and adopt can hand c off to the next generation at once.
 //
-// The function owns c and closes it. The socket itself, a *net.TCPConn or *net.UnixConn, is
-// returned by c's NetConn method. If adopt panics, the panic is logged and c is closed. Call
+// The function owns c and closes it. It is the socket itself, a *net.TCPConn or *net.UnixConn, as
+// a handler gets it from Hijack. If adopt panics, the panic is logged and c is closed. Call
 // OnHandoff before Ready. A nil function removes the registration, and a second call for the same
 // name replaces the first.
 func OnHandoff(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }

@@ -52,7 +52,10 @@ func TestHandoff_ClosesTheConnection(t *testing.T) {
 	_, own := pair(t)
 	_, server := pair(t)
 	tracked := u.conns.Track(server, nil, conns.Hijacked)
-	for _, c := range []net.Conn{own, tracked} {
+	_, socket := pair(t)
+	given := u.conns.Track(socket, nil, conns.Hijacked).Give()
+	expectEqual(t, "a handler gets the socket itself", given, socket)
+	for _, c := range []net.Conn{own, tracked, given} {
 		handed := make(chan error, 1)
 		go func() { handed <- Handoff(c, "x", []byte("state")) }()
 		if got := (<-next.offered).Conns; len(got) != 1 || got[0].Name != "x" || string(got[0].State) != "state" {

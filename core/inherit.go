@@ -32,6 +32,7 @@ type inherited struct {
 type inheritance struct {
 	mu         sync.Mutex // held while unclaimed is used
 	unclaimed  []*inherited
+	words      []wire.Listener // of all that were passed, claimed or not
 	generation int
 	old        *peer.Old   // nil when this process replaces no other
 	working    []int       // processes whose background work runs, by the supervisor's word
@@ -100,6 +101,7 @@ func (h *inheritance) take(in *inherited) error {
 		return err
 	}
 	h.unclaimed = append(h.unclaimed, in)
+	h.words = append(h.words, in.Listener)
 	return nil
 }
 
@@ -301,6 +303,16 @@ func (h *inheritance) takeOut(i int) *inherited {
 	in := h.unclaimed[i]
 	h.unclaimed = append(h.unclaimed[:i:i], h.unclaimed[i+1:]...)
 	return in
+}
+
+// called counts the listeners that the old process has opened by these words.
+func (h *inheritance) called(at *wire.Listener) (n int) {
+	for _, l := range h.words { // which nobody changes after inherit
+		if l.Kind == wire.KindListener && l.Network == at.Network && l.Address == at.Address {
+			n++
+		}
+	}
+	return n
 }
 
 // closeUnclaimed closes what nobody claimed.

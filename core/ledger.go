@@ -55,6 +55,7 @@ type Ledger struct {
 	Refused        uint64 // connections that the next generation did not take
 	ClosedPolitely uint64 // connections closed after a last response that said so
 	ClosedIdle     uint64 // connections closed idle, at the end of a drain
+	HijackedHTTP2  uint64 // HTTP/2 connections that handlers took over (h2c.NewHandler); their requests are in no count
 
 	Cut  Remaining // cut at a drain's deadline; Cut.Requests were lost
 	Open Remaining // open now
@@ -70,6 +71,7 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Uint64("refused", l.Refused),
 		slog.Uint64("closed_politely", l.ClosedPolitely),
 		slog.Uint64("closed_idle", l.ClosedIdle),
+		slog.Uint64("hijacked_http2", l.HijackedHTTP2),
 		slog.Int("cut_requests", l.Cut.Requests),
 		slog.Int("cut_connections", l.Cut.Connections),
 		slog.Int("cut_hijacked", l.Cut.Hijacked),
@@ -90,6 +92,7 @@ type ledgerJSON struct {
 	Refused         uint64 `json:"refused"`
 	ClosedPolitely  uint64 `json:"closed_politely"`
 	ClosedIdle      uint64 `json:"closed_idle"`
+	HijackedHTTP2   uint64 `json:"hijacked_http2"`
 	CutRequests     int    `json:"cut_requests"`
 	CutConnections  int    `json:"cut_connections"`
 	CutHijacked     int    `json:"cut_hijacked"`
@@ -106,7 +109,7 @@ type ledgerJSON struct {
 func (l Ledger) MarshalJSON() ([]byte, error) {
 	return json.Marshal(ledgerJSON{
 		l.Generation, l.PID, l.State,
-		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle,
+		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle, l.HijackedHTTP2,
 		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets, l.Cut.Background,
 		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets, l.Open.Background,
 	})
@@ -120,7 +123,7 @@ func (l *Ledger) UnmarshalJSON(b []byte) error {
 	}
 	*l = Ledger{
 		j.Generation, j.PID, j.State,
-		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle,
+		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle, j.HijackedHTTP2,
 		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets, j.CutBackground},
 		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets, j.OpenBackground},
 	}
@@ -135,7 +138,7 @@ func (u *Upgrader) ledger() Ledger {
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
 		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
-		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
+		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle, HijackedHTTP2: c.HijackedHTTP2,
 		Cut: cut, Open: u.remaining(),
 	}
 }

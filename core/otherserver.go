@@ -18,11 +18,12 @@ import (
 // for HTTP/2 in the clear, which has no such door. A listener of the program's own may
 // have connections of both kinds; what the inner server can't serve the other one does.
 func (s *server) openHTTP2(useTLS bool) {
+	given := settingsOfConfigureServer(s.user)
 	fn := s.user.TLSNextProto["h2"]
+	s.configured = given.called || fn != nil && !isNetHTTP(fn)
 	if fn == nil || !isNetHTTP(fn) {
 		return
 	}
-	given := settingsOfConfigureServer(s.user)
 	if given.lost {
 		s.u.log.Warn("settings given to http2.ConfigureServer do not reach HTTP/2 connections: set them in the http.Server's HTTP2 field")
 	}
@@ -107,8 +108,10 @@ func (s *server) passOn(nc net.Conn) bool {
 
 // Accept is the other server's.
 func (o *otherServer) Accept() (net.Conn, error) {
+	o.s.turns.other.end()
 	select {
 	case nc := <-o.conns:
+		o.s.turns.other.begin(&o.s.callbacks)
 		return nc, nil
 	case <-o.s.u.phase.finished:
 		return nil, net.ErrClosed

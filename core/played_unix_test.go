@@ -422,6 +422,31 @@ func pair(t *testing.T) (c *rawhttp.Client, server net.Conn) {
 	return c, server
 }
 
+// pairAt returns both ends of a connection to a listener of u's, as the old process would have it.
+func pairAt(t *testing.T, u *Upgrader, addr string) (c *rawhttp.Client, server net.Conn) {
+	t.Helper()
+	l := only[*listener](u.passing.all())[0]
+	for _, other := range only[*listener](u.passing.all()) {
+		if other.Addr().String() == addr {
+			l = other
+		}
+	}
+	if l.pause() {
+		defer l.resume()
+	}
+	l.settle() // the connection is not for this process's own accept loop
+	s, err := fd.DupOf(l.duplicate())
+	must(t, err)
+	ln, err := fd.Listener(s)
+	must(t, err)
+	defer ln.Close()
+	must(t, fd.Close(s))
+	c = rawhttp.Dial(t, l.Addr().String())
+	server, err = ln.Accept()
+	must(t, err)
+	return c, server
+}
+
 // expectEnd checks that the other side has closed the connection.
 func expectEnd(t *testing.T, c net.Conn, what string) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -45,6 +46,14 @@ type server struct {
 	other   *otherServer // for those connections that inner can't serve, or nil
 	side    *conns.Side  // for those that can move
 
+	configured bool      // the program has called http2.ConfigureServer
+	warnHTTP2  sync.Once // see hijacksHTTP2
+
+	callbacks sync.Mutex                          // for one turn at a time
+	turns     struct{ accept, adopt, other turn } // of the accept loops
+
+	keepAlives keepAlives // as the program sets them
+
 	foreign foreignConns
 	ended   chan struct{} // closed when the accept loop has ended
 }
@@ -58,6 +67,7 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 	if useTLS && certFile == "" && keyFile == "" && !hasCertificates(srv.TLSConfig) {
 		return errors.New("no certificate: name the files, or set Certificates, GetCertificate or GetConfigForClient in the server's TLSConfig")
 	}
+	known := ln // to the program
 	ln, err := u.adopt(ln)
 	if err != nil {
 		return err
@@ -69,19 +79,25 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 	if own != nil {
 		own.served.Store(true)
 	}
+	if given.opened {
+		known = own.Listener // as net/http's own ListenAndServe shows it
+	}
 	s := &server{
 		u: u, user: srv, ln: ln, own: own, name: given.name, ended: make(chan struct{}),
 		moves: direct && !useTLS && u.cfg.handoff && conns.SelfTest() == nil,
 	}
 	s.gate = newGate(ln.Addr(), u.phase.goesOn, func() { u.requestStop(stopRequest{}) })
 	srv.RegisterOnShutdown(s.gate.shutdown)
-	if err := s.openFront(useTLS, certFile, keyFile); err != nil {
+	if err := s.openFront(known, useTLS, certFile, keyFile); err != nil {
 		return err
 	}
 	s.inner = s.newInner()
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	s.side = s.newSide()
 	s.openHTTP2(useTLS)
+	if err := s.keepAlives.follow(srv, s.all()...); err != nil {
+		u.log.Warn("SetKeepAlivesEnabled has no effect with this Go release; set the header Connection: close in the handler", "error", err)
+	}
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
 	if useTLS {
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
@@ -135,12 +151,13 @@ func (u *Upgrader) adopt(ln net.Listener) (net.Listener, error) {
 }
 
 // openFront starts the program's server on the gate and returns once it waits
-// there: net/http has then checked the certificates and set up HTTP/2.
-func (s *server) openFront(useTLS bool, certFile, keyFile string) error {
+// there: net/http has then checked the certificates and set up HTTP/2. BaseContext gets the
+// listener that the program knows.
+func (s *server) openFront(known net.Listener, useTLS bool, certFile, keyFile string) error {
 	base := s.user.BaseContext
 	s.base = context.Background()
 	if base != nil {
-		if s.base = base(s.ln); s.base == nil {
+		if s.base = base(known); s.base == nil {
 			return errors.New("BaseContext returned a nil context")
 		}
 	}
@@ -163,8 +180,7 @@ func (s *server) openFront(useTLS bool, certFile, keyFile string) error {
 	}
 }
 
-// newInner copies the settings of the program's server. SetKeepAlivesEnabled is
-// not among them: net/http has no way to read it.
+// newInner copies the settings of the program's server.
 func (s *server) newInner() *http.Server {
 	u := s.user
 	s.handler, s.connState, s.connCtx = u.Handler, u.ConnState, u.ConnContext
@@ -188,10 +204,17 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.keepAlives.apply()
+	defer s.keepAlives.apply()
 	c, _ := r.Context().Value(connKey{}).(*conns.Conn)
 	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.Movable(r)) && !leavesByItself(c, r)
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
+	}
+	if lends(r) {
+		t := s.lend(w, r)
+		defer t.end()
+		w = t
 	}
 	if c == nil { // the program's ConnContext threw ours away
 		defer s.u.conns.CountServed()
@@ -227,7 +250,7 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {
-		if ctx = s.connCtx(ctx, conns.Exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
+		if ctx = s.connCtx(ctx, exposed(nc)); ctx != nil && ctx.Value(connKey{}) != c {
 			c.BelongsTo(nil) // its requests can't be followed
 		}
 	}
@@ -252,17 +275,25 @@ func (s *server) onConnState(nc net.Conn, st http.ConnState) {
 		c.SetState(own)
 	}
 	if s.connState != nil {
-		s.connState(conns.Exposed(nc), st)
+		s.connState(exposed(nc), st)
 	}
+}
+
+// all returns the servers that serve connections.
+func (s *server) all() []*http.Server {
+	list := []*http.Server{s.inner}
+	if s.http2 != nil {
+		list = append(list, s.http2.srv)
+	}
+	if s.other != nil {
+		list = append(list, s.other.srv)
+	}
+	return list
 }
 
 // close closes what serves connections.
 func (s *server) close() {
-	_ = s.inner.Close()
-	if s.http2 != nil {
-		_ = s.http2.srv.Close()
-	}
-	if s.other != nil {
-		_ = s.other.srv.Close()
+	for _, srv := range s.all() {
+		_ = srv.Close()
 	}
 }

@@ -61,8 +61,6 @@
 // private lock, which e.Shutdown holds meanwhile. So handlers call e.Listener.Addr() and not
 // e.ListenerAddr(), and a goroutine that polls the latter causes a data race.
 //
-// e.Server.SetKeepAlivesEnabled has no effect, because net/http does not show its setting.
-//
 // Two apps can also be started by two calls in goroutines of their own, with the same options. A
 // stop of one of them stops the process.
 //

@@ -53,9 +53,6 @@
 // go. The drain then has 30 s (core.WithDrainTimeout or sc.GracefulTimeout), where Echo has 10 s.
 // It has the same time after an upgrade, where Echo's timeout has no counterpart.
 //
-// SetKeepAlivesEnabled in BeforeServeFunc has no effect, because net/http does not show its
-// setting.
-//
 // StartTLS of Echo serves without TLS if it is given a Listener. This package refuses that.
 //
 // Two apps can also be started by two calls in goroutines of their own, with the same options. A

@@ -30,10 +30,13 @@ import (
 //	GET /static/        the site's files
 //	POST /shutdown?how= stops the program by its own means
 //
-// Middleware says which process answers and in which protocol it was asked.
+// Middleware says which process answers and in which protocol it was asked, and switches keep-alive off if it is asked to.
 
 // identify is what that middleware does.
 func identify(h http.Header, r *http.Request) {
+	if r.Header.Get("X-Keep-Alives") == "off" {
+		r.Context().Value(http.ServerContextKey).(*http.Server).SetKeepAlivesEnabled(false)
+	}
 	h.Set("X-Pid", strconv.Itoa(os.Getpid()))
 	h.Set("X-Generation", strconv.Itoa(core.Generation()))
 	h.Set("X-Proto", r.Proto)

@@ -3,6 +3,7 @@
 package spec_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -18,7 +19,7 @@ import (
 )
 
 // A server's own settings hold in every generation: one that gives a client so long for a header closes a connection on
-// which the header does not end.
+// which the header does not end. One that switches keep-alive off while it serves closes each after its answer.
 func TestServerSettings(t *testing.T) {
 	t.Parallel()
 	each(t, func(m method) bool { return m.slow }, func(t *testing.T, m method) {
@@ -26,6 +27,9 @@ func TestServerSettings(t *testing.T) {
 		s.expectImpatience()
 		s.upgrade(syscall.SIGUSR2)
 		s.expectImpatience()
+		s.expectKeepAlives(true, "")
+		s.expectKeepAlives(false, "off")
+		s.expectKeepAlives(false, "")
 		s.stop()
 	})
 }
@@ -46,6 +50,26 @@ func (s *server) expectImpatience() {
 	// The handshake may have taken all the time.
 	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		s.t.Errorf("generation %d does not close the connection: %v", s.gen, err)
+	}
+}
+
+// expectKeepAlives checks whether an answer leaves the connection open.
+func (s *server) expectKeepAlives(want bool, set string) {
+	s.t.Helper()
+	conn, err := net.Dial(s.kind.network, s.address)
+	must(s.t, err)
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if s.kind.scheme == "https" {
+		conn = tls.Client(conn, clientTLS())
+	}
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: spec\r\nX-Keep-Alives: "+set+"\r\n\r\n")
+	must(s.t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(s.t, err)
+	drain(s.t, resp)
+	if resp.Close == want {
+		s.t.Errorf("set %q: the answer says that it closes the connection: %v", set, resp.Close)
 	}
 }
 

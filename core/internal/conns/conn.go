@@ -45,6 +45,7 @@ type Conn struct {
 	served *atomic.Uint64 // where its requests are counted
 	from   *Origin        // nil when the program brought the listener
 	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
+	given  bool           // the program has the socket: see Give; guarded by table.mu
 
 	// side speaks HTTP on this very connection, so that it can move; else nil.
 	side atomic.Pointer[Side]

@@ -30,6 +30,7 @@ type Table struct {
 	tracked uint64 // how many connections there have been
 	closed  bool   // no more is adopted
 	conns   map[*Conn]struct{}
+	given   given
 	sockets map[io.Closer]struct{} // datagram sockets that the program has not closed
 	counts  Counts
 	changed chan struct{} // a nudge when a connection leaves; room for one
@@ -40,6 +41,7 @@ type Counts struct {
 	Accepted, Adopted          uint64
 	Moved, Refused             uint64 // to the next generation, or by it
 	ClosedPolitely, ClosedIdle uint64
+	HijackedHTTP2              uint64
 	Cut                        Left
 }
 
@@ -131,7 +133,14 @@ func (c *Conn) shadow() bool {
 func (t *Table) remove(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.removeLocked(c)
+}
+
+func (t *Table) removeLocked(c *Conn) {
 	delete(t.conns, c)
+	if c.given {
+		delete(t.given.m, c.Conn)
+	}
 	switch closeReason(c.closing.Load()) {
 	case closedPolitely:
 		t.counts.ClosedPolitely++
@@ -187,7 +196,7 @@ func (t *Table) All() []*Conn {
 	defer t.mu.Unlock()
 	out := make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {
-		if !c.shadow() {
+		if !t.endedLocked(c) && !c.shadow() {
 			out = append(out, c)
 		}
 	}
@@ -199,7 +208,7 @@ func (t *Table) Empty(sockets bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.conns {
-		if !c.shadow() {
+		if !t.endedLocked(c) && !c.shadow() {
 			return false
 		}
 	}
@@ -238,6 +247,13 @@ func (t *Table) QuietFor(d time.Duration) []*Conn {
 
 // Drain says whether the process drains.
 func (t *Table) Drain(begins bool) { t.drains.Store(begins) }
+
+// CountHijackedHTTP2 counts an HTTP/2 connection that a handler has taken over.
+func (t *Table) CountHijackedHTTP2() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.HijackedHTTP2++
+}
 
 // CountServed counts a request of a connection that is not known.
 func (t *Table) CountServed() { t.served.part(0).Add(1) }

@@ -1,0 +1,123 @@
+package core
+
+import (
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// sideFor returns the server that a connection belongs to which was accepted from a listener of the old
+// process; nil if there is none that can take it. It is the one whose listener has the connection's local
+// address, and no other: one that speaks TLS there, or has a listener of the program's own, is the owner all
+// the same, and the connection stays where it is.
+func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
+	if at == nil {
+		return nil
+	}
+	owners, best := []*owner(nil), 0
+	for _, o := range u.owners() {
+		switch rank := accepts(o.addr, local); {
+		case rank == 0 || rank < best:
+		case rank > best:
+			owners, best = []*owner{o}, rank
+		default:
+			owners = append(owners, o)
+		}
+	}
+	if best == 0 {
+		return u.sideCalled(at, local)
+	}
+	if said := slices.DeleteFunc(slices.Clone(owners), func(o *owner) bool { return !o.called(at) }); len(said) > 0 {
+		owners = said // of several with one address (SO_REUSEPORT)
+	}
+	if slices.ContainsFunc(owners, func(o *owner) bool { return o.side == nil }) {
+		return nil // any of them could have accepted it
+	}
+	return owners[0].side
+}
+
+// sideCalled is for a connection whose local address is no listener's, because a firewall has changed it
+// (TPROXY). The words by which its listener was opened count if they name the connection's port, and are one
+// listener's alone in both processes. Words with port 0, and names of systemd sockets, say nothing.
+func (u *Upgrader) sideCalled(at *wire.Listener, local net.Addr) *conns.Side {
+	c, ok := local.(*net.TCPAddr)
+	if !ok || c.Port == 0 || c.Port != portOf(at) || u.inherited.called(at) > 1 {
+		return nil
+	}
+	owners := slices.DeleteFunc(u.owners(), func(o *owner) bool { return !o.called(at) })
+	if len(owners) != 1 {
+		return nil
+	}
+	return owners[0].side
+}
+
+// owner is a listener of this process, with the server that takes connections over for it.
+type owner struct {
+	addr   net.Addr
+	origin *conns.Origin // nil for a listener that is none of ours
+	side   *conns.Side   // nil if none does
+}
+
+func (o *owner) called(at *wire.Listener) bool {
+	return o.origin != nil && o.origin.Network == at.Network && o.origin.Address == at.Address
+}
+
+// owners returns all listeners of this process that clients connect to. In a drain those of its servers are
+// closed and still the owners.
+func (u *Upgrader) owners() (all []*owner) {
+	served := make(map[*listener]bool)
+	for _, s := range u.servers.all() {
+		o := &owner{addr: s.ln.Addr()}
+		if s.own != nil {
+			o.origin, served[s.own] = &s.own.origin, true
+		}
+		if s.moves {
+			o.side = s.side
+		}
+		all = append(all, o)
+	}
+	for _, l := range only[*listener](u.passing.all()) {
+		if !served[l] && l.origin.Network != networkControl {
+			all = append(all, &owner{addr: l.Addr(), origin: &l.origin})
+		}
+	}
+	return all
+}
+
+// portOf returns the TCP port that a listener's words name; 0 if they name none.
+func portOf(at *wire.Listener) int {
+	_, port, err := net.SplitHostPort(at.Address)
+	if err != nil || !strings.HasPrefix(at.Network, "tcp") {
+		return 0
+	}
+	n, err := net.LookupPort(at.Network, port)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// accepts says how well a listener's address fits a connection's local one: 0 not at
+// all, 1 as one that is bound to all addresses, 2 as the very one.
+func accepts(listener, local net.Addr) int {
+	switch l := listener.(type) {
+	case *net.TCPAddr:
+		c, ok := local.(*net.TCPAddr)
+		switch {
+		case !ok || c.Port != l.Port:
+			return 0
+		case c.IP.Equal(l.IP):
+			return 2
+		case l.IP.IsUnspecified():
+			return 1
+		}
+	case *net.UnixAddr:
+		if c, ok := local.(*net.UnixAddr); ok && samePath(l.Name, c.Name) {
+			return 2
+		}
+	}
+	return 0
+}
