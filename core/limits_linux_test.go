@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/reserve"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // TestUpgrade_TooLittleRoomRefusesIt beside this process: the error has the figures, the limit and the remedy.
@@ -32,10 +32,10 @@ func TestUpgrade_TooLittleRoomRefusesIt(t *testing.T) {
 	write("cg/shop/memory.current", "94371840\n")
 	write("cg/shop/memory.stat", "inactive_file 1048576\n")
 	Alone(t)
-	var log bytes.Buffer
+	log := new(procgroup.Output)
 	tried := errors.New("it was tried")
 	u := newAlone(t, system{around: reserve.System(dir)}, []Option{
-		WithLogger(slog.New(slog.NewTextHandler(&log, nil))), WithEnvironment(func([]string) []string { panic(tried) }),
+		WithLogger(slog.New(slog.NewTextHandler(log, nil))), WithEnvironment(func([]string) []string { panic(tried) }),
 	})
 	u.ListenTest(t)
 	must(t, u.Ready())
@@ -49,6 +49,6 @@ func TestUpgrade_TooLittleRoomRefusesIt(t *testing.T) {
 		u.expectUpgrade(t, ErrVetoed, tried.Error())
 	}
 	if n := strings.Count(log.String(), "a limit is not known"); n != 1 {
-		t.Errorf("the log says %d times that a limit is not known:\n%s", n, &log)
+		t.Errorf("the log says %d times that a limit is not known:\n%s", n, log)
 	}
 }

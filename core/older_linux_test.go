@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 )
 
 // TestOlder_CountsThoseThatDrain and not the processes whose main goes on. An old process that has drained corrects
@@ -30,8 +30,8 @@ func TestOlder_CountsThoseThatDrain(t *testing.T) {
 			must(t, err)
 		}
 	}
-	var log bytes.Buffer
-	u, o := playOld(t, WithMaxDraining(2), WithLogger(slog.New(slog.NewTextHandler(&log, nil))), notifying(t, path))
+	log := new(procgroup.Output)
+	u, o := playOld(t, WithMaxDraining(2), WithLogger(slog.New(slog.NewTextHandler(log, nil))), notifying(t, path))
 	u.AttachTest(t, notFound())
 	o.handsOver(u, wire.CommitMsg{DrainMillis: 1000})
 	o.hears(wire.Confirmed)
@@ -43,7 +43,7 @@ func TestOlder_CountsThoseThatDrain(t *testing.T) {
 	o.hears(wire.Pong)
 	must(t, u.request(func(*lifecycle) error { return nil })) // which has heard of both
 	if got := u.olderGenerations(); len(got) > 0 || strings.Contains(log.String(), "too many generations drain") {
-		t.Errorf("it counts %v:\n%s", got, &log)
+		t.Errorf("it counts %v:\n%s", got, log)
 	}
 }
 
