@@ -17,12 +17,12 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
 	if at == nil {
 		return nil
 	}
-	owners, best := []*owner(nil), 0
-	for _, o := range u.owners() {
+	owners, best := []*candidate(nil), 0
+	for _, o := range u.candidates() {
 		switch rank := accepts(o.addr, local); {
 		case rank == 0 || rank < best:
 		case rank > best:
-			owners, best = []*owner{o}, rank
+			owners, best = []*candidate{o}, rank
 		default:
 			owners = append(owners, o)
 		}
@@ -30,10 +30,10 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
 	if best == 0 {
 		return u.sideCalled(at, local)
 	}
-	if said := slices.DeleteFunc(slices.Clone(owners), func(o *owner) bool { return !o.called(at) }); len(said) > 0 {
+	if said := slices.DeleteFunc(slices.Clone(owners), func(o *candidate) bool { return !o.called(at) }); len(said) > 0 {
 		owners = said // of several with one address (SO_REUSEPORT)
 	}
-	if slices.ContainsFunc(owners, func(o *owner) bool { return o.side == nil }) {
+	if slices.ContainsFunc(owners, func(o *candidate) bool { return o.side == nil }) {
 		return nil // any of them could have accepted it
 	}
 	return owners[0].side
@@ -47,30 +47,30 @@ func (u *Upgrader) sideCalled(at *wire.Listener, local net.Addr) *conns.Side {
 	if !ok || c.Port == 0 || c.Port != portOf(at) || u.inherited.called(at) > 1 {
 		return nil
 	}
-	owners := slices.DeleteFunc(u.owners(), func(o *owner) bool { return !o.called(at) })
+	owners := slices.DeleteFunc(u.candidates(), func(o *candidate) bool { return !o.called(at) })
 	if len(owners) != 1 {
 		return nil
 	}
 	return owners[0].side
 }
 
-// owner is a listener of this process, with the server that takes connections over for it.
-type owner struct {
+// candidate is a listener of this process, with the server that takes connections over for it.
+type candidate struct {
 	addr   net.Addr
 	origin *conns.Origin // nil for a listener that is none of ours
 	side   *conns.Side   // nil if none does
 }
 
-func (o *owner) called(at *wire.Listener) bool {
+func (o *candidate) called(at *wire.Listener) bool {
 	return o.origin != nil && o.origin.Network == at.Network && o.origin.Address == at.Address
 }
 
-// owners returns all listeners of this process that clients connect to. In a drain those of its servers are
+// candidates returns all listeners of this process that clients connect to. In a drain those of its servers are
 // closed and still the owners.
-func (u *Upgrader) owners() (all []*owner) {
+func (u *Upgrader) candidates() (all []*candidate) {
 	served := make(map[*listener]bool)
 	for _, s := range u.servers.all() {
-		o := &owner{addr: s.ln.Addr()}
+		o := &candidate{addr: s.ln.Addr()}
 		if s.own != nil {
 			o.origin, served[s.own] = &s.own.origin, true
 		}
@@ -81,7 +81,7 @@ func (u *Upgrader) owners() (all []*owner) {
 	}
 	for _, l := range only[*listener](u.passing.all()) {
 		if !served[l] && l.origin.Network != networkControl {
-			all = append(all, &owner{addr: l.Addr(), origin: &l.origin})
+			all = append(all, &candidate{addr: l.Addr(), origin: &l.origin})
 		}
 	}
 	return all
