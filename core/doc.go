@@ -67,8 +67,9 @@
 // that the program opens without this package is lost in an upgrade, and the log says so on Linux.
 //
 // [Run] and [Upgrader] serve any number of servers on any number of listeners. A process has one
-// Upgrader, which several calls of Run share. [Upgrader.ListenPacket] opens UDP and unixgram sockets that lose no datagram in an
-// upgrade. [Upgrader.AddConn] and [Upgrader.AddFile] pass connections and files on by name.
+// Upgrader, which several calls of Run share. [Upgrader.ListenPacket] opens UDP and unixgram
+// sockets that lose no datagram in an upgrade. [Upgrader.AddConn] and [Upgrader.AddFile] pass
+// connections and files on by name.
 // [Draining] tells a program with an accept loop of its own to leave.
 //
 // # Replacing other programs
