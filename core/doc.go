@@ -96,7 +96,8 @@
 // Package supervise describes the supervisor, and [Supervise] has one from the first second on.
 //
 // systemd follows the process number by MAINPID, which this package sends if the unit says
-// Type=notify. The number changes with each upgrade then. [WithPIDFile] keeps a file that always
+// Type=notify. The number changes with each upgrade then. The socket for that leaves the environment
+// before main runs; [NotifySocket] has it. [WithPIDFile] keeps a file that always
 // names the process to signal, replaced by rename after the new process has become current.
 //
 // # For operators
