@@ -123,7 +123,7 @@ func (k *pidKeeper) inTime(done <-chan error) bool {
 	t := time.NewTimer(timing.PIDFile)
 	defer t.Stop()
 	select {
-	case <-done:
+	case <-done: //nolint:errcheck // whoever has asked for the task has logged its error
 	case <-k.ended:
 	case <-t.C:
 		return false

@@ -50,10 +50,8 @@ func lookForFirst(path string, log *slog.Logger) error {
 	case errors.Is(err, fs.ErrPermission): // a profile can allow to write and not to read
 		log.Info("it is not known whether another instance has the pid file, because it can't be read", "path", path, "error", err)
 		return nil
-	case err != nil: // there is none, or Ready says what is wrong with it
-		return nil
-	case !isOther(pid):
-		return nil
+	case err != nil || !isOther(pid): // without a file, or if Ready says what is wrong with it, there is none
+		return nil //nolint:nilerr // it is no reason to refuse the start
 	}
 	if !(held && proc.SameImage(pid)) && !answersFor(path, pid) {
 		return nil

@@ -156,7 +156,7 @@ func TestReceiver_EndIsEOF(t *testing.T) {
 	if n, err := io.ReadFull(in, make([]byte, 4)); n != 2 || err != io.ErrUnexpectedEOF {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	if n, err := in.Read(make([]byte, 4)); n != 0 || err != io.EOF {
+	if n, err := in.Read(make([]byte, 4)); n != 0 || err != io.EOF { //nolint:errorlint // io.ReadFull compares so
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }

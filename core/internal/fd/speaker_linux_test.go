@@ -83,7 +83,7 @@ func TestReceiver_KeepsNoMoreThanOneMessageMayCarry(t *testing.T) {
 	for _, s := range files {
 		_ = Close(s)
 	}
-	if _, err := r.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // Read returns it as it is
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a descriptor is left: %v", err)
 	}
 }

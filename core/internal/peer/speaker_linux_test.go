@@ -53,7 +53,7 @@ func TestSignal_OfAnOldProcessWithoutRights(t *testing.T) {
 	ours, end, err := fd.Pair()
 	must.Do(t, err)
 	defer ours.Close()
-	defer fd.Close(end) //nolint:errcheck // it is closed
+	defer fd.Close(end)
 	p := NewOld(ours)
 	if p.maker.PID != os.Getpid() {
 		t.Errorf("%+v has made the pair", p.maker)

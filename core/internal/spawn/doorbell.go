@@ -46,7 +46,7 @@ func (d *Doorbell) Assignment(s int) string {
 // Pass passes the descriptors on to the process that msg is for, which need not have come so far. They stay the
 // caller's.
 func (d *Doorbell) Pass(msg wire.PassMsg, files []int) error {
-	defer d.ours.Close()
+	defer func() { _ = d.ours.Close() }()
 	_ = d.ours.SetWriteDeadline(time.Now().Add(timing.Word))
 	msg.Files = len(files)
 	for len(files) > fd.MaxFiles {
@@ -112,7 +112,7 @@ func Answer(v string) (*Passed, error) {
 	if err != nil {
 		return nil, nil // a socket, but none of these
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if mine, err := isFor(c, os.Getpid()); !mine {
 		if proc.StartedBy != info.PID {
 			return nil, nil

@@ -31,7 +31,7 @@ func execChecked(f *os.File, path string, argv []string, attr *syscall.ProcAttr)
 		last = max(last, s)
 	}
 	above := last + uintptr(len(attr.Files)) + 3
-	s, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_DUPFD_CLOEXEC, above)
+	s, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_DUPFD_CLOEXEC, above) //nolint:forbidigo // it is a file, and nobody else has it
 	if errno != 0 {
 		return 0, fmt.Errorf("no descriptor above %d is free for the program; raise the limit of descriptors (ulimit -n, LimitNOFILE=): %w", above, errno)
 	}
@@ -92,7 +92,7 @@ func givesRights(f *os.File) error {
 	if err := syscall.Stat(ownFile, &ours); err != nil {
 		return &os.PathError{Op: "stat", Path: ownFile, Err: err}
 	}
-	if err := syscall.Fstat(int(f.Fd()), &next); err != nil {
+	if err := syscall.Fstat(int(f.Fd()), &next); err != nil { //nolint:forbidigo // it is a file, and nobody else has it
 		return &os.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
 	if ours.Mode&syscall.S_ISUID != 0 && (next.Mode&syscall.S_ISUID == 0 || next.Uid != ours.Uid) {
@@ -101,7 +101,7 @@ func givesRights(f *os.File) error {
 	if ours.Mode&syscall.S_ISGID != 0 && (next.Mode&syscall.S_ISGID == 0 || next.Gid != ours.Gid) {
 		return fmt.Errorf("%w; chgrp %d and chmod g+s the new version", ErrRights, ours.Gid)
 	}
-	own, theirs := attribute(ownFile), attribute(procPath(int(f.Fd())))
+	own, theirs := attribute(ownFile), attribute(procPath(int(f.Fd()))) //nolint:forbidigo // it is a file, and nobody else has it
 	given := len(theirs) >= 4 && binary.LittleEndian.Uint32(theirs)&revisionMask == revision2
 	if len(own) > 0 && !given && !bytes.Equal(own, theirs) {
 		return fmt.Errorf("%w; setcap the new version", ErrRights)

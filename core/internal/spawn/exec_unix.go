@@ -45,6 +45,8 @@ func (l Launch) look(path string) (f *os.File, err error) {
 
 // isScript reports whether the open file is a script. Its interpreter opens it anew, by the path with which it is
 // executed.
-func isScript(f *os.File) bool { return program.Interpreter(procPath(int(f.Fd()))) != "" }
+func isScript(f *os.File) bool {
+	return program.Interpreter(procPath(int(f.Fd()))) != "" //nolint:forbidigo // it is a file, and nobody else has it
+}
 
 func procPath(s int) string { return fmt.Sprintf("/proc/self/fd/%d", s) }
