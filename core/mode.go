@@ -69,7 +69,7 @@ func Supervise() {
 		st.superviseErr = errSuperviseRaised
 		return
 	}
-	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && !st.start.Managed() {
+	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && st.start.Supervisable() {
 		st.superviseErr = st.becomeSupervisor()
 	}
 }
@@ -83,7 +83,8 @@ func modeOf(link *peer.Link) Mode {
 }
 
 // takeMode reads EnvMode, and reports whether this process is to be the supervisor, and what it knows already.
-// One that replaces another program, or is a worker of one, can't be: that program waits for it.
+// One that replaces another program, or is a worker of one, can't be: that program waits for it. Neither can one that
+// has got sockets in such a way, and is not known to replace anything.
 func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen string) {
 	frozen, supervisor = os.LookupEnv(envSupervise)
 	_ = os.Unsetenv(envSupervise)
@@ -95,7 +96,7 @@ func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen strin
 	default:
 		st.modeErr = fmt.Errorf("%s%s=%q is not one of auto, self and supervised", prefix, EnvMode, st.mode)
 	}
-	return supervisor && !start.Managed(), frozen
+	return supervisor && start.Supervisable(), frozen
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
