@@ -55,7 +55,7 @@ func lookForFirst(path string, log *slog.Logger) error {
 	case !isOther(pid):
 		return nil
 	}
-	if !(held && proc.SameImage(pid)) && !answersFor(path, pid) {
+	if !(held && proc.ShowsPrograms && proc.RunsThisProgram(pid)) && !answersFor(path, pid) {
 		return nil
 	}
 	if abs, err := filepath.Abs(path); err == nil {
