@@ -84,7 +84,8 @@ func modeOf(link *peer.Link) Mode {
 
 // takeMode reads EnvMode, and reports whether this process is to be the supervisor, and what it knows already.
 // One that replaces another program, or is a worker of one, can't be: that program waits for it. Neither can one that
-// has got sockets in such a way, and is not known to replace anything.
+// has got sockets in such a way, and is not known to replace anything. One that knows something has been the supervisor
+// before its execve, and what looks like a start by another program is a word of the program's own.
 func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen string) {
 	frozen, supervisor = os.LookupEnv(envSupervise)
 	_ = os.Unsetenv(envSupervise)
@@ -96,7 +97,7 @@ func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen strin
 	default:
 		st.modeErr = fmt.Errorf("%s%s=%q is not one of auto, self and supervised", prefix, EnvMode, st.mode)
 	}
-	return supervisor && start.Supervisable(), frozen
+	return supervisor && (frozen != "" || start.Supervisable()), frozen
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
