@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
@@ -27,7 +28,8 @@ func TestTakeMode(t *testing.T) {
 		t.Setenv(EnvMode, tt.mode)
 		var st startup
 		if tt.given {
-			t.Setenv(envSupervise, tt.frozen)
+			_, v, _ := strings.Cut(toSupervise(tt.frozen), "=")
+			t.Setenv(envSupervise, v)
 		}
 		if got, frozen := st.takeMode(tt.start); got != tt.want || frozen != tt.frozen || st.modeErr != nil {
 			t.Errorf("%s: %v, %q, %v", name, got, frozen, st.modeErr)
