@@ -64,6 +64,10 @@ func TestCommand_OfTheProgramReachesTheAppThatRunsIt(t *testing.T) {
 	expect(control.ExitTimedOut, "does not answer", "status")
 	a.signal(serving.PID, syscall.SIGCONT)
 
+	other := start(t, "app", "-control", "ctl.sock") // another program with this name hangs
+	stranger := other.expect("ready", 0).PID
+	other.signal(stranger, syscall.SIGSTOP)
+	defer other.signal(stranger, syscall.SIGCONT)
 	expect(control.ExitOK, "stopped after ", "stop")
 	a.expectGone()
 	expect(control.ExitNotFound, "that runs the program", "status")

@@ -67,8 +67,9 @@
 // that the program opens without this package is lost in an upgrade, and the log says so on Linux.
 //
 // [Run] and [Upgrader] serve any number of servers on any number of listeners. A process has one
-// Upgrader, which several calls of Run share. [Upgrader.ListenPacket] opens UDP and unixgram sockets that lose no datagram in an
-// upgrade. [Upgrader.AddConn] and [Upgrader.AddFile] pass connections and files on by name.
+// Upgrader, which several calls of Run share. [Upgrader.ListenPacket] opens UDP and unixgram
+// sockets that lose no datagram in an upgrade. [Upgrader.AddConn] and [Upgrader.AddFile] pass
+// connections and files on by name.
 // [Draining] tells a program with an accept loop of its own to leave.
 //
 // # Replacing other programs
@@ -95,7 +96,8 @@
 // Package supervise describes the supervisor, and [Supervise] has one from the first second on.
 //
 // systemd follows the process number by MAINPID, which this package sends if the unit says
-// Type=notify. The number changes with each upgrade then. [WithPIDFile] keeps a file that always
+// Type=notify. The number changes with each upgrade then. The socket for that leaves the environment
+// before main runs; [NotifySocket] has it. [WithPIDFile] keeps a file that always
 // names the process to signal, replaced by rename after the new process has become current.
 //
 // # For operators

@@ -19,9 +19,9 @@ var (
 	ErrUnsupported = errors.New("gracex: upgrades are not supported here")
 	// ErrVetoed means that an OnPreFork hook, or the function of WithEnvironment, refused the upgrade.
 	ErrVetoed = errors.New("gracex: upgrade vetoed")
-	// ErrUntrusted means that the program was not started: somebody else than root and this process's user can change
-	// it (WithTrustedBinary), or it does not give the rights that this process has got from its own file (setuid,
-	// setgid or capabilities).
+	// ErrUntrusted means that an upgrade has not started the program: somebody else than root and this process's user
+	// can change it (WithTrustedBinary), or it does not give the rights that this process has got from its own file
+	// (setuid, setgid or capabilities).
 	ErrUntrusted = errors.New("gracex: the program is not trusted")
 	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")
@@ -30,8 +30,8 @@ var (
 	ErrCut = errors.New("gracex: drain cut short")
 	// ErrRunning means that this process has an Upgrader already, and this call can't join it.
 	ErrRunning = errors.New("gracex: this process has an Upgrader already; serve several servers with one (core.AlsoServe, or core.Run and Upgrader.Attach)")
-	// ErrSecondInstance means that the pid file of WithPIDFile names a process of this program that serves, and that
-	// has not started this one. An upgrade replaces that process, and a second instance needs another path.
+	// ErrSecondInstance means that New has found a process of this program that serves in the pid file of WithPIDFile,
+	// and that process has not started this one. An upgrade replaces it, and a second instance needs another path.
 	ErrSecondInstance = errors.New("gracex: this would be a second instance")
 	// ErrNotInherited means that the command line or the environment claims that an upgrade
 	// started this process, but the sockets that it should have inherited are missing.

@@ -18,7 +18,7 @@ func TestUpgrade_TooFewDescriptorsRefuseIt(t *testing.T) {
 	addr := a.expect("ready", 0).Addrs[0]
 	run := load.Start(load.Config{Addr: addr, Clients: 4})
 	must(t, a.call(addr, "/limit?free=9"))
-	expectError(t, a.upgrade(addr), "descriptors are free, and it takes 11; raise LimitNOFILE=")
+	expectError(t, a.upgrade(addr), "descriptors are free, and it takes 13; raise LimitNOFILE=")
 	must(t, a.call(addr, "/limit?free=-1"))
 	must(t, a.upgrade(addr))
 	expectLossless(t, run)

@@ -37,7 +37,7 @@ func (st *startup) speaks() error {
 // NotifySocket returns the service manager's socket for this process: the value of NOTIFY_SOCKET, which leaves the
 // environment before main runs, so that a program which this one starts does not speak for the service. It is empty
 // without a service manager, under a supervisor, and in a process that the service manager has not started and that
-// is no new version of one either.
+// is no new version of one either. It can be called at any time, before New too, and by any goroutine.
 //
 // Core says READY=1, STOPPING=1, RELOADING=1, MAINPID=, WATCHDOG=1 and STATUS=. A program needs it for anything else:
 //

@@ -102,13 +102,17 @@ func (u *Upgrader) join(setup func(*Upgrader) error) error {
 // awaitRuns waits for the calls of Run that the old process has had. Their listeners would be
 // closed otherwise, as not used any more. It gives up when all are claimed, and when no call has come
 // for runWait, because the new version may have fewer servers.
+//
+// A call that has come is waited for until its setup has returned, as long as the old process waits for this one. It
+// may have claimed its listener, and a connection that moves would find no server there yet.
 func (u *Upgrader) awaitRuns() {
 	for left := runSteps; ; left-- {
 		setUp, more := u.runs.await()
-		if setUp == 0 || setUp >= u.unclaimedRuns() || u.servers.failure() != nil {
+		under := u.inherited.old != nil && setUp < u.runs.count()
+		if setUp == 0 || !under && setUp >= u.unclaimedRuns() || u.servers.failure() != nil {
 			return
 		}
-		if left == 0 {
+		if left <= 0 && !under {
 			u.log.Warn("the old process had more servers, and this version has not started them: their listeners are closed",
 				"servers", u.unclaimedRuns(), "started", setUp, "waited", runWait)
 			return

@@ -13,7 +13,7 @@
 // # Run methods
 //
 //	Macaron                                      macaronx
-//	m.Run(args...)                               Run(m, args...), core.Options among them
+//	m.Run(args...)                               Run(m, args...), core.Option values among them
 //	http.ListenAndServe(addr, m)                 RunAddr(m, addr, opts...)
 //	http.ListenAndServeTLS(addr, cert, key, m)   RunTLS(m, addr, cert, key, opts...)
 //	net.Listen("unix", file), http.Serve(ln, m)  RunUnix(m, file, opts...)

@@ -2,7 +2,8 @@ package control
 
 import "errors"
 
-// The errors of this package wrap one of these where [errors.Is] can help a caller.
+// The errors of this package wrap one of these where [errors.Is] can help a caller. ErrPermission means that the app is
+// another user's, and ErrUntrusted that another user's process answers where the app should.
 var (
 	ErrNotFound   = errors.New("no gracex app found")
 	ErrAmbiguous  = errors.New("more than one gracex app runs")

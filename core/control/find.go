@@ -297,8 +297,9 @@ func findByProgram(ctx context.Context, program string) (*Client, error) {
 	var found, hung []answer
 	var troubles []string
 	var untrusted error
-	own := unique(socketsOfProgram(program))
-	for i, a := range ask(ctx, unique(append(own, sockets()...)), dialWhereverItIs) {
+	own, named := socketsOfProgram(program)
+	own = unique(own)
+	for i, a := range ask(ctx, unique(slices.Concat(own, named, sockets())), dialWhereverItIs) {
 		switch {
 		case a.err == nil && resolved(a.status.Program) == want:
 			found = append(found, a)

@@ -54,21 +54,24 @@ func socketsOf(pid int) (paths []string, err error) {
 	return paths, nil
 }
 
-// socketsOfProgram returns the paths of the unix sockets on which processes listen whose file has the name of the
-// program: it may have been replaced since they were started.
-func socketsOfProgram(program string) (paths []string) {
+// socketsOfProgram returns the paths of the unix sockets on which processes listen that run the program, and of those
+// whose file has only its name: it may be another release of it, or another program.
+func socketsOfProgram(program string) (own, named []string) {
+	want := resolved(program)
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		file, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
-		if err != nil || strings.TrimSuffix(filepath.Base(file), " (deleted)") != filepath.Base(resolved(program)) {
+		paths := &named
+		if proc.RunsAt(pid, program) || proc.RunsAt(pid, want) {
+			paths = &own
+		} else if filepath.Base(proc.File(pid)) != filepath.Base(want) {
 			continue
 		}
-		own, _ := socketsOf(pid)
-		paths = append(paths, own...)
+		sockets, _ := socketsOf(pid)
+		*paths = append(*paths, sockets...)
 	}
-	return paths
+	return own, named
 }

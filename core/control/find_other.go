@@ -6,4 +6,4 @@ package control
 func socketsOf(int) (paths []string, err error) { return nil, nil }
 
 // socketsOfProgram would return those of the processes that run a program.
-func socketsOfProgram(string) []string { return nil }
+func socketsOfProgram(string) (own, named []string) { return nil, nil }

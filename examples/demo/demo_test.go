@@ -52,7 +52,7 @@ func TestDemoInterrupted(t *testing.T) {
 	cmd.Stderr = os.Stderr
 	pipe := must.Get(cmd.StdoutPipe())(t)
 	must.Do(t, cmd.Start())
-	lost := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	lost := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() }) // the demo builds its server first
 	defer lost.Stop()
 	var out strings.Builder
 	interrupted := false

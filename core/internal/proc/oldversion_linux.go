@@ -69,6 +69,17 @@ func (im image) isVersionOf(other image) bool {
 // RunsThisProgram reports whether a process runs a version of this process's program.
 func RunsThisProgram(pid int) bool { return imageOf(strconv.Itoa(pid)).isVersionOf(imageOf("self")) }
 
+// RunsAt reports whether a process runs the file at a path, or the one that was there before, or was started by that
+// path.
+func RunsAt(pid int, path string) bool {
+	im := imageOf(strconv.Itoa(pid))
+	return path != "" && (im.path == path || im.launched == path)
+}
+
+// File is the path of the file that a process runs, or of the one that it was before it was removed. It is empty if it
+// can't be seen.
+func File(pid int) string { return imageOf(strconv.Itoa(pid)).path }
+
 // shells can stand between a process and a program that it starts, and wait for that.
 var shells = []string{"sh", "ash", "bash", "busybox", "dash", "ksh", "mksh", "yash", "zsh"}
 

@@ -3,7 +3,7 @@
 // thousand runs hides a fault that a user meets once in a thousand upgrades.
 //
 //	go run ./internal/tools/flaky -for 20
-//	go run ./internal/tools/flaky -for 2h -modes busy,race -- -run TestRollBack ./core
+//	go run ./internal/tools/flaky -for 2h -modes busy,race -- -run TestRollback ./core
 //
 // What comes behind the flags is for "go test"; it is "work", every module, if
 // nothing does. The modes take turns:
