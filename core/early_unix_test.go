@@ -137,14 +137,19 @@ func TestEarly_ProcessesKeepNothing(t *testing.T) {
 	t.Run("in the image that only supervises", func(t *testing.T) {
 		t.Parallel()
 		a := installed(t)
-		a.env = []string{"EARLY_TEST=child", core.EnvMode + "=auto"}
+		a.env = []string{"EARLY_TEST=child app", core.EnvMode + "=auto"}
 		a.start("app", "./app", "-probation=1ms")
-		first := a.expect("ready", 0)
+		first := a.own(0)
 		a.signal(first.PID, syscall.SIGUSR2)
-		second := a.expect("ready", 1)
+		second := a.own(1)
 		a.Await("the first process is the supervisor", func() bool { return a.variable(first.PID, wire.EnvSupervise) != "" })
+		for i := range 3 { // one more, in the image of the supervisor
+			if ev := a.nthReady("helper", i); ev.Gen != 0 || ev.Addrs[0] == first.Addrs[0] {
+				t.Errorf("a helper takes itself for another process: %+v", ev)
+			}
+		}
 		a.signal(second.PID, syscall.SIGKILL)
-		if third := a.expect("ready", 2); third.Addrs[0] != first.Addrs[0] {
+		if third := a.own(2); third.Addrs[0] != first.Addrs[0] {
 			t.Errorf("%+v comes after %+v", third, first)
 		}
 		a.signal(first.PID, syscall.SIGTERM)

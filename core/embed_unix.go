@@ -150,7 +150,7 @@ func (l *lifecycle) replaceImage(f *supervise.Frozen) error {
 		spawn.SetUmask(launch.Umask)
 	}
 	heed := l.holdSignals(f)
-	env := append(f.Environ(), envSupervise+"="+f.String(), bell.Assignment(bell.End()))
+	env := append(f.Environ(), toSupervise(f.String()), bell.Assignment(bell.End()))
 	err = os.NewSyscallError("execve", syscall.Exec(self, l.u.boot.commandLine(), env))
 	fd.CloseOnExec(bell.End())
 	if dirErr == nil {

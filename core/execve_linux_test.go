@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"bytes"
 	"os"
 	"syscall"
 	"testing"
@@ -19,7 +18,7 @@ func (a *app) inTheExecve(sig syscall.Signal, drained func()) {
 	drained()
 	for late := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) {
 		env, _ := os.ReadFile("/proc/" + itoa(pid) + "/environ") // for a moment there is none
-		if bytes.Contains(env, []byte("GRACEX_SUPERVISE={")) {
+		if supervisesOn.Match(env) {
 			break
 		}
 		if time.Now().After(late) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/gracex-go/gracex/core"
 )
 
 // TestInherit_BadInputOfAnotherProgramIsNamed: what a service manager or another program passes and is not what its
@@ -81,5 +83,17 @@ func TestInherit_BadInputOfAnotherProgramIsNamed(t *testing.T) {
 				expectText(t, a.expect("end", 0).Err, "nothing was handed over")
 			}
 		})
+	}
+}
+
+// TestSupervise_LeavesSocketsOfAnotherProgram: a process that has got its sockets by another protocol, from a parent that
+// is no old version, is no supervisor, which would keep the port from its worker.
+func TestSupervise_LeavesSocketsOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	listening, addr := opened(t, "tcp", "127.0.0.1:0")
+	a := installed(t)
+	activate(a, core.EnvMode+"=supervised ENDLESS_CONTINUE=1", []*os.File{listening}, "-addr", addr)
+	if r := a.expect("ready", 0); len(r.Addrs) != 1 || r.Addrs[0] != addr {
+		t.Errorf("it serves on %v, not on %s", r.Addrs, addr)
 	}
 }

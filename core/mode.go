@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/peer"
@@ -44,9 +46,22 @@ func (m Mode) String() string {
 // itself in every mode.
 const EnvMode = wire.EnvMode
 
-// envSupervise marks a process that is to be the supervisor of this program. The value is what it knows from
-// the time before its execve.
+// envSupervise marks a process that is to be the supervisor of this program. The value is its number and what it knows
+// from the time before its execve.
 const envSupervise = wire.EnvSupervise
+
+// toSupervise is the assignment by which this process is the supervisor after its execve.
+func toSupervise(frozen string) string {
+	return fmt.Sprintf("%s=%d:%s", envSupervise, os.Getpid(), frozen)
+}
+
+// lookSupervise reads envSupervise. A process that a package has started in a supervisor, before core was initialized,
+// has the variable, too: it is not meant.
+func lookSupervise() (frozen string, meant, given bool) {
+	v, given := os.LookupEnv(envSupervise)
+	pid, frozen, _ := strings.Cut(v, ":")
+	return frozen, pid == strconv.Itoa(os.Getpid()), given
+}
 
 // Supervise runs the program under a supervisor from the first second on, so that its first crash is answered with
 // another process, too. Call it first in main:
@@ -69,7 +84,7 @@ func Supervise() {
 		st.superviseErr = errSuperviseRaised
 		return
 	}
-	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && !st.start.Managed() {
+	if st.modeErr == nil && st.err == nil && st.mode != ModeSelf.String() && !st.graceful && st.link == nil && st.start.Supervisable() {
 		st.superviseErr = st.becomeSupervisor()
 	}
 }
@@ -83,9 +98,11 @@ func modeOf(link *peer.Link) Mode {
 }
 
 // takeMode reads EnvMode, and reports whether this process is to be the supervisor, and what it knows already.
-// One that replaces another program, or is a worker of one, can't be: that program waits for it.
+// One that replaces another program, or is a worker of one, can't be: that program waits for it. Neither can one that
+// has got sockets in such a way, and is not known to replace anything. One that knows something has been the supervisor
+// before its execve, and what looks like a start by another program is a word of the program's own.
 func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen string) {
-	frozen, supervisor = os.LookupEnv(envSupervise)
+	frozen, supervisor, _ = lookSupervise()
 	_ = os.Unsetenv(envSupervise)
 	st.mode = os.Getenv(EnvMode)
 	switch st.mode {
@@ -95,7 +112,7 @@ func (st *startup) takeMode(start *foreign.Start) (supervisor bool, frozen strin
 	default:
 		st.modeErr = fmt.Errorf("%s%s=%q is not one of auto, self and supervised", prefix, EnvMode, st.mode)
 	}
-	return supervisor && !start.Managed(), frozen
+	return supervisor && (frozen != "" || start.Supervisable()), frozen
 }
 
 // superviseEnv is the environment of the process that is to be the supervisor.
@@ -104,5 +121,5 @@ func (st *startup) superviseEnv() []string {
 	if st.start != nil {
 		env = append(env, st.start.Vars...)
 	}
-	return append(env, envSupervise+"=")
+	return append(env, toSupervise(""))
 }

@@ -24,7 +24,7 @@ import (
 var callersPrefixes = []string{"GRACEX_", "EINHORN_", "LISTEN_", "LD_", "XDG_RUNTIME_DIR="}
 
 // errFewerRights: see vouch.
-var errFewerRights = errors.New("the process that has started this one has fewer rights, and this program does not believe it; " +
+var errFewerRights = errors.New("the process that has started this one has fewer rights, or /proc does not show which (hidepid), so this program does not believe it; " +
 	"an upgrade of a setuid, setgid or setcap program needs an old process that has kept its rights")
 
 // doubt is answer for a process that has more rights than its caller: what is said is believed only if an upgrade or

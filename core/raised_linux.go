@@ -1,6 +1,10 @@
 package core
 
-import _ "unsafe" // for go:linkname
+import (
+	"errors"
+	"syscall"
+	_ "unsafe" // for go:linkname
+)
 
 // getAuxv is what the kernel has told this process at its start, in pairs of a key and a value: see getauxval(3).
 // golang.org/x/sys/unix.Auxv is the same. /proc/self/auxv can't be read by a program with capabilities.
@@ -12,11 +16,25 @@ func getAuxv() []uintptr
 const atSecure = 23
 
 // hasMoreRights reports whether this process has more rights than its caller: by setuid, setgid or capabilities.
+//
+// AT_SECURE alone does not tell. SELinux and AppArmor have it set where a program is confined otherwise than its caller,
+// as a service is that systemd starts. Such a program has no right of its own that its caller has not, and its variables
+// are the service manager's.
 func hasMoreRights() bool {
+	return hasOtherUser() || isSecure() && givesCapabilities("/proc/self/exe")
+}
+
+func isSecure() bool {
 	for aux := getAuxv(); len(aux) >= 2; aux = aux[2:] {
 		if aux[0] == atSecure {
 			return aux[1] != 0
 		}
 	}
-	return hasOtherUser()
+	return false
+}
+
+// givesCapabilities reports whether a file gives its program capabilities, or can't be asked: see capabilities(7).
+func givesCapabilities(path string) bool {
+	_, err := syscall.Getxattr(path, "security.capability", nil)
+	return !errors.Is(err, syscall.ENODATA) && !errors.Is(err, syscall.EOPNOTSUPP)
 }

@@ -144,3 +144,23 @@ func TestRaised_BelievesNoCaller(t *testing.T) {
 		})
 	}
 }
+
+// TestRaised_IsNotWhatIsConfined: a security module has AT_SECURE set for a program that gets no right from its file.
+func TestRaised_IsNotWhatIsConfined(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/app"
+	if !core.GivesCapabilities(path) {
+		t.Error("a file that can't be asked gives none")
+	}
+	must(t, os.WriteFile(path, nil, 0o755))
+	if core.GivesCapabilities(path) {
+		t.Error("a plain file gives capabilities")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file capabilities")
+	}
+	must(t, raises["capabilities"](path))
+	if !core.GivesCapabilities(path) {
+		t.Error("a file with capabilities gives none")
+	}
+}

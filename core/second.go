@@ -53,7 +53,7 @@ func lookForFirst(path string, log *slog.Logger) error {
 	case err != nil || !isOther(pid): // without a file, or if Ready says what is wrong with it, there is none
 		return nil //nolint:nilerr // it is no reason to refuse the start
 	}
-	if !(held && proc.SameImage(pid)) && !answersFor(path, pid) {
+	if !(held && proc.ShowsPrograms && proc.RunsThisProgram(pid)) && !answersFor(path, pid) {
 		return nil
 	}
 	if abs, err := filepath.Abs(path); err == nil {

@@ -120,6 +120,10 @@ func takeTold() (t told) {
 	t.handover, t.given = takeVariable(wire.EnvHandover)
 	t.link, t.worker = takeVariable(wire.EnvLink)
 	t.bell, t.rung = takeVariable(wire.EnvDoorbell)
+	if _, meant, given := lookSupervise(); given && !meant {
+		_ = os.Unsetenv(envSupervise)
+		return told{} // all of it is for the supervisor, in which an earlier package has started this process
+	}
 	return t
 }
 

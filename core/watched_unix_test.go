@@ -4,6 +4,7 @@ package core_test
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,6 +40,9 @@ func (a *app) becomesSupervisor() {
 	a.supervises(a.cmd.Process.Pid)
 }
 
+// supervisesOn is in the environment of a process that was the supervisor before its execve.
+var supervisesOn = regexp.MustCompile(`GRACEX_SUPERVISE=\d+:\{`)
+
 // supervises waits until nothing of the program is left in a process.
 func (a *app) supervises(pid int) {
 	a.t.Helper()
@@ -46,7 +50,7 @@ func (a *app) supervises(pid int) {
 		dir := "/proc/" + itoa(pid)
 		env, _ := os.ReadFile(dir + "/environ")
 		name, _ := os.ReadFile(dir + "/comm") // that it has its name again says that it handles signals
-		return strings.Contains(string(env), "GRACEX_SUPERVISE={") && string(name) == "app\n"
+		return supervisesOn.Match(env) && string(name) == "app\n"
 	})
 }
 

@@ -294,6 +294,10 @@ func (s *Start) sign() string {
 // program, or is one of its workers.
 func (s *Start) Managed() bool { return s != nil && (s.Parent != nil || s.Master != nil) }
 
+// Supervisable reports whether a supervisor can take the place of this process. It takes nothing over but what a service
+// manager has opened: other sockets would stay open in it, and keep the ports from its workers.
+func (s *Start) Supervisable() bool { return s == nil || s.Activated() && !s.Managed() }
+
 // Has reports whether descriptor n was passed.
 func (s *Start) Has(n int) bool {
 	return s != nil && slices.ContainsFunc(s.Sockets, func(x Socket) bool { return x.FD == n })

@@ -55,7 +55,7 @@ func TestRead(t *testing.T) {
 	type vars map[string]string
 	pid := strconv.Itoa(testPID)
 	old := vars{"ANCESTOR": "1"} // an old version has started this process
-	activated := func(s *Start) bool { return s.Parent == nil && s.Owned && s.Doubt != nil }
+	activated := func(s *Start) bool { return s.Parent == nil && s.Owned && s.Doubt != nil && !s.Supervisable() }
 	for name, c := range map[string]struct {
 		vars     vars
 		args     []string
@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 		"endless":                 {vars: vars{envEndless: "1", "ANCESTOR": "1"}, protocol: "endless", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys }},
 		"endless, two":            {vars: vars{envEndless: "1", envOrder: ":4242,localhost:4243", "ANCESTOR": "1"}, protocol: "endless", sockets: "3(tcp :4242) 4(tcp localhost:4243)"},
 		"grace":                   {vars: vars{envListenFDs: "1", "ANCESTOR": "1"}, protocol: "grace", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys && !s.Owned }},
-		"systemfd":                {vars: vars{envListenFDs: "2", envListenNames: "web:unknown"}, protocol: activator.name, sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned && s.Activated() && len(s.Vars) == 2 }},
+		"systemfd":                {vars: vars{envListenFDs: "2", envListenNames: "web:unknown"}, protocol: activator.name, sockets: "3(web) 4", check: func(s *Start) bool { return s.Supervisable() && s.Owned && s.Activated() && len(s.Vars) == 2 }},
 		"systemfd, an old parent": {vars: vars{envListenFDs: "2", "ANCESTOR": "1"}, protocol: activator.name, sockets: "3 4", check: func(s *Start) bool { return !s.Managed() }},
 		"LISTEN_FDS=0":            {vars: vars{envListenFDs: "0", "ANCESTOR": "1"}, protocol: activator.name, check: func(s *Start) bool { return !s.Managed() }},
 		"endless, no old parent":  {vars: vars{envEndless: "1"}, protocol: "endless", sockets: "3", check: activated},
@@ -82,7 +82,7 @@ func TestRead(t *testing.T) {
 		"GRACEFUL=yes":            {vars: vars{envGracehttp: "yes", "ANCESTOR": "1"}},
 		"systemd, own GRACEFUL":   {vars: vars{envGracehttp: "true", envListenFDs: "1", envListenPID: pid}, protocol: "systemd", sockets: "3"},
 		"own GRACEFUL_WORKER":     {vars: vars{envWorker: "3"}},
-		"systemd":                 {vars: vars{envListenFDs: "2", envListenPID: pid, envListenNames: "web:unknown"}, protocol: "systemd", sockets: "3(web) 4", check: func(s *Start) bool { return !s.Managed() && s.Owned }},
+		"systemd":                 {vars: vars{envListenFDs: "2", envListenPID: pid, envListenNames: "web:unknown"}, protocol: "systemd", sockets: "3(web) 4", check: func(s *Start) bool { return s.Supervisable() && s.Owned }},
 		"systemd, own -upgrade":   {vars: vars{envListenFDs: "1", envListenPID: pid}, args: []string{"-upgrade"}, protocol: "systemd", sockets: "3", check: func(s *Start) bool { return s.args == nil }},
 		"systemd, then grace":     {vars: vars{envListenFDs: "1", envListenPID: "12", "ANCESTOR": "1"}, protocol: "grace", sockets: "3", check: func(s *Start) bool { return s.Parent.Obeys && len(s.Vars) == 2 }},
 		"systemd, then a helper":  {vars: vars{envListenFDs: "2", envListenPID: "12", "ANCESTOR": "1"}},

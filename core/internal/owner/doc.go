@@ -4,6 +4,9 @@
 // write. So nobody else can put another file, directory or symlink in the place of what was looked at. A POSIX access
 // control list that lets somebody else write shows in the mode of the group (acl(5)).
 //
+// A directory that a group can write is accepted if the group is the user's own or root's, and has no other member: a
+// umask of 0002 and the images of OpenShift make such directories. A program is not accepted there.
+//
 // A directory in which everybody can write is accepted if it is sticky, as /tmp is: nobody else can rename or remove
 // what belongs to one of the two. Such a directory can't hold a program itself. While the program is replaced its name
 // is free there, and somebody else can link another file of root's to it.

@@ -18,7 +18,7 @@ const maxLinks = 40
 // Program opens the program at the path, after all symlinks. The file and what leads to it can be changed by root and
 // by this process's user alone, or the error is an *Error. On Linux the file can only be executed (O_PATH, open(2)).
 func Program(path string) (*os.File, error) {
-	w, err := walk(path)
+	w, err := walk(path, (*entry).check)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +34,10 @@ func Program(path string) (*os.File, error) {
 }
 
 // Dir returns nil if the directory at the path, after all symlinks, and what leads to it can be changed by root and by
-// this process's user alone, or is sticky. Else the error is an *Error.
+// this process's user alone, or is sticky. Else the error is an *Error. On Linux a group of which nobody else is a member
+// may write, too.
 func Dir(path string) error {
-	w, err := walk(path)
+	w, err := walk(path, (*entry).checkDir)
 	if err != nil {
 		return err
 	}
@@ -62,15 +63,23 @@ func (e *entry) refuse(why, remedy string) error {
 
 // check returns nil if nobody else can change the entry, or what is in it.
 func (e *entry) check() error {
-	user := os.Geteuid()
-	if uid, _ := ids(e.info); uid != 0 && uid != user {
-		return e.refuse("it belongs to somebody else", fmt.Sprintf("chown %d %s", user, e.path))
+	if uid, _ := ids(e.info); !trusted(uid) {
+		return e.refuse("it belongs to somebody else", fmt.Sprintf("chown %d %s", os.Geteuid(), e.path))
 	}
 	mode := e.info.Mode()
 	if mode&fs.ModeSymlink == 0 && mode.Perm()&0o022 != 0 && !shared(e.info) {
 		return e.refuse("its mode lets others write", "chmod go-w "+e.path)
 	}
 	return nil
+}
+
+// checkDir is check for what leads to a directory, and the directory itself.
+func (e *entry) checkDir() error {
+	err := e.check()
+	if uid, _ := ids(e.info); err != nil && trusted(uid) && e.isForOwnGroup() {
+		return nil
+	}
+	return err
 }
 
 // shared reports whether it is a directory in which everybody owns what he has made.
@@ -87,6 +96,7 @@ func ids(info fs.FileInfo) (uid, gid int) {
 
 // walker follows a path by itself, and checks each step.
 type walker struct {
+	check func(*entry) error
 	stack []*entry // from the root down to where it is, none of them a symlink
 	links int
 }
@@ -104,7 +114,7 @@ func (w *walker) up(n int) {
 func (w *walker) close() { w.up(0) }
 
 // walk follows the path to its end.
-func walk(path string) (*walker, error) {
+func walk(path string, check func(*entry) error) (*walker, error) {
 	if !filepath.IsAbs(path) {
 		dir, err := os.Getwd()
 		if err != nil {
@@ -112,11 +122,11 @@ func walk(path string) (*walker, error) {
 		}
 		path = dir + "/" + path // not cleaned: ".." behind a symlink is above where that leads
 	}
-	w := &walker{}
+	w := &walker{check: check}
 	root, err := open(nil, "/")
 	if err == nil {
 		w.stack = append(w.stack, root)
-		if err = root.check(); err == nil {
+		if err = check(root); err == nil {
 			err = w.follow(path)
 		}
 	}
@@ -140,7 +150,7 @@ func (w *walker) follow(path string) error {
 		if err != nil {
 			return err
 		}
-		if err := e.check(); err != nil {
+		if err := w.check(e); err != nil {
 			e.close()
 			return err
 		}

@@ -65,7 +65,7 @@ func TestRefusal(t *testing.T) {
 		"file for the group":    {at: "release/bin/app", remedy: "chmod go-w ", dir: true, spoil: func(t *testing.T, dir string) { must.Do(t, os.Chmod(dir+"/release/bin/app", 0o775)) }},
 		"file of another user":  {at: "release/bin/app", remedy: "chown ", root: true, dir: true, spoil: func(t *testing.T, dir string) { must.Do(t, os.Chown(dir+"/release/bin/app", nobody, 0)) }},
 		"its directory":         {at: "release/bin", remedy: "chmod go-w ", spoil: func(t *testing.T, dir string) { must.Do(t, os.Chmod(dir+"/release/bin", 0o757)) }},
-		"the one above":         {at: "release", remedy: "chmod go-w ", spoil: func(t *testing.T, dir string) { must.Do(t, os.Chmod(dir+"/release", 0o775)) }},
+		"the one above":         {at: "release", remedy: "chmod go-w ", spoil: func(t *testing.T, dir string) { must.Do(t, os.Chmod(dir+"/release", 0o777)) }},
 		"the one of the link":   {at: "", remedy: "chmod go-w ", spoil: func(t *testing.T, dir string) { must.Do(t, os.Chmod(dir, 0o777)) }},
 		"link of another user":  {at: "current", remedy: "chown ", root: true, spoil: func(t *testing.T, dir string) { must.Do(t, os.Lchown(dir+"/current", nobody, 0)) }},
 		"directory of another":  {at: "release", remedy: "chown ", root: true, spoil: func(t *testing.T, dir string) { must.Do(t, os.Chown(dir+"/release", nobody, 0)) }},

@@ -54,6 +54,9 @@ func mayName(said int, by fd.Speaker) error {
 	return nil
 }
 
+// IsAncestor reports whether a process has started this one, or one above it, as far as the system tells.
+func IsAncestor(pid int) bool { return pid == os.Getppid() || IsDescendant(os.Getpid(), pid) }
+
 // maxDepth bounds the way from a process to one that it descends from.
 const maxDepth = 1000
 

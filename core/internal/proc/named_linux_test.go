@@ -82,6 +82,17 @@ func TestIsDescendant(t *testing.T) {
 	}
 }
 
+func TestIsAncestor(t *testing.T) {
+	t.Parallel()
+	above, known := Parent(os.Getppid())
+	if !IsAncestor(os.Getppid()) || known && above > 0 && !IsAncestor(above) {
+		t.Errorf("%d and %d are above this process", os.Getppid(), above)
+	}
+	if IsAncestor(started(t, os.Getuid())) || IsAncestor(os.Getpid()) {
+		t.Error("neither a child nor this process is above it")
+	}
+}
+
 func TestHasRightsOfThis(t *testing.T) {
 	t.Parallel()
 	if !HasRightsOfThis(started(t, os.Getuid())) {

@@ -14,8 +14,8 @@ const (
 	maxDescriptor = 1 << 16
 )
 
-// EnvSupervise is the environment variable that marks a process which is to be the supervisor of its program. It
-// is removed before that supervises.
+// EnvSupervise is the environment variable that marks a process which is to be the supervisor of its program:
+// "<process number>:<what it knows>". It is removed before that supervises.
 const EnvSupervise = "GRACEX_SUPERVISE"
 
 // EnvMode is the environment variable that is core.EnvMode. It is here for programs that must not be one on core.
