@@ -60,6 +60,7 @@ func (a *app) callersWords() []string {
 	return []string{
 		core.EnvMode + "=supervised", core.EnvCommand + "=stop", wire.EnvSupervise + `={"workers":[{"pid":1}]}`,
 		wire.EnvLink + "=1:3:1", "GRACEFUL_WORKER=1", "LISTEN_FDS=1", "NOTIFY_SOCKET=" + a.path("theirs/notify"),
+		"NLSPATH=" + a.path("theirs"), // the C library takes it away, and by that hides from the runtime what the kernel says
 	}
 }
 

@@ -37,3 +37,11 @@ func HasRightsOfThis(pid int) bool {
 	ours, oerr := strconv.ParseUint(status("self", "CapPrm"), 16, 64)
 	return err == nil && oerr == nil && ours&^theirs == 0 && seesOwn()
 }
+
+// HasRightsOfFile reports whether this process has capabilities that are not its caller's, or are not known: only those
+// that are ambient, or root's, outlive an execve without the file's capabilities (capabilities(7)).
+func HasRightsOfFile() bool {
+	permitted, err := strconv.ParseUint(status("self", "CapPrm"), 16, 64)
+	ambient, aerr := strconv.ParseUint(status("self", "CapAmb"), 16, 64)
+	return os.Getuid() != 0 && (err != nil || aerr != nil || permitted&^ambient != 0)
+}
