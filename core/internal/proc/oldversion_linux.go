@@ -143,6 +143,12 @@ func Keeps(pid int, variable string, inodes []uint64) error {
 	return nil
 }
 
+// StartedWith reports whether a process was started with an assignment in its environment, as far as can be seen.
+func StartedWith(pid int, assignment string) bool {
+	env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return slices.Contains(strings.Split(string(env), "\x00"), assignment)
+}
+
 // holds reports whether a process has all these sockets open, as far as can be seen.
 func holds(pid int, inodes ...uint64) bool {
 	links, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")

@@ -43,8 +43,8 @@ func (d *Doorbell) Assignment(s int) string {
 	return wire.EnvDoorbell + "=" + wire.LinkInfo{Version: wire.Version, Descriptor: s, PID: os.Getpid()}.String()
 }
 
-// Pass passes the descriptors on to the process that msg is for, which need not have come so far. They stay the
-// caller's.
+// Pass passes the descriptors on, to the process that msg is for: a child of this one, which is not started yet, if it
+// names none. They stay the caller's.
 func (d *Doorbell) Pass(msg wire.PassMsg, files []int) error {
 	defer func() { _ = d.ours.Close() }()
 	_ = d.ours.SetWriteDeadline(time.Now().Add(timing.Word))
@@ -113,8 +113,9 @@ func Answer(v string) (*Passed, error) {
 		return nil, nil // a socket, but none of these
 	}
 	defer func() { _ = c.Close() }()
-	if mine, err := isFor(c, os.Getpid()); !mine {
-		if proc.StartedBy != info.PID {
+	child := proc.StartedBy == info.PID
+	if mine, err := isFor(c, os.Getpid(), child || isOrphan(info.PID, v)); !mine {
+		if !child {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("%s=%q: %w", wire.EnvDoorbell, v, err)
@@ -134,8 +135,15 @@ var (
 	errNotForIt    = errors.New("what waits there is another process's")
 )
 
-// isFor waits for the first frame, and looks for whom it is. The frame and its descriptors stay where they are.
-func isFor(c *net.UnixConn, pid int) (bool, error) {
+// isOrphan reports whether the process that has made the doorbell was killed when this one, its child, was not
+// initialized yet. A process that an earlier package has started is no child of it: its parent has the same doorbell.
+func isOrphan(maker int, v string) bool {
+	return !proc.Alive(maker) && proc.ShowsPrograms && !proc.StartedWith(proc.StartedBy, wire.EnvDoorbell+"="+v)
+}
+
+// isFor waits for the first frame, and looks whether it is for the process with this number: it names it, or none, and
+// the process is the child that it was made for. The frame and its descriptors stay where they are.
+func isFor(c *net.UnixConn, pid int, child bool) (bool, error) {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return false, err
@@ -154,7 +162,7 @@ func isFor(c *net.UnixConn, pid int) (bool, error) {
 		return false, err
 	}
 	msg, err := readPass(bytes.NewReader(waits))
-	if err == nil && msg.To != pid {
+	if err == nil && msg.To != pid && !(msg.To == 0 && child) {
 		err = errNotForIt
 	}
 	return err == nil, err

@@ -41,7 +41,8 @@ func StartWorker(path string, l Launch, link string, files []int) (pid int, bell
 	return pid, nil, err
 }
 
-// ring starts a program, and passes on what it is to have.
+// ring starts a program. What it is to have waits for it already: this process can be killed at any time, and then the
+// new one is the only one that can serve.
 func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *Doorbell, err error) {
 	if bell, err = NewDoorbell(); err != nil {
 		return 0, nil, err
@@ -53,14 +54,11 @@ func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *
 		attr.Files[fd.Stderr] = uintptr(l.stderr)
 	}
 	fd.CloseOnExecFrom(fd.First)
-	if pid, err = Exec(path, l, l.ownArgs(), attr); err != nil {
-		bell.Close()
-		return 0, nil, err
+	msg.Dir = []byte(l.Dir)
+	if err = bell.Pass(msg, files); err == nil {
+		pid, err = Exec(path, l, l.ownArgs(), attr)
 	}
-	msg.To, msg.Dir = pid, []byte(l.Dir)
-	if err = bell.Pass(msg, files); err != nil {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-		_, _ = syscall.Wait4(pid, nil, 0, nil)
+	if err != nil {
 		bell.Close()
 		return 0, nil, err
 	}

@@ -3,10 +3,12 @@
 package spawn
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
@@ -61,15 +63,22 @@ func TestDoorbell_PassesMoreThanOneMessageHas(t *testing.T) {
 	if late, _ := inherits(t, d); true {
 		c := must.Get(fd.UnixConn(late))(t)
 		defer c.Close()
-		if mine, err := isFor(c, os.Getpid()); mine || !errors.Is(err, errNobodyThere) {
+		if mine, err := isFor(c, os.Getpid(), true); mine || !errors.Is(err, errNobodyThere) {
 			t.Errorf("another process finds %v, %v", mine, err)
 		}
 	}
 }
 
-// TestDoorbell_LeavesWhatIsForAnother process where it is.
+// TestDoorbell_LeavesWhatIsForAnother process where it is: for one that it names, and for a child of the maker.
 func TestDoorbell_LeavesWhatIsForAnother(t *testing.T) {
 	t.Parallel()
+	for _, to := range []int{os.Getpid() + 1, 0} {
+		leavesWhatIsFor(t, to)
+	}
+}
+
+func leavesWhatIsFor(t *testing.T, to int) {
+	t.Helper()
 	d := must.Get(NewDoorbell())(t)
 	r, w, err := os.Pipe()
 	must.Do(t, err)
@@ -77,7 +86,7 @@ func TestDoorbell_LeavesWhatIsForAnother(t *testing.T) {
 	_, v := inherits(t, d)
 	end, _ := inherits(t, d)
 	defer fd.Close(end)
-	must.Do(t, d.Pass(wire.PassMsg{To: os.Getpid() + 1}, []int{int(w.Fd())}))
+	must.Do(t, d.Pass(wire.PassMsg{To: to}, []int{int(w.Fd())}))
 	must.Do(t, w.Close())
 	if p, err := Answer(v); p != nil || err != nil {
 		t.Fatalf("%+v, %v: it took what is another process's", p, err)
@@ -103,13 +112,13 @@ func TestAnswer_IsOfTheMaker(t *testing.T) {
 		r, w, err := os.Pipe()
 		must.Do(t, err)
 		info := wire.LinkInfo{Version: wire.Version, Descriptor: fd.First, PID: maker}
+		must.Do(t, d.Pass(wire.PassMsg{}, []int{0}))
 		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
 			Env:   append(os.Environ(), playNew+"="+info.String()),
 			Files: []uintptr{0, w.Fd(), 2, uintptr(d.End())},
 		})
 		must.Do(t, err)
 		must.Do(t, w.Close())
-		must.Do(t, d.Pass(wire.PassMsg{To: pid}, []int{0}))
 		out := must.Get(io.ReadAll(r))(t)
 		must.Get(syscall.Wait4(pid, nil, 0, nil))(t)
 		d.Close()
@@ -120,8 +129,60 @@ func TestAnswer_IsOfTheMaker(t *testing.T) {
 	}
 }
 
-// playNew is set in the process that plays a new one.
-const playNew = "SPAWN_TEST_DOORBELL"
+// TestAnswer_WhenTheMakerIsKilled before the new process is initialized: that takes all, and a process that it has
+// started does not.
+func TestAnswer_WhenTheMakerIsKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("this system does not show what a process was started with")
+	}
+	const player = ` "$0" -test.run='^TestAnswer_PlaysTheNew$'`
+	for script, want := range map[string]string{"read killed; exec" + player: "taken", "read killed;" + player + "; :": "left"} {
+		gate, open, err := os.Pipe()
+		must.Do(t, err)
+		maker := exec.Command(must.Get(os.Executable())(t), "-test.run=^TestAnswer_PlaysTheMaker$")
+		maker.Env = append(os.Environ(), playMaker+"="+script)
+		maker.Stdin = gate
+		out := must.Get(maker.StdoutPipe())(t)
+		must.Do(t, maker.Start())
+		must.Do(t, gate.Close())
+		lines := bufio.NewScanner(out)
+		if !lines.Scan() || lines.Text() != "started" {
+			t.Fatalf("the maker says %q", lines.Text())
+		}
+		must.Do(t, maker.Process.Kill())
+		must.Get(maker.Process.Wait())(t)
+		must.Get(open.WriteString("killed\n"))(t)
+		must.Do(t, open.Close())
+		if lines.Scan(); lines.Text() != want {
+			t.Errorf("%s: %q, want %s", script, lines.Text(), want)
+		}
+		out.Close()
+	}
+}
+
+// What is set in the processes that play the old one and the new one.
+const (
+	playMaker = "SPAWN_TEST_MAKER"
+	playNew   = "SPAWN_TEST_DOORBELL"
+)
+
+func TestAnswer_PlaysTheMaker(t *testing.T) {
+	script, ok := os.LookupEnv(playMaker)
+	if !ok {
+		t.Skip("only for a process that another test starts")
+	}
+	d := must.Get(NewDoorbell())(t)
+	must.Do(t, d.Pass(wire.PassMsg{}, []int{0}))
+	v := d.Assignment(fd.First)
+	_, info, _ := strings.Cut(v, "=")
+	must.Get(syscall.ForkExec("/bin/sh", []string{"sh", "-c", script, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
+		Env:   append(os.Environ(), v, playNew+"="+info),
+		Files: []uintptr{0, 1, 2, uintptr(d.End())},
+	}))(t)
+	fmt.Println("started")
+	select {} // until it is killed
+}
 
 func TestAnswer_PlaysTheNew(t *testing.T) {
 	v, ok := os.LookupEnv(playNew)

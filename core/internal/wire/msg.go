@@ -15,7 +15,7 @@ type HelloMsg struct {
 
 // PassMsg is what a new process is started with, beside the descriptors that come with it.
 type PassMsg struct {
-	To   int  `json:"to"`             // the new process; another one leaves the frame where it is
+	To   int  `json:"to,omitempty"`   // the process that it is for; 0: the child of the one that has made the doorbell
 	More bool `json:"more,omitempty"` // another frame with descriptors follows, which says all else
 
 	Files int `json:"files,omitempty"` // how many have come by all frames
