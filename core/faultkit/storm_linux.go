@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -244,7 +243,7 @@ func (g *gale) hurt() error {
 			err = held.finish(g.bound)
 		}
 	case victim == old:
-		err = g.killOld(old, both, held)
+		err = g.kill(victim)
 	default:
 		if err = g.kill(victim); err == nil {
 			err = held.finish(g.bound)
@@ -254,26 +253,6 @@ func (g *gale) hurt() error {
 		return err
 	}
 	return g.serves()
-}
-
-// killOld kills the old process if another one can serve: it executes the new program, and has the listener. Until then
-// the old process is the only one, and its end is that of the service.
-func (g *gale) killOld(old int, both []int, held *question) error {
-	was, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", old))
-	for _, pid := range both {
-		if pid == old {
-			continue
-		}
-		is, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		has, err := hasListener(pid, g.target.addr)
-		if err != nil {
-			return err
-		}
-		if has && len(is) > 0 && !bytes.Equal(is, was) { // a process that is only forked yet has the old one's
-			return g.kill(old)
-		}
-	}
-	return held.finish(g.bound)
 }
 
 // hurtWorkers kills and stops workers, stops their supervisor, and sends signals to all.

@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,28 +161,10 @@ const (
 type tcpConn struct {
 	local, remote, inode string
 	read                 bool // nothing is in the receive queue
-	listens              bool // it is no connection
 }
 
-// tcpConns lists the connections.
+// tcpConns reads both families' tables.
 func tcpConns() (all []tcpConn, err error) {
-	all, err = tcpSockets()
-	return slices.DeleteFunc(all, func(c tcpConn) bool { return c.listens }), err
-}
-
-// hasListener reports whether a process has the socket that listens at an address of this machine, "host:port".
-func hasListener(pid int, addr string) (bool, error) {
-	at, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return false, err
-	}
-	all, err := tcpSockets()
-	own := inodes(pid)
-	return slices.ContainsFunc(all, func(c tcpConn) bool { return c.listens && c.local == endOf(at) && own[c.inode] }), err
-}
-
-// tcpSockets reads both families' tables.
-func tcpSockets() (all []tcpConn, err error) {
 	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		b, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // a system without IPv6
@@ -197,11 +178,10 @@ func tcpSockets() (all []tcpConn, err error) {
 			if len(f) < 10 {
 				return nil, fmt.Errorf("%s: %q", name, line)
 			}
-			if f[9] != "0" { // accepted, and not closed
+			if f[3] != tcpListen && f[9] != "0" { // accepted, and not closed
 				// An IPv4 client of a socket for both families is in the table of IPv6.
 				all = append(all, tcpConn{
-					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9],
-					strings.HasSuffix(f[4], emptyQueue), f[3] == tcpListen,
+					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9], strings.HasSuffix(f[4], emptyQueue),
 				})
 			}
 		}
