@@ -192,7 +192,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 		}
 		return err
 	})
-	f.Func("run", "only the cells whose name, 'step/fault', matches the `regexp`", func(s string) (err error) {
+	f.Func("run", "only the cells whose name, 'step/fault', matches the `regexp`, or the storms by theirs", func(s string) (err error) {
 		o.cells, err = regexp.Compile(s)
 		return err
 	})

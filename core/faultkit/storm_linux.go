@@ -70,13 +70,14 @@ func (o *options) runStorms(ctx context.Context, out io.Writer) error {
 	}
 	v := newVerdict(out)
 	v.say("storm: for %v, to be repeated with -seed %d", o.stormFor, o.seed)
-	for i, kind := range storms {
+	chosen := slices.DeleteFunc(slices.Clone(storms), func(s storm) bool { return o.cells != nil && !o.cells.MatchString(s.name) })
+	for i, kind := range chosen {
 		if ctx.Err() != nil {
 			v.say("stopping early")
 			break
 		}
 		g := &gale{options: o, storm: kind, ctx: ctx, rng: rand.New(rand.NewPCG(o.seed, uint64(i)))}
-		if err := g.blow(v, o.stormFor/time.Duration(len(storms))); err != nil {
+		if err := g.blow(v, o.stormFor/time.Duration(len(chosen))); err != nil {
 			v.fail(checkStorm, "%s: %v", kind.name, err)
 		}
 	}
@@ -85,6 +86,7 @@ func (o *options) runStorms(ctx context.Context, out io.Writer) error {
 
 // blow starts the server, strikes for that time, ends it, and judges.
 func (g *gale) blow(v *verdict, lasting time.Duration) (err error) {
+	before := v.failed()
 	if g.dir, err = os.MkdirTemp("", "gxs"); err != nil {
 		return err
 	}
@@ -99,9 +101,9 @@ func (g *gale) blow(v *verdict, lasting time.Duration) (err error) {
 	}
 	defer g.group.clear()
 	g.witness = startWitness(g.target, g.short)
-	var before held
+	var first held
 	if err = g.wait("answers to every kind of client", g.witness.flowing); err == nil {
-		before = heldBy(g.current())
+		first = heldBy(g.current())
 		striking, enough := context.WithTimeout(g.ctx, lasting)
 		for err == nil && striking.Err() == nil {
 			err = g.strike(g)
@@ -118,11 +120,11 @@ func (g *gale) blow(v *verdict, lasting time.Duration) (err error) {
 	err = errors.Join(err, rerr)
 	g.witness.judge(v, g.name, ran)
 	if g.grows {
-		before.compare(after, v, g.name)
+		first.compare(after, v, g.name)
 	}
 	v.say("%s: %v; %d upgrades asked for and done, %d rollbacks, %d signals, %d kills, %d stops, %d processes",
 		g.name, g.witness, g.upgrades, g.rollbacks, g.signals, g.kills, g.stops, len(ran.processes))
-	if err != nil {
+	if err != nil || v.failed() > before {
 		v.say("its log: %s", g.keep(log.Name()))
 	}
 	return err

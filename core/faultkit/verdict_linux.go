@@ -67,6 +67,16 @@ func (v *verdict) say(format string, args ...any) {
 	fmt.Fprintf(v.out, format+"\n", args...)
 }
 
+// failed counts what was found so far.
+func (v *verdict) failed() (n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, found := range v.found {
+		n += found
+	}
+	return n
+}
+
 // err is nil if every check has held.
 func (v *verdict) err() error {
 	v.mu.Lock()

@@ -35,28 +35,29 @@ func startWitness(t *target, few bool) *witness {
 	if few {
 		each = 1
 	}
-	start := func(cfg load.Config) {
-		cfg.Addr, cfg.Timeout, cfg.Observe = t.addr, requestTime, w.observe
+	start := func(name string, cfg load.Config) {
+		cfg.Addr, cfg.Timeout = t.addr, requestTime
+		cfg.Observe = func(s load.Sample) { w.observe(name, s) }
 		w.loads = append(w.loads, load.Start(cfg))
 	}
 	for _, kind := range load.Kinds() {
 		cfg := kind.Config
 		cfg.Clients, cfg.Fresh, cfg.Think = each, 1, thinking
-		start(cfg)
+		start(kind.Name, cfg)
 	}
 	for _, kind := range pipelined {
 		cfg := kind.Config
 		cfg.Clients, cfg.Pipeline, cfg.Think = each, 6, connecting
-		start(cfg)
+		start("pipelined "+kind.Name, cfg)
 	}
-	start(load.Config{Clients: 2 * each, HeadPause: 8 * time.Millisecond, Think: thinking})
-	start(load.Config{Clients: 2 * each, BodySize: 300_000, Think: connecting})
-	start(load.Config{Clients: 4 * each, Think: idling})
-	start(load.Config{Clients: each, Method: http.MethodGet, NoBody: true, Think: 2 * time.Second})
+	start("slow head", load.Config{Clients: 2 * each, HeadPause: 8 * time.Millisecond, Think: thinking})
+	start("300 kB", load.Config{Clients: 2 * each, BodySize: 300_000, Think: connecting})
+	start("think 60 ms", load.Config{Clients: 4 * each, Think: idling})
+	start("think 2 s", load.Config{Clients: each, Method: http.MethodGet, NoBody: true, Think: 2 * time.Second})
 	return w
 }
 
-func (w *witness) observe(s load.Sample) {
+func (w *witness) observe(kind string, s load.Sample) {
 	client := endOf(s.Local)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,13 +73,13 @@ func (w *witness) observe(s load.Sample) {
 	_, died := w.killed[client]
 	switch {
 	case reason == load.WrongBody || reason == load.WrongTag || reason == load.Surplus:
-		w.crossed = append(w.crossed, s.Err)
+		w.crossed = append(w.crossed, fmt.Errorf("%s: %w", kind, s.Err))
 	case died:
 		w.died++
 	case reason == load.Left: // a new process that is rolled back asks its clients to leave
 		w.left++
 	default:
-		w.lost = append(w.lost, fmt.Errorf("%s: %w", time.Now().Format(clock), s.Err))
+		w.lost = append(w.lost, fmt.Errorf("%s, %s: %w", time.Now().Format(clock), kind, s.Err))
 	}
 }
 

@@ -16,7 +16,7 @@ func TestWitness(t *testing.T) {
 	w := &witness{killed: map[string]time.Time{}, requests: 8}
 	at := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 	failed := func(port int, dialed bool, why load.Reason) {
-		w.observe(load.Sample{Start: time.Now(), Local: at(port), Dialed: dialed, Err: &load.RequestError{Reason: why, Err: net.ErrClosed}})
+		w.observe("post", load.Sample{Start: time.Now(), Local: at(port), Dialed: dialed, Err: &load.RequestError{Reason: why, Err: net.ErrClosed}})
 	}
 	failed(1, false, load.Reset) // lost: nobody was killed yet
 	w.excuse(map[string]bool{endOf(at(1)): true, endOf(at(2)): true})
@@ -25,8 +25,8 @@ func TestWitness(t *testing.T) {
 	failed(2, false, load.WrongTag)  // crossed
 	failed(2, true, load.NoAnswer)   // lost: another connection from the same port
 	failed(3, false, load.Left)      // neither
-	w.observe(load.Sample{Start: time.Now(), Local: at(4)})
-	w.observe(load.Sample{Start: time.Now(), Local: at(4)})
+	w.observe("post", load.Sample{Start: time.Now(), Local: at(4)})
+	w.observe("post", load.Sample{Start: time.Now(), Local: at(4)})
 	if len(w.lost) != 2 || len(w.crossed) != 1 || w.died != 2 || w.left != 1 {
 		t.Errorf("%v: %v %v", w, w.lost, w.crossed)
 	}
