@@ -108,10 +108,12 @@ func (q *question) sendHalf(patience time.Duration) error {
 
 // find waits for one of the processes to have the connection.
 func (q *question) find(ctx context.Context, g *group, patience time.Duration) (err error) {
+	arrived := q.tls != nil // nothing is sent yet
 	late := within(ctx, patience, func() bool {
 		var c tcpConn
-		c, err = serverEnd(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
-		if inode := c.inode; inode != "" && (c.read || q.tls != nil) {
+		before := arrived // what was sent may still be on its way, also on one machine
+		arrived, c, err = ends(endOf(q.LocalAddr()), endOf(q.RemoteAddr()))
+		if inode := c.inode; inode != "" && (before && c.read || q.tls != nil) {
 			for _, pid := range g.programs() {
 				if inodes(pid)[inode] {
 					q.pid = pid
@@ -154,12 +156,13 @@ func (q *question) finish(patience time.Duration) error {
 const (
 	tcpListen   = "0A"
 	tcpTimeWait = " 06 "
-	emptyQueue  = ":00000000"
+	emptyQueue  = "00000000"
 )
 
 // tcpConn is a line of /proc/net/tcp, see proc_net_tcp.txt of the kernel: a connection that a process has.
 type tcpConn struct {
 	local, remote, inode string
+	acked                bool // the other end has all that was sent
 	read                 bool // nothing is in the receive queue
 }
 
@@ -180,8 +183,9 @@ func tcpConns() (all []tcpConn, err error) {
 			}
 			if f[3] != tcpListen && f[9] != "0" { // accepted, and not closed
 				// An IPv4 client of a socket for both families is in the table of IPv6.
+				sent, received, _ := strings.Cut(f[4], ":")
 				all = append(all, tcpConn{
-					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9], strings.HasSuffix(f[4], emptyQueue),
+					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9], sent == emptyQueue, received == emptyQueue,
 				})
 			}
 		}
@@ -235,14 +239,17 @@ func clientsOf(pid int) (map[string]bool, error) {
 	return clients, err
 }
 
-// serverEnd returns the other end of a connection of this machine with itself. It has no inode if nobody has accepted
-// the connection yet.
-func serverEnd(client, server string) (end tcpConn, err error) {
+// ends looks at a connection of this machine with itself: whether all that the client has sent has arrived, and the
+// server's end, which has no inode if nobody has accepted the connection yet.
+func ends(client, server string) (arrived bool, end tcpConn, err error) {
 	all, err := tcpConns()
 	for _, c := range all {
-		if c.remote == client && c.local == server {
+		switch {
+		case c.remote == client && c.local == server:
 			end = c
+		case c.remote == server && c.local == client:
+			arrived = c.acked
 		}
 	}
-	return end, err
+	return arrived, end, err
 }

@@ -24,7 +24,7 @@ func TestOwnSockets(t *testing.T) {
 		}
 		defer c.Close()
 		client, server := endOf(c.LocalAddr()), endOf(c.RemoteAddr())
-		if end, err := serverEnd(client, server); end.inode != "" || err != nil {
+		if _, end, err := ends(client, server); end.inode != "" || err != nil {
 			t.Errorf("not accepted, and inode %s has it: %v", end.inode, err)
 		}
 		if _, err := c.Write([]byte("x")); err != nil {
@@ -35,15 +35,15 @@ func TestOwnSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer accepted.Close()
-		end, err := serverEnd(client, server)
+		_, end, err := ends(client, server)
 		if err != nil || !inodes(os.Getpid())[end.inode] || end.read {
 			t.Errorf("accepted, and not read from: %+v, %v", end, err)
 		}
 		if _, err := accepted.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		if end, err := serverEnd(client, server); err != nil || !end.read {
-			t.Errorf("read from: %+v, %v", end, err)
+		if arrived, end, err := ends(client, server); err != nil || !arrived || !end.read {
+			t.Errorf("read from: %t, %+v, %v", arrived, end, err)
 		}
 		clients, err := clientsOf(os.Getpid())
 		if err != nil || !clients[client] {

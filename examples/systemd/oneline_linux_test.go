@@ -71,7 +71,7 @@ func TestWithoutNotify(t *testing.T) {
 			s.upgrades(func() { // a SIGHUP in the moment of the execve can be lost (docs/supervise.md)
 				proctest.Await(t, "the first process is the supervisor alone", func() bool {
 					out, _ := s.Inside("sh", "-c", "tr '\\0' '\\n' </proc/"+first+"/environ; cat /proc/"+first+"/comm")
-					return strings.Contains(out, "GRACEX_SUPERVISE={") && strings.HasSuffix(out, "\noneline\n")
+					return deploytest.Supervises(out) && strings.HasSuffix(out, "\noneline\n")
 				})
 			})
 			worker := deploytest.MustPost(t, s.addr, "/", "").PID

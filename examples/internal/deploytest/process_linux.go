@@ -3,8 +3,8 @@ package deploytest
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -43,9 +43,14 @@ func AwaitSupervisor(t *testing.T, pid int, name string) {
 	proctest.Await(t, "the first process is the supervisor alone", func() bool {
 		env, _ := os.ReadFile(dir + "/environ")
 		now, _ := os.ReadFile(dir + "/comm")
-		return strings.Contains(string(env), "GRACEX_SUPERVISE={") && string(now) == name+"\n"
+		return Supervises(string(env)) && string(now) == name+"\n"
 	})
 }
+
+// Supervises reports whether this is the environment of a process that only supervises.
+func Supervises(environ string) bool { return supervises.MatchString(environ) }
+
+var supervises = regexp.MustCompile(`GRACEX_SUPERVISE=\d+:\{`)
 
 // Signal sends it a signal.
 func (p *Process) Signal(sig os.Signal) {
