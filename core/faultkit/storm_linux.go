@@ -190,10 +190,7 @@ func (g *gale) deploy() error {
 			g.upgrade()
 		}()
 		for tries := 0; tries < 8 && g.client.Rollback(g.ctx, "on purpose") != nil; tries++ {
-			if tries == 7 {
-				break
-			}
-			_ = pause(g.ctx, 20*time.Millisecond)
+			_ = pause(g.ctx, 20*time.Millisecond) // until the upgrade is on probation
 		}
 		<-done
 	default:
@@ -237,6 +234,9 @@ func (g *gale) hurt() error {
 	g.signal(old, syscall.SIGUSR2)
 	_ = pause(g.ctx, time.Duration(g.rng.Int64N(int64(hurtPause))))
 	both := g.group.programs()
+	if len(both) == 0 { // while /proc was read, or nobody is left
+		return g.serves()
+	}
 	switch victim := both[g.rng.IntN(len(both))]; {
 	case len(both) < 2: // there is no new process yet, or none any more
 		err = held.finish(g.bound)
