@@ -124,7 +124,7 @@ func TestUpgrade_LeavesThisProcessItsThreads(t *testing.T) {
 	expectError(t, err, fmt.Sprintf(" threads of RLIMIT_NPROC of user %d are free, and an upgrade takes ", user))
 	expectError(t, err, "; raise LimitNPROC= (systemd), nproc (limits.conf) or ulimit -u: resource temporarily unavailable")
 
-	must(t, a.call(addr, "/threads?free=40"))
+	must(t, a.call(addr, "/threads?free=60"))
 	a.write("greedy", "")
 	tried := make(chan string, 1)
 	go func() {

@@ -39,9 +39,10 @@ func (l *Limits) add(name string, most, used uint64, remedy string) {
 	l.All = append(l.All, Limit{Name: name, Max: most, Free: most - min(used, most), Remedy: remedy})
 }
 
-// blocked is how many threads of this process can wait in system calls for an upgrade, beside those that wait anyway:
-// for the end of the new process and of the fork, for its stderr, and for files.
-const blocked = 4
+// blocked is how many threads of this process can be in system calls during an upgrade, beside those that were before.
+// Four wait for the upgrade itself: for the end of the new process and of the fork, for its stderr, and for files. The
+// others are the program's: on a busy machine each goroutine that reads or writes can hold a thread for a while.
+const blocked = 4 + 8
 
 // kept are the threads that KeepThreads has started.
 var kept struct {
