@@ -178,7 +178,9 @@ func (d *drainer) run() error {
 	}
 	if d.leaves {
 		d.rest()
-		err = cmp.Or(err, d.finish()) // they may have moved connections here until now
+	}
+	for !d.u.conns.CloseEmpty() { // those before have moved connections here until now
+		err = cmp.Or(err, d.finish())
 	}
 	if m := d.u.conns.MovesBy(); m != nil {
 		m.Settle()

@@ -2,7 +2,6 @@ package core
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +37,15 @@ func (u *Upgrader) before() []*peer.Old {
 		all = append(all, p)
 	}
 	return all
+}
+
+// firstBefore returns the first process before this one of which f is true; nil without one.
+func (u *Upgrader) firstBefore(f func(*peer.Old) bool) *peer.Old {
+	all := u.before()
+	if i := slices.IndexFunc(all, f); i >= 0 {
+		return all[i]
+	}
+	return nil
 }
 
 // olderGenerations are the numbers of the generations before this one that there are, newest first.
@@ -164,7 +172,7 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	p := peer.NewOlder(ctl, msg)
 	p.Supervisor = u.link().PID()
 	u.older.add(p)
-	if err := p.Say(wire.Follows, wire.HelloMsg{PID: os.Getpid()}); err != nil {
+	if err := p.SayFollows(); err != nil {
 		u.log.Debug("an older process can't be told", "older_pid", msg.PID, "error", err)
 	}
 	go p.Follow(u.olderHandler(p, from), u.phase.done, u.log)
@@ -229,11 +237,12 @@ func (u *Upgrader) leavesOlder() bool {
 	return p != nil && !p.Plain()
 }
 
-// rest ends the listening to the processes before this one, which are left to the next one.
+// rest ends the listening to the processes before this one, which are left to the next one. As long as one is heard it
+// can leave others to this process, whose turn comes then.
 func (d *drainer) rest() {
 	limit := time.NewTimer(max(time.Until(d.deadline), timing.Say))
 	defer limit.Stop()
-	for _, p := range d.u.before() {
+	for p := d.u.firstBefore(isHeard); p != nil; p = d.u.firstBefore(isHeard) {
 		select {
 		case <-p.Rest():
 		case <-limit.C:
@@ -241,6 +250,8 @@ func (d *drainer) rest() {
 		}
 	}
 }
+
+func isHeard(p *peer.Old) bool { return !p.Rests() }
 
 // leaveOlder leaves the processes before this one to the next one.
 func (l *lifecycle) leaveOlder() {
@@ -285,21 +296,18 @@ func (l *lifecycle) awaitsOlder() bool {
 	return alive
 }
 
-// seenOffAll is closed when the processes before this one have drained or are gone. It is nil if there are none, or
-// if the old one serves again.
+// seenOffAll is closed when the processes before this one have drained or are gone, and those that they have left to
+// this one meanwhile. It is nil if there are none, or if the old one serves again.
 func (u *Upgrader) seenOffAll() <-chan struct{} {
 	if u.seenOff == nil || isClosed(u.inherited.old.Aborted) {
 		return nil
 	}
-	all := u.before()
-	if len(all) == 1 {
-		return u.seenOff
-	}
 	seen := make(chan struct{})
 	go func() {
 		defer close(seen)
-		<-u.seenOff
-		for _, p := range all {
+		<-u.seenOff // of the old one
+		moves := func(p *peer.Old) bool { return p != u.inherited.old && !isClosed(p.Drained) && !isClosed(p.Gone) }
+		for p := u.firstBefore(moves); p != nil; p = u.firstBefore(moves) {
 			select {
 			case <-p.Drained:
 			case <-p.Gone:

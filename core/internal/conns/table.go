@@ -207,12 +207,17 @@ func (t *Table) All() []*Conn {
 func (t *Table) Empty(sockets bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.emptyLocked() && (!sockets || len(t.sockets) == 0)
+}
+
+// emptyLocked reports whether it has no connection that is to be waited for.
+func (t *Table) emptyLocked() bool {
 	for c := range t.conns {
 		if !t.endedLocked(c) && !c.shadow() {
 			return false
 		}
 	}
-	return !sockets || len(t.sockets) == 0
+	return true
 }
 
 // Quiet returns the connections that wait for a request, longest idle first.
@@ -285,6 +290,15 @@ func (t *Table) Close(undone <-chan struct{}) bool {
 	}
 	t.closed = true
 	return true
+}
+
+// CloseEmpty makes the table adopt nothing any more, unless it has connections that are to be waited for. It reports
+// whether the table is closed.
+func (t *Table) CloseEmpty() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = t.closed || t.emptyLocked()
+	return t.closed
 }
 
 // EnterLastStretch notes that the deadline is near, unless the drain was undone.

@@ -16,7 +16,7 @@ import (
 func NewOlder(ctl net.Conn, msg wire.EntrustMsg) *Old {
 	p := NewOld(ctl)
 	p.oldPID, p.Generation, p.Ends = msg.PID, msg.Generation, time.Now().Add(msg.Drain())
-	p.Adopted = msg.Adopted
+	p.Adopted, p.owed = msg.Adopted, msg.Owed
 	older := append([]int{msg.Generation}, msg.Older...)
 	p.older.Store(&older)
 	if msg.Drained {
@@ -26,6 +26,12 @@ func NewOlder(ctl net.Conn, msg wire.EntrustMsg) *Old {
 		close(p.Returned)
 	}
 	return p
+}
+
+// SayFollows tells an entrusted process that this one listens to it from now on. Follow comes after that.
+func (p *Old) SayFollows() error {
+	p.owed++
+	return p.Say(wire.Follows, wire.HelloMsg{PID: os.Getpid()})
 }
 
 // turnstile is passed by the goroutine that reads frames. Another one closes it between two of them.
@@ -78,7 +84,7 @@ func (n *Next) Entrust(p *Old) error {
 	}
 	msg := wire.EntrustMsg{
 		PID: p.oldPID, Generation: p.Generation, DrainMillis: max(time.Until(p.Ends), 0).Milliseconds(),
-		Drained: isClosed(p.Drained), Returned: isClosed(p.Returned), Adopted: p.Adopted,
+		Drained: isClosed(p.Drained), Returned: isClosed(p.Returned), Adopted: p.Adopted, Owed: p.owed,
 	}
 	if older := p.older.Load(); older != nil && len(*older) > 0 {
 		msg.Older = (*older)[1:]

@@ -43,6 +43,7 @@ type Old struct {
 
 	follow turnstile     // between two frames of what it says
 	rested chan struct{} // closed when this process does not listen to it any more
+	owed   int           // how often it is yet to say Followed, if it was entrusted; of the goroutine that listens
 
 	Only       bool       // only the process that has made ctl may speak
 	maker      fd.Speaker // that has made the handover socket; not known for a plain one
@@ -288,7 +289,7 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 		}
 		h.Returned()
 	case wire.Followed:
-		if !isClosed(p.Follows) {
+		if p.owed--; p.owed == 0 { // the ones before were for processes that have listened to it for a moment
 			close(p.Follows)
 			h.Followed()
 		}

@@ -205,6 +205,7 @@ type EntrustMsg struct {
 	Returned    bool   `json:"returned,omitempty"` // it has said so
 	Adopted     uint64 `json:"adopted,omitempty"`  // connections that were taken over from it so far
 	Older       []int  `json:"older,omitempty"`    // the generations before it that it waits for, newest first
+	Owed        int    `json:"owed,omitempty"`     // how often it was told Follows and has not answered
 }
 
 // Drain is DrainMillis as a Duration.

@@ -1,0 +1,118 @@
+//go:build unix
+
+package core
+
+import (
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// TestRest_EndsTheListeningToAll has the old process leave one before it to this one while the listening to the old one
+// ends. What that says from then on is the next process's to hear.
+func TestRest_EndsTheListeningToAll(t *testing.T) {
+	t.Parallel()
+	u, o := playCurrent(t, notFound())
+	older, theirs := controlPair(t)
+	b := frames(t, word{wire.Entrust, wire.EntrustMsg{PID: 1 << 30, DrainMillis: 60_000}})
+	s := dupOf(t, theirs)
+	defer fd.Close(s)
+	must(t, fd.Send(o.ctl.(*net.UnixConn), b[:1], []int{s}))
+
+	awaitStack(t, "peer.ear.read(")
+	rested := make(chan struct{})
+	go func() {
+		defer close(rested)
+		(&drainer{u: u, deadline: time.Now().Add(patience)}).rest()
+	}()
+	awaitStack(t, "(*turnstile).shut") // it waits for the end of the frame
+	must(t, fd.Write(o.ctl, b[1:]))
+	awaitClosed(t, rested)
+	if all := u.before(); len(all) != 2 {
+		t.Errorf("%d processes before this one, want 2", len(all))
+	}
+	for _, p := range u.before() {
+		if !p.Rests() {
+			t.Errorf("process %d is still heard", p.PID())
+			continue
+		}
+		close(p.Gone) // which nobody hears: the stop does not wait for it
+	}
+	(&player{t, older}).awaits(wire.Follows)
+}
+
+// TestTakeOlder_WaitsForItsOwnFollowed has a process that was left to another one a moment ago. Its answer to that one
+// is no answer to this: until it knows this one it takes back what it has offered, if the one before ends.
+func TestTakeOlder_WaitsForItsOwnFollowed(t *testing.T) {
+	t.Parallel()
+	u, o := playCurrent(t, notFound())
+	ours, theirs := controlPair(t)
+	s := dupOf(t, theirs)
+	defer fd.Close(s)
+	b := frames(t, word{wire.Entrust, wire.EntrustMsg{PID: 1 << 30, DrainMillis: 60_000, Owed: 1}})
+	must(t, fd.Send(o.ctl.(*net.UnixConn), b, []int{s}))
+	older := player{t, ours}
+	older.awaits(wire.Follows)
+	p := u.before()[0]
+	older.saysAtOnce(word{wire.Followed, nil}, word{wire.Ping, nil})
+	older.awaits(wire.Pong)
+	if isClosed(p.Follows) {
+		t.Error("the answer to the process before is taken for one to this")
+	}
+	older.says(wire.Followed, nil)
+	awaitClosed(t, p.Follows)
+	close(p.Drained) // the stop does not wait for it
+}
+
+// TestSeenOffAll_AwaitsThoseThatAreLeftMeanwhile: they move their connections here.
+func TestSeenOffAll_AwaitsThoseThatAreLeftMeanwhile(t *testing.T) {
+	t.Parallel()
+	u, o := playCurrent(t, notFound())
+	seen := u.seenOffAll()
+	older, theirs := controlPair(t)
+	s := dupOf(t, theirs)
+	defer fd.Close(s)
+	b := frames(t, word{wire.Entrust, wire.EntrustMsg{PID: 1 << 30, DrainMillis: 60_000}}, word{wire.Drained, nil})
+	must(t, fd.Send(o.ctl.(*net.UnixConn), b, []int{s}))
+	awaitClosed(t, u.seenOff)
+	awaitStack(t, "(*Upgrader).seenOffAll.func")
+	select {
+	case <-seen:
+		t.Error("all are seen off, and one still drains")
+	default:
+	}
+	p := player{t, older}
+	p.says(wire.Drained, nil)
+	awaitClosed(t, seen)
+}
+
+// TestDrain_TakesNothingAfterItsEnd: nobody would serve what comes then, and the process ends.
+func TestDrain_TakesNothingAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	u, _ := playCurrent(t, notFound())
+	must(t, u.Stop(t.Context()))
+	_, server := pair(t)
+	if c := u.conns.Adopt(server, &conns.Side{}, wire.Conn{}); c != nil {
+		t.Error("a connection is adopted after the end of the drain")
+	}
+}
+
+// awaitStack returns when a goroutine is in the function.
+func awaitStack(t *testing.T, function string) {
+	t.Helper()
+	b := make([]byte, 8<<20)
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if strings.Contains(string(b[:runtime.Stack(b, true)]), function) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no goroutine is in %s", function)
+		}
+	}
+}
