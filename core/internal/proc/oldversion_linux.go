@@ -91,8 +91,8 @@ func isShell(pid int) bool {
 
 // OldVersion returns the process that has started this one in its own place: it runs this program, and is the parent,
 // or has shells between. What is returned can't be another process that got its number. The error is
-// os.ErrProcessDone if the parent has ended, or is pid 1, which must live, and else says why it is no such process
-// (ErrNotShown).
+// os.ErrProcessDone if the parent has ended or is about to, or is pid 1, which must live, and else says why it is no
+// such process (ErrNotShown).
 func OldVersion() (*os.Process, error) {
 	if StartedBy <= 1 {
 		return nil, os.ErrProcessDone
@@ -115,6 +115,9 @@ func OldVersion() (*os.Process, error) {
 			return p, nil
 		}
 		_ = p.Release()
+		if isExiting(pid) {
+			return nil, os.ErrProcessDone
+		}
 		if !isShell(pid) {
 			return nil, NotShown(pid, "does not run this program")
 		}

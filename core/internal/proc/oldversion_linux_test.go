@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // child starts a program that ends with its standard input, which the test closes.
@@ -66,6 +68,15 @@ func TestImageOf(t *testing.T) {
 }
 
 // TestKeeps: a master has the sockets, and no variable from somebody else.
+// TestOldVersion_ThatIsAboutToEnd shows no program any more. It is no stranger.
+func TestOldVersion_ThatIsAboutToEnd(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envProgram+"=headless")
+	p := proctest.Start(t, cmd)
+	p.AwaitLog(fmt.Sprintln(true, os.ErrProcessDone), 1)
+}
+
 func TestKeeps(t *testing.T) {
 	t.Parallel()
 	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)

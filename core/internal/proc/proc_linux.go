@@ -15,6 +15,7 @@ import (
 const (
 	statState   = 0
 	statParent  = 1
+	statFlags   = 6
 	statStarted = 19 // in clock ticks since boot
 )
 
@@ -35,6 +36,20 @@ func stat(pid int) []string {
 func Zombie(pid int) bool {
 	st := stat(pid)
 	return st != nil && st[statState] == "Z"
+}
+
+// exiting is PF_EXITING in include/linux/sched.h.
+const exiting = 0x4
+
+// isExiting reports whether a process ends, or has ended and was not waited for yet. It shows its program no more, and
+// may still be a parent.
+func isExiting(pid int) bool {
+	st := stat(pid)
+	if st == nil {
+		return false
+	}
+	flags, _ := strconv.ParseUint(st[statFlags], 10, 64)
+	return flags&exiting != 0
 }
 
 // Parent returns the process that has started pid.
