@@ -46,6 +46,13 @@ func TestUpgrade_FailureLeavesTheOldProcessServing(t *testing.T) {
 			install(t, a.path("real"))
 			program("#!/bin/sh\nexec ./real\n")(t, a)
 		}, `without its arguments|exec ./app "$@"|exit status 1`},
+		"not on gracex": {replaced(func(path string) error {
+			program, err := exec.LookPath("go")
+			if err != nil {
+				return err
+			}
+			return os.Symlink(program, path)
+		}), "/app|ended before it was ready|exit status 2|, without gracex]"},
 		"crashes":           {behave("crash"), "/app|ended before it was ready|exit status 2|after"},
 		"exits 0 early":     {behave("exit0"), "ended before it was ready|exit status 0"},
 		"hangs":             {behave("hang"), "timed out|not ready in time"},

@@ -142,7 +142,9 @@ func NamelessOptions() (fields []string) {
 }
 
 // LookForFirst is what a first process does before it serves with a pid file.
-func LookForFirst(path string) error { return lookForFirst(path, slog.New(slog.DiscardHandler)) }
+func LookForFirst(path string, ask time.Duration, log *slog.Logger) error {
+	return lookForFirst(path, patience, ask, log)
+}
 
 // OffMainThread is how a thread is found that may block.
 func OffMainThread(f func()) { offMainThread(f) }

@@ -61,19 +61,26 @@ func ownListener(address string) net.Addr {
 // inUseError is how package net says that an address is taken, and what follows where gracex has said why.
 var inUseError = regexp.MustCompile(`listen (tcp[46]?) (\S+): bind: address already in use(;?)`)
 
-// whoListens explains why a new process could not listen on an address, which it has said in one of
-// the texts. It returns "" if none of them says so, or the new process has explained it itself.
-func (u *Upgrader) whoListens(newPID int, texts []string) string {
+// whoListens explains why a new process could not listen on an address, which it has said in one of the texts. knows reports
+// whether it has said hello. It returns "" if none of them says so, or the new process has explained it itself. One that
+// does not know what this process hands over takes this one for another program.
+func (u *Upgrader) whoListens(newPID int, knows bool, texts []string) string {
 	for _, text := range texts {
-		if m := inUseError.FindStringSubmatch(text); m != nil && m[3] == "" {
-			return u.holderOf(newPID, m[1], m[2])
+		m := inUseError.FindStringSubmatch(text)
+		if m == nil || m[3] != "" && knows {
+			continue
 		}
+		network, address := m[1], m[2]
+		if own := u.ownHolder(network, address, knows); own != "" || m[3] != "" {
+			return own
+		}
+		return u.otherHolder(newPID, address)
 	}
 	return ""
 }
 
-// holderOf says in whose hands the address is, and what to do.
-func (u *Upgrader) holderOf(newPID int, network, address string) string {
+// ownHolder says what to do if the address is in the hands of this process; "" if it is not.
+func (u *Upgrader) ownHolder(network, address string, knows bool) string {
 	want, err := net.ResolveTCPAddr(network, address)
 	if err != nil {
 		return ""
@@ -82,16 +89,25 @@ func (u *Upgrader) holderOf(newPID int, network, address string) string {
 	own, _ := fd.Listening()
 	for _, s := range own {
 		at, err := net.ResolveTCPAddr("tcp", s.Address)
-		switch {
-		case s.Network != "tcp" || err != nil || !proc.InTheWay(at, want):
-		case slices.ContainsFunc(outside, func(o fd.Socket) bool { return o.Inode == s.Inode }):
+		if s.Network != "tcp" || err != nil || !proc.InTheWay(at, want) {
+			continue
+		}
+		if slices.ContainsFunc(outside, func(o fd.Socket) bool { return o.Inode == s.Inode }) {
 			return fmt.Sprintf("this process (pid %d) itself listens on %s, outside gracex; %s",
 				os.Getpid(), s.Address, outsideRemedy)
-		default:
-			return fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; the new version has to open it "+
-				"with core.Listen, core.AlsoServe or a run method, and not with net.Listen", os.Getpid(), s.Address)
 		}
+		remedy := "the new version has to open it with core.Listen, core.AlsoServe or a run method, and not with net.Listen"
+		if !knows {
+			remedy = "the new process has not answered: it is on an older version of gracex or on none, or a script has dropped " +
+				"its environment; build it with this version of gracex, or stop the service and start it again"
+		}
+		return fmt.Sprintf("this process (pid %d) listens on %s, and hands it over; %s", os.Getpid(), s.Address, remedy)
 	}
+	return ""
+}
+
+// otherHolder says in which other process's hands the address is, and what to do.
+func (u *Upgrader) otherHolder(newPID int, address string) string {
 	older := u.generations(timing.Report)
 	for _, h := range proc.HoldersOf(address) {
 		if h.PID == newPID {

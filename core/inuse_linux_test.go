@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/internal/proctest"
 )
@@ -38,6 +39,31 @@ func TestInUse_SaysWhoListens(t *testing.T) {
 	expectAnswers(t, ev.Addrs[0], also, outside)
 	a.stopAll(ev.PID)
 }
+
+// TestInUse_ProgramThatDoesNotKnowTheHandover takes the old process for another program, which it says to stop.
+func TestInUse_ProgramThatDoesNotKnowTheHandover(t *testing.T) {
+	u := core.NewTest(t)
+	own, nobodys := u.ListenTest(t).Addr().String(), proctest.FreeAddr(t)
+	const explained = "; another program listens there, process 7 (app): stop it or choose another address"
+	for _, tt := range []struct {
+		knows      bool
+		text, want string
+	}{
+		{false, inUse(own), "this process (pid %d) listens on " + own + ", and hands it over; the new process has not answered"},
+		{false, inUse(own) + explained, "this process (pid %d) listens on " + own + ", and hands it over; the new process has not answered"},
+		{true, inUse(own), "this process (pid %d) listens on " + own + ", and hands it over; the new version has to open it with core.Listen"},
+		{true, inUse(own) + explained, ""},
+		{false, inUse(nobodys) + explained, ""},
+	} {
+		want := strings.ReplaceAll(tt.want, "%d", itoa(os.Getpid()))
+		if got := u.WhoListens(tt.knows, tt.text); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%q, known %v: %q, want %q", tt.text, tt.knows, got, want)
+		}
+	}
+}
+
+// inUse is what package net says.
+func inUse(addr string) string { return "listen tcp " + addr + ": bind: address already in use" }
 
 // port is that of an address.
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

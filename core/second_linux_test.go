@@ -1,14 +1,19 @@
 package core_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/internal/proctest"
@@ -19,23 +24,27 @@ func init() {
 		emit(event{Event: "stays"})
 		select {}
 	}
-	programs["looks"] = func() { emit(event{Event: "looked", Err: fmt.Sprint(core.LookForFirst(os.Args[1]))}) }
+	programs["looks"] = func() {
+		emit(event{Event: "looked", Err: fmt.Sprint(core.LookForFirst(os.Args[1], proctest.Patience, slog.New(slog.DiscardHandler)))})
+	}
+}
+
+// otherProgram is a process that runs another program.
+func otherProgram(t *testing.T) int {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
 }
 
 // TestSecondInstance_LooksForTheProcess that the file names: no other one is in the way.
 func TestSecondInstance_LooksForTheProcess(t *testing.T) {
 	t.Parallel()
-	otherProgram := func(t *testing.T) int {
-		cmd := exec.Command("cat")
-		in, err := cmd.StdinPipe()
-		must(t, err)
-		must(t, cmd.Start())
-		t.Cleanup(func() {
-			in.Close()
-			_ = cmd.Wait()
-		})
-		return cmd.Process.Pid
-	}
 	child := func(t *testing.T, a *app) int {
 		self, err := os.Executable()
 		must(t, err)
@@ -86,4 +95,22 @@ func TestSecondInstance_LooksForTheProcess(t *testing.T) {
 			b.expectGone()
 		})
 	}
+}
+
+// TestSecondInstance_HangingOneIsNamed: a process that does not answer is not taken for a file system that does not.
+func TestSecondInstance_HangingOneIsNamed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app.pid")
+	pid := otherProgram(t)
+	must(t, pidfile.Write(path, pid))
+	socket := control.DefaultPath(path)
+	must(t, os.MkdirAll(filepath.Dir(socket), 0o700))
+	ln, err := net.Listen("unix", socket) // nobody accepts
+	must(t, err)
+	defer ln.Close()
+	var log bytes.Buffer
+	if err := core.LookForFirst(path, time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Error(err)
+	}
+	expectText(t, log.String(), "because the process that it names has not answered", "path="+path, fmt.Sprintf("pid=%d", pid))
 }

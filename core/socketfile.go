@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // socketFile is the path of a unix socket, in a directory that is opened once where the system allows that: then
@@ -36,7 +37,7 @@ func bindUnix[T any](network, path string, bind func() (T, error)) (T, error) {
 	}
 	f := openSocketFile(path)
 	defer f.done()
-	unlock, lockErr := f.lock()
+	unlock, lockErr := f.lock(timing.Bind)
 	if lockErr == nil {
 		defer unlock()
 	}
@@ -53,9 +54,9 @@ func bindUnix[T any](network, path string, bind func() (T, error)) (T, error) {
 	return sock, err
 }
 
-// lockName is that of the lock file, which is there only while a process binds.
-func (f *socketFile) lockName() string {
-	return filepath.Join(filepath.Dir(f.at), "."+filepath.Base(f.at)+".lock")
+// lockName is that of the lock file beside a socket, which is there only while a process binds.
+func lockName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
 }
 
 // removeStale removes a unix socket that a crashed process left behind: one that nobody listens on. The caller has
@@ -65,7 +66,7 @@ func (f *socketFile) removeStale(network string) bool {
 	if err != nil || fi.Mode().Type() != fs.ModeSocket {
 		return false
 	}
-	c, err := net.DialTimeout(network, f.at, time.Second)
+	c, err := net.DialTimeout(network, f.at, timing.Knock)
 	if err == nil {
 		_ = c.Close()
 		return false

@@ -41,22 +41,22 @@ func TestSocketFile_IsInTheDirectoryThatWasOpened(t *testing.T) {
 	}
 }
 
-// TestLockFile_OfAFileThatIsGone is no lock: its holder has removed it, and the next one has another file.
-func TestLockFile_OfAFileThatIsGone(t *testing.T) {
+// TestIsStill_NotAFileThatIsGone: its holder has removed it, and the next one has another file.
+func TestIsStill_NotAFileThatIsGone(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(shortDir(t), "lock")
 	waited := need.Get(openLock(name))(t)
 	defer waited.Close()
-	if same, err := lockFile(waited, name); err != nil || !same {
-		t.Errorf("the file that is there: %v, %v", same, err)
+	if !isStill(waited, name) {
+		t.Error("the file that is there is gone")
 	}
 	must(t, os.Remove(name))
-	if same, err := lockFile(waited, name); err != nil || same {
-		t.Errorf("a file that is gone: %v, %v", same, err)
+	if isStill(waited, name) {
+		t.Error("a file that is gone is still there")
 	}
 	need.Get(openLock(name))(t).Close()
-	if same, err := lockFile(waited, name); err != nil || same {
-		t.Errorf("a file with another one in its place: %v, %v", same, err)
+	if isStill(waited, name) {
+		t.Error("a file with another one in its place is still there")
 	}
 }
 
@@ -69,7 +69,7 @@ func TestOpenLock_IsNotAnotherUsers(t *testing.T) {
 	name := filepath.Join(shortDir(t), "lock")
 	must(t, os.WriteFile(name, nil, 0o666))
 	must(t, os.Chown(name, 65534, 65534))
-	if f, err := openLock(name); err == nil || !strings.Contains(err.Error(), name+" is another user's") {
+	if f, err := openLock(name); err == nil || !strings.Contains(err.Error(), "it is another user's") {
 		t.Errorf("%v, %v", f, err)
 	}
 }

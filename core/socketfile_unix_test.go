@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	need "github.com/gracex-go/gracex/internal/must"
 )
@@ -96,6 +97,23 @@ func TestBindUnix_ReplacesNothingWithoutTheLock(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "elsewhere")); err == nil {
 		t.Error("the symlink was followed")
+	}
+}
+
+// TestLock_IsNotWaitedForWithoutEnd: its holder can be a process that is stopped.
+func TestLock_IsNotWaitedForWithoutEnd(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "s")
+	f := openSocketFile(path)
+	defer f.done()
+	unlock := need.Get(f.lock(patience))(t)
+	if again, err := f.lock(time.Millisecond); err == nil || !strings.Contains(err.Error(), "lock file "+lockName(path)+": a process that opens this socket has had it for 1ms") {
+		t.Errorf("while one has it: %v, %v", again != nil, err)
+	}
+	time.AfterFunc(time.Millisecond, unlock)
+	need.Get(f.lock(patience))(t)()
+	if _, err := os.Lstat(lockName(path)); err == nil {
+		t.Error("the lock file is left")
 	}
 }
 

@@ -1,6 +1,8 @@
-//go:build !darwin && !dragonfly && !freebsd && !linux && !netbsd && !openbsd
+//go:build !unix
 
 package core
 
-// lock does nothing: package syscall has no flock here.
-func (f *socketFile) lock() (unlock func(), err error) { return func() {}, nil }
+import "time"
+
+// lock does nothing: here no file can be locked.
+func (f *socketFile) lock(time.Duration) (unlock func(), err error) { return func() {}, nil }

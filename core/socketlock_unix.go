@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build unix
 
 package core
 
@@ -7,32 +7,40 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/owner"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// lock waits until no other process binds a socket at this path. The lock is flock(2) on a file beside the socket. Its
-// holder removes the file, and only then gives up the lock, so that whoever waited has locked a file that is gone, and
-// begins anew. A file that a killed process left behind is not locked.
-func (f *socketFile) lock() (unlock func(), err error) {
-	name := f.lockName()
-	for {
+// lock waits until no other process binds a socket at this path, but no longer than limit: the other one can be stopped.
+// The lock is flock(2) on a file beside the socket. Its holder removes the file, and only then gives up the lock, so that
+// whoever has locked a file that is gone begins anew. A file that a killed process left behind is not locked.
+func (f *socketFile) lock(limit time.Duration) (unlock func(), err error) {
+	name := lockName(f.at)
+	for late := time.Now().Add(limit); ; {
 		file, err := openLock(name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("lock file %s: %w", lockName(f.path), err)
 		}
-		same, err := lockFile(file, name)
-		if err != nil {
-			_ = file.Close()
-			return nil, err
-		}
-		if same {
+		locked, err := fd.TryLock(file, false)
+		if locked && isStill(file, name) {
 			return func() {
 				_ = os.Remove(name)
 				_ = file.Close()
 			}, nil
 		}
 		_ = file.Close()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("lock file %s: %w", lockName(f.path), err)
+		case time.Now().After(late):
+			return nil, fmt.Errorf("lock file %s: a process that opens this socket has had it for %v; "+
+				"look which one it is (lslocks), and end it if it is stopped", lockName(f.path), limit)
+		case !locked:
+			time.Sleep(timing.BindPoll)
+		}
 	}
 }
 
@@ -44,7 +52,7 @@ func openLock(name string) (*os.File, error) {
 	}
 	fi, err := file.Stat()
 	if err == nil && !(fi.Mode().IsRegular() && owner.IsTrusted(fi)) {
-		err = fmt.Errorf("%s is another user's, or no file; remove it", name)
+		err = errors.New("it is another user's, or no file; remove it")
 	}
 	if err != nil {
 		_ = file.Close()
@@ -53,27 +61,12 @@ func openLock(name string) (*os.File, error) {
 	return file, nil
 }
 
-// lockFile waits for the lock, and reports whether name still is the file.
-func lockFile(file *os.File, name string) (same bool, err error) {
-	rc, err := file.SyscallConn()
+// isStill reports whether name still is the file.
+func isStill(file *os.File, name string) bool {
+	was, err := file.Stat()
 	if err != nil {
-		return false, err
-	}
-	var flockErr error
-	cerr := rc.Control(func(s uintptr) {
-		for {
-			if flockErr = syscall.Flock(int(s), syscall.LOCK_EX); !errors.Is(flockErr, syscall.EINTR) {
-				return
-			}
-		}
-	})
-	if err := errors.Join(cerr, flockErr); err != nil {
-		return false, fmt.Errorf("lock %s: %w", name, err)
-	}
-	locked, err := file.Stat()
-	if err != nil {
-		return false, err
+		return false
 	}
 	now, err := os.Lstat(name)
-	return err == nil && os.SameFile(now, locked), nil
+	return err == nil && os.SameFile(now, was)
 }

@@ -18,7 +18,7 @@ import (
 // new process did not stay current. The old process serves.
 type StartError struct {
 	Path   string        // of the program, symlinks unresolved
-	File   string        // mode, owner and architecture of the file, unless the program in it ran
+	File   string        // mode, owner and architecture of the file, and whether it lacks gracex, unless it has said hello
 	PID    int           // of the new process; 0 if none was started
 	Exit   string        // how it ended, such as "exit status 1"; empty if it had not, or was ended by this process
 	Ran    time.Duration // from its start to its end
@@ -119,11 +119,14 @@ func (u *Upgrader) explain(n *peer.Next, err error) error {
 	start := &StartError{Path: n.Path, PID: n.PID(), Err: err}
 	if n.Says() == 0 {
 		start.File, _ = program.Describe(n.Path, n.Dir)
+		if start.File != "" && spawn.IsWithoutGracex(n.Path) {
+			start.File += ", without gracex"
+		}
 	}
 	if !errors.Is(err, errRejectedItself) {
 		start.Stderr = n.WroteLast()
 	}
-	start.Remedy = u.whoListens(n.PID(), append([]string{err.Error()}, start.Stderr...))
+	start.Remedy = u.whoListens(n.PID(), n.Says() != 0, append([]string{err.Error()}, start.Stderr...))
 	ended := errors.Is(err, errEnded) || errors.Is(err, errEndedOnProbation)
 	if ended && n.IsHeard() && len(start.Stderr) == 0 {
 		start.Err = fmt.Errorf("%w, and wrote nothing to stderr", err)

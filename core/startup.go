@@ -54,6 +54,8 @@ var startedAt = time.Now()
 // protocol. Packages that are initialized before this one have run by then.
 var boot = takeStartup().settled()
 
+// takeStartup takes it in the order in which one thing depends on another: what is said, whether that is believed, who
+// has said it, how the next process is started, and the old process's handover.
 func takeStartup() startup {
 	spawn.RestoreName()
 	st := startup{control: -1, files: []int{fd.First}}
@@ -65,35 +67,51 @@ func takeStartup() startup {
 		st.err = t.answer()
 	}
 	st.passed = t.passed
+	st.takeFlag(t)
+	takeCommand(st.graceful || t.given || t.worker || st.err != nil)
+	if !st.graceful && st.err == nil {
+		st.takeWithoutFlag(t, raised)
+	}
+	st.takeLaunch(raised)
+	if st.graceful && st.err == nil {
+		st.takeHandover(t.handover, t.given)
+	}
+	return st
+}
+
+// takeFlag takes the flag out of the arguments, and finds out whether an upgrade has started this process.
+func (st *startup) takeFlag(t told) {
 	flagless := t.passed != nil || t.given && isFlagless(t.handover)
-	args, graceful := spawn.StartArgs(), false
+	st.launch.Argv = spawn.StartArgs()
 	if st.err != nil || t.believed && !flagless && (t.given || fd.CheckListener(fd.First) == nil) {
 		// An old process that is not on gracex sets no variable, and passes a listener as descriptor 3. Without that the
 		// word is the program's own, and stays.
-		args, graceful = spawn.CutGraceful(args)
+		st.launch.Argv, st.graceful = spawn.CutGraceful(st.launch.Argv)
 		os.Args, _ = spawn.CutGraceful(os.Args)
 	}
-	seen := len(os.Args)
-	handover, given, link, worker := t.handover, t.given, t.link, t.worker
-	graceful = graceful || given && flagless
-	takeCommand(graceful || given || worker || st.err != nil)
-	st.graceful = graceful
-	if !graceful && st.err == nil {
-		if given {
-			st.err = refuseWithoutFlag(handover)
-			st.graceful = st.err != nil
-		}
-		if worker && !st.graceful {
-			st.takeLink(link)
-		}
-		if !raised && !st.graceful && st.link == nil && st.err == nil {
-			st.first()
+	st.graceful = st.graceful || t.given && flagless
+}
+
+// takeWithoutFlag takes what a process without the flag has been started with: by a supervisor, by another program, or
+// by an upgrade whose flag is lost.
+func (st *startup) takeWithoutFlag(t told, raised bool) {
+	if t.given {
+		if st.err = refuseWithoutFlag(t.handover); st.err != nil {
+			st.graceful = true
+			return
 		}
 	}
-	if len(os.Args) != seen {
-		args = slices.Clone(os.Args) // a flag of another program's was among them
+	if t.worker {
+		st.takeLink(t.link)
 	}
-	st.launch = spawn.Launch{Argv: args, Umask: spawn.Umask()}
+	if !raised && st.link == nil && st.err == nil {
+		st.first()
+	}
+}
+
+// takeLaunch takes how the next process is to be started. The arguments are known already.
+func (st *startup) takeLaunch(raised bool) {
+	st.launch.Umask = spawn.Umask()
 	st.launch.Env, st.envErr = spawn.StartEnv(st.taken()...)
 	if raised {
 		st.raise()
@@ -102,76 +120,6 @@ func takeStartup() startup {
 	if st.passed != nil && filepath.IsAbs(string(st.passed.Dir)) {
 		st.launch.Dir = string(st.passed.Dir)
 	}
-	if graceful && st.err == nil {
-		st.takeHandover(handover, given)
-	}
-	return st
-}
-
-// told is what the process that has started this one says by the environment and by a doorbell.
-type told struct {
-	handover, link, bell string // the values of the variables, or what has come by the doorbell
-	given, worker, rung  bool   // there is one
-	passed               *spawn.Passed
-	believed             bool // it is not just the caller of a program that has more rights
-}
-
-func takeTold() (t told) {
-	t.handover, t.given = takeVariable(wire.EnvHandover)
-	t.link, t.worker = takeVariable(wire.EnvLink)
-	t.bell, t.rung = takeVariable(wire.EnvDoorbell)
-	if _, meant, given := lookSupervise(); given && !meant {
-		_ = os.Unsetenv(envSupervise)
-		return told{} // all of it is for the supervisor, in which an earlier package has started this process
-	}
-	return t
-}
-
-// answer takes what waits behind the doorbell, if there is one.
-func (t *told) answer() (err error) {
-	t.believed = true
-	if !t.rung {
-		return nil
-	}
-	if t.passed, err = spawn.Answer(t.bell); t.passed != nil {
-		t.handover, t.link = t.passed.Handover, t.passed.Link
-		t.given, t.worker = t.handover != "", t.link != ""
-	}
-	return err
-}
-
-// forget closes what has come by the doorbell, but for one descriptor, and leaves nothing to believe.
-func (t *told) forget(but int) {
-	if t.passed != nil {
-		for _, s := range t.passed.List {
-			if s != but {
-				_ = fd.Close(s)
-			}
-		}
-	}
-	*t = told{}
-}
-
-// isFlagless reports whether an upgrade has started this process without the flag. v is the value of wire.EnvHandover,
-// which a process that an earlier package has started has, too: then a program on gracex is between this one and
-// the old process, and not only a wrapper.
-func isFlagless(v string) bool {
-	c, err := wire.ParseHandover(v)
-	if err != nil || !c.Flagless || fd.CheckStream(c.Descriptor) != nil {
-		return false
-	}
-	if c.PID == proc.StartedBy {
-		return true
-	}
-	file, ok := proc.Executable(proc.StartedBy)
-	return ok && wire.IsWelcome(fd.Peek(c.Descriptor, 64)) && !spawn.OnGracex(file)
-}
-
-// takeVariable takes a variable out of the environment.
-func takeVariable(name string) (v string, given bool) {
-	v, given = os.LookupEnv(name)
-	_ = os.Unsetenv(name)
-	return v, given
 }
 
 // takeHandover takes what an old process has started this one with: v is the value of wire.EnvHandover. A program that
@@ -271,7 +219,10 @@ func (st *startup) first() {
 		}
 		beSupervisor(frozen, files)
 	}
-	st.start, st.err = foreign.Take()
+	given := len(os.Args)
+	if st.start, st.err = foreign.Take(); len(os.Args) != given {
+		st.launch.Argv = slices.Clone(os.Args) // a flag of that program's was among them
+	}
 }
 
 // master is the foreign process that starts the next version; nil without one.

@@ -2,12 +2,13 @@ package supervise
 
 import (
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
+
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // The first argument of rt_sigprocmask(2).
@@ -54,12 +55,10 @@ const maskTries = 10
 
 // blockedInAll reports whether all threads block signals (proc_pid_status(5)). Without /proc it is not known, and true.
 func blockedInAll(set sigset) bool {
-	files, _ := filepath.Glob("/proc/self/task/*/status")
-	for _, name := range files {
-		b, _ := os.ReadFile(name)
-		_, line, _ := strings.Cut(string(b), "\nSigBlk:")
-		line, _, _ = strings.Cut(line, "\n")
-		if mask, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64); err == nil && sigset(mask)&set != set {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, thread := range threads {
+		mask, err := strconv.ParseUint(proc.Status("self/task/"+thread.Name(), "SigBlk"), 16, 64)
+		if err == nil && sigset(mask)&set != set {
 			return false
 		}
 	}

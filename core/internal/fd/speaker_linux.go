@@ -20,8 +20,8 @@ func speakerOf(m *syscall.SocketControlMessage) (Speaker, bool) {
 	return Speaker{PID: int(cred.Pid), UID: int(cred.Uid)}, true
 }
 
-// Maker is the process that has made the pair to which the unix socket s belongs, and its effective user at that time:
-// see SO_PEERCRED in unix(7).
+// Maker is the process that has made the pair to which the unix socket s belongs, and its effective user at that time.
+// Of a connection it is the process at the other end that has called connect(2) or listen(2): see SO_PEERCRED in unix(7).
 func Maker(s int) (Speaker, error) {
 	cred, err := syscall.GetsockoptUcred(s, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	if err != nil {

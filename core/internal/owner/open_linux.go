@@ -5,11 +5,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"unsafe"
-)
 
-// oPath is O_PATH, which package syscall lacks: see open(2). The number is the same on every architecture that Go
-// has for Linux.
-const oPath = 0x200000
+	"github.com/gracex-go/gracex/core/internal/fd"
+)
 
 // handle is the open file that was looked at, be it a symlink.
 type handle struct{ file *os.File }
@@ -20,7 +18,7 @@ func open(dir *entry, name string) (*entry, error) {
 	if dir != nil {
 		at, path = int(dir.file.Fd()), filepath.Join(dir.path, name) //nolint:forbidigo // it is a file, and nobody else has it
 	}
-	s, err := syscall.Openat(at, name, oPath|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
+	s, err := fd.Find(at, name, syscall.O_NOFOLLOW)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -1,12 +1,9 @@
 package owner
 
-import "syscall"
+import "github.com/gracex-go/gracex/core/internal/fd"
 
-// peerOf asks for SO_PEERCRED: see unix(7).
+// peerOf asks for the process that has called connect(2) or listen(2).
 func peerOf(s uintptr) (uid int, known bool, err error) {
-	cred, err := syscall.GetsockoptUcred(int(s), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	if err != nil {
-		return 0, false, err
-	}
-	return int(cred.Uid), true, nil
+	maker, err := fd.Maker(int(s))
+	return maker.UID, err == nil, err
 }

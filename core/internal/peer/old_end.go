@@ -25,7 +25,7 @@ func await(so func() bool, stop <-chan struct{}) bool {
 }
 
 // staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
-// it is that it serves again.
+// it is that it serves again. This process does not hear what one says that is left to the next process.
 func (p *Old) staysGivenUp(stop <-chan struct{}) bool {
 	sc, ok := p.ctl.(syscall.Conn)
 	if !ok {
@@ -34,7 +34,7 @@ func (p *Old) staysGivenUp(stop <-chan struct{}) bool {
 	for {
 		rc, err := sc.SyscallConn()
 		switch {
-		case isClosed(p.Aborted) || isClosed(p.keptAlive) || isClosed(stop):
+		case isClosed(p.Aborted) || isClosed(p.keptAlive) || p.Rests() || isClosed(stop):
 			return false
 		case err != nil || !fd.Pending(rc) || isClosed(p.Gone):
 			return true

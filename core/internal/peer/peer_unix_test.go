@@ -5,6 +5,7 @@ package peer
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -236,5 +237,27 @@ func TestHear_AbortOfADeadProcess(t *testing.T) {
 		if got := hear(); got != want {
 			t.Errorf("stop %v: event %d, want %d", stop, got, want)
 		}
+	}
+}
+
+// TestStaysGivenUp_NotIfNotHeard: one that is left to the next process may say there that it serves again.
+func TestStaysGivenUp_NotIfNotHeard(t *testing.T) {
+	t.Parallel()
+	theirs, end, err := fd.Pair()
+	must.Do(t, err)
+	defer theirs.Close()
+	p := NewOld(must.Get(fd.Conn(end))(t))
+	defer p.HangUp()
+	go p.Follow(OldHandler{Older: func() {}}, nil, slog.New(slog.DiscardHandler))
+	if !p.staysGivenUp(nil) {
+		t.Error("one that is heard, and says nothing, serves again")
+	}
+	<-p.Rest()
+	if p.staysGivenUp(nil) {
+		t.Fatal("one that is not heard is known to stay given up")
+	}
+	must.Do(t, wire.Write(theirs, wire.Returned, nil)) // nobody reads it here
+	if p.staysGivenUp(nil) {
+		t.Error("one that has said something is known to stay given up")
 	}
 }

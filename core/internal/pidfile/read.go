@@ -33,7 +33,7 @@ func Look(path string) (pid int, held bool, err error) {
 	if err != nil || pid <= 0 || len(b) > maxBytes {
 		return 0, false, fmt.Errorf("pid file %s: holds no process number", path)
 	}
-	return pid, locked(f), nil
+	return pid, isLocked(f), nil
 }
 
 // open opens a regular file. It looks before: to open a device can do something.

@@ -1,7 +1,6 @@
 package pidfile
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,22 +10,6 @@ import (
 
 	"github.com/gracex-go/gracex/internal/must"
 )
-
-// envPath is the path at which a child of this test binary prepares a pid file.
-const envPath = "PIDFILE_TEST_PATH"
-
-// TestPrepare_InAChild is what that child does. It prints the error.
-func TestPrepare_InAChild(t *testing.T) {
-	path := os.Getenv(envPath)
-	if path == "" {
-		t.Skip("it is for the other tests here")
-	}
-	f, err := Prepare(path, os.Getpid())
-	if err == nil {
-		err = f.Commit()
-	}
-	fmt.Println("error:", err)
-}
 
 // TestPrepare_FindsWhatCantBeReplaced: a file at the path that no rename can replace is found before anything is
 // committed, and stays.
@@ -89,8 +72,8 @@ func TestPrepare_FindsWhatCantBeReplaced(t *testing.T) {
 				t.Cleanup(func() { _ = exec.Command("chattr", "-ia", path).Run() })
 				must.Do(t, exec.Command("chattr", "-i", path).Run())
 			}
-			cmd := exec.Command("sh", "-ec", tt.line+"\nexec "+play+" -test.run='^TestPrepare_InAChild$'")
-			cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, append(os.Environ(), envPath+"="+path), tt.as
+			cmd := exec.Command("sh", "-ec", tt.line+"\nexec "+play)
+			cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, append(os.Environ(), envProgram+"="+path), tt.as
 			out := string(must.Get(cmd.CombinedOutput())(t))
 			if !strings.Contains(out, tt.says) {
 				t.Errorf("%s; want %q", out, tt.says)

@@ -26,7 +26,7 @@ func pidNamespace(process string) uint64 {
 // in proc_pid_status(5). It is pid alone if they are not known.
 func Numbers(pid int) []int {
 	var numbers []int
-	for _, field := range strings.Fields(status(strconv.Itoa(pid), "NSpid")) {
+	for _, field := range strings.Fields(Status(strconv.Itoa(pid), "NSpid")) {
 		if n, err := strconv.Atoi(field); err == nil {
 			numbers = append(numbers, n)
 		}

@@ -23,6 +23,9 @@ func Name(int) string { return "" }
 // OwnName is not known here.
 func OwnName() string { return "" }
 
+// Status is not known here.
+func Status(string, string) string { return "" }
+
 func seesOwn() bool { return false }
 
 // Rename does nothing here.

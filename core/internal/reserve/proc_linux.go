@@ -41,7 +41,7 @@ func (f fields) number(name string) uint64 {
 // kilobytes is a value with the unit kB, in bytes.
 func (f fields) kilobytes(name string) uint64 { return f.number(name) << 10 }
 
-// status is proc_pid_status(5) of a process.
+// status is proc_pid_status(5) of a process. It is not proc.Status, which can take a thread.
 func (s System) status(process string) (fields, error) {
 	b, err := readFile(s.path(process, "status"))
 	if err != nil {

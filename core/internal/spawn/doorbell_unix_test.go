@@ -5,10 +5,10 @@ package spawn
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -106,15 +106,14 @@ func TestAnswer_IsOfTheMaker(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system does not tell who has made a socket")
 	}
-	script := `exec "$0" -test.run='^TestAnswer_PlaysTheNew$'`
 	for maker, want := range map[int]string{os.Getpid(): "taken", os.Getpid() + 1: "left"} {
 		d := must.Get(NewDoorbell())(t)
 		r, w, err := os.Pipe()
 		must.Do(t, err)
 		info := wire.LinkInfo{Version: wire.Version, Descriptor: fd.First, PID: maker}
 		must.Do(t, d.Pass(wire.PassMsg{}, []int{0}))
-		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
-			Env:   append(os.Environ(), playNew+"="+info.String()),
+		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", `exec "$0"`, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
+			Env:   append(os.Environ(), envProgram+"=new", envBell+"="+info.String()),
 			Files: []uintptr{0, w.Fd(), 2, uintptr(d.End())},
 		})
 		must.Do(t, err)
@@ -136,66 +135,28 @@ func TestAnswer_WhenTheMakerIsKilled(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system does not show what a process was started with")
 	}
-	const player = ` "$0" -test.run='^TestAnswer_PlaysTheNew$'`
-	for script, want := range map[string]string{"read killed; exec" + player: "taken", "read killed;" + player + "; :": "left"} {
-		gate, open, err := os.Pipe()
-		must.Do(t, err)
-		maker := exec.Command(must.Get(os.Executable())(t), "-test.run=^TestAnswer_PlaysTheMaker$")
-		maker.Env = append(os.Environ(), playMaker+"="+script)
-		maker.Stdin = gate
+	for script, want := range map[string]string{`exec "$0"`: "taken", `"$0"; :`: "left"} {
+		path := filepath.Join(t.TempDir(), "gate")
+		must.Do(t, syscall.Mkfifo(path, 0o600))
+		gate := must.Get(os.OpenFile(path, os.O_RDWR, 0))(t)
+		maker := exec.Command(must.Get(os.Executable())(t))
+		maker.Env = append(os.Environ(), envProgram+"=maker", envScript+"=read killed <"+path+"; "+script)
+		in := must.Get(maker.StdinPipe())(t) // whose end ends all of them
 		out := must.Get(maker.StdoutPipe())(t)
 		must.Do(t, maker.Start())
-		must.Do(t, gate.Close())
 		lines := bufio.NewScanner(out)
 		if !lines.Scan() || lines.Text() != "started" {
 			t.Fatalf("the maker says %q", lines.Text())
 		}
 		must.Do(t, maker.Process.Kill())
 		must.Get(maker.Process.Wait())(t)
-		must.Get(open.WriteString("killed\n"))(t)
-		must.Do(t, open.Close())
+		must.Get(gate.WriteString("killed\n"))(t)
 		if lines.Scan(); lines.Text() != want {
 			t.Errorf("%s: %q, want %s", script, lines.Text(), want)
 		}
+		in.Close()
 		out.Close()
-	}
-}
-
-// What is set in the processes that play the old one and the new one.
-const (
-	playMaker = "SPAWN_TEST_MAKER"
-	playNew   = "SPAWN_TEST_DOORBELL"
-)
-
-func TestAnswer_PlaysTheMaker(t *testing.T) {
-	script, ok := os.LookupEnv(playMaker)
-	if !ok {
-		t.Skip("only for a process that another test starts")
-	}
-	d := must.Get(NewDoorbell())(t)
-	must.Do(t, d.Pass(wire.PassMsg{}, []int{0}))
-	v := d.Assignment(fd.First)
-	_, info, _ := strings.Cut(v, "=")
-	must.Get(syscall.ForkExec("/bin/sh", []string{"sh", "-c", script, must.Get(os.Executable())(t)}, &syscall.ProcAttr{
-		Env:   append(os.Environ(), v, playNew+"="+info),
-		Files: []uintptr{0, 1, 2, uintptr(d.End())},
-	}))(t)
-	fmt.Println("started")
-	select {} // until it is killed
-}
-
-func TestAnswer_PlaysTheNew(t *testing.T) {
-	v, ok := os.LookupEnv(playNew)
-	if !ok {
-		t.Skip("only for a process that another test starts")
-	}
-	switch p, err := Answer(v); {
-	case err != nil:
-		fmt.Println(err)
-	case p == nil:
-		fmt.Println("left")
-	default:
-		fmt.Println("taken")
+		gate.Close()
 	}
 }
 

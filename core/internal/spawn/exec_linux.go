@@ -70,12 +70,9 @@ const (
 	revision2    = 0x02000000
 )
 
-// oPath is O_PATH, which package syscall lacks: see open(2).
-const oPath = 0x200000
-
 // openProgram opens the program at the path for Exec.
 func openProgram(path string) (*os.File, error) {
-	s, err := syscall.Open(path, oPath|syscall.O_CLOEXEC, 0)
+	s, err := fd.Find(fd.WorkingDir, path, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -40,6 +40,9 @@ func kindOf(path string) kind {
 // not tell.
 func OnGracex(path string) bool { return kindOf(path) == onGracex }
 
+// IsWithoutGracex reports whether the file at path is a Go program that is not on gracex, by its build information.
+func IsWithoutGracex(path string) bool { return kindOf(path) == another }
+
 // BehindWrapper returns l for a process that has started from such a file itself, if r is its release: what it has
 // become is a program on gracex, for all that is known, and needs no flag.
 func (l Launch) BehindWrapper(r *Release) Launch {

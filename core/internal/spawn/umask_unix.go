@@ -3,22 +3,17 @@
 package spawn
 
 import (
-	"os"
 	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
 // Umask returns the umask. Most systems tell it only to a process that sets another one,
 // so it is for before main runs, when nothing makes files.
 func Umask() int {
-	b, _ := os.ReadFile("/proc/self/status") // Linux
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "Umask:"); ok {
-			if n, err := strconv.ParseUint(strings.TrimSpace(v), 8, 16); err == nil {
-				return int(n)
-			}
-		}
+	if mask, err := strconv.ParseUint(proc.Status("self", "Umask"), 8, 16); err == nil { // Linux
+		return int(mask)
 	}
 	mask := syscall.Umask(0o077)
 	syscall.Umask(mask)

@@ -27,11 +27,18 @@ const (
 	// question never does.
 	Report = 500 * time.Millisecond
 	// PIDFile is how long the file system of the pid file can take. It is far above what one takes that is well,
-	// and each process waits for it in vain once.
+	// and each process waits for it in vain once. The first one of a service waits once more.
 	PIDFile = 2 * time.Second
-	// Look is how long the first process of a service looks for another instance. Asking one over its control
-	// socket takes 2 s if that hangs.
+	// Look is how long the first process of a service waits for a process that may be another instance. Asking one over
+	// its control socket takes 2 s if that hangs.
 	Look = 3 * time.Second
+	// Knock is how long it is tried to connect to a socket that a killed process may have left. One that does not
+	// refuse by then is somebody's.
+	Knock = time.Second
+	// Bind is how long another process can take to bind a socket at a path while this one waits for its turn, and
+	// BindPoll is how often it is looked for. It takes no time at all if that process is well, or at most Knock.
+	Bind     = 5 * time.Second
+	BindPoll = time.Millisecond
 	// AskAgain is how long one question is enough: an old process that stands still must not find many.
 	AskAgain = 5 * time.Second
 )

@@ -25,6 +25,7 @@ func TestOrder_HoldsWhatTheProcessesRelyOn(t *testing.T) {
 		{"a main has time after the signal that it may wait for", 2 * Kill, Main},
 		{"a foreign master passes the stop on before this process is killed", Dismiss, Kill},
 		{"an end is looked for twice before the supervisor gives a worker up", 2 * Reap, TakeBack},
+		{"some that start at once replace a dead socket, one after another", 2 * Knock, Bind},
 		{"a report is late before it is asked for again", Report, AskAgain},
 		{"a service manager is asked for time twice before it is over", 2 * ExtendEvery, ExtendBy},
 		{"two signs of one end come before the process is given up", Exit, HangUp},
