@@ -185,12 +185,14 @@ func TestAccepts_LocalAddressNamesTheListener(t *testing.T) {
 		listener, local net.Addr
 		want            int
 	}{
-		{tcp("127.0.0.1:80"), tcp("127.0.0.1:80"), 2},
+		{tcp("127.0.0.1:80"), tcp("127.0.0.1:80"), 3},
 		{tcp("[::]:80"), tcp("127.0.0.1:80"), 1},
-		{tcp("0.0.0.0:80"), tcp("127.0.0.1:80"), 1},
+		{tcp("[::]:80"), tcp("[::1]:80"), 2},
+		{tcp("0.0.0.0:80"), tcp("127.0.0.1:80"), 2},
+		{tcp("0.0.0.0:80"), tcp("[::1]:80"), 0},
 		{tcp("127.0.0.1:80"), tcp("127.0.0.2:80"), 0},
 		{tcp("[::]:80"), tcp("127.0.0.1:81"), 0},
-		{unix("a.sock"), unix("./a.sock"), 2},
+		{unix("a.sock"), unix("./a.sock"), 3},
 		{unix("a.sock"), unix("b.sock"), 0},
 		{unix("a.sock"), tcp("127.0.0.1:80"), 0},
 		{tcp("[::]:80"), nil, 0},

@@ -20,7 +20,7 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
 	owners, best := []*candidate(nil), 0
 	for _, o := range u.candidates() {
 		switch rank := accepts(o.addr, local); {
-		case rank == 0 || rank < best:
+		case rank == 0 || rank < best || rank == 1 && o.isForIPv6():
 		case rank > best:
 			owners, best = []*candidate{o}, rank
 		default:
@@ -61,6 +61,8 @@ type candidate struct {
 	side   *conns.Side   // nil if none does
 }
 
+func (o *candidate) isForIPv6() bool { return o.origin != nil && o.origin.Network == "tcp6" }
+
 func (o *candidate) called(at *wire.Listener) bool {
 	return o.origin != nil && o.origin.Network == at.Network && o.origin.Address == at.Address
 }
@@ -100,8 +102,9 @@ func portOf(at *wire.Listener) int {
 	return n
 }
 
-// accepts says how well a listener's address fits a connection's local one: 0 not at
-// all, 1 as one that is bound to all addresses, 2 as the very one.
+// accepts says how well a listener's address fits a connection's local one: 0 not at all, 1 as one that is bound to all
+// addresses of the other family and may have those of both, 2 as one that is bound to all of the same family, 3 as the
+// very one.
 func accepts(listener, local net.Addr) int {
 	switch l := listener.(type) {
 	case *net.TCPAddr:
@@ -110,13 +113,17 @@ func accepts(listener, local net.Addr) int {
 		case !ok || c.Port != l.Port:
 			return 0
 		case c.IP.Equal(l.IP):
+			return 3
+		case !l.IP.IsUnspecified():
+			return 0
+		case (l.IP.To4() == nil) == (c.IP.To4() == nil):
 			return 2
-		case l.IP.IsUnspecified():
+		case l.IP.To4() == nil:
 			return 1
 		}
 	case *net.UnixAddr:
 		if c, ok := local.(*net.UnixAddr); ok && samePath(l.Name, c.Name) {
-			return 2
+			return 3
 		}
 	}
 	return 0

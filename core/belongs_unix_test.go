@@ -99,3 +99,34 @@ func TestSideFor_SharedAddressIsNobodys(t *testing.T) {
 	u.servers.list = all
 	expectEqual(t, "taken", got != nil, false)
 }
+
+// TestSideFor_OneServerForEachFamily: words of an old version that had one server for both do not tell which.
+func TestSideFor_OneServerForEachFamily(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t)
+	sixth, err := u.Listen(t.Context(), "tcp6", "[::]:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	must(t, u.Attach(notFound(), sixth))
+	port := sixth.Addr().(*net.TCPAddr).Port
+	at := &wire.Listener{Network: "tcp", Address: net.JoinHostPort("", strconv.Itoa(port))}
+	local := func(ip net.IP) net.Addr { return &net.TCPAddr{IP: ip, Port: port} }
+	expectEqual(t, "without a server for IPv4 its connections are taken", u.sideFor(at, local(net.IPv4(127, 0, 0, 1))) != nil, false)
+	fourth, err := u.Listen(t.Context(), "tcp4", net.JoinHostPort("0.0.0.0", strconv.Itoa(port)))
+	must(t, err)
+	must(t, u.Attach(notFound(), fourth))
+	all := u.servers.all()
+	for range 2 {
+		for _, s := range all {
+			ip := net.IPv6loopback
+			if s.ln == fourth {
+				ip = net.IPv4(127, 0, 0, 1)
+			}
+			if got := u.sideFor(at, local(ip)); got != s.side {
+				t.Errorf("a connection to %v is taken by another server, or by none: %v", ip, got == nil)
+			}
+		}
+		u.servers.list[0], u.servers.list[1] = u.servers.list[1], u.servers.list[0]
+	}
+}

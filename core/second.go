@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/owner"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -36,10 +38,13 @@ func (st *startup) follows() bool {
 // file names as long as ask. What is not known by then is in nobody's way.
 func lookForFirst(path string, look, ask time.Duration, log *slog.Logger) error {
 	const unknown = "it is not known whether another instance has the pid file, because "
-	var pid int
+	var pid, made int
 	var held bool
 	var err error
-	if !within(look, func() { pid, held, err = pidfile.Look(path) }) {
+	if !within(look, func() {
+		pid, held, err = pidfile.Look(path)
+		made, _ = owner.Of(path)
+	}) {
 		log.Warn(unknown+"its file system has not answered", "path", path, "waited", look)
 		return nil
 	}
@@ -47,7 +52,7 @@ func lookForFirst(path string, look, ask time.Duration, log *slog.Logger) error 
 	case errors.Is(err, fs.ErrPermission): // a profile can allow to write and not to read
 		log.Info(unknown+"it can't be read", "path", path, "error", err)
 		return nil
-	case err != nil || !isOther(pid): // without a file, or if Ready says what is wrong with it, there is none
+	case err != nil || !isOther(pid) || !isOwners(pid, made): // without a file, or if Ready says what is wrong with it, there is none
 		return nil //nolint:nilerr // it is no reason to refuse the start
 	}
 	if !(held && proc.ShowsPrograms && proc.RunsThisProgram(pid)) {
@@ -92,6 +97,13 @@ func isOther(pid int) bool {
 	}
 	theirs, ours := proc.PIDNamespaceOf(pid), proc.PIDNamespace()
 	return theirs == 0 || ours == 0 || theirs == ours
+}
+
+// isOwners reports whether a process is root's, this user's, or that of made, the user who has made the pid file. Any
+// other user can lock the file, and answer as the process as soon as one of his own has got the number.
+func isOwners(pid, made int) bool {
+	uid, known := proc.Owner(pid)
+	return !known || slices.Contains([]int{0, os.Geteuid(), made}, uid)
 }
 
 // answersFor reports whether an app of which the process is one serves with this pid file. The error says why that is not

@@ -57,8 +57,22 @@ func TestSecondInstance_LooksForTheProcess(t *testing.T) {
 		released bool // the process that the file names does not serve
 		refused  bool
 	}{
-		"serves":          {pid: func(t *testing.T) int { return child(t, prepare(t)) }, refused: true},
-		"drains":          {pid: func(t *testing.T) int { return child(t, prepare(t)) }, released: true},
+		"serves": {pid: func(t *testing.T) int { return child(t, prepare(t)) }, refused: true},
+		"drains": {pid: func(t *testing.T) int { return child(t, prepare(t)) }, released: true},
+		"another user's": {pid: func(t *testing.T) int {
+			if os.Getuid() != 0 {
+				t.Skip("only root can start a process of another user")
+			}
+			a := prepare(t)
+			unprivileged(t, a)
+			install(t, a.path("app"))
+			self, err := os.Executable()
+			must(t, err)
+			a.argv0 = self
+			a.start("stays", "./app")
+			a.expect("stays", 0)
+			return a.cmd.Process.Pid
+		}},
 		"the parent":      {pid: func(*testing.T) int { return os.Getpid() }},
 		"another program": {pid: otherProgram},
 		"a zombie": {pid: func(t *testing.T) int {

@@ -7,7 +7,10 @@ import (
 
 // Reading without the scheduler: it does not hear of these system calls. A file of the kernel's keeps nobody waiting.
 
-// raw makes a system call again if a signal has interrupted it.
+// raw makes a system call again if a signal has interrupted it. What an argument points to stays where it is meanwhile,
+// if the argument is converted where raw is called.
+//
+//go:uintptrescapes
 func raw(trap, a1, a2, a3, a4 uintptr) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(trap, a1, a2, a3, a4, 0, 0)
