@@ -209,10 +209,11 @@ func (d *drainer) awaits() <-chan struct{} {
 	return d.u.seenOffAll()
 }
 
-// mayEnd reports whether this process may end, now that it has nothing left: it looks once more
-// whether the new one is there.
+// mayEnd reports whether this process may end, now that it has nothing left: the new one answers once more. One that
+// stands still, or has a SIGKILL on its way, is there and does not answer.
 func (d *drainer) mayEnd() bool {
 	if !isClosed(d.released) {
+		d.awaitSign()
 		d.u.post(func(l *lifecycle) { l.lastLook(d, d.outgoing) })
 	}
 	select {
@@ -220,6 +221,25 @@ func (d *drainer) mayEnd() bool {
 		return true
 	case <-d.undone:
 		return false
+	}
+}
+
+// awaitSign returns when the new process has answered. Without a word of it its end decides, and a second stop.
+func (d *drainer) awaitSign() {
+	next := d.outgoing.next
+	if next.Plain {
+		return
+	}
+	answered, err := next.Ask()
+	if err != nil {
+		return // it is gone, or this process has hung up
+	}
+	select {
+	case <-answered:
+	case <-next.Frames.Silent:
+	case <-d.released:
+	case <-d.undone:
+	case <-d.u.phase.cut:
 	}
 }
 

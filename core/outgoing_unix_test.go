@@ -69,6 +69,21 @@ func TestHandover_NothingIsGivenUpUnacknowledged(t *testing.T) {
 	}
 }
 
+// TestHandover_LastLookIsAnAnswer: a new process that stands still when nothing is left of the drain may have a SIGKILL
+// on its way. The old one is there to serve again.
+func TestHandover_LastLookIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	u := playNew(t, func(f *playedNew) {
+		f.goesOnProbation()
+		f.passesProbation()
+		f.says(wire.Confirmed, nil)
+		f.awaits(wire.Ping)
+		f.ends("signal: killed")
+	}, WithProbation(time.Millisecond))
+	u.expectUpgrade(t, nil)
+	u.expectAccepts(t)
+}
+
 // TestHandover_EndInTheDrainIsTheWayBack: when a new process ends while the old one drains, the old one
 // accepts again; what had to leave leaves, what comes has a new channel, and the next upgrade drains anew.
 func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
@@ -85,7 +100,7 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 				f.says(wire.Confirmed, nil)
 				f.awaits(wire.Older)
 				if runs == 2 {
-					f.awaits(wire.Drained)
+					f.outlives()
 					return
 				}
 				<-end

@@ -220,7 +220,17 @@ func (f *playedNew) rejectsItself() {
 func (f *playedNew) serves() {
 	f.t.Helper()
 	f.says(wire.Confirmed, nil)
-	f.awaits(wire.Drained)
+	f.outlives()
+}
+
+// outlives answers until the old process has drained.
+func (f *playedNew) outlives() {
+	f.t.Helper()
+	for fr := f.next(); fr.Type != wire.Drained; fr = f.next() {
+		if fr.Type == wire.Ping {
+			f.says(wire.Pong, nil)
+		}
+	}
 }
 
 // expectUpgrade upgrades, and checks the error and that its text holds the parts.

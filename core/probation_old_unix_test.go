@@ -82,7 +82,7 @@ func TestProbation_IsPassed(t *testing.T) {
 				running.Load().expectState(t, StateProbation)
 				play(f)
 				must(t, f.awaits(wire.Older).Decode(&wire.OlderMsg{}))
-				f.awaits(wire.Drained)
+				f.outlives()
 			}, WithProbation(50*time.Millisecond), WithDrainTimeout(1500*time.Millisecond))
 			u.expectUpgrade(t, nil)
 			u.expectDone(t, nil)

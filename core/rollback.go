@@ -212,7 +212,7 @@ func (l *lifecycle) closeWay(h *outgoing) {
 	l.drainer.release()
 }
 
-// lastLook ends the way back when nothing is left of the drain, if the new process is there.
+// lastLook ends the way back when nothing is left of the drain, if the new process, which has answered, is there.
 // Otherwise its last words, or its end, are on their way and decide.
 func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
 	if d == l.drainer && h.machine.Phase == handover.OldDraining && !h.next.Vanished() {

@@ -43,7 +43,7 @@ var storms = []storm{
 const (
 	hurryPause  = 20 * time.Millisecond
 	deployPause = 400 * time.Millisecond // at most
-	hurtPause   = 90 * time.Millisecond  // at most, from the signal to the kill: before, in and after the probation
+	hurtPause   = 600 * time.Millisecond // at most, from the signal to the kill: before, in and after the probation, and in the drain
 	stillTime   = 300 * time.Millisecond // at most
 	crashPause  = 500 * time.Millisecond // a supervisor waits longer and longer for a worker that crashes again and again
 )

@@ -82,7 +82,7 @@ const (
 	Canceled
 	// CanceledLate: the same, so late that the new process may go on alone.
 	CanceledLate
-	// Drained: this process's own drain is over, and the new one was there at a last look.
+	// Drained: this process's own drain is over, and the new one has answered after that.
 	Drained
 	// Another new process is about to be started, and this one, given up, is not gone.
 	Another

@@ -24,6 +24,7 @@ type Frames struct {
 	ignore  sync.Once
 	asked   atomic.Bool   // an offer waits for its answer
 	Pongs   atomic.Uint32 // answers to Ping
+	ponged  chan struct{} // a token for the last of them; room for one
 
 	Followed chan struct{} // a token for each process that was entrusted to the new one, and knows it
 	follow   func(heard)   // what Follows leads to
@@ -35,7 +36,7 @@ func newFrames() *Frames {
 	return &Frames{
 		Followed: make(chan struct{}, 64), follow: func(heard) {},
 		Rest: make(chan wire.Frame), answers: make(chan wire.Frame, 1),
-		Silent: make(chan struct{}), Ignored: make(chan struct{}),
+		Silent: make(chan struct{}), Ignored: make(chan struct{}), ponged: make(chan struct{}, 1),
 	}
 }
 
@@ -64,6 +65,10 @@ func (t *Frames) heard(h heard) error {
 		return nil
 	case wire.Pong:
 		t.Pongs.Add(1)
+		select {
+		case t.ponged <- struct{}{}:
+		default:
+		}
 	case wire.Ask:
 		if answer := t.Answer.Load(); answer != nil {
 			go (*answer)(f)

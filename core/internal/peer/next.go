@@ -319,6 +319,16 @@ func (n *Next) Vanished() bool {
 	return isClosed(n.Exited) || err != nil || fd.Ended(rc) || !n.Lives()
 }
 
+// Ask pings the new process. The channel gets a token when it has answered, unless a Ping before that was not answered
+// yet.
+func (n *Next) Ask() (answered <-chan struct{}, err error) {
+	select {
+	case <-n.Frames.ponged:
+	default:
+	}
+	return n.Frames.ponged, n.Say(wire.Ping, nil, timing.Say)
+}
+
 // Say writes a frame to the new process, which may be stopped or gone. The limit is
 // for one that reads nothing, until the socket is full. A frame of which only a part was written is the last: this
 // process has hung up then.
