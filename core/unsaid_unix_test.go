@@ -125,7 +125,7 @@ func TestTaken_LeavesWhatTheOldProcessDoesNotHearOf(t *testing.T) {
 	c := &failing{Conn: theirs, with: os.ErrDeadlineExceeded}
 	c.word.Store(uint32(wire.Taken))
 	p := peer.NewOld(c)
-	client, server := pair(t)
+	client, server := pairAt(t, u, "")
 	offer := frame(t, word{wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Listener: atListener}}}})
 	must(t, u.receive(p, offer, []int{dupOf(t, server)}, stands))
 	(&playedOld{player{t, ours}}).hearsTheEnd(wire.Taken)
