@@ -60,6 +60,29 @@ func TestLockFile_OfAFileThatIsGone(t *testing.T) {
 	}
 }
 
+// TestLock_IsOnTheFileThatIsThere: whoever has waited for one that is gone by now begins anew.
+func TestLock_IsOnTheFileThatIsThere(t *testing.T) {
+	t.Parallel()
+	f := openSocketFile(filepath.Join(shortDir(t), "s"))
+	defer f.done()
+	unlock := need.Get(f.lock())(t)
+	next := make(chan func(), 1)
+	go func() {
+		unlock, err := f.lock()
+		if err != nil {
+			t.Error(err)
+		}
+		next <- unlock
+	}()
+	awaitStack(t, "core.lockFile(")
+	unlock()
+	unlock = <-next
+	if _, err := os.Lstat(f.lockName()); err != nil {
+		t.Error(err)
+	}
+	unlock()
+}
+
 // TestOpenLock_IsNotAnotherUsers who could keep it locked.
 func TestOpenLock_IsNotAnotherUsers(t *testing.T) {
 	t.Parallel()
