@@ -113,7 +113,7 @@ func TestReady_FailsIfItCantBeSaid(t *testing.T) {
 	u, old, _ := playUnheard(t, wire.Ready, os.ErrDeadlineExceeded)
 	u.AttachTest(t, notFound())
 	expectError(t, u.Ready(), os.ErrDeadlineExceeded, "can't be told")
-	old.hearsTheEnd(wire.Ready, wire.Confirmed)
+	old.hearsTheEnd(wire.Ready, wire.Confirmed, wire.Failed)
 	expectEqual(t, "it has begun", u.State() < StateCurrent || u.State() >= StateStopping, true)
 }
 
