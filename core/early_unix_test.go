@@ -74,18 +74,23 @@ func TestEarly_FlagsAreTheProgramsOwnBehindAWrapper(t *testing.T) {
 			a := prepare(t)
 			install(t, a.path("real"))
 			must(t, writeProgram(a.path("wrapper"), "#!/bin/sh\n"+commands+"\n"))
-			a.env = []string{"EARLY_TEST=flags app"}
+			must(t, syscall.Mkfifo(a.path("gate"), 0o600))
+			a.env = []string{"EARLY_TEST=flags app gate"}
 			a.argv0 = "./wrapper"
 			a.start("app", "./real", "-version=v1")
+			a.nthReady("helper", 0)
+			a.write("gate", "")
 			first := a.own(0)
 			a.signal(first.PID, syscall.SIGUSR2)
+			helper := a.nthReady("helper", 1) // whose parent has taken nothing yet of what is for it
+			a.write("gate", "")
 			second := a.own(1)
 			expectStart(t, second, "", "-version=v1")
 			if second.Gen != 1 || second.Addrs[0] != first.Addrs[0] {
 				t.Errorf("%+v comes after %+v", second, first)
 			}
-			if ev := a.nthReady("helper", 1); ev.Gen != 0 || ev.Upgrading {
-				t.Errorf("a helper takes itself for a new version: %+v", ev)
+			if helper.Gen != 0 || helper.Upgrading {
+				t.Errorf("a helper takes itself for a new version: %+v", helper)
 			}
 			a.signal(second.PID, syscall.SIGTERM)
 		})
