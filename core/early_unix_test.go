@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	_ "github.com/gracex-go/gracex/internal/earlytest"
 )
@@ -51,6 +52,26 @@ func TestEarly_ArgumentsAndDirectoryAreThoseOfTheStart(t *testing.T) {
 	third := a.next(second)
 	for _, ev := range []event{first, second, third} {
 		expectStart(t, ev, "", "-version=v1")
+	}
+	a.stopAll(third.PID)
+}
+
+// TestEarly_DirectoryIsTheOldProcesses where it can't be told from argv[0], and a package of the next version changes it.
+func TestEarly_DirectoryIsTheOldProcesses(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a := prepare(t)
+	must(t, os.Mkdir(a.path("bin"), 0o755))
+	install(t, a.path("bin/app"))
+	a.env = []string{"APP_CONTROL=" + a.path("ctl.sock")}
+	a.start("app", a.path("bin/app"))
+	a.expect("ready", 0)
+	upgradeWith(t, a, control.StartOptions{SetEnv: []string{"EARLY_TEST=chdir"}})
+	a.expect("ready", 1)
+	upgradeWith(t, a, control.StartOptions{})
+	third := a.expect("ready", 2)
+	if got := a.variable(third.PID, "PWD"); got != a.dir {
+		t.Errorf("it is started in %s, want %s", got, a.dir)
 	}
 	a.stopAll(third.PID)
 }
