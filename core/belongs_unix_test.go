@@ -67,6 +67,7 @@ func TestSideFor_WordsCountForTheConnectionsPortAlone(t *testing.T) {
 		{words(port), words(port), 1, local(port + 1), nil},
 		{words(port), words(port + 1), 1, local(port), nil},
 		{words(0), words(0), 1, local(port), nil},
+		{words(0), words(0), 1, local(0), nil},
 		{said("tcp", "web"), said("tcp", "web"), 1, local(port), nil},
 		{said("unix", "a:80"), said("unix", "a:80"), 1, &net.UnixAddr{Net: "unix", Name: "b"}, nil},
 	} {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	_ "github.com/gracex-go/gracex/internal/earlytest"
 )
@@ -55,6 +56,26 @@ func TestEarly_ArgumentsAndDirectoryAreThoseOfTheStart(t *testing.T) {
 	a.stopAll(third.PID)
 }
 
+// TestEarly_DirectoryIsTheOldProcesses where it can't be told from argv[0], and a package of the next version changes it.
+func TestEarly_DirectoryIsTheOldProcesses(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a := prepare(t)
+	must(t, os.Mkdir(a.path("bin"), 0o755))
+	install(t, a.path("bin/app"))
+	a.env = []string{"APP_CONTROL=" + a.path("ctl.sock")}
+	a.start("app", a.path("bin/app"))
+	a.expect("ready", 0)
+	upgradeWith(t, a, control.StartOptions{SetEnv: []string{"EARLY_TEST=chdir"}})
+	a.expect("ready", 1)
+	upgradeWith(t, a, control.StartOptions{})
+	third := a.expect("ready", 2)
+	if got := a.variable(third.PID, "PWD"); got != a.dir {
+		t.Errorf("it is started in %s, want %s", got, a.dir)
+	}
+	a.stopAll(third.PID)
+}
+
 // TestEarly_FlagsAreTheProgramsOwn when a package parses them before core is initialized.
 func TestEarly_FlagsAreTheProgramsOwn(t *testing.T) {
 	t.Parallel()
@@ -74,18 +95,23 @@ func TestEarly_FlagsAreTheProgramsOwnBehindAWrapper(t *testing.T) {
 			a := prepare(t)
 			install(t, a.path("real"))
 			must(t, writeProgram(a.path("wrapper"), "#!/bin/sh\n"+commands+"\n"))
-			a.env = []string{"EARLY_TEST=flags app"}
+			must(t, syscall.Mkfifo(a.path("gate"), 0o600))
+			a.env = []string{"EARLY_TEST=flags app gate"}
 			a.argv0 = "./wrapper"
 			a.start("app", "./real", "-version=v1")
+			a.nthReady("helper", 0)
+			a.write("gate", "")
 			first := a.own(0)
 			a.signal(first.PID, syscall.SIGUSR2)
+			helper := a.nthReady("helper", 1) // whose parent has taken nothing yet of what is for it
+			a.write("gate", "")
 			second := a.own(1)
 			expectStart(t, second, "", "-version=v1")
 			if second.Gen != 1 || second.Addrs[0] != first.Addrs[0] {
 				t.Errorf("%+v comes after %+v", second, first)
 			}
-			if ev := a.nthReady("helper", 1); ev.Gen != 0 || ev.Upgrading {
-				t.Errorf("a helper takes itself for a new version: %+v", ev)
+			if helper.Gen != 0 || helper.Upgrading {
+				t.Errorf("a helper takes itself for a new version: %+v", helper)
 			}
 			a.signal(second.PID, syscall.SIGTERM)
 		})

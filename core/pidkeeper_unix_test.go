@@ -3,6 +3,7 @@
 package core
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,7 +70,12 @@ func TestPIDKeeper_TakesNoMoreThanItHasRoomFor(t *testing.T) {
 			k.now("it is not done", func() error { did++; return nil })
 		}
 		k.release() // has no room either
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		expectError(t, k.prepare(stopped, 100, time.Hour), ErrStopped)
 		answer()
+		synctest.Wait()
+		expectText(t, log.String(), "answers again") // what had no room is not waited for
 		k.end()
 		<-k.ended
 		expectEqual(t, "what is done", did, pidTasks)

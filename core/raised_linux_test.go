@@ -84,6 +84,11 @@ func TestRaised_CallerDecidesNothing(t *testing.T) {
 			if got := proc.Name(next.PID); got != "app" || next.Gen != 1 {
 				t.Errorf("generation %d is called %q", next.Gen, got)
 			}
+			for _, name := range []string{core.EnvMode, "GRACEFUL_WORKER", "LISTEN_FDS", "NOTIFY_SOCKET"} {
+				if v := a.variable(next.PID, name); v != "" {
+					t.Errorf("the next process is started with %s=%s", name, v)
+				}
+			}
 			a.replace(func(string) error { return nil })
 			expectError(t, a.upgrade(next.Addrs[0]), "the program is not trusted", "does not give the rights", a.path("app"))
 			a.replace(raise)

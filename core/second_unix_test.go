@@ -66,7 +66,8 @@ func TestSecondInstance_IsNoneAfterAStop(t *testing.T) {
 			if got := readPID(a); got != itoa(first.PID) {
 				t.Errorf("the pid file names %s while process %d drains", got, first.PID)
 			}
-			b := start(t, "app", "-pidfile", a.path("app.pid"), "-control", tt.control)
+			b := prepare(t)
+			b.start("app", a.path("app"), "-pidfile", a.path("app.pid"), "-control", tt.control) // the same program
 			second := b.expect("ready", 0)
 			c.Close()
 			if tt.prestop != "0s" {

@@ -113,7 +113,7 @@ func TestReady_FailsIfItCantBeSaid(t *testing.T) {
 	u, old, _ := playUnheard(t, wire.Ready, os.ErrDeadlineExceeded)
 	u.AttachTest(t, notFound())
 	expectError(t, u.Ready(), os.ErrDeadlineExceeded, "can't be told")
-	old.hearsTheEnd(wire.Ready, wire.Confirmed)
+	old.hearsTheEnd(wire.Ready, wire.Confirmed, wire.Failed)
 	expectEqual(t, "it has begun", u.State() < StateCurrent || u.State() >= StateStopping, true)
 }
 
@@ -125,7 +125,7 @@ func TestTaken_LeavesWhatTheOldProcessDoesNotHearOf(t *testing.T) {
 	c := &failing{Conn: theirs, with: os.ErrDeadlineExceeded}
 	c.word.Store(uint32(wire.Taken))
 	p := peer.NewOld(c)
-	client, server := pair(t)
+	client, server := pairAt(t, u, "")
 	offer := frame(t, word{wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Listener: atListener}}}})
 	must(t, u.receive(p, offer, []int{dupOf(t, server)}, stands))
 	(&playedOld{player{t, ours}}).hearsTheEnd(wire.Taken)

@@ -7,6 +7,7 @@
 //	chdir   the directory of the program becomes the working directory
 //	child   a process is started that lives until its standard input, which is the program's, ends
 //	app     so is the program itself, without EARLY_TEST and with APP_COLOR=helper
+//	gate    it waits until somebody writes to the FIFO "gate"
 //	end     the program ends, if there is a file "end"
 package earlytest
 
@@ -61,6 +62,9 @@ func do(what string) error {
 		cmd.Env = append(os.Environ(), env+"=", "APP_COLOR=helper")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		return cmd.Start()
+	case "gate":
+		_, err := os.ReadFile("gate")
+		return err
 	case "end":
 		if _, err := os.Stat("end"); err == nil {
 			return errors.New("end")

@@ -14,7 +14,7 @@ import (
 
 const nobody = 65534
 
-// site makes dir/release/bin/app, with a symlink dir/current to the release.
+// site makes dir/release/bin/app, with symlinks to the release and into it.
 func site(t *testing.T) string {
 	t.Helper()
 	dir := must.Get(filepath.EvalSymlinks(t.TempDir()))(t)
@@ -22,6 +22,7 @@ func site(t *testing.T) string {
 	must.Do(t, os.WriteFile(filepath.Join(dir, "release", "bin", "app"), []byte("app"), 0o755))
 	must.Do(t, os.Symlink("release", filepath.Join(dir, "current")))
 	must.Do(t, os.Symlink(filepath.Join(dir, "current", "bin"), filepath.Join(dir, "release", "again")))
+	must.Do(t, os.Symlink("release/bin", filepath.Join(dir, "deep")))
 	return dir
 }
 
@@ -30,7 +31,7 @@ func TestProgram(t *testing.T) {
 	t.Parallel()
 	dir := site(t)
 	want := must.Get(os.Stat(filepath.Join(dir, "release/bin/app")))(t)
-	for _, path := range []string{"release/bin/app", "current/bin/app", "current/again/app", "current/../release/./bin/app", "current/again/../../current/bin/app"} {
+	for _, path := range []string{"release/bin/app", "current/bin/app", "current/again/app", "current/../release/./bin/app", "current/again/../../current/bin/app", "deep/../bin/app"} {
 		f, err := Program(dir + "/" + path)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)

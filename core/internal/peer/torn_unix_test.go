@@ -96,6 +96,9 @@ func TestExchange_InterruptedBeforeAnOffer(t *testing.T) {
 		t.Errorf("Exchange = %v", err)
 	}
 	must.Get(io.ReadFull(theirs, make([]byte, full)))(t)
+	if _, err := n.Exchange([]byte("offer"), nil, quit, func() bool { return true }); !errors.Is(err, ErrQuit) {
+		t.Errorf("Exchange = %v, and there is room", err)
+	}
 	must.Do(t, n.Say(wire.Drained, nil, time.Second))
 	if f := must.Get(wire.Read(theirs))(t); f.Type != wire.Drained {
 		t.Errorf("it hears %v", f.Type)

@@ -47,7 +47,8 @@ func TestOpen_KnowsWhatHasComeSince(t *testing.T) {
 	dir := t.TempDir()
 	fifo, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "link")
 	must.Do(t, syscall.Mkfifo(fifo, 0o666))
-	must.Do(t, os.Symlink("fifo", link))
+	write(t, filepath.Join(dir, "app.pid"), 100)
+	must.Do(t, os.Symlink("app.pid", link))
 	f, err := openRegular(fifo)
 	if err == nil {
 		_ = f.Close()

@@ -42,6 +42,7 @@ func TestServiceManager_HasStarted(t *testing.T) {
 		"the parent is the manager": {ServiceManager{PID: self}, pid, false, true},
 		"... but not at its start":  {ServiceManager{PID: self, ExecPID: self}, pid, false, false},
 		"the parent has the socket": {ServiceManager{Socket: socket, ExecPID: self}, pid, false, true},
+		"... that of another has":   {ServiceManager{Socket: socket, ExecPID: strconv.Itoa(pid)}, os.Getpid(), false, false},
 		"an abstract one":           {ServiceManager{Socket: abstract}, pid, false, true},
 		"another one":               {ServiceManager{Socket: socket + "2"}, pid, false, false},
 		"nothing is known":          {ServiceManager{}, pid, false, false},

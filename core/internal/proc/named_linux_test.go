@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -11,12 +13,15 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// started starts a process of the user that waits for the end of the test.
-func started(t *testing.T, user int) int {
+// started starts a process of the user that waits for the end of the test. Of this process's capabilities it has the ambient
+// ones beside those of its user.
+func started(t *testing.T, user int, ambient ...uintptr) int {
 	t.Helper()
 	cmd := exec.Command("cat")
 	if user != os.Getuid() {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}, AmbientCaps: ambient,
+		}
 	}
 	in := must.Get(cmd.StdinPipe())(t)
 	must.Do(t, cmd.Start())
@@ -44,6 +49,7 @@ func TestNamed(t *testing.T) {
 		"this one":                      {os.Getpid(), by, 0},
 		"another user's":                {other, by, 0},
 		"init":                          {1, by, 0},
+		"init, by itself":               {1, fd.Speaker{PID: 1}, 0},
 		"none":                          {-1, by, 0},
 		"by root, a descendant":         {other, fd.Speaker{PID: root}, other},
 		"by root, the parent":           {os.Getppid(), fd.Speaker{PID: root}, 0},
@@ -93,15 +99,37 @@ func TestIsAncestor(t *testing.T) {
 	}
 }
 
+// TestHasRightsOfThis: the users and the capabilities count, each by itself.
 func TestHasRightsOfThis(t *testing.T) {
 	t.Parallel()
 	if !HasRightsOfThis(started(t, os.Getuid())) {
 		t.Error("a child has fewer rights")
 	}
-	if os.Getuid() == 0 && HasRightsOfThis(started(t, 65534)) {
-		t.Error("nobody has the rights of root")
-	}
 	if HasRightsOfThis(1 << 30) {
 		t.Error("no process has rights")
+	}
+	ours := must.Get(strconv.ParseUint(Status("self", "CapPrm"), 16, 64))(t)
+	if os.Getuid() != 0 || ours == 0 {
+		t.Skip("only root can start processes with other rights")
+	}
+	if HasRightsOfThis(started(t, 65534)) {
+		t.Error("nobody has the rights of root")
+	}
+	var all []uintptr
+	for c := range uintptr(64) {
+		if ours>>c&1 != 0 {
+			all = append(all, c)
+		}
+	}
+	if HasRightsOfThis(started(t, 65534, all...)) {
+		t.Error("nobody has the rights of root, with root's capabilities")
+	}
+	// A process that this thread starts gets no more of it by an execve. The thread ends with the test.
+	runtime.LockOSThread()
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_CAPBSET_DROP, all[0], 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	if HasRightsOfThis(started(t, 0)) {
+		t.Error("root has the rights of root, without one of root's capabilities")
 	}
 }

@@ -49,15 +49,20 @@ func TestStartDir(t *testing.T) {
 	bin = filepath.Clean(bin)
 	dir := must.Get(filepath.EvalSymlinks(t.TempDir()))(t)
 	must.Do(t, os.Symlink(bin, filepath.Join(dir, "bin")))
+	other := t.TempDir()
+	must.Do(t, os.WriteFile(filepath.Join(other, name), nil, 0o755))
+	relative := must.Get(filepath.Rel(must.Get(os.Getwd())(t), dir))(t) // leads there from where the test is
 	for what, tt := range map[string]struct{ argv0, pwd, now, want string }{
-		"still there":              {"./" + name, "/", bin, bin},
-		"below":                    {filepath.Base(bin) + "/" + name, "", bin, filepath.Dir(bin)},
-		"by $PWD":                  {"bin/" + name, dir, bin, dir},
-		"above where it is now":    {"bin/" + name, "relative", filepath.Join(dir, "bin"), dir},
-		"not to be found":          {"bin/" + name, "/", "/", "/"},
-		"an absolute path":         {self, dir, bin, bin},
-		"a name that is in $PATH":  {name, dir, bin, bin},
-		"a stale $PWD is not used": {"./" + name, dir, bin, bin},
+		"still there":             {"./" + name, "/", bin, bin},
+		"below":                   {filepath.Base(bin) + "/" + name, "", bin, filepath.Dir(bin)},
+		"by $PWD":                 {"bin/" + name, dir, bin, dir},
+		"elsewhere by now":        {"./" + name, "/", "/", bin},
+		"above where it is now":   {"bin/" + name, relative, filepath.Join(dir, "bin"), dir},
+		"not to be found":         {"bin/" + name, "/", "/", "/"},
+		"an absolute path":        {self, dir, bin, bin},
+		"a name that is in $PATH": {name, dir, "/", "/"},
+		"both there and in $PWD":  {"./" + name, filepath.Join(dir, "bin"), bin, bin},
+		"another program in $PWD": {"./" + name, other, "/", bin},
 	} {
 		l := Launch{Argv: []string{tt.argv0}, Env: []string{"PWD=" + tt.pwd}}
 		if got := l.startDir(tt.now); got != tt.want {
