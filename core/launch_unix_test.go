@@ -201,7 +201,7 @@ func TestWithWorkingDirectory_IsTheNextProcessesDirectory(t *testing.T) {
 	must(t, os.RemoveAll(a.path("releases/1")))
 	ev = a.next(ev)
 	a.expectRelease(ev, "2", "2")
-	a.expectLog("msg=upgraded", 1)
+	a.expectLog("msg=\"generation ended\"", 1) // else the first one serves again
 	a.flip("current", "releases/3")
 	a.signal(ev.PID, syscall.SIGKILL)
 	a.expectRelease(a.expect("ready", 2), "3", "3")
