@@ -150,9 +150,11 @@ func serveStream(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "goodbye")
 }
 
-func serveDownload(w http.ResponseWriter, _ *http.Request) {
+func serveDownload(w http.ResponseWriter, r *http.Request) {
+	size, _ := strconv.Atoi(r.FormValue("size"))
+	more := "more" + strings.Repeat(".", size)
 	for {
-		if _, err := fmt.Fprintln(w, "more"); err != nil || http.NewResponseController(w).Flush() != nil {
+		if _, err := fmt.Fprintln(w, more); err != nil || http.NewResponseController(w).Flush() != nil {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
