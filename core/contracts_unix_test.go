@@ -379,7 +379,7 @@ func (p *contract) panics() {
 
 // readTimeout: a head that is not complete in time gets no answer, a body an error.
 func (p *contract) readTimeout() {
-	p.srv.ReadTimeout = 50 * time.Millisecond
+	p.srv.ReadTimeout = time.Second // in which the second head has to be there
 	p.begin(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		ne, isNet := err.(net.Error) //nolint:errorlint // as it comes
