@@ -327,7 +327,10 @@ func (g *gale) kill(pid int) error {
 	}
 	g.witness.excuse(clients)
 	g.kills++
-	return g.group.Signal(pid, syscall.SIGKILL)
+	if err := g.group.Signal(pid, syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) { // its end had begun before
+		return err
+	}
+	return nil
 }
 
 // still stops processes for a moment.
