@@ -74,7 +74,7 @@ func abruptClients(t *testing.T, addr string) (stop func()) {
 // connections, and each old process ends at the deadline of its drain.
 func TestUpgrade_BadClientsHarmNoOthers(t *testing.T) {
 	t.Parallel()
-	a, first := serving(t, "-drain", "3s", "-probation", "0")
+	a, first := serving(t, "-drain", "8s", "-probation", "0")
 	addr := first.Addrs[0]
 	idle := make([]*rawhttp.Client, 200)
 	for i := range idle {
