@@ -27,3 +27,6 @@ func (c *PacketConn) Resume() { c.resume() }
 
 // Descriptor is the one that the next process would get.
 func (c *PacketConn) Descriptor() int { return c.dup }
+
+// AwaitStack is awaitStack.
+var AwaitStack = awaitStack

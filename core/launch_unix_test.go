@@ -303,7 +303,7 @@ func TestControlUpgrade_ChangesEnvironmentAndArguments(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			a := installed(t)
-			a.env = []string{"APP_COLOR=green", "APP_SIZE=L", core.EnvMode + "=" + mode, "APP_CONTROL=ctl.sock", "APP_PROBATION=100ms"}
+			a.env = []string{"APP_COLOR=green", "APP_SIZE=L", core.EnvMode + "=" + mode, "APP_CONTROL=ctl.sock", "APP_PROBATION=1s"}
 			a.start("app", "./app", "old")
 			expectStart(t, a.expect("ready", 0), "green", "old")
 			n := 0
@@ -311,7 +311,7 @@ func TestControlUpgrade_ChangesEnvironmentAndArguments(t *testing.T) {
 				n++
 				return a.expect("ready", n)
 			}
-			given := append(os.Environ(), envProgram+"=app", "APP_CONTROL=ctl.sock", "APP_PROBATION=100ms", "APP_COLOR=blue",
+			given := append(os.Environ(), envProgram+"=app", "APP_CONTROL=ctl.sock", "APP_PROBATION=1s", "APP_COLOR=blue",
 				wire.EnvHandover+"=1:9:1", "PWD=/", "NOTIFY_SOCKET=/nowhere")
 			upgradeWith(t, a, control.StartOptions{Env: given, Args: []string{"-drain", "9s"}})
 			ev := next()

@@ -82,7 +82,7 @@ func TestPacketConn_ReadsOnlyWhileTheProcessServes(t *testing.T) {
 
 	// A read that waits takes nothing once it is paused: what comes is the other process's.
 	p.begin()
-	time.Sleep(10 * time.Millisecond) // so that it waits in the socket; one that comes later waits before it
+	core.AwaitStack(t, "[IO wait", "(*packetPair).begin.func") // one on its way into the socket could take it
 	p.pc.Pause()
 	other, err := fd.PacketConn(p.pc.Descriptor())
 	must(t, err)

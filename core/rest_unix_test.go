@@ -5,6 +5,7 @@ package core
 import (
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,16 +104,18 @@ func TestDrain_TakesNothingAfterItsEnd(t *testing.T) {
 	}
 }
 
-// awaitStack returns when a goroutine is in the function.
-func awaitStack(t *testing.T, function string) {
+// awaitStack returns when a goroutine has all this in its stack.
+func awaitStack(t *testing.T, parts ...string) {
 	t.Helper()
 	b := make([]byte, 8<<20)
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if strings.Contains(string(b[:runtime.Stack(b, true)]), function) {
-			return
+		for stack := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(stack, part) }) {
+				return
+			}
 		}
 		if time.Now().After(end) {
-			t.Fatalf("no goroutine is in %s", function)
+			t.Fatalf("no goroutine is in %q", parts)
 		}
 	}
 }
