@@ -148,7 +148,7 @@ var variants = map[string]func(p *process){
 		other.opts = p.opts
 		p.others = append(p.others, other)
 	},
-	"slow header": func(p *process) { p.headerTimeout = 100 * time.Millisecond },
+	"slow header": func(p *process) { p.headerTimeout = time.Second },
 	"states":      logStates,
 }
 
