@@ -319,8 +319,8 @@ func (n *Next) Vanished() bool {
 	return isClosed(n.Exited) || err != nil || fd.Ended(rc) || !n.Lives()
 }
 
-// Ask pings the new process. The channel gets a token when it has answered, unless a Ping before that was not answered
-// yet.
+// Ask pings the new process. The channel gets a token when it has answered. A late answer to an earlier Ping counts, too,
+// so there must be none: confirmed comes after the last of those.
 func (n *Next) Ask() (answered <-chan struct{}, err error) {
 	select {
 	case <-n.Frames.ponged:
