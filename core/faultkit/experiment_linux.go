@@ -191,7 +191,7 @@ func (t *experiment) start() error {
 				return true
 			}
 		}
-		pid, err := t.target.owner(t.ctx, g, time.Second)
+		pid, err := t.target.owner(t.ctx, g, askTime)
 		return err == nil && pid == t.first
 	})
 	if gone != "" {

@@ -165,7 +165,7 @@ func (g *gale) start(log *os.File) error {
 		return err
 	}
 	err = g.wait("an answer of the first process", func() bool {
-		_, err := g.target.owner(g.ctx, g.group, time.Second)
+		_, err := g.target.owner(g.ctx, g.group, askTime)
 		return err == nil || len(g.group.programs()) == 0
 	})
 	if err == nil && len(g.group.programs()) == 0 {

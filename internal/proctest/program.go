@@ -3,6 +3,7 @@ package proctest
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 // Patience bounds every wait. Nothing that works comes near it.
 const Patience = 60 * time.Second
+
+// dumpTime is how long the processes may take to write where their goroutines are.
+const dumpTime = 10 * time.Second
 
 // look is how often it is asked for what is waited for.
 const look = 2 * time.Millisecond
@@ -60,6 +64,7 @@ func (p *Program) Await(what string, cond func() bool) {
 	switch {
 	case p.Until(cond):
 	case p.Running():
+		p.dump()
 		p.t.Fatalf("not within %v: %s", Patience, what)
 	default:
 		p.t.Fatalf("every process has ended before: %s", what)
@@ -70,7 +75,9 @@ func (p *Program) Await(what string, cond func() bool) {
 func (p *Program) AwaitLog(text string, n int) {
 	p.t.Helper()
 	if !p.Until(func() bool { return p.Log.Count(text) >= n }) {
-		p.t.Fatalf("%q was written %d times, want %d", text, p.Log.Count(text), n)
+		count := p.Log.Count(text)
+		p.dump()
+		p.t.Fatalf("%q was written %d times, want %d", text, count, n)
 	}
 }
 
@@ -101,9 +108,23 @@ func (p *Program) await(end <-chan struct{}) int {
 	select {
 	case <-end:
 	case <-time.After(Patience):
-		p.t.Fatalf("it does not end: %v", p.Live())
+		live := p.Live()
+		p.dump()
+		p.t.Fatalf("it does not end: %v", live)
 	}
 	return p.Cmd.ProcessState.ExitCode()
+}
+
+// dump ends the processes, which have kept the test waiting, so that each writes to Log where its goroutines are. One
+// that stands still writes nothing.
+func (p *Program) dump() {
+	for _, pid := range p.Live() {
+		_ = p.Process.Signal(pid, syscall.SIGABRT)
+	}
+	select {
+	case <-p.Ended():
+	case <-time.After(dumpTime):
+	}
 }
 
 // Signal sends a signal to a process of the program.
