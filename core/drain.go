@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -231,6 +232,9 @@ func (d *drainer) awaitSign() {
 		return
 	}
 	answered, err := next.Ask()
+	for errors.Is(err, os.ErrDeadlineExceeded) && !d.signIsMoot() { // it reads nothing, and its socket is full
+		answered, err = next.Ask()
+	}
 	if err != nil {
 		return // it is gone, or this process has hung up
 	}
@@ -241,6 +245,11 @@ func (d *drainer) awaitSign() {
 	case <-d.undone:
 	case <-d.u.phase.cut:
 	}
+}
+
+// signIsMoot reports whether something else than a sign of the new process has decided.
+func (d *drainer) signIsMoot() bool {
+	return isClosed(d.outgoing.next.Frames.Silent) || isClosed(d.released) || isClosed(d.undone) || isClosed(d.u.phase.cut)
 }
 
 // tell does rungs 3 and 4. Shutdown of the program's own servers runs their

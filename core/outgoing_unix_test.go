@@ -4,6 +4,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/pidfile"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
@@ -81,6 +83,41 @@ func TestHandover_LastLookIsAnAnswer(t *testing.T) {
 		f.ends("signal: killed")
 	}, WithProbation(time.Millisecond))
 	u.expectUpgrade(t, nil)
+	u.expectAccepts(t)
+}
+
+// TestHandover_LastLookWaitsForRoom: a new process that stands still may have left the handover socket full, so that it
+// can't be asked.
+func TestHandover_LastLookWaitsForRoom(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
+	u := playNew(t, func(f *playedNew) {
+		f.goesOnProbation()
+		f.passesProbation()
+		f.says(wire.Confirmed, nil)
+		f.awaits(wire.Older)
+		<-end
+		f.ends("signal: killed")
+	}, WithProbation(time.Millisecond))
+	l := u.listens()
+	c, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer c.Close()
+	held, err := l.Accept() // holds up the drain
+	must(t, err)
+	u.expectUpgrade(t, nil)
+	<-u.Draining()
+	for err = nil; err == nil; {
+		err = u.next.Say(wire.Moved, wire.MovedMsg{}, 10*time.Millisecond)
+	}
+	expectEqual(t, "why no more can be said", errors.Is(err, os.ErrDeadlineExceeded), true)
+	must(t, held.Close())
+	select {
+	case <-u.Done():
+		t.Fatal("it has ended without an answer")
+	case <-time.After(2 * timing.Say): // more than one attempt to ask
+	}
+	close(end)
 	u.expectAccepts(t)
 }
 
