@@ -22,13 +22,21 @@ const (
 
 // makeRoom counts how many connections this process can take over.
 func (u *Upgrader) makeRoom() int {
-	free := 0
+	room := 0
 	if u.cfg.handoff && conns.SelfTest() == nil {
-		free, _, _ = fd.Free()
-		free = max(free-max(minReserve, free/reservePart), 0)
+		free, limit, seen := fd.Free()
+		room = max(free-max(minReserve, free/reservePart), 0)
+		const none = "no connections move to this process; the old one closes each when it is idle"
+		switch {
+		case !seen:
+			u.log.Warn(none, "why", "it can't see which descriptors are open: there is neither /dev/fd nor /proc/self/fd")
+		case room == 0:
+			u.log.Warn(none, "why", "too few descriptors are free: raise LimitNOFILE= (systemd) or ulimit -n",
+				"free", free, "limit", limit, "kept", minReserve)
+		}
 	}
-	u.room.Store(int64(free))
-	return free
+	u.room.Store(int64(room))
+	return room
 }
 
 // receive takes over the connections of an Offer, whose descriptors are files. They

@@ -55,3 +55,18 @@ func TestUpgrade_WorksWithinTightLimits(t *testing.T) {
 		t.Error("the log has complaints")
 	}
 }
+
+// TestUpgrade_SaysWhyNoConnectionMoves: what is left of a limit of 64 descriptors is kept for new connections.
+func TestUpgrade_SaysWhyNoConnectionMoves(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a := installed(t)
+	must(t, writeProgram(a.path("limited"), "#!/bin/sh\nulimit -n 64\nexec ./app \"$@\"\n"))
+	a.start("app", "./limited")
+	addr := a.expect("ready", 0).Addrs[0]
+	run := load.Start(load.Config{Addr: addr, Clients: 4})
+	must(t, a.upgrade(addr))
+	a.expectLog("no connections move to this process", 1)
+	a.expectLog("ulimit -n", 1)
+	expectLossless(t, run)
+}

@@ -108,14 +108,21 @@ func (k *pidKeeper) now(failed string, do func() error) {
 	case !ok || stuck:
 	case k.inTime(done):
 		return
+	case k.noteLate():
 	default:
-		k.late.Store(true)
-		if k.left.Load() == 0 { // it has ended just now
-			k.late.Store(false)
-			return
-		}
+		return // it has ended just now
 	}
 	k.log.Error(failed, "path", k.path, "error", errPIDFileLate)
+}
+
+// noteLate notes that a task was waited for in vain. It reports false if all have ended meanwhile.
+func (k *pidKeeper) noteLate() bool {
+	k.late.Store(true)
+	if k.left.Load() == 0 {
+		k.late.Store(false)
+		return false
+	}
+	return true
 }
 
 // inTime waits for a while, and reports whether the task has ended.
@@ -152,7 +159,7 @@ func (k *pidKeeper) prepare(life context.Context, pid int, limit time.Duration) 
 	case <-life.Done():
 		return ErrStopped
 	case <-t.C:
-		k.late.Store(true)
+		k.noteLate()
 		return fmt.Errorf("pid file %s: its file system has not answered for %v; choose a path on a local one", k.path, limit)
 	}
 }

@@ -3,6 +3,8 @@
 package fd
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 )
@@ -18,7 +20,7 @@ func CloseOnExecFrom(first int) {
 
 // closeOnExecWalk does it for what the system lists.
 func closeOnExecWalk(first int) {
-	dir, err := os.Open("/dev/fd")
+	dir, err := listing()
 	if err != nil {
 		return
 	}
@@ -29,4 +31,14 @@ func closeOnExecWalk(first int) {
 			CloseOnExec(s)
 		}
 	}
+}
+
+// listing opens the directory that lists the descriptors of this process. A container can have a /dev of its own,
+// without that.
+func listing() (*os.File, error) {
+	dir, err := os.Open("/dev/fd")
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err = os.Open("/proc/self/fd")
+	}
+	return dir, err
 }

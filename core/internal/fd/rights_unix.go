@@ -190,7 +190,7 @@ func Free() (free, limit int, ok bool) {
 		return 0, 0, false
 	}
 	limit = int(min(lim.Cur, 1<<30))
-	dir, err := os.Open("/dev/fd")
+	dir, err := listing()
 	if err != nil {
 		return 0, limit, errors.Is(err, syscall.EMFILE)
 	}
