@@ -292,7 +292,8 @@ type Signals struct {
 	Reopen  []os.Signal // run the OnReopen hooks
 }
 
-// WithSignals replaces DefaultSignals. With the zero Signals gracex handles no signal, and the
+// WithSignals replaces DefaultSignals. A process that was started with SIGHUP ignored, as by nohup, leaves it ignored,
+// unless it is the only signal for an upgrade. With the zero Signals gracex handles no signal, and the
 // program calls Upgrade and Stop itself. If SIGTERM is not among Stop, a new version that speaks
 // only the plain protocol can't take over gracefully, because it reports that it is ready by
 // SIGTERM.

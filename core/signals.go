@@ -7,14 +7,15 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/foreign"
+	"github.com/gracex-go/gracex/core/internal/proc"
 )
 
-// all returns every signal, and those of more, once. A SIGHUP that the process was started to
-// ignore (nohup) stays ignored.
+// all returns every signal, and those of more, once, without a SIGHUP that stays ignored.
 func (s Signals) all(more ...os.Signal) []os.Signal {
 	var out []os.Signal
+	ignoresHangup := proc.IgnoresHangup(s.Upgrade)
 	for _, sig := range slices.Concat(s.Upgrade, s.Stop, s.Reopen, more) {
-		if sig == syscall.SIGHUP && signal.Ignored(sig) {
+		if sig == syscall.SIGHUP && ignoresHangup {
 			continue
 		}
 		if !slices.Contains(out, sig) {

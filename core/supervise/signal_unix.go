@@ -6,10 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"os"
-	"os/signal"
 	"slices"
 	"syscall"
 
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -24,7 +24,7 @@ func defaultSignals() Signals {
 }
 
 // handled are the signals that the supervisor wants: those of the program, and by default those that would end
-// the supervisor. A SIGHUP that it was started to ignore (nohup) stays ignored, for the workers too.
+// the supervisor. A SIGHUP that stays ignored does so for the workers, too.
 func (m *supervisor) handled() []os.Signal {
 	return append(m.passedOn(), syscall.SIGCHLD)
 }
@@ -33,7 +33,10 @@ func (m *supervisor) handled() []os.Signal {
 func (m *supervisor) passedOn() []os.Signal {
 	s, d := m.cfg.Signals, defaultSignals()
 	all := slices.Concat(s.Upgrade, s.Stop, s.Reopen, d.Upgrade, d.Stop, d.Reopen, m.cfg.More)
-	return slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP && signal.Ignored(s) })
+	if proc.IgnoresHangup(s.Upgrade) {
+		all = slices.DeleteFunc(all, func(s os.Signal) bool { return s == syscall.SIGHUP })
+	}
+	return all
 }
 
 // signal passes a signal on, or does what it means.

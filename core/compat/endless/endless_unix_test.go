@@ -36,6 +36,16 @@ func TestSimple(t *testing.T) {
 	p.AwaitLog("the server has stopped", 3)
 }
 
+// TestNohup: SIGHUP upgrades a program that was started with it ignored, as it does with endless.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	program := compattest.Build(t, "simple")
+	script := filepath.Join(filepath.Dir(program), "nohup")
+	must.Do(t, os.WriteFile(script, []byte("#!/bin/sh\ntrap '' HUP\nexec ./simple \"$@\"\n"), 0o700))
+	p := compattest.Start(t, script, 1)
+	p.Upgrades(syscall.SIGHUP)
+}
+
 // TestMultiPort: servers of one process that are started one by one are upgraded together, although the first one
 // comes late.
 func TestMultiPort(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 )
 
@@ -27,10 +28,15 @@ func Lead(cmd *exec.Cmd) {
 // ResetHangup makes SIGHUP end the processes that this one starts, even if it is ignored here, as under nohup. It
 // catches the signal, because exec resets one that is caught.
 func ResetHangup() {
+	// The runtime says that a signal is not ignored a moment before it is caught. Nobody starts a process in between.
+	hangup.Lock()
+	defer hangup.Unlock()
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 }
+
+var hangup sync.Mutex
 
 // Members lists the processes of the group, also those that have ended and were not waited for. Only Linux tells.
 func (g Group) Members() (all []Member) {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -56,5 +58,27 @@ func TestReadPIDFile(t *testing.T) {
 		if n := ReadPIDFile(path); n != want {
 			t.Errorf("%q: %d, want %d", text, n, want)
 		}
+	}
+}
+
+// TestLead_ResetsHangup: whoever starts many processes at once, while SIGHUP is ignored here, gets none that ignores it.
+// It is not parallel, because it changes what this process does with the signal.
+func TestLead_ResetsHangup(t *testing.T) {
+	for range 20 {
+		signal.Ignore(syscall.SIGHUP)
+		begin := make(chan struct{})
+		var starts sync.WaitGroup
+		for range 16 {
+			starts.Go(func() {
+				cmd := exec.Command("/bin/sh", "-c", "kill -HUP $$")
+				<-begin
+				Lead(cmd)
+				if err := cmd.Run(); err == nil {
+					t.Error("a process ignores SIGHUP")
+				}
+			})
+		}
+		close(begin)
+		starts.Wait()
 	}
 }
