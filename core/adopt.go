@@ -41,15 +41,12 @@ func (u *Upgrader) makeRoom() int {
 
 // receive takes over the connections of an Offer, whose descriptors are files. They
 // are looked after once the answer is on its way; if it does not arrive, the old
-// process is no more. An Offer that can't be read has no answer. They are closed if the offer is not valid
-// then: it is not known whether the answer was heard. They are the old process's if the answer can't be written and
-// that process is there: this one hangs up.
-func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() bool) error {
+// process is no more. An Offer that can't be read has no answer. They are the old process's if the answer can't be
+// written and that process is there: this one hangs up.
+func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	var msg wire.OfferMsg
 	if err := f.Decode(&msg); err != nil {
-		for _, s := range files {
-			_ = fd.Close(s)
-		}
+		fd.CloseAll(files)
 		return err
 	}
 	starts, refused := u.adoptConns(msg.Conns, files)
@@ -64,9 +61,8 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() 
 		p.Adopted -= uint64(len(starts))
 		p.HangUp()
 	}
-	looksAfter := !unheard && valid()
 	for _, start := range starts {
-		go start(looksAfter)
+		go start(!unheard)
 	}
 	return nil // after a hang-up the next read ends
 }
@@ -75,9 +71,7 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int, valid func() 
 // that the kernel had no room for are missing at the end.
 func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(bool), refused []wire.Refusal) {
 	n := min(len(offered), len(files))
-	for _, s := range files[n:] {
-		_ = fd.Close(s)
-	}
+	fd.CloseAll(files[n:])
 	all := make([]func(bool), len(offered))
 	errs := make([]error, len(offered))
 	for i := range errs[n:] {

@@ -160,11 +160,7 @@ func (a *attempt) start() (*peer.Next, error) {
 		return nil, wrap("upgrade: duplicating the sockets", err)
 	}
 	handed, files = a.u.withOutsiders(handed, files)
-	defer func() {
-		for _, s := range files {
-			_ = fd.Close(s)
-		}
-	}()
+	defer func() { fd.CloseAll(files) }() // with what is added to them
 	ctl, end, err := fd.Pair()
 	if err != nil {
 		if errors.Is(err, fd.ErrUnsupported) {

@@ -45,7 +45,7 @@ func FuzzHear(f *testing.F) {
 		for {
 			fr, err := wire.Read(said)
 			if err == nil && fr.Type == wire.Offer {
-				err = u.receive(p, fr, nil, stands)
+				err = u.receive(p, fr, nil)
 			} else if err == nil {
 				err = p.Hear(fr, u.oldHandler(p))
 			}

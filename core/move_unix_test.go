@@ -17,6 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -39,6 +40,24 @@ func TestMove_KeepsConnections(t *testing.T) {
 	}
 	kept("think 5ms", load.Config{Think: 5 * time.Millisecond}, 50)
 	kept("think 100ms", load.Config{Think: 100 * time.Millisecond}, 50)
+}
+
+// TestMove_FromAProcessThatStoodStill: the new process has ended, too, and the connections of the old one find the way to
+// the one that serves.
+func TestMove_FromAProcessThatStoodStill(t *testing.T) {
+	t.Parallel()
+	a, first := serving(t)
+	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 64, BodySize: 1 << 18, Timeout: patience})
+	proctest.Await(t, "every client has connected", func() bool { return run.Snapshot().Connects == 64 })
+	a.signal(first.PID, syscall.SIGUSR2)
+	a.expect("ready", 1)
+	a.Freeze(first.PID)
+	upgradeFrom(a, 1, 5)
+	must(t, a.Thaw(first.PID))
+	a.endsWell(0)
+	if res := expectLossless(t, run); res.Connects != 64 {
+		t.Errorf("%d connections, want 64", res.Connects)
+	}
 }
 
 // expectAgreement checks that two processes never counted the moved connections differently.

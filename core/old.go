@@ -17,7 +17,7 @@ func (u *Upgrader) followOld(p *peer.Old) {
 // oldHandler has the lifecycle hear what the old process says.
 func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 	return peer.OldHandler{
-		Offer:     func(f wire.Frame, files []int) error { return u.receive(p, f, files, stands) },
+		Offer:     func(f wire.Frame, files []int) error { return u.receive(p, f, files) },
 		Entrusted: func(f wire.Frame, files []int) { u.takeOlder(p, f, files) },
 		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
 		Committed: func() { u.post(func(l *lifecycle) { l.oldCommitsLate(p.Commit) }) },
@@ -26,7 +26,8 @@ func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 		Again:     func() { u.post((*lifecycle).oldAsksAgain) },
 		Older:     func() { u.post((*lifecycle).olderChanged) },
 		Returned:  func() { u.post(func(*lifecycle) {}) },
-		Followed:  func() {},
+		Followed:  func(wire.FollowedMsg) {},
+		Rests:     func() {},
 		Ended:     func() { u.post((*lifecycle).oldEnded) },
 	}
 }
@@ -39,6 +40,3 @@ func (u *Upgrader) tellFailed(err error) {
 		}
 	}
 }
-
-// stands is for the offers of the old process: it has taken them back if it does not get the answer.
-func stands() bool { return true }

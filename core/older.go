@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -156,9 +157,7 @@ func (l *lifecycle) serviceStops() {
 func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	var msg wire.EntrustMsg
 	if f.Decode(&msg) != nil || len(files) != 1 {
-		for _, s := range files {
-			_ = fd.Close(s)
-		}
+		fd.CloseAll(files)
 		u.log.Error("an older process is left to this one, and can't be reached: nobody sees that it goes",
 			"older_pid", msg.PID, "generation", msg.Generation)
 		return
@@ -175,7 +174,11 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	if err := p.SayFollows(); err != nil {
 		u.log.Debug("an older process can't be told", "older_pid", msg.PID, "error", err)
 	}
-	go p.Follow(u.olderHandler(p, from), u.phase.done, u.log)
+	go func() {
+		held := &heldOffer{u: u, p: p}
+		p.Follow(u.olderHandler(p, from, held), u.phase.done, u.log)
+		held.refuse() // it is gone
+	}()
 	u.seeOff(p, msg.Drain())
 	u.post(func(l *lifecycle) {
 		if l.state() == StateStopping && l.u.next == nil || l.drainer != nil && l.drainer.alone.Load() {
@@ -186,20 +189,22 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 }
 
 // olderHandler has the lifecycle hear what such a process says. It has nothing more to hand over.
-func (u *Upgrader) olderHandler(p, from *peer.Old) peer.OldHandler {
+func (u *Upgrader) olderHandler(p, from *peer.Old, held *heldOffer) peer.OldHandler {
 	none := func() {}
 	look := func() { u.post(func(*lifecycle) {}) }
 	return peer.OldHandler{
 		Offer: func(f wire.Frame, files []int) error {
-			// One that it has offered to from, and takes back when that ends.
-			valid := func() bool { return isClosed(p.Follows) || from.AlivePID() }
-			if !valid() {
-				return u.refuse(p, f, files)
+			if !isClosed(p.Follows) {
+				return held.hold(f, files)
 			}
-			return u.receive(p, f, files, valid)
+			return u.receive(p, f, files)
 		},
 		Entrusted: func(f wire.Frame, files []int) { u.takeOlder(p, f, files) },
-		Followed:  func() { _ = from.Say(wire.Followed, nil) },
+		Followed: func(msg wire.FollowedMsg) {
+			held.settle(msg.Awaits)
+			_ = from.Say(wire.Followed, nil)
+		},
+		Rests:     held.refuse,
 		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
 		Committed: none,
 		Confirmed: none,
@@ -211,20 +216,75 @@ func (u *Upgrader) olderHandler(p, from *peer.Old) peer.OldHandler {
 	}
 }
 
-// refuse leaves connections with the process that offers them.
-func (u *Upgrader) refuse(p *peer.Old, f wire.Frame, files []int) error {
-	for _, s := range files {
-		_ = fd.Close(s)
+// heldOffer is an offer of an older process that may not know yet who listens. It was made to the process before this one
+// then, and the older one takes it back if it finds that gone. So it has its answer when that has said followed.
+type heldOffer struct {
+	u *Upgrader
+	p *peer.Old
+
+	mu    sync.Mutex
+	frame wire.Frame
+	files []int
+	limit *time.Timer // nil: no offer is held
+}
+
+// hold keeps the offer. One that is not to be answered for long is refused: so it stays with the process that serves it.
+func (h *heldOffer) hold(f wire.Frame, files []int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit != nil {
+		fd.CloseAll(files)
+		return fmt.Errorf("%w: a second offer before the answer to the first", wire.ErrGarbage)
 	}
+	h.frame, h.files, h.limit = f, files, time.AfterFunc(timing.Word, h.refuse)
+	return nil
+}
+
+// take returns the offer if one is held, and holds it no more.
+func (h *heldOffer) take() (f wire.Frame, files []int, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit == nil {
+		return f, nil, false
+	}
+	h.limit.Stop()
+	h.limit = nil
+	return h.frame, h.files, true
+}
+
+// settle answers the offer, which the older process waits for, or has taken back.
+func (h *heldOffer) settle(awaits bool) {
+	if !awaits {
+		h.refuse()
+		return
+	}
+	if f, files, ok := h.take(); ok {
+		if err := h.u.receive(h.p, f, files); err != nil {
+			h.u.log.Error("an older process is not understood", "older_pid", h.p.PID(), "error", err)
+			h.p.HangUp()
+		}
+	}
+}
+
+// refuse leaves the connections with the process that has offered them.
+func (h *heldOffer) refuse() {
+	f, files, ok := h.take()
+	if !ok {
+		return
+	}
+	fd.CloseAll(files)
 	var msg wire.OfferMsg
-	if err := f.Decode(&msg); err != nil {
-		return err
+	err := f.Decode(&msg)
+	if err == nil {
+		taken := wire.TakenMsg{Room: int(h.u.room.Load())}
+		for i := range msg.Conns {
+			taken.Refused = append(taken.Refused, wire.Refuse(i, "the process that it was for has ended"))
+		}
+		err = h.p.Say(wire.Taken, taken)
 	}
-	var taken wire.TakenMsg
-	for i := range msg.Conns {
-		taken.Refused = append(taken.Refused, wire.Refuse(i, "the process that it was for has ended"))
+	if err != nil {
+		h.u.log.Debug("an older process can't be told that its connections stay", "older_pid", h.p.PID(), "error", err)
 	}
-	return p.Say(wire.Taken, taken)
 }
 
 // leavesOlder reports whether this process can leave those before it to the next one.

@@ -3,7 +3,10 @@
 package core
 
 import (
+	"errors"
+	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -69,6 +73,89 @@ func TestTakeOlder_WaitsForItsOwnFollowed(t *testing.T) {
 	older.says(wire.Followed, nil)
 	awaitClosed(t, p.Follows)
 	close(p.Drained) // the stop does not wait for it
+}
+
+// TestTakeOlder_AnswersOfferWhenItIsKnown: an offer that comes before *followed* was made to the process before, and is
+// taken back if that was found gone. Nobody has the connection twice, and nobody loses it.
+func TestTakeOlder_AnswersOfferWhenItIsKnown(t *testing.T) {
+	t.Parallel()
+	followed := func(msg any) func(*testing.T, *Upgrader, player) {
+		return func(_ *testing.T, _ *Upgrader, older player) { older.says(wire.Followed, msg) }
+	}
+	for name, tt := range map[string]struct {
+		then  func(*testing.T, *Upgrader, player)
+		taken bool
+	}{
+		"it waits":          {followed(wire.FollowedMsg{Awaits: true}), true},
+		"it was taken back": {followed(wire.FollowedMsg{}), false},
+		"it does not say":   {followed(nil), false},
+		"this one rests": {func(t *testing.T, u *Upgrader, _ player) {
+			(&drainer{u: u, deadline: time.Now().Add(patience)}).rest()
+			for _, p := range u.before() {
+				close(p.Gone) // which nobody hears: the stop does not wait for it
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, o := playCurrent(t, notFound())
+			ours, theirs := controlPair(t)
+			s := dupOf(t, theirs)
+			defer fd.Close(s)
+			b := frames(t, word{wire.Entrust, wire.EntrustMsg{PID: 1 << 30, DrainMillis: 60_000}})
+			must(t, fd.Send(o.ctl.(*net.UnixConn), b, []int{s}))
+			older := player{t, ours}
+			older.awaits(wire.Follows)
+			p := u.before()[0]
+
+			client, server := pairAt(t, u, "")
+			offer := frames(t, word{wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Listener: atListener}}}}, word{wire.Ping, nil})
+			s = dupOf(t, server)
+			defer fd.Close(s)
+			must(t, fd.Send(ours.(*net.UnixConn), offer, []int{s}))
+			older.awaits(wire.Pong) // it has read the offer
+			expectEqual(t, "connections before it is known", u.remaining().Connections, 0)
+			tt.then(t, u, older)
+			var taken wire.TakenMsg
+			must(t, older.awaits(wire.Taken).Decode(&taken))
+			expectEqual(t, "it is taken", len(taken.Refused) == 0, tt.taken)
+			expectEqual(t, "there is room for others", taken.Room > 0, true)
+			client.Ask("/")
+			if tt.taken {
+				must(t, server.Close())
+				expectEqual(t, "status", client.Answer().StatusCode, http.StatusNotFound)
+			} else {
+				_, err := server.Read(make([]byte, 1))
+				must(t, err)
+			}
+			close(p.Drained) // the stop does not wait for it
+		})
+	}
+}
+
+// TestTakeOlder_RefusesWhatIsNotExplained: an offer of a process that is gone, and a second one before the answer.
+func TestTakeOlder_RefusesWhatIsNotExplained(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]bool{"gone": false, "a second one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, _ := playCurrent(t, notFound())
+			client, server := pairAt(t, u, "")
+			h := &heldOffer{u: u, p: peer.NewOld(nil)}
+			offer := frame(t, word{wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Listener: atListener}}}})
+			must(t, h.hold(offer, []int{dupOf(t, server)}))
+			if second {
+				expectError(t, h.hold(offer, []int{dupOf(t, server)}), wire.ErrGarbage)
+			}
+			h.refuse()
+			h.settle(true) // which is too late
+			expectEqual(t, "connections", u.remaining().Connections, 0)
+			must(t, server.Close())
+			if _, err := client.Conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // no other descriptor is left
+				t.Errorf("the connection does not end: %v", err)
+			}
+		})
+	}
 }
 
 // TestSeenOffAll_AwaitsThoseThatAreLeftMeanwhile: they move their connections here.

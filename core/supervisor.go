@@ -79,11 +79,7 @@ func (u *Upgrader) giveToSupervisor() error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, s := range files {
-			_ = fd.Close(s)
-		}
-	}()
+	defer fd.CloseAll(files)
 	return u.link().Keep(descriptions(passed), files)
 }
 

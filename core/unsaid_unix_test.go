@@ -127,7 +127,7 @@ func TestTaken_LeavesWhatTheOldProcessDoesNotHearOf(t *testing.T) {
 	p := peer.NewOld(c)
 	client, server := pairAt(t, u, "")
 	offer := frame(t, word{wire.Offer, wire.OfferMsg{Conns: []wire.Conn{{Listener: atListener}}}})
-	must(t, u.receive(p, offer, []int{dupOf(t, server)}, stands))
+	must(t, u.receive(p, offer, []int{dupOf(t, server)}))
 	(&playedOld{player{t, ours}}).hearsTheEnd(wire.Taken)
 	expectEqual(t, "adopted", p.Adopted, 0)
 	proctest.Await(t, "it is closed here", func() bool { return u.remaining().Connections == 0 })

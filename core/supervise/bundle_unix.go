@@ -19,7 +19,7 @@ type bundle struct {
 // words: the system has dropped some for want of descriptors.
 func (b *bundle) add(words []wire.Listener, files []int) bool {
 	if len(words) != len(files) {
-		closeFiles(files)
+		fd.CloseAll(files)
 		return false
 	}
 	b.files, b.words = append(b.files, files...), append(b.words, words...)
@@ -35,7 +35,7 @@ func (b *bundle) count() int {
 
 func (b *bundle) close() {
 	if b != nil {
-		closeFiles(b.files)
+		fd.CloseAll(b.files)
 		b.files, b.words = nil, nil
 	}
 }
@@ -51,10 +51,4 @@ func (m *supervisor) takeActivated() error {
 		m.kept.add([]wire.Listener{{Kind: x.Kind, Foreign: true, Name: x.Name}}, []int{x.FD})
 	}
 	return nil
-}
-
-func closeFiles(files []int) {
-	for _, s := range files {
-		_ = fd.Close(s)
-	}
 }

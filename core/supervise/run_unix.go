@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/foreign"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/reserve"
@@ -192,7 +193,7 @@ func (m *supervisor) heard(wd word) {
 		return
 	}
 	if wd.err != nil {
-		closeFiles(wd.files)
+		fd.CloseAll(wd.files)
 		_ = w.conn.Close()
 		w.gone, w.overdue = true, w == m.self
 		m.selfWorks = m.selfWorks || w == m.self && w.works && !m.selfRests
@@ -260,7 +261,7 @@ func (m *supervisor) heard(wd word) {
 			wd.files = nil
 		}
 	}
-	closeFiles(wd.files)
+	fd.CloseAll(wd.files)
 }
 
 // keep takes the listeners of a worker that serves.
@@ -270,7 +271,7 @@ func (m *supervisor) keep(w *worker, msg wire.KeepMsg, files []int) {
 		w.kept = &bundle{}
 	}
 	if w.kept.count()+len(files) > maxKept {
-		closeFiles(files)
+		fd.CloseAll(files)
 		m.cfg.Log.Error("a worker has more listeners than are kept; after a crash the others would be opened anew",
 			"worker", w.pid, "limit", maxKept)
 	} else if !w.kept.add(msg.Listeners, files) {

@@ -25,7 +25,7 @@ func TestReturned_IsSaidUntilItWasHeard(t *testing.T) {
 	defer theirs.Close()
 	broken, end, err := fd.Pair()
 	must.Do(t, err)
-	defer closeFiles([]int{end})
+	defer fd.CloseAll([]int{end})
 	must.Do(t, broken.Close())
 	w := &worker{conn: broken.(*net.UnixConn), waits: true}
 	m := &supervisor{workers: []*worker{w}}

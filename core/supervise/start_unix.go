@@ -27,7 +27,7 @@ func (m *supervisor) start(generation int) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeFiles([]int{end})
+	defer fd.CloseAll([]int{end})
 	welcome := wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Working: m.working(nil)}
 	var kept bundle
 	if m.kept != nil {

@@ -182,7 +182,7 @@ func (w *worker) listen(words chan<- word, quit <-chan struct{}) {
 		select {
 		case words <- wd:
 		case <-quit:
-			closeFiles(wd.files)
+			fd.CloseAll(wd.files)
 			return
 		}
 		if err != nil {

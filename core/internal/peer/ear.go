@@ -67,13 +67,7 @@ func makerOf(c net.Conn) (by fd.Speaker) {
 // readAlone is read where no descriptors are asked for.
 func (e ear) readAlone() (heard, error) {
 	h, err := e.read()
-	closeFiles(h.files)
+	fd.CloseAll(h.files)
 	h.files = nil
 	return h, err
-}
-
-func closeFiles(files []int) {
-	for _, s := range files {
-		_ = fd.Close(s)
-	}
 }

@@ -119,10 +119,25 @@ func (n *Next) followed(f heard) {
 	if f.Decode(&msg) != nil || msg.PID <= 1 {
 		return
 	}
-	if follows := (&introduced{pid: msg.PID}); n.introduce(follows, f) {
+	n.partner.Lock()
+	follows := &introduced{pid: msg.PID}
+	known := n.introduce(follows, f)
+	if known {
 		n.hello.Store(follows)
 	}
-	go func() { _ = n.Say(wire.Followed, nil, timing.Word) }() // an offer may be on its way, which is read first
+	awaits := known && !n.gaveUp // for as long as it lives
+	n.partner.Unlock()
+	// An offer may be on its way, which is read first.
+	go func() { _ = n.Say(wire.Followed, wire.FollowedMsg{Awaits: awaits}, timing.Word) }()
+}
+
+// takesBack reports whether what was offered is taken back, because the process that it was offered to is gone. Another
+// one that follows hears so.
+func (n *Next) takesBack() bool {
+	n.partner.Lock()
+	defer n.partner.Unlock()
+	n.gaveUp = n.gaveUp || !n.Lives()
+	return n.gaveUp
 }
 
 // AwaitFollowed returns when the new process has said that count processes, which were entrusted to it, know of it.

@@ -42,6 +42,9 @@ type Next struct {
 
 	signaled atomic.Bool // this process has sent it a signal to end
 
+	partner sync.Mutex // held while it changes, or is seen to be gone
+	gaveUp  bool       // it was gone, and an offer to it was taken back
+
 	writing chan struct{} // full while a frame is written to ctl; room for one
 	sending sync.Mutex
 	offers  bool // the frame that is written is an offer

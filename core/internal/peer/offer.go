@@ -119,7 +119,7 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			// before it ended, so that it is heard by the next time.
 			if n.Lives() || len(frames.answers) > 0 || n.unread() {
 				absent = 0
-			} else if absent++; absent > 1 {
+			} else if absent++; absent > 1 && n.takesBack() {
 				return wire.Frame{}, errGone
 			}
 		}

@@ -179,7 +179,8 @@ type OldHandler struct {
 	Again     func()                  // one more upgrade is asked for
 	Older     func()                  // the number of older generations may have changed
 	Returned  func()                  // its background work has returned, or has ended with it
-	Followed  func()                  // it knows that this process listens to it
+	Followed  func(wire.FollowedMsg)  // it knows that this process listens to it
+	Rests     func()                  // the listening ends between two frames
 	Ended     func()                  // it has ended, or hung up and lives for some reason
 }
 
@@ -190,6 +191,7 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 	in := newEar(p.ctl)
 	for p.ctl != nil {
 		if !p.follow.enter(p.ctl) {
+			h.Rests()
 			return
 		}
 		said, err := in.read()
@@ -207,7 +209,7 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 			came = nil
 		}
 		p.follow.leave()
-		closeFiles(came) // nobody asked for them
+		fd.CloseAll(came) // nobody asked for them
 		if err == nil {
 			err = p.Hear(f, h)
 		}
@@ -290,8 +292,14 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 		h.Returned()
 	case wire.Followed:
 		if p.owed--; p.owed == 0 { // the ones before were for processes that have listened to it for a moment
+			var msg wire.FollowedMsg
+			if len(f.Payload) > 0 {
+				if err := f.Decode(&msg); err != nil {
+					return err
+				}
+			}
 			close(p.Follows)
-			h.Followed()
+			h.Followed(msg)
 		}
 	case wire.Drained:
 		if !isClosed(p.Drained) {

@@ -248,7 +248,7 @@ func TestStaysGivenUp_NotIfNotHeard(t *testing.T) {
 	defer theirs.Close()
 	p := NewOld(must.Get(fd.Conn(end))(t))
 	defer p.HangUp()
-	go p.Follow(OldHandler{Older: func() {}}, nil, slog.New(slog.DiscardHandler))
+	go p.Follow(OldHandler{Older: func() {}, Rests: func() {}}, nil, slog.New(slog.DiscardHandler))
 	if !p.staysGivenUp(nil) {
 		t.Error("one that is heard, and says nothing, serves again")
 	}

@@ -46,6 +46,45 @@ func TestHello_OfANewProcessWithoutRights(t *testing.T) {
 	}
 }
 
+// TestFollowed_SaysWhetherOffersStand: what was taken back, because nobody was there, is not to be taken by the one that
+// follows. From followed on its life is what counts.
+func TestFollowed_SaysWhetherOffersStand(t *testing.T) {
+	t.Parallel()
+	heir := child(t, 0)
+	for name, tt := range map[string]struct {
+		late, unknown, want bool
+	}{
+		"in time":                {want: true},
+		"taken back before":      {late: true},
+		"it is not what it says": {unknown: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, end, err := fd.Pair()
+			must.Do(t, err)
+			defer ours.Close()
+			theirs := must.Get(fd.Conn(end))(t)
+			defer theirs.Close()
+			n := &Next{proc: newPlayed(), ctl: ours, Exited: make(chan struct{}), writing: make(chan struct{}, 1)}
+			close(n.Exited)
+			if tt.late && !n.takesBack() {
+				t.Error("nobody is there, and it waits")
+			}
+			f := heard{by: fd.Speaker{PID: heir.Pid}}
+			if tt.unknown {
+				f.by = fd.Speaker{PID: 1 << 30, UID: 65534}
+			}
+			f.Type, f.Payload = wire.Follows, []byte(`{"pid":`+strconv.Itoa(heir.Pid)+`}`)
+			n.followed(f)
+			var msg wire.FollowedMsg
+			answer := must.Get(wire.Read(theirs))(t)
+			must.Do(t, answer.Decode(&msg))
+			if msg.Awaits != tt.want || n.takesBack() == tt.want {
+				t.Errorf("it awaits: %v, want %v", msg.Awaits, tt.want)
+			}
+		})
+	}
+}
+
 // TestSignal_OfAnOldProcessWithoutRights: it can't have the new process, which is root's, signal another one of root's.
 func TestSignal_OfAnOldProcessWithoutRights(t *testing.T) {
 	t.Parallel()

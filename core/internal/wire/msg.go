@@ -208,6 +208,12 @@ type EntrustMsg struct {
 	Owed        int    `json:"owed,omitempty"`     // how often it was told Follows and has not answered
 }
 
+// FollowedMsg answers Follows.
+type FollowedMsg struct {
+	// Awaits: it waits for the answers to its offers. Otherwise it has taken back what it has offered before this.
+	Awaits bool `json:"awaits,omitempty"`
+}
+
 // Drain is DrainMillis as a Duration.
 func (m EntrustMsg) Drain() time.Duration { return millis(m.DrainMillis) }
 

@@ -127,7 +127,7 @@ const (
 	// Follows: a process that was entrusted to the one that says so has a new partner. Payload: HelloMsg.
 	Follows Type = 33
 	// Followed answers Follows. The new process passes it on to the one that has entrusted that process: it can
-	// end. No payload.
+	// end. Payload: FollowedMsg; none where it is passed on.
 	Followed Type = 34
 
 	// Launch, on the link: how the worker was started, which serves for good. The supervisor starts the next one
