@@ -74,7 +74,7 @@ var surroundedBy = map[string]surrounding{
 	"4 GB of addresses":      {sh: `ulimit -v 4000000; exec "$@"`},
 	// A process that does not see how many descriptors it has takes over no more.
 	"no /proc": {sh: ownMounts + `mount -t tmpfs none /proc && exec "$@"`, namespaces: syscall.CLONE_NEWNS, closes: true},
-	"no /dev":  {sh: ownMounts + `mount -t tmpfs none /dev && exec "$@"`, namespaces: syscall.CLONE_NEWNS, closes: true},
+	"no /dev":  {sh: ownMounts + `mount -t tmpfs none /dev && exec "$@"`, namespaces: syscall.CLONE_NEWNS},
 	"/proc hides the parent": {sh: ownMounts + `mount -t proc -o hidepid=2 proc /proc && ` + asNobody + `"$@" | cat`,
 		root: true, namespaces: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, works: asNobody + "true"},
 }
