@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		play()
 		return 0
 	})
-	proctest.Parallel(8)
+	proctest.Parallel(16)
 	// The apps here are none that the command's tests may find.
 	run, err := os.MkdirTemp("", "gxr")
 	if err == nil {

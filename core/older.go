@@ -177,7 +177,7 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	go func() {
 		held := &heldOffer{u: u, p: p}
 		p.Follow(u.olderHandler(p, from, held), u.phase.done, u.log)
-		held.refuse() // it is gone
+		held.refuse(false) // it is gone
 	}()
 	u.seeOff(p, msg.Drain())
 	u.post(func(l *lifecycle) {
@@ -204,7 +204,7 @@ func (u *Upgrader) olderHandler(p, from *peer.Old, held *heldOffer) peer.OldHand
 			held.settle(msg.Awaits)
 			_ = from.Say(wire.Followed, nil)
 		},
-		Rests:     held.refuse,
+		Rests:     func() { held.refuse(true) },
 		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
 		Committed: none,
 		Confirmed: none,
@@ -236,7 +236,7 @@ func (h *heldOffer) hold(f wire.Frame, files []int) error {
 		fd.CloseAll(files)
 		return fmt.Errorf("%w: a second offer before the answer to the first", wire.ErrGarbage)
 	}
-	h.frame, h.files, h.limit = f, files, time.AfterFunc(timing.Word, h.refuse)
+	h.frame, h.files, h.limit = f, files, time.AfterFunc(timing.Word, func() { h.refuse(true) })
 	return nil
 }
 
@@ -255,7 +255,7 @@ func (h *heldOffer) take() (f wire.Frame, files []int, ok bool) {
 // settle answers the offer, which the older process waits for, or has taken back.
 func (h *heldOffer) settle(awaits bool) {
 	if !awaits {
-		h.refuse()
+		h.refuse(false)
 		return
 	}
 	if f, files, ok := h.take(); ok {
@@ -266,8 +266,8 @@ func (h *heldOffer) settle(awaits bool) {
 	}
 }
 
-// refuse leaves the connections with the process that has offered them.
-func (h *heldOffer) refuse() {
+// refuse leaves the connections with the process that has offered them. Again has it offer them once more.
+func (h *heldOffer) refuse(again bool) {
 	f, files, ok := h.take()
 	if !ok {
 		return
@@ -276,7 +276,7 @@ func (h *heldOffer) refuse() {
 	var msg wire.OfferMsg
 	err := f.Decode(&msg)
 	if err == nil {
-		taken := wire.TakenMsg{Room: int(h.u.room.Load())}
+		taken := wire.TakenMsg{Room: int(h.u.room.Load()), Again: again}
 		for i := range msg.Conns {
 			taken.Refused = append(taken.Refused, wire.Refuse(i, "the process that it was for has ended"))
 		}

@@ -85,16 +85,17 @@ func TestTakeOlder_AnswersOfferWhenItIsKnown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		then  func(*testing.T, *Upgrader, player)
 		taken bool
+		again bool
 	}{
-		"it waits":          {followed(wire.FollowedMsg{Awaits: true}), true},
-		"it was taken back": {followed(wire.FollowedMsg{}), false},
-		"it does not say":   {followed(nil), false},
+		"it waits":          {followed(wire.FollowedMsg{Awaits: true}), true, false},
+		"it was taken back": {followed(wire.FollowedMsg{}), false, false},
+		"it does not say":   {followed(nil), false, false},
 		"this one rests": {func(t *testing.T, u *Upgrader, _ player) {
 			(&drainer{u: u, deadline: time.Now().Add(patience)}).rest()
 			for _, p := range u.before() {
 				close(p.Gone) // which nobody hears: the stop does not wait for it
 			}
-		}, false},
+		}, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +121,7 @@ func TestTakeOlder_AnswersOfferWhenItIsKnown(t *testing.T) {
 			must(t, older.awaits(wire.Taken).Decode(&taken))
 			expectEqual(t, "it is taken", len(taken.Refused) == 0, tt.taken)
 			expectEqual(t, "there is room for others", taken.Room > 0, true)
+			expectEqual(t, "it is to be offered again", taken.Again, tt.again)
 			client.Ask("/")
 			if tt.taken {
 				must(t, server.Close())
@@ -147,7 +149,7 @@ func TestTakeOlder_RefusesWhatIsNotExplained(t *testing.T) {
 			if second {
 				expectError(t, h.hold(offer, []int{dupOf(t, server)}), wire.ErrGarbage)
 			}
-			h.refuse()
+			h.refuse(false)
 			h.settle(true) // which is too late
 			expectEqual(t, "connections", u.remaining().Connections, 0)
 			must(t, server.Close())

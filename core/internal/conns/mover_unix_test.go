@@ -135,7 +135,7 @@ func (c *Conn) awaitWait() {
 }
 
 // TestMover_HeedsTheAnswer: taken is an end of the stream for net/http, refused is nothing, and
-// a connection that is woken after that is not closed.
+// a connection that is woken after that is not closed. What is to be offered again is.
 func TestMover_HeedsTheAnswer(t *testing.T) {
 	t.Parallel()
 	m, h := newPlayedNext(t, 10)
@@ -143,6 +143,10 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 	hour := time.Hour.Milliseconds()
 	if got := h.gets(); len(got) != 1 || got[0].Listener.Address != "here" || got[0].Unused || got[0].IdleMillis < hour {
 		t.Errorf("offered %+v", got)
+	}
+	h.says(wire.Taken, wire.TakenMsg{Room: 0, Again: true, Refused: []wire.Refusal{{Conn: 0, Reason: "the process ends"}}})
+	if got := h.gets(); len(got) != 1 {
+		t.Errorf("offered again %+v", got)
 	}
 	h.says(wire.Taken, wire.TakenMsg{Room: 9})
 	if err := <-taken; !errors.Is(err, io.EOF) {

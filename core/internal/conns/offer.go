@@ -77,7 +77,7 @@ func (m *Mover) hand(batch []*offer) error {
 	if m.room <= 0 {
 		fill(answers, ErrNoRoom)
 		m.noteFull()
-	} else if taken, err := m.exchange(batch); err != nil {
+	} else if taken, err := m.exchangeAgain(batch); err != nil {
 		fill(answers, err)
 		if end = err; errors.Is(err, peer.ErrNoAnswer) {
 			end, m.unsure = peer.ErrQuit, true
@@ -123,6 +123,14 @@ func fill(answers []error, err error) {
 	for i := range answers {
 		answers[i] = err
 	}
+}
+
+// exchangeAgain is exchange, until a process has answered that goes on listening to this one.
+func (m *Mover) exchangeAgain(batch []*offer) (taken wire.TakenMsg, err error) {
+	for taken.Again = true; err == nil && taken.Again; {
+		taken, err = m.exchange(batch)
+	}
+	return taken, err
 }
 
 // exchange sends a batch and waits for the answer.

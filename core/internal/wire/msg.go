@@ -119,6 +119,8 @@ func (c Conn) Idle() time.Duration { return millis(c.IdleMillis) }
 type TakenMsg struct {
 	Refused []Refusal `json:"refused,omitempty"`
 	Room    int       `json:"room"`
+	// Again: all are refused, and another process is about to listen that can take them.
+	Again bool `json:"again,omitempty"`
 }
 
 // maxRefusal bounds the reason of a refusal, in bytes. A frame has room for as many as an Offer has connections.
