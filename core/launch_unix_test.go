@@ -160,7 +160,7 @@ func TestWorkingDirectory_GoneDoesNotFailAnAbsoluteProgram(t *testing.T) {
 			if where, err := filepath.EvalSymlinks(second.Dir); err != nil || where != want {
 				t.Errorf("the new process is in %s, %v; want %s", second.Dir, err, want)
 			}
-			expectText(t, a.log(), "the working directory "+a.cwd+" is gone, so the new process is started in ")
+			a.expectLog("the working directory "+a.cwd+" is gone, so the new process is started in ", 1)
 			a.next(second) // nothing is gone any more
 		})
 	}
@@ -267,7 +267,10 @@ func TestUpgrade_WarnsOfHalfADeployment(t *testing.T) {
 				t.Fatalf("warnings %q, want one", warnings)
 			}
 			expectText(t, warnings[0], tt.warning...)
-			expectText(t, strings.ReplaceAll(a.log(), `\"`, `"`), "level=WARN", warnings[0])
+			a.Await("the log has it, too", func() bool {
+				log := strings.ReplaceAll(a.log(), `\"`, `"`)
+				return strings.Contains(log, "level=WARN") && strings.Contains(log, warnings[0])
+			})
 		})
 	}
 }

@@ -56,7 +56,9 @@ func build(t testing.TB, path, from string, what []string) {
 	key := strings.TrimSpace(from + " " + strings.Join(what, " "))
 	if built.paths[key] == "" {
 		file := filepath.Join(built.dir, strconv.Itoa(len(built.paths)))
-		cmd := exec.Command("go", append([]string{"build", "-o", file}, what...)...)
+		// Without what only debuggers read, and without asking the version control.
+		args := []string{"build", "-ldflags=-w", "-buildvcs=false", "-o", file}
+		cmd := exec.Command("go", append(args, what...)...)
 		if from != "" {
 			cmd.Dir, cmd.Env = from, append(os.Environ(), "GOWORK=off")
 		}

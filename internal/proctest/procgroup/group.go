@@ -146,6 +146,22 @@ func ReadPIDFile(path string) int {
 	return max(pid, 0)
 }
 
+// everyPID lists all processes. Only Linux tells.
+func everyPID() (pids []int) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
 // readStat reads what proc(5) says of a process or thread, and the number of its group: pid (name) state ppid

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
@@ -45,9 +44,8 @@ func (g Group) Members() (all []Member) {
 	for range 2 {
 		all = all[:0]
 		lives := false
-		files, _ := filepath.Glob("/proc/[0-9]*/stat")
-		for _, file := range files {
-			if m, of, ok := readStat(file); ok && of == g.Leader {
+		for _, pid := range everyPID() {
+			if m, of, ok := readStat(procFile(pid, "stat")); ok && of == g.Leader {
 				all = append(all, m)
 				lives = lives || !m.Ended()
 			}

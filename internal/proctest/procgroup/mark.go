@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,9 +37,8 @@ func (g Group) marked() (pids []int) {
 	if g.Mark == "" {
 		return nil
 	}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && hasMark(pid, g.Mark) {
+	for _, pid := range everyPID() {
+		if hasMark(pid, g.Mark) {
 			pids = append(pids, pid)
 		}
 	}
