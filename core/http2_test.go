@@ -140,7 +140,7 @@ func TestGoAway(t *testing.T) {
 	t.Parallel()
 	for _, way := range http2Ways[:2] {
 		t.Run("without an answer to the PING it names the last stream all the same, "+way.name, func(t *testing.T) {
-			s := way.start(t, nil, core.WithDrainTimeout(time.Second))
+			s := way.start(t, nil, core.WithDrainTimeout(4*time.Second))
 			c := s.dial()
 			c.Open(1)
 			s.expectOpen(1, 1)
