@@ -173,6 +173,7 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	u.older.add(p)
 	if err := p.SayFollows(); err != nil {
 		u.log.Debug("an older process can't be told", "older_pid", msg.PID, "error", err)
+		p.HangUp() // it would wait for a process that it does not know of
 	}
 	go func() {
 		held := &heldOffer{u: u, p: p}
@@ -228,22 +229,21 @@ type heldOffer struct {
 	limit *time.Timer // nil: no offer is held
 }
 
-// hold keeps the offer. One that is not to be answered for long is refused: so it stays with the process that serves it.
+// hold keeps the offer. One that can't be answered for long is refused, and made again.
 func (h *heldOffer) hold(f wire.Frame, files []int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.limit != nil {
-		fd.CloseAll(files)
+		fd.CloseAll(append(files, h.files...))
+		h.files = nil
 		return fmt.Errorf("%w: a second offer before the answer to the first", wire.ErrGarbage)
 	}
 	h.frame, h.files, h.limit = f, files, time.AfterFunc(timing.Word, func() { h.refuse(true) })
 	return nil
 }
 
-// take returns the offer if one is held, and holds it no more.
-func (h *heldOffer) take() (f wire.Frame, files []int, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// takeLocked returns the offer if one is held, and holds it no more.
+func (h *heldOffer) takeLocked() (f wire.Frame, files []int, ok bool) {
 	if h.limit == nil {
 		return f, nil, false
 	}
@@ -258,7 +258,10 @@ func (h *heldOffer) settle(awaits bool) {
 		h.refuse(false)
 		return
 	}
-	if f, files, ok := h.take(); ok {
+	h.mu.Lock()
+	f, files, ok := h.takeLocked()
+	h.mu.Unlock()
+	if ok {
 		if err := h.u.receive(h.p, f, files); err != nil {
 			h.u.log.Error("an older process is not understood", "older_pid", h.p.PID(), "error", err)
 			h.p.HangUp()
@@ -268,7 +271,9 @@ func (h *heldOffer) settle(awaits bool) {
 
 // refuse leaves the connections with the process that has offered them. Again has it offer them once more.
 func (h *heldOffer) refuse(again bool) {
-	f, files, ok := h.take()
+	h.mu.Lock() // until it is said: then it may be left to the next process
+	defer h.mu.Unlock()
+	f, files, ok := h.takeLocked()
 	if !ok {
 		return
 	}
@@ -284,6 +289,7 @@ func (h *heldOffer) refuse(again bool) {
 	}
 	if err != nil {
 		h.u.log.Debug("an older process can't be told that its connections stay", "older_pid", h.p.PID(), "error", err)
+		h.p.HangUp() // which says so, too
 	}
 }
 

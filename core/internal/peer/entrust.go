@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -116,27 +118,30 @@ func (n *Next) Entrust(p *Old) error {
 // followed notes that another process listens at the other end of the handover socket from now on, and answers.
 func (n *Next) followed(f heard) {
 	var msg wire.HelloMsg
-	if f.Decode(&msg) != nil || msg.PID <= 1 {
-		return
-	}
+	_ = f.Decode(&msg) // whoever it is, it listens
 	n.partner.Lock()
 	follows := &introduced{pid: msg.PID}
-	known := n.introduce(follows, f)
-	if known {
+	if n.introduce(follows, f) && proc.Running(follows.own) {
 		n.hello.Store(follows)
+	} else {
+		n.unseen = true
 	}
-	awaits := known && !n.gaveUp // for as long as it lives
+	awaits := !n.gaveUp // for as long as it lives
 	n.partner.Unlock()
-	// An offer may be on its way, which is read first.
-	go func() { _ = n.Say(wire.Followed, wire.FollowedMsg{Awaits: awaits}, timing.Word) }()
+	go func() { // an offer may be on its way, which is read first
+		err := os.ErrDeadlineExceeded
+		for errors.Is(err, os.ErrDeadlineExceeded) && !isClosed(n.Frames.Silent) {
+			err = n.Say(wire.Followed, wire.FollowedMsg{Awaits: awaits}, timing.Word)
+		}
+	}()
 }
 
 // takesBack reports whether what was offered is taken back, because the process that it was offered to is gone. Another
-// one that follows hears so.
+// one that follows hears so. The end of one that can't be seen is the end of the handover socket.
 func (n *Next) takesBack() bool {
 	n.partner.Lock()
 	defer n.partner.Unlock()
-	n.gaveUp = n.gaveUp || !n.Lives()
+	n.gaveUp = n.gaveUp || !n.unseen && !n.Lives()
 	return n.gaveUp
 }
 

@@ -44,6 +44,7 @@ type Next struct {
 
 	partner sync.Mutex // held while it changes, or is seen to be gone
 	gaveUp  bool       // it was gone, and an offer to it was taken back
+	unseen  bool       // the system does not show the process that follows
 
 	writing chan struct{} // full while a frame is written to ctl; room for one
 	sending sync.Mutex

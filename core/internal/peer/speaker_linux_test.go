@@ -32,7 +32,8 @@ func child(t *testing.T, user int) *os.Process {
 func TestHello_OfANewProcessWithoutRights(t *testing.T) {
 	t.Parallel()
 	victim, says := child(t, 0), child(t, 65534)
-	n := &Next{proc: newPlayed(), Exited: make(chan struct{})}
+	n := &Next{proc: newPlayed(), Exited: make(chan struct{}), Frames: newFrames()}
+	close(n.Frames.Silent) // nobody is answered
 	f := heard{by: fd.Speaker{PID: says.Pid, UID: 65534}}
 	f.Type, f.Payload = wire.Hello, []byte(`{"pid":`+strconv.Itoa(victim.Pid)+`}`)
 	n.note(f)
@@ -56,7 +57,7 @@ func TestFollowed_SaysWhetherOffersStand(t *testing.T) {
 	}{
 		"in time":                {want: true},
 		"taken back before":      {late: true},
-		"it is not what it says": {unknown: true},
+		"it is not what it says": {unknown: true, want: true}, // and listens all the same
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, end, err := fd.Pair()
@@ -64,7 +65,9 @@ func TestFollowed_SaysWhetherOffersStand(t *testing.T) {
 			defer ours.Close()
 			theirs := must.Get(fd.Conn(end))(t)
 			defer theirs.Close()
-			n := &Next{proc: newPlayed(), ctl: ours, Exited: make(chan struct{}), writing: make(chan struct{}, 1)}
+			n := &Next{
+				proc: newPlayed(), ctl: ours, Exited: make(chan struct{}), writing: make(chan struct{}, 1), Frames: newFrames(),
+			}
 			close(n.Exited)
 			if tt.late && !n.takesBack() {
 				t.Error("nobody is there, and it waits")
