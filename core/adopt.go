@@ -51,7 +51,11 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	}
 	starts, refused := u.adoptConns(msg.Conns, files)
 	p.Adopted += uint64(len(starts))
-	taken := wire.TakenMsg{Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0))}
+	served := u.conns.Served()
+	taken := wire.TakenMsg{
+		Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0)),
+		Busy: u.reported.Swap(served) != served,
+	}
 	err := p.Say(wire.Taken, taken)
 	unheard := err != nil && !peer.HungUp(err)
 	if err != nil {
@@ -81,8 +85,10 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 	workers := min(runtime.GOMAXPROCS(0), n)
 	for w := range workers {
 		wg.Go(func() {
+			a := fd.NewAdopter()
+			defer a.Close()
 			for i := w; i < n; i += workers {
-				all[i], errs[i] = u.adoptConn(offered[i], files[i])
+				all[i], errs[i] = u.adoptConn(a, offered[i], files[i])
 			}
 		})
 	}
@@ -99,9 +105,9 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 
 // adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
-func (u *Upgrader) adoptConn(what wire.Conn, s int) (start func(looksAfter bool), err error) {
+func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(looksAfter bool), err error) {
 	handler := adopters.find(what.Name)
-	nc, err := fd.Adopt(s)
+	nc, err := a.Adopt(s)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -165,6 +166,7 @@ func (l *lifecycle) accept() {
 	l.u.keepListeners()
 	close(l.phase.accepting)
 	go l.u.watchOutsiders()
+	go proc.WarmUp()
 	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
 	}

@@ -31,6 +31,18 @@ func AskSpeaker(int) error { return ErrUnsupported }
 // Maker is not known here.
 func Maker(int) (Speaker, error) { return Speaker{}, ErrUnsupported }
 
+// Adopter is not supported here.
+type Adopter struct{}
+
+// NewAdopter makes one that adopts nothing.
+func NewAdopter() *Adopter { return &Adopter{} }
+
+// Adopt is not supported here.
+func (*Adopter) Adopt(int) (net.Conn, error) { return nil, ErrUnsupported }
+
+// Close does nothing here.
+func (*Adopter) Close() {}
+
 // Adopt is not supported here.
 func Adopt(int) (net.Conn, error) { return nil, ErrUnsupported }
 

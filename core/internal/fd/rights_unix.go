@@ -97,42 +97,6 @@ func (r *Receiver) Speaker() (by Speaker, one bool) {
 	return by, one
 }
 
-// Adopt makes a connection of a descriptor that another process has sent, and closes the descriptor. The
-// socket keeps its options: net.FileConn sets some of them to Go's defaults.
-func Adopt(s int) (net.Conn, error) {
-	was := make([]int, len(options))
-	for i, o := range options {
-		v, err := syscall.GetsockoptInt(s, o.level, o.name)
-		if err != nil {
-			v = -1 // a unix socket has no TCP options
-		}
-		was[i] = v
-	}
-	c, err := Conn(s)
-	if err != nil {
-		return nil, err
-	}
-	if rc, err := c.(syscall.Conn).SyscallConn(); err == nil {
-		_ = rc.Control(func(s uintptr) {
-			for i, o := range options {
-				if now, err := syscall.GetsockoptInt(int(s), o.level, o.name); err == nil && was[i] >= 0 && now != was[i] {
-					_ = syscall.SetsockoptInt(int(s), o.level, o.name, was[i])
-				}
-			}
-		})
-	}
-	return c, nil
-}
-
-// option is an integer socket option.
-type option struct{ level, name int }
-
-// options are those that net.FileConn sets.
-var options = append([]option{
-	{syscall.IPPROTO_TCP, syscall.TCP_NODELAY},
-	{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE},
-}, keepAliveOptions...)
-
 // Await returns when something can be read from rc and leaves it there: n is 0
 // at the end of the stream. A read deadline ends it with os.ErrDeadlineExceeded.
 func Await(rc syscall.RawConn) (n int, err error) {
@@ -190,6 +154,9 @@ func Free() (free, limit int, ok bool) {
 		return 0, 0, false
 	}
 	limit = int(min(lim.Cur, 1<<30))
+	if n, ok := countOpen(); ok {
+		return limit - n, limit, true
+	}
 	dir, err := listing()
 	if err != nil {
 		return 0, limit, errors.Is(err, syscall.EMFILE)
@@ -199,5 +166,5 @@ func Free() (free, limit int, ok bool) {
 	if err != nil {
 		return 0, limit, false
 	}
-	return limit - len(open), limit, true
+	return limit - (len(open) - 1), limit, true // without dir's own
 }

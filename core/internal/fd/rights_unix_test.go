@@ -146,6 +146,41 @@ func TestAdoptKeepsOptions(t *testing.T) {
 	}
 }
 
+// TestAdopter_OneFileForAll: each connection is its own, keeps its options, and ends by its own close.
+func TestAdopter_OneFileForAll(t *testing.T) {
+	t.Parallel()
+	ln := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer ln.Close()
+	a := NewAdopter()
+	var clients, adopted []net.Conn
+	for _, noDelay := range []bool{true, true, false, true} { // the usual one, twice, and another one
+		c := must.Get(net.Dial("tcp", ln.Addr().String()))(t)
+		defer c.Close()
+		sent := must.Get(ln.Accept())(t)
+		must.Do(t, sent.(*net.TCPConn).SetNoDelay(noDelay))
+		s := must.Get(Dup(must.Get(sent.(*net.TCPConn).SyscallConn())(t)))(t)
+		must.Do(t, sent.Close())
+		nc := must.Get(a.Adopt(s))(t)
+		_ = must.Get(nc.(*net.TCPConn).SyscallConn())(t).Control(func(s uintptr) {
+			if n := must.Get(syscall.GetsockoptInt(int(s), syscall.IPPROTO_TCP, syscall.TCP_NODELAY))(t); (n != 0) != noDelay {
+				t.Errorf("TCP_NODELAY is %d", n)
+			}
+		})
+		clients, adopted = append(clients, c), append(adopted, nc)
+	}
+	if !usualStay.Load() {
+		t.Error("what net.FileConn does to a usual socket was not learned")
+	}
+	a.Close()
+	for i, nc := range adopted {
+		must.Get(nc.Write([]byte{byte(i)}))(t)
+		must.Do(t, nc.Close())
+		if b := must.Get(io.ReadAll(clients[i]))(t); len(b) != 1 || b[0] != byte(i) {
+			t.Errorf("client %d reads %v", i, b)
+		}
+	}
+}
+
 // TestReceiver_EndIsEOF: a frame that breaks off is told from one that has not come.
 func TestReceiver_EndIsEOF(t *testing.T) {
 	t.Parallel()

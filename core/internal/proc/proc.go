@@ -29,6 +29,14 @@ func Alive(pid int) bool {
 	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) && !Zombie(pid)
 }
 
+// WarmUp has package os find out now how it handles processes, which it does once. On Linux that is a fork, which copies
+// the table of descriptors: with thousands of connections an upgrade would wait for it.
+func WarmUp() {
+	if p, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = p.Release()
+	}
+}
+
 // Running reports whether p can be signalled and has not ended.
 func Running(p *os.Process) bool {
 	return p.Signal(syscall.Signal(0)) == nil && !Zombie(p.Pid)

@@ -119,6 +119,7 @@ func (c Conn) Idle() time.Duration { return millis(c.IdleMillis) }
 type TakenMsg struct {
 	Refused []Refusal `json:"refused,omitempty"`
 	Room    int       `json:"room"`
+	Busy    bool      `json:"busy,omitempty"` // it has answered requests since the last answer
 	// Again: all are refused, and another process is about to listen that can take them.
 	Again bool `json:"again,omitempty"`
 }

@@ -1,0 +1,22 @@
+package fd
+
+import "syscall"
+
+// countOpen returns how many descriptors this process has open, without listing them. Since Linux 6.2 that is the size of
+// the directory (stat(2) of /proc/PID/fd in proc_pid_fd(5)). It reports false where the size says something else: one more
+// descriptor must make it one more.
+func countOpen() (n int, ok bool) {
+	const dir = "/proc/self/fd"
+	var before, after syscall.Stat_t
+	if syscall.Stat(dir, &before) != nil || before.Size == 0 {
+		return 0, false
+	}
+	s, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, false
+	}
+	err = syscall.Fstat(s, &after)
+	_ = syscall.Close(s)
+	// Another goroutine that opens or closes a file meanwhile makes it unclear, too.
+	return int(before.Size), err == nil && after.Size == before.Size+1
+}
