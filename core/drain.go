@@ -113,6 +113,10 @@ type drainer struct {
 	began    time.Time
 	deadline time.Time
 
+	thrift     thrift
+	pace       *conns.Pace // of what is done to many connections; its goroutine's
+	restsUntil time.Time
+
 	released chan struct{} // closed when there is no way back, or there was none
 	undone   chan struct{} // closed when the service was taken back
 }
@@ -137,6 +141,7 @@ func newDrainer(u *Upgrader, began time.Time, replaced bool, h *outgoing) *drain
 		released: make(chan struct{}), undone: make(chan struct{}),
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
+	d.pace = conns.NewPace(u.conns.Served, d.began.Add(u.cfg.drainTimeout/2))
 	if h == nil {
 		close(d.released)
 	}
@@ -256,7 +261,7 @@ func (d *drainer) signIsMoot() bool {
 // RegisterOnShutdown hooks; it sees no connection. A server that
 // the program itself has shut down is left alone: the hooks must not run twice.
 func (d *drainer) tell() {
-	d.u.tellHTTP2()
+	d.tellHTTP2()
 	told := make(map[*http.Server]bool)
 	for _, s := range d.servers {
 		told[s.user] = told[s.user] || s.gate.closed.Load()
@@ -295,6 +300,10 @@ func (d *drainer) finish() error {
 			before = nil
 		case <-tick.C:
 			d.closeIdle()
+			if d.replaced {
+				counts, _ := d.u.conns.Account()
+				d.thrift.look(counts.Moved)
+			}
 		case <-d.undone:
 			return errTakenBack
 		case <-deadline.C:
@@ -328,7 +337,7 @@ func (d *drainer) closeIdle() {
 		if time.Since(d.began) < linger {
 			return
 		}
-		dismiss(d.u.conns.QuietFor(linger))
+		d.dismissPaced(d.u.conns.QuietFor(linger))
 		return
 	}
 	window := min(d.u.cfg.drainTimeout/10, timing.IdleWindow)
@@ -340,6 +349,16 @@ func (d *drainer) closeIdle() {
 	quiet := d.quiet()
 	ticks := int(max(left-2*timing.IdleTick, 0)/timing.IdleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])
+}
+
+// dismissPaced closes those that are still idle. While others have requests it takes some at a time.
+func (d *drainer) dismissPaced(quiet []*conns.Conn) {
+	for len(quiet) > 0 && !time.Now().Before(d.restsUntil) {
+		n, began := min(len(quiet), d.pace.Batch()), time.Now()
+		dismiss(quiet[:n])
+		quiet = quiet[n:]
+		d.restsUntil = time.Now().Add(d.pace.Rest(time.Since(began), len(quiet), false))
+	}
 }
 
 // quiet returns the idle connections, longest idle first, without any that has come after the drain

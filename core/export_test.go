@@ -19,7 +19,7 @@ import (
 func (u *Upgrader) AskToLeave(on bool) {
 	u.phase.asksToLeave.Store(on)
 	if on {
-		u.tellHTTP2()
+		(&drainer{u: u}).tellHTTP2()
 	}
 }
 

@@ -2,6 +2,8 @@ package core
 
 import (
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/h2"
@@ -9,13 +11,36 @@ import (
 )
 
 // tellHTTP2 is rung 3: it asks the clients of all HTTP/2 connections that there are to
-// leave. A connection that comes later looks whether it is to leave when it is
+// leave, of many some at a time. A connection that comes later looks whether it is to leave when it is
 // followed. Each is asked once, however many drains there are.
-func (u *Upgrader) tellHTTP2() {
-	for _, c := range u.conns.All() {
+func (d *drainer) tellHTTP2() {
+	var all []*h2.Conn
+	for _, c := range d.u.conns.All() {
 		if f := c.HTTP2Frames(); f != nil {
-			u.askToLeave(f)
+			all = append(all, f)
 		}
+	}
+	if len(all) <= manyConns {
+		d.askToLeave(all)
+		return
+	}
+	const batch = 32
+	gap := min(timing.GoodbyeGap, d.u.cfg.drainTimeout/4/time.Duration(1+len(all)/batch))
+	go func() {
+		for some := range slices.Chunk(all, batch) {
+			d.askToLeave(some)
+			select {
+			case <-time.After(gap):
+			case <-d.undone:
+				return
+			}
+		}
+	}()
+}
+
+func (d *drainer) askToLeave(some []*h2.Conn) {
+	for _, f := range some {
+		d.u.askToLeave(f)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -44,7 +45,7 @@ func TestHandoff_ClosesTheConnection(t *testing.T) {
 	u := NewTest(t)
 	u.ServeTest(t, notFound())
 	next := &takesAll{t, make(chan wire.OfferMsg, 1)}
-	m := conns.NewMover(next, u.conns, 1, true, u.log)
+	m := conns.NewMover(next, u.conns, 1, true, time.Minute, u.log)
 	u.conns.MoveBy(m)
 	m.Start()
 	u.phase.draining.Store(true)

@@ -269,10 +269,17 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	}()
 }
 
+// manyConns is how many connections are not told to leave all at once.
+const manyConns = 256
+
 // sayGoodbye asks clients and streams to leave from here on.
 func (u *Upgrader) sayGoodbye() {
 	u.phase.asksToLeave.Store(true)
-	u.phase.goodbye.Begin()
+	gap := time.Duration(0)
+	if u.conns.Open() > manyConns {
+		gap = min(timing.GoodbyeGap, u.cfg.drainTimeout/1000)
+	}
+	u.phase.goodbye.Begin(gap)
 }
 
 // settle is what is said and done when the drain has ended.

@@ -138,7 +138,7 @@ func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *con
 	if !l.cfg.handoff {
 		return nil
 	}
-	m := conns.NewMover(next, l.u.conns, share, final, l.log)
+	m := conns.NewMover(next, l.u.conns, share, final, l.cfg.drainTimeout/2, l.log)
 	if m != nil {
 		l.u.conns.MoveBy(m)
 	}

@@ -45,6 +45,7 @@ type Conn struct {
 	served *atomic.Uint64 // where its requests are counted
 	from   *Origin        // nil when the program brought the listener
 	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
+	number uint64         // counts the connections of the table
 	given  bool           // the program has the socket: see Give; guarded by table.mu
 
 	// side speaks HTTP on this very connection, so that it can move; else nil.
@@ -125,6 +126,14 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 		return rf.ReadFrom(r)
 	}
 	return io.Copy(struct{ io.Writer }{c}, r)
+}
+
+// WriteTo keeps splice for a tunnel: io.Copy from a connection that is the program's own looks for it.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	if wt, ok := c.Conn.(io.WriterTo); ok && (c.Is(Hijacked) || c.Is(Raw)) && c.inClear() == nil {
+		return wt.WriteTo(w)
+	}
+	return io.Copy(w, struct{ io.Reader }{c})
 }
 
 // CloseWrite keeps net/http's half-close after a request that it refused.
@@ -246,7 +255,7 @@ func (c *Conn) RequestContext() context.Context { return c.ctx }
 func (c *Conn) MayFollow(s *Side) { c.h2c = s }
 
 // Draining is closed when the process that serves it begins to drain.
-func (c *Conn) Draining() <-chan struct{} { return c.table.goodbye.Channel() }
+func (c *Conn) Draining() <-chan struct{} { return c.table.goodbye.Of(c.number) }
 
 // Leave takes it out of the table, for one whose end will not be seen.
 func (c *Conn) Leave() {

@@ -46,23 +46,25 @@ type Mover struct {
 	why     error         // valid once done
 
 	once   sync.Once
-	share  float64 // how many to choose
-	room   int     // how many more the new process takes
+	within time.Duration // by when all have been woken, after it has begun to wake them
+	share  float64       // how many to choose
+	room   int           // how many more the new process takes
 	moved  uint64
 	held   *offer // did not go into the last batch
 	full   bool   // that there is no room was logged
 	unsure bool   // an offer had no answer
+	busy   bool   // the new process has answered requests since the last offer
 }
 
 // NewMover returns nil if the new process takes no connections. A share of 1 is all of them, less
-// leaves the rest for Widen.
-func NewMover(to Taker, table *Table, share float64, final bool, log *slog.Logger) *Mover {
+// leaves the rest for Widen. They are woken within that time, however busy the processes are.
+func NewMover(to Taker, table *Table, share float64, final bool, within time.Duration, log *slog.Logger) *Mover {
 	room := to.Room()
 	if room == 0 {
 		return nil
 	}
 	m := &Mover{
-		to: to, table: table, log: log, share: share, room: room,
+		to: to, table: table, log: log, share: share, room: room, within: within,
 		offers: make(chan *offer), begin: make(chan struct{}), widened: make(chan struct{}),
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -94,18 +96,24 @@ func (m *Mover) run() {
 	defer close(m.done)
 	<-m.begin
 	asleep, widened := m.choose(), m.widened
+	pace, due := m.newPace(), time.Now()
 	for m.why == nil {
-		// Not all at once: they would keep this goroutine from its work.
-		n := min(len(asleep), fd.MaxFiles)
-		for _, c := range asleep[:n] {
-			c.wake()
+		// Not all at once: they would keep this goroutine from its work, and the processors from the requests.
+		if now := time.Now(); len(asleep) > 0 && !now.Before(due) {
+			n := min(len(asleep), pace.Batch())
+			for _, c := range asleep[:n] {
+				c.wake()
+			}
+			asleep, due = asleep[n:], now
 		}
-		asleep = asleep[n:]
-		if o := m.next(widened, len(asleep) > 0); o != nil {
+		if o := m.next(widened, len(asleep) > 0, due); o != nil {
+			began := time.Now()
 			m.why = m.hand(m.collect(o))
+			due = due.Add(pace.Rest(time.Since(began), len(asleep), m.busy))
 		}
 		if widened != nil && isClosed(widened) {
 			asleep, widened = m.table.All(), nil
+			pace, due = m.newPace(), time.Now()
 		}
 	}
 	m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on
@@ -116,6 +124,8 @@ func (m *Mover) run() {
 		m.log.Warn("no more connections are moved; their clients are asked to reconnect", "error", m.why)
 	}
 }
+
+func (m *Mover) newPace() *Pace { return NewPace(m.table.Served, time.Now().Add(m.within)) }
 
 // choose returns the connections that are to move now: all, or a share of those that
 // are kept between requests, and one at the least if there is one.
@@ -132,8 +142,8 @@ func (m *Mover) choose() []*Conn {
 	return conns
 }
 
-// next waits for an offer, and if there are more connections to wake, not for long.
-func (m *Mover) next(widened <-chan struct{}, more bool) (o *offer) {
+// next waits for an offer, and if there are more connections to wake, until these are due, or for those of before.
+func (m *Mover) next(widened <-chan struct{}, more bool, due time.Time) (o *offer) {
 	if isClosed(m.retired) { // whatever waits to be offered stays
 		m.why = errWentBack
 		return nil
@@ -144,7 +154,7 @@ func (m *Mover) next(widened <-chan struct{}, more bool) (o *offer) {
 	}
 	var soon <-chan time.Time
 	if more {
-		soon = time.After(time.Millisecond)
+		soon = time.After(max(time.Until(due), time.Millisecond))
 	}
 	select {
 	case o = <-m.offers:

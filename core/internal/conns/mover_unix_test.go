@@ -78,8 +78,8 @@ func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 // newTestMover makes the mover of a process that drains.
 func newTestMover(to Taker) *Mover {
 	table := NewTable(NewGoodbye())
-	table.goodbye.Begin()
-	m := NewMover(to, table, 1, true, slog.New(slog.DiscardHandler))
+	table.goodbye.Begin(0)
+	m := NewMover(to, table, 1, true, time.Minute, slog.New(slog.DiscardHandler))
 	table.MoveBy(m)
 	return m
 }

@@ -84,7 +84,7 @@ func (m *Mover) hand(batch []*offer) error {
 			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
 		}
 	} else {
-		m.room = taken.Room
+		m.room, m.busy = taken.Room, taken.Busy
 		for _, r := range taken.Refused {
 			if r.Conn >= 0 && r.Conn < len(answers) {
 				answers[r.Conn] = errors.New(r.Reason)

@@ -61,6 +61,9 @@ func (t *Table) Account() (c Counts, served uint64) {
 	return t.counts, t.served.sum()
 }
 
+// Served is how many requests were answered.
+func (t *Table) Served() uint64 { return t.served.sum() }
+
 // NewTable makes an empty table of a process with the goodbye g.
 func NewTable(g *Goodbye) *Table {
 	return &Table{
@@ -110,7 +113,8 @@ func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
 
 func (t *Table) addLocked(c *Conn) {
 	t.tracked++
-	c.served = t.served.part(t.tracked)
+	c.number = t.tracked
+	c.served = t.served.part(c.number)
 	t.conns[c] = struct{}{}
 }
 
@@ -188,6 +192,13 @@ func (t *Table) Nudge() {
 	case t.changed <- struct{}{}:
 	default:
 	}
+}
+
+// Open is how many connections are open.
+func (t *Table) Open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns)
 }
 
 // All returns the open connections.

@@ -109,6 +109,11 @@ const (
 	// their clients do not all come back at once, and IdleTick is the grain of that.
 	IdleWindow = 3 * time.Second
 	IdleTick   = 20 * time.Millisecond
+	// GoodbyeGap is how far apart two groups of many connections are told to leave, of which there are 64. It is less if
+	// the drain is short.
+	GoodbyeGap = 5 * time.Millisecond
+	// GiveBack is how long no connection has moved before a process that drains gives memory back.
+	GiveBack = time.Second
 	// GoAway is how long a client has to answer the PING behind the first GOAWAY, before the last one goes
 	// out all the same. One that keeps to RFC 9113, section 6.7, answers in a round-trip. It is a quarter of
 	// the drain timeout at the most.

@@ -1,0 +1,53 @@
+package conns
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
+)
+
+// TestPace_RestsOnlyBesideRequests: of this process, or of the other one.
+func TestPace_RestsOnlyBesideRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		served := uint64(7)
+		p := NewPace(func() uint64 { return served }, time.Time{})
+		expect := func(what string, took time.Duration, left int, elsewhere bool, want time.Duration, batch int) {
+			t.Helper()
+			if got := p.Rest(took, left, elsewhere); got != want || p.Batch() != batch {
+				t.Errorf("%s: it rests %v, and takes %d next; want %v and %d", what, got, p.Batch(), want, batch)
+			}
+		}
+		if p.Batch() != gentle {
+			t.Error("it does not begin gently")
+		}
+		expect("nobody asks", time.Second, 1000, false, 0, fd.MaxFiles)
+		served++
+		expect("here", time.Second, 1000, false, rests*time.Second, gentle)
+		expect("not any more", time.Second, 1000, false, 0, fd.MaxFiles)
+		expect("elsewhere", time.Second, 1000, true, rests*time.Second, gentle)
+		expect("nothing is left", time.Second, 0, true, 0, gentle)
+	})
+}
+
+// TestPace_IsDoneInTime: however long a batch takes, and however many connections there are.
+func TestPace_IsDoneInTime(t *testing.T) {
+	t.Parallel()
+	for _, took := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			const conns, within = 20_000, 10 * time.Second
+			began := time.Now()
+			p := NewPace(func() uint64 { return 0 }, began.Add(within))
+			for left := conns; left > 0; {
+				left -= min(left, p.Batch())
+				time.Sleep(took) // the work
+				time.Sleep(p.Rest(took, left, true))
+			}
+			if d := time.Since(began); d > within+took {
+				t.Errorf("with %v for a batch it takes %v, want %v at most", took, d, within)
+			}
+		})
+	}
+}
