@@ -54,8 +54,9 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	served := u.conns.Served()
 	taken := wire.TakenMsg{
 		Refused: refused, Room: int(max(u.room.Add(-int64(len(starts))), 0)),
-		Busy: u.reported.Swap(served) != served,
+		Busy: served != p.Served,
 	}
+	p.Served = served
 	err := p.Say(wire.Taken, taken)
 	unheard := err != nil && !peer.HungUp(err)
 	if err != nil {

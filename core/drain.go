@@ -113,9 +113,8 @@ type drainer struct {
 	began    time.Time
 	deadline time.Time
 
-	thrift     thrift
-	pace       *conns.Pace // of what is done to many connections; its goroutine's
-	restsUntil time.Time
+	thrift thrift
+	pace   *conns.Pace // of what is done to many connections; its goroutine's
 
 	released chan struct{} // closed when there is no way back, or there was none
 	undone   chan struct{} // closed when the service was taken back
@@ -337,7 +336,9 @@ func (d *drainer) closeIdle() {
 		if time.Since(d.began) < linger {
 			return
 		}
-		d.dismissPaced(d.u.conns.QuietFor(linger))
+		if !d.pace.Rests() {
+			d.dismissPaced(d.u.conns.QuietFor(linger))
+		}
 		return
 	}
 	window := min(d.u.cfg.drainTimeout/10, timing.IdleWindow)
@@ -353,11 +354,11 @@ func (d *drainer) closeIdle() {
 
 // dismissPaced closes those that are still idle. While others have requests it takes some at a time.
 func (d *drainer) dismissPaced(quiet []*conns.Conn) {
-	for len(quiet) > 0 && !time.Now().Before(d.restsUntil) {
+	for len(quiet) > 0 && !d.pace.Rests() {
 		n, began := min(len(quiet), d.pace.Batch()), time.Now()
 		dismiss(quiet[:n])
 		quiet = quiet[n:]
-		d.restsUntil = time.Now().Add(d.pace.Rest(time.Since(began), len(quiet), false))
+		d.pace.Worked(time.Since(began), len(quiet), false)
 	}
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -19,8 +20,10 @@ type thrift struct {
 const (
 	// worth is how much memory is worth the collections, in bytes.
 	worth = 16 << 20
-	// large is a heap that takes long to collect, in bytes. It is the program's own: connections leave little behind.
-	large = 256 << 20
+	// large is a heap of the program's own that takes long to collect, and perConn what a connection had of the rest, in
+	// bytes.
+	large   = 256 << 20
+	perConn = 32 << 10
 )
 
 // look gives memory back, once, when no more connections have moved for a while.
@@ -31,21 +34,22 @@ func (t *thrift) look(moved uint64) {
 		t.moved, t.since = moved, time.Now()
 	case moved > 0 && time.Since(t.since) >= timing.GiveBack:
 		t.done = true
-		go giveBack()
+		go giveBack(moved)
 	}
 }
 
-// giveBack does not go on if what is left of the heap is large.
-func giveBack() {
+// giveBack leaves a large heap alone. It collects three times, because what is in a sync.Pool lives through one
+// collection, and what has a finalizer through another.
+func giveBack(moved uint64) {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	if stats.Sys-stats.HeapReleased < worth {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if stats.Sys-stats.HeapReleased < worth || live[0].Value.Kind() != metrics.KindUint64 ||
+		live[0].Value.Uint64() > large+moved*perConn {
 		return
 	}
 	runtime.GC()
-	if runtime.ReadMemStats(&stats); stats.HeapAlloc > large {
-		return
-	}
-	runtime.GC() // what is in a sync.Pool lives through one
-	debug.FreeOSMemory()
+	runtime.GC()
+	debug.FreeOSMemory() // which collects, too
 }

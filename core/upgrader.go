@@ -54,7 +54,6 @@ type Upgrader struct {
 	outside   outside
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
 	room      atomic.Int64                        // how many more connections this process takes over
-	reported  atomic.Uint64                       // requests answered by the last time that it took some over
 	unknown   unknownLimits
 
 	phase      *phase

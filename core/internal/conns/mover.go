@@ -96,24 +96,24 @@ func (m *Mover) run() {
 	defer close(m.done)
 	<-m.begin
 	asleep, widened := m.choose(), m.widened
-	pace, due := m.newPace(), time.Now()
+	pace := m.newPace()
 	for m.why == nil {
 		// Not all at once: they would keep this goroutine from its work, and the processors from the requests.
-		if now := time.Now(); len(asleep) > 0 && !now.Before(due) {
+		if !pace.Rests() {
 			n := min(len(asleep), pace.Batch())
 			for _, c := range asleep[:n] {
 				c.wake()
 			}
-			asleep, due = asleep[n:], now
+			asleep = asleep[n:]
 		}
-		if o := m.next(widened, len(asleep) > 0, due); o != nil {
+		if o := m.next(widened, len(asleep) > 0, pace.Due()); o != nil {
 			began := time.Now()
 			m.why = m.hand(m.collect(o))
-			due = due.Add(pace.Rest(time.Since(began), len(asleep), m.busy))
+			pace.Worked(time.Since(began), len(asleep), m.busy)
 		}
 		if widened != nil && isClosed(widened) {
 			asleep, widened = m.table.All(), nil
-			pace, due = m.newPace(), time.Now()
+			pace = m.newPace()
 		}
 	}
 	m.table.mover.CompareAndSwap(m, nil) // answers say Connection: close from here on

@@ -12,20 +12,23 @@ type Pace struct {
 	served func() uint64
 	last   uint64
 	busy   bool
-	until  time.Time // zero: no bound
+	due    time.Time // when the rest ends
+	until  time.Time // when all is to be done
 }
 
 // How fast it is. Of two processors the work on a batch takes both, so that a quarter of the time is taken from the
 // requests, in pieces that a request hardly notices.
 const (
 	gentle = 32 // connections at a time while requests are served
-	rests  = 3  // how many times as long as a batch the rest after it is
+	rests  = 3  // how many times as long as a batch the rest is, from its begin on
+	// Whoever comes late after a rest, because it looks only now and then, makes up for so much of it.
+	makesUp = 20 * time.Millisecond
 )
 
-// NewPace makes the pace of work that is to be done by a time, whatever the load; zero is no such time. It begins as if
-// there were requests. Served counts those that this process has answered.
+// NewPace makes the pace of work that is to be done by a time, whatever the load. It begins as if there were requests.
+// Served counts those that this process has answered.
 func NewPace(served func() uint64, until time.Time) *Pace {
-	return &Pace{served: served, last: served(), busy: true, until: until}
+	return &Pace{served: served, last: served(), busy: true, due: time.Now(), until: until}
 }
 
 // Batch is how many connections come next.
@@ -36,18 +39,27 @@ func (p *Pace) Batch() int {
 	return fd.MaxFiles
 }
 
-// Rest is how long to leave the processors to the requests after a batch that has taken some time, when so many
-// connections are left. Elsewhere says that another process, which shares the work, has answered requests meanwhile.
-func (p *Pace) Rest(took time.Duration, left int, elsewhere bool) time.Duration {
-	n := p.served()
+// Due is when the next batch comes.
+func (p *Pace) Due() time.Time { return p.due }
+
+// Rests reports whether it is too early for the next batch.
+func (p *Pace) Rests() bool { return time.Now().Before(p.due) }
+
+// Worked notes that a batch has taken some time, with so many connections left. Elsewhere says that another process,
+// which shares the work, has answered requests meanwhile.
+func (p *Pace) Worked(took time.Duration, left int, elsewhere bool) {
+	n, now := p.served(), time.Now()
 	p.busy, p.last = elsewhere || n != p.last, n
+	if earliest := now.Add(-makesUp); p.due.Before(earliest) {
+		p.due = earliest
+	}
 	if !p.busy || left == 0 {
-		return 0
+		p.due = now
+		return
 	}
-	rest := rests * took
-	if !p.until.IsZero() {
-		batches := (left + gentle - 1) / gentle
-		rest = min(rest, time.Until(p.until)/time.Duration(batches)-took)
+	batches := time.Duration((left + gentle - 1) / gentle)
+	p.due = p.due.Add(max(min(rests*took, p.until.Sub(now)/batches), 0))
+	if p.due.After(p.until) {
+		p.due = p.until
 	}
-	return max(rest, 0)
 }

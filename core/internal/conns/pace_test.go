@@ -13,10 +13,12 @@ func TestPace_RestsOnlyBesideRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		served := uint64(7)
-		p := NewPace(func() uint64 { return served }, time.Time{})
+		p := NewPace(func() uint64 { return served }, time.Now().Add(24*time.Hour))
 		expect := func(what string, took time.Duration, left int, elsewhere bool, want time.Duration, batch int) {
 			t.Helper()
-			if got := p.Rest(took, left, elsewhere); got != want || p.Batch() != batch {
+			time.Sleep(time.Until(p.Due()))
+			p.Worked(took, left, elsewhere)
+			if got := time.Until(p.Due()); got != want || p.Batch() != batch || p.Rests() != (want > 0) {
 				t.Errorf("%s: it rests %v, and takes %d next; want %v and %d", what, got, p.Batch(), want, batch)
 			}
 		}
@@ -43,7 +45,8 @@ func TestPace_IsDoneInTime(t *testing.T) {
 			for left := conns; left > 0; {
 				left -= min(left, p.Batch())
 				time.Sleep(took) // the work
-				time.Sleep(p.Rest(took, left, true))
+				p.Worked(took, left, true)
+				time.Sleep(time.Until(p.Due()))
 			}
 			if d := time.Since(began); d > within+took {
 				t.Errorf("with %v for a batch it takes %v, want %v at most", took, d, within)

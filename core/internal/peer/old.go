@@ -68,7 +68,9 @@ type Old struct {
 	process  *os.Process // if it is plain, and the system shows that it is an old version of this program
 	notShown error       // why it does not
 
-	Adopted uint64 // connections taken over from it; of the goroutine that listens
+	// Of the goroutine that listens:
+	Adopted uint64 // connections taken over from it
+	Served  uint64 // requests that this process had answered when it took over the last of them
 }
 
 // NewOld makes the old process at the other end of ctl; nil is one that speaks only the plain protocol.
