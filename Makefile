@@ -6,7 +6,11 @@ GO ?= go
 # For the tests of one package.
 TIMEOUT ?= 10m
 
+# Which benchmarks, or which measurements of an upgrade, as "move/10000".
 BENCH ?= .
+
+# Another build of the server of "make bench-upgrade", to compare with.
+AGAINST ?=
 
 # How long a soak takes.
 SOAK ?= 30m
@@ -95,6 +99,10 @@ newest-go: ## run them under the race detector with the newest one
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem work
+
+.PHONY: bench-upgrade
+bench-upgrade: ## measure requests, moving, upgrades and memory; BENCH=regexp chooses, AGAINST=file compares, Linux
+	$(GO) run ./core/benchkit -run '$(BENCH)'$(if $(AGAINST), -against '$(AGAINST)')
 
 .PHONY: flaky
 flaky: ## run the tests again and again, busy, on one core, raced and shuffled; FLAKY=20 or FLAKY=2h
