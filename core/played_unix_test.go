@@ -226,8 +226,18 @@ func (f *playedNew) serves() {
 // outlives answers until the old process has drained.
 func (f *playedNew) outlives() {
 	f.t.Helper()
-	for fr := f.next(); fr.Type != wire.Drained; fr = f.next() {
-		if fr.Type == wire.Ping {
+	f.answersUntil(wire.Drained)
+}
+
+// answersUntil answers pings until a frame of the type comes.
+func (f *playedNew) answersUntil(want wire.Type) wire.Frame {
+	f.t.Helper()
+	for {
+		fr := f.next()
+		switch fr.Type {
+		case want:
+			return fr
+		case wire.Ping:
 			f.says(wire.Pong, nil)
 		}
 	}

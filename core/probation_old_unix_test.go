@@ -81,7 +81,7 @@ func TestProbation_IsPassed(t *testing.T) {
 				f.goesOnProbation()
 				running.Load().expectState(t, StateProbation)
 				play(f)
-				must(t, f.awaits(wire.Older).Decode(&wire.OlderMsg{}))
+				must(t, f.answersUntil(wire.Older).Decode(&wire.OlderMsg{}))
 				f.outlives()
 			}, WithProbation(50*time.Millisecond), WithDrainTimeout(1500*time.Millisecond))
 			u.expectUpgrade(t, nil)
