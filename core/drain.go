@@ -344,7 +344,7 @@ func (d *drainer) closeIdle() {
 
 // quiet returns the idle connections, longest idle first, without any that has come after the drain
 // was undone.
-func (d *drainer) quiet() []*conns.Conn {
+func (d *drainer) quiet() []conns.Waiting {
 	quiet := d.u.conns.Quiet()
 	if isClosed(d.undone) {
 		return nil
@@ -353,7 +353,7 @@ func (d *drainer) quiet() []*conns.Conn {
 }
 
 // dismiss closes those that are still idle.
-func dismiss(quiet []*conns.Conn) {
+func dismiss(quiet []conns.Waiting) {
 	for _, c := range quiet {
 		c.DismissIdle()
 	}
