@@ -67,7 +67,7 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 		p.HangUp()
 	}
 	for _, start := range starts {
-		go start(!unheard)
+		start(!unheard)
 	}
 	return nil // after a hang-up the next read ends
 }
@@ -107,6 +107,9 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 // adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
 func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(looksAfter bool), err error) {
+	if start := u.park(what, s); start != nil {
+		return start, nil
+	}
 	handler := adopters.find(what.Name)
 	nc, err := a.Adopt(s)
 	if err != nil {
@@ -114,7 +117,7 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 	}
 	srv := u.sideFor(what.Listener, nc.LocalAddr())
 	switch {
-	case u.State() >= StateStopping && u.phase.draining.Load():
+	case u.adoptsNone():
 		err = errors.New("the new process is stopping")
 	case what.Name != "" && handler == nil:
 		err = errors.New("the new process has no OnHandoff for it")
@@ -141,12 +144,29 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 		case !looksAfter:
 			_ = c.Close()
 		case srv != nil:
-			c.Park()
+			go c.Park()
 		default:
-			u.runAdopter(c, what, handler)
+			go u.runAdopter(c, what, handler)
 		}
 	}, nil
 }
+
+// park takes over a TCP connection that waits for a request. Its descriptor is all that is needed until that comes. It
+// returns nil, and s is the caller's, if it has to be a connection at once, or is to be refused.
+func (u *Upgrader) park(what wire.Conn, s int) (start func(looksAfter bool)) {
+	local := fd.LocalTCP(s)
+	if local == nil || what.Name != "" || u.adoptsNone() {
+		return nil
+	}
+	srv := u.sideFor(what.Listener, local)
+	if srv == nil {
+		return nil
+	}
+	return u.conns.Park(s, srv, what)
+}
+
+// adoptsNone reports whether this process stops, so that it takes no more connections over.
+func (u *Upgrader) adoptsNone() bool { return u.State() >= StateStopping && u.phase.draining.Load() }
 
 // runAdopter gives a connection of the program's own to its OnHandoff.
 func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Conn, []byte)) {

@@ -149,11 +149,7 @@ func BenchmarkAgainstNetHTTP(b *testing.B) {
 //	go test -run '^$' -bench Move -benchtime 5x ./core
 func BenchmarkMove(b *testing.B) {
 	const conns = 10_000
-	var lim syscall.Rlimit
-	must(b, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim))
-	if lim.Cur < conns+1000 {
-		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
-	}
+	needsDescriptors(b, conns+1000)
 	a, first := serving(b)
 	open := newAskers(b, first.Addrs[0], conns)
 	defer open.close()
@@ -173,6 +169,15 @@ func BenchmarkMove(b *testing.B) {
 	}
 	m.report(b)
 	b.ReportMetric(0, "ns/op")
+}
+
+func needsDescriptors(b *testing.B, n uint64) {
+	b.Helper()
+	var lim syscall.Rlimit
+	must(b, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim))
+	if lim.Cur < n {
+		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
+	}
 }
 
 // once asks on each connection, whose answers have no body.

@@ -353,7 +353,7 @@ func (d *drainer) closeIdle() {
 }
 
 // dismissPaced closes those that are still idle. While others have requests it takes some at a time.
-func (d *drainer) dismissPaced(quiet []*conns.Conn) {
+func (d *drainer) dismissPaced(quiet []conns.Waiting) {
 	for len(quiet) > 0 && !d.pace.Rests() {
 		n, began := min(len(quiet), d.pace.Batch()), time.Now()
 		dismiss(quiet[:n])
@@ -364,7 +364,7 @@ func (d *drainer) dismissPaced(quiet []*conns.Conn) {
 
 // quiet returns the idle connections, longest idle first, without any that has come after the drain
 // was undone.
-func (d *drainer) quiet() []*conns.Conn {
+func (d *drainer) quiet() []conns.Waiting {
 	quiet := d.u.conns.Quiet()
 	if isClosed(d.undone) {
 		return nil
@@ -373,7 +373,7 @@ func (d *drainer) quiet() []*conns.Conn {
 }
 
 // dismiss closes those that are still idle.
-func dismiss(quiet []*conns.Conn) {
+func dismiss(quiet []conns.Waiting) {
 	for _, c := range quiet {
 		c.DismissIdle()
 	}

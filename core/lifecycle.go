@@ -276,7 +276,7 @@ const manyConns = 256
 func (u *Upgrader) sayGoodbye() {
 	u.phase.asksToLeave.Store(true)
 	gap := time.Duration(0)
-	if u.conns.Open() > manyConns {
+	if u.conns.Count() > manyConns {
 		gap = min(timing.GoodbyeGap, u.cfg.drainTimeout/1000)
 	}
 	u.phase.goodbye.Begin(gap)

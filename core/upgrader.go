@@ -121,6 +121,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = logging.Readable(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
+	u.conns.LogTo(u.log)
 	boot.logDoubts(u.log)
 	if boot.envErr != nil {
 		u.log.Debug("the environment of the start can't be read from the kernel, and that of core's initialization is passed on", "error", boot.envErr)

@@ -31,7 +31,7 @@ func TestIdleTime_IsFromTheDeadline(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newBareServer(t, tt.user)
-				var asked []*Conn
+				var asked []Waiting
 				for range 4 {
 					time.Sleep(time.Minute)
 					asked = append(asked, s.answersOnce(t))
@@ -43,7 +43,7 @@ func TestIdleTime_IsFromTheDeadline(t *testing.T) {
 					if !tt.told {
 						want = 0
 					}
-					if got := c.description().IdleMillis; got != want.Milliseconds() {
+					if got := c.(*Conn).description().IdleMillis; got != want.Milliseconds() {
 						t.Errorf("number %d is idle for %d ms, want %d", i+1, got, want.Milliseconds())
 					}
 				}

@@ -23,7 +23,7 @@ const (
 	Active                // a request is read or answered
 	Idle                  // between two requests
 	Hijacked              // the program took it over
-	Parked                // came from the old process; no server has it yet
+	Parked                // came from the old process; its server does not have it yet
 )
 
 // closeReason says why a connection is expected to close.
@@ -263,6 +263,9 @@ func (c *Conn) Leave() {
 		c.table.remove(c)
 	}
 }
+
+// idleSince is for Waiting.
+func (c *Conn) idleSince() int64 { return c.idle.Load() }
 
 // DismissIdle closes it if it is idle, and no request has just arrived.
 func (c *Conn) DismissIdle() {

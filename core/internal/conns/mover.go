@@ -3,6 +3,7 @@ package conns
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -30,7 +31,8 @@ type Taker interface {
 }
 
 // Mover is rung 1 of the drain: it hands the connections of this generation to the next one. A connection
-// offers itself, by the goroutine that reads from it, and nobody reads from it until there is an answer.
+// offers itself, by the goroutine that reads from it, and nobody reads from it until there is an answer. Those that are
+// parked in the lot are taken out of it, and nobody has them until then.
 type Mover struct {
 	to      Taker
 	table   *Table
@@ -50,10 +52,12 @@ type Mover struct {
 	share  float64       // how many to choose
 	room   int           // how many more the new process takes
 	moved  uint64
-	held   *offer // did not go into the last batch
-	full   bool   // that there is no room was logged
-	unsure bool   // an offer had no answer
-	busy   bool   // the new process has answered requests since the last offer
+	held   *offer        // did not go into the last batch
+	woken  chan struct{} // a nudge when lot gets a connection; room for one
+	lot    []*parked     // woken and not offered yet, unless they have left the lot; guarded by table.mu
+	full   bool          // that there is no room was logged
+	unsure bool          // an offer had no answer
+	busy   bool          // the new process has answered requests since the last offer
 }
 
 // NewMover returns nil if the new process takes no connections. A share of 1 is all of them, less
@@ -65,7 +69,7 @@ func NewMover(to Taker, table *Table, share float64, final bool, within time.Dur
 	}
 	m := &Mover{
 		to: to, table: table, log: log, share: share, room: room, within: within,
-		offers: make(chan *offer), begin: make(chan struct{}), widened: make(chan struct{}),
+		offers: make(chan *offer), woken: make(chan struct{}, 1), begin: make(chan struct{}), widened: make(chan struct{}),
 		retired: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.all.Store(share >= 1)
@@ -112,7 +116,7 @@ func (m *Mover) run() {
 			pace.Worked(time.Since(began), len(asleep), m.busy)
 		}
 		if widened != nil && isClosed(widened) {
-			asleep, widened = m.table.All(), nil
+			asleep, widened = m.table.sleepers(), nil
 			pace = m.newPace()
 		}
 	}
@@ -127,20 +131,47 @@ func (m *Mover) run() {
 
 func (m *Mover) newPace() *Pace { return NewPace(m.table.Served, time.Now().Add(m.within)) }
 
+// sleeper is a connection that waits for a request, and does not know of the mover.
+type sleeper interface{ wake() }
+
+// sleepers returns all open connections.
+func (t *Table) sleepers() []sleeper {
+	conns, parked := t.open()
+	return asSleepers(conns, parked)
+}
+
+func asSleepers(conns []*Conn, parked []*parked) []sleeper {
+	all := make([]sleeper, 0, len(conns)+len(parked))
+	for _, c := range conns {
+		all = append(all, c)
+	}
+	for _, p := range parked {
+		all = append(all, p)
+	}
+	return all
+}
+
 // choose returns the connections that are to move now: all, or a share of those that
 // are kept between requests, and one at the least if there is one.
-func (m *Mover) choose() []*Conn {
-	conns := m.table.All()
+func (m *Mover) choose() []sleeper {
 	if m.all.Load() {
-		return conns
+		return m.table.sleepers()
 	}
+	m.table.mu.Lock()
+	defer m.table.mu.Unlock()
+	conns, parked := m.table.allLocked(), slices.Collect(maps.Values(m.table.lot.conns))
 	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.CanMove() || c.http2.Load() || c.Is(Hijacked) })
-	conns = conns[:int(math.Ceil(m.share*float64(len(conns))))] // All has no order
+	conns, parked = conns[:m.shareOf(len(conns))], parked[:m.shareOf(len(parked))] // they have no order
 	for _, c := range conns {
 		c.chosen.Store(m)
 	}
-	return conns
+	for _, p := range parked {
+		p.chosen = m
+	}
+	return asSleepers(conns, parked)
 }
+
+func (m *Mover) shareOf(n int) int { return int(math.Ceil(m.share * float64(n))) }
 
 // next waits for an offer, and if there are more connections to wake, until these are due, or for those of before.
 func (m *Mover) next(widened <-chan struct{}, more bool, due time.Time) (o *offer) {
@@ -158,6 +189,8 @@ func (m *Mover) next(widened <-chan struct{}, more bool, due time.Time) (o *offe
 	}
 	select {
 	case o = <-m.offers:
+	case <-m.woken:
+		o = m.fromLot()
 	case <-m.quit:
 		m.why = peer.ErrQuit
 	case <-m.retired:
@@ -172,18 +205,53 @@ func (m *Mover) next(widened <-chan struct{}, more bool, due time.Time) (o *offe
 func (m *Mover) collect(first *offer) []*offer {
 	batch, size := []*offer{first}, first.size()
 	for len(batch) < min(fd.MaxFiles, m.room) {
-		select {
-		case o := <-m.offers:
-			if size += o.size(); size > maxBatch {
-				m.held = o
-				return batch
-			}
-			batch = append(batch, o)
-		default:
+		o := m.another()
+		if o == nil {
 			return batch
 		}
+		if size += o.size(); size > maxBatch {
+			m.held = o
+			return batch
+		}
+		batch = append(batch, o)
 	}
 	return batch
+}
+
+// another returns one more offer, without waiting; nil if there is none.
+func (m *Mover) another() *offer {
+	select {
+	case o := <-m.offers:
+		return o
+	default:
+		return m.fromLot()
+	}
+}
+
+// nudge says that some in the lot are woken.
+func (m *Mover) nudge() {
+	select {
+	case m.woken <- struct{}{}:
+	default:
+	}
+}
+
+// fromLot takes a connection that was woken out of the lot, and offers it; nil if there is none.
+func (m *Mover) fromLot() *offer {
+	m.table.mu.Lock()
+	defer m.table.mu.Unlock()
+	for len(m.lot) > 0 {
+		p := m.lot[0]
+		m.lot = m.lot[1:]
+		if p.moverLocked() == m && m.table.holdLocked(p) {
+			if len(m.lot) > 0 {
+				m.nudge()
+			}
+			return &offer{Conn: p.description(), s: p.s, parked: p, by: m}
+		}
+	}
+	m.lot = nil
+	return nil
 }
 
 // stop ends it. An offer that has no answer then may have been taken or not. Until

@@ -14,12 +14,18 @@ type offer struct {
 	left   func()     // called before the answer if it has moved, or may have; nil for nothing
 	s      int        // its descriptor, open until there is an answer
 	answer chan error // room for one; nil: it has moved, or may have
+	parked *parked    // that gets the answer instead; or nil
+	by     *Mover     // of a parked one
 }
 
 // settle answers the offer.
 func (o *offer) settle(err error) {
 	if errors.Is(err, peer.ErrNoAnswer) {
 		err = nil
+	}
+	if o.parked != nil {
+		o.parked.settle(o.by, err)
+		return
 	}
 	if err == nil && o.left != nil {
 		o.left()

@@ -3,6 +3,7 @@ package conns
 import (
 	"cmp"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -18,6 +20,8 @@ import (
 type Table struct {
 	clock
 	goodbye *Goodbye // the generation's: what Draining returns
+	log     *slog.Logger
+	netConn func(s int) (net.Conn, error) // makes a connection of s, which stays open; a test's own
 
 	mover  atomic.Pointer[Mover] // nil unless connections move to the next generation; see moves
 	waking sync.Mutex            // held while the mover wakes a connection
@@ -30,6 +34,7 @@ type Table struct {
 	tracked uint64 // how many connections there have been
 	closed  bool   // no more is adopted
 	conns   map[*Conn]struct{}
+	lot     lot
 	given   given
 	sockets map[io.Closer]struct{} // datagram sockets that the program has not closed
 	counts  Counts
@@ -69,11 +74,16 @@ func NewTable(g *Goodbye) *Table {
 	return &Table{
 		clock:   clock{time.Now()},
 		goodbye: g,
+		log:     slog.New(slog.DiscardHandler),
+		netConn: fd.AdoptCopy,
 		conns:   make(map[*Conn]struct{}),
 		sockets: make(map[io.Closer]struct{}),
 		changed: make(chan struct{}, 1),
 	}
 }
+
+// LogTo is called before anything else.
+func (t *Table) LogTo(log *slog.Logger) { t.log = log }
 
 // Track takes a connection in. It is in the table before anybody else sees it.
 func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
@@ -151,7 +161,12 @@ func (t *Table) removeLocked(c *Conn) {
 	case closedIdle:
 		t.counts.ClosedIdle++
 	}
-	if len(t.conns) < fewConns { // looking for the rest takes time
+	t.hasLostLocked()
+}
+
+// hasLostLocked nudges a drain when a connection has left.
+func (t *Table) hasLostLocked() {
+	if len(t.conns)+len(t.lot.conns) < fewConns { // looking for the rest takes time
 		t.Nudge()
 	}
 }
@@ -194,17 +209,21 @@ func (t *Table) Nudge() {
 	}
 }
 
-// Open is how many connections are open.
-func (t *Table) Open() int {
+// Count is how many connections are open.
+func (t *Table) Count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.conns)
+	return len(t.conns) + len(t.lot.conns)
 }
 
-// All returns the open connections.
+// All returns the open connections, without those that are parked in the lot.
 func (t *Table) All() []*Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.allLocked()
+}
+
+func (t *Table) allLocked() []*Conn {
 	out := make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {
 		if !t.endedLocked(c) && !c.shadow() {
@@ -212,6 +231,13 @@ func (t *Table) All() []*Conn {
 		}
 	}
 	return out
+}
+
+// open returns all open connections, those that are parked apart.
+func (t *Table) open() (conns []*Conn, in []*parked) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.allLocked(), slices.Collect(maps.Values(t.lot.conns))
 }
 
 // Empty reports whether no connection is open, and with sockets, no datagram socket.
@@ -223,6 +249,9 @@ func (t *Table) Empty(sockets bool) bool {
 
 // emptyLocked reports whether it has no connection that is to be waited for.
 func (t *Table) emptyLocked() bool {
+	if len(t.lot.conns) > 0 {
+		return false
+	}
 	for c := range t.conns {
 		if !t.endedLocked(c) && !c.shadow() {
 			return false
@@ -231,17 +260,35 @@ func (t *Table) emptyLocked() bool {
 	return true
 }
 
+// Waiting is a connection that waits for a request: a *Conn, or one that is parked in the lot.
+type Waiting interface {
+	DismissIdle() // closes it if it is idle, and no request has just arrived
+	idleSince() int64
+}
+
 // Quiet returns the connections that wait for a request, longest idle first.
-func (t *Table) Quiet() []*Conn {
-	out := slices.DeleteFunc(t.All(), func(c *Conn) bool { return !c.quiet() })
-	slices.SortFunc(out, func(a, b *Conn) int { return cmp.Compare(a.idle.Load(), b.idle.Load()) })
+func (t *Table) Quiet() []Waiting {
+	conns, parked := t.open()
+	var out []Waiting
+	for _, c := range conns {
+		if c.quiet() {
+			out = append(out, c)
+		}
+	}
+	for _, p := range parked {
+		if p.waits() {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(a, b Waiting) int { return cmp.Compare(a.idleSince(), b.idleSince()) })
 	return out
 }
 
 // Left counts what a drain still waits for.
 func (t *Table) Left() Left {
-	r := Left{Sockets: len(t.openSockets())}
-	for _, c := range t.All() {
+	conns, parked := t.open()
+	r := Left{Sockets: len(t.openSockets()), Connections: len(parked)}
+	for _, c := range conns {
 		if closeReason(c.closing.Load()) == closedMoved {
 			continue // on its way out of the table
 		}
@@ -256,9 +303,9 @@ func (t *Table) Left() Left {
 }
 
 // QuietFor returns the connections that have waited for a request for so long, longest idle first.
-func (t *Table) QuietFor(d time.Duration) []*Conn {
+func (t *Table) QuietFor(d time.Duration) []Waiting {
 	quiet, since := t.Quiet(), t.now()-int64(d)
-	return quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idle.Load() > since })]
+	return quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idleSince() > since })]
 }
 
 // Drain says whether the process drains.
@@ -335,7 +382,7 @@ func (t *Table) Reopen() {
 // CutAll closes the connections that are left, and with sockets the datagram sockets, and counts
 // them as cut, unless the drain was undone: what has come since must not be among them.
 func (t *Table) CutAll(sockets bool, undone <-chan struct{}) Left {
-	rest, conns, open := t.Left(), t.All(), t.openSockets()
+	rest, open := t.Left(), t.openSockets()
 	if !sockets {
 		rest.Sockets, open = 0, nil
 	}
@@ -345,7 +392,9 @@ func (t *Table) CutAll(sockets bool, undone <-chan struct{}) Left {
 		return Left{}
 	}
 	t.counts.Cut = t.counts.Cut.plus(rest)
+	conns, parked := t.allLocked(), t.cutLotLocked()
 	t.mu.Unlock()
+	fd.CloseAll(parked)
 	for _, c := range conns {
 		c.dismiss(closedCut)
 	}

@@ -80,7 +80,8 @@ func (c *Conn) readNext(s *Side, b []byte) (int, error) {
 }
 
 // Park looks after an adopted connection until a request comes, and then gives it to
-// its server: so its idle time goes on, and a client that has gone is not served.
+// its server: so its idle time goes on, and a client that has gone is not served. It is for those that Table.Park does
+// not take.
 func (c *Conn) Park() {
 	s := c.side.Load()
 	_ = c.Conn.SetReadDeadline(c.patience(s))
@@ -94,6 +95,11 @@ func (c *Conn) Park() {
 	}
 	_ = c.Conn.SetReadDeadline(NoDeadline)
 	c.idle.Store(c.table.now())
+	c.giveTo(s)
+}
+
+// giveTo gives it to the server that is to accept it.
+func (c *Conn) giveTo(s *Side) {
 	select {
 	case s.Adopted <- c:
 	case <-s.Over:

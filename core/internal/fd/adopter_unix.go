@@ -64,6 +64,15 @@ func Adopt(s int) (net.Conn, error) {
 	return a.Adopt(s)
 }
 
+// AdoptCopy is Adopt of a duplicate: s stays open and the caller's.
+func AdoptCopy(s int) (net.Conn, error) {
+	dup, err := DupOf(s)
+	if err != nil {
+		return nil, err
+	}
+	return Adopt(dup)
+}
+
 // usualStay is set when net.FileConn was seen to leave a socket as it was that has the usual options. A version of Go with
 // other defaults changes them, and each socket is looked at then.
 var usualStay atomic.Bool

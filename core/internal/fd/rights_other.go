@@ -46,6 +46,9 @@ func (*Adopter) Close() {}
 // Adopt is not supported here.
 func Adopt(int) (net.Conn, error) { return nil, ErrUnsupported }
 
+// AdoptCopy is not supported here.
+func AdoptCopy(int) (net.Conn, error) { return nil, ErrUnsupported }
+
 // Await is not supported here.
 func Await(syscall.RawConn) (int, error) { return 0, ErrUnsupported }
 
@@ -54,6 +57,12 @@ func AwaitEnd(syscall.RawConn) error { return ErrUnsupported }
 
 // Ended can't tell here.
 func Ended(syscall.RawConn) bool { return false }
+
+// Arrived can't tell here.
+func Arrived(int) (bytes, ended bool) { return false, false }
+
+// LocalTCP is not known here.
+func LocalTCP(int) net.Addr { return nil }
 
 // Free is not known here.
 func Free() (free, limit int, ok bool) { return 0, 0, false }

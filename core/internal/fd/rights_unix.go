@@ -135,6 +135,28 @@ func Ended(rc syscall.RawConn) bool {
 	return ended || err != nil
 }
 
+// Arrived reports whether bytes wait on the socket s, and if not, whether its peer has closed or the connection has
+// failed.
+func Arrived(s int) (bytes, ended bool) {
+	n, err := peek1(uintptr(s))
+	return n > 0, n == 0 && !errors.Is(err, syscall.EAGAIN)
+}
+
+// LocalTCP returns the local address of the TCP socket s; nil if it is none.
+func LocalTCP(s int) net.Addr {
+	sa, err := syscall.Getsockname(s)
+	if err != nil {
+		return nil
+	}
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	case *syscall.SockaddrInet6:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	}
+	return nil
+}
+
 // peek1 looks for a byte without taking it: 0 and no error is the end.
 func peek1(s uintptr) (int, error) {
 	var b [1]byte
