@@ -175,7 +175,7 @@ func needsDescriptors(b *testing.B, n uint64) {
 	b.Helper()
 	var lim syscall.Rlimit
 	must(b, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim))
-	if lim.Cur < n {
+	if uint64(lim.Cur) < n { //nolint:unconvert // it is signed on FreeBSD
 		b.Skipf("%d descriptors are the limit; ulimit -Hn allows more", lim.Cur)
 	}
 }
