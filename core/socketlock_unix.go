@@ -28,9 +28,11 @@ func (f *socketFile) lock(limit time.Duration) (unlock func(), err error) {
 		if locked && isStill(file, name) {
 			return func() {
 				_ = os.Remove(name)
+				_ = fd.Unlock(file)
 				_ = file.Close()
 			}, nil
 		}
+		_ = fd.Unlock(file)
 		_ = file.Close()
 		switch {
 		case err != nil:

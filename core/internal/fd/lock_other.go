@@ -6,3 +6,6 @@ import "os"
 
 // TryLock is not supported here: package syscall has no flock.
 func TryLock(*os.File, bool) (locked bool, err error) { return false, ErrUnsupported }
+
+// Unlock is not supported here.
+func Unlock(*os.File) error { return ErrUnsupported }

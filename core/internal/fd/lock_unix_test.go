@@ -29,6 +29,9 @@ func TestTryLock_ReportsWhatIsInTheWay(t *testing.T) {
 	expect("again, by the same open file", alone, false, true)
 	expect("shared, while one has it alone", reader, true, false)
 	expect("alone, while one has it alone", other, false, false)
+	copied := must.Get(Dup(must.Get(alone.SyscallConn())(t)))(t) // as a child has it that was just forked
+	defer Close(copied)
+	must.Do(t, Unlock(alone))
 	must.Do(t, alone.Close())
 	expect("shared, after the end of that", reader, true, true)
 	expect("shared, while one shares it", other, true, true)

@@ -23,5 +23,8 @@ func lock(path string) *os.File {
 // isLocked reports whether a process holds the lock of a file.
 func isLocked(f *os.File) bool {
 	free, err := fd.TryLock(f, true)
+	if free {
+		_ = fd.Unlock(f)
+	}
 	return err == nil && !free
 }

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/gracex-go/gracex/core/internal/fd"
 )
 
 // File is a pid file that has been prepared: the temporary file is complete on
@@ -126,6 +128,7 @@ func (f *File) Commit() error {
 // nil, and the second time.
 func (f *File) Release() {
 	if f != nil && f.lock != nil {
+		_ = fd.Unlock(f.lock)
 		_ = f.lock.Close()
 		f.lock = nil
 	}
