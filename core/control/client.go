@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -175,7 +176,8 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
 	defer func() { err = text.Error(err) }() // it has words of the app
 	resp, err := c.do(ctx, http.MethodPost, url, body)
-	for errors.Is(err, errNotInCharge) {
+	// The head of the answer comes before anything is done (docs/control.md).
+	for end := time.Now().Add(endTime); errors.Is(err, errNotInCharge) || errors.Is(err, errHungUp) && time.Now().Before(end); {
 		select {
 		case <-time.After(lookEvery):
 			resp, err = c.do(ctx, http.MethodPost, url, body)
@@ -264,6 +266,7 @@ func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Re
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	var heard atomic.Bool
 	tr := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -274,7 +277,7 @@ func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Re
 			if err != nil {
 				return nil, &dialError{err}
 			}
-			return nc, nil
+			return &heardConn{nc, &heard}, nil
 		},
 	}
 	resp, err := tr.RoundTrip(req)
@@ -284,6 +287,8 @@ func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Re
 		return nil, c.explain(ctx, dial.error)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: no answer: %w", c.path, ctx.Err())
+	case err != nil && !heard.Load():
+		return nil, c.foreign(fmt.Errorf("%w: %w", errHungUp, err))
 	case err != nil:
 		return nil, c.foreign(err)
 	}
@@ -298,6 +303,23 @@ func (c *Client) do(ctx context.Context, method, url string, body any) (*http.Re
 type dialError struct{ error }
 
 func (e *dialError) Unwrap() error { return e.error }
+
+// heardConn notes that something was read.
+type heardConn struct {
+	net.Conn
+	heard *atomic.Bool
+}
+
+func (c *heardConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, err
+}
+
+// endTime is how long a process that ends can be found at the path, before the next one is.
+const endTime = 5 * time.Second
 
 // dialTimeout bounds the wait for a process whose queue of connections is full.
 const dialTimeout = 5 * time.Second

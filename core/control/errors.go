@@ -16,6 +16,9 @@ var (
 	ErrUntrusted  = errors.New("another user answers in the app's place")
 )
 
+// errHungUp is for this package alone: the process that was reached has ended, or begun to, without an answer.
+var errHungUp = errors.New("it has hung up without an answer")
+
 // errNotInCharge is for this package alone: a client connects again.
 var errNotInCharge = errors.New("another process has the service")
 
