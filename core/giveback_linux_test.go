@@ -1,3 +1,5 @@
+//go:build !race
+
 package core_test
 
 import (
@@ -8,6 +10,8 @@ import (
 
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
+
+// The race detector gives none of its own memory back.
 
 // TestDrain_GivesMemoryBack: a process whose last request takes long does not keep what its connections took.
 func TestDrain_GivesMemoryBack(t *testing.T) {

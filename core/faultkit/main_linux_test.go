@@ -89,7 +89,7 @@ func TestShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
-	args := append(raceFlag(), "-short", "-parallel", "3")
+	args := append(raceFlag(), "-short", "-parallel", "5")
 	var out, progress bytes.Buffer
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Errorf("%v\n%s", err, &progress)
