@@ -137,7 +137,9 @@ func (a *app) expect(kind string, n int) event {
 		found = a.of(kind)
 		return len(found) > n
 	}) {
-		a.t.Fatalf("no %s event number %d: %v", kind, n, a.all())
+		all := a.all()
+		a.Dump()
+		a.t.Fatalf("no %s event number %d: %v", kind, n, all)
 	}
 	return found[n]
 }

@@ -45,7 +45,6 @@ func (u *Upgrader) othersReturned() { u.post(func(*lifecycle) {}) }
 // watchSupervisor ends this process when the supervisor is gone: nobody would know of
 // it, and the next supervisor's worker could not listen on its addresses.
 func (u *Upgrader) watchSupervisor() {
-	u.link().Follow(u.askedBySupervisor, u.othersReturned)
 	select {
 	case <-u.link().Gone:
 		u.log.Error("the supervisor is gone; this process stops", "supervisor", u.link().PID())

@@ -64,7 +64,7 @@ func (p *Program) Await(what string, cond func() bool) {
 	switch {
 	case p.Until(cond):
 	case p.Running():
-		p.dump()
+		p.Dump()
 		p.t.Fatalf("not within %v: %s", Patience, what)
 	default:
 		p.t.Fatalf("every process has ended before: %s", what)
@@ -76,7 +76,7 @@ func (p *Program) AwaitLog(text string, n int) {
 	p.t.Helper()
 	if !p.Until(func() bool { return p.Log.Count(text) >= n }) {
 		count := p.Log.Count(text)
-		p.dump()
+		p.Dump()
 		p.t.Fatalf("%q was written %d times, want %d", text, count, n)
 	}
 }
@@ -109,15 +109,15 @@ func (p *Program) await(end <-chan struct{}) int {
 	case <-end:
 	case <-time.After(Patience):
 		live := p.Live()
-		p.dump()
+		p.Dump()
 		p.t.Fatalf("it does not end: %v", live)
 	}
 	return p.Cmd.ProcessState.ExitCode()
 }
 
-// dump ends the processes, which have kept the test waiting, so that each writes to Log where its goroutines are. One
+// Dump ends the processes, which have kept the test waiting, so that each writes to Log where its goroutines are. One
 // that stands still writes nothing.
-func (p *Program) dump() {
+func (p *Program) Dump() {
 	for _, pid := range p.Live() {
 		_ = p.Process.Signal(pid, syscall.SIGABRT)
 	}
