@@ -141,6 +141,7 @@ func newDrainer(u *Upgrader, began time.Time, replaced bool, h *outgoing) *drain
 	}
 	d.deadline = d.began.Add(u.cfg.drainTimeout)
 	d.pace = conns.NewPace(u.conns.Served, d.began.Add(u.cfg.drainTimeout/2))
+	d.pace.MakesUp = timing.IdleTick
 	if h == nil {
 		close(d.released)
 	}

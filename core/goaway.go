@@ -24,10 +24,9 @@ func (d *drainer) tellHTTP2() {
 		d.askToLeave(all)
 		return
 	}
-	const batch = 32
-	gap := min(timing.GoodbyeGap, d.u.cfg.drainTimeout/4/time.Duration(1+len(all)/batch))
+	gap := min(timing.GoodbyeGap, d.u.cfg.drainTimeout/4/time.Duration(1+len(all)/conns.Gentle))
 	go func() {
-		for some := range slices.Chunk(all, batch) {
+		for some := range slices.Chunk(all, conns.Gentle) {
 			d.askToLeave(some)
 			select {
 			case <-time.After(gap):

@@ -86,6 +86,18 @@ func TestHandover_LastLookIsAnAnswer(t *testing.T) {
 	u.expectAccepts(t)
 }
 
+// holdsUp accepts a connection, which holds up the drain until it is closed.
+func (u *Upgrader) holdsUp(t *testing.T) (l *listener, held net.Conn) {
+	t.Helper()
+	l = u.listens()
+	c, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	held, err = l.Accept()
+	must(t, err)
+	return l, held
+}
+
 // TestHandover_LastLookWaitsForRoom: a new process that stands still may have left the handover socket full, so that it
 // can't be asked.
 func TestHandover_LastLookWaitsForRoom(t *testing.T) {
@@ -99,15 +111,11 @@ func TestHandover_LastLookWaitsForRoom(t *testing.T) {
 		<-end
 		f.ends("signal: killed")
 	}, WithProbation(time.Millisecond))
-	l := u.listens()
-	c, err := net.Dial("tcp", l.Addr().String())
-	must(t, err)
-	defer c.Close()
-	held, err := l.Accept() // holds up the drain
-	must(t, err)
+	_, held := u.holdsUp(t)
 	u.expectUpgrade(t, nil)
 	<-u.Draining()
-	for err = nil; err == nil; {
+	var err error
+	for err == nil {
 		err = u.next.Say(wire.Moved, wire.MovedMsg{}, 10*time.Millisecond)
 	}
 	expectEqual(t, "why no more can be said", errors.Is(err, os.ErrDeadlineExceeded), true)
@@ -146,12 +154,7 @@ func TestHandover_EndInTheDrainIsTheWayBack(t *testing.T) {
 				}
 				f.ends("signal: killed")
 			}, WithProbation(time.Millisecond), WithPIDFile(pidFile))
-			l := u.listens()
-			c, err := net.Dial("tcp", l.Addr().String())
-			must(t, err)
-			defer c.Close()
-			held, err := l.Accept() // holds up the drain
-			must(t, err)
+			l, held := u.holdsUp(t)
 			u.expectUpgrade(t, nil)
 			<-u.Draining()
 			if !settles { // the deadline is near, and has come

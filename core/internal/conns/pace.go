@@ -9,6 +9,9 @@ import (
 // Pace spreads what is done to many connections, one batch after the other, so that clients with requests do not feel
 // it. While nobody has any it knows no rest. It is one goroutine's. Make it with NewPace.
 type Pace struct {
+	// MakesUp is how late whoever looks only now and then comes after a rest, and makes up for. Zero: it comes in time.
+	MakesUp time.Duration
+
 	served func() uint64
 	last   uint64
 	busy   bool
@@ -19,10 +22,8 @@ type Pace struct {
 // How fast it is. Of two processors the work on a batch takes both, so that a quarter of the time is taken from the
 // requests, in pieces that a request hardly notices.
 const (
-	gentle = 32 // connections at a time while requests are served
-	rests  = 3  // how many times as long as a batch the rest is, from its begin on
-	// Whoever comes late after a rest, because it looks only now and then, makes up for so much of it.
-	makesUp = 20 * time.Millisecond
+	Gentle = 32 // connections at a time while requests are served
+	rests  = 3  // how many times as long as a batch the rest after it is
 )
 
 // NewPace makes the pace of work that is to be done by a time, whatever the load. It begins as if there were requests.
@@ -34,7 +35,7 @@ func NewPace(served func() uint64, until time.Time) *Pace {
 // Batch is how many connections come next.
 func (p *Pace) Batch() int {
 	if p.busy {
-		return gentle
+		return Gentle
 	}
 	return fd.MaxFiles
 }
@@ -50,15 +51,15 @@ func (p *Pace) Rests() bool { return time.Now().Before(p.due) }
 func (p *Pace) Worked(took time.Duration, left int, elsewhere bool) {
 	n, now := p.served(), time.Now()
 	p.busy, p.last = elsewhere || n != p.last, n
-	if earliest := now.Add(-makesUp); p.due.Before(earliest) {
+	if earliest := now.Add(-p.MakesUp); p.due.Before(earliest) {
 		p.due = earliest
 	}
 	if !p.busy || left == 0 {
 		p.due = now
 		return
 	}
-	batches := time.Duration((left + gentle - 1) / gentle)
-	p.due = p.due.Add(max(min(rests*took, p.until.Sub(now)/batches), 0))
+	batches := time.Duration((left + Gentle - 1) / Gentle)
+	p.due = p.due.Add(max(min(rests*took, p.until.Sub(now)/batches-took), 0))
 	if p.due.After(p.until) {
 		p.due = p.until
 	}

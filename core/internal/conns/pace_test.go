@@ -22,15 +22,15 @@ func TestPace_RestsOnlyBesideRequests(t *testing.T) {
 				t.Errorf("%s: it rests %v, and takes %d next; want %v and %d", what, got, p.Batch(), want, batch)
 			}
 		}
-		if p.Batch() != gentle {
+		if p.Batch() != Gentle {
 			t.Error("it does not begin gently")
 		}
 		expect("nobody asks", time.Second, 1000, false, 0, fd.MaxFiles)
 		served++
-		expect("here", time.Second, 1000, false, rests*time.Second, gentle)
+		expect("here", time.Second, 1000, false, rests*time.Second, Gentle)
 		expect("not any more", time.Second, 1000, false, 0, fd.MaxFiles)
-		expect("elsewhere", time.Second, 1000, true, rests*time.Second, gentle)
-		expect("nothing is left", time.Second, 0, true, 0, gentle)
+		expect("elsewhere", time.Second, 1000, true, rests*time.Second, Gentle)
+		expect("nothing is left", time.Second, 0, true, 0, Gentle)
 	})
 }
 
