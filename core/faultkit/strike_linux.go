@@ -120,7 +120,11 @@ func (t *experiment) strike() (err error) {
 			return notPossibleError("connections move after the probation only")
 		}
 	}
-	return t.cell.fault.kind().inject(t, s)
+	err = t.cell.fault.kind().inject(t, s)
+	if errors.Is(err, os.ErrProcessDone) && t.group.Has(t.first) && !t.group.Has(s.victim()) {
+		return notPossibleError("the old process had given the new one up before the fault came; has it a longer ready timeout?")
+	}
+	return err
 }
 
 // strikeBefore is for faults that are there when the upgrade is asked for. They last
@@ -174,11 +178,11 @@ func (t *experiment) killNew(s *session) error {
 	if err := t.group.Freeze(t.first); err != nil {
 		return err
 	}
-	if err := t.group.Signal(victim, syscall.SIGKILL); err != nil {
-		return err
-	}
+	err = t.group.Signal(victim, syscall.SIGKILL)
 	s.let(doGo)
-	err = t.wait("the end of the shim after its program's", func() bool { return !t.group.Has(shim) })
+	if err == nil {
+		err = t.wait("the end of the shim after its program's", func() bool { return !t.group.Has(shim) })
+	}
 	return errors.Join(err, t.group.Thaw(t.first))
 }
 
@@ -204,12 +208,13 @@ func (t *experiment) stop(s *session, pid int, d time.Duration) error {
 // at the monotonic clock only. The session goes on with them.
 func (t *experiment) suspend(*session) error {
 	live := t.group.Live()
+	var err error
 	for _, pid := range live {
-		if err := t.group.Freeze(pid); err != nil {
-			return err
-		}
+		err = errors.Join(err, t.group.Freeze(pid))
 	}
-	err := pause(t.ctx, stopTime)
+	if err == nil {
+		err = pause(t.ctx, stopTime)
+	}
 	for _, pid := range live {
 		err = errors.Join(err, t.group.Thaw(pid))
 	}

@@ -28,7 +28,7 @@ import (
 // The times when one fault is tried are shorter than it lasts, so that each limit of the
 // handover is met, and long enough for a machine that is busy with other tests.
 const (
-	readyTimeout = 3 * time.Second
+	readyTimeout = 6 * time.Second
 	drainTimeout = 10 * time.Second
 	probation    = 1500 * time.Millisecond
 )
