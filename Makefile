@@ -12,6 +12,9 @@ BENCH ?= .
 # Another build of the server of "make bench-upgrade", to compare with.
 AGAINST ?=
 
+# The version that "make bench-release" compares with.
+SINCE ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
+
 # How long a soak takes.
 SOAK ?= 30m
 
@@ -103,6 +106,14 @@ bench: ## run the benchmarks; BENCH=regexp chooses
 .PHONY: bench-upgrade
 bench-upgrade: ## measure requests, moving, upgrades and memory; BENCH=regexp chooses, AGAINST=file compares, Linux
 	$(GO) run ./core/benchkit -run '$(BENCH)'$(if $(AGAINST), -against '$(AGAINST)')
+
+.PHONY: bench-release
+bench-release: ## compare upgrades with the last release's, in turn; SINCE=commit names another version, Linux
+	@test -n '$(SINCE)' || { echo 'there is no tag of a release: name a version, as SINCE=commit'; exit 1; }
+	@dir=$$(mktemp -d) && trap "git worktree remove --force $$dir/since; rm -rf $$dir" EXIT && \
+		git worktree add --quiet --detach $$dir/since '$(SINCE)' && \
+		$(GO) -C $$dir/since run ./core/benchkit -build $$dir/server && \
+		$(GO) run ./core/benchkit -run '^series/' -against $$dir/server
 
 .PHONY: flaky
 flaky: ## run the tests again and again, busy, on one core, raced and shuffled; FLAKY=20 or FLAKY=2h

@@ -39,6 +39,7 @@ const (
 // methods may be called from any goroutine.
 type outside struct {
 	mu    sync.Mutex
+	own   fd.Listeners
 	found []fd.Socket
 	ended time.Time // when the last look did; zero before the first
 	took  time.Duration
@@ -47,7 +48,7 @@ type outside struct {
 }
 
 // outsiders returns the sockets that gracex does not hold. It looks anew unless the last look was
-// a moment ago, for which it may have to read all descriptors of the process.
+// a moment ago, for which it may have had to read all descriptors of the process.
 func (u *Upgrader) outsiders() []fd.Socket {
 	o := &u.outside
 	o.mu.Lock()
@@ -57,12 +58,12 @@ func (u *Upgrader) outsiders() []fd.Socket {
 		return o.found
 	}
 	began := time.Now()
-	u.inherited.mu.Lock()    // gracex opens no listener meanwhile
-	u.noteHeldLocked()       // and what is closed meanwhile is known
-	all, _ := fd.Listening() // without /proc nothing is found
+	u.inherited.mu.Lock()  // gracex opens no listener meanwhile
+	u.noteHeldLocked()     // and what is closed meanwhile is known
+	all, _ := o.own.Look() // without /proc nothing is found
 	u.noteHeldLocked()
 	u.inherited.mu.Unlock()
-	o.found = slices.DeleteFunc(all, func(s fd.Socket) bool { return o.held[s.Inode] })
+	o.found = slices.DeleteFunc(slices.Clone(all), func(s fd.Socket) bool { return o.held[s.Inode] })
 	o.ended = time.Now()
 	o.took = o.ended.Sub(began)
 	return o.found

@@ -6,11 +6,50 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"github.com/gracex-go/gracex/core/internal/sockdiag"
 )
+
+// fewOpen is how many descriptors are looked at each time, whatever the kernel says.
+const fewOpen = 1000
+
+// Look is Listening, for a caller that looks often. With many descriptors it goes through them only if a socket of this
+// machine has begun to listen since the last time, or one of this process has gone. What is not noticed then is a
+// socket of another network namespace, or one that another process has passed on.
+func (l *Listeners) Look() ([]Socket, error) {
+	anywhere, err := sockdiag.Listening() // before the look: what begins to listen meanwhile is new the next time
+	if err != nil {
+		return Listening()
+	}
+	if n, ok := countOpen(); ok && n > fewOpen && l.known != nil && l.same(anywhere) {
+		return l.found, nil
+	}
+	found, err := Listening()
+	if err != nil {
+		return nil, err
+	}
+	l.known, l.found = anywhere, found
+	return found, nil
+}
+
+// same reports whether there is none that was not known, and the own ones are where they were.
+func (l *Listeners) same(anywhere map[uint64]bool) bool {
+	for inode := range anywhere {
+		if !l.known[inode] {
+			return false
+		}
+	}
+	for _, s := range l.found {
+		if inode, ok := Inode(s.FD); !ok || inode != s.Inode {
+			return false
+		}
+	}
+	return true
+}
 
 // Listening returns the stream sockets of TCP and unix on which this process listens, each once,
 // by the number of their descriptors. It asks the descriptors themselves and not /proc/net, so that
-// a socket of another network namespace is found too. It takes about 0.9 ms for 1,000 descriptors.
+// a socket of another network namespace is found too. It takes 1 to 2 ms for 1,000 descriptors.
 func Listening() (found []Socket, err error) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {
