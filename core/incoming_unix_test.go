@@ -34,6 +34,9 @@ var longProbation = wire.CommitMsg{DrainMillis: 1000, ProbationMillis: 60000}
 // no next process before that has said where it stands: the two could hand over to different ones.
 func TestTaking_AloneStartsNoNext(t *testing.T) {
 	t.Parallel()
+	if !proctest.Apart(t) {
+		return
+	}
 	u, old := playOld(t)
 	addr := u.AttachTest(t, notFound())
 	must(t, <-old.hearsReady(u)) // after parentWait

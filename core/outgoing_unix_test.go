@@ -293,6 +293,9 @@ func TestHandover_StopIsSaidFirst(t *testing.T) {
 // operator's word. It is told, and killed when its time is over.
 func TestHandover_ReadyProcessGetsNoSignal(t *testing.T) {
 	t.Parallel()
+	if !proctest.Apart(t) {
+		return
+	}
 	u := playNew(t, func(f *playedNew) {
 		f.goesOnProbation()
 		f.awaits(wire.Abort)

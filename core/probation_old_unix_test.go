@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // TestProbation_BadNewProcessIsRolledBack: whatever it says wrong, or does not say, the old one accepts again
@@ -37,6 +38,10 @@ func TestProbation_BadNewProcessIsRolledBack(t *testing.T) {
 		"ends":                  {func(f *playedNew) { f.ends("exit status 7") }, "on probation (exit status 7", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.want == silent && !proctest.Apart(t) {
+				return
+			}
 			probation := time.Minute
 			if name == "silent, over at once" {
 				probation = 1
@@ -93,6 +98,9 @@ func TestProbation_IsPassed(t *testing.T) {
 // TestRecall_LastsAsLongAsAStop while the new process answers; then it is killed.
 func TestRecall_LastsAsLongAsAStop(t *testing.T) {
 	t.Parallel()
+	if !proctest.Apart(t) {
+		return
+	}
 	killed := make(chan struct{})
 	u := playNew(t, func(f *playedNew) {
 		defer close(killed)
@@ -111,6 +119,9 @@ func TestRecall_LastsAsLongAsAStop(t *testing.T) {
 // TestRecall_DoesNotHoldUpAStop though the new process finishes what it has, and lives.
 func TestRecall_DoesNotHoldUpAStop(t *testing.T) {
 	t.Parallel()
+	if !proctest.Apart(t) {
+		return
+	}
 	u := playNew(t, func(f *playedNew) {
 		f.rejectsItself()
 		for { // until it is let go

@@ -39,6 +39,9 @@ func Play(env string, play func(name string) int) {
 		EndWithInput()
 		os.Exit(play(name))
 	}
+	if os.Getenv(envApart) != "" {
+		EndWithInput()
+	}
 	played.env = env
 	procgroup.ResetHangup()
 	if _, given := os.LookupEnv(modeEnv); !given {
