@@ -127,10 +127,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		u.log.Debug("the environment of the start can't be read from the kernel, and that of core's initialization is passed on", "error", boot.envErr)
 	}
 	u.supervisor.Store(boot.link)
-	if u.link() != nil { // before it says where it stands: what nobody takes is asked again at its next word, which may be none
-		u.link().Follow(u.askedBySupervisor, u.othersReturned)
-	}
-	u.link().Stand(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)})
+	u.link().Join(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)}, u.askedBySupervisor, u.othersReturned)
 	for _, l := range waiting {
 		l.bind(u)
 	}

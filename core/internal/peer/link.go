@@ -101,6 +101,15 @@ func (l *Link) Follow(ask func(wire.SignalMsg) bool, returned func()) {
 	l.listening.Do(func() { go l.listen() })
 }
 
+// Join is Follow for a process that stands somewhere from here on, and says so. It listens before that: what nobody takes
+// the supervisor asks again at this process's next word, which may be none.
+func (l *Link) Join(stand wire.StandMsg, ask func(wire.SignalMsg) bool, returned func()) {
+	if l != nil {
+		l.Follow(ask, returned)
+		l.Stand(stand)
+	}
+}
+
 // listen passes on what the supervisor says until it is gone.
 func (l *Link) listen() {
 	defer close(l.Gone)
