@@ -341,6 +341,11 @@ func (n *Next) Say(t wire.Type, msg any, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	return n.write(b, limit)
+}
+
+// write writes a frame. The limit is that of Say.
+func (n *Next) write(b []byte, limit time.Duration) error {
 	select {
 	case n.writing <- struct{}{}:
 	case <-time.After(limit):

@@ -175,6 +175,7 @@ type OldHandler struct {
 	Offer     func(f wire.Frame, files []int) error // the files become its own
 	Entrusted func(f wire.Frame, files []int)       // an older process is left to this one; the files become its own
 	Moved     func(wire.Frame)
+	Tickets   func(keys []byte) // they are a secret; nil: nobody wants them
 	Committed func()
 	Confirmed func()
 	Aborted   func(handover.NewEvent) // Abort, AbortStop or AbortDead
@@ -265,6 +266,11 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 			return err
 		}
 		h.Confirmed()
+	case wire.Tickets:
+		if h.Tickets != nil {
+			h.Tickets(f.Payload)
+		}
+		clear(f.Payload)
 	case wire.Abort:
 		return p.hearAbort(f, h)
 	case wire.Again:

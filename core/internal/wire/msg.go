@@ -91,6 +91,8 @@ type ReadyMsg struct {
 	Entrusts bool `json:"entrusts,omitempty"`
 	// Version is the program's, in its own words; for logs and operators.
 	Version string `json:"version,omitempty"`
+	// Tickets: it wants the keys of the service's session tickets.
+	Tickets bool `json:"tickets,omitempty"`
 }
 
 // Stop is StopMillis as a Duration.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Version is the major version of the protocol. A peer that speaks another one
@@ -147,6 +148,10 @@ const (
 	Prove Type = 38
 	// Proved answers Prove. Payload: ProveMsg, the same.
 	Proved Type = 39
+
+	// Tickets, before Commit: the keys of the service's session tickets, for a new process that has asked for them with
+	// Ready. Payload: package tickets has it, and it is a secret.
+	Tickets Type = 40
 )
 
 var names = [...]string{
@@ -191,6 +196,7 @@ var names = [...]string{
 	Pass:      "pass",
 	Prove:     "prove",
 	Proved:    "proved",
+	Tickets:   "tickets",
 }
 
 // String names the frame type as docs/protocol.md does.
@@ -235,9 +241,15 @@ func Append(b []byte, t Type, msg any) ([]byte, error) {
 			return b, err
 		}
 	}
+	return AppendRaw(b, t, payload)
+}
+
+// AppendRaw is Append for a message that is JSON already. It keeps no copy of it.
+func AppendRaw(b []byte, t Type, payload []byte) ([]byte, error) {
 	if len(payload) > MaxPayload {
 		return b, fmt.Errorf("%w: %v of %d bytes, of %d at most", ErrTooLong, t, len(payload), MaxPayload)
 	}
+	b = slices.Grow(b, headerLen+len(payload)) // so that what is appended is not moved
 	b = append(b, magic[0], magic[1], Version, byte(t))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
 	return append(b, payload...), nil
