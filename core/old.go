@@ -20,6 +20,7 @@ func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 		Offer:     func(f wire.Frame, files []int) error { return u.receive(p, f, files) },
 		Entrusted: func(f wire.Frame, files []int) { u.takeOlder(p, f, files) },
 		Moved:     func(f wire.Frame) { u.reconcile(p, f) },
+		Tickets:   u.takeTickets,
 		Committed: func() { u.post(func(l *lifecycle) { l.oldCommitsLate(p.Commit) }) },
 		Confirmed: func() { u.post(func(l *lifecycle) { l.oldConfirms(p.Confirm) }) },
 		Aborted:   func(e handover.NewEvent) { u.post(func(l *lifecycle) { l.oldSays(e) }) },

@@ -50,6 +50,7 @@ type config struct {
 	share        float64
 	maxDraining  int
 	handoff      bool
+	tickets      bool
 	pidFile      string
 	control      controlConfig
 	version      string
@@ -78,6 +79,7 @@ func newConfig(opts []Option) config {
 		share:        DefaultProbationShare,
 		maxDraining:  DefaultMaxDraining,
 		handoff:      true,
+		tickets:      true,
 		log:          slog.New(slog.DiscardHandler),
 		signals:      DefaultSignals(),
 	}
@@ -225,6 +227,16 @@ func WithMaxDraining(n int) Option {
 // as NTLM or a limit for each connection.
 func WithConnectionHandoff(on bool) Option {
 	return func(c *config) { c.handoff = on }
+}
+
+// WithTicketKeys says whether the TLS servers of all generations have the same keys for session tickets, so that a client
+// which comes back resumes its session, and shakes hands without certificates (docs/tls.md). Left out, it is true. With
+// false each generation has keys of its own, and every client shakes hands in full after an upgrade.
+//
+// A server whose TLSConfig says itself how tickets are sealed keeps that, and so does one that asks for client
+// certificates. See TicketKeys for a tls.Config that gracex does not see.
+func WithTicketKeys(on bool) Option {
+	return func(c *config) { c.tickets = on }
 }
 
 // WithKeepAlive sets the keep-alive probes of accepted TCP connections in every generation. An

@@ -119,6 +119,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 		msg.Again = h.again
 	}
 	h.mover = l.prepareMove(h.next, share, probation <= 0)
+	l.handTickets(h.next)
 	if err := h.next.Say(wire.Commit, msg, timing.Word); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
 	}

@@ -92,6 +92,9 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 		return err
 	}
 	s.inner = s.newInner()
+	if useTLS {
+		s.inner.TLSConfig = u.withTickets(s.inner.TLSConfig, ln.Addr())
+	}
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	s.side = s.newSide()
 	s.openHTTP2(useTLS)

@@ -19,6 +19,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/logging"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/tickets"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -48,6 +49,7 @@ type Upgrader struct {
 	servers   servers
 	runs      runs
 	conns     *conns.Table
+	tickets   *tickets.Keys
 	socket    *controlSocket // the operator's; nil without one
 	pid       *pidKeeper     // nil without a pid file
 	watchers  watchers       // of an upgrade
@@ -118,6 +120,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		hookRuns:   make(chan hookRun, maxHookRuns),
 	}
 	u.conns = conns.NewTable(u.phase.goodbye)
+	u.tickets = tickets.New(u.mayRotateTickets)
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = logging.Readable(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
