@@ -175,6 +175,7 @@ func (c *appConfig) options() []core.Option {
 	opts := []core.Option{
 		core.WithConnectionHandoff(c.handoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
 		core.WithPIDFile(c.pidfile), core.WithVersion(c.version), core.WithPreStopDelay(c.prestop),
+		core.WithTicketKeys(os.Getenv("APP_TICKETS") == ""),
 		core.WithProbation(c.probation), core.WithProbationShare(c.share), core.WithMaxDraining(c.draining),
 		core.WithLogger(slog.New(log)),
 		core.OnPreFork(func(context.Context) error {
@@ -286,7 +287,7 @@ func (c *appConfig) run(u *core.Upgrader, quit <-chan os.Signal) error {
 }
 
 // attach serves on the i-th address. It may say how HTTP/2 comes: "tls", by AttachTLS; "listener", from the program's
-// own TLS; "h2c", in the clear; or the last two.
+// own TLS; "h2c", in the clear; or the last two. Behind the first two tlsConfig knows more.
 func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
 	network, address, _ := strings.Cut(c.listen[i], ",")
 	address, way, _ := strings.Cut(address, ",")
@@ -314,12 +315,14 @@ func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
 		srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
 	}
 	if strings.Contains(way, "listener") {
-		cert, err := tls.LoadX509KeyPair(c.cert, c.key)
-		check(err)
-		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+		ln = tls.NewListener(ln, c.tlsConfig(way))
 	}
-	if way == "tls" {
+	switch {
+	case way == "tls":
 		return addr, u.AttachTLS(srv, ln, c.cert, c.key)
+	case strings.HasPrefix(way, "tls"):
+		srv.TLSConfig = c.tlsConfig(way)
+		return addr, u.AttachTLS(srv, ln, "", "")
 	}
 	return addr, u.Attach(srv, ln)
 }
