@@ -15,7 +15,7 @@ import (
 )
 
 // Each run method serves the whole app in its protocol, hands over while a request of that protocol is in flight, again
-// and again, and stops while one is.
+// and again, and stops while one is. A client that comes back over TLS resumes its session.
 func TestRunMethods(t *testing.T) {
 	t.Parallel()
 	each(t, upgradable, func(t *testing.T, m method) {
@@ -23,7 +23,8 @@ func TestRunMethods(t *testing.T) {
 		if m.kind == h2c {
 			speaksHTTP1(t, &server{t: t, kind: plain, pid: s.pid, address: s.address})
 		}
-		c := s.client()
+		c, session := s.client(), s.newSession()
+		session.shakesHands(false)
 		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGHUP} {
 			s.echoes(c, "first")
 			held := s.hold(c)
@@ -45,6 +46,7 @@ func TestRunMethods(t *testing.T) {
 				c.CloseIdleConnections() // which it may not have seen closed yet
 			}
 			s.echoes(c, "second")
+			session.shakesHands(true)
 			for _, msg := range m.says {
 				if e := s.awaitHere(msg); e.Address != "" && e.Address != s.address {
 					t.Errorf("%s said %s, want %s", msg, e.Address, s.address)

@@ -114,7 +114,7 @@ func listenTLS(p *process) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(ln, cfg), nil
+	return tls.NewListener(ln, core.TicketKeys("spec", cfg)), nil
 }
 
 // listenForeign is how it must not: the address is its own, and a file keeps it.
