@@ -6,12 +6,18 @@ import (
 	"crypto/tls"
 	"io"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
@@ -204,4 +210,53 @@ func TestTickets_WithSupervisor(t *testing.T) {
 			a.stopsWell()
 		})
 	}
+}
+
+// TestTickets_UnderLoad counts the handshakes of clients that have requests all the time, and come back when they are
+// told to: none is in full but the first of each.
+func TestTickets_UnderLoad(t *testing.T) {
+	t.Parallel()
+	const clients = 8
+	upgrades := 1
+	if n, err := strconv.Atoi(os.Getenv("CORE_TEST_TICKETS_UPGRADES")); err == nil { // a long form
+		upgrades = n
+	}
+	c := startTickets(t, "", []string{"tls", "tls+get", "tls+configs", "listener+keys", "listener"})
+	type handshakes struct{ full, resumed atomic.Int64 }
+	all, runs := map[string]*handshakes{}, map[string]*load.Run{}
+	for i, kind := range c.kinds {
+		conf, count := c.confs[kind+" "].Clone(), new(handshakes)
+		conf.VerifyConnection = func(st tls.ConnectionState) error {
+			if st.DidResume {
+				count.resumed.Add(1)
+			} else {
+				count.full.Add(1)
+			}
+			return nil
+		}
+		all[kind] = count
+		runs[kind] = load.Start(load.Config{Addr: c.first.Addrs[i+1], TLS: conf, Clients: clients, Timeout: patience, Think: time.Millisecond})
+	}
+	ev := c.first
+	for i := range upgrades + 1 {
+		if i > 0 {
+			ev = c.a.next(ev)
+		}
+		for kind, r := range runs {
+			proctest.Await(t, kind+": all have come", func() bool { return r.Snapshot().Connects >= clients*(i+1) })
+			awaitServed(t, r, load.Server{PID: itoa(ev.PID), Generation: itoa(ev.Gen)})
+		}
+	}
+	for _, kind := range c.kinds {
+		res := expectLossless(t, runs[kind])
+		full, resumed := all[kind].full.Load(), all[kind].resumed.Load()
+		t.Logf("%s: %d connects, %d handshakes in full, %d resumed", kind, res.Connects, full, resumed)
+		switch {
+		case kind == "listener" && full < int64(clients*(upgrades+1)):
+			t.Errorf("%s: %d handshakes in full", kind, full)
+		case kind != "listener" && full > clients:
+			t.Errorf("%s: %d handshakes in full of %d clients", kind, full, clients)
+		}
+	}
+	c.a.stopAll(ev.PID)
 }
