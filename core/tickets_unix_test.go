@@ -252,7 +252,7 @@ func TestTickets_UnderLoad(t *testing.T) {
 		full, resumed := all[kind].full.Load(), all[kind].resumed.Load()
 		t.Logf("%s: %d connects, %d handshakes in full, %d resumed", kind, res.Connects, full, resumed)
 		switch {
-		case kind == "listener" && full < int64(clients*(upgrades+1)):
+		case kind == "listener" && full < int64(clients+upgrades): // those of one process can use each other's sessions
 			t.Errorf("%s: %d handshakes in full", kind, full)
 		case kind != "listener" && full > clients:
 			t.Errorf("%s: %d handshakes in full of %d clients", kind, full, clients)
