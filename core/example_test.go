@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -143,6 +144,16 @@ func ExampleAlsoServe() {
 func ExampleAlsoServeTLS() {
 	exitOn(core.ListenAndServe(":80", http.HandlerFunc(hello),
 		core.AlsoServeTLS(":443", "cert.pem", "key.pem", http.HandlerFunc(hello))))
+}
+
+// A listener with TLS of the program's own. Its clients resume their sessions after an upgrade.
+func ExampleTicketKeys() {
+	cert, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	exitOn(err)
+	conf := core.TicketKeys("api", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	ln, err := core.Listen(context.Background(), "tcp", ":8443")
+	exitOn(err)
+	exitOn(core.ServeListener(&http.Server{Handler: http.HandlerFunc(hello)}, tls.NewListener(ln, conf)))
 }
 
 // A second server with settings of its own.
