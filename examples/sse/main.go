@@ -51,11 +51,11 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid()))
 
 	err := core.Run(func(u *core.Upgrader) error {
-		events, err := openEvents(*file)
+		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
 		if err != nil {
 			return err
 		}
-		ln, err := u.Listen(context.Background(), "tcp", flags.Addr)
+		events, err := openEvents(*file)
 		if err != nil {
 			return err
 		}
