@@ -24,6 +24,8 @@ func child(t *testing.T, name string, args ...string) *exec.Cmd {
 		in.Close()
 		_ = cmd.Wait()
 	})
+	// Start returns when the kernel closes the descriptors of the process. It gets its arguments a moment later.
+	proctest.Await(t, "the process has its arguments", func() bool { return argument(strconv.Itoa(cmd.Process.Pid), 0) != "" })
 	return cmd
 }
 
