@@ -33,6 +33,7 @@ type Conn struct {
 
 	// Of the goroutine that reads.
 	preface int    // bytes of it to come
+	other   bool   // something else has come
 	head    head   // of the frame that comes
 	have    int    // bytes of head
 	block   block  // of the client's
@@ -40,8 +41,9 @@ type Conn struct {
 	ahead   []byte // for the server, before them
 	told    bool   // the server has had the GOAWAY
 
-	reads  readState
-	writes writeState
+	reads   readState
+	writes  writeState
+	streams *streams // nil: they are not counted
 }
 
 // New returns a connection over nc, from which preface bytes of the Preface are still to
@@ -71,8 +73,12 @@ func (c *Conn) Close() error {
 // Read gives the server the client's bytes and, between two frames of them when it is time
 // for that, the GOAWAY at which it leaves.
 func (c *Conn) Read(b []byte) (int, error) {
+	if c.other {
+		return c.Conn.Read(b)
+	}
 	if c.preface > 0 {
 		n, err := c.Conn.Read(b[:min(len(b), c.preface)])
+		c.other = !c.checks(b[:n])
 		if c.preface -= n; c.preface == 0 && err == nil {
 			err = c.reads.restore(c.Conn)
 		}
@@ -105,6 +111,7 @@ func (c *Conn) nextFrame() error {
 	}
 	c.have = 0
 	c.block.follow(&c.head)
+	c.streams.client(&c.head)
 	if c.head.kind() != typePing || !c.head.has(flagAck) || c.head.size() != pingSize {
 		c.ahead, c.left = c.head[:], c.head.size()
 		return nil

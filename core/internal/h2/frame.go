@@ -12,6 +12,7 @@ const headSize = 9
 const (
 	typeData         = 0x0
 	typeHeaders      = 0x1
+	typeReset        = 0x3
 	typeSettings     = 0x4
 	typePushPromise  = 0x5
 	typePing         = 0x6

@@ -32,6 +32,18 @@ func (c *Conn) Leave(wait time.Duration) {
 	}
 }
 
+// AwaitAnswer returns when the client has answered the PING behind the first GOAWAY, the connection has ended, or wait is
+// over.
+func (c *Conn) AwaitAnswer(wait time.Duration) {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-c.acked:
+	case <-c.ended:
+	case <-t.C:
+	}
+}
+
 // Left reports whether the client has been asked to leave, or will be as soon as
 // the server has written its frame.
 func (c *Conn) Left() bool { return c.asked.Load() }
@@ -40,6 +52,7 @@ func (c *Conn) Left() bool { return c.asked.Load() }
 type writeState struct {
 	mu       sync.Mutex // held while something is written
 	out      scanner
+	answer   answer // that comes before the frames
 	deadline writeDeadline
 }
 
@@ -51,7 +64,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	c.writes.mu.Lock()
 	defer c.writes.mu.Unlock()
 	done := 0
-	if c.owes() {
+	if c.owes() && !c.writes.answer.comes {
 		if at := c.writes.out.gap(b); at >= 0 {
 			n, err := c.pass(b[:at])
 			if err == nil {
@@ -76,7 +89,9 @@ func (c *Conn) pass(b []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := c.Conn.Write(b)
-	c.writes.out.follow(b[:n])
+	frames := c.writes.answer.skip(b[:n])
+	c.writes.out.follow(frames)
+	c.streams.server(frames)
 	return n, err
 }
 
