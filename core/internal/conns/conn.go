@@ -214,8 +214,14 @@ func (c *Conn) Answered(followed bool) {
 	if !followed {
 		c.requests.Add(-1)
 	}
+	if f := c.frames.Load(); f != nil && f.Counts() {
+		return // it was the connection's whole life
+	}
 	c.served.Add(1)
 }
+
+// AnsweredFrames notes that a request was answered on HTTP/2 that a handler speaks.
+func (c *Conn) AnsweredFrames() { c.served.Add(1) }
 
 // CanMove reports whether a server follows net/http on this very connection.
 func (c *Conn) CanMove() bool { return c.side.Load() != nil }

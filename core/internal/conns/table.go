@@ -294,6 +294,9 @@ func (t *Table) Left() Left {
 		}
 		if c.Is(Hijacked) {
 			r.Hijacked++
+			if f := c.HTTP2Frames(); f != nil {
+				r.Requests += f.Open()
+			}
 			continue
 		}
 		r.Connections++

@@ -118,6 +118,9 @@ const (
 	// out all the same. One that keeps to RFC 9113, section 6.7, answers in a round-trip. It is a quarter of
 	// the drain timeout at the most.
 	GoAway = 5 * time.Second
+	// LastStep is how long a Shutdown waits that is the last of two steps, for the answers to the first. Hooks of
+	// RegisterOnShutdown wait with it.
+	LastStep = time.Second
 	// Hook bounds the OnDrainTimeout hooks, and each hook of OnSignal.
 	Hook = 5 * time.Second
 )
