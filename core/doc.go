@@ -124,8 +124,9 @@
 //     SIGTERM, 5 s after its drain, and by SIGKILL after 30 s, if it does not supervise the service.
 //   - A handler that hijacks a request which has a body and no Upgrade gets no *net.TCPConn. Its
 //     NetConn method returns that one (docs/contracts.md).
-//   - Do not use h2c.NewHandler of golang.org/x/net. It hijacks HTTP/2 connections, so their requests
-//     are not counted and a drain cuts them. Set http.Server.Protocols with SetUnencryptedHTTP2.
+//   - For HTTP/2 without TLS set http.Server.Protocols with SetUnencryptedHTTP2. A handler that speaks
+//     HTTP/2 on hijacked connections, as h2c.NewHandler of golang.org/x/net does, gets no
+//     *net.TCPConn: gracex follows the frames, to tell the clients to leave and to count the requests.
 //   - Work that main does before it serves, such as migrations or a lock on a file, runs while
 //     the old process still serves. The old process must not hold a resource that the new one
 //     needs. An embedded database that locks its file, such as bbolt, badger and pebble, can't be

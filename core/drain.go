@@ -14,6 +14,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
@@ -268,18 +269,43 @@ func (d *drainer) tell() {
 	}
 	for _, s := range d.servers {
 		if !told[s.user] {
-			s.gate.expect()
-		}
-	}
-	for _, s := range d.servers {
-		if !told[s.user] {
 			told[s.user] = true
-			go func() { _ = s.user.Shutdown(context.Background()) }()
+			d.shutDown(s)
 		}
 		if s.own == nil { // it is not in the table
 			_ = s.ln.Close()
 		}
 	}
+}
+
+// shutDown calls Shutdown of the program's server. If that says GOAWAY on connections that handlers have taken over
+// (http2.ConfigureServer), it is the last of two steps there, and has to wait for the answer to the first.
+func (d *drainer) shutDown(s *server) {
+	begin := func() {
+		for _, same := range d.servers {
+			if same.user == s.user {
+				same.gate.expect()
+			}
+		}
+		go func() { _ = s.user.Shutdown(context.Background()) }()
+	}
+	var taken []*h2.Conn
+	if s.configured {
+		taken = d.u.takenHTTP2()
+	}
+	if len(taken) == 0 {
+		begin()
+		return
+	}
+	go func() {
+		late := time.Now().Add(timing.LastStep)
+		for _, f := range taken {
+			f.AwaitAnswer(time.Until(late))
+		}
+		if !isClosed(d.undone) {
+			begin()
+		}
+	}()
 }
 
 // finish waits for the connections, and closes what is idle when its time has

@@ -69,18 +69,3 @@ func leavesByItself(c *conns.Conn, r *http.Request) bool {
 	}
 	return c != nil && r.ProtoMajor >= 2 && c.HTTP2Frames() != nil
 }
-
-// hijacksHTTP2 counts an HTTP/2 connection that a handler has taken over, as h2c.NewHandler of golang.org/x/net does
-// with each. What it carries is known to that handler alone. With http2.ConfigureServer the drain's Shutdown of the
-// program's server has it send GOAWAY.
-func (s *server) hijacksHTTP2() {
-	s.u.conns.CountHijackedHTTP2()
-	if s.configured {
-		return
-	}
-	s.warnHTTP2.Do(func() {
-		s.u.log.Warn("a handler takes HTTP/2 connections over (h2c.NewHandler): its requests are not counted, its clients get no GOAWAY in a drain, and the deadline cuts them; "+
-			"leave the handler out and call Protocols.SetUnencryptedHTTP2(true) of the http.Server, or call http2.ConfigureServer with the server and the handler's http2.Server",
-			"address", s.ln.Addr().String())
-	})
-}

@@ -55,7 +55,7 @@ type Ledger struct {
 	Refused        uint64 // connections that the next generation did not take
 	ClosedPolitely uint64 // connections closed after a last response that said so
 	ClosedIdle     uint64 // connections closed idle, at the end of a drain
-	HijackedHTTP2  uint64 // HTTP/2 connections that handlers took over (h2c.NewHandler); their requests are in no count
+	HijackedHTTP2  uint64 // HTTP/2 connections that handlers took over (h2c.NewHandler)
 
 	Cut  Remaining // cut at a drain's deadline; Cut.Requests were lost
 	Open Remaining // open now

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +26,10 @@ type takeover struct {
 // of net/http. Its handler hijacks a *conns.Conn.
 func lends(r *http.Request) bool {
 	switch {
-	case r.TLS != nil:
-		return false // it hijacks the *tls.Conn
 	case r.Method == methodPRI:
 		return true
+	case r.TLS != nil:
+		return false // it hijacks the *tls.Conn
 	}
 	return r.ProtoMajor == 1 && (r.ContentLength == 0 || r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect)
 }
@@ -71,12 +70,13 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nc, rw, err
 	}
+	if takesHTTP2(t.r) {
+		nc, rw = t.s.hijackHTTP2(t.r, nc, rw)
+		return nc, rw, nil
+	}
 	c, ok := nc.(*conns.Conn)
 	if !ok {
 		return nc, rw, nil
-	}
-	if t.r.Method == methodPRI || strings.EqualFold(t.r.Header.Get("Upgrade"), "h2c") {
-		t.s.hijacksHTTP2()
 	}
 	nc = c.Give()
 	rw.Writer.Reset(nc) // nothing is in it

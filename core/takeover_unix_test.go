@@ -3,9 +3,11 @@
 package core
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/proctest/procgroup"
 	"github.com/gracex-go/gracex/internal/rawhttp"
@@ -172,23 +175,39 @@ func TestHijack_WithABody(t *testing.T) {
 	ExpectOpen(t, u, Remaining{})
 }
 
-// TestHijacksHTTP2_WarnsOnce and says what to do, unless the program has done it.
-func TestHijacksHTTP2_WarnsOnce(t *testing.T) {
+// TestHijackHTTP2_WarnsOnce where it can't be followed, behind TLS, and says what to do, unless the program has done it.
+func TestHijackHTTP2_WarnsOnce(t *testing.T) {
 	t.Parallel()
+	certFile, keyFile, pool := rawhttp.Certificate(t)
 	own := map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(*http.Server, *tls.Conn, http.Handler) {}}
 	for name, tt := range map[string]struct {
-		srv      *http.Server
+		protos   map[string]func(*http.Server, *tls.Conn, http.Handler)
 		warnings int
 	}{
-		"plain":                 {notFound(), 1},
-		"http2.ConfigureServer": {&http.Server{Handler: http.NotFoundHandler(), TLSNextProto: own}, 0},
+		"plain":                 {nil, 1},
+		"http2.ConfigureServer": {own, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log procgroup.Output
 			u := NewTest(t, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-			u.ServeTest(t, tt.srv)
+			ln := u.ListenTest(t)
+			must(t, u.AttachTLS(&http.Server{TLSNextProto: tt.protos, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, _, err := w.(http.Hijacker).Hijack()
+				must(t, err)
+				_, std := c.(*tls.Conn)
+				fmt.Fprint(c, r.Method, std)
+				must(t, c.Close())
+			})}, ln, certFile, keyFile))
+			must(t, u.Ready())
 			for range 2 {
-				u.servers.all()[0].hijacksHTTP2()
+				c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool})
+				must(t, err)
+				_, err = io.WriteString(c, h2.Preface)
+				must(t, err)
+				b, err := io.ReadAll(c)
+				must(t, err)
+				expectEqual(t, "the handler gets", string(b), "PRItrue")
+				must(t, c.Close())
 			}
 			for _, want := range []string{"Protocols.SetUnencryptedHTTP2(true)", "http2.ConfigureServer"} {
 				expectEqual(t, want, strings.Count(log.String(), want), tt.warnings)
@@ -196,4 +215,50 @@ func TestHijacksHTTP2_WarnsOnce(t *testing.T) {
 			expectEqual(t, "counted", u.Status().Ledger.HijackedHTTP2, 2)
 		})
 	}
+}
+
+// TestHijackHTTP2_IsFollowed: what the client has sent behind its preface is there, the table knows the connection until
+// it is closed, and counts what is open and answered on it. Its type and what it says of the socket are as documented.
+func TestHijackHTTP2_IsFollowed(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t)
+	type taken struct {
+		net.Conn
+		rw *bufio.ReadWriter
+	}
+	got, over := make(chan taken, 1), make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	addr := u.ServeTest(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := w.(http.Hijacker).Hijack()
+		must(t, err)
+		got <- taken{c, rw}
+		<-over
+	})})
+	c := rawhttp.Dial(t, addr)
+	// SETTINGS, and a request on stream 1, with the preface.
+	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x86\x84"
+	c.Send(h2.Preface + frames)
+	nc := <-got
+	_, tcp := nc.Conn.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn)
+	expectEqual(t, "NetConn is the one of ConnState", tcp, true)
+	want := "SM\r\n\r\n" + frames
+	b := make([]byte, len(want))
+	_, err := io.ReadFull(nc.rw, b[:8])
+	must(t, err)
+	_, err = io.ReadFull(nc.rw, b[8:])
+	must(t, err)
+	expectEqual(t, "it reads", string(b), want)
+	ExpectOpen(t, u, Remaining{Requests: 1, Hijacked: 1})
+	answer := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88"
+	_, err = nc.rw.WriteString(answer)
+	must(t, err)
+	must(t, nc.rw.Flush())
+	_, err = io.ReadFull(c.Reader, b[:len(answer)])
+	must(t, err)
+	expectEqual(t, "the client reads", string(b[:len(answer)]), answer)
+	ExpectOpen(t, u, Remaining{Hijacked: 1})
+	expectEqual(t, "served", u.Status().Ledger.Served, 1)
+	must(t, nc.Close())
+	ExpectOpen(t, u, Remaining{})
+	expectEnd(t, c, "the client's end")
 }
