@@ -26,6 +26,7 @@ type method struct {
 	stops   []string // the program's own ways to stop, see process.stops
 	slow    bool     // its server gets process.headerTimeout
 	foreign bool     // its listener is from net.Listen: it can't be upgraded
+	hijacks bool     // a handler speaks HTTP/2 on connections that it takes over
 
 	program     string // framework/name
 	first       bool   // of its framework
@@ -35,7 +36,7 @@ type method struct {
 // methods are the run methods of all frameworks.
 var methods = func() (all []method) {
 	for _, f := range []framework{
-		nethttpFramework, ginFramework, echoFramework, echo5Framework, macaronFramework, chiFramework,
+		nethttpFramework, ginFramework, echoFramework, echo5Framework, macaronFramework, chiFramework, h2cFramework,
 	} {
 		for i, m := range f.methods {
 			m.program, m.first = f.name+"/"+m.name, i == 0
@@ -60,6 +61,6 @@ func each(t *testing.T, wanted func(method) bool, test func(t *testing.T, m meth
 	}
 }
 
-func first(m method) bool       { return m.first }
-func firstOfKind(m method) bool { return m.firstOfKind }
-func upgradable(m method) bool  { return !m.foreign }
+func first(m method) bool       { return m.first && !m.hijacks }
+func firstOfKind(m method) bool { return m.firstOfKind && !m.hijacks }
+func upgradable(m method) bool  { return !m.foreign && !m.hijacks }
