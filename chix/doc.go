@@ -58,8 +58,8 @@
 // them.
 //
 // For HTTP/2 without TLS set srv.Protocols with SetUnencryptedHTTP2(true). The handler of
-// h2c.NewHandler hijacks HTTP/2 connections, so their requests are not counted and a drain cuts
-// them.
+// h2c.NewHandler works, too: it hijacks HTTP/2 connections, and gracex tells their clients to leave
+// and counts the requests.
 //
 // # Health checks
 //
