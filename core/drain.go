@@ -114,6 +114,7 @@ type drainer struct {
 	began    time.Time
 	deadline time.Time
 
+	steps  sync.WaitGroup // of shutDown: a Shutdown that is yet to begin
 	thrift thrift
 	pace   *conns.Pace // of what is done to many connections; its goroutine's
 
@@ -192,6 +193,7 @@ func (d *drainer) run() error {
 	if m := d.u.conns.MovesBy(); m != nil {
 		m.Settle()
 	}
+	d.steps.Wait() // its hooks are the program's last word to many
 	close(d.u.phase.finished)
 	if !d.stays {
 		close(d.u.phase.goesOn)
@@ -297,7 +299,7 @@ func (d *drainer) shutDown(s *server) {
 		begin()
 		return
 	}
-	go func() {
+	d.steps.Go(func() {
 		late := time.Now().Add(timing.LastStep)
 		for _, f := range taken {
 			f.AwaitAnswer(time.Until(late))
@@ -305,7 +307,7 @@ func (d *drainer) shutDown(s *server) {
 		if !isClosed(d.undone) {
 			begin()
 		}
-	}()
+	})
 }
 
 // finish waits for the connections, and closes what is idle when its time has

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	xh2c "golang.org/x/net/http2/h2c"
+	xh2c "golang.org/x/net/http2/h2c" //nolint:staticcheck // deprecated, and many programs have it
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/internal/load"
@@ -23,17 +23,19 @@ import (
 // connection over.
 var h2cFramework = framework{name: "h2c", methods: []method{
 	{name: "NewHandler", kind: h2c, hijacks: true, serve: func(p *process) error {
-		return core.Serve(p.server(xh2c.NewHandler(nethttpApp(p), &http2.Server{})), p.opts...)
+		return core.Serve(p.server(newH2CHandler(nethttpApp(p), &http2.Server{})), p.opts...)
 	}},
 	{name: "NewHandler and ConfigureServer", kind: h2c, hijacks: true, serve: func(p *process) error {
 		h2s := &http2.Server{}
-		srv := p.server(xh2c.NewHandler(nethttpApp(p), h2s))
+		srv := p.server(newH2CHandler(nethttpApp(p), h2s))
 		if err := http2.ConfigureServer(srv, h2s); err != nil {
 			return err
 		}
 		return core.Serve(srv, p.opts...)
 	}},
 }}
+
+var newH2CHandler = xh2c.NewHandler //nolint:staticcheck // as above
 
 func hijacks(m method) bool { return m.hijacks }
 
