@@ -24,7 +24,7 @@ import (
 // SetSessionTicketKeys is left alone, and so is one of GetConfigForClient. If conf is nil, the copy is of an empty config.
 //
 // A session has the client's certificate with which it began. crypto/tls does not call VerifyPeerCertificate for it again,
-// and before Go 1.25.7 it does not look at ClientCAs either. So do not call TicketKeys for a server that asks for client
+// and before Go 1.25.7 it does not look at ClientCAs either (CVE-2025-68121). So do not call TicketKeys for a server that asks for client
 // certificates, unless its VerifyConnection has the last word: a new version may have other rules.
 func TicketKeys(name string, conf *tls.Config) *tls.Config {
 	sealer := func() *tickets.Sealer {
@@ -52,7 +52,7 @@ func (u *Upgrader) withTickets(conf *tls.Config, addr net.Addr) *tls.Config {
 }
 
 // keepsTickets reports whether the tickets of a server are left as they are. A session stands for the client certificate
-// with which it began, and a new version may have other rules for those.
+// with which it began, and a new version may have other rules for those (golang/go#77217).
 func keepsTickets(conf *tls.Config) bool {
 	return conf.ClientAuth != tls.NoClientCert || tickets.HasOwn(conf)
 }
