@@ -168,6 +168,7 @@ var optionNames = map[string]string{
 	"share":        "WithProbationShare",
 	"maxDraining":  "WithMaxDraining",
 	"handoff":      "WithConnectionHandoff",
+	"tickets":      "WithTicketKeys",
 	"pidFile":      "WithPIDFile",
 	"control":      "WithControlSocket",
 	"version":      "WithVersion",
