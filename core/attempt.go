@@ -87,6 +87,15 @@ func (a *attempt) result() attemptResult {
 // way to say that it is ready.
 func (a *attempt) mayBePlain() bool { return a.started.Load() && !a.spoke.Load() && !a.termed }
 
+// hello notes that the new process has spoken. If it is another one than was started, a plain program may have started
+// it, as its own next generation, and that has sent its SIGTERM before.
+func (a *attempt) hello(itself bool) {
+	if !itself {
+		a.u.awaitSignals()
+	}
+	a.spoke.Store(true)
+}
+
 func (a *attempt) noteTerm() {
 	a.termed = true
 	a.term <- struct{}{}
@@ -205,7 +214,7 @@ func (a *attempt) start() (*peer.Next, error) {
 		return nil, notStarted(path, a.launch.Dir, err)
 	}
 	stderr.Begin()
-	next := peer.Follow(path, proc, ctl, &a.spoke)
+	next := peer.Follow(path, proc, ctl, a.hello)
 	next.Stderr, next.LinkEnd, next.Dir = stderr, linkEnd, a.launch.Dir
 	a.u.tellSupervisorOf(next)
 	a.passed = handed

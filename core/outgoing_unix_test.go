@@ -195,7 +195,7 @@ func TestHandover_EndedProcessIsYetToBeHeard(t *testing.T) {
 			ours, _ := controlPair(t)
 			f := &playedNew{ended: make(chan string, 1)}
 			f.ended <- "exit status 0"
-			next := peer.Follow("app", f, ours, new(atomic.Bool))
+			next := peer.Follow("app", f, ours, func(bool) {})
 			<-next.Exited
 			h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: next}
 			d := &drainer{released: make(chan struct{})}

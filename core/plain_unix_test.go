@@ -172,22 +172,33 @@ func TestPlain_StopWhileTheNextOneStarts(t *testing.T) {
 // that was not meant for it.
 func TestPlain_CanBeReplacedAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, mode := range map[string]string{
-		"at once":       "",
-		"during a hook": "holdpost", // the old process hears of all that only when its hook returns
+	for name, tt := range map[string]struct {
+		mode   string
+		freeze bool
+	}{
+		"at once":               {"", false},
+		"during a hook":         {"holdpost", false}, // the old process hears of all that only when its hook returns
+		"while it stands still": {"holdpost", true},  // and the signal, which came first, when the next generation has spoken
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, first := startReplaceable(t)
 			deployPlain(t, a)
-			a.setMode(mode)
+			a.setMode(tt.mode)
 			t.Cleanup(func() { a.setMode("") })
 			a.signal(first.PID, syscall.SIGUSR2)
+			if tt.freeze {
+				a.expect("postfork", 0)
+				a.Freeze(first.PID)
+			}
 			plain := pidIn(t, a, first.PID)
 
 			deployApp(t, a)
 			a.signal(plain, syscall.SIGHUP)
 			a.expectLog("inherited=true", 1) // it has said hello
+			if tt.freeze {
+				a.Thaw(first.PID)
+			}
 			a.setMode("")
 			last := a.expect("ready", 1)
 			if end := a.endsWell(0); end.PID != first.PID {

@@ -59,6 +59,23 @@ func (s Signals) notify(more []os.Signal) (ch chan os.Signal, stop func()) {
 	return ch, func() { signal.Stop(ch) }
 }
 
+// awaitSignals returns when this process has done what the signals mean that it has got so far. The lifecycle must not
+// call it.
+func (u *Upgrader) awaitSignals() {
+	passSignals()
+	done := make(chan struct{})
+	u.post(func(l *lifecycle) {
+		for len(l.signals) > 0 {
+			l.signal(<-l.signals)
+		}
+		close(done)
+	})
+	select {
+	case <-done:
+	case <-u.phase.done:
+	}
+}
+
 // swallow has an upgrade or reopen signal that comes late do nothing, in a process that has
 // handed over and is about to end: the system's own answer would be to kill it.
 func (s Signals) swallow(more []os.Signal) {

@@ -64,7 +64,7 @@ func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 	must.Do(t, err)
 	theirs := must.Get(fd.Conn(end))(t)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
-	next := peer.Follow("app", endless{}, ours, new(atomic.Bool))
+	next := peer.Follow("app", endless{}, ours, func(bool) {})
 	must.Do(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
 	for range next.Start { // until ready is read
 	}

@@ -76,8 +76,9 @@ func (ev Event) Reason() string {
 	return strings.TrimPrefix(text.Reason(msg.Reason), "gracex: ") // said once, by the one that reports it
 }
 
-// Follow begins to follow a process. spoke is set when it has said hello.
-func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Next {
+// Follow begins to follow a process. hello is called when it has said hello, before anybody gets that frame: itself is
+// false if another process than the one that was started has said it.
+func Follow(path string, p spawn.Process, ctl net.Conn, hello func(itself bool)) *Next {
 	n := &Next{
 		proc: p, Path: path, ctl: ctl, began: time.Now(), LinkEnd: -1,
 		// Hello, Ready or Failed, and the end: the reader never blocks on a
@@ -90,7 +91,7 @@ func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Nex
 	}
 	n.Frames.follow = n.followed
 	n.Ended = sync.OnceValue(func() bool { return n.isGoneWithin(timing.Reap) })
-	go n.read(spoke)
+	go n.read(hello)
 	go func() {
 		n.Exit = p.Wait()
 		n.Ran = time.Since(n.began)
@@ -100,9 +101,9 @@ func Follow(path string, p spawn.Process, ctl net.Conn, spoke *atomic.Bool) *Nex
 }
 
 // read passes frames on until the one that decides, and then all others to Frames.
-func (n *Next) read(spoke *atomic.Bool) {
+func (n *Next) read(hello func(itself bool)) {
 	in := newEar(n.ctl)
-	ready := n.readStart(in, spoke)
+	ready := n.readStart(in, hello)
 	close(n.Start)
 	if ready {
 		n.Frames.listen(in)
@@ -116,13 +117,13 @@ func (n *Next) read(spoke *atomic.Bool) {
 var errNotReady = errors.New("it did not get ready")
 
 // readStart reports whether the frame that decides is ready.
-func (n *Next) readStart(in ear, spoke *atomic.Bool) (ready bool) {
+func (n *Next) readStart(in ear, hello func(itself bool)) (ready bool) {
 	for range cap(n.Start) {
 		f, err := in.readAlone()
 		if err == nil {
 			n.note(f)
 			if f.Type == wire.Hello {
-				spoke.Store(true)
+				hello(n.Says() == n.PID())
 				if p, ok := n.proc.(spawn.Ringer); ok {
 					p.Answered()
 				}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -49,7 +48,7 @@ func TestSeeOut_GivesTime(t *testing.T) {
 			ours, theirs := net.Pipe()
 			defer theirs.Close()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
-			n := Follow("app", p, ours, new(atomic.Bool))
+			n := Follow("app", p, ours, func(bool) {})
 			if ready {
 				n.ready.Store(&wire.ReadyMsg{})
 			}
@@ -75,7 +74,7 @@ func TestSeeOut_LeavesOneWithoutALimit(t *testing.T) {
 			p := newPlayed()
 			ours, theirs := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
-			n := Follow("app", p, ours, new(atomic.Bool))
+			n := Follow("app", p, ours, func(bool) {})
 			n.ready.Store(&wire.ReadyMsg{})
 			n.Told.Store(told)
 			finished, seen := make(chan struct{}), make(chan struct{})
@@ -108,7 +107,7 @@ func TestSeeOut_HearsAllThatWasSaid(t *testing.T) {
 		p := newPlayed()
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		n := Follow("app", p, ours, new(atomic.Bool))
+		n := Follow("app", p, ours, func(bool) {})
 		p.ended <- "exit status 1"
 		<-n.Exited
 		go func() {
@@ -140,7 +139,7 @@ func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
 	go func() {
 		time.Sleep(50 * time.Millisecond) // if that is too short, less is tried
-		n.read(new(atomic.Bool))
+		n.read(func(bool) {})
 	}()
 	last, ok := n.LastWords(n.Start, time.Millisecond)
 	if !ok || last.Type != wire.Failed || last.Reason() != "no database" {
@@ -169,7 +168,7 @@ func TestServes_WhileHelloComes(t *testing.T) {
 	t.Parallel()
 	p := newPlayed()
 	ours, theirs := net.Pipe()
-	n := Follow("app", p, ours, new(atomic.Bool))
+	n := Follow("app", p, ours, func(bool) {})
 	go func() { _ = wire.Write(theirs, wire.Hello, wire.HelloMsg{PID: os.Getpid()}) }()
 	for n.Serves() == p.PID() {
 		runtime.Gosched()
