@@ -11,6 +11,7 @@ require (
 	github.com/gracex-go/gracex/echox v0.1.0
 	github.com/gracex-go/gracex/echox/v5 v5.0.0
 	github.com/gracex-go/gracex/ginx v0.1.0
+	github.com/gracex-go/gracex/grpcx v0.1.0
 	github.com/gracex-go/gracex/macaronx v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.3.1
@@ -67,5 +68,6 @@ replace (
 	github.com/gracex-go/gracex/echox => ../echox
 	github.com/gracex-go/gracex/echox/v5 => ../echox/v5
 	github.com/gracex-go/gracex/ginx => ../ginx
+	github.com/gracex-go/gracex/grpcx => ../grpcx
 	github.com/gracex-go/gracex/macaronx => ../macaronx
 )
