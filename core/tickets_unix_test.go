@@ -89,7 +89,7 @@ func startTickets(t *testing.T, mode string, kinds []string, env ...string) *tic
 		}
 	}
 	c.a = installed(t)
-	c.a.env = append(env, core.EnvMode+"="+mode)
+	c.a.env = slices.Concat(env, []string{core.EnvMode + "=" + mode})
 	c.a.start("app", "./app", args...)
 	c.first = c.a.expect("ready", 0)
 	return c

@@ -20,13 +20,13 @@ func TestListeners_Look(t *testing.T) {
 	listens := func(ln net.Listener) bool {
 		return slices.ContainsFunc(must.Get(l.Look())(t), func(s Socket) bool { return s.Address == ln.Addr().String() })
 	}
-	first, second := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t), net.Listener(nil)
+	first := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer func() { _ = first.Close() }()
 	for range 3 {
 		if !listens(first) {
 			t.Error("a socket that listens is not found")
 		}
-		second = must.Get(net.Listen("unix", t.TempDir()+"/s"))(t)
+		second := must.Get(net.Listen("unix", t.TempDir()+"/s"))(t)
 		if !listens(second) {
 			t.Error("a socket that listens since is not found")
 		}

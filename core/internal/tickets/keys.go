@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// Rotation is the age of the newest key at which another one is made, and Lifetime that at which a key is dropped:
-	// crypto/tls's ticketKeyRotation and ticketKeyLifetime.
+	// Rotation is the age of the newest key at which another one is made: crypto/tls's ticketKeyRotation.
 	Rotation = 24 * time.Hour
+	// Lifetime is the age at which a key is dropped: crypto/tls's ticketKeyLifetime.
 	Lifetime = 7 * 24 * time.Hour
 
 	size = 32 // of a key in bytes: crypto/tls, Config.SetSessionTicketKeys
@@ -50,10 +50,13 @@ type key struct {
 	born   time.Time
 }
 
-// Format, of these three, keeps the secrets out of any text.
+// Format keeps the secret out of any text.
+func (*key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]") }
 
-func (*key) Format(f fmt.State, _ rune)    { _, _ = io.WriteString(f, "[secret]") }
-func (*Keys) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[secrets]") }
+// Format keeps the secrets out of any text.
+func (*Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secrets]") }
+
+// Format keeps the secrets out of any text.
 func (*Sealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secrets]") }
 
 // refreshLocked drops the keys that are too old, and makes one if there is none that is young enough.

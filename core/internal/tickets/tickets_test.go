@@ -240,7 +240,7 @@ func TestShare_LeavesAlone(t *testing.T) {
 		"nothing": {w.server, false},
 		"a config that crypto/tls has made keys for": {used, false},
 		"SessionTicketsDisabled":                     {&tls.Config{SessionTicketsDisabled: true}, true},
-		"SessionTicketKey":                           {&tls.Config{SessionTicketKey: [32]byte{31: 1}}, true},
+		"SessionTicketKey":                           {&tls.Config{SessionTicketKey: [32]byte{31: 1}}, true}, //nolint:staticcheck // a program may still set it
 		"WrapSession":                                {&tls.Config{WrapSession: w.server.EncryptTicket}, true},
 		"UnwrapSession":                              {&tls.Config{UnwrapSession: w.server.DecryptTicket}, true},
 		"SetSessionTicketKeys":                       {withKeys, true},
