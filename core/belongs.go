@@ -89,6 +89,18 @@ func (u *Upgrader) candidates() (all []*candidate) {
 	return all
 }
 
+// serverAt returns the server whose listener fits a connection's local address best, the first one of several; nil if
+// none does.
+func (u *Upgrader) serverAt(local net.Addr) (at *server) {
+	best := 0
+	for _, s := range u.servers.all() {
+		if rank := accepts(s.ln.Addr(), local); rank > best {
+			at, best = s, rank
+		}
+	}
+	return at
+}
+
 // portOf returns the TCP port that a listener's words name; 0 if they name none.
 func portOf(at *wire.Listener) int {
 	_, port, err := net.SplitHostPort(at.Address)

@@ -1,9 +1,11 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
@@ -107,6 +109,34 @@ func handoff(nc net.Conn, name string, state []byte) error {
 // OnHandoff before Ready. A nil function removes the registration, and a second call for the same
 // name replaces the first.
 func OnHandoff(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
+
+// HandoffContext returns the context that the requests of a connection would have which an OnHandoff
+// function has received. It is for a program that calls an http.Handler for such a connection again.
+// The server is the one whose listener has the connection's local address, and its BaseContext and
+// ConnContext are called as net/http calls them. The context has http.ServerContextKey and
+// http.LocalAddrContextKey, and Draining knows it. Without such a server it is the background
+// context with the local address.
+func HandoffContext(c net.Conn) context.Context {
+	ctx := context.Background()
+	u := running.Load()
+	var s *server
+	if u != nil {
+		s = u.serverAt(c.LocalAddr())
+	}
+	if s != nil {
+		ctx = context.WithValue(s.base, http.ServerContextKey, s.user)
+	}
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr())
+	if u != nil {
+		if tracked := u.conns.Given(c); tracked != nil {
+			ctx = context.WithValue(ctx, connKey{}, tracked)
+		}
+	}
+	if s != nil && s.connCtx != nil {
+		ctx = s.connCtx(ctx, c)
+	}
+	return ctx
+}
 
 // adopters holds what was given to OnHandoff.
 var adopters adopterTable

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,33 @@ func TestHandoff_ClosesTheConnection(t *testing.T) {
 		expectError(t, err, net.ErrClosed)
 	}
 	expectEqual(t, "none is in the table", u.conns.Empty(true), true)
+}
+
+// TestHandoffContext_IsThatOfTheServersRequests, for a connection to its listener.
+func TestHandoffContext_IsThatOfTheServersRequests(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t)
+	type key string
+	srv := notFound()
+	srv.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), key("base"), "b") }
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, key("conn"), c)
+	}
+	_, socket := pairAt(t, u, u.ServeTest(t, srv))
+	c := u.conns.Adopt(socket, nil, wire.Conn{Name: "x"}).Give()
+	ctx := HandoffContext(c)
+	expectEqual(t, "BaseContext's", ctx.Value(key("base")), any("b"))
+	expectEqual(t, "ConnContext's", ctx.Value(key("conn")), any(c))
+	expectEqual(t, "the server", ctx.Value(http.ServerContextKey), any(srv))
+	expectEqual(t, "the local address", ctx.Value(http.LocalAddrContextKey), any(c.LocalAddr()))
+	expectEqual(t, "the connection", ctx.Value(connKey{}), any(u.conns.Given(c)))
+	must(t, c.Close())
+
+	_, other := pair(t)
+	defer other.Close()
+	ctx = HandoffContext(other)
+	expectEqual(t, "nobody's server", ctx.Value(http.ServerContextKey), any(nil))
+	expectEqual(t, "nobody's local address", ctx.Value(http.LocalAddrContextKey), any(other.LocalAddr()))
 }
 
 // takesAll is a new process that takes all that it is offered.
