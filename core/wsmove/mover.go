@@ -1,0 +1,124 @@
+package wsmove
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// mover moves the connections of one Handler.
+type mover struct {
+	name    string // in both processes
+	handler http.Handler
+	core    process
+	log     *slog.Logger
+
+	settleTime, gatherTime, spread time.Duration
+	handshakeTime                  time.Duration // handshakeLimit
+
+	writes atomic.Uint64 // how often something was written
+	slots  chan struct{} // of handlers between their beginning and the end of the handshake
+
+	steps sync.Mutex // held while they are taken together
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // those whose handshake is over, and that have neither gone nor moved
+	gates   map[uint64]*gate
+	watched <-chan struct{} // the drain that is waited for
+	left    <-chan struct{} // the drain in which the common steps have begun
+}
+
+// watch waits for the drain. It is called for each connection, because there can be another drain after one that was
+// undone.
+func (m *mover) watch() {
+	drain := m.core.draining()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if drain == nil || m.watched == drain {
+		return
+	}
+	m.watched = drain
+	go func() {
+		<-drain
+		m.leaveAll(drain)
+	}()
+}
+
+// leaving returns the drain that is under way; nil if there is none.
+func (m *mover) leaving() <-chan struct{} {
+	if d := m.core.draining(); d != nil && isClosed(d) {
+		return d
+	}
+	return nil
+}
+
+// add takes in a connection whose handshake is over.
+func (m *mover) add(c *conn) {
+	m.mu.Lock()
+	m.conns[c] = struct{}{}
+	drain := m.core.draining()
+	late := drain != nil && m.left == drain
+	m.mu.Unlock()
+	if late {
+		m.leaveLate(c, drain)
+	}
+}
+
+func (m *mover) remove(c *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.conns, c)
+}
+
+// all returns the connections that there are when a drain begins. For those that come later add sees to it.
+func (m *mover) all(drain <-chan struct{}) (list []*conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.left = drain
+	for c := range m.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// leaveLate is for a connection that has come too late for the common steps.
+func (m *mover) leaveLate(c *conn, drain <-chan struct{}) {
+	if c.s.staysIn(drain) != "" && !m.core.stopping() {
+		go m.dismiss(c, drain)
+		return
+	}
+	go m.leaveAlone(c, drain)
+}
+
+// goesOn is for a connection whose drain was undone. Another one can have begun.
+func (m *mover) goesOn(c *conn) {
+	m.watch()
+	m.mu.Lock()
+	drain := m.core.draining()
+	late := drain != nil && m.left == drain
+	m.mu.Unlock()
+	if late {
+		m.leaveLate(c, drain)
+	}
+}
+
+// dismiss has a client reconnect, at a moment of its own.
+func (m *mover) dismiss(c *conn, drain <-chan struct{}) {
+	if m.spread > 0 {
+		moment := time.NewTimer(rand.N(m.spread))
+		defer moment.Stop()
+		select {
+		case <-c.closed:
+			return
+		case <-moment.C:
+		}
+	}
+	if m.leaving() != drain {
+		m.goesOn(c)
+		return
+	}
+	m.leaveAlone(c, drain)
+}
