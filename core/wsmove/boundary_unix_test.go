@@ -96,7 +96,9 @@ func (p *played) hangs() {
 			}
 			return !free
 		})
-		if now := p.writes.Load(); now != last || !waits {
+		now := uint64(0)
+		p.every(func(c *conn) bool { now += c.out.writes.Load(); return true })
+		if now != last || !waits {
 			last, since = now, time.Now()
 		}
 		return last > 0 && time.Since(since) > 100*time.Millisecond

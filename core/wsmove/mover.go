@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +18,7 @@ type mover struct {
 	settleTime, gatherTime, spread time.Duration
 	handshakeTime                  time.Duration // handshakeLimit
 
-	writes atomic.Uint64 // how often something was written
-	slots  chan struct{} // of handlers between their beginning and the end of the handshake
+	slots chan struct{} // of handlers between their beginning and the end of the handshake
 
 	steps sync.Mutex // held while they are taken together
 

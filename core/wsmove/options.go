@@ -7,7 +7,7 @@ import (
 
 // Defaults of the options.
 const (
-	DefaultSettle = 20 * time.Millisecond
+	DefaultSettle = 100 * time.Millisecond
 	DefaultGather = 300 * time.Millisecond
 	DefaultSpread = 5 * time.Second
 )
@@ -40,9 +40,9 @@ const (
 type Option func(*mover)
 
 // WithSettle sets how long messages that were read may take to reach those who write them to other connections, by way
-// of a hub's goroutine for example. The wait is over before that when nothing was written for 5 ms. While the process
-// has to wait for a processor it does not count, up to ten times as long. Left out, it is DefaultSettle. With 0 there is
-// no wait, which suits handlers that talk to their own client only.
+// of a hub's goroutine for example. The wait is over before that when each connection was not written to for 8 ms. While
+// the process has to wait for a processor the time does not count, up to five times as long. Left out, it is
+// DefaultSettle. With 0 there is no wait, which suits handlers that talk to their own client only.
 func WithSettle(d time.Duration) Option { return func(m *mover) { m.settleTime = max(d, 0) } }
 
 // WithGather sets how long those that have come to the new process together wait for each other, at the most, before

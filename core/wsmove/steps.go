@@ -20,9 +20,11 @@ const (
 	// lateTick is how long a sleep takes of a goroutine that had to wait for a processor.
 	lateTick = 3 * tick
 	// settleMost is how many times WithSettle's time is the most on a machine that has no processor to spare.
-	settleMost = 10
-	// quietTicks is after how many of them without a write nothing more is expected.
-	quietTicks = 5
+	settleMost = 5
+	// quietTicks is after how many ticks without a write nothing more is expected on a connection, and hungTicks if the
+	// write does not end.
+	quietTicks = 8
+	hungTicks  = 20
 )
 
 // leaver is a connection that is to move, or to end.
@@ -63,7 +65,7 @@ func (m *mover) leaveAll(drain <-chan struct{}) {
 		go m.finishAlone(l.conn, l.attempt, drain)
 	}
 	paused := time.Now()
-	m.settle()
+	m.settle(group)
 	settled := time.Now()
 	for _, l := range group {
 		l.seal(l.attempt, l.s.staysIn(drain) == "")
@@ -119,25 +121,43 @@ func split(all []leaver, limit time.Duration, what func(leaver) <-chan struct{})
 	return have, others
 }
 
-// settle waits until what was read has reached those who write it to others, as far as that can be seen: nothing is
-// written any more, or its time is over. Only a sleep after which this goroutine runs soon counts. After a longer one
-// the others, too, may have waited for a processor, and what is written is a backlog.
-func (m *mover) settle() {
+// settle waits until what was read has reached those who write it to others, as far as that can be seen: each of the
+// connections was not written to for some ticks, or the time is over. A connection that gets something again and again
+// has a pause in between. Only a sleep after which this goroutine runs soon counts: after a longer one the others, too,
+// may have waited for a processor.
+func (m *mover) settle(group []leaver) {
+	type pulse struct {
+		writes uint64
+		quiet  int
+	}
+	pulses := make([]pulse, len(group))
 	late := time.Now().Add(settleMost * m.settleTime)
-	quiet, last := 0, m.writes.Load()
-	for left := m.settleTime / tick; left > 0 && quiet < quietTicks && time.Now().Before(late); {
+	for left := m.settleTime / tick; left > 0 && time.Now().Before(late); {
 		began := time.Now()
 		time.Sleep(tick)
 		runtime.Gosched() // who sleeps comes before those who wait for the processor
-		now, counts := m.writes.Load(), time.Since(began) < lateTick
-		switch {
-		case now != last:
-			quiet, last = 0, now
-		case counts:
-			quiet++
-		}
+		counts, settled := time.Since(began) < lateTick, true
 		if counts {
 			left--
+		}
+		for i, l := range group {
+			p, need := &pulses[i], quietTicks
+			now := l.out.writes.Load()
+			if now%2 == 1 {
+				need = hungTicks
+			}
+			switch {
+			case p.quiet >= need || isClosed(l.closed):
+				continue
+			case !counts || now != p.writes:
+				p.writes, p.quiet = now, 0
+			default:
+				p.quiet++
+			}
+			settled = settled && p.quiet >= need
+		}
+		if settled {
+			return
 		}
 	}
 }
@@ -156,7 +176,7 @@ func (m *mover) finishAlone(c *conn, a *attempt, drain <-chan struct{}) {
 	case <-c.closed:
 		return
 	}
-	m.settle()
+	m.settle([]leaver{{c, a}})
 	if m.leaving() != drain {
 		c.undo(a)
 		m.goesOn(c)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type writer struct {
 	frames follower
 	unsent []byte // goes before everything else
 	broken error  // a frame is out in part, and no more of it will be
+
+	writes atomic.Uint64 // how many have begun, and how many have ended: odd in one
 }
 
 // phase is how far the library is with the handshake.
@@ -60,11 +63,12 @@ func (c *conn) write(b []byte) (done int, err error) {
 	case refused:
 		return 0, errTooLate
 	}
+	c.out.writes.Add(1)
+	defer c.out.writes.Add(1)
 	c.hurry()
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
-	c.s.m.writes.Add(1)
 	for done < len(b) {
 		n, err := c.Conn.Write(b[done:])
 		c.out.frames.follow(b[done : done+n])
