@@ -3,9 +3,11 @@ module github.com/gracex-go/gracex/examples
 go 1.25.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gobwas/ws v1.4.0
+	github.com/gorilla/websocket v1.5.3
 	github.com/gracex-go/gracex v0.1.0
 	github.com/gracex-go/gracex/chix v0.1.0
 	github.com/gracex-go/gracex/echox v0.1.0

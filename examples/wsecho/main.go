@@ -1,0 +1,41 @@
+// Command wsecho has WebSockets of gorilla/websocket and coder/websocket behind net/http, Gin, Echo and chi. They stay
+// open while it is upgraded: replace its binary, send it SIGUSR2 or SIGHUP, and every client goes on in the new process,
+// over the same TCP connection, with no message lost or doubled.
+//
+//	go build -o wsecho ./examples/wsecho
+//	./wsecho -addr 127.0.0.1:8080 -pidfile wsecho.pid &
+//	websocat ws://127.0.0.1:8080/gin
+//	kill -USR2 "$(cat wsecho.pid)"
+//
+// Each message is sent back. Besides, each client gets a numbered one every 20 ms. The numbers go on in the new process,
+// because the handler leaves the last one there.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/wsmove"
+	"github.com/gracex-go/gracex/examples/internal/app"
+)
+
+func main() {
+	flags := app.Parse(":8080")
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid())
+	mux := http.NewServeMux()
+	mux.HandleFunc("/gorilla", gorilla)
+	mux.HandleFunc("/coder", coder)
+	mux.Handle("/gin", ginRouter())
+	mux.Handle("/echo", echoRouter())
+	mux.Handle("/chi", chiRouter())
+	// Around all of it: in the new process a request takes the whole way again.
+	handler := wsmove.Handler("ws", mux, wsmove.WithLogger(log))
+	if err := core.ListenAndServe(flags.Addr, handler, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
+		fmt.Fprintln(os.Stderr, "wsecho:", err)
+		os.Exit(1)
+	}
+}
