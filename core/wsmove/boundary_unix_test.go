@@ -328,3 +328,35 @@ func TestMove_ACloseHandshakeStays(t *testing.T) {
 		}
 	})
 }
+
+// TestMove_AClientThatDoesNotReadHoldsUpNobody: the handler answers the handshake, and the rest of the message for which
+// the client has no room waits.
+func TestMove_AClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	const size = 30 << 10
+	first, second, addr := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Move(r)
+		l, err := upgrade(w)
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		must.Do(t, l.Conn.(*conn).NetConn().(*net.TCPConn).SetWriteBuffer(size))
+		for l.frame(2, true, make([]byte, size)) == nil {
+		}
+	}), echo("second"))
+	c := dial(t, addr, "/")
+	must.Do(t, c.Conn.(*net.TCPConn).SetReadBuffer(size))
+	first.hangs()
+	first.leave()
+	second.awaits(1)
+	if sizes := first.handed(); sizes[0][2] == 0 {
+		t.Errorf("%v went along: nothing of a message", sizes)
+	}
+	c.say("after all")
+	for op, got := c.next(); got != "second after all"; op, got = c.next() {
+		if op != 1 || len(got) != size {
+			t.Fatalf("opcode %d, %d bytes", op, len(got))
+		}
+	}
+}

@@ -21,6 +21,7 @@ func (c *conn) answered(a answer) error {
 	case s.moved:
 		c.out.phase = open
 		c.release()
+		go c.sendUnsent() // not before: it can take as long as the client likes, and nothing else can be written meanwhile
 	case a.status != http.StatusSwitchingProtocols:
 		c.out.phase = foreign
 		return nil
@@ -56,6 +57,12 @@ func (m *mover) adopt(nc net.Conn, state []byte) {
 // takeBack serves a connection that the new process does not take, or not any more.
 func (m *mover) takeBack(nc net.Conn, l *luggage, drain <-chan struct{}, why error) {
 	m.log.Debug("a WebSocket is not taken by the new process, and served here", "error", why)
+	defer func() {
+		if p := recover(); p != nil { // of ConnContext; OnHandoff has the same
+			m.log.Error("a WebSocket can't be served again", "panic", p, "stack", string(debug.Stack()))
+			_ = nc.Close()
+		}
+	}()
 	_ = nc.SetDeadline(time.Time{})
 	m.serve(nc, l, func(s *Session) { s.fixWithin(drain, "the new process does not take it: "+why.Error()) })
 }
@@ -77,7 +84,6 @@ func (m *mover) serve(nc net.Conn, l *luggage, prepare func(*Session)) {
 		c.gate = m.gateOf(l.Batch, l.Together)
 		defer c.arrive()
 	}
-	go c.sendUnsent()
 	r, err := requestOf(l.request)
 	if err != nil {
 		m.log.Error("the request of a WebSocket that has moved can't be read; its client is told to reconnect", "error", err)
@@ -116,6 +122,7 @@ func (m *mover) serve(nc net.Conn, l *luggage, prepare func(*Session)) {
 			c.goodbye(codeRestart)
 		case p != nil && !isClosed(c.closed):
 			m.remove(c)
+			c.sealUnlessClosed()
 			c.goodbye(codeInternal)
 		}
 	}()

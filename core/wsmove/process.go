@@ -3,6 +3,8 @@ package wsmove
 import (
 	"context"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/gracex-go/gracex/core"
 )
@@ -17,7 +19,25 @@ type process struct {
 
 var thisProcess = process{
 	draining: func() <-chan struct{} { return core.Draining(context.Background()) },
-	stopping: func() bool { return core.Status().State >= core.StateStopping },
+	stopping: new(stopLook).stopping,
 	handoff:  core.Handoff,
 	context:  core.HandoffContext,
+}
+
+// stopLook looks now and then whether this process stops. core.Status counts connections and listeners, and each of
+// thousands of connections asks.
+type stopLook struct {
+	mu    sync.Mutex
+	next  time.Time
+	stops bool
+}
+
+func (l *stopLook) stopping() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); !l.stops && now.After(l.next) { // a stop is not undone
+		l.next = now.Add(100 * time.Millisecond)
+		l.stops = core.Status().State >= core.StateStopping
+	}
+	return l.stops
 }
