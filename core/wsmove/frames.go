@@ -39,7 +39,7 @@ func (f *follower) follow(b []byte) (end int) {
 		if f.left > 0 {
 			k := min(uint64(len(b)-at), f.left)
 			f.left -= k
-			at += int(k) //nolint:gosec // at most len(b)
+			at += int(k)
 		} else {
 			f.head[f.n] = b[at]
 			f.n++

@@ -28,6 +28,7 @@ func Handler(name string, h http.Handler, opts ...Option) http.Handler {
 
 func newMover(name string, h http.Handler, p process, opts []Option) *mover {
 	if name == "" || len(name) > maxName {
+		//nolint:forbidigo // a mistake in the wiring, as Handler says
 		panic("wsmove: Handler: the name has to have 1 to " + strconv.Itoa(maxName) + " bytes")
 	}
 	m := &mover{

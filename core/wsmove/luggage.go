@@ -56,7 +56,7 @@ func (l *luggage) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(m))) //nolint:gosec // bounded by maxAnswer
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(m)))
 	b = append(b, m...)
 	for _, p := range l.parts() {
 		b = append(b, *p...)

@@ -106,7 +106,7 @@ func (m *mover) goesOn(c *conn) {
 // dismiss has a client reconnect, at a moment of its own.
 func (m *mover) dismiss(c *conn, drain <-chan struct{}) {
 	if m.spread > 0 {
-		moment := time.NewTimer(rand.N(m.spread))
+		moment := time.NewTimer(rand.N(m.spread)) //nolint:gosec // no secret
 		defer moment.Stop()
 		select {
 		case <-c.closed:

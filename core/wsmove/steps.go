@@ -3,7 +3,6 @@ package wsmove
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -83,7 +82,7 @@ func (m *mover) leaveAll(drain <-chan struct{}) {
 	})
 	sealed := time.Now()
 
-	batch := rand.Uint64()
+	batch := uint64(began.UnixNano()) // of this process one at a time
 	var finish sync.WaitGroup
 	for _, l := range group {
 		finish.Go(func() { m.finish(l.conn, l.attempt, drain, batch, len(group)) })
