@@ -294,12 +294,16 @@ func TestMove_ACloseHandshakeStays(t *testing.T) {
 		t.Parallel()
 		first, _, addr := pair(t, echo("first"), echo("second"))
 		c := dial(t, addr, "/")
-		c.send(normal[:3])
-		first.hasRead(3)
+		c.send(normal[:7])
+		first.hasRead(7)
 		first.leave()
-		c.send(normal[3:])
+		await(t, "the others have moved", func() bool { return strings.Contains(first.log.String(), "alone=1") })
+		c.send(normal[7:])
 		if op, got := c.next(); op != opClose || got != "\x03\xe8" {
 			t.Errorf("opcode %d, %q", op, got)
+		}
+		if n := len(first.handed()); n > 0 {
+			t.Errorf("%d have moved", n)
 		}
 	})
 	t.Run("the program's", func(t *testing.T) {

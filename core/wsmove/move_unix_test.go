@@ -359,6 +359,8 @@ func TestMove_FewHandlersAtATime(t *testing.T) {
 	for range handshakes {
 		<-begun
 	}
+	await(t, "all have come", func() bool { return len(first.handed()) == all })
+	time.Sleep(20 * time.Millisecond) // for those that must not begin
 	if n := len(begun); n > 0 {
 		t.Errorf("%d more", n)
 	}
@@ -369,11 +371,12 @@ func TestMove_FewHandlersAtATime(t *testing.T) {
 // TestMove_TheProgramsReadDeadlineHolds before an attempt to move, and after one that was undone.
 func TestMove_TheProgramsReadDeadlineHolds(t *testing.T) {
 	t.Parallel()
-	timeouts := make(chan error, 2)
+	timeouts, done := make(chan error, 2), make(chan struct{})
 	first, _, addr := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Move(r)
 		l, err := upgrade(w)
 		must.Do(t, err)
+		defer close(done)
 		defer l.Close()
 		for range 2 {
 			must.Do(t, l.SetReadDeadline(time.Now().Add(5*time.Millisecond)))
@@ -399,4 +402,30 @@ func TestMove_TheProgramsReadDeadlineHolds(t *testing.T) {
 		})
 		c.say("on")
 	}
+	await(t, "the handler has read all", func() bool { return isClosed(done) })
+}
+
+// TestMove_OneThatComesLateFollows: its handshake ends when the others have moved.
+func TestMove_OneThatComesLateFollows(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	first, second, addr := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			close(begun)
+			<-goOn
+		}
+		echo("first")(w, r)
+	}), echo("second"))
+	dial(t, addr, "/")
+	late := make(chan *client)
+	socket := must.Get(net.Dial("tcp", addr))(t)
+	go func() { late <- shake(t, socket, "/late", nil) }()
+	<-begun
+	first.leave()
+	second.awaits(1)
+	close(goOn)
+	c := <-late
+	second.awaits(2)
+	c.say("1")
+	c.hears("second 1")
 }

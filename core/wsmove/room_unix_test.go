@@ -7,24 +7,27 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gracex-go/gracex/internal/must"
 )
 
 // TestMove_NobodySpeaksBeforeTheRoomIsComplete: one handler takes its time to join.
 func TestMove_NobodySpeaksBeforeTheRoomIsComplete(t *testing.T) {
 	t.Parallel()
-	goOn, joined := make(chan struct{}), make(chan struct{})
+	goOn := make(chan struct{})
+	var joined atomic.Int64
 	first, second, addr := pair(t, echo("first"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Move(r)
 		if r.URL.Path == "/late" {
 			<-goOn
 		}
-		Move(r)
+		joined.Add(1)
 		_ = onMessages(w, func(l *library, message string) error {
-			select {
-			case <-joined:
-			default:
-				t.Error("a message is read before all have come")
+			if joined.Load() != 2 {
+				t.Error("a message is read before all have joined")
 			}
 			return l.write("second " + message)
 		})
@@ -38,10 +41,33 @@ func TestMove_NobodySpeaksBeforeTheRoomIsComplete(t *testing.T) {
 	early.send(text("half")[8:])
 	late.send(text("half")[8:])
 	second.awaits(1)
-	close(joined)
+	await(t, "the first one would read", func() bool { return second.missing() == 1 })
+	early.silent(20 * time.Millisecond)
 	close(goOn)
 	early.hears("second half")
 	late.hears("second half")
+}
+
+// missing returns how many connections p's gates wait for.
+func (p *played) missing() (n int) {
+	p.mover.mu.Lock()
+	defer p.mover.mu.Unlock()
+	for _, g := range p.gates {
+		g.mu.Lock()
+		n += g.left
+		g.mu.Unlock()
+	}
+	return n
+}
+
+// silent checks that nothing comes for a while. It can miss something that comes late, and does not fail without.
+func (c *client) silent(d time.Duration) {
+	c.t.Helper()
+	must.Do(c.t, c.SetReadDeadline(time.Now().Add(d)))
+	if b, err := c.in.Peek(1); err == nil {
+		c.t.Fatalf("%q comes too early", b)
+	}
+	must.Do(c.t, c.SetReadDeadline(time.Now().Add(patience)))
 }
 
 // TestMove_ThoseWhoHaveComeGoOn when others that were announced do not come in time.

@@ -80,7 +80,9 @@ func (m *mover) leaveAll(drain <-chan struct{}) {
 		}
 		return stays
 	})
-	sealed := time.Now()
+	// Now, because this process can end with the last of them.
+	m.log.Info("WebSockets leave this process", "stop", stops, "together", len(group), "alone", len(alone)+len(late), "to_reconnect", dismissed,
+		"pause", paused.Sub(began).String(), "settle", settled.Sub(paused).String(), "seal", time.Since(settled).String())
 
 	batch := uint64(began.UnixNano()) // of this process one at a time
 	var finish sync.WaitGroup
@@ -88,9 +90,6 @@ func (m *mover) leaveAll(drain <-chan struct{}) {
 		finish.Go(func() { m.finish(l.conn, l.attempt, drain, batch, len(group)) })
 	}
 	finish.Wait()
-	m.log.Info("WebSockets leave this process", "stop", stops, "together", len(group), "alone", len(alone)+len(late), "to_reconnect", dismissed,
-		"pause", paused.Sub(began).String(), "settle", settled.Sub(paused).String(), "seal", sealed.Sub(settled).String(),
-		"handoff", time.Since(sealed).String())
 }
 
 // split waits for what each has, until the limit. It returns those that have it, and those that do not and are not

@@ -127,7 +127,7 @@ func TestNobodyLeaves(t *testing.T) {
 	}
 	for i := range upgrades {
 		p.Upgrade(syscall.SIGUSR2)
-		p.AwaitLog("WebSockets leave this process", i+1)
+		p.AwaitLog("generation ended", i+1)
 		for _, m := range room {
 			goal := m.count.Load() + 2*talkers
 			p.Await(m.nick+" hears more", func() bool { return m.count.Load() >= goal || t.Failed() })

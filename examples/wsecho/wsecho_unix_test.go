@@ -58,7 +58,7 @@ func TestSocketsStay(t *testing.T) {
 			p.Signal(syscall.SIGKILL)
 			p.Await("the old process serves again", func() bool { return p.PID() == old && p.PID() != bad })
 		} else {
-			p.AwaitLog("WebSockets leave this process", len(moves)+1)
+			p.AwaitLog("generation ended", len(moves)+1)
 			moves = append(moves, time.Now())
 		}
 		for _, c := range clients {
