@@ -251,7 +251,7 @@ func TestMove_TheRestOfAMessageGoesAlong(t *testing.T) {
 		}
 		defer l.Close()
 		socket := l.Conn.(*conn).NetConn().(*net.TCPConn)
-		must.Do(t, socket.SetWriteBuffer(size)) // which stays as it is then
+		must.Do(t, socket.SetWriteBuffer(4<<10)) // which stays as it is then
 		for n := 0; ; n++ {
 			if err := l.frame(2, true, append([]byte{byte(n >> 16), byte(n >> 8), byte(n)}, make([]byte, size-3)...)); err != nil {
 				written <- n
@@ -345,10 +345,13 @@ func TestMove_AClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 			return
 		}
 		defer l.Close()
-		must.Do(t, l.Conn.(*conn).NetConn().(*net.TCPConn).SetWriteBuffer(size))
+		must.Do(t, l.Conn.(*conn).NetConn().(*net.TCPConn).SetWriteBuffer(4<<10)) // the rest of a message does not fit in
 		for l.frame(2, true, make([]byte, size)) == nil {
 		}
-	}), echo("second"))
+	}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(10 * time.Millisecond) // for what must not begin before the handshake is answered
+		echo("second")(w, r)
+	}))
 	c := dial(t, addr, "/")
 	must.Do(t, c.Conn.(*net.TCPConn).SetReadBuffer(size))
 	first.hangs()
