@@ -32,18 +32,27 @@ type Conn struct {
 	end     sync.Once
 
 	// Of the goroutine that reads.
-	preface int    // bytes of it to come
-	other   bool   // something else has come
-	head    head   // of the frame that comes
-	have    int    // bytes of head
-	block   block  // of the client's
-	left    int    // bytes of the payload to come
-	ahead   []byte // for the server, before them
-	told    bool   // the server has had the GOAWAY
+	preface  int      // bytes of it to come
+	other    bool     // something else has come
+	head     head     // of the frame that comes
+	have     int      // bytes of head
+	block    block    // of the client's
+	left     int      // bytes of the payload to come
+	collects bool     // the payload is looked at
+	payload  []byte   // what has come of it
+	ahead    []byte   // for the server, before them
+	told     bool     // the server has had the GOAWAY
+	moved    bool     // another process has the connection
+	history  *history // that the server is told before the client's frames; nil when it has been
 
+	books   books
 	reads   readState
 	writes  writeState
 	streams *streams // nil: they are not counted
+
+	moving atomic.Pointer[moving] // nil unless the connection is to move
+	debt   atomic.Int64           // what the answer of the history has to say; -1: nobody is to give that answer
+	hidden atomic.Bool            // the request of the history is being answered
 }
 
 // New returns a connection over nc, from which preface bytes of the Preface are still to
@@ -53,7 +62,9 @@ func New(nc net.Conn, preface int, limit time.Duration, onLeave func()) *Conn {
 	c := &Conn{
 		Conn: nc, preface: preface, onLeave: onLeave,
 		first: make(chan struct{}), acked: make(chan struct{}), ended: make(chan struct{}),
+		books: newBooks(),
 	}
+	c.debt.Store(-1)
 	_, _ = rand.Read(c.ping[:])
 	if preface > 0 && limit > 0 {
 		_ = nc.SetReadDeadline(time.Now().Add(limit))
@@ -85,7 +96,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return n, err
 	}
 	for len(c.ahead) == 0 && c.left == 0 {
-		if err := c.nextFrame(); err != nil {
+		if err := c.nextBytes(); err != nil {
 			return 0, err
 		}
 	}
@@ -95,25 +106,53 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.collect(b[:n])
 	c.left -= n
 	return n, err
 }
 
+// nextBytes finds what the server is to read next.
+func (c *Conn) nextBytes() error {
+	if c.moved {
+		return io.EOF
+	}
+	if c.history != nil {
+		return c.tell()
+	}
+	return c.nextFrame()
+}
+
 // nextFrame reads the header of the client's next frame for the server, swallows the
-// answer to our PING, and puts the GOAWAY in between.
+// answers to our own frames, and puts the GOAWAY in between.
 func (c *Conn) nextFrame() error {
-	if ok, err := c.readHead(); err != nil {
+	if ok, err := c.readHead(); err != nil || !ok {
 		return err
-	} else if !ok {
-		c.told = true
-		c.ahead = goAway(0, 0)
-		return nil
 	}
 	c.have = 0
 	c.block.follow(&c.head)
 	c.streams.client(&c.head)
-	if c.head.kind() != typePing || !c.head.has(flagAck) || c.head.size() != pingSize {
-		c.ahead, c.left = c.head[:], c.head.size()
+	c.books.clientHead(&c.head)
+	switch {
+	case c.head.kind() == typePing && c.head.size() == pingSize:
+		return c.nextPing()
+	case c.head.kind() == typeSettings && c.head.has(flagAck) && c.head.size() == 0 && !c.books.acknowledges():
+		return nil
+	}
+	c.ahead, c.left = c.head[:], c.head.size()
+	if c.collects = collects(&c.head); c.collects && c.left > maxBlock {
+		c.collects = false
+		c.books.stickNow(stuckBlock)
+	}
+	c.collect(nil)
+	return nil
+}
+
+// nextPing is nextFrame for a PING.
+func (c *Conn) nextPing() error {
+	answer := c.head.has(flagAck)
+	if !answer {
+		c.books.pinged(false)
+		c.ahead, c.left = c.head[:], pingSize
 		return nil
 	}
 	var payload [pingSize]byte
@@ -121,6 +160,7 @@ func (c *Conn) nextFrame() error {
 		return err
 	}
 	if payload != c.ping {
+		c.books.pinged(true)
 		c.ahead = slices.Concat(c.head[:], payload[:]) // net/http's own, SendPingTimeout
 		return nil
 	}
@@ -132,11 +172,39 @@ func (c *Conn) nextFrame() error {
 	return nil
 }
 
-// readHead reads a frame's header. It reports false if the server is to be told before.
+// collect looks at the payload when all of it is here, before the server has its last byte. b comes next of it.
+func (c *Conn) collect(b []byte) {
+	if !c.collects {
+		return
+	}
+	whole := len(b) == c.left
+	if len(c.payload) > 0 || !whole {
+		c.payload = append(c.payload, b...)
+		b = c.payload
+	}
+	if whole {
+		c.books.clientPayload(&c.head, b)
+		c.collects, c.payload = false, nil
+	}
+}
+
+// readHead reads a frame's header. It reports false if the server is to read something else before.
 func (c *Conn) readHead() (bool, error) {
 	for c.have < headSize {
-		if c.have == 0 && !c.reads.begin(!c.told && !bool(c.block)) {
-			return false, nil
+		if c.have == 0 {
+			if c.awaitMoment(); c.moved {
+				return false, io.EOF
+			} else if len(c.ahead) > 0 {
+				return false, nil
+			}
+			switch c.reads.begin(!c.told && !bool(c.block)) {
+			case readsGoAway:
+				c.told = true
+				c.ahead = goAway(0, 0)
+				return false, nil
+			case readsAgain:
+				continue
+			}
 		}
 		n, err := c.Conn.Read(c.head[c.have:])
 		woken := c.reads.stop(c.Conn)
@@ -159,26 +227,40 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// readState is the wait for a frame, which Leave may have to end: by a deadline in the
+// readState is the wait for a frame, which Leave and Move may have to end: by a deadline in the
 // past, and afterwards the deadline is the server's again.
 type readState struct {
 	mu       sync.Mutex
 	due      bool // the server is to be told
+	again    bool // the connection may be able to move
 	waits    bool // for a frame of which nothing has come
 	woken    bool
 	deadline time.Time // the server's
 }
 
-// begin notes that a Read for a frame's header begins. It reports false if the server is
-// to be told and that is possible now.
-func (r *readState) begin(possible bool) bool {
+// reading is what follows when no byte of the next frame has been read.
+type reading int
+
+const (
+	readsFrame  reading = iota
+	readsGoAway         // the server is to be told
+	readsAgain          // it has to be looked again whether the connection can move
+)
+
+// begin notes that a Read for a frame's header begins, unless something else is to be done. The server can be told if
+// that is possible.
+func (r *readState) begin(possible bool) reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.due && possible {
-		return false
+		return readsGoAway
+	}
+	if r.again {
+		r.again = false
+		return readsAgain
 	}
 	r.waits = true
-	return true
+	return readsFrame
 }
 
 // stop notes that it has ended, and reports whether say has ended it.
@@ -205,6 +287,18 @@ func (r *readState) wake(nc net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.due = true
+	r.wakeLocked(nc)
+}
+
+// nudge has it looked again whether the connection can move.
+func (r *readState) nudge(nc net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again = true
+	r.wakeLocked(nc)
+}
+
+func (r *readState) wakeLocked(nc net.Conn) {
 	if r.waits && !r.woken {
 		r.woken = true
 		_ = nc.SetReadDeadline(longAgo)

@@ -8,7 +8,7 @@ const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // headSize is the size of a frame's header (RFC 9113, section 4.1).
 const headSize = 9
 
-// The types of frames that matter here, and two of their flags (RFC 9113, section 6).
+// The types of frames that matter here, and their flags (RFC 9113, section 6).
 const (
 	typeData         = 0x0
 	typeHeaders      = 0x1
@@ -17,15 +17,19 @@ const (
 	typePushPromise  = 0x5
 	typePing         = 0x6
 	typeGoAway       = 0x7
+	typeWindowUpdate = 0x8
 	typeContinuation = 0x9
 
 	flagAck        = 0x1 // of SETTINGS and PING
 	flagEndStream  = 0x1 // of HEADERS and DATA
 	flagEndHeaders = 0x4
+	flagPadded     = 0x8  // of HEADERS
+	flagPriority   = 0x20 // of HEADERS
 )
 
 const (
-	pingSize = 8
+	pingSize     = 8
+	prioritySize = 5
 	// maxStream names every stream in a GOAWAY, also those that are not open yet.
 	maxStream = 1<<31 - 1
 	// codeInadequateSecurity is for TLS that section 9.2 forbids.

@@ -53,33 +53,86 @@ type writeState struct {
 	mu       sync.Mutex // held while something is written
 	out      scanner
 	answer   answer // that comes before the frames
+	payload  []byte // of the server's SETTINGS or WINDOW_UPDATE, what has come
+	filter   filter // looks at each frame; nil unless some are to be swallowed
+	part     []byte // of a frame that the filter has not seen
+	gone     bool   // another process has the connection: nothing more goes out
 	deadline writeDeadline
 }
 
+// filter decides which of a server's frames go out.
+type filter interface {
+	// sees looks at a frame. If it is over, the frames behind it go out.
+	sees(frame []byte) (keep, over bool)
+}
+
 // owes reports whether the first GOAWAY is to be sent.
-func (c *Conn) owes() bool { return c.asked.Load() && !isClosed(c.first) }
+func (c *Conn) owes() bool { return c.asked.Load() && !c.writes.gone && !isClosed(c.first) }
 
 // Write passes the server's frames on, and puts ours in between.
 func (c *Conn) Write(b []byte) (int, error) {
 	c.writes.mu.Lock()
-	defer c.writes.mu.Unlock()
-	done := 0
+	n, err := c.write(b)
+	c.writes.mu.Unlock()
+	if m := c.moving.Load(); m != nil && c.books.mayRest() {
+		c.nudge(m)
+	}
+	return n, err
+}
+
+// write is Write with the mutex held.
+func (c *Conn) write(b []byte) (done int, err error) {
+	if c.writes.gone {
+		return len(b), nil
+	}
+	if c.writes.filter != nil {
+		rest, err := c.sift(b)
+		if done = len(b) - len(rest); err != nil {
+			return done, err
+		}
+		b = rest
+	}
 	if c.owes() && !c.writes.answer.comes {
 		if at := c.writes.out.gap(b); at >= 0 {
 			n, err := c.pass(b[:at])
 			if err == nil {
 				err = c.firstStep()
 			}
-			if done = n; err != nil {
+			if done += n; err != nil {
 				return done, err
 			}
+			b = b[n:]
 		}
 	}
-	n, err := c.pass(b[done:])
+	n, err := c.pass(b)
 	if done += n; err == nil && c.owes() && c.writes.out.open() {
 		err = c.firstStep() // Leave waits for the mutex, or has come since
 	}
 	return done, err
+}
+
+// sift gives the filter whole frames, and passes on what it keeps. It returns what comes behind the last frame that
+// the filter is for.
+func (c *Conn) sift(b []byte) (rest []byte, err error) {
+	w := &c.writes
+	had := len(w.part)
+	w.part = append(w.part, b...)
+	for at := 0; ; {
+		part := w.part[at:]
+		if len(part) < headSize || len(part) < headSize+(*head)(part).size() {
+			w.part = append([]byte(nil), part...)
+			return nil, nil
+		}
+		end := headSize + (*head)(part).size()
+		keep, over := w.filter.sees(part[:end])
+		if keep {
+			_, err = c.pass(part[:end])
+		}
+		if at += end; over || err != nil {
+			w.filter, w.part = nil, nil
+			return b[min(max(at-had, 0), len(b)):], err
+		}
+	}
 }
 
 // pass writes b, and follows what has gone out of it: after a write that timed out
@@ -88,11 +141,42 @@ func (c *Conn) pass(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	w := &c.writes
+	before, answer := w.out, w.answer
+	frames := w.answer.skip(b)
+	c.books.mu.Lock()
+	w.note(&c.books, frames)
+	c.books.mu.Unlock()
 	n, err := c.Conn.Write(b)
-	frames := c.writes.answer.skip(b[:n])
-	c.writes.out.follow(frames)
+	if n < len(b) {
+		w.out, w.answer = before, answer
+		frames = w.answer.skip(b[:n])
+		w.out.follow(frames)
+		c.books.stickNow(stuckWrite)
+	}
 	c.streams.server(frames)
 	return n, err
+}
+
+// note follows b, and notes the frames in it.
+func (w *writeState) note(k *books, b []byte) {
+	for len(b) > 0 {
+		payload := w.out.left > 0
+		n := w.out.next(b)
+		h := &w.out.head
+		looks := h.kind() == typeSettings || h.kind() == typeWindowUpdate
+		switch {
+		case !payload && w.out.have == 0:
+			k.serverHead(h)
+			w.payload = w.payload[:0]
+		case payload && looks:
+			w.payload = append(w.payload, b[:n]...)
+		}
+		if looks && w.out.have == 0 && w.out.left == 0 {
+			k.serverPayload(h, w.payload)
+		}
+		b = b[n:]
+	}
 }
 
 // firstStep sends the first GOAWAY and the PING behind it. It is called with the mutex

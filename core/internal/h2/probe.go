@@ -51,19 +51,25 @@ type frame struct {
 }
 
 func newProbe(d Door) *probe {
+	return newProbeOf(d, newGreeted,
+		&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(w, r.Body)
+		})})
+}
+
+// newGreeted returns a connection of which nothing has been read.
+func newGreeted(server net.Conn) *Conn { return New(server, len(Preface), 0, func() {}) }
+
+// newProbeOf gives srv a connection, which it serves.
+func newProbeOf(d Door, conn func(server net.Conn) *Conn, srv *http.Server) *probe {
 	server, client := net.Pipe()
 	_ = client.SetDeadline(time.Now().Add(probeTime))
 	p := &probe{
-		nc: client, conn: New(server, len(Preface), 0, func() {}), door: d,
+		nc: client, conn: conn(server), door: d,
 		frames: make(chan frame, 32), closed: make(chan struct{}),
 	}
-	srv := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(w, r.Body)
-		}),
-		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-		Protocols: new(http.Protocols),
-	}
+	srv.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = srv.Serve(p) }()
