@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -37,6 +38,16 @@ func (u *Upgrader) makeRoom() int {
 	}
 	u.room.Store(int64(room))
 	return room
+}
+
+// takes is what this process says that it takes besides HTTP/1 in the clear.
+func (u *Upgrader) takes() []string {
+	for _, s := range u.servers.all() {
+		if s.moves && s.follows && u.cfg.handoff {
+			return []string{wire.TakesHTTP2}
+		}
+	}
+	return nil
 }
 
 // receive takes over the connections of an Offer, whose descriptors are files. They
@@ -107,7 +118,15 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 // adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
 func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(looksAfter bool), err error) {
-	if start := u.park(what, s); start != nil {
+	var state *h2.State
+	if what.IsHTTP2() {
+		if state, err = h2.ParseState(what.State); err != nil {
+			_ = fd.Close(s)
+			return nil, err
+		}
+		what.Name, what.State = "", nil
+	}
+	if start := u.park(what, s, state); start != nil {
 		return start, nil
 	}
 	handler := adopters.find(what.Name)
@@ -123,10 +142,12 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 		err = errors.New("the new process has no OnHandoff for it")
 	case what.Name == "" && srv == nil:
 		err = errors.New("the new process has no plaintext server for it")
+	case state != nil:
+		err = srv.TakesHTTP2(state)
 	}
 	var c *conns.Conn
 	if err == nil {
-		if c = u.conns.Adopt(nc, srv, what); c == nil {
+		if c = u.conns.Adopt(nc, srv, what, state); c == nil {
 			err = errors.New("the new process has ended its drain")
 		}
 	}
@@ -143,6 +164,8 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 		switch {
 		case !looksAfter:
 			_ = c.Close()
+		case state != nil:
+			go c.ServeAdopted()
 		case srv != nil:
 			go c.Park()
 		default:
@@ -153,16 +176,16 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 
 // park takes over a TCP connection that waits for a request. Its descriptor is all that is needed until that comes. It
 // returns nil, and s is the caller's, if it has to be a connection at once, or is to be refused.
-func (u *Upgrader) park(what wire.Conn, s int) (start func(looksAfter bool)) {
+func (u *Upgrader) park(what wire.Conn, s int, state *h2.State) (start func(looksAfter bool)) {
 	local := fd.LocalTCP(s)
 	if local == nil || what.Name != "" || u.adoptsNone() {
 		return nil
 	}
 	srv := u.sideFor(what.Listener, local)
-	if srv == nil {
+	if srv == nil || state != nil && srv.TakesHTTP2(state) != nil {
 		return nil
 	}
-	return u.conns.Park(s, srv, what)
+	return u.conns.Park(s, srv, what, state)
 }
 
 // adoptsNone reports whether this process stops, so that it takes no more connections over.

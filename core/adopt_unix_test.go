@@ -237,7 +237,7 @@ func TestAdopt_NothingAfterTheDrain(t *testing.T) {
 	t.Parallel()
 	table := conns.NewTable(nil)
 	table.Close(nil)
-	if c := table.Adopt(nil, nil, wire.Conn{}); c != nil {
+	if c := table.Adopt(nil, nil, wire.Conn{}, nil); c != nil {
 		t.Error("adopted")
 	}
 }

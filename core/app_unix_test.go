@@ -305,13 +305,20 @@ func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
 		ln = core.Hiding{Listener: ln}
 	}
 	srv := appServer(u, i)
+	if mode() == "fewstreams" {
+		srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 10}
+	}
+	if b, err := os.ReadFile("idle"); err == nil {
+		srv.IdleTimeout, err = time.ParseDuration(string(b))
+		check(err)
+	}
 	if c.h2c || strings.Contains(way, "h2c") {
 		srv.Protocols = new(http.Protocols)
 		srv.Protocols.SetHTTP1(true)
 		srv.Protocols.SetHTTP2(way != "")
 		srv.Protocols.SetUnencryptedHTTP2(true)
 	}
-	if c.forget {
+	if c.forget || mode() == "forget" {
 		srv.ConnContext = func(context.Context, net.Conn) context.Context { return context.Background() }
 	}
 	if strings.Contains(way, "listener") {

@@ -114,7 +114,10 @@ type drainer struct {
 	began    time.Time
 	deadline time.Time
 
-	steps  sync.WaitGroup // of shutDown: a Shutdown that is yet to begin
+	steps   sync.WaitGroup // of shutDown: a Shutdown that is yet to begin
+	told    bool           // no more connections move, and HTTP/2 was told
+	unmoved time.Time      // since when connections that were to move do not; zero: they do
+
 	thrift thrift
 	pace   *conns.Pace // of what is done to many connections; its goroutine's
 
@@ -327,6 +330,7 @@ func (d *drainer) finish() error {
 		case <-before:
 			before = nil
 		case <-tick.C:
+			d.tellUnmoved()
 			d.closeIdle()
 			if d.replaced {
 				counts, _ := d.u.conns.Account()
@@ -375,7 +379,9 @@ func (d *drainer) closeIdle() {
 	if left > window {
 		return
 	}
-	d.u.conns.EnterLastStretch(d.undone)
+	if d.u.conns.EnterLastStretch(d.undone) {
+		d.askToLeave(d.u.conns.HTTP2ThatStays(true))
+	}
 	quiet := d.quiet()
 	ticks := int(max(left-2*timing.IdleTick, 0)/timing.IdleTick) + 1
 	dismiss(quiet[:(len(quiet)+ticks-1)/ticks])

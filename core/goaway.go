@@ -10,16 +10,11 @@ import (
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
-// tellHTTP2 is rung 3: it asks the clients of all HTTP/2 connections that there are to
+// tellHTTP2 is rung 3: it asks the clients of all HTTP/2 connections that do not move to
 // leave, of many some at a time. A connection that comes later looks whether it is to leave when it is
 // followed. Each is asked once, however many drains there are.
 func (d *drainer) tellHTTP2() {
-	var all []*h2.Conn
-	for _, c := range d.u.conns.All() {
-		if f := c.HTTP2Frames(); f != nil {
-			all = append(all, f)
-		}
-	}
+	all := d.u.conns.HTTP2ThatStays(false)
 	if len(all) <= manyConns {
 		d.askToLeave(all)
 		return
@@ -37,6 +32,20 @@ func (d *drainer) tellHTTP2() {
 	}()
 }
 
+// tellUnmoved tells the clients of those HTTP/2 connections to leave that were to move, when no more move. The service
+// may be about to be taken back, and then they stay.
+func (d *drainer) tellUnmoved() {
+	switch {
+	case !d.replaced || d.u.conns.MovesBy() != nil:
+		d.unmoved = time.Time{}
+	case d.unmoved.IsZero():
+		d.unmoved = time.Now()
+	case time.Since(d.unmoved) > timing.Reap && !d.told:
+		d.told = true
+		d.tellHTTP2()
+	}
+}
+
 func (d *drainer) askToLeave(some []*h2.Conn) {
 	for _, f := range some {
 		d.u.askToLeave(f)
@@ -49,12 +58,13 @@ func (u *Upgrader) askToLeave(f *h2.Conn) {
 	}
 }
 
-// follow notes that c carries HTTP/2, whose frames are f's. The order makes sure that it is
-// asked to leave if it has to: the frames are there before asksToLeave is looked at, and
+// follow notes that c carries HTTP/2, whose frames are f's. The order makes sure that it
+// moves, or is asked to leave, if it has to: the mover is there before it looks for frames, and
+// as to leaving, the frames are there before asksToLeave is looked at, and
 // asksToLeave is set before tellHTTP2 looks for frames.
 func (s *server) follow(c *conns.Conn, f *h2.Conn) {
 	c.Carries(f)
-	if s.u.phase.asksToLeave.Load() {
+	if !c.MoveHTTP2() && s.u.phase.asksToLeave.Load() {
 		s.u.askToLeave(f)
 	}
 }

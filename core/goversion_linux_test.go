@@ -49,6 +49,13 @@ func TestGo_LeavesHTTP2AsGoAwayNeeds(t *testing.T) {
 		"out with answers only", err)
 }
 
+func TestGo_TakesHTTP2ConnectionsOver(t *testing.T) {
+	t.Parallel()
+	err := h2.ProbeMove()
+	relies(t, err == nil, "%v: until core/internal/h2 knows, HTTP/2 connections stay, and their clients get GOAWAY in "+
+		"two steps", err)
+}
+
 // TestGo_MarksServersThatSpeakHTTP2 by an entry of net/http's in TLSNextProto, which openHTTP2 looks for; others
 // have none.
 func TestGo_MarksServersThatSpeakHTTP2(t *testing.T) {

@@ -81,7 +81,7 @@ func TestHandoffContext_IsThatOfTheServersRequests(t *testing.T) {
 		return context.WithValue(ctx, key("conn"), c)
 	}
 	_, socket := pairAt(t, u, u.ServeTest(t, srv))
-	c := u.conns.Adopt(socket, nil, wire.Conn{Name: "x"}).Give()
+	c := u.conns.Adopt(socket, nil, wire.Conn{Name: "x"}, nil).Give()
 	ctx := HandoffContext(c)
 	expectEqual(t, "BaseContext's", ctx.Value(key("base")), any("b"))
 	expectEqual(t, "ConnContext's", ctx.Value(key("conn")), any(c))
@@ -103,9 +103,10 @@ type takesAll struct {
 	offered chan wire.OfferMsg
 }
 
-func (n *takesAll) Room() int       { return 10 }
-func (n *takesAll) Interrupt()      {}
-func (n *takesAll) SayMoved(uint64) {}
+func (n *takesAll) Room() int         { return 10 }
+func (n *takesAll) Takes(string) bool { return true }
+func (n *takesAll) Interrupt()        {}
+func (n *takesAll) SayMoved(uint64)   {}
 
 func (n *takesAll) Exchange(offer []byte, _ []int, _ <-chan struct{}, _ func() bool) (wire.Frame, error) {
 	f, err := wire.Read(bytes.NewReader(offer))

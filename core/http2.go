@@ -49,6 +49,14 @@ func newHTTP2Server(s *server, given givenHTTP2) *http2Server {
 	return l
 }
 
+// greeting is what HTTP/2 connections in the clear are told first; an error if none can move here.
+func (s *server) greeting() (*h2.Greeting, error) {
+	if err := h2.Moves(); err != nil {
+		return nil, err
+	}
+	return h2.Greet(s.inner)
+}
+
 // takenKey is the context key of the *takenConn of a request.
 type takenKey struct{}
 

@@ -48,17 +48,27 @@ type Ledger struct {
 	PID        int
 	State      State
 
-	Accepted       uint64 // connections accepted
-	Served         uint64 // requests whose handler returned
-	Adopted        uint64 // connections taken over from the generation before
-	Moved          uint64 // connections handed to the next generation
-	Refused        uint64 // connections that the next generation did not take
-	ClosedPolitely uint64 // connections closed after a last response that said so
-	ClosedIdle     uint64 // connections closed idle, at the end of a drain
-	HijackedHTTP2  uint64 // HTTP/2 connections that handlers took over (h2c.NewHandler)
+	Accepted       uint64      // connections accepted
+	Served         uint64      // requests whose handler returned
+	Adopted        uint64      // connections taken over from the generation before
+	Moved          uint64      // connections handed to the next generation
+	Refused        uint64      // connections that the next generation did not take
+	ClosedPolitely uint64      // connections closed after a last response that said so
+	ClosedIdle     uint64      // connections closed idle, at the end of a drain
+	MovedHTTP2     uint64      // HTTP/2 connections in the clear among those that moved
+	StayedHTTP2    StayedHTTP2 // HTTP/2 connections in the clear that were to move and did not
+	HijackedHTTP2  uint64      // HTTP/2 connections that handlers took over (h2c.NewHandler)
 
 	Cut  Remaining // cut at a drain's deadline; Cut.Requests were lost
 	Open Remaining // open now
+}
+
+// StayedHTTP2 counts the HTTP/2 connections in the clear that were to move to the next generation and did not, by the
+// reason. Their clients were asked to leave. The log has each reason in words, at level Debug.
+type StayedHTTP2 struct {
+	Streams uint64 // they had a stream open all the time
+	Refused uint64 // the next generation did not take them: its settings are smaller, or it has no room
+	Other   uint64 // anything else, such as a server that has pushed
 }
 
 // LogValue returns the counts as one group of log attributes.
@@ -71,6 +81,10 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Uint64("refused", l.Refused),
 		slog.Uint64("closed_politely", l.ClosedPolitely),
 		slog.Uint64("closed_idle", l.ClosedIdle),
+		slog.Uint64("moved_http2", l.MovedHTTP2),
+		slog.Uint64("stayed_http2_streams", l.StayedHTTP2.Streams),
+		slog.Uint64("stayed_http2_refused", l.StayedHTTP2.Refused),
+		slog.Uint64("stayed_http2_other", l.StayedHTTP2.Other),
 		slog.Uint64("hijacked_http2", l.HijackedHTTP2),
 		slog.Int("cut_requests", l.Cut.Requests),
 		slog.Int("cut_connections", l.Cut.Connections),
@@ -92,6 +106,10 @@ type ledgerJSON struct {
 	Refused         uint64 `json:"refused"`
 	ClosedPolitely  uint64 `json:"closed_politely"`
 	ClosedIdle      uint64 `json:"closed_idle"`
+	MovedHTTP2      uint64 `json:"moved_http2"`
+	StayedStreams   uint64 `json:"stayed_http2_streams"`
+	StayedRefused   uint64 `json:"stayed_http2_refused"`
+	StayedOther     uint64 `json:"stayed_http2_other"`
 	HijackedHTTP2   uint64 `json:"hijacked_http2"`
 	CutRequests     int    `json:"cut_requests"`
 	CutConnections  int    `json:"cut_connections"`
@@ -109,7 +127,8 @@ type ledgerJSON struct {
 func (l Ledger) MarshalJSON() ([]byte, error) {
 	return json.Marshal(ledgerJSON{
 		l.Generation, l.PID, l.State,
-		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle, l.HijackedHTTP2,
+		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle, l.MovedHTTP2,
+		l.StayedHTTP2.Streams, l.StayedHTTP2.Refused, l.StayedHTTP2.Other, l.HijackedHTTP2,
 		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets, l.Cut.Background,
 		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets, l.Open.Background,
 	})
@@ -123,7 +142,8 @@ func (l *Ledger) UnmarshalJSON(b []byte) error {
 	}
 	*l = Ledger{
 		j.Generation, j.PID, j.State,
-		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle, j.HijackedHTTP2,
+		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle, j.MovedHTTP2,
+		StayedHTTP2{j.StayedStreams, j.StayedRefused, j.StayedOther}, j.HijackedHTTP2,
 		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets, j.CutBackground},
 		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets, j.OpenBackground},
 	}
@@ -138,7 +158,8 @@ func (u *Upgrader) ledger() Ledger {
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
 		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
-		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle, HijackedHTTP2: c.HijackedHTTP2,
+		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
+		MovedHTTP2: c.MovedHTTP2, StayedHTTP2: StayedHTTP2(c.StayedHTTP2), HijackedHTTP2: c.HijackedHTTP2,
 		Cut: cut, Open: u.remaining(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -331,34 +332,45 @@ func TestMove_NextRequestIsTheNextGenerations(t *testing.T) {
 	answeredBy(t, c, 1)
 }
 
-// TestMove_BesideHTTP2 moves connections of which nobody knows yet that they are not HTTP/2. HTTP/2 goes on to its
-// end, whatever the size of its frames.
+// TestMove_BesideHTTP2 moves connections of which nobody knows yet that they are not HTTP/2. HTTP/2 moves when its
+// request has been answered, whatever the size of its frames.
 func TestMove_BesideHTTP2(t *testing.T) {
 	t.Parallel()
-	a, first := serving(t, "-h2c")
+	a, first := serving(t, "-h2c", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	addr := first.Addrs[0]
 	unused, used := rawhttp.Dial(t, addr), answered(t, addr, "/")
-	h2 := rawhttp.DialHTTP2(t, addr, nil)
+	nc, err := net.Dial("unix", a.path("app.sock"))
+	must(t, err)
+	unix := rawhttp.GreetHTTP2(t, nc, nil)
+	h2, idle := rawhttp.DialHTTP2(t, addr, nil), rawhttp.DialHTTP2(t, addr, nil)
 	h2.Open(1)
 	h2.Send(1, "123")
-	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 4 && l.Open.Requests >= 2 })
+	expectStats(t, addr, func(l core.Ledger) bool { return l.Open.Connections >= 6 && l.Open.Requests >= 2 })
 	a.next(first)
-	h2.Pong(h2.ToldToLeave())
+	a.expectLog("msg=draining", 1)
 	for _, c := range "45678" {
 		h2.Send(1, string(c))
 	}
 	h2.End(1, "9")
-	if _, answers := h2.Leaves(1); answers[1] != "123456789" {
-		t.Errorf("answer %q", answers[1])
+	h2.Answered(1) // which no GOAWAY comes before
+	a.endsWell(0)
+	all := []*rawhttp.HTTP2{h2, idle, unix}
+	for _, c := range all {
+		c.Ask(3)
+		c.Answered(3)
 	}
-	must(t, h2.Close()) // else net/http does in a second
-	a.expect("end", 0)
 	for _, c := range []*rawhttp.Client{unused, used} {
 		c.Ask("/")
 		answeredBy(t, c, 1)
 	}
-	if st := getJSON[core.Ledger](t, addr, "/stats"); st.Adopted != 2 {
+	a.expectLog("ledger.moved_http2=3", 1)
+	if st := getJSON[core.Ledger](t, addr, "/stats"); st.Adopted != 5 {
 		t.Errorf("ledger %+v", st)
+	}
+	upgrade1(a, 1)
+	for _, c := range all {
+		c.Ask(5)
+		c.Answered(5)
 	}
 }
 

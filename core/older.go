@@ -171,7 +171,7 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 	p := peer.NewOlder(ctl, msg)
 	p.Supervisor = u.link().PID()
 	u.older.add(p)
-	if err := p.SayFollows(); err != nil {
+	if err := p.SayFollows(u.takes()); err != nil {
 		u.log.Debug("an older process can't be told", "older_pid", msg.PID, "error", err)
 		p.HangUp() // it would wait for a process that it does not know of
 	}

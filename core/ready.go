@@ -126,7 +126,7 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	}
 	if err := p.Say(wire.Ready, wire.ReadyMsg{
 		Room: u.makeRoom(), Probation: true, Stderr: true, Entrusts: true, StopMillis: u.cfg.stopTime().Milliseconds(),
-		Unclaimed: unclaimed, Version: u.cfg.version, Tickets: u.cfg.tickets,
+		Unclaimed: unclaimed, Version: u.cfg.version, Tickets: u.cfg.tickets, Takes: u.takes(),
 	}); peer.HungUp(err) {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
 	} else if err != nil {

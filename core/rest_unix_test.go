@@ -188,7 +188,7 @@ func TestDrain_TakesNothingAfterItsEnd(t *testing.T) {
 	u, _ := playCurrent(t, notFound())
 	must(t, u.Stop(t.Context()))
 	_, server := pair(t)
-	if c := u.conns.Adopt(server, &conns.Side{}, wire.Conn{}); c != nil {
+	if c := u.conns.Adopt(server, &conns.Side{}, wire.Conn{}, nil); c != nil {
 		t.Error("a connection is adopted after the end of the drain")
 	}
 }

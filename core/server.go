@@ -61,6 +61,9 @@ type server struct {
 // connKey is the context key of the connection that a request came on.
 type connKey struct{}
 
+// movedKey is the context key of an HTTP/2 connection that has moved here.
+type movedKey struct{}
+
 // attach starts serving on ln. The accept loop waits for Ready.
 func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 	srv, useTLS, certFile, keyFile := given.srv, given.useTLS, given.certFile, given.keyFile
@@ -98,6 +101,9 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	s.side = s.newSide()
 	s.openHTTP2(useTLS)
+	if s.follows {
+		s.side.Greeting = sync.OnceValues(s.greeting)
+	}
 	if err := s.keepAlives.follow(srv, s.all()...); err != nil {
 		u.log.Warn("SetKeepAlivesEnabled has no effect with this Go release; set the header Connection: close in the handler", "error", err)
 	}
@@ -195,7 +201,7 @@ func (s *server) newInner() *http.Server {
 
 // newSide is for connections that come from the server's listener, or did in the old process.
 func (s *server) newSide() *conns.Side {
-	own := &conns.Side{HTTP: s.inner, H2C: s.h2c, Adopted: make(chan *conns.Conn), Over: s.u.phase.finished, Follow: s.follow}
+	own := &conns.Side{HTTP: s.inner, H2C: s.h2c, Adopted: make(chan *conns.Conn), Over: s.u.phase.finished, Follow: s.follow, Leave: s.u.askToLeave}
 	if l, ok := s.ln.(*listener); ok {
 		own.From = &l.origin
 	}
@@ -207,6 +213,11 @@ func (s *server) baseContext(net.Listener) context.Context { return s.base }
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
 // client to come back on a new connection.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		if c, _ := r.Context().Value(movedKey{}).(*conns.Conn); c != nil && c.AnswersHTTP2(w, r) {
+			return
+		}
+	}
 	s.keepAlives.apply()
 	defer s.keepAlives.apply()
 	c, _ := r.Context().Value(connKey{}).(*conns.Conn)
@@ -262,6 +273,9 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 		c.KeepRequestContext(ctx)
 	case s.follows && nc == net.Conn(c):
 		c.MayFollow(s.side)
+		if c.HTTP2Frames() != nil && ctx != nil {
+			ctx = context.WithValue(ctx, movedKey{}, c) // also of a ConnContext that threw ours away
+		}
 	}
 	return ctx
 }
@@ -270,6 +284,9 @@ func (s *server) onConnState(nc net.Conn, st http.ConnState) {
 	c := conns.Tracked(nc)
 	if c == nil {
 		c = s.foreign.find(nc, st)
+	}
+	if c != nil && (st == http.StateActive || st == http.StateIdle) && c.HidesHTTP2() {
+		return
 	}
 	if own, ok := conns.FromHTTP(st); ok && c != nil && own != conns.New {
 		if tc, ok := nc.(*tls.Conn); ok && c.Is(conns.New) && tc.ConnectionState().NegotiatedProtocol == "h2" {

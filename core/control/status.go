@@ -85,6 +85,9 @@ type Generation struct {
 	Hijacked    int        `json:"hijacked"`           // open connections of the program's own
 	Memory      uint64     `json:"memory,omitempty"`   // resident, in bytes; 0 if unknown
 	Deadline    *time.Time `json:"deadline,omitempty"` // the end of its drain; nil if it does not drain, or has no limit
+	Moved       uint64     `json:"moved,omitempty"`    // connections that went to the next generation
+	MovedHTTP2  uint64     `json:"moved_http2,omitempty"`
+	StayedHTTP2 uint64     `json:"stayed_http2,omitempty"` // HTTP/2 connections that were to go there and did not; the ledger has the reasons
 	Listeners   []Listener `json:"listeners,omitempty"`
 }
 

@@ -27,12 +27,29 @@ func StatusText(s Status, now time.Time, width int) string {
 	}
 	b.WriteString("\n\n")
 	b.WriteString(table(s.Generations, now, width))
+	b.WriteString(movedText(s.Generations))
 	b.WriteString(listenersText(s.Generations))
 	if s.Elsewhere() {
 		b.WriteString("\nThe app runs in another pid namespace, and these are its numbers there.\n")
 	}
 	if s.LastUpgrade != nil {
 		b.WriteString("\n" + s.LastUpgrade.text(now))
+	}
+	return b.String()
+}
+
+// movedText says how many connections have moved.
+func movedText(all []Generation) string {
+	var b strings.Builder
+	for _, g := range all {
+		if g.Moved+g.StayedHTTP2 == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\nprocess %d: %d connections moved", g.PID, g.Moved)
+		if g.MovedHTTP2+g.StayedHTTP2 > 0 {
+			fmt.Fprintf(&b, ", %d of them HTTP/2; HTTP/2 that stayed: %d", g.MovedHTTP2, g.StayedHTTP2)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

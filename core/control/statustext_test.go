@@ -21,7 +21,7 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 				},
 			},
 			{Generation: 7, PID: 4711, State: "probation", Version: "1.4.2", Started: now.Add(-49 * time.Hour), Requests: 1, Connections: 310, Idle: 300},
-			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut},
+			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut, Moved: 310, MovedHTTP2: 12, StayedHTTP2: 1},
 			{Generation: 5, PID: 4600, State: "unknown"},
 		},
 		LastUpgrade: &LastUpgrade{At: now.Add(-2 * time.Minute), Outcome: Outcome{
@@ -30,6 +30,8 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 	}
 	const head = "/srv/shop/shop  1.5.0  supervisor 1  pid file /run/shop.pid\n\n"
 	const last = `
+process 4650: 310 connections moved, 12 of them HTTP/2; HTTP/2 that stayed: 1
+
 listens on [::]:8080, metrics [::]:9090
 
 process 4720 also listens on 127.0.0.1:6060 outside gracex: an upgrade does not hand it over;

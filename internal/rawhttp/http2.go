@@ -40,7 +40,7 @@ type frame struct {
 	payload     string
 }
 
-// DialHTTP2 connects, says the preface and waits for the server's SETTINGS. A config of nil is no TLS.
+// DialHTTP2 connects, says the preface, and waits for the server's SETTINGS, which it acknowledges. A config of nil is no TLS.
 func DialHTTP2(t testing.TB, addr string, config *tls.Config) *HTTP2 {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -70,6 +70,7 @@ func GreetHTTP2(t testing.TB, nc net.Conn, config *tls.Config) *HTTP2 {
 	if f := c.next(); f.kind != frameSettings {
 		t.Fatalf("the server begins with %+v", f)
 	}
+	c.send(frameSettings, flagAck, 0, "")
 	return c
 }
 
@@ -139,6 +140,25 @@ func (c *HTTP2) Answered(stream uint32) {
 			c.t.Fatalf("waiting for the answer on stream %d: %+v", stream, f)
 		}
 	}
+}
+
+// Answers reads the answers on these streams to their ends, in any order, and returns what they say.
+func (c *HTTP2) Answers(streams ...uint32) (answers map[uint32]string) {
+	c.t.Helper()
+	answers = map[uint32]string{}
+	for len(streams) > 0 {
+		f := c.next()
+		if f.kind == frameGoAway || f.kind == noFrame {
+			c.t.Fatalf("waiting for answers on %v: %+v", streams, f)
+		}
+		if f.kind == frameData {
+			answers[f.stream] += f.payload
+		}
+		if f.kind <= frameHeaders && f.flags&flagEndStream != 0 {
+			streams = slices.DeleteFunc(streams, func(id uint32) bool { return id == f.stream })
+		}
+	}
+	return answers
 }
 
 // last returns the last stream that a GOAWAY names. Its error code must be 0.

@@ -53,9 +53,11 @@ type Conn struct {
 
 	chosen atomic.Pointer[Mover] // that moves it while the rest stays; see Mover.choose
 
-	frames atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
-	h2c    *Side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
-	ctx    context.Context         // of ConnContext, under TLS
+	frames  atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
+	stays   atomic.Pointer[Mover]   // that did not move its HTTP/2
+	offered atomic.Bool             // the HTTP/2 that it carries is offered: the mover has its descriptor
+	h2c     *Side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
+	ctx     context.Context         // of ConnContext, under TLS
 
 	boundary boundary
 	state    atomic.Int32
@@ -164,7 +166,7 @@ func (c *Conn) SetState(st State) {
 // noteIdle notes since when the connection is idle. Where net/http sets a deadline for it that tells, and the
 // clock is not asked for each request; where it sets none it does not matter before the drain.
 func (c *Conn) noteIdle() {
-	if !c.CanMove() || c.table.drains.Load() {
+	if !c.CanMove() || c.http2.Load() || c.table.drains.Load() {
 		c.idle.Store(c.table.now())
 	} else if c.idle.Load() != 0 {
 		c.idle.Store(0)
@@ -285,7 +287,7 @@ func (c *Conn) quiet() bool {
 	if c.CanMove() && !c.http2.Load() {
 		return c.boundary.waiting()
 	}
-	return (c.Is(Idle) || c.Is(New)) && c.unanswered() == 0
+	return (c.Is(Idle) || c.Is(New)) && c.unanswered() == 0 && !c.offered.Load()
 }
 
 // pending reports whether something has arrived that nobody has read yet.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -24,15 +25,16 @@ type lot struct {
 const lotTick = time.Second
 
 // Park takes in a connection that the old process has handed over and that waits for a request, which side serves: the
-// socket s. The old process is answered, and then begin looks after the connection, or closes it. Park returns nil, and
+// socket s, and st if it carries HTTP/2. The old process is answered, and then begin looks after the connection, or closes it. Park returns nil, and
 // leaves s to the caller, if it is too late, or the system has no poller: see Adopt.
-func (t *Table) Park(s int, side *Side, what wire.Conn) (begin func(looksAfter bool)) {
+func (t *Table) Park(s int, side *Side, what wire.Conn, st *h2.State) (begin func(looksAfter bool)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || !t.openLotLocked() {
 		return nil
 	}
 	p := &parked{table: t, side: side, s: s, idle: t.now() - int64(what.Idle()), unused: what.Unused}
+	p.http2 = st
 	t.lot.conns[s] = p
 	t.counts.Adopted++
 	return p.begin
@@ -163,6 +165,9 @@ func (t *Table) replace(p *parked, nc net.Conn) *Conn {
 	c.boundary.unused, c.boundary.refused = p.unused, p.refused
 	c.state.Store(int32(Parked))
 	c.idle.Store(t.now())
+	if p.http2 != nil {
+		c.adoptHTTP2(p.side, p.http2)
+	}
 	t.addLocked(c)
 	t.forgetLocked(p)
 	return c
@@ -206,6 +211,8 @@ func (t *Table) tend() {
 	for _, p := range late {
 		if bytes, _ := fd.Arrived(p.s); bytes {
 			go p.look()
+		} else if p.http2 != nil {
+			go p.leave() // net/http says GOAWAY to it, too
 		} else {
 			p.drop(staysOpen)
 		}

@@ -56,9 +56,10 @@ func (a *answerer) Exchange(offer []byte, files []int, _ <-chan struct{}, _ func
 	return wire.Read(r2)
 }
 
-func (*answerer) Room() int       { return 1000 }
-func (*answerer) Interrupt()      {}
-func (*answerer) SayMoved(uint64) {}
+func (*answerer) Room() int         { return 1000 }
+func (*answerer) Takes(string) bool { return true }
+func (*answerer) Interrupt()        {}
+func (*answerer) SayMoved(uint64)   {}
 
 // mover makes a mover of the table.
 func (l *lotTable) mover(share float64, answer func(wire.OfferMsg, []int) (wire.TakenMsg, error)) *Mover {
@@ -89,7 +90,7 @@ func TestLot_MovesOn(t *testing.T) {
 			if w := msg.Conns[i]; w.Listener.Address != "here" || w.IdleMillis < hour || !w.Unused || w.Name != "" {
 				t.Errorf("offered %+v", w)
 			}
-			begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i])
+			begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil)
 			begin(true)
 		}
 		return wire.TakenMsg{Room: 10}, nil
@@ -255,7 +256,7 @@ func TestLot_AllAtOnce(t *testing.T) {
 			for i, s := range files {
 				if rand.IntN(4) == 0 {
 					taken.Refused = append(taken.Refused, wire.Refuse(i, "no"))
-				} else if begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i]); begin != nil {
+				} else if begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil); begin != nil {
 					all.Go(func() { begin(true) })
 				}
 			}

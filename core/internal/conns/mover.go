@@ -15,16 +15,22 @@ import (
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
+// refusal is why the new process, which goes on, does not take a connection.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 // Why a connection stays.
 var (
-	ErrNoRoom = errors.New("the new process has no descriptors left for it")
+	ErrNoRoom error = refusal("the new process has no descriptors left for it")
 	// errWentBack is for an upgrade that was rolled back.
 	errWentBack = errors.New("the new process is not current any more")
 )
 
 // Taker is the new process, to which connections are offered.
 type Taker interface {
-	Room() int // how many it takes; 0: none
+	Room() int              // how many it takes; 0: none
+	Takes(kind string) bool // whether it takes those of a kind that not every version knows
 	Exchange(offer []byte, files []int, quit <-chan struct{}, final func() bool) (wire.Frame, error)
 	Interrupt()
 	SayMoved(moved uint64)
@@ -152,23 +158,25 @@ func asSleepers(conns []*Conn, parked []*parked) []sleeper {
 }
 
 // choose returns the connections that are to move now: all, or a share of those that
-// are kept between requests, and one at the least if there is one.
+// are kept between requests, and one at the least if there is one. HTTP/2 is not among a share: it carries many
+// requests, and would have to come back if the upgrade is rolled back.
 func (m *Mover) choose() []sleeper {
 	if m.all.Load() {
 		return m.table.sleepers()
 	}
 	m.table.mu.Lock()
 	defer m.table.mu.Unlock()
-	conns, parked := m.table.allLocked(), slices.Collect(maps.Values(m.table.lot.conns))
+	conns, lot := m.table.allLocked(), slices.Collect(maps.Values(m.table.lot.conns))
 	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return !c.CanMove() || c.http2.Load() || c.Is(Hijacked) })
-	conns, parked = conns[:m.shareOf(len(conns))], parked[:m.shareOf(len(parked))] // they have no order
+	lot = slices.DeleteFunc(lot, func(p *parked) bool { return p.http2 != nil })
+	conns, lot = conns[:m.shareOf(len(conns))], lot[:m.shareOf(len(lot))] // they have no order
 	for _, c := range conns {
 		c.chosen.Store(m)
 	}
-	for _, p := range parked {
+	for _, p := range lot {
 		p.chosen = m
 	}
-	return asSleepers(conns, parked)
+	return asSleepers(conns, lot)
 }
 
 func (m *Mover) shareOf(n int) int { return int(math.Ceil(m.share * float64(n))) }

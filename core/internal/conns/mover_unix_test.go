@@ -290,6 +290,7 @@ func (to *silentTaker) Exchange([]byte, []int, <-chan struct{}, func() bool) (wi
 }
 
 func (to *silentTaker) Room() int             { return 10 }
+func (to *silentTaker) Takes(string) bool     { return true }
 func (to *silentTaker) Interrupt()            { to.interrupted.Store(true) }
 func (to *silentTaker) SayMoved(moved uint64) { to.moved <- moved }
 

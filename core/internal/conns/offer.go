@@ -38,7 +38,7 @@ const maxBatch = wire.MaxPayload - 1<<10
 
 // size is an upper bound of what the offer takes in a frame: base64, and JSON that escapes every byte.
 func (o *offer) size() int {
-	n := 200 + 6*len(o.Name) + len(o.State)*4/3
+	n := 200 + 6*len(o.Name) + len(o.State)*4/3 + 4
 	if o.Listener != nil {
 		n += 6 * (len(o.Listener.Network) + len(o.Listener.Address))
 	}
@@ -93,11 +93,11 @@ func (m *Mover) hand(batch []*offer) error {
 		m.room, m.busy = taken.Room, taken.Busy
 		for _, r := range taken.Refused {
 			if r.Conn >= 0 && r.Conn < len(answers) {
-				answers[r.Conn] = errors.New(r.Reason)
+				answers[r.Conn] = refusal(r.Reason)
 			}
 		}
 	}
-	m.count(answers)
+	m.count(batch, answers)
 	for i, o := range batch {
 		o.settle(answers[i])
 	}
@@ -111,14 +111,17 @@ func (m *Mover) noteFull() {
 	}
 }
 
-func (m *Mover) count(answers []error) {
+func (m *Mover) count(batch []*offer, answers []error) {
 	m.table.mu.Lock()
 	defer m.table.mu.Unlock()
-	for _, err := range answers {
+	for i, err := range answers {
 		switch {
 		case err == nil:
 			m.moved++
 			m.table.counts.Moved++
+			if batch[i].IsHTTP2() {
+				m.table.counts.MovedHTTP2++
+			}
 		case !errors.Is(err, peer.ErrNoAnswer):
 			m.table.counts.Refused++
 		}

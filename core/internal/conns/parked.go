@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -30,9 +31,12 @@ type parked struct {
 	refused *Mover // that could not move it
 	chosen  *Mover // as in Conn
 	state   parkState
+	leaves  bool // it is to be opened, and its client is asked to leave
 	stuck   bool // the poller does not have it: it is looked at from time to time
 
 	unused bool // it has carried no request
+
+	http2 *h2.State // what it is, if it carries HTTP/2
 }
 
 // never is the time of what does not happen, in the table's clock.
@@ -66,6 +70,9 @@ func (p *parked) moverLocked() *Mover {
 	if m == p.refused || m != nil && !m.all.Load() && p.chosen != m {
 		return nil
 	}
+	if m != nil && p.http2 != nil && !m.to.Takes(wire.TakesHTTP2) {
+		return nil
+	}
 	return m
 }
 
@@ -75,9 +82,15 @@ func (p *parked) begin(looksAfter bool) {
 		p.cut()
 		return
 	}
+	opens := p.opens()
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
-	if p.state == parkArrives {
+	switch {
+	case p.state != parkArrives:
+	case opens:
+		p.state = parkHeld
+		go p.open()
+	default:
 		p.table.parkLocked(p)
 	}
 }
@@ -129,7 +142,7 @@ func (p *parked) cut() {
 // look finds out why a connection that is held was taken out of the lot. It reports false if it could not be opened.
 func (p *parked) look() bool {
 	switch bytes, ended := fd.Arrived(p.s); {
-	case bytes:
+	case bytes, p.opens():
 		return p.open()
 	case ended:
 		p.drop(staysOpen)
@@ -158,6 +171,7 @@ func (p *parked) open() bool {
 	c := t.replace(p, nc)
 	_ = fd.Close(p.s) // now that the lot does not know it: the next connection can get its number
 	if c != nil {
+		c.followAdopted(p.leaves)
 		go c.giveTo(p.side)
 	}
 	return true
@@ -170,6 +184,10 @@ func (p *parked) DismissIdle() {
 	}
 	if bytes, ended := fd.Arrived(p.s); bytes || ended {
 		p.stays() // and is looked at
+		return
+	}
+	if p.http2 != nil {
+		p.leave()
 		return
 	}
 	p.drop(closedIdle)
@@ -194,11 +212,15 @@ func (p *parked) wakeLocked() {
 
 // description is Conn.description.
 func (p *parked) description() wire.Conn {
-	return wire.Conn{
+	what := wire.Conn{
 		Listener:   &wire.Listener{Network: p.side.From.Network, Address: p.side.From.Address},
 		IdleMillis: time.Duration(p.table.now() - p.idle).Milliseconds(),
 		Unused:     p.unused,
 	}
+	if p.http2 != nil {
+		what = withHTTP2(what, p.http2)
+	}
+	return what
 }
 
 // settle is the answer to the offer of a connection, which is held: nil if it has moved, or may have.
@@ -210,5 +232,10 @@ func (p *parked) settle(by *Mover, err error) {
 	p.table.mu.Lock()
 	p.refused = by
 	p.table.mu.Unlock()
+	if p.http2 != nil && refused(err) {
+		p.table.noteStayedHTTP2(&p.table.counts.StayedHTTP2.Refused, err.Error())
+		go p.leave()
+		return
+	}
 	p.stays()
 }

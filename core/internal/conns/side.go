@@ -23,6 +23,10 @@ type Side struct {
 	Adopted chan *Conn                // moved here, with a request to read
 	Over    <-chan struct{}           // closed when it serves no more
 	Follow  func(c *Conn, f *h2.Conn) // notes that c carries HTTP/2 in the clear
+	Leave   func(f *h2.Conn)          // has the client of a connection that does not move leave
+
+	// Greeting is what its HTTP/2 connections in the clear are told first. An error says that none moves here.
+	Greeting func() (*h2.Greeting, error)
 }
 
 // idleTimeout is net/http's rule.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -47,7 +48,16 @@ type Counts struct {
 	Moved, Refused             uint64 // to the next generation, or by it
 	ClosedPolitely, ClosedIdle uint64
 	HijackedHTTP2              uint64
+	MovedHTTP2                 uint64 // of Moved
+	StayedHTTP2                Stayed
 	Cut                        Left
+}
+
+// Stayed counts the HTTP/2 connections in the clear that were to move and have not, by reason.
+type Stayed struct {
+	Streams uint64 // they always had a stream open
+	Refused uint64 // the next generation did not take them
+	Other   uint64 // they are as no connection moves: see package h2
 }
 
 // Left is what a drain waits for, or has cut: see Remaining.
@@ -99,9 +109,13 @@ func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
 	return c
 }
 
-// Adopt takes in a connection that the old process has handed over. It returns nil if it is too late.
-func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn) *Conn {
+// Adopt takes in a connection that the old process has handed over; state is nil unless that is HTTP/2. It returns nil if
+// it is too late.
+func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn, state *h2.State) *Conn {
 	c := &Conn{Conn: nc, table: t}
+	if state != nil {
+		c.adoptHTTP2(s, state)
+	}
 	c.boundary.unused = what.Unused
 	c.side.Store(s)
 	st := Hijacked
@@ -362,13 +376,11 @@ func (t *Table) CloseEmpty() bool {
 	return t.closed
 }
 
-// EnterLastStretch notes that the deadline is near, unless the drain was undone.
-func (t *Table) EnterLastStretch(undone <-chan struct{}) {
+// EnterLastStretch notes that the deadline is near, unless the drain was undone. It reports whether that is news.
+func (t *Table) EnterLastStretch(undone <-chan struct{}) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !isClosed(undone) {
-		t.late.Store(true)
-	}
+	return !isClosed(undone) && !t.late.Swap(true)
 }
 
 // InLastStretch reports whether the deadline of the drain is near.

@@ -141,6 +141,9 @@ func (c *Conn) stopWaiting(s *Side) (wasWoken bool) {
 
 // wake makes a connection that waits for a request look for the mover.
 func (c *Conn) wake() {
+	if c.MoveHTTP2() {
+		return
+	}
 	if !c.boundary.waiting() {
 		return
 	}

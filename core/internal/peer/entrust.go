@@ -30,10 +30,10 @@ func NewOlder(ctl net.Conn, msg wire.EntrustMsg) *Old {
 	return p
 }
 
-// SayFollows tells an entrusted process that this one listens to it from now on. Follow comes after that.
-func (p *Old) SayFollows() error {
+// SayFollows tells an entrusted process that this one listens to it from now on, and what it takes. Follow comes after that.
+func (p *Old) SayFollows(takes []string) error {
 	p.owed++
-	return p.Say(wire.Follows, wire.HelloMsg{PID: os.Getpid()})
+	return p.Say(wire.Follows, wire.HelloMsg{PID: os.Getpid(), Takes: takes})
 }
 
 // turnstile is passed by the goroutine that reads frames. Another one closes it between two of them.
@@ -119,6 +119,7 @@ func (n *Next) Entrust(p *Old) error {
 func (n *Next) followed(f heard) {
 	var msg wire.HelloMsg
 	_ = f.Decode(&msg) // whoever it is, it listens
+	n.takes.Store(&msg.Takes)
 	n.partner.Lock()
 	follows := &introduced{pid: msg.PID}
 	if n.introduce(follows, f) && proc.Running(follows.own) {

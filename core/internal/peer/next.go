@@ -42,6 +42,8 @@ type Next struct {
 
 	signaled atomic.Bool // this process has sent it a signal to end
 
+	takes atomic.Pointer[[]string] // as the process that listens now says; nil: nothing
+
 	partner sync.Mutex // held while it changes, or is seen to be gone
 	gaveUp  bool       // it was gone, and an offer to it was taken back
 	unseen  bool       // the system does not show the process that follows
@@ -155,6 +157,7 @@ func (n *Next) note(f heard) {
 		if len(f.Payload) == 0 || f.Decode(&msg) != nil {
 			msg = wire.ReadyMsg{} // it takes nothing, and has no probation
 		}
+		n.takes.Store(&msg.Takes)
 		n.ready.Store(&msg)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -26,6 +27,12 @@ func (n *Next) Room() int {
 		return 0
 	}
 	return max(n.Said().Room, 0)
+}
+
+// Takes reports whether the process that listens takes connections of this kind.
+func (n *Next) Takes(kind string) bool {
+	takes := n.takes.Load()
+	return takes != nil && slices.Contains(*takes, kind)
 }
 
 // Exchange sends an offer, with the descriptors that it names, and returns the answer. The end of

@@ -10,7 +10,8 @@ import (
 
 // HelloMsg introduces the new process.
 type HelloMsg struct {
-	PID int `json:"pid"`
+	PID   int      `json:"pid"`
+	Takes []string `json:"takes,omitempty"` // with Follows: as in ReadyMsg
 }
 
 // PassMsg is what a new process is started with, beside the descriptors that come with it.
@@ -93,7 +94,12 @@ type ReadyMsg struct {
 	Version string `json:"version,omitempty"`
 	// Tickets: it wants the keys of the service's session tickets.
 	Tickets bool `json:"tickets,omitempty"`
+	// Takes are the kinds of connections that it takes besides plaintext HTTP/1 and those with a Name; absent: none.
+	Takes []string `json:"takes,omitempty"`
 }
+
+// TakesHTTP2 stands for HTTP/2 connections in the clear.
+const TakesHTTP2 = "h2"
 
 // Stop is StopMillis as a Duration.
 func (m ReadyMsg) Stop() time.Duration { return millis(m.StopMillis) }
@@ -103,15 +109,24 @@ type OfferMsg struct {
 	Conns []Conn `json:"conns"` // in the order of the descriptors
 }
 
-// Conn is one established connection: either a plaintext HTTP/1 connection between two requests, which has a
-// Listener, or one that belongs to the program itself, which has a Name.
+// Conn is one established connection: a plaintext HTTP/1 connection between two requests, which has a Listener, one that
+// belongs to the program itself, which has a Name, or an HTTP/2 connection in the clear without an open stream, which
+// has both.
 type Conn struct {
 	Listener   *Listener `json:"listener,omitempty"` // that it was accepted from
 	IdleMillis int64     `json:"idle_ms,omitempty"`  // how long nothing has happened on it
 	Unused     bool      `json:"unused,omitempty"`   // no request has come on it yet
 	Name       string    `json:"name,omitempty"`     // who takes it: OnHandoff's name
-	State      []byte    `json:"state,omitempty"`    // the program's own
+	State      []byte    `json:"state,omitempty"`    // the program's own, or with NameHTTP2 an encoded h2.State
 }
+
+// NameHTTP2 is the Name of an HTTP/2 connection in the clear, which has a Listener, too. A version that does not know it
+// finds no OnHandoff of that name, and refuses the connection: it can get such an offer, which was made to the
+// process that it listens in the place of.
+const NameHTTP2 = "gracex http2"
+
+// IsHTTP2 reports whether it is an HTTP/2 connection in the clear.
+func (c Conn) IsHTTP2() bool { return c.Name == NameHTTP2 && c.Listener != nil }
 
 // Idle is IdleMillis as a Duration.
 func (c Conn) Idle() time.Duration { return millis(c.IdleMillis) }
