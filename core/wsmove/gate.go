@@ -21,11 +21,12 @@ func (m *mover) gateOf(batch uint64, n int) *gate {
 	if g == nil {
 		g = &gate{left: n, open: make(chan struct{})}
 		m.gates[batch] = g
-		time.AfterFunc(m.gatherTime+time.Duration(n)*gatherEach, func() {
+		go func() {
+			sleep(m.gatherTime+time.Duration(n)*gatherEach, g.open)
 			if missing := g.force(); missing > 0 {
 				m.log.Info("not all WebSockets that were announced have come in time; the others go on", "missing", missing)
 			}
-		})
+		}()
 	}
 	return g
 }

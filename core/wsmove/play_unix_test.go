@@ -239,6 +239,7 @@ func (c *client) ends(code uint16) {
 // next returns the next message, or the close frame.
 func (c *client) next() (op byte, payload string) {
 	c.t.Helper()
+	must.Do(c.t, c.SetReadDeadline(time.Now().Add(patience)))
 	var message []byte
 	for {
 		op, final, b, err := readFrame(c.in)

@@ -92,15 +92,20 @@ func (m *mover) leaveAll(drain <-chan struct{}) {
 	finish.Wait()
 }
 
+// sleep returns after so many ticks, or when done is closed.
+func sleep(d time.Duration, done <-chan struct{}) {
+	for n := d / tick; n > 0 && !isClosed(done); n-- {
+		time.Sleep(tick)
+	}
+}
+
 // split waits for what each has, until the limit. It returns those that have it, and those that do not and are not
 // closed.
 func split(all []leaver, limit time.Duration, what func(leaver) <-chan struct{}) (have, others []leaver) {
 	late, done := make(chan struct{}), make(chan struct{})
 	defer close(done)
 	go func() {
-		for n := limit / tick; n > 0 && !isClosed(done); n-- {
-			time.Sleep(tick)
-		}
+		sleep(limit, done)
 		close(late)
 	}()
 	for _, l := range all {

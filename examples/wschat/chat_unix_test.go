@@ -100,7 +100,7 @@ func (m *talker) listen() error {
 func TestNobodyLeaves(t *testing.T) {
 	t.Parallel()
 	// Nothing but what is said is written, so the room comes to rest, however slow the machine is.
-	p := exampletest.Start(t, "-settle", patience.String())
+	p := exampletest.Start(t, "-settle", "1s")
 	var room []*talker
 	for i := range talkers {
 		m := join(t, p, "talker"+strconv.Itoa(i))
