@@ -107,7 +107,8 @@ func handoff(nc net.Conn, name string, state []byte) error {
 // The function owns c and closes it. It is the socket itself, a *net.TCPConn or *net.UnixConn, as
 // a handler gets it from Hijack. If adopt panics, the panic is logged and c is closed. Call
 // OnHandoff before Ready. A nil function removes the registration, and a second call for the same
-// name replaces the first.
+// name replaces the first. HandoffContext returns the context that the connection's requests would
+// have.
 func OnHandoff(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
 
 // HandoffContext returns the context that the requests of a connection would have which an OnHandoff

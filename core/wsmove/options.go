@@ -46,9 +46,9 @@ type Option func(*mover)
 func WithSettle(d time.Duration) Option { return func(m *mover) { m.settleTime = max(d, 0) } }
 
 // WithGather sets how long those that have come to the new process together wait for each other, at the most, before
-// anything is read from them. It grows by 0.2 ms with each of them, and is counted in sleeps of 1 ms, which are longer on a
-// busy machine. Left out, it is DefaultGather. With 0 none waits,
-// which suits handlers that talk to their own client only.
+// anything is read from them. It grows by 0.2 ms with each of them, and is counted in sleeps of a millisecond, which are
+// longer on a busy machine. Left out, it is DefaultGather. With 0 none waits, which suits handlers that talk to their own
+// client only.
 func WithGather(d time.Duration) Option { return func(m *mover) { m.gatherTime = max(d, 0) } }
 
 // WithSpread sets over which time the clients of connections that can't move are told to reconnect. It has to be
