@@ -130,8 +130,9 @@ func split(all []leaver, limit time.Duration, what func(leaver) <-chan struct{})
 // may have waited for a processor.
 func (m *mover) settle(group []leaver) {
 	type pulse struct {
-		writes uint64
-		quiet  int
+		writes  uint64
+		quiet   int // ticks
+		settled bool
 	}
 	pulses := make([]pulse, len(group))
 	late := time.Now().Add(settleMost * m.settleTime)
@@ -150,14 +151,14 @@ func (m *mover) settle(group []leaver) {
 				need = hungTicks
 			}
 			switch {
-			case p.quiet >= need || isClosed(l.closed):
-				continue
+			case p.settled:
 			case !counts || now != p.writes:
 				p.writes, p.quiet = now, 0
 			default:
 				p.quiet++
 			}
-			settled = settled && p.quiet >= need
+			p.settled = p.settled || p.quiet >= need || isClosed(l.closed)
+			settled = settled && p.settled
 		}
 		if settled {
 			return
