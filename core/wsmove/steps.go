@@ -20,10 +20,11 @@ const (
 	lateTick = 3 * tick
 	// settleMost is how many times WithSettle's time is the most on a machine that has no processor to spare.
 	settleMost = 5
-	// quietTicks is after how many ticks without a write nothing more is expected on a connection, and hungTicks if the
-	// write does not end.
+	// quietTicks is after how many ticks without a write nothing more is expected on a connection.
 	quietTicks = 8
-	hungTicks  = 20
+	// hungAfter is how long a write has lasted for which the client has no room. A shorter one can be one whose thread
+	// waits for a processor.
+	hungAfter = 300 * time.Millisecond
 )
 
 // leaver is a connection that is to move, or to end.
@@ -145,19 +146,15 @@ func (m *mover) settle(group []leaver) {
 			left--
 		}
 		for i, l := range group {
-			p, need := &pulses[i], quietTicks
-			now := l.out.writes.Load()
-			if now%2 == 1 {
-				need = hungTicks
-			}
+			p, now := &pulses[i], l.out.writes.Load()
 			switch {
 			case p.settled:
-			case !counts || now != p.writes:
+			case !counts || now != p.writes || now%2 == 1:
 				p.writes, p.quiet = now, 0
 			default:
 				p.quiet++
 			}
-			p.settled = p.settled || p.quiet >= need || isClosed(l.closed)
+			p.settled = p.settled || p.quiet >= quietTicks || l.out.hangs() || isClosed(l.closed)
 			settled = settled && p.settled
 		}
 		if settled {

@@ -28,6 +28,7 @@ type writer struct {
 	broken error  // a frame is out in part, and no more of it will be
 
 	writes atomic.Uint64 // how many have begun, and how many have ended: odd in one
+	began  atomic.Int64  // when the last one has, on sinceStart
 }
 
 // phase is how far the library is with the handshake.
@@ -63,6 +64,7 @@ func (c *conn) write(b []byte) (done int, err error) {
 	case refused:
 		return 0, errTooLate
 	}
+	c.out.began.Store(int64(sinceStart()))
 	c.out.writes.Add(1)
 	defer c.out.writes.Add(1)
 	c.hurry()
@@ -194,6 +196,16 @@ func (c *conn) trySeal() {
 		c.sealUnlessClosed()
 	}
 	close(a.sealed)
+}
+
+var started = time.Now()
+
+// sinceStart is a clock that nobody sets.
+func sinceStart() time.Duration { return time.Since(started) }
+
+// hangs reports whether a write lasts long.
+func (out *writer) hangs() bool {
+	return out.writes.Load()%2 == 1 && sinceStart()-time.Duration(out.began.Load()) > hungAfter
 }
 
 // end returns what has to be sent before a close frame; nil if there is no place for one.
