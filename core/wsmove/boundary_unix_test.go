@@ -346,7 +346,8 @@ func TestMove_AClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 		}
 		defer l.Close()
 		must.Do(t, l.Conn.(*conn).NetConn().(*net.TCPConn).SetWriteBuffer(4<<10)) // the rest of a message does not fit in
-		for l.frame(2, true, make([]byte, size)) == nil {
+		for err == nil {
+			err = l.frame(2, true, make([]byte, size))
 		}
 	}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(10 * time.Millisecond) // for what must not begin before the handshake is answered

@@ -74,12 +74,11 @@ func (c *conn) release() {
 	}
 }
 
-// sealUnlessClosed reports whether c is sealed: from here on Close leaves the socket open.
-func (c *conn) sealUnlessClosed() bool {
+// sealUnlessClosed seals c: from here on Close leaves the socket open.
+func (c *conn) sealUnlessClosed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sealed = !c.over
-	return c.sealed
 }
 
 func (c *conn) isSealed() bool {
