@@ -146,7 +146,7 @@ model: ## search every order of frames, deaths and timers of a handover; minutes
 
 .PHONY: fuzz
 fuzz: ## run each fuzzer; FUZZ=1m says how long. Its findings belong into testdata/fuzz
-	@for pkg in ./core ./core/internal/text ./core/internal/wire ./core/internal/foreign ./core/internal/spawn ./core/internal/peer; do \
+	@for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' ./core | xargs -n 1 dirname | sort -u); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
 		done; \
