@@ -17,6 +17,10 @@ import (
 // What a process keeps of its free descriptors when it takes connections over, for
 // its own files and for new connections: a tenth, and never less than 64.
 const (
+	// adoptedAlone is how many connections are worth a goroutine. A batch that is small, because clients are being served,
+	// leaves the other processors to these.
+	adoptedAlone = 64
+
 	minReserve  = 64
 	reservePart = 10
 )
@@ -61,6 +65,7 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 		return err
 	}
 	starts, refused := u.adoptConns(msg.Conns, files)
+	u.log.Debug("connections taken over", "old_pid", p.PID(), "count", len(starts), "refused", len(refused))
 	p.Adopted += uint64(len(starts))
 	served := u.conns.Served()
 	taken := wire.TakenMsg{
@@ -94,7 +99,7 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 		errs[n+i] = conns.ErrNoRoom
 	}
 	var wg sync.WaitGroup
-	workers := min(runtime.GOMAXPROCS(0), n)
+	workers := max(min(runtime.GOMAXPROCS(0), n/adoptedAlone), 1)
 	for w := range workers {
 		wg.Go(func() {
 			a := fd.NewAdopter()

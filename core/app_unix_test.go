@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -171,7 +170,11 @@ func inGoroutine(f func() error) func() error {
 
 // options are those of the app's Upgrader.
 func (c *appConfig) options() []core.Option {
-	log := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
+	if mode() == "dieadopting" {
+		options.ReplaceAttr = dieAdopting()
+	}
+	log := slog.NewTextHandler(os.Stderr, options)
 	opts := []core.Option{
 		core.WithConnectionHandoff(c.handoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
 		core.WithPIDFile(c.pidfile), core.WithVersion(c.version), core.WithPreStopDelay(c.prestop),
@@ -278,9 +281,6 @@ func (c *appConfig) run(u *core.Upgrader, quit <-chan os.Signal) error {
 		}
 		addrs = append(addrs, pc.LocalAddr().String())
 		go answerPackets(pc)
-	}
-	if mode() == "dieadopting" {
-		go dieAdopting(u)
 	}
 	go c.getReady(u, addrs)
 	return nil
@@ -421,10 +421,17 @@ func limit(n int) {
 	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim))
 }
 
-// dieAdopting kills this process while it takes connections over.
-func dieAdopting(u *core.Upgrader) {
-	for u.Status().Ledger.Adopted < fd.MaxFiles+50 {
-		runtime.Gosched()
+// dieAdopting kills this process when it has taken the second batch of connections over, and has not said so: it is
+// about to log that.
+func dieAdopting() func([]string, slog.Attr) slog.Attr {
+	batches := 0
+	return func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.MessageKey && a.Value.String() == "connections taken over" {
+			if batches++; batches == 2 {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		}
+		return a
 	}
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
-	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -165,8 +164,7 @@ func (l *lifecycle) accept() {
 	}
 	l.u.keepListeners()
 	close(l.phase.accepting)
-	go l.u.watchOutsiders()
-	go proc.WarmUp()
+	l.u.lookAround()
 	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
 	}

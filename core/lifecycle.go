@@ -141,6 +141,7 @@ func (l *lifecycle) supervises() bool { return l.embedded != nil && !isClosed(l.
 func (l *lifecycle) state() State { return l.u.State() }
 
 func (l *lifecycle) setState(s State) {
+	l.u.conns.TimeIdle(s > StateCurrent)
 	l.phase.state.Store(uint32(s))
 	if s >= StateDraining {
 		l.u.pid.release()
@@ -223,7 +224,6 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 		l.cutWithService()
 	}
 	l.u.servers.mu.Lock() // no server is added from here on
-	l.u.conns.Drain(true)
 	l.phase.draining.Store(true)
 	l.u.servers.mu.Unlock()
 	replaced := s == StateDraining

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -31,6 +32,8 @@ const (
 	// lookAgain is how long after the process became current it looks for sockets once more: main
 	// may start its second server in a goroutine.
 	lookAgain = 5 * time.Second
+	// lookAfterUpgrade is how long after an upgrade the new process looks for the first time.
+	lookAfterUpgrade = time.Second
 	// lookShare bounds the time that looks take: one in so many parts of all time.
 	lookShare = 100
 )
@@ -102,6 +105,19 @@ func (u *Upgrader) nameOutsiders() []fd.Socket {
 		}
 	}
 	return found
+}
+
+// lookAround does what can wait until clients have been served. A process that begins in an upgrade has them from its
+// first moment on.
+func (u *Upgrader) lookAround() {
+	delay := lookAfterUpgrade
+	if u.hasNoOld() {
+		delay = 0
+	}
+	time.AfterFunc(delay, func() {
+		u.watchOutsiders()
+		proc.WarmUp()
+	})
 }
 
 // watchOutsiders looks when the process is current, and once more soon afterwards.

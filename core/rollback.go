@@ -24,7 +24,6 @@ func (l *lifecycle) resume(h *outgoing) {
 		l.phase.asksToLeave.Store(false)
 		l.phase.goodbye.Renew()
 		l.u.servers.mu.Lock()
-		l.u.conns.Drain(false)
 		l.phase.draining.Store(false)
 		l.u.servers.mu.Unlock()
 	}

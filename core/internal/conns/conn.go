@@ -51,7 +51,8 @@ type Conn struct {
 	// side speaks HTTP on this very connection, so that it can move; else nil.
 	side atomic.Pointer[Side]
 
-	chosen atomic.Pointer[Mover] // that moves it while the rest stays; see Mover.choose
+	chosen  atomic.Pointer[Mover] // that moves it while the rest stays; see Mover.choose
+	invited atomic.Pointer[Mover] // that it may offer itself to, before all others may; see round
 
 	frames  atomic.Pointer[h2.Conn] // what it carries is HTTP/2, and followed; over TLS if there is TLS
 	stays   atomic.Pointer[Mover]   // that did not move its HTTP/2
@@ -63,7 +64,7 @@ type Conn struct {
 	state    atomic.Int32
 	http2    atomic.Bool  // it has carried an HTTP/2 request
 	requests atomic.Int32 // handlers that run for it
-	idle     atomic.Int64 // since when nothing happens on it, in the table's clock; 0: since before the drain
+	idle     atomic.Int64 // since when nothing happens on it, in the table's clock; 0: since before the upgrade or drain
 	closing  atomic.Uint32
 	closed   atomic.Bool
 
@@ -164,9 +165,9 @@ func (c *Conn) SetState(st State) {
 }
 
 // noteIdle notes since when the connection is idle. Where net/http sets a deadline for it that tells, and the
-// clock is not asked for each request; where it sets none it does not matter before the drain.
+// clock is not asked for each request; where it sets none it does not matter before an upgrade or a drain.
 func (c *Conn) noteIdle() {
-	if !c.CanMove() || c.http2.Load() || c.table.drains.Load() {
+	if !c.CanMove() || c.http2.Load() || c.table.timesIdle.Load() {
 		c.idle.Store(c.table.now())
 	} else if c.idle.Load() != 0 {
 		c.idle.Store(0)

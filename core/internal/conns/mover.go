@@ -40,18 +40,19 @@ type Taker interface {
 // offers itself, by the goroutine that reads from it, and nobody reads from it until there is an answer. Those that are
 // parked in the lot are taken out of it, and nobody has them until then.
 type Mover struct {
-	to      Taker
-	table   *Table
-	log     *slog.Logger
-	offers  chan *offer
-	all     atomic.Bool   // every connection is to move, not only the chosen ones
-	final   atomic.Bool   // the new process goes on by itself
-	begin   chan struct{} // closed when the new process is current
-	widened chan struct{} // closed when all is set later than that
-	retired chan struct{} // closed when the upgrade is rolled back
-	quit    chan struct{} // closed to give up
-	done    chan struct{} // closed when no more is moved
-	why     error         // valid once done
+	to       Taker
+	table    *Table
+	log      *slog.Logger
+	offers   chan *offer
+	all      atomic.Bool   // every connection is to move, not only the chosen ones
+	everyone atomic.Bool   // each may offer itself, not only those that were invited: see round
+	final    atomic.Bool   // the new process goes on by itself
+	begin    chan struct{} // closed when the new process is current
+	widened  chan struct{} // closed when all is set later than that
+	retired  chan struct{} // closed when the upgrade is rolled back
+	quit     chan struct{} // closed to give up
+	done     chan struct{} // closed when no more is moved
+	why      error         // valid once done
 
 	once   sync.Once
 	within time.Duration // by when all have been woken, after it has begun to wake them
@@ -105,24 +106,20 @@ func (m *Mover) Retire() {
 func (m *Mover) run() {
 	defer close(m.done)
 	<-m.begin
-	asleep, widened := m.choose(), m.widened
+	round, widened := newRound(m.choose(), m.rest), m.widened
 	pace := m.newPace()
 	for m.why == nil {
 		// Not all at once: they would keep this goroutine from its work, and the processors from the requests.
 		if !pace.Rests() {
-			n := min(len(asleep), pace.Batch())
-			for _, c := range asleep[:n] {
-				c.wake()
-			}
-			asleep = asleep[n:]
+			round.ask(pace.Batch())
 		}
-		if o := m.next(widened, len(asleep) > 0, pace.Due()); o != nil {
+		if o := m.next(widened, round.left() > 0, pace.Due()); o != nil {
 			began := time.Now()
 			m.why = m.hand(m.collect(o))
-			pace.Worked(time.Since(began), len(asleep), m.busy)
+			pace.Worked(time.Since(began), round.left(), m.busy)
 		}
 		if widened != nil && isClosed(widened) {
-			asleep, widened = m.table.sleepers(), nil
+			round, widened = newRound(m.table.sleepers(), m.rest), nil
 			pace = m.newPace()
 		}
 	}
@@ -137,8 +134,18 @@ func (m *Mover) run() {
 
 func (m *Mover) newPace() *Pace { return NewPace(m.table.Served, time.Now().Add(m.within)) }
 
-// sleeper is a connection that waits for a request, and does not know of the mover.
-type sleeper interface{ wake() }
+// welcomes reports whether c may offer itself now.
+func (m *Mover) welcomes(c *Conn) bool { return m.everyone.Load() || c.invited.Load() == m }
+
+// rest ends the invitations if all are to move, and returns those that are here still and may wait for a request that
+// does not come. A connection waits before it looks for an invitation, and this looks at them after it has ended that.
+func (m *Mover) rest() []sleeper {
+	if !m.all.Load() {
+		return nil
+	}
+	m.everyone.Store(true)
+	return m.table.sleepers()
+}
 
 // sleepers returns all open connections.
 func (t *Table) sleepers() []sleeper {

@@ -177,6 +177,34 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 	}
 }
 
+// TestMover_LetsWhoHasJustAnsweredAnswerOnce: such a connection is not woken first. It moves at its next boundary, or, if
+// no request comes, with the rest.
+func TestMover_LetsWhoHasJustAnsweredAnswerOnce(t *testing.T) {
+	t.Parallel()
+	to := &silentTaker{}
+	m := newTestMover(to)
+	c, cl, ended := m.waiting(t, true, &http.Server{})
+	c.awaitWait()
+	c.idle.Store(m.table.now())
+	round := newRound(m.choose(), m.rest)
+	if len(round.recent) != 1 || m.welcomes(c) {
+		t.Fatalf("%d have just answered, and it may move: %v", len(round.recent), m.welcomes(c))
+	}
+	round.recent, round.others = round.recent[:0], nil
+	c.invite()
+	if !c.boundary.waiting() || !m.welcomes(c) || m.everyone.Load() {
+		t.Error("it was woken, or was not invited")
+	}
+	send(t, cl)
+	must.Do(t, <-ended)
+	round.turn()
+	if round.left() != 1 || !m.everyone.Load() {
+		t.Errorf("%d are woken in the end, want it", round.left())
+	}
+	m.Retire()
+	m.Start()
+}
+
 // TestMover_PutsTheDeadlineBack: who was woken and refused waits as long as net/http would have waited.
 func TestMover_PutsTheDeadlineBack(t *testing.T) {
 	t.Parallel()

@@ -193,6 +193,10 @@ func (p *parked) DismissIdle() {
 	p.drop(closedIdle)
 }
 
+// invite and recent are Conn's. It has no goroutine that could offer it, and has not answered anything here.
+func (p *parked) invite()      {}
+func (p *parked) recent() bool { return false }
+
 // wake makes the mover take the connection out of the lot, if it waits there.
 func (p *parked) wake() {
 	p.table.mu.Lock()

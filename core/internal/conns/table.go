@@ -24,10 +24,10 @@ type Table struct {
 	log     *slog.Logger
 	netConn func(s int) (net.Conn, error) // makes a connection of s, which stays open; a test's own
 
-	mover  atomic.Pointer[Mover] // nil unless connections move to the next generation; see moves
-	waking sync.Mutex            // held while the mover wakes a connection
-	drains atomic.Bool           // the drain has begun
-	late   atomic.Bool           // the last stretch of the drain
+	mover     atomic.Pointer[Mover] // nil unless connections move to the next generation; see moves
+	waking    sync.Mutex            // held while the mover wakes a connection
+	timesIdle atomic.Bool           // connections note from when on they are idle
+	late      atomic.Bool           // the last stretch of the drain
 
 	served counter // requests whose handler has returned
 
@@ -325,8 +325,9 @@ func (t *Table) QuietFor(d time.Duration) []Waiting {
 	return quiet[:sort.Search(len(quiet), func(i int) bool { return quiet[i].idleSince() > since })]
 }
 
-// Drain says whether the process drains.
-func (t *Table) Drain(begins bool) { t.drains.Store(begins) }
+// TimeIdle has the connections note from when on they are idle, or not any more. They are to from the beginning of an
+// upgrade on, and in a drain.
+func (t *Table) TimeIdle(on bool) { t.timesIdle.Store(on) }
 
 // CountHijackedHTTP2 counts an HTTP/2 connection that a handler has taken over.
 func (t *Table) CountHijackedHTTP2() {

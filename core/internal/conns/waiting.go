@@ -57,7 +57,7 @@ func (c *Conn) readNext(s *Side, b []byte) (int, error) {
 	}
 	for {
 		c.boundary.startWait()
-		if m := c.mover(); m != nil {
+		if m := c.mover(); m != nil && m.welcomes(c) {
 			c.stopWaiting(s)
 			if err := m.Leave(c, c.description()); err == nil {
 				return 0, io.EOF
@@ -139,11 +139,22 @@ func (c *Conn) stopWaiting(s *Side) (wasWoken bool) {
 	return true
 }
 
+// invite lets the connection offer itself to the mover, when it has answered the next request.
+func (c *Conn) invite() { c.invited.Store(c.table.moves(c)) }
+
+// recent reports whether it has just answered a request, so that the next one is likely to come soon. One that is not
+// known to have done so since the upgrade began has not.
+func (c *Conn) recent() bool {
+	since := c.idle.Load()
+	return since != 0 && c.table.now()-since < int64(recent) && !c.http2.Load()
+}
+
 // wake makes a connection that waits for a request look for the mover.
 func (c *Conn) wake() {
 	if c.MoveHTTP2() {
 		return
 	}
+	c.invite()
 	if !c.boundary.waiting() {
 		return
 	}
