@@ -47,6 +47,7 @@ func clientTLS(kind string, pool *x509.CertPool) *tls.Config {
 // TestHTTP2_UpgradesRefuseNoStream: the clients never repeat a request. HTTP/1 does not suffer beside it, and HTTP/2 in
 // the clear does not connect anew.
 func TestHTTP2_UpgradesRefuseNoStream(t *testing.T) {
+	t.Parallel()
 	upgrades := 3
 	if n, err := strconv.Atoi(os.Getenv("CORE_TEST_HTTP2_UPGRADES")); err == nil { // a long form
 		upgrades = n

@@ -94,6 +94,7 @@ func (c *netHTTPClients) stop() {
 // TestMove_HTTP2ClientsNoticeNothing: net/http's, and one that never repeats anything. One of the upgrades is rolled
 // back.
 func TestMove_HTTP2ClientsNoticeNothing(t *testing.T) {
+	t.Parallel()
 	upgrades := 4
 	if n, err := strconv.Atoi(os.Getenv("CORE_TEST_HTTP2_UPGRADES")); err == nil { // a long form
 		upgrades = n

@@ -23,8 +23,10 @@ import (
 )
 
 func TestMove_KeepsConnections(t *testing.T) {
+	t.Parallel()
 	kept := func(name string, cfg load.Config, upgrades int) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, first := serving(t)
 			cfg.Addr, cfg.Clients, cfg.Timeout = first.Addrs[0], 64, patience
 			run := load.Start(cfg)

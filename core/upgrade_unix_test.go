@@ -47,6 +47,7 @@ func needsProc(t *testing.T) {
 // TestUpgrade_LosesNothing is the main promise: clients that never retry, half on kept connections and half on fresh
 // ones, see no failed request in 100 upgrades.
 func TestUpgrade_LosesNothing(t *testing.T) {
+	t.Parallel()
 	a, first := serving(t)
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 32})
 	for i := 0; i < 100; i += 2 { // every other generation waits for the load, or that might not cross the upgrades
@@ -288,6 +289,7 @@ func TestOldProcess_ThatStandsStillHoldsUpNothing(t *testing.T) {
 // TestUpgrade_LeavesNothing counts goroutines, descriptors and zombies over 500 upgrades, of which some fail before
 // they are ready and some on probation.
 func TestUpgrade_LeavesNothing(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	a, first := serving(t, "-probation", "1ms")
 	addr := first.Addrs[0]
