@@ -14,16 +14,19 @@ type Pace struct {
 
 	served func() uint64
 	last   uint64
+	seen   time.Time // when a request is last known to have been answered
 	busy   bool
+	batch  int       // while that is so
 	due    time.Time // when the rest ends
 	until  time.Time // when all is to be done
 }
 
-// How fast it is. Of two processors the work on a batch takes both, so that a ninth of the time is taken from the
+// How fast it is. Of two processors the work on a batch takes both, so that a sixth of the time is taken from the
 // requests, in pieces that a request hardly notices.
 const (
-	Gentle = 32                    // connections at a time while requests are served
-	rests  = 8                     // how many times as long as a batch the rest after it is
+	Gentle = 8                     // connections at a time while requests are served
+	rests  = 5                     // how many times as long as a batch the rest after it is
+	calm   = 8 * time.Millisecond  // so long without a request shows that nobody has any: they come in bursts
 	recent = 20 * time.Millisecond // who has answered so lately is about to do so again
 	weight = Gentle / 2            // of such a connection, whose client waits while it moves
 )
@@ -31,13 +34,14 @@ const (
 // NewPace makes the pace of work that is to be done by a time, whatever the load. It begins as if there were requests.
 // Served counts those that this process has answered.
 func NewPace(served func() uint64, until time.Time) *Pace {
-	return &Pace{served: served, last: served(), busy: true, due: time.Now(), until: until}
+	now := time.Now()
+	return &Pace{served: served, last: served(), seen: now, busy: true, batch: Gentle, due: now, until: until}
 }
 
 // Batch is how many connections come next.
 func (p *Pace) Batch() int {
-	if p.busy && time.Now().Before(p.until) {
-		return Gentle
+	if p.busy {
+		return p.batch
 	}
 	return fd.MaxFiles
 }
@@ -52,7 +56,10 @@ func (p *Pace) Rests() bool { return time.Now().Before(p.due) }
 // which shares the work, has answered requests meanwhile.
 func (p *Pace) Worked(took time.Duration, left int, elsewhere bool) {
 	n, now := p.served(), time.Now()
-	p.busy, p.last = elsewhere || n != p.last, n
+	if elsewhere || n != p.last {
+		p.seen = now
+	}
+	p.busy, p.last = now.Sub(p.seen) < calm, n
 	if earliest := now.Add(-p.MakesUp); p.due.Before(earliest) {
 		p.due = earliest
 	}
@@ -60,7 +67,12 @@ func (p *Pace) Worked(took time.Duration, left int, elsewhere bool) {
 		p.due = now
 		return
 	}
-	batches := time.Duration((left + Gentle - 1) / Gentle)
+	p.batch = fd.MaxFiles
+	if rest := p.until.Sub(now); rest > 0 { // larger batches, if there is no time for so many
+		needs := int64(left)*int64(took)/int64(rest) + 1
+		p.batch = int(min(max(needs, Gentle), fd.MaxFiles))
+	}
+	batches := time.Duration((left + p.batch - 1) / p.batch)
 	p.due = p.due.Add(max(min(rests*took, p.until.Sub(now)/batches-took), 0))
 	if p.due.After(p.until) {
 		p.due = p.until

@@ -25,12 +25,16 @@ func TestPace_RestsOnlyBesideRequests(t *testing.T) {
 		if p.Batch() != Gentle {
 			t.Error("it does not begin gently")
 		}
-		expect("nobody asks", time.Second, 1000, false, 0, fd.MaxFiles)
+		const took = time.Millisecond
+		expect("nobody is known to ask yet", took, 1000, false, rests*took, Gentle)
+		time.Sleep(calm)
+		expect("nobody asks", took, 1000, false, 0, fd.MaxFiles)
 		served++
-		expect("here", time.Second, 1000, false, rests*time.Second, Gentle)
-		expect("not any more", time.Second, 1000, false, 0, fd.MaxFiles)
-		expect("elsewhere", time.Second, 1000, true, rests*time.Second, Gentle)
-		expect("nothing is left", time.Second, 0, true, 0, Gentle)
+		expect("here", took, 1000, false, rests*took, Gentle)
+		expect("in a burst", took, 1000, false, rests*took, Gentle)
+		expect("not any more", took, 1000, false, 0, fd.MaxFiles)
+		expect("elsewhere", took, 1000, true, rests*took, Gentle)
+		expect("nothing is left", took, 0, true, 0, Gentle)
 	})
 }
 
