@@ -91,7 +91,8 @@ func (c *Conn) MoveHTTP2() bool {
 	}
 	if f := c.HTTP2Frames(); !f.Left() && !f.Moving() {
 		f.Move(&http2Taker{c, m}, h2.Pace{
-			Hold: timing.HTTP2Hold, Pause: timing.HTTP2Pause, Patience: min(timing.HTTP2Moment, m.within/2),
+			Hold: timing.HTTP2Hold, Withhold: timing.HTTP2Withhold, WithholdFor: timing.HTTP2WithholdFor,
+			Patience: min(timing.HTTP2Moment, m.within/2),
 		})
 	}
 	return true
@@ -178,7 +179,8 @@ func (p *parked) moves() bool {
 	return p.moverLocked() != nil
 }
 
-// opens reports whether it has to have a server now: the client has to hear what that says, and may wait for it.
+// opens reports whether it has to have a server now: the client has to hear what that says, and may wait for it, or has
+// asked for something already.
 func (p *parked) opens() bool {
 	if p.http2 == nil {
 		return false
@@ -186,7 +188,7 @@ func (p *parked) opens() bool {
 	p.table.mu.Lock()
 	leaves := p.leaves
 	p.table.mu.Unlock()
-	if leaves {
+	if leaves || len(p.http2.Held) > 0 {
 		return true
 	}
 	g, err := p.side.Greeting()

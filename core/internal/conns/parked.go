@@ -182,7 +182,7 @@ func (p *parked) DismissIdle() {
 	if !p.hold() {
 		return
 	}
-	if bytes, ended := fd.Arrived(p.s); bytes || ended {
+	if bytes, ended := fd.Arrived(p.s); bytes || ended || p.http2 != nil && len(p.http2.Held) > 0 {
 		p.stays() // and is looked at
 		return
 	}

@@ -19,6 +19,8 @@ type books struct {
 	block          []byte          // of a header block that has begun: what has come in the frames before this one
 	unacked        []settingsOf    // SETTINGS that the client has not acknowledged, oldest first
 	said, acked    uint64          // SETTINGS of the client's, and how many the server has acknowledged
+	window         uint32          // what a stream's window was before it was closed for the next ones; 0: it is open
+	owed           []uint32        // streams whose client has to be told that window
 	pings          int             // of the client's, which the server has not answered
 	asked          int             // PINGs of the server's, which the client has not answered
 	stuck          string          // why the connection can't move
@@ -75,8 +77,8 @@ func (k *books) stickNow(why string) {
 	k.stick(why)
 }
 
-// clientHead notes the header of a frame of the client's.
-func (k *books) clientHead(h *head) {
+// clientHead notes the header of a frame of the client's, and reports whether that has to be told a window.
+func (k *books) clientHead(h *head) (owed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	id := h.stream()
@@ -92,6 +94,9 @@ func (k *books) clientHead(h *head) {
 		if id > k.last {
 			k.last = id
 			k.open[id] = 0
+			if owed = k.window > 0 && !h.has(flagEndStream); owed {
+				k.owed = append(k.owed, id)
+			}
 		}
 		if h.has(flagEndStream) {
 			k.end(id, endedByClient)
@@ -101,6 +106,7 @@ func (k *books) clientHead(h *head) {
 	case typeGoAway:
 		k.stick(stuckClientLeaves)
 	}
+	return owed
 }
 
 // end notes that a side has ended a stream.

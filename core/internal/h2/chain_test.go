@@ -31,7 +31,8 @@ type chain struct {
 	conns   map[*Conn]*server
 	moved   atomic.Int64
 	stayed  map[string]int
-	hold    time.Duration // of moves
+
+	hold, withhold time.Duration // of moves
 }
 
 // server is one of them, and its listener.
@@ -155,7 +156,7 @@ func (c *chain) upgrade() {
 	}
 	c.mu.Unlock()
 	for _, m := range moves {
-		m.conn.Move(m, Pace{Hold: c.hold, Patience: patience})
+		m.conn.Move(m, Pace{Hold: c.hold, Withhold: c.withhold, WithholdFor: 100 * time.Millisecond, Patience: patience})
 	}
 	for _, m := range moves {
 		select {

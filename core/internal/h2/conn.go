@@ -44,15 +44,17 @@ type Conn struct {
 	told     bool     // the server has had the GOAWAY
 	moved    bool     // another process has the connection
 	history  *history // that the server is told before the client's frames; nil when it has been
+	withheld withheld
 
 	books   books
 	reads   readState
 	writes  writeState
 	streams *streams // nil: they are not counted
 
-	moving atomic.Pointer[moving] // nil unless the connection is to move
-	debt   atomic.Int64           // what the answer of the history has to say; -1: nobody is to give that answer
-	hidden atomic.Bool            // the request of the history is being answered
+	moving  atomic.Pointer[moving] // nil unless the connection is to move
+	windows atomic.Bool            // what the client may send on its next streams is closed, or has to be said
+	debt    atomic.Int64           // what the answer of the history has to say; -1: nobody is to give that answer
+	hidden  atomic.Bool            // the request of the history is being answered
 }
 
 // New returns a connection over nc, from which preface bytes of the Preface are still to
@@ -105,7 +107,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.ahead = c.ahead[n:]
 		return n, nil
 	}
-	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	n, err := c.in(b[:min(len(b), c.left)])
 	c.collect(b[:n])
 	c.left -= n
 	return n, err
@@ -129,9 +131,14 @@ func (c *Conn) nextFrame() error {
 		return err
 	}
 	c.have = 0
+	if c.withhold() {
+		return nil
+	}
 	c.block.follow(&c.head)
 	c.streams.client(&c.head)
-	c.books.clientHead(&c.head)
+	if c.books.clientHead(&c.head) {
+		go c.giveWindowsSoon() // a server must go on reading while its client does not
+	}
 	switch {
 	case c.head.kind() == typePing && c.head.size() == pingSize:
 		return c.nextPing()
@@ -192,12 +199,13 @@ func (c *Conn) collect(b []byte) {
 func (c *Conn) readHead() (bool, error) {
 	for c.have < headSize {
 		if c.have == 0 {
+			c.followWithholding()
 			if c.awaitMoment(); c.moved {
 				return false, io.EOF
 			} else if len(c.ahead) > 0 {
 				return false, nil
 			}
-			switch c.reads.begin(!c.told && !bool(c.block)) {
+			switch c.reads.begin(!c.told && !bool(c.block) && !c.withheld.replays()) {
 			case readsGoAway:
 				c.told = true
 				c.ahead = goAway(0, 0)
@@ -206,10 +214,9 @@ func (c *Conn) readHead() (bool, error) {
 				continue
 			}
 		}
-		n, err := c.Conn.Read(c.head[c.have:])
+		err := c.readMore()
 		woken := c.reads.stop(c.Conn)
-		c.have += n
-		if err != nil && !(woken && errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil && !(woken && errors.Is(err, os.ErrDeadlineExceeded)) && !c.endWithholding() {
 			return false, err
 		}
 	}

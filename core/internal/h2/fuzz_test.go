@@ -62,3 +62,62 @@ func FuzzConn(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWithhold: whatever the client says and whenever frames are withheld, the server gets all of it, and each stream's in
+// order.
+func FuzzWithhold(f *testing.F) {
+	trailers := appendFrame(nil, typeHeaders, flagEndHeaders|flagEndStream, 1, 0x82)
+	f.Add(append(post(1, "/"), append(post(3, "/"), trailers...)...), uint16(1), uint16(3))
+	f.Add(append(post(1, "/"), append(post(3, "/"), body(3, 500)...)...), uint16(1), uint16(2))
+	f.Add(append(post(1, "/"), append(appendFrame(nil, typeHeaders, 0, 3, 0x82), goAway(0, 0)...)...), uint16(0), uint16(9))
+	f.Add(append(body(5, withholdMost/2), body(5, withholdMost)...), uint16(0), uint16(9))
+	f.Fuzz(func(t *testing.T, client []byte, on, off uint16) {
+		was, whole := byStream(client)
+		client = client[:whole]
+		c := New(&memory{in: bytes.NewReader(client)}, 0, 0, func() {})
+		m := &moving{Taker: nobody{}}
+		c.moving.Store(m)
+		var got []byte
+		b := make([]byte, 50)
+		for n := uint16(0); ; n++ {
+			if n == on || n == off {
+				m.withholds.Store(n == on)
+			}
+			size, err := c.Read(b)
+			if got = append(got, b[:size]...); err != nil {
+				break
+			}
+			if len(c.withheld.b) > withholdMost+headSize {
+				t.Fatalf("%d bytes are withheld", len(c.withheld.b))
+			}
+		}
+		is, _ := byStream(got)
+		for stream, want := range was {
+			if !bytes.Equal(is[stream], want) {
+				t.Fatalf("of stream %d the server reads % x, not % x", stream, is[stream], want)
+			}
+		}
+	})
+}
+
+// nobody takes no connection.
+type nobody struct{}
+
+func (nobody) Wants() bool       { return false }
+func (nobody) Offer(*State) bool { return false }
+func (nobody) Stays(string)      {}
+
+// byStream returns the frames of each stream, and how long the whole frames are together.
+func byStream(b []byte) (streams map[uint32][]byte, whole int) {
+	streams = map[uint32][]byte{}
+	for len(b)-whole >= headSize {
+		h := (*head)(b[whole:])
+		end := whole + headSize + h.size()
+		if end > len(b) {
+			break
+		}
+		streams[h.stream()] = append(streams[h.stream()], b[whole:end]...)
+		whole = end
+	}
+	return streams, whole
+}

@@ -63,6 +63,7 @@ func Adopt(nc net.Conn, st *State, onLeave func()) *Conn {
 	}
 	c.history, c.writes.filter = h, h
 	c.ahead = []byte(Preface)
+	c.withheld.b = st.Held
 	return c
 }
 

@@ -12,6 +12,9 @@ func (c *Conn) Leave(wait time.Duration) {
 	if c.asked.Swap(true) {
 		return
 	}
+	if m := c.moving.Load(); m != nil {
+		c.nudge(m) // what is withheld is the server's to see
+	}
 	c.writes.mu.Lock()
 	if c.owes() && c.writes.out.open() {
 		_ = c.firstStep() // the server notices when it writes
@@ -107,6 +110,9 @@ func (c *Conn) write(b []byte) (done int, err error) {
 	n, err := c.pass(b)
 	if done += n; err == nil && c.owes() && c.writes.out.open() {
 		err = c.firstStep() // Leave waits for the mutex, or has come since
+	}
+	if err == nil && c.windows.Load() {
+		c.giveWindows()
 	}
 	return done, err
 }

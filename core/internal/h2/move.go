@@ -23,20 +23,12 @@ type Pace struct {
 	// Hold is how long nothing is read while the server owes nothing but answers. The next requests wait in the kernel, and
 	// go along.
 	Hold time.Duration
-	// Pause is when a client that has had no such moment is told, for a moment, to open no stream.
-	Pause time.Duration
+	// Withhold is when the server of a connection that has had no such moment does not get the client's next streams, for a
+	// moment of the length of WithholdFor: see withhold.go. They go along. It is tried again later.
+	Withhold, WithholdFor time.Duration
 	// Patience is when the connection stays.
 	Patience time.Duration
 }
-
-const (
-	// pauseTime is how long a client that was told to open no stream is not to. RFC 9113, section 5.1.2, has that for
-	// short durations. Go's client dials another connection if it has a request meanwhile.
-	pauseTime = 100 * time.Millisecond
-	// pauseRetry is how far apart two tries to say so are, if it can't be said at once.
-	pauseRetry = 2 * time.Millisecond
-	forGood    = 24 * time.Hour
-)
 
 // moving is a connection that is to move.
 type moving struct {
@@ -48,10 +40,11 @@ type moving struct {
 
 	held uint32 // the streams up to this one did not end while it was held; the reading goroutine's
 
-	mu     sync.Mutex
-	timer  *time.Timer
-	paused bool   // the client was told to open no stream
-	limit  uint32 // how many it could open before
+	withholds atomic.Bool // frames are to be withheld
+
+	mu    sync.Mutex
+	timer *time.Timer
+	tried uint32 // the streams up to this one were there when frames were withheld last
 }
 
 // Move moves the connection by t as soon as no stream is open and nothing is owed. Another call replaces t. It returns at
@@ -64,7 +57,7 @@ func (c *Conn) Move(t Taker, pace Pace) {
 		old.end()
 	}
 	give := time.Now().Add(pace.Patience)
-	m.timer = time.AfterFunc(min(cmp.Or(pace.Pause, pace.Patience), pace.Patience), func() { c.press(m, give) })
+	m.timer = time.AfterFunc(min(cmp.Or(pace.Withhold, pace.Patience), pace.Patience), func() { c.press(m, give) })
 	c.nudge(m)
 }
 
@@ -101,7 +94,8 @@ func (m *moving) stays(why string) {
 
 // awaitMoment moves the connection if it can. While the server owes nothing but answers it waits for these, so that a
 // client which always has requests on the way does not keep it. It is called by the goroutine that reads, at the
-// beginning of a frame. If the server has to be asked something, ahead has that afterwards.
+// beginning of a frame. If the server has to be asked something, ahead has that afterwards. While frames are withheld it
+// goes on reading: the older streams may need it.
 func (c *Conn) awaitMoment() {
 	m := c.moving.Load()
 	if m == nil || bool(c.block) {
@@ -109,7 +103,8 @@ func (c *Conn) awaitMoment() {
 	}
 	var until *time.Timer
 	for {
-		if c.tryMove(m); c.moved || len(c.ahead) > 0 || m.over.Load() || c.asked.Load() || !c.books.onlyAnswersLeft(m.held) || !m.Wants() {
+		if c.tryMove(m); c.moved || len(c.ahead) > 0 || m.over.Load() || c.asked.Load() ||
+			c.withheld.on || !c.books.onlyAnswersLeft(m.held) || !m.Wants() {
 			return
 		}
 		if until == nil {
@@ -147,6 +142,11 @@ func (c *Conn) tryMove(m *moving) {
 		if st = k.state(); len(st.Append(nil)) > MaxState {
 			k.stick(stuckState)
 		}
+		if st.Held = c.withheld.b; k.stuck == "" && len(st.Append(nil)) > MaxState {
+			m.stopWithholding()
+			c.withheld.release()
+			rests = false
+		}
 	}
 	stuck := k.stuck
 	k.mu.Unlock()
@@ -166,13 +166,11 @@ func (c *Conn) tryMove(m *moving) {
 	}
 }
 
-// giveUp ends the tries, with the writes' mutex held.
+// giveUp ends the tries. The reading goroutine calls it.
 func (c *Conn) giveUp(m *moving) {
 	m.end()
 	c.moving.CompareAndSwap(m, nil)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c.resumeLocked(m)
+	c.withheld.release()
 }
 
 // marker is the payload of a PING that only the server sees. It answers behind all that it had to say before.
@@ -201,74 +199,8 @@ func (s *settled) sees(frame []byte) (keep, over bool) {
 	return false, true
 }
 
-// press is called from time to time while a connection has had no moment to move.
-func (c *Conn) press(m *moving, giveUp time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.over.Load() || isClosed(c.ended) || c.asked.Load() {
-		return
-	}
-	late, next := !time.Now().Before(giveUp), pauseRetry
-	if c.writes.mu.TryLock() {
-		if c.writes.gone {
-			c.writes.mu.Unlock()
-			return
-		}
-		if late && m.paused {
-			c.resumeLocked(m)
-		} else if !late && c.mayInsert() {
-			next = c.pressLocked(m)
-		}
-		c.writes.mu.Unlock()
-	}
-	if late && !m.paused {
-		c.moving.CompareAndSwap(m, nil)
-		go m.stays(StuckStreams)
-		return
-	}
-	m.timer.Reset(max(min(next, time.Until(giveUp)), pauseRetry))
-}
-
 // mayInsert reports whether a frame of ours can go out now. It is called with the mutex of the writes.
 func (c *Conn) mayInsert() bool { return c.writes.out.open() && c.writes.filter == nil }
-
-// pressLocked tells the client to open no stream, or that it can again. It returns when something else is to be done.
-// It is called between two frames, with the mutexes of the writes and of m.
-func (c *Conn) pressLocked(m *moving) time.Duration {
-	if m.paused {
-		c.resumeLocked(m)
-		return forGood
-	}
-	c.books.mu.Lock()
-	busy := c.books.stuck == "" && len(c.books.open) > 0
-	m.limit = c.books.server.get(settingStreams)
-	c.books.mu.Unlock()
-	if !busy || m.pace.Pause == 0 || !m.Wants() {
-		return cmp.Or(m.pace.Pause, forGood)
-	}
-	m.paused = true
-	c.sayStreams(0)
-	return pauseTime
-}
-
-// resumeLocked undoes a pause, if a frame can go out now. It is called with the mutexes of the writes and of m.
-func (c *Conn) resumeLocked(m *moving) {
-	if m.paused && c.mayInsert() {
-		m.paused = false
-		c.sayStreams(m.limit)
-	}
-}
-
-// sayStreams says how many streams the client can open.
-func (c *Conn) sayStreams(n uint32) {
-	c.books.mu.Lock()
-	c.books.unacked = append(c.books.unacked, ofOurs)
-	c.books.server.set(settingStreams, n)
-	c.books.mu.Unlock()
-	defer c.writes.deadline.suspend(c.Conn)()
-	// The server notices an error when it writes.
-	_, _ = c.Conn.Write(appendFrame(nil, typeSettings, 0, 0, appendSetting(nil, settingStreams, n)...))
-}
 
 // lastStream is the highest stream that the client has opened.
 func (k *books) lastStream() uint32 {

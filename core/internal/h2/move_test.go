@@ -259,35 +259,6 @@ func TestGreeting_Takes(t *testing.T) {
 	}
 }
 
-// TestMove_PausesAClient that always has a stream open, for a moment, and gives up at last.
-func TestMove_PausesAClient(t *testing.T) {
-	t.Parallel()
-	c, addr := newChain(t, echo, nil)
-	r := c.dial(t, addr)
-	r.send(post(1, "/"))
-	r.settled()
-	conn := c.any()
-	m := &taker{c: c, conn: conn, done: make(chan struct{})}
-	conn.Move(m, Pace{Pause: 10 * time.Millisecond, Patience: time.Second})
-	for _, want := range []string{"00 03 00 00 00 00", "00 03 00 00 00 fa"} {
-		all := r.until(func(f *frame) bool { return f.is(typeSettings, 0) })
-		if got := fmt.Sprintf("% x", all[len(all)-1].payload); got != want {
-			t.Errorf("SETTINGS % s, want %s", got, want)
-		}
-		r.send(appendFrame(nil, typeSettings, flagAck, 0))
-	}
-	<-m.done
-	if c.stayed[StuckStreams] != 1 {
-		t.Errorf("stayed: %v", c.stayed)
-	}
-	r.send(body(1, 3)) // the server does not know of the answers to SETTINGS
-	r.answer(1)
-	c.upgrade()
-	if n := c.moved.Load(); n != 1 {
-		t.Errorf("%d moves", n)
-	}
-}
-
 // any returns a connection.
 func (c *chain) any() *Conn {
 	c.mu.Lock()
@@ -376,7 +347,7 @@ func TestMove_AsksTheServer(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	full := State{Last: 7, Send: 1, Receive: 2, Table: probeTable}
+	full := State{Last: 7, Send: 1, Receive: 2, Table: probeTable, Held: settings}
 	full.Client.set(settingFrameSize, 1<<14)
 	full.Server.set(settingNoPriorities, 1)
 	f.Add(full.Append(nil))

@@ -134,7 +134,7 @@ func probeMove() error {
 	if ended.head.stream() != probeLast+2 || size != initialWindow {
 		return fmt.Errorf("the answer has %d bytes", size)
 	}
-	p.conn.Move(taken, Pace{Pause: probeTime, Patience: probeTime})
+	p.conn.Move(taken, Pace{Withhold: probeTime, Patience: probeTime})
 	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 	defer cancel()
 	select {

@@ -14,6 +14,7 @@ type State struct {
 	Client        Settings // in force
 	Server        Settings // as the client knows them
 	Table         []byte   // a header block that makes the client's header table of an empty one
+	Held          []byte   // what comes next of the client, before what is in the socket
 }
 
 // MaxState bounds an encoded State, in bytes. With net/http's defaults it has some 5 KiB at the most.
@@ -27,7 +28,7 @@ var ErrState = errors.New("the state of the HTTP/2 connection is not understood"
 
 // Append appends the encoded State: the version, and then numbers as in encoding/binary's AppendUvarint: Last, Send,
 // Receive, the parameters of the client's SETTINGS as pairs of a number and a value with a 0 behind them, those of the
-// server's likewise, and the length of Table, which follows.
+// server's likewise, and the length of Table, which follows. What is behind that is Held.
 func (st *State) Append(b []byte) []byte {
 	b = append(b, stateVersion)
 	for _, n := range []uint32{st.Last, st.Send, st.Receive} {
@@ -43,7 +44,7 @@ func (st *State) Append(b []byte) []byte {
 		b = append(b, 0)
 	}
 	b = binary.AppendUvarint(b, uint64(len(st.Table)))
-	return append(b, st.Table...)
+	return append(append(b, st.Table...), st.Held...)
 }
 
 // ParseState reads an encoded State, and checks that a connection can be in it.
@@ -64,10 +65,10 @@ func ParseState(b []byte) (*State, error) {
 		}
 	}
 	n := r.number()
-	if r.bad || uint64(n) != uint64(len(r.b)) {
+	if r.bad || uint64(n) > uint64(len(r.b)) {
 		return nil, ErrState
 	}
-	st.Table = r.b
+	st.Table, st.Held = r.b[:n:n], r.b[n:]
 	t := newTable()
 	if st.Last > 0 && st.Last%2 == 0 || max(st.Last, st.Send, st.Receive) > maxWindow || t.follow(st.Table) != nil {
 		return nil, ErrState

@@ -124,9 +124,11 @@ const (
 	// HTTP2Hold is how long nothing is read from an HTTP/2 connection that is to move, while its server owes nothing but
 	// answers. A request that comes in that time waits for the slowest of them.
 	HTTP2Hold = 25 * time.Millisecond
-	// HTTP2Pause is how long an HTTP/2 connection has had no moment to move when its client is told, for a moment, to open
-	// no stream. Most come to one within a few milliseconds, and some clients connect anew then.
-	HTTP2Pause = 500 * time.Millisecond
+	// HTTP2Withhold is how long an HTTP/2 connection has had no moment to move when its server does not get the client's
+	// next streams, for a moment. Most come to one within a few milliseconds.
+	HTTP2Withhold = 100 * time.Millisecond
+	// HTTP2WithholdFor is the length of that moment. A request that comes in it can be so late. It is a fifth of the time.
+	HTTP2WithholdFor = 100 * time.Millisecond
 	// HTTP2Moment is how long it is tried at all: a stream that does not end keeps the connection. It is a quarter of the
 	// drain timeout at the most. Then the client is asked to leave.
 	HTTP2Moment = 5 * time.Second
