@@ -27,6 +27,16 @@ FAULTS ?= .
 # How many rounds of the tests, or for how long, as in 2h.
 FLAKY ?= 5
 
+# How often "make clients" upgrades a server for each kind of client, and which of these, as "h2c/curl".
+UPGRADES ?= 50
+CLIENTS ?= .
+
+# The curl of "make clients". Version 7.88 can't use an HTTP/2 connection in the clear for a second request.
+CURL ?= curl
+
+# How long connections are idle in "make idle".
+IDLE ?= 10m
+
 # How many times "make deploys" deploys.
 DEPLOYS ?= 20
 
@@ -40,8 +50,9 @@ FUZZ ?= 10m
 GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 
 # The modules that go.work does not name, so that "go test work" does not build what they require: a SQLite, which takes
-# a minute of processor time, and a dozen libraries. They are vetted, linted and tested by lines of their own.
-ALONE := examples/shop internal/ordinary
+# a minute of processor time, a dozen libraries, and clients of which some are other programs. They are vetted, linted
+# and tested by lines of their own.
+ALONE := examples/shop internal/clients internal/ordinary
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
@@ -139,6 +150,14 @@ deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says 
 .PHONY: ordinary
 ordinary: ## upgrade programs with libraries that many use, and compare them with net/http alone; Linux
 	GOWORK=off $(GO) -C internal/ordinary test -count=1 -timeout $(TIMEOUT) ./...
+
+.PHONY: clients
+clients: ## upgrade a server under HTTP/2 clients of many kinds, and print a table of what they noticed; UPGRADES, CLIENTS, Linux
+	CLIENTS_UPGRADES=$(UPGRADES) CLIENTS_CURL='$(CURL)' GOWORK=off $(GO) -C internal/clients test -count=1 -v -timeout 2h -run 'TestClients/$(CLIENTS)' ./...
+
+.PHONY: idle
+idle: ## upgrade a server with 1,000 idle HTTP/2 connections 20 times, and measure what each takes; IDLE says how long
+	CORE_TEST_IDLE=$(IDLE) $(GO) test -count=1 -v -timeout 1h -run '^TestMove_HTTP2ConnectionsDoNotGrow$$' ./core
 
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB

@@ -1,0 +1,275 @@
+package clients
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/internal/proctest/procgroup"
+	"github.com/gracex-go/gracex/internal/rawhttp"
+)
+
+// envUpgrades is how often each server is upgraded. If it is set, the programs of other projects have to be there.
+const envUpgrades = "CLIENTS_UPGRADES"
+
+const patience = proctest.Patience
+
+func TestMain(m *testing.M) {
+	if err := procgroup.AdoptOrphans(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := proctest.Main(m)
+	table.print()
+	os.Exit(code)
+}
+
+// client is a kind of clients.
+type client struct {
+	name  string
+	over  string // "h2c" or "TLS"; empty: both
+	needs string // a program; empty: none
+	start func(t *testing.T, s *server) running
+}
+
+// running are clients that ask all the time.
+type running interface {
+	// again is called after each upgrade. Clients that have ended by it begin again.
+	again()
+	// end ends them, and says what they have counted.
+	end() counts
+}
+
+// counts are what clients have counted.
+type counts struct {
+	requests, failed int
+	refused          int // of those that have failed: by the server, which had been sent them
+	itself           int // of those that have failed: by the client, which has not sent them
+	repeated         int // requests that the client has sent again by itself
+	connections      int // established
+	wanted           int // of those, in the beginning
+	resumed, full    int // TLS handshakes; both are 0 if they are not known
+	note             string
+}
+
+var clients = []client{
+	{name: "net/http, 8 Transports, GET", start: netHTTP(8, 1, "GET", 0)},
+	{name: "net/http, 8 Transports, POST", start: netHTTP(8, 1, "POST", 2000)},
+	{name: "net/http, 8 Transports, streamed POST", start: netHTTP(8, 1, "stream", 2000)},
+	{name: "net/http, 1 Transport, 32 goroutines, streamed POST", start: netHTTP(1, 32, "stream", 2000)},
+	{name: "net/http, 8 Transports, 4 uploads of 256 kB each", start: netHTTP(8, 4, "stream", 256<<10)},
+	{name: "raw client, 8 connections, 4 POSTs of 2 kB each", start: raw(2000)},
+	{name: "raw client, 8 connections, 4 uploads of 256 kB each", start: raw(256 << 10)},
+	{name: "curl, one after the other", needs: "curl", start: curl(1)},
+	{name: "curl, 8 at a time", needs: "curl", start: curl(8)},
+	{name: "h2load, 8 connections, 4 streams each", needs: "h2load", start: h2load},
+	{name: "HAProxy in front, 8 POSTs at a time", needs: "haproxy", start: haproxy},
+	{name: "Chromium, POST", over: "TLS", needs: "chromium", start: chromium},
+	{name: "grpc-go, unary", start: calls("unary")},
+	{name: "grpc-go, client streams", start: calls("client")},
+	{name: "grpc-go, server streams", start: calls("server")},
+	{name: "grpc-go, bidirectional streams", start: calls("bidi")},
+}
+
+// TestClients: over HTTP/2 in the clear no client notices an upgrade. Over TLS the server refuses nothing.
+func TestClients(t *testing.T) {
+	upgrades, long := 3, false
+	if s := os.Getenv(envUpgrades); s != "" {
+		upgrades, long = must.Get(strconv.Atoi(s))(t), true
+	}
+	for _, over := range []string{"h2c", "TLS"} {
+		for _, c := range clients {
+			if c.over != "" && c.over != over {
+				continue
+			}
+			t.Run(over+"/"+c.name, func(t *testing.T) {
+				if _, err := exec.LookPath(c.needs); c.needs != "" && err != nil && !long {
+					t.Skip(err)
+				}
+				s := startServer(t, over == "TLS")
+				run := c.start(t, s)
+				s.answers(t)
+				for range upgrades {
+					s.upgrade(t)
+					run.again()
+					s.answers(t)
+				}
+				must.Do(t, os.WriteFile(filepath.Join(s.dir, "over"), nil, 0o600))
+				got := run.end()
+				moved, stayed := s.moves()
+				table.add(row{over, c.name, upgrades, got, moved, stayed})
+				t.Logf("%+v, %d moved, %d stayed", got, moved, stayed)
+				if got.requests == 0 || got.refused > 0 || got.failed > got.itself || got.repeated > 0 && over == "h2c" {
+					t.Errorf("%+v", got)
+				}
+				if over == "h2c" && (got.failed > 0 || got.connections != got.wanted || stayed > 0) {
+					t.Errorf("%+v, %d connections stayed", got, stayed)
+				}
+			})
+		}
+	}
+}
+
+// server is the server in all its generations.
+type server struct {
+	addr, dir string
+	tls       *tls.Config // of its clients; nil: in the clear
+	program   *proctest.Program
+	control   *control.Client
+
+	resumed, full atomic.Int64 // handshakes by tls
+}
+
+func startServer(t *testing.T, secure bool) *server {
+	t.Helper()
+	dir := must.Get(os.MkdirTemp("", "gx"))(t) // short, for a unix socket, and without what HAProxy does not take
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &server{addr: proctest.FreeAddr(t), dir: dir}
+	bin, socket := filepath.Join(s.dir, "server"), filepath.Join(s.dir, "c")
+	proctest.Build(t, bin, "./server")
+	cmd := &exec.Cmd{Path: bin, Args: []string{bin, "-addr", s.addr, "-control", socket}, Dir: s.dir}
+	cmd.Env = append(os.Environ(), "PWD="+s.dir, core.EnvMode+"=self")
+	if secure {
+		cert, key, pool := rawhttp.Certificate(t)
+		cmd.Args = append(cmd.Args, "-cert", cert, "-key", key)
+		s.tls = &tls.Config{
+			RootCAs: pool, ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(0),
+			VerifyConnection: func(st tls.ConnectionState) error {
+				if st.DidResume {
+					s.resumed.Add(1)
+				} else {
+					s.full.Add(1)
+				}
+				return nil
+			},
+		}
+	}
+	s.program, s.control = proctest.Start(t, cmd), control.Dial(socket)
+	s.program.Await("it is current", func() bool {
+		_, err := s.control.Status(t.Context())
+		return err == nil
+	})
+	return s
+}
+
+// url is that of the server, without a path.
+func (s *server) url() string {
+	if s.tls != nil {
+		return "https://" + s.addr
+	}
+	return "http://" + s.addr
+}
+
+// upgrade upgrades it, and returns when the old process has ended.
+func (s *server) upgrade(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	switch outcome, err := s.control.Upgrade(ctx, control.UpgradeOptions{Drain: true}); {
+	case err != nil:
+		t.Fatal(err)
+	case !outcome.OK:
+		t.Fatal(outcome, outcome.Details())
+	}
+}
+
+// answers returns when the current process has answered some requests more.
+func (s *server) answers(t *testing.T) {
+	t.Helper()
+	want := uint64(0)
+	s.program.Await("requests are answered", func() bool {
+		served := s.served(t)
+		want = cmp.Or(want, served+200)
+		time.Sleep(10 * time.Millisecond)
+		return served >= want
+	})
+}
+
+// served is how many requests the current process has answered.
+func (s *server) served(t *testing.T) uint64 {
+	t.Helper()
+	var l core.Ledger
+	must.Do(t, json.Unmarshal(must.Get(s.control.Ledger(t.Context()))(t), &l))
+	return l.Served
+}
+
+// servedBefore is how many those before it have answered.
+func (s *server) servedBefore() (sum uint64) {
+	for _, m := range servedText.FindAllStringSubmatch(s.program.Log.String(), -1) {
+		n, _ := strconv.ParseUint(m[1], 10, 64) // they are digits
+		sum += n
+	}
+	return sum
+}
+
+var servedText = regexp.MustCompile(`msg="generation ended" .*ledger\.served=(\d+)`)
+
+// moves is how many HTTP/2 connections have moved in all upgrades, and how many have not that were to.
+func (s *server) moves() (moved, stayed int) {
+	for _, m := range movesText.FindAllStringSubmatch(s.program.Log.String(), -1) {
+		n, _ := strconv.Atoi(m[3]) // they are digits
+		if m[1] == "moved" {
+			moved += n
+		} else {
+			stayed += n
+		}
+	}
+	return moved, stayed
+}
+
+var movesText = regexp.MustCompile(`ledger\.(moved|stayed)_http2(_\w+)?=(\d+)`)
+
+// row is a line of the table.
+type row struct {
+	over, client  string
+	upgrades      int
+	counts        counts
+	moved, stayed int
+}
+
+// rows are the table, which is printed at the end.
+type rows struct {
+	mu  sync.Mutex
+	all []row
+}
+
+var table rows
+
+func (r *rows) add(one row) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, one)
+}
+
+func (r *rows) print() {
+	if len(r.all) == 0 {
+		return
+	}
+	fmt.Println("\n| over | client | upgrades | requests | failed | refused | by the client itself | repeated | reconnects | handshakes full / resumed | moved / stayed | |")
+	fmt.Println("|" + strings.Repeat("---|", 12))
+	for _, o := range r.all {
+		c := o.counts
+		handshakes := "-"
+		if c.full+c.resumed > 0 {
+			handshakes = fmt.Sprint(c.full, " / ", c.resumed)
+		}
+		fmt.Printf("| %s | %s | %d | %d | %d | %d | %d | %d | %d | %s | %d / %d | %s |\n", o.over, o.client, o.upgrades,
+			c.requests, c.failed, c.refused, c.itself, c.repeated, c.connections-c.wanted, handshakes, o.moved, o.stayed, c.note)
+	}
+}
