@@ -40,8 +40,9 @@ IDLE ?= 10m
 # How many times "make deploys" deploys.
 DEPLOYS ?= 20
 
-# How long each fuzzer runs.
+# How long each fuzzer runs, and which ones, as "./core/wsmove FuzzLuggage".
 FUZZ ?= 10m
+FUZZERS ?= .
 
 # The supported releases of Go, oldest first, by name, because a new one can change what
 # core relies on, and a machine's own Go is any of them. They come from the module proxy.
@@ -164,10 +165,11 @@ model: ## search every order of frames, deaths and timers of a handover; minutes
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover
 
 .PHONY: fuzz
-fuzz: ## run each fuzzer; FUZZ=1m says how long. Its findings belong into testdata/fuzz
+fuzz: ## run each fuzzer; FUZZ=1m says how long, FUZZERS=regexp which. Its findings belong into testdata/fuzz
 	@for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' ./core | xargs -n 1 dirname | sort -u); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+			echo "$$pkg $$f" | grep -E '$(FUZZERS)' || continue; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
 		done; \
 	done
 

@@ -96,6 +96,24 @@ func TestHijackedHTTP2Leaves(t *testing.T) {
 	s.stop()
 }
 
+// An idle one does not move: its server is the handler, and not net/http's, of which the next process has one.
+func TestHijackedHTTP2LeavesIdle(t *testing.T) {
+	t.Parallel()
+	s := start(t, methodOf("h2c/NewHandler"), "")
+	all := []*rawhttp.HTTP2{rawhttp.DialHTTP2(t, s.address, nil), upgradeToHTTP2(t, s.address)}
+	for _, c := range all {
+		c.Ask(3)
+		c.Answered(3)
+	}
+	s.upgrade(syscall.SIGUSR2)
+	for _, c := range all {
+		c.Pong(c.ToldToLeave())
+		c.ToldTheLast(3)
+	}
+	s.awaitFrom(0, "generation ended")
+	s.stop()
+}
+
 // upgradeToHTTP2 connects with HTTP/1.1, and goes on in HTTP/2 with the answer on stream 1.
 func upgradeToHTTP2(t *testing.T, addr string) *rawhttp.HTTP2 {
 	t.Helper()

@@ -11,13 +11,15 @@ var sizeCounts atomic.Bool
 // countOpen returns how many descriptors this process has open, without listing them. Since Linux 6.2 that is the size of
 // the directory (stat(2) of /proc/PID/fd in proc_pid_fd(5)). It reports false where the size says something else: one more
 // descriptor must make it one more, once in the life of a process.
-func countOpen() (n int, ok bool) {
-	const dir = "/proc/self/fd"
+func countOpen() (n int, ok bool) { return countIn("/proc/self/fd", &sizeCounts) }
+
+// countIn is countOpen by a directory, of which known says what sizeCounts says.
+func countIn(dir string, known *atomic.Bool) (n int, ok bool) {
 	var before, after syscall.Stat_t
 	if syscall.Stat(dir, &before) != nil || before.Size == 0 {
 		return 0, false
 	}
-	if sizeCounts.Load() {
+	if known.Load() {
 		return int(before.Size), true
 	}
 	s, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
@@ -29,7 +31,7 @@ func countOpen() (n int, ok bool) {
 	// Another goroutine that opens or closes a file meanwhile makes it unclear, too. The next call looks again.
 	ok = err == nil && after.Size == before.Size+1
 	if ok {
-		sizeCounts.Store(true)
+		known.Store(true)
 	}
 	return int(before.Size), ok
 }

@@ -54,6 +54,7 @@ const (
 	stuckWrite        = "a write has failed"
 	stuckWindow       = "its client has sent more than it may"
 	stuckState        = "its state is too large"
+	stuckOwes         = "its client owes the rest of a frame, or an answer to SETTINGS or PING"
 
 	// StuckStreams is for a connection that has had a stream open all the time.
 	StuckStreams = "its streams do not end"

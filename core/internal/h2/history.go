@@ -146,9 +146,8 @@ func (h *history) sees(frame []byte) (keep, over bool) {
 	case kind == typeWindowUpdate && head.stream() == 0 && len(payload) == 4:
 		h.greeting.Window += int64(binary.BigEndian.Uint32(payload) & maxWindow)
 	case kind == typePing && isMarked(frame):
-		h.level()
 		h.c.writes.out.greeted = true
-		closeOnce(h.heard)
+		h.level()
 		return false, true
 	case kind == typePing, kind == typeGoAway: // the server's own
 		return true, false
@@ -168,9 +167,11 @@ func (h *history) greets(payload []byte) {
 		k.unacked = append(k.unacked, ofServer)
 		k.server.take(change)
 		k.mu.Unlock()
+	}
+	closeOnce(h.greeted) // now: a client that writes before it reads has room for nothing more
+	if !h.same {
 		h.says(appendFrame(nil, typeSettings, 0, 0, change...))
 	}
-	closeOnce(h.greeted)
 }
 
 // seesAnswer is for a frame of the answer.
@@ -198,8 +199,8 @@ func (h *history) seesAnswer(head *head) {
 	}
 }
 
-// level says to the client what it may send, as the server believes. With net/http's rules that is what it knows, less
-// what the server before has not given back yet.
+// level ends the history, and says to the client what it may send, as the server believes. With net/http's rules that is
+// what it knows, less what the server before has not given back yet.
 func (h *history) level() {
 	k := &h.c.books
 	k.mu.Lock()
@@ -209,6 +210,7 @@ func (h *history) level() {
 		k.stick(stuckWindow)
 	}
 	k.mu.Unlock()
+	closeOnce(h.heard) // as in greets
 	if more > 0 {
 		h.says(appendFrame(nil, typeWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, uint32(more))...))
 	}

@@ -202,6 +202,16 @@ func (s *settled) sees(frame []byte) (keep, over bool) {
 // mayInsert reports whether a frame of ours can go out now. It is called with the mutex of the writes.
 func (c *Conn) mayInsert() bool { return c.writes.out.open() && c.writes.filter == nil }
 
+// lasts is why a connection has not come to rest.
+func (k *books) lasts() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.open) > 0 {
+		return StuckStreams
+	}
+	return stuckOwes
+}
+
 // lastStream is the highest stream that the client has opened.
 func (k *books) lastStream() uint32 {
 	k.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/internal/h2/misdeed"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
@@ -125,83 +126,48 @@ func TestMove_IsNotOnTheWire(t *testing.T) {
 // connection which has not moved.
 func TestMove_BadInputEndsAsNetHTTPEndsIt(t *testing.T) {
 	t.Parallel()
-	number := func(kind byte, stream, n uint32) []byte {
-		return appendFrame(nil, kind, 0, stream, binary.BigEndian.AppendUint32(nil, n)...)
+	stays, addr := newChain(t, echo, nil)
+	moves, addrOfMoves := newChain(t, echo, nil)
+	begin := func(c *chain, addr string) *raw {
+		r := c.dial(t, addr)
+		r.send(post(1, "/"), body(1, 10))
+		r.answer(1)
+		r.send(post(3, "/deaf"), appendFrame(nil, typeData, 0, 3, 'b'))
+		r.until(func(f *frame) bool { return f.head.kind() == typeReset })
+		r.settled()
+		return r
 	}
-	setting := func(id int, v uint32) []byte {
-		return appendFrame(nil, typeSettings, 0, 0, appendSetting(nil, id, v)...)
+	goOn := func(r *raw, name string, sends []byte) string {
+		r.send(sends)
+		if name == "a half frame" {
+			must.Do(t, r.Conn.(*net.TCPConn).CloseWrite())
+		} else {
+			r.send(appendFrame(nil, typePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8))
+		}
+		got := r.until(func(f *frame) bool { return f.is(typePing, flagAck) || f.head.kind() == typeGoAway })
+		return say(slices.DeleteFunc(got, func(f frame) bool { return f.is(typeWindowUpdate, 0) && f.head.stream() == 0 }))
 	}
-	header := func(stream uint32, block ...byte) []byte {
-		return appendFrame(nil, typeHeaders, flagEndHeaders|flagEndStream, stream, block...)
+	all := map[string]*raw{}
+	for name := range misdeed.All() {
+		switch name {
+		case "many SETTINGS", "a stream's window overflows", "SETTINGS: a table of 0", "SETTINGS: a table of 64 KiB", "a table of 0",
+			"an empty CONTINUATION":
+			continue // what a server says for these has no order
+		}
+		all[name] = begin(moves, addrOfMoves)
 	}
-	for name, sends := range map[string][]byte{
-		"nothing":                     nil,
-		"DATA of a closed stream":     body(3, 1000),
-		"trailers of a closed stream": header(3, 0x40, 1, 'x', 1, 'y'),
-		"a window of a closed stream": number(typeWindowUpdate, 3, 100),
-		"a reset of a closed stream":  number(typeReset, 3, 8),
-		"a lower stream":              header(1, methodGet, 0x86, 0x84),
-		"an even stream":              header(6, methodGet, 0x86, 0x84),
-		"DATA of an idle stream":      body(99, 1),
-		"a window of an idle stream":  number(typeWindowUpdate, 99, 100),
-		"a window that overflows":     number(typeWindowUpdate, 0, maxWindow),
-		"a window of nothing":         number(typeWindowUpdate, 0, 0),
-		"an index beyond the table":   header(5, methodGet, 0x86, 0x84, 0xc0),
-		"a table that is too large":   header(5, 0x3f, 0xe2, 0x1f, methodGet, 0x86, 0x84),
-		"a string without an end":     header(5, methodGet, 0x86, 0x84, 0x40, 9, 'x'),
-		"bad Huffman code":            header(5, methodGet, 0x86, 0x84, 0x40, 1, 'x', 0x84, 0xff, 0xff, 0xff, 0xff),
-		"a window of SETTINGS":        setting(settingWindow, 1<<31),
-		"frames of SETTINGS":          setting(settingFrameSize, 1),
-		"SETTINGS of 7 bytes":         appendFrame(nil, typeSettings, 0, 0, 0, 1, 0, 0, 0, 0, 0),
-		"an ACK of nothing":           appendFrame(nil, typeSettings, flagAck, 0),
-		"a PING of 7 bytes":           appendFrame(nil, typePing, 0, 0, 1, 2, 3, 4, 5, 6, 7),
-		"an answer to no PING":        appendFrame(nil, typePing, flagAck, 0, marker[:]...),
-		"PUSH_PROMISE":                appendFrame(nil, typePushPromise, flagEndHeaders, 1, 0, 0, 0, 2),
-		"CONTINUATION alone":          appendFrame(nil, typeContinuation, flagEndHeaders, 1, 0x82),
-		"DATA in a header block":      append(appendFrame(nil, typeHeaders, 0, 5, 0x82), body(5, 1)...),
-		"a frame that is too large":   appendFrame(nil, typeData, 0, 5, make([]byte, 1<<20+1)...)[:headSize],
-		"padding beyond the frame":    appendFrame(nil, typeHeaders, flagPadded|flagEndHeaders, 5, 99, 0x82),
-		"a stream that depends on it": appendFrame(nil, typeHeaders, flagPriority|flagEndHeaders|flagEndStream, 5, 0, 0, 0, 5, 1, 0x82, 0x86, 0x84),
-		"a half frame":                {0, 0, 1, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, addr := newChain(t, echo, nil)
-			play := func(moves bool) (string, *raw) {
-				r := c.dial(t, addr)
-				r.send(post(1, "/"), body(1, 10))
-				r.answer(1)
-				r.send(post(3, "/deaf"), appendFrame(nil, typeData, 0, 3, 'b'))
-				r.until(func(f *frame) bool { return f.head.kind() == typeReset })
-				if r.settled(); moves {
-					c.upgrade()
-				}
-				r.send(sends)
-				if name == "a half frame" {
-					must.Do(t, r.Conn.(*net.TCPConn).CloseWrite())
-				} else {
-					r.send(appendFrame(nil, typePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8))
-				}
-				answered := !bytes.Contains(sends, header(5, 0x82)[3:]) // of type HEADERS
-				got := r.until(func(f *frame) bool {
-					answered = answered || f.head.stream() == 5 && (f.answers() || f.head.kind() == typeReset)
-					return answered && f.is(typePing, flagAck) || f.head.kind() == typeGoAway
-				})
-				got = slices.DeleteFunc(got, func(f frame) bool { return f.is(typeWindowUpdate, 0) && f.head.stream() == 0 })
-				return say(got), r
-			}
-			want, _ := play(false)
-			got, _ := play(true)
-			if got != want {
-				t.Errorf("after a move:\n%s\nwithout:\n%s", got, want)
-			}
-			c.mu.Lock()
-			if c.moved.Load() == 0 {
-				t.Errorf("it stayed: %v", c.stayed)
-			}
-			c.errors.Reset()
-			c.mu.Unlock()
-		})
+	moves.upgrade()
+	moves.expectMoved(int64(len(all)))
+	for name, r := range all {
+		sends := misdeed.All()[name]
+		if want, got := goOn(begin(stays, addr), name, sends), goOn(r, name, sends); got != want {
+			t.Errorf("%s: after a move:\n%s\nwithout:\n%s", name, got, want)
+		}
+	}
+	for _, c := range []*chain{stays, moves} {
+		c.mu.Lock()
+		c.errors.Reset()
+		c.mu.Unlock()
 	}
 }
 
@@ -226,6 +192,44 @@ func TestMove_OtherSettings(t *testing.T) {
 		r.answer(stream)
 	}
 	c.expectMoved(3)
+}
+
+// TestMove_TableOf64KiB: a server that permits such a table gets it, unless it is too large to go along.
+func TestMove_TableOf64KiB(t *testing.T) {
+	t.Parallel()
+	const each = 1000
+	for n, stays := range map[int]bool{25: false, 60: true} {
+		c, addr := newChain(t, echo, func(_ int, srv *http.Server) {
+			srv.HTTP2 = &http.HTTP2Config{MaxDecoderHeaderTableSize: 1 << 16}
+		})
+		r := c.dial(t, addr)
+		block := append(appendInteger(nil, sizeUpdate, 5, 1<<16), methodGet, 0x86, 0x84)
+		for i := range n {
+			block = append(append(block, insertion), encode("x-there", false)...)
+			block = append(block, encode(fmt.Sprint(i, strings.Repeat("v", each)), false)...)
+		}
+		r.send(appendBlock(nil, 1, block))
+		r.answer(1)
+		r.settled()
+		c.upgrade()
+		if moved := c.moved.Load() == 1; moved == stays || stays && c.stayed[stuckState] != 1 {
+			t.Errorf("%d KiB: moves %v, stayed: %v", n, moved, c.stayed)
+		}
+		r.send(appendBlock(nil, 3, appendInteger([]byte{methodGet, 0x86, 0x84}, 0x80, 7, uint32(staticEntries+n))))
+		if got := r.answer(3); !stays && size(got) < each/2 { // the server's own table does not move
+			t.Errorf("%d KiB: the oldest entry is lost: %s", n, say(got))
+		}
+	}
+}
+
+// size is how much of HEADERS there is.
+func size(all []frame) (n int) {
+	for _, f := range all {
+		if f.head.kind() == typeHeaders {
+			n += len(f.payload)
+		}
+	}
+	return n
 }
 
 func TestGreeting_Takes(t *testing.T) {
@@ -255,6 +259,43 @@ func TestGreeting_Takes(t *testing.T) {
 		st := good
 		if change(&st); g.Takes(&st) == nil {
 			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// TestMove_EachGetsItsAcknowledgment: of two SETTINGS, one the server's and one of ours, the server hears of its own
+// only, when that is acknowledged.
+func TestMove_EachGetsItsAcknowledgment(t *testing.T) {
+	t.Parallel()
+	ack, ping := appendFrame(nil, typeSettings, flagAck, 0), appendFrame(nil, typePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8)
+	for name, want := range map[string][]byte{
+		"the server's first": slices.Concat(ack, ping, data), "ours first": slices.Concat(ping, ack, data),
+	} {
+		c, client := pipe(t)
+		says := []func(){
+			func() { _, _ = c.Write(settings) },
+			func() {
+				c.writes.mu.Lock()
+				defer c.writes.mu.Unlock()
+				c.books.mu.Lock()
+				frame := c.books.sayWindow(0)
+				c.books.mu.Unlock()
+				c.insert(frame)
+			},
+		}
+		if name == "ours first" {
+			slices.Reverse(says)
+		}
+		go func() {
+			for _, say := range says {
+				say()
+			}
+		}()
+		must.Get(io.ReadFull(client, make([]byte, 2*headSize+settingBytes)))(t)
+		go func() { _, _ = client.Write(slices.Concat(ack, ping, ack, data)) }()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: the server reads % x, %v; want % x", name, got, err, want)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (c *Conn) press(m *moving, giveUp time.Time) {
 	if !time.Now().Before(giveUp) {
 		c.moving.CompareAndSwap(m, nil)
 		c.reads.nudge(c.Conn)
-		go m.stays(StuckStreams)
+		go m.stays(c.books.lasts())
 		return
 	}
 	next := 4 * m.pace.WithholdFor
