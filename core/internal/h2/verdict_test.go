@@ -24,7 +24,8 @@ import (
 const (
 	netHTTPs   = "net/http"           // nothing is between it and the client
 	behindConn = "behind a Conn"      // of New
-	adopted    = "after it has moved" // from such a one
+	adopting   = "as it moves"        // from such a one: the history is told while the client says it
+	adopted    = "after it has moved" // and has been answered
 )
 
 // verdict returns what becomes of a connection whose client says this, behind a request with an answer and one that the
@@ -54,7 +55,7 @@ func verdict(t testing.TB, by string, says []byte, reads bool) string {
 	r.send(post(3, "/first"), appendFrame(nil, typeData, 0, 3, 'b'))
 	r.until(func(f *frame) bool { return f.head.kind() == typeReset })
 	r.settled()
-	if by == adopted {
+	if by == adopted || by == adopting {
 		to := &leaver{below: below, left: make(chan struct{})}
 		conn.Move(to, Pace{Patience: patience})
 		select {
@@ -66,6 +67,9 @@ func verdict(t testing.TB, by string, says []byte, reads bool) string {
 		must.Do(t, to.nc.SetDeadline(time.Time{})) // another process has a descriptor without one
 		conn = Adopt(&descriptor{Conn: to.nc}, st, func() {})
 		defer judge(conn, release)()
+	}
+	if by == adopted {
+		r.settled()
 	}
 	written := make(chan struct{})
 	go func() {
@@ -282,7 +286,7 @@ func TestConn_FloodsEndAsNetHTTPs(t *testing.T) {
 			if tt.reads {
 				tt.says = append(tt.says, lastPing...)
 			}
-			for _, by := range []string{netHTTPs, behindConn, adopted} {
+			for _, by := range []string{netHTTPs, behindConn, adopting, adopted} {
 				if got := verdict(t, by, tt.says, tt.reads); !strings.HasSuffix(got, tt.want) {
 					t.Errorf("%s: %s, want %s", by, got, tt.want)
 				}
