@@ -166,6 +166,9 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 		return func(bool) { _ = c.Close() }, nil
 	}
 	return func(looksAfter bool) {
+		if looksAfter {
+			c.NoteTaken()
+		}
 		switch {
 		case !looksAfter:
 			_ = c.Close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"syscall"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -13,6 +14,7 @@ type offer struct {
 	wire.Conn
 	left   func()     // called before the answer if it has moved, or may have; nil for nothing
 	s      int        // its descriptor, open until there is an answer
+	mark   int        // fd.MarkOf that, when it was offered
 	answer chan error // room for one; nil: it has moved, or may have
 	parked *parked    // that gets the answer instead; or nil
 	by     *Mover     // of a parked one
@@ -85,6 +87,9 @@ func (m *Mover) hand(batch []*offer) error {
 		m.noteFull()
 	} else if taken, err := m.exchangeAgain(batch); err != nil {
 		fill(answers, err)
+		if errors.Is(err, peer.ErrCut) {
+			seeTaken(batch, answers)
+		}
 		if end = err; errors.Is(err, peer.ErrNoAnswer) {
 			end, m.unsure = peer.ErrQuit, true
 			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
@@ -102,6 +107,22 @@ func (m *Mover) hand(batch []*offer) error {
 		o.settle(answers[i])
 	}
 	return end
+}
+
+// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay.
+func seeTaken(batch []*offer, answers []error) {
+	for i, o := range batch {
+		if o.mark >= 0 && fd.MarkOf(o.s) != o.mark {
+			answers[i] = nil
+		}
+	}
+}
+
+// NoteTaken marks a connection for the process that has offered it: this one has it, and has said so.
+func (c *Conn) NoteTaken() {
+	if rc, err := c.SyscallConn(); err == nil {
+		_ = rc.Control(func(s uintptr) { fd.Mark(int(s)) })
+	}
 }
 
 func (m *Mover) noteFull() {
@@ -149,6 +170,7 @@ func (m *Mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 	for _, o := range batch {
 		msg.Conns = append(msg.Conns, o.Conn)
 		files = append(files, o.s)
+		o.mark = fd.MarkOf(o.s)
 	}
 	b, err := wire.Append(nil, wire.Offer, msg)
 	if err != nil {

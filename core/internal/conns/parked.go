@@ -85,8 +85,11 @@ func (p *parked) begin(looksAfter bool) {
 	opens := p.opens()
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
+	if p.state != parkArrives {
+		return
+	}
+	fd.Mark(p.s) // as NoteTaken
 	switch {
-	case p.state != parkArrives:
 	case opens:
 		p.state = parkHeld
 		go p.open()

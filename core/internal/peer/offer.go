@@ -17,6 +17,9 @@ var (
 	errGone = errors.New("the new process is gone")
 	// ErrQuit is for an offer that was not sent.
 	ErrQuit = errors.New("the drain has ended")
+	// ErrCut is for an offer to a new process that lives, and from which nothing more can come. It can have taken the
+	// connections.
+	ErrCut = errors.New("the handover socket is gone, and the new process lives")
 	// ErrNoAnswer is for a connection that has possibly moved: nobody reads from it here any more.
 	ErrNoAnswer = errors.New("it is not known whether the new process has it")
 )
@@ -109,6 +112,8 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			silent = nil
 			switch {
 			case len(frames.answers) > 0:
+			case HungUp(frames.Why) && final() && n.outlives():
+				return wire.Frame{}, ErrCut
 			case HungUp(frames.Why):
 				return wire.Frame{}, errGone
 			case final():
@@ -131,6 +136,21 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			}
 		}
 	}
+}
+
+// outlives reports whether the new process is still there a while after it has hung up, which a process that ends does first.
+func (n *Next) outlives() bool {
+	end := time.After(timing.Outlives)
+	for n.Lives() {
+		select {
+		case <-n.Exited:
+			return n.Lives()
+		case <-end:
+			return n.Lives()
+		case <-time.After(timing.InTime / 10):
+		}
+	}
+	return false
 }
 
 // notSent says what it means that an offer could not be sent: the new process has nothing of it, and can't get the

@@ -20,6 +20,9 @@ const (
 	LastWords = time.Second
 	// InTime is LastWords for a process that lives, and possibly says nothing.
 	InTime = 100 * time.Millisecond
+	// Outlives is how long a process can take to end after it has closed the handover socket. As long has one that lives,
+	// and is not heard any more, to note which connections it has taken.
+	Outlives = 300 * time.Millisecond
 	// AnswerPoll is how often the old process looks whether the new one, which owes it an answer,
 	// lives. Its end is mostly seen at once; a wrapper script can keep the socket open.
 	AnswerPoll = time.Second
