@@ -17,33 +17,73 @@ const (
 	stepStart     step = "start"     // the new process is there, its program not yet
 	stepHello     step = "hello"     // the new program says that it speaks the protocol
 	stepReady     step = "ready"     // the new program says that it can serve
+	stepTickets   step = "tickets"   // the old process says the keys of session tickets
 	stepCommit    step = "commit"    // the old process has handed over
 	stepProbation step = "probation" // the new process accepts, and answers the first ping
-	stepOffer     step = "offer"     // the old process sends connections
+	stepOffer     step = "offer"     // the old process sends connections, of HTTP/1
 	stepTaken     step = "taken"     // the new process says which it has taken
 	stepLast      step = "last-pong" // the new process gives the answer that its probation ends upon
 	stepConfirm   step = "confirm"   // the old process says that the probation is passed
 	stepConfirmed step = "confirmed" // the new process says that it goes on by itself
 	stepDrain     step = "drain"     // the old process has heard that, and has work left
+	stepH2Offer   step = "h2-offer"  // it sends HTTP/2 connections, which move after a probation only
+	stepH2Taken   step = "h2-taken"  // the new process says which it has taken
+	stepWSOffer   step = "ws-offer"  // the old process sends WebSockets, likewise
+	stepWSTaken   step = "ws-taken"  // the new process says which it has taken
+	stepAdopted   step = "adopted"   // the old process has heard that, and the new one's servers are told what they have got
 )
 
 var steps = []step{
-	stepBegin, stepStart, stepHello, stepReady, stepCommit,
+	stepBegin, stepStart, stepHello, stepReady, stepTickets, stepCommit,
 	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
+	stepH2Offer, stepH2Taken, stepWSOffer, stepWSTaken, stepAdopted,
 }
 
-// stepOf names the step that a frame is; empty for none. due says whether the time of a probation is over.
-func stepOf(f wire.Type, due bool) step {
+// offered is what an offer has of.
+type offered struct{ http2, webSockets bool }
+
+// webSocketPrefix is what wsmove's names begin with.
+const webSocketPrefix = "wsmove."
+
+func offeredIn(f wire.Frame) (o offered) {
+	var msg wire.OfferMsg
+	_ = f.Decode(&msg) // there is none of these then
+	for _, c := range msg.Conns {
+		o.http2 = o.http2 || c.IsHTTP2()
+		o.webSockets = o.webSockets || strings.HasPrefix(c.Name, webSocketPrefix)
+	}
+	return o
+}
+
+// stepsOf names the steps that a frame is. due says whether the time of a probation is over, and o what the offer has
+// of that the frame is, or answers.
+func stepsOf(f wire.Type, due bool, o offered) (at []step) {
 	switch f {
 	case wire.Pong:
 		if due {
-			return stepLast
+			return []step{stepLast}
 		}
-		return stepProbation
-	case wire.Hello, wire.Ready, wire.Commit, wire.Offer, wire.Taken, wire.Confirm, wire.Confirmed:
-		return step(f.String())
+		return []step{stepProbation}
+	case wire.Offer, wire.Taken:
+		if o.http2 {
+			at = append(at, "h2-"+step(f.String()))
+		}
+		if o.webSockets {
+			at = append(at, "ws-"+step(f.String()))
+		}
+		if at == nil {
+			at = []step{step(f.String())}
+		}
+		return at
+	case wire.Hello, wire.Ready, wire.Tickets, wire.Commit, wire.Confirm, wire.Confirmed:
+		return []step{step(f.String())}
 	}
-	return ""
+	return nil
+}
+
+// depends reports whether only some programs get to the step.
+func (s step) depends() bool {
+	return slices.Contains([]step{stepTickets, stepOffer, stepTaken, stepH2Offer, stepH2Taken, stepWSOffer, stepWSTaken, stepAdopted}, s)
 }
 
 // onProbation reports whether there is no such step without a probation.
@@ -75,6 +115,7 @@ const (
 	stranger   outcome = "stranger"    // a third one does: always wrong
 
 	either   = oldServes + " or " + newServes
+	back     = oldServes + " or " + rolledBack
 	unsure   = newServes + " or " + rolledBack
 	whatever = either + " or " + rolledBack
 )
@@ -117,6 +158,8 @@ const (
 	whyAsked     = "the new process was told that it has passed, and does not acknowledge it: it is killed"
 	whyWoke      = "none of them has hung; the one that looks at the clock first may think so"
 	whyOwner     = "what is not answered for stays with the old process"
+	whyHolds     = "what was said holds"
+	whyCommits   = "the old process hands over with the next word, which the kit has not heard yet, or has"
 )
 
 // promises say what has to come of faults at steps: final where a commit is the last
@@ -168,6 +211,22 @@ var promises = []struct {
 	{"cut truncate garbage", "confirm confirmed", newServes, newServes, whyDeaf},
 	{"cut", "drain", newServes, newServes, whyDrains},
 
+	{"kill-old", "tickets", newServes, newServes, whyTakeover},
+	{"kill-new", "tickets", back, back, whyCommits},
+	{"stop-old", "tickets", newServes, newServes, whyFound},
+	{"stop-new", "tickets", rolledBack, rolledBack, whyProbation},
+	{"suspend", "tickets", unsure, unsure, whyWoke},
+	{"cut truncate garbage", "tickets", whatever, back, whyCommits},
+
+	{"kill-old", "h2-offer ws-offer", newServes, newServes, "what was on its way is the new process's"},
+	{"kill-old", "h2-taken ws-taken adopted", newServes, newServes, whyHolds},
+	{"kill-new", "h2-offer h2-taken ws-offer ws-taken adopted", rolledBack, rolledBack, whyBack},
+	{"stop-old", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, whyHolds},
+	{"stop-new", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, whyDrains},
+	{"suspend", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, "both go on with it"},
+	{"cut truncate garbage", "h2-offer h2-taken ws-offer ws-taken", newServes, newServes, whyDeaf},
+	{"cut", "adopted", newServes, newServes, whyDrains},
+
 	{"emfile-old", "ready", newServes, newServes, "a handover opens nothing"},
 	{"emfile-new", "start", oldServes, oldServes, "the program can't even start"},
 	{"emfile-new", "offer", newServes, newServes, "the kernel drops the descriptors; " + whyOwner},
@@ -177,7 +236,8 @@ var promises = []struct {
 var shortForm = strings.Fields(`
 	begin/none begin/enospc hello/garbage ready/kill-old ready/kill-new ready/cut commit/kill-old commit/kill-new
 	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
-	confirmed/kill-new drain/kill-old drain/kill-new`)
+	confirmed/kill-new drain/kill-old drain/kill-new
+	tickets/kill-old h2-offer/kill-old h2-taken/kill-new ws-offer/kill-new ws-taken/kill-old adopted/kill-new`)
 
 // begin is the upgrade without a fault, which has to go well before anything else is tried.
 var begin = cell{stepBegin, faultNone, newServes, newServes}
@@ -203,13 +263,12 @@ func cells() (all []cell) {
 }
 
 // choose lists the cells that the options name, for a program that has a probation or
-// not, and moves connections or not.
+// not, and moves connections of each kind or not.
 func (o *options) choose(seen heard) (chosen []cell) {
-	moves := slices.Contains(seen.seen, stepOffer)
 	for _, c := range table {
 		switch {
 		case c.fault == faultNone, c.want(seen.onProbation) == "":
-		case !moves && (c.step == stepOffer || c.step == stepTaken):
+		case c.step.depends() && !slices.Contains(seen.seen, c.step):
 		case o.short && !slices.Contains(shortForm, c.String()):
 		case o.cells != nil && !o.cells.MatchString(c.String()):
 		default:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestTable(t *testing.T) {
 		if s != stepStart {
 			need = append(need, "cut")
 		}
-		if s != stepStart && s != stepDrain { // a frame is on its way
+		if s != stepStart && s != stepDrain && s != stepAdopted { // a frame is on its way
 			need = append(need, "truncate", "garbage")
 		}
 		for _, f := range need {
@@ -76,12 +77,12 @@ func TestChoose(t *testing.T) {
 	t.Parallel()
 	o := &options{}
 	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
-	for s, want := range map[step]bool{stepOffer: false, stepProbation: false, stepDrain: true} {
+	for s, want := range map[step]bool{stepOffer: false, stepH2Taken: false, stepProbation: false, stepDrain: true} {
 		if slices.ContainsFunc(modest, func(c cell) bool { return c.step == s }) != want {
 			t.Errorf("for a program that moves nothing: %v", modest)
 		}
 	}
-	able := heard{seen: []step{stepOffer}, onProbation: true}
+	able := heard{seen: steps, onProbation: true}
 	all := o.choose(able)
 	if len(all) != len(table)-1 {
 		t.Errorf("%d cells of %d", len(all), len(table))
@@ -92,19 +93,41 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestStepOf: each step that is a frame comes with it.
-func TestStepOf(t *testing.T) {
+// TestStepsOf: each step that is a frame comes with it.
+func TestStepsOf(t *testing.T) {
 	t.Parallel()
-	reached := []step{stepBegin, stepStart, stepDrain, stepOf(wire.Pong, true)}
+	reached := append([]step{stepBegin, stepStart, stepDrain, stepAdopted}, stepsOf(wire.Pong, true, offered{})...)
 	for f := range wire.Type(255) {
-		reached = append(reached, stepOf(f, false))
+		reached = append(append(reached, stepsOf(f, false, offered{})...), stepsOf(f, false, offered{true, true})...)
 	}
 	for _, s := range steps {
 		if !slices.Contains(reached, s) {
 			t.Errorf("%s is never reached", s)
 		}
 	}
-	if s := stepOf(wire.Confirmed, true); s != stepConfirmed {
+	if s := stepsOf(wire.Confirmed, true, offered{true, true}); !slices.Equal(s, []step{stepConfirmed}) {
 		t.Errorf("confirmed at its time is %s", s)
+	}
+}
+
+func TestOfferedIn(t *testing.T) {
+	t.Parallel()
+	ln := &wire.Listener{Network: "tcp", Address: ":0"}
+	for _, tt := range []struct {
+		conns []wire.Conn
+		want  offered
+	}{
+		{[]wire.Conn{{Listener: ln}, {Name: "echo"}}, offered{}},
+		{[]wire.Conn{{Listener: ln}, {Listener: ln, Name: wire.NameHTTP2}}, offered{http2: true}},
+		{[]wire.Conn{{Name: "wsmove.1:kit"}, {Listener: ln, Name: wire.NameHTTP2}}, offered{true, true}},
+	} {
+		b, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: tt.conns})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := wire.Read(bytes.NewReader(b))
+		if got := offeredIn(f); err != nil || got != tt.want {
+			t.Errorf("%+v: %+v, %v", tt.conns, got, err)
+		}
 	}
 }

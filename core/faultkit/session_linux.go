@@ -37,6 +37,8 @@ type heard struct {
 	until       time.Time // for this long, by its clock about
 	confirmed   bool      // and then it said confirm, and can't any more
 	trace       []string  // the conversation
+	offers      []offered // that were made
+	answers     int       // to them
 }
 
 // canGoBack reports whether the old process can still take its commit back.
@@ -164,8 +166,8 @@ func (s *session) note(change func(h *heard)) {
 	change(&s.heard)
 }
 
-// hear keeps what a frame says, and returns the step that it is; empty for none.
-func (s *session) hear(from string, f wire.Frame) (at step) {
+// hear keeps what a frame says, and returns the steps that it is.
+func (s *session) hear(from string, f wire.Frame) (at []step) {
 	s.note(func(h *heard) {
 		h.trace = append(h.trace, fmt.Sprintf("%s: %v", from, f.Type))
 		switch f.Type {
@@ -175,8 +177,19 @@ func (s *session) hear(from string, f wire.Frame) (at step) {
 			h.committed, h.onProbation, h.until = true, msg.Probation() > 0, time.Now().Add(msg.Probation())
 		case wire.Confirm:
 			h.confirmed = true
+		case wire.Offer:
+			h.offers = append(h.offers, offeredIn(f))
+		case wire.Taken:
+			h.answers++
 		}
-		at = stepOf(f.Type, h.onProbation && time.Until(h.until) < dueMargin)
+		var o offered // the last one, or the one that this answers
+		if n := len(h.offers); n > 0 {
+			o = h.offers[n-1]
+			if f.Type == wire.Taken {
+				o = h.offers[min(h.answers, n)-1]
+			}
+		}
+		at = stepsOf(f.Type, h.onProbation && time.Until(h.until) < dueMargin, o)
 	})
 	return at
 }
@@ -188,13 +201,18 @@ func (s *session) end(of string, err error) {
 
 // ask stands still if this is the step to stop at, and returns what to do then. The
 // whole conversation stands still meanwhile: what is said then is heard afterwards.
-func (s *session) ask(hear func() step) action {
+func (s *session) ask(hear func() []step) action {
 	s.talk.Lock()
 	defer s.talk.Unlock()
 	at := hear()
-	// On a busy machine the last pong is known for it only now: confirm has not passed yet.
-	last := at == stepConfirm && s.look().onProbation && s.reaches(stepLast)
-	if !last && !s.reaches(at) {
+	if slices.Contains(at, stepConfirm) && s.look().onProbation {
+		at = append([]step{stepLast}, at...) // on a busy machine the last pong is known for it only now: confirm has not passed yet
+	}
+	stop := false
+	for _, one := range at {
+		stop = s.reaches(one) || stop
+	}
+	if !stop {
 		return doGo
 	}
 	s.desk.reached <- s
@@ -202,12 +220,12 @@ func (s *session) ask(hear func() step) action {
 }
 
 // askAt is ask at a step that is no frame.
-func (s *session) askAt(at step) action { return s.ask(func() step { return at }) }
+func (s *session) askAt(at step) action { return s.ask(func() []step { return []step{at} }) }
 
 // reaches notes a step, and reports whether it is the one at which the experiment wants to stop.
 func (s *session) reaches(at step) (stop bool) {
 	s.note(func(h *heard) {
-		if at == "" || slices.Contains(h.seen, at) {
+		if slices.Contains(h.seen, at) {
 			return
 		}
 		h.seen = append(h.seen, at)
@@ -334,7 +352,11 @@ func (s *session) relay(from string, src, dst *net.UnixConn) {
 
 // pass does with a frame what the experiment wants.
 func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte, files []int) error {
-	switch s.ask(func() step { return s.hear(from, f) }) {
+	var at []step
+	switch s.ask(func() []step {
+		at = s.hear(from, f)
+		return at
+	}) {
 	case doGarbage:
 		return fd.Send(dst, bytes.Repeat([]byte("?"), len(raw)), files)
 	case doTruncate:
@@ -344,7 +366,14 @@ func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte,
 		if err := fd.Send(dst, raw, files); err != nil {
 			return err
 		}
-		if f.Type != wire.Confirmed || s.askAt(stepDrain) != doCut {
+		after := step("")
+		switch {
+		case f.Type == wire.Confirmed:
+			after = stepDrain
+		case slices.Contains(at, stepH2Taken), slices.Contains(at, stepWSTaken):
+			after = stepAdopted
+		}
+		if after == "" || s.askAt(after) != doCut {
 			return nil
 		}
 	}

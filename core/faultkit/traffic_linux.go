@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -33,29 +34,38 @@ type traffic struct {
 	runs []*load.Run
 
 	mu     sync.Mutex
-	failed []load.Sample
-	died   map[string]bool // clients' ends of connections that a killed process had
+	failed []failure
+	died   map[string]time.Time // clients' ends of connections that a killed process had, and when that was known
+}
+
+// failure is a request that has failed, by a client of one of the runs.
+type failure struct {
+	run int
+	load.Sample
 }
 
 // counts is what became of the requests.
 type counts struct {
 	requests int
 	died     int // of those that failed, on connections of a killed process
+	left     int // messages that were on the way when a WebSocket's server said that it leaves
 	lost     []error
 }
 
 // startTraffic sets clients going. Those of the kit's own server post besides, and check that each
-// answer is their own.
-func startTraffic(t *target, own bool) *traffic {
-	tr := &traffic{died: map[string]bool{}}
+// answer is their own. They speak HTTP/2 and by WebSocket, too.
+func startTraffic(t *target, isOwn bool) *traffic {
+	tr := &traffic{died: map[string]time.Time{}}
 	start := func(cfg load.Config) {
-		cfg.Addr, cfg.Path, cfg.TLS = t.addr, t.path, t.tls
+		cfg.Addr, cfg.TLS = t.addr, t.tls
+		cfg.Path = cmp.Or(cfg.Path, t.path)
 		cfg.Timeout = requestTime
+		run := len(tr.runs)
 		cfg.Observe = func(s load.Sample) {
 			if s.Err != nil {
 				tr.mu.Lock()
 				defer tr.mu.Unlock()
-				tr.failed = append(tr.failed, s)
+				tr.failed = append(tr.failed, failure{run, s})
 			}
 		}
 		tr.runs = append(tr.runs, load.Start(cfg))
@@ -66,7 +76,7 @@ func startTraffic(t *target, own bool) *traffic {
 		{Clients: 10, Think: idling},
 		{Clients: 1, Fresh: 1, BodyPause: uploadPause},
 	} {
-		if own {
+		if isOwn {
 			start(cfg)
 		}
 		if cfg.BodyPause > 0 {
@@ -75,6 +85,11 @@ func startTraffic(t *target, own bool) *traffic {
 		cfg.Any, cfg.Method = true, http.MethodGet
 		start(cfg)
 	}
+	if isOwn {
+		start(load.Config{HTTP2: true, Clients: 2, Streams: 3, Chunked: true, Think: connecting})
+		start(load.Config{HTTP2: true, Clients: 4, Think: idling})
+		start(load.Config{WebSocket: true, Clients: 4, Pipeline: 3, Think: idling, Path: own.WebSocket})
+	}
 	return tr
 }
 
@@ -82,7 +97,9 @@ func startTraffic(t *target, own bool) *traffic {
 func (tr *traffic) excuse(clients map[string]bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	maps.Copy(tr.died, clients)
+	for client := range clients {
+		tr.died[client] = time.Now()
+	}
 }
 
 // flowing reports whether every kind of client has had an answer.
@@ -101,17 +118,30 @@ func (tr *traffic) stop() (c counts) {
 	for _, run := range tr.runs {
 		c.requests += run.Stop().Requests
 	}
+	tr.judge(&c)
+	return c
+}
+
+// judge says of each failed request what it is.
+func (tr *traffic) judge(c *counts) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for _, s := range tr.failed {
-		if client := endOf(s.Local); tr.died[client] {
-			delete(tr.died, client) // the next connection from this port is another one
+	type who struct{ run, client int }
+	first := map[string]who{} // whose connection it was: HTTP/2 and WebSockets have several requests on one
+	for _, f := range tr.failed {
+		client, by := endOf(f.Local), who{f.run, f.Client}
+		at, died := tr.died[client]
+		if was, known := first[client]; died && (!known || was == by) && (!f.Dialed || f.Start.Before(at)) {
+			first[client] = by
 			c.died++
+			continue // another one's connection from this port is another one
+		}
+		if failed := (*load.RequestError)(nil); errors.As(f.Err, &failed) && failed.Reason == load.Left {
+			c.left++
 			continue
 		}
-		c.lost = append(c.lost, s.Err)
+		c.lost = append(c.lost, f.Err)
 	}
-	return c
 }
 
 // stopAll lets all clients finish what they have begun.

@@ -45,6 +45,29 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 	}
 }
 
+// TestTrafficJudges: all requests on a connection of HTTP/2 or a WebSocket die with the process, and none of the next
+// connection from the same port.
+func TestTrafficJudges(t *testing.T) {
+	t.Parallel()
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+	killed := time.Now()
+	on := func(run, client int, dialed bool, start time.Duration, reason load.Reason) failure {
+		return failure{run, load.Sample{
+			Client: client, Local: local, Dialed: dialed, Start: killed.Add(start), Err: &load.RequestError{Reason: reason},
+		}}
+	}
+	tr := &traffic{died: map[string]time.Time{endOf(local): killed}, failed: []failure{
+		on(1, 2, false, -2, load.NoAnswer), on(1, 2, true, -3, load.NoAnswer), on(1, 2, false, 1, load.Reset), // on one connection
+		on(1, 2, true, 1, load.NoAnswer), on(1, 3, false, 1, load.NoAnswer), on(2, 2, false, 1, load.NoAnswer), // on others
+		on(2, 2, false, 1, load.Left),
+	}}
+	var c counts
+	tr.judge(&c)
+	if c.died != 3 || len(c.lost) != 3 || c.left != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestObserver(t *testing.T) {
 	t.Parallel()
 	v := newVerdict(t.Output())

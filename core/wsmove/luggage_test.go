@@ -1,6 +1,7 @@
 package wsmove
 
 import (
+	"bufio"
 	"bytes"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,27 @@ func FuzzLuggage(f *testing.F) {
 		if again.meta != l.meta || !bytes.Equal(again.request, l.request) || !bytes.Equal(again.unread, l.unread) ||
 			!bytes.Equal(again.unsent, l.unsent) || !bytes.Equal(again.state, l.state) {
 			t.Errorf("%+v, then %+v", l, again)
+		}
+	})
+}
+
+// FuzzRequest: what net/http has read as a handshake is the same request in the new process.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte("GET /room/%2Fx?token=a%20b HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\nCookie: a=1\r\nCookie: b=2\r\n\r\n"))
+	f.Add([]byte("GET http://other/ HTTP/1.1\r\nHost: chat\r\nUpgrade: WebSocket\r\nContent-Length: 3\r\n\r\nabc"))
+	f.Add([]byte("GET / HTTP/1.1\r\nHost:\r\nupgrade: websocket\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\nX: \xe9\t \r\n\r\n0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
+		if err != nil || !asksForWebSocket(r) {
+			return
+		}
+		again, err := requestOf(headOf(r))
+		if err != nil {
+			t.Fatalf("%v: %q", err, headOf(r))
+		}
+		if again.Method != r.Method || again.RequestURI != r.RequestURI || again.Host != r.Host ||
+			again.URL.String() != r.URL.String() || !reflect.DeepEqual(again.Header, r.Header) {
+			t.Fatalf("%+v\nwant %+v", again, r)
 		}
 	})
 }

@@ -45,6 +45,11 @@ type Config struct {
 	// to the end.
 	Echo bool
 
+	// WebSocket is Echo by WebSocket: the client asks for "Upgrade: websocket", and each body is a message, which has
+	// to come back as one. A server that says by a close frame that it leaves (1001 or 1012) makes what is on the way
+	// [Left], and the client comes back. False is a stream of bytes.
+	WebSocket bool
+
 	// Clients is how many clients keep their connection, Fresh how many open one for each request. If both are zero
 	// there is one that keeps it.
 	Clients, Fresh int
@@ -88,7 +93,8 @@ type Config struct {
 	// Status is the status that the answers have to have, zero is 200. To make the server give it is Path's business.
 	Status int
 
-	// Think is how long a client waits between an answer and its next request; zero is not at all.
+	// Think is how long a client waits between an answer and its next request; zero is not at all. With HTTP2 no stream of
+	// the client is opened meanwhile.
 	Think time.Duration
 
 	// Timeout bounds one request, from before the dial to the answer's last byte; zero is DefaultTimeout. It must be
@@ -117,8 +123,9 @@ func (c Config) withDefaults() Config {
 	if c.HTTP2 {
 		c.Method, c.Status, c.Fresh = "", 0, 0
 		c.Any, c.NoBody, c.Trailer, c.Expect, c.BodyPause, c.HeadPause = false, false, false, false, 0, 0
-		c.Pipeline, c.Echo = 0, false
+		c.Pipeline, c.Echo, c.WebSocket = 0, false, false
 	}
+	c.Echo = c.Echo || c.WebSocket
 	if c.Echo {
 		c.Method, c.Any, c.NoBody, c.Chunked, c.Trailer = "", false, false, false, false
 		c.Pipeline = max(c.Pipeline, 1)

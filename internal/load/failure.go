@@ -26,7 +26,8 @@ const (
 	Surplus      Reason = "bytes after the answer"
 	TimedOut     Reason = "timeout"
 	// A pipelining client has requests on the way behind an answer with "Connection: close". A server does not answer
-	// those (RFC 9112, section 9.6), so a client that can choose does not pipeline what it can't repeat.
+	// those (RFC 9112, section 9.6), so a client that can choose does not pipeline what it can't repeat. So it is with
+	// messages of a WebSocket whose server has said in a close frame that it leaves.
 	Left Reason = "pipelined behind the connection's last"
 	// Of HTTP/2: a GOAWAY that names a stream before, and RST_STREAM.
 	RefusedStream Reason = "stream refused by GOAWAY"

@@ -33,6 +33,7 @@ type http2Conn struct {
 	next    uint32             // id
 	leaving bool               // the server has said GOAWAY
 	began   time.Time          // the dial
+	opens   time.Time          // when the client has thought enough for its next request
 
 	window   int // of the connection, for sending
 	initial  int // of a stream
@@ -65,7 +66,7 @@ func (h *http2Conn) run() *RequestError {
 	hello := appendFrame([]byte(http2Preface), frameSettings, 0, 0, 0, settingInitialWindow, largeWindow>>24, 0, 0, 0)
 	err := h.write(appendNumber(hello, frameWindowUpdate, 0, largeWindow-initialWindow))
 	for err == nil {
-		if err = h.openAll(); err == nil && len(h.streams) == 0 {
+		if err = h.openAll(); err == nil && len(h.streams) == 0 && (h.leaving || h.c.run.stopped()) {
 			return nil
 		}
 		if err == nil {
@@ -86,9 +87,16 @@ func (h *http2Conn) step() error {
 	if err != nil {
 		return err
 	}
-	patience := time.Until(h.deadline())
+	patience, late := time.Until(h.deadline()), true
+	if thinks := time.Until(h.opens); len(h.streams) < h.most() && thinks < patience {
+		patience, late = thinks, false
+	}
 	if sent {
-		patience = 0
+		patience, late = 0, false
+	}
+	stopped := h.c.run.stop
+	if len(h.streams) > 0 {
+		stopped = nil
 	}
 	select {
 	case f, ok := <-h.in:
@@ -96,13 +104,18 @@ func (h *http2Conn) step() error {
 			return h.err
 		}
 		return h.handle(&f)
+	case <-stopped:
+		return nil
 	case <-time.After(patience):
-		if sent {
-			return nil
+		if late {
+			return errLate
 		}
-		return errLate
+		return nil
 	}
 }
+
+// most is how many requests there are at once.
+func (h *http2Conn) most() int { return max(h.c.cfg.Streams, 1) }
 
 // errLate ends a connection on which an answer did not come in time.
 var errLate = fmt.Errorf("no answer in time: %w", os.ErrDeadlineExceeded)
@@ -145,10 +158,10 @@ func (h *http2Conn) deadline() time.Time {
 
 // openAll begins as many requests as there have to be at once, unless the server leaves or the run is stopped.
 func (h *http2Conn) openAll() error {
-	if h.leaving || h.c.run.stopped() {
+	if h.leaving || h.c.run.stopped() || time.Now().Before(h.opens) {
 		return nil
 	}
-	for len(h.streams) < max(h.c.cfg.Streams, 1) {
+	for len(h.streams) < h.most() {
 		if err := h.open(); err != nil {
 			return err
 		}
@@ -276,6 +289,9 @@ func (h *http2Conn) finish(id uint32, failed *RequestError) {
 		return
 	}
 	delete(h.streams, id)
+	if think := h.c.cfg.Think; think > 0 {
+		h.opens = time.Now().Add(think)
+	}
 	if failed != nil {
 		failed = failure(failed.Reason, "stream %d: %w", id, failed.Err)
 	}

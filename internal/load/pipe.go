@@ -52,8 +52,12 @@ func (c *client) open() *RequestError {
 func (c *client) askForEcho(a *attempt, deadline time.Time) *RequestError {
 	err := c.conn.SetReadDeadline(deadline)
 	if err == nil {
-		_, err = fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
-			c.cfg.Path, c.cfg.host())
+		upgrade := "echo"
+		if c.cfg.WebSocket {
+			upgrade = webSocketUpgrade
+		}
+		_, err = fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+			c.cfg.Path, c.cfg.host(), upgrade)
 	}
 	if err != nil {
 		return failure(Broken, "%w", err)
@@ -112,11 +116,14 @@ func (c *client) write(sent chan<- *attempt, gone <-chan struct{}) {
 			case <-gone:
 				return
 			}
-			wire := a.q.wire
-			if c.cfg.Echo {
-				wire = a.q.body
+			switch {
+			case c.cfg.WebSocket:
+				batch = appendMessage(batch, a.q.body)
+			case c.cfg.Echo:
+				batch = append(batch, a.q.body...)
+			default:
+				batch = append(batch, a.q.wire...)
 			}
-			batch = append(batch, wire...)
 		}
 		if writePieces(c.conn, batch) != nil {
 			return // the reader will notice, too
@@ -144,6 +151,9 @@ func writePieces(w io.Writer, b []byte) error {
 func (c *client) receive(q *request) (Server, *RequestError) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(c.cfg.Timeout)); err != nil {
 		return Server{}, failure(Broken, "%w", err)
+	}
+	if c.cfg.WebSocket {
+		return Server{}, c.conn.receiveMessage(q)
 	}
 	if !c.cfg.Echo {
 		a, failed := c.conn.receive(q)

@@ -3,12 +3,15 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Whatever is asked, the answers come in order, over one connection.
@@ -131,4 +134,92 @@ func TestEcho(t *testing.T) {
 func TestNoEcho(t *testing.T) {
 	t.Parallel()
 	wantFailures(t, runFor(t, Config{Addr: serve(t, echo), Echo: true}, 2), "status 200", "will not echo")
+}
+
+// Messages come back as they are, one by one, and what is wrong with one is seen. A server that leaves says so.
+func TestWebSocket(t *testing.T) {
+	t.Parallel()
+	text := func(b []byte) []byte { return append([]byte{b[0]&^0xf | 1}, b[1:]...) }
+	for name, tt := range map[string]struct {
+		change func(frame []byte) []byte // of a server, from the 20th message on
+		want   Reason                    // empty: it is right
+	}{
+		"right":     {func(b []byte) []byte { return b }, ""},
+		"wrong":     {func(b []byte) []byte { return append(b[:len(b)-1], '?') }, WrongBody},
+		"in pieces": {func(b []byte) []byte { return append([]byte{b[0] &^ finalFrame}, b[1:]...) }, Malformed},
+		"a text":    {text, Malformed},
+		"twice":     {func(b []byte) []byte { return append(b, b...) }, WrongBody},
+		"leaves":    {func([]byte) []byte { return []byte{finalFrame | opClose, 2, 0x03, 0xf4} }, Left},
+		"breaks":    {func([]byte) []byte { return []byte{finalFrame | opClose, 2, 0x03, 0xea} }, Broken},
+		"ends":      {func([]byte) []byte { return nil }, Truncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := serveConns(t, func(c *net.TCPConn, in *bufio.Reader) {
+				if r, err := http.ReadRequest(in); err != nil || r.Header.Get("Upgrade") != "websocket" {
+					return
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+				for n := 1; ; n++ {
+					out, err := unmasked(in)
+					if err != nil {
+						return
+					}
+					if n >= 20 {
+						out = tt.change(out)
+					}
+					if _, err := c.Write(out); err != nil || out == nil {
+						return
+					}
+				}
+			})
+			// Of up to 70,000 bytes, so that each form of the length is there.
+			r := runFor(t, Config{Addr: addr, WebSocket: true, Pipeline: 4, BodySize: 70_000}, 60)
+			if tt.want == "" && (r.Failed > 0 || r.Connects != 1) || tt.want != "" && r.Reasons[tt.want] == 0 {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// unmasked reads a client's message, and returns it as the server's.
+func unmasked(in *bufio.Reader) ([]byte, error) {
+	frame := make([]byte, 2, 16)
+	if _, err := io.ReadFull(in, frame); err != nil {
+		return nil, err
+	}
+	size := uint64(frame[1] &^ maskedFrame)
+	if wide := map[uint64]int{longFrame: 2, hugeFrame: 8}[size]; wide > 0 {
+		frame = frame[:2+wide]
+		if _, err := io.ReadFull(in, frame[2:]); err != nil {
+			return nil, err
+		}
+		var n [8]byte
+		copy(n[8-wide:], frame[2:])
+		size = binary.BigEndian.Uint64(n[:])
+	}
+	frame[1] &^= maskedFrame
+	body := make([]byte, 4+size)
+	if _, err := io.ReadFull(in, body); err != nil {
+		return nil, err
+	}
+	for i := range body[4:] {
+		body[4+i] ^= body[i%4]
+	}
+	return append(frame, body[4:]...), nil
+}
+
+// With HTTP2 a client thinks, too: one request at a time, and a pause.
+func TestHTTP2Thinks(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(echo)
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	began := time.Now()
+	r := runFor(t, Config{Addr: srv.Listener.Addr().String(), HTTP2: true, Think: 10 * time.Millisecond}, 20)
+	if took := time.Since(began); r.Failed > 0 || r.Connects != 1 || took < 190*time.Millisecond {
+		t.Errorf("%v after %v", r, took)
+	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/gracex-go/gracex/core"
 	"github.com/gracex-go/gracex/core/faultkit/internal/own"
+	"github.com/gracex-go/gracex/core/wsmove"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -62,8 +63,7 @@ func main() {
 	case *storm != "":
 		err = s.storm(*storm, *addr, append(opts, core.WithProbation(*test)))
 	default:
-		opts = append(opts, core.WithDrainTimeout(drainTimeout), core.WithProbation(*test))
-		err = core.ListenAndServe(*addr, http.HandlerFunc(s.answer), opts...)
+		err = s.serve(*addr, append(opts, core.WithDrainTimeout(drainTimeout), core.WithProbation(*test)))
 	}
 	if err != nil {
 		if s.how == "" {
@@ -80,6 +80,26 @@ type server struct {
 	log  *slog.Logger
 	how  string   // this generation fails; empty if it does not
 	runs *os.File // where each run of the handler is noted; nil for nowhere
+}
+
+// serve serves HTTP/1, HTTP/2 in the clear and WebSockets, and has keys of session tickets.
+func (s *server) serve(addr string, opts []core.Option) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.answer)
+	mux.HandleFunc(own.WebSocket, s.echoMessages)
+	srv := &http.Server{
+		Addr: addr, Handler: wsmove.Handler("kit", mux, wsmove.WithLogger(s.log)), Protocols: new(http.Protocols),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return core.Serve(srv, append(opts, core.WithReadyCheck(makeTicketKey))...)
+}
+
+// makeTicketKey makes the service's first key of session tickets, as the first handshake would. Upgrades hand it on.
+func makeTicketKey(context.Context) error {
+	_, err := core.TicketKeys("kit", nil).WrapSession(tls.ConnectionState{}, new(tls.SessionState))
+	return err
 }
 
 // storm serves, and notes the tag of each request that the handler runs for.

@@ -15,6 +15,9 @@ const (
 	Runs    = "runs"    // a line for each run of the handler: the pid, and the request's tag
 )
 
+// WebSocket is the path at which the server echoes messages.
+const WebSocket = "/ws"
+
 // What the server logs beside what core does.
 const (
 	MsgOnPurpose = "this upgrade fails on purpose"
