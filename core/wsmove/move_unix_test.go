@@ -280,9 +280,27 @@ func TestMove_NotTakenIsServedOn(t *testing.T) {
 	c.hears("first half")
 	first.refuses.Store(nil)
 	first.serveAgain()
-	dial(t, addr, "/") // it comes to watch for the next drain
+	await(t, "it watches for the next drain", first.watches)
 	first.leave()
-	second.awaits(2)
+	second.awaits(1)
+	c.say("2")
+	c.hears("second 2")
+}
+
+// TestMove_TakenBackWhenTheDrainIsUndone: it moves in the next drain, though no other connection comes.
+func TestMove_TakenBackWhenTheDrainIsUndone(t *testing.T) {
+	t.Parallel()
+	first, second, addr := pair(t, echo("first"), echo("second"))
+	first.refuses.Store(&errNotNow)
+	first.undoes.Store(true)
+	c := dial(t, addr, "/")
+	first.leave()
+	c.say("1")
+	c.hears("first 1")
+	first.refuses.Store(nil)
+	await(t, "it watches for the next drain", first.watches)
+	first.leave()
+	second.awaits(1)
 	c.say("2")
 	c.hears("second 2")
 }

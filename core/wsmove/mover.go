@@ -55,6 +55,7 @@ func (m *mover) leaving() <-chan struct{} {
 
 // add takes in a connection whose handshake is over.
 func (m *mover) add(c *conn) {
+	m.watch() // it may have been taken back after the drain was undone
 	m.mu.Lock()
 	m.conns[c] = struct{}{}
 	drain := m.core.draining()
@@ -103,15 +104,22 @@ func (m *mover) goesOn(c *conn) {
 	}
 }
 
+// undoneLook is how often a connection that waits for its moment looks whether the drain goes on.
+const undoneLook = 100 * time.Millisecond
+
 // dismiss has a client reconnect, at a moment of its own.
 func (m *mover) dismiss(c *conn, drain <-chan struct{}) {
 	if m.spread > 0 {
-		moment := time.NewTimer(rand.N(m.spread)) //nolint:gosec // no secret
-		defer moment.Stop()
-		select {
-		case <-c.closed:
-			return
-		case <-moment.C:
+		moment := time.Now().Add(rand.N(m.spread)) //nolint:gosec // no secret
+		look := time.NewTimer(0)
+		defer look.Stop()
+		for left := time.Until(moment); left > 0 && m.leaving() == drain; left = time.Until(moment) {
+			look.Reset(min(left, undoneLook))
+			select {
+			case <-c.closed:
+				return
+			case <-look.C:
+			}
 		}
 	}
 	if m.leaving() != drain {

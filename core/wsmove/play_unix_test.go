@@ -38,6 +38,7 @@ type played struct {
 	drain   chan struct{}
 	stops   atomic.Bool
 	refuses atomic.Pointer[error] // why the next one takes nothing
+	undoes  atomic.Bool           // and the drain is undone before that is known
 	sizes   [][4]int              // of the parts of what has gone along
 }
 
@@ -70,6 +71,14 @@ func (p *played) serveAgain() {
 	p.drain = make(chan struct{})
 }
 
+// watches reports whether the next drain is waited for.
+func (p *played) watches() bool {
+	drain := p.draining()
+	p.mover.mu.Lock()
+	defer p.mover.mu.Unlock()
+	return p.watched == drain
+}
+
 // handed returns the sizes of the parts of what has gone along.
 func (p *played) handed() [][4]int {
 	p.mu.Lock()
@@ -87,6 +96,9 @@ func (p *played) handoff(c net.Conn, name string, state []byte) error {
 	case p.stops.Load():
 		return core.ErrStopped
 	case why != nil:
+		if p.undoes.Load() && isClosed(p.draining()) {
+			p.serveAgain()
+		}
 		return *why
 	case !isClosed(p.draining()):
 		return errors.New("no upgrade hands over")
