@@ -78,7 +78,10 @@ func (c *conn) release() {
 func (c *conn) sealUnlessClosed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sealed = !c.over
+	if !c.over {
+		c.sealed = true
+		c.deadlines.letGo()
+	}
 }
 
 func (c *conn) isSealed() bool {
@@ -121,7 +124,7 @@ func (c *conn) undo(a *attempt) {
 // goodbye ends a connection that the program does not use any more, or must not, with a close frame.
 func (c *conn) goodbye(code uint16) {
 	defer c.Conn.Close()
-	_ = c.Conn.SetDeadline(time.Now().Add(goodbyeLimit))
+	_ = c.Conn.SetDeadline(time.Now().Add(c.s.m.goodbyeTime))
 	last := c.out.end()
 	if last == nil {
 		return // in the middle of a frame
@@ -132,6 +135,25 @@ func (c *conn) goodbye(code uint16) {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	// Closing it with bytes unread would reset it, and take the frame away from the client.
-	_, _ = io.Copy(io.Discard, c.Conn)
+	c.readToTheEnd()
+}
+
+// readToTheEnd reads until the client has answered the close frame, or is gone. Closing the socket with bytes unread
+// would reset it, and take the frame away from the client. A client that has answered waits for the server to close it
+// (RFC 6455, section 7.1.1).
+func (c *conn) readToTheEnd() {
+	if !c.in.mu.TryLock() { // the handler reads, and nobody knows where a frame begins
+		_, _ = io.Copy(io.Discard, c.Conn)
+		return
+	}
+	defer c.in.mu.Unlock()
+	frames := c.in.frames
+	frames.follow(c.in.pending)
+	b := make([]byte, 4<<10)
+	for !frames.closed || !frames.atFrame() {
+		n, err := c.Conn.Read(b)
+		if frames.follow(b[:n]); err != nil {
+			return
+		}
+	}
 }

@@ -18,6 +18,7 @@ type deadlines struct {
 
 	mu          sync.Mutex
 	read, write deadline
+	gone        bool // the socket is not the program's any more
 }
 
 type deadline struct {
@@ -33,23 +34,34 @@ func (d *deadlines) set(x *deadline, set func(time.Time) error, t time.Time) err
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	x.program = t
-	if x.ours {
+	if x.ours || d.gone {
 		return nil
 	}
 	return set(t)
 }
 
-func (d *deadlines) wakeRead()  { d.wake(&d.read, d.socket.SetReadDeadline) }
-func (d *deadlines) wakeWrite() { d.wake(&d.write, d.socket.SetWriteDeadline) }
-
-func (d *deadlines) wake(x *deadline, set func(time.Time) error) {
+func (d *deadlines) wakeRead() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	x.ours, x.woken = true, true
-	_ = set(longAgo)
+	d.read.ours, d.read.woken = true, true
+	_ = d.socket.SetReadDeadline(longAgo)
 }
 
-func (d *deadlines) restoreRead() { d.restore(&d.read, d.socket.SetReadDeadline) }
+// wakeWrite wakes a Write for an attempt, unless its sealing is over. The sealing ends with restoreWrite, so nothing of
+// ours is left behind it.
+func (d *deadlines) wakeWrite(a *attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if isClosed(a.sealed) || isClosed(a.undone) {
+		return
+	}
+	d.write.ours, d.write.woken = true, true
+	_ = d.socket.SetWriteDeadline(longAgo)
+}
+
+func (d *deadlines) restoreRead()  { d.restore(&d.read, d.socket.SetReadDeadline) }
+func (d *deadlines) restoreWrite() { d.restore(&d.write, d.socket.SetWriteDeadline) }
+
 func (d *deadlines) restore(x *deadline, set func(time.Time) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,6 +69,28 @@ func (d *deadlines) restore(x *deadline, set func(time.Time) error) {
 		x.ours = false
 		_ = set(x.program)
 	}
+}
+
+// putOffRead moves the program's deadline for a time in which nothing was read, though the client may have sent
+// something.
+func (d *deadlines) putOffRead(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.read.program.IsZero() {
+		return
+	}
+	d.read.program = d.read.program.Add(by)
+	if !d.read.ours && !d.gone {
+		_ = d.socket.SetReadDeadline(d.read.program)
+	}
+}
+
+// letGo keeps what the program sets from here on away from the socket: another handler of this process can have it, if
+// the new process does not take it.
+func (d *deadlines) letGo() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone = true
 }
 
 // readIsOurs and writeIsOurs report whether err is that of a Read or Write which we have woken.
@@ -69,5 +103,3 @@ func (d *deadlines) isOurs(x *deadline, err error) bool {
 	defer d.mu.Unlock()
 	return x.woken && errors.Is(err, os.ErrDeadlineExceeded) && (x.program.IsZero() || time.Now().Before(x.program))
 }
-
-func (d *deadlines) restoreWrite() { d.restore(&d.write, d.socket.SetWriteDeadline) }

@@ -2,10 +2,10 @@ package wsmove
 
 import "net"
 
-// ErrMoving is the error of Read and Write when the connection goes on in the new process, or is about to be closed
-// with 1012 or 1001 there where it can't. The handler returns then and closes the connection, as it does for a client
-// that has gone. For errors.Is it is net.ErrClosed, too. It is no net.Error, because gorilla/websocket would replace
-// that by an error of its own.
+// ErrMoving is the error of Read and Write when the connection goes on in the new process. If it can't move, its client
+// gets the close code 1012, or 1001 on a stop, when the handler has ended. The handler closes the connection then and
+// returns, as it does for a client that has gone. For errors.Is it is net.ErrClosed, too. It is no net.Error, because
+// gorilla/websocket would replace that by an error of its own.
 var ErrMoving error = movingError{}
 
 type movingError struct{}

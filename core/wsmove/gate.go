@@ -9,7 +9,7 @@ import (
 // before anybody says something in it.
 type gate struct {
 	mu   sync.Mutex
-	left int
+	left int // how many have not come
 	open chan struct{}
 }
 
@@ -21,14 +21,26 @@ func (m *mover) gateOf(batch uint64, n int) *gate {
 	if g == nil {
 		g = &gate{left: n, open: make(chan struct{})}
 		m.gates[batch] = g
-		go func() {
-			sleep(m.gatherTime+time.Duration(n)*gatherEach, g.open)
-			if missing := g.force(); missing > 0 {
-				m.log.Info("not all WebSockets that were announced have come in time; the others go on", "missing", missing)
-			}
-		}()
+		go m.tend(batch, g, m.gatherTime+time.Duration(n)*gatherEach)
 	}
 	return g
+}
+
+// tend opens a gate after a while, and forgets it when nobody is expected any more.
+func (m *mover) tend(batch uint64, g *gate, wait time.Duration) {
+	sleep(wait, g.open)
+	forget := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.gates, batch)
+	}
+	missing := g.force()
+	if missing == 0 {
+		forget()
+		return
+	}
+	m.log.Info("not all WebSockets that were announced have come in time; the others go on", "missing", missing)
+	time.AfterFunc(m.gateTime, forget)
 }
 
 func (m *mover) openGates() {
@@ -43,11 +55,8 @@ func (m *mover) openGates() {
 func (g *gate) arrive() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.left > 0 {
-		g.left--
-		if g.left == 0 {
-			close(g.open)
-		}
+	if g.left--; g.left <= 0 {
+		g.openLocked()
 	}
 }
 
@@ -55,12 +64,14 @@ func (g *gate) arrive() {
 func (g *gate) force() (missing int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	missing = g.left
-	if g.left > 0 {
-		g.left = 0
+	g.openLocked()
+	return max(g.left, 0)
+}
+
+func (g *gate) openLocked() {
+	if !isClosed(g.open) {
 		close(g.open)
 	}
-	return missing
 }
 
 // wait returns when the gate is open, or the program has closed its connection.

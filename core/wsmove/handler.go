@@ -33,7 +33,7 @@ func newMover(name string, h http.Handler, p process, opts []Option) *mover {
 	}
 	m := &mover{
 		name: handoffPrefix + name, handler: h, core: p, log: slog.New(slog.DiscardHandler),
-		settleTime: DefaultSettle, gatherTime: DefaultGather, spread: DefaultSpread, handshakeTime: handshakeLimit,
+		settleTime: DefaultSettle, gatherTime: DefaultGather, spread: DefaultSpread, handshakeTime: handshakeLimit, gateTime: gateLimit, goodbyeTime: goodbyeLimit, quiet: quietTicks,
 		conns: make(map[*conn]struct{}), gates: make(map[uint64]*gate), slots: make(chan struct{}, handshakes),
 	}
 	for _, o := range opts {

@@ -21,7 +21,9 @@ func (c *conn) answered(a answer) error {
 	case s.moved:
 		c.out.phase = open
 		c.release()
-		go c.sendUnsent() // not before: it can take as long as the client likes, and nothing else can be written meanwhile
+		if len(c.out.unsent) > 0 {
+			go c.sendUnsent() // not before: it can take as long as the client likes, and nothing else can be written meanwhile
+		}
 	case a.status != http.StatusSwitchingProtocols:
 		c.out.phase = foreign
 		return nil

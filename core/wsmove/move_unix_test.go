@@ -5,6 +5,7 @@ package wsmove
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -73,6 +74,13 @@ func TestMove_TheHandlerIsCalledAgain(t *testing.T) {
 		}
 		want([]string{"second", "third"}[i], true, "left by first") // the second one has left none of its own
 	}
+	c.send(frameOf(opClose, true, true, []byte{3, 232}))
+	if op, _ := c.next(); op != opClose {
+		t.Fatalf("opcode %d answers a close frame", op)
+	}
+	if n, err := io.Copy(io.Discard, c.in); n > 0 || err != nil {
+		t.Errorf("when the handler has closed it: %d bytes, %v", n, err)
+	}
 }
 
 // TestMove_ADrainingProcessPassesOn what still comes to it.
@@ -137,8 +145,10 @@ func TestMove_WhatCanNotMoveIsToldToReconnect(t *testing.T) {
 		wrap    func(http.Handler) http.Handler
 		overTLS bool
 		headers []string
+		opts    []Option
 	}{
 		"Leave":         {h: leaves},
+		"a moment":      {h: leaves, opts: []Option{WithSpread(10 * time.Millisecond)}},
 		"TLS":           {h: echo("first"), overTLS: true},
 		"not outermost": {h: echo("first"), wrap: func(h http.Handler) http.Handler { mux.Handle("/", h); return mux }},
 		"long request":  {h: long, headers: []string{"X-Long: " + strings.Repeat("x", maxRequest)}},
@@ -154,7 +164,7 @@ func TestMove_WhatCanNotMoveIsToldToReconnect(t *testing.T) {
 	} {
 		for _, stops := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", stops ", stops), func(t *testing.T) {
-				p := newPlayed(t, tt.h)
+				p := newPlayed(t, tt.h, tt.opts...)
 				if name != "no taker" {
 					p.next = newPlayed(t, echo("second"))
 				}
@@ -179,6 +189,26 @@ func TestMove_WhatCanNotMoveIsToldToReconnect(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestMove_TheServerClosesFirst, when the client has answered the close frame, as some clients expect it (RFC 6455,
+// section 7.1.1).
+func TestMove_TheServerClosesFirst(t *testing.T) {
+	t.Parallel()
+	p := newPlayed(t, echo("first"))
+	p.goodbyeTime = time.Hour
+	c := dial(t, p.start(false).Listener.Addr().String(), "/")
+	c.send(text("half")[:7])
+	p.hasRead(7)
+	p.leave()
+	if op, _ := c.next(); op != opClose {
+		t.Fatalf("opcode %d, and no close frame", op)
+	}
+	c.send(append(text("half")[7:], frameOf(opClose, true, true, []byte{3, 244})...))
+	await(t, "the other half is closed", func() bool {
+		_, err := c.Write([]byte{0})
+		return err != nil
+	})
 }
 
 // TestMove_WithoutItNothingIsBetween the library and the socket.

@@ -17,6 +17,9 @@ type mover struct {
 
 	settleTime, gatherTime, spread time.Duration
 	handshakeTime                  time.Duration // handshakeLimit
+	gateTime                       time.Duration // gateLimit
+	goodbyeTime                    time.Duration // goodbyeLimit
+	quiet                          int           // quietTicks
 
 	slots chan struct{} // of handlers between their beginning and the end of the handshake
 
@@ -53,10 +56,15 @@ func (m *mover) leaving() <-chan struct{} {
 	return nil
 }
 
-// add takes in a connection whose handshake is over.
+// add takes in a connection whose handshake is over, unless the program has closed it meanwhile. Close removes it, but
+// can have come before.
 func (m *mover) add(c *conn) {
 	m.watch() // it may have been taken back after the drain was undone
 	m.mu.Lock()
+	if isClosed(c.closed) {
+		m.mu.Unlock()
+		return
+	}
 	m.conns[c] = struct{}{}
 	drain := m.core.draining()
 	late := drain != nil && m.left == drain

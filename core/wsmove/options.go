@@ -32,7 +32,11 @@ const (
 	// gatherEach is added to WithGather's time for each connection.
 	gatherEach = 200 * time.Microsecond
 
-	// goodbyeLimit is how long a client may take to read a close frame and to answer it.
+	// gateLimit is how long after its opening a gate is known to those that come late. One that comes even later finds a
+	// gate of its own, and waits in vain for WithGather's time.
+	gateLimit = time.Minute
+
+	// goodbyeLimit is how long a client may take to read a close frame and to answer it or to close.
 	goodbyeLimit = 5 * time.Second
 )
 

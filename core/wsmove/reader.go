@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // reader is what Read keeps.
@@ -25,7 +26,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	if c.gate != nil && !c.in.used {
+		began := time.Now()
 		c.gate.wait(c.closed)
+		c.deadlines.putOffRead(time.Since(began))
 	}
 	c.in.used = true
 	for {
@@ -55,6 +58,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // park waits until it is known what becomes of the connection. Then it returns an error, or the connection stays.
 func (c *conn) park(a *attempt) error {
+	began := time.Now()
 	a.pause()
 	select {
 	case <-a.ended:
@@ -65,6 +69,7 @@ func (c *conn) park(a *attempt) error {
 	case <-a.ended:
 		return ErrMoving
 	case <-a.undone:
+		c.deadlines.putOffRead(time.Since(began))
 		return nil
 	case <-c.closed:
 		return net.ErrClosed

@@ -46,6 +46,14 @@ func TestMove_NobodySpeaksBeforeTheRoomIsComplete(t *testing.T) {
 	close(goOn)
 	early.hears("second half")
 	late.hears("second half")
+	await(t, "the gate is forgotten", second.hasNoGate)
+}
+
+// hasNoGate reports whether p knows no gate.
+func (p *played) hasNoGate() bool {
+	p.mover.mu.Lock()
+	defer p.mover.mu.Unlock()
+	return len(p.gates) == 0
 }
 
 // missing returns how many connections p's gates wait for.
@@ -80,6 +88,7 @@ func TestMove_ThoseWhoHaveComeGoOn(t *testing.T) {
 		}
 		echo("second")(w, r)
 	}), WithGather(time.Millisecond))
+	second.gateTime = time.Millisecond
 	early := dial(t, addr, "/")
 	dial(t, addr, "/late")
 	first.awaits(2)
@@ -88,6 +97,7 @@ func TestMove_ThoseWhoHaveComeGoOn(t *testing.T) {
 	early.say("1")
 	early.hears("second 1")
 	await(t, "it is logged", func() bool { return strings.Contains(second.log.String(), "missing=") })
+	await(t, "the gate is forgotten", second.hasNoGate)
 }
 
 // hub is a chat's, as in gorilla's example: one goroutine has the members, each member has two more.

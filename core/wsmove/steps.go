@@ -115,10 +115,11 @@ func split(all []leaver, limit time.Duration, what func(leaver) <-chan struct{})
 		case <-l.closed:
 		case <-late:
 		}
+		gone := isClosed(l.closed) // asked first: one that is sealed can be closed, and moves all the same
 		switch {
 		case isClosed(what(l)):
 			have = append(have, l)
-		case !isClosed(l.closed):
+		case !gone:
 			others = append(others, l)
 		}
 	}
@@ -154,7 +155,7 @@ func (m *mover) settle(group []leaver) {
 			default:
 				p.quiet++
 			}
-			p.settled = p.settled || p.quiet >= quietTicks || l.out.hangs() || isClosed(l.closed)
+			p.settled = p.settled || p.quiet >= m.quiet || l.out.hangs() || isClosed(l.closed)
 			settled = settled && p.settled
 		}
 		if settled {
@@ -184,16 +185,24 @@ func (m *mover) finishAlone(c *conn, a *attempt, drain <-chan struct{}) {
 		return
 	}
 	c.seal(a, c.s.staysIn(drain) == "")
+	if c.awaitSeal(a) {
+		m.finish(c, a, drain, 0, 0)
+	}
+}
+
+// awaitSeal reports whether c is sealed in the end. Otherwise it is closed, or about to be.
+func (c *conn) awaitSeal(a *attempt) bool {
 	select {
 	case <-a.sealed:
 	case <-c.closed:
-		return
 	}
-	if !c.isSealed() {
+	if c.isSealed() { // whichever came first
+		return true
+	}
+	if isClosed(a.sealed) {
 		c.undo(a)
-		return
 	}
-	m.finish(c, a, drain, 0, 0)
+	return false
 }
 
 // finish takes the last steps for a sealed connection: the program's part in it ends, and the new process has it.
@@ -229,18 +238,22 @@ func (m *mover) finish(c *conn, a *attempt, drain <-chan struct{}, batch uint64,
 	switch {
 	case err == nil:
 	case errors.Is(err, core.ErrStopped):
-		m.end(c, "the service stops")
+		m.endWith(c, codeGoingAway, "the service stops")
 	default:
 		go m.takeBack(c.Conn, l, drain, err)
 	}
 }
 
-// end tells a client to go.
+// end tells a client to go, and to come back unless the service stops.
 func (m *mover) end(c *conn, why string) {
-	code := uint16(codeRestart)
 	if m.core.stopping() {
-		code = codeGoingAway
+		m.endWith(c, codeGoingAway, why)
+		return
 	}
+	m.endWith(c, codeRestart, why)
+}
+
+func (m *mover) endWith(c *conn, code uint16, why string) {
 	m.log.Debug("a WebSocket ends", "code", code, "why", why)
 	c.goodbye(code)
 }

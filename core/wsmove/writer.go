@@ -97,7 +97,7 @@ func (c *conn) flush() error {
 	for {
 		switch {
 		case c.isSealed():
-			return ErrMoving
+			return c.moving()
 		case c.out.broken != nil:
 			return c.out.broken
 		case len(c.out.unsent) == 0:
@@ -117,6 +117,18 @@ func (c *conn) flush() error {
 			c.hurry()
 		}
 	}
+}
+
+// moving returns the error for a write to a sealed connection when the others that move together are sealed, too. A hub
+// that hears of it sooner could tell them that somebody has left.
+func (c *conn) moving() error {
+	if a := c.attempt.Load(); a != nil {
+		select {
+		case <-a.ended:
+		case <-c.closed:
+		}
+	}
+	return ErrMoving
 }
 
 // sendUnsent is flush in a new process.
@@ -176,7 +188,7 @@ func (c *conn) hurry() {
 		case c.out.mu.TryLock(): // nobody writes
 			c.out.mu.Unlock()
 		default:
-			c.deadlines.wakeWrite()
+			c.deadlines.wakeWrite(a)
 		}
 	})
 }
@@ -196,6 +208,7 @@ func (c *conn) trySeal() {
 		c.sealUnlessClosed()
 	}
 	close(a.sealed)
+	c.deadlines.restoreWrite()
 }
 
 var started = time.Now()
