@@ -160,6 +160,13 @@ clients: ## upgrade a server under HTTP/2 clients of many kinds, and print a tab
 idle: ## upgrade a server with 1,000 idle HTTP/2 connections 20 times, and measure what each takes; IDLE says how long
 	CORE_TEST_IDLE=$(IDLE) $(GO) test -count=1 -v -timeout 1h -run '^TestMove_HTTP2ConnectionsDoNotGrow$$' ./core
 
+.PHONY: websockets
+websockets: ## upgrade WebSockets of five libraries 50 times each, with clients in Go, Node and Chromium; needs npm, Linux
+	$(GO) test -count=1 -v -timeout 60m -run '^TestEach' ./examples/wsecho \
+		-args -ws.each -ws.sockets 32 -ws.upgrades 50 -ws.rollback 16 -ws.pause 250ms -ws.settle 100ms
+	$(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestNobodyLeaves$$' ./examples/wschat \
+		-args -chat.talkers 20 -chat.upgrades 50 -chat.gap 20ms -chat.settle 100ms -chat.pause 250ms
+
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover

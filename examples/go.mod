@@ -17,6 +17,8 @@ require (
 	github.com/gracex-go/gracex/macaronx v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.3.1
+	github.com/olahol/melody v1.1.4
+	golang.org/x/net v0.57.0
 	google.golang.org/grpc v1.82.1
 	gopkg.in/macaron.v1 v1.4.0
 )
@@ -55,7 +57,6 @@ require (
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
-	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect

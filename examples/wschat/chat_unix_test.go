@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,15 +17,23 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/examples/internal/latency"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
 const (
 	patience = exampletest.Patience
-	talkers  = 8
-	upgrades = 5
-	gap      = 5 * time.Millisecond // between two messages of a talker
 	last     = "that is all"
+)
+
+// How much the test does. "make websockets" does more of it; docs/websockets.md has its figures.
+var (
+	talkers  = flag.Int("chat.talkers", 8, "how many members there are")
+	upgrades = flag.Int("chat.upgrades", 5, "how many upgrades there are")
+	gap      = flag.Duration("chat.gap", 5*time.Millisecond, "how long a member waits between two messages")
+	pause    = flag.Duration("chat.pause", 0, "how long to wait between two upgrades")
+	// Nothing but what is said is written, so the room comes to rest in time, however slow the machine is.
+	settle = flag.Duration("chat.settle", time.Second, "how long what was said may take to reach all members")
 )
 
 // talker is a member that says numbers, over one connection.
@@ -33,6 +42,9 @@ type talker struct {
 	nick  string
 	heard map[string]int // how many numbers of each
 	count atomic.Int64   // of all
+
+	mu   sync.Mutex
+	said []time.Time
 }
 
 func join(t *testing.T, p *exampletest.Program, nick string) *talker {
@@ -60,13 +72,16 @@ func (m *talker) say(message string) error {
 }
 
 func (m *talker) talk(quit <-chan struct{}) error {
-	tick := time.NewTicker(gap)
+	tick := time.NewTicker(*gap)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-quit:
 			return m.say(last + " " + strconv.Itoa(n))
 		case <-tick.C:
+			m.mu.Lock()
+			m.said = append(m.said, time.Now())
+			m.mu.Unlock()
 			if err := m.say(strconv.Itoa(n)); err != nil {
 				return err
 			}
@@ -74,10 +89,17 @@ func (m *talker) talk(quit <-chan struct{}) error {
 	}
 }
 
+// saidAt is when the member has said its n-th number.
+func (m *talker) saidAt(n int) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.said[n]
+}
+
 // listen checks that each number of each talker comes once and in order, and that nobody joins or leaves, until all have
 // said their last.
-func (m *talker) listen() error {
-	for ended := 0; ended < talkers; m.count.Add(1) {
+func (m *talker) listen(room map[string]*talker, took *latency.Log) error {
+	for ended := 0; ended < len(room); m.count.Add(1) {
 		message, err := m.hear()
 		if err != nil {
 			return err
@@ -89,9 +111,11 @@ func (m *talker) listen() error {
 		}
 		if ends {
 			ended++
-		} else {
-			m.heard[nick]++
+			continue
 		}
+		sent := room[nick].saidAt(m.heard[nick])
+		took.Add(sent, time.Since(sent))
+		m.heard[nick]++
 	}
 	return nil
 }
@@ -99,19 +123,18 @@ func (m *talker) listen() error {
 // TestNobodyLeaves: everybody hears everything, once and in order, over the connection that they began with.
 func TestNobodyLeaves(t *testing.T) {
 	t.Parallel()
-	// Nothing but what is said is written, so the room comes to rest, however slow the machine is.
-	p := exampletest.Start(t, "-settle", "1s")
-	var room []*talker
-	for i := range talkers {
+	p := exampletest.Start(t, "-settle", settle.String())
+	room := make(map[string]*talker)
+	for i := range *talkers {
 		m := join(t, p, "talker"+strconv.Itoa(i))
 		for _, other := range room {
 			if got, err := other.hear(); err != nil || got != "* "+m.nick+" has joined" {
 				t.Fatalf("%s hears %q, %v", other.nick, got, err)
 			}
 		}
-		room = append(room, m)
+		room[m.nick] = m
 	}
-	quit := make(chan struct{})
+	quit, took := make(chan struct{}), &latency.Log{}
 	var talk sync.WaitGroup
 	for _, m := range room {
 		talk.Go(func() {
@@ -120,25 +143,32 @@ func TestNobodyLeaves(t *testing.T) {
 			}
 		})
 		talk.Go(func() {
-			if err := m.listen(); err != nil {
+			if err := m.listen(room, took); err != nil {
 				t.Errorf("%s: %v", m.nick, err)
 			}
 		})
 	}
-	for i := range upgrades {
+	var moves []time.Time
+	for i := range *upgrades {
 		p.Upgrade(syscall.SIGUSR2)
 		p.AwaitLog("generation ended", i+1)
+		moves = append(moves, time.Now())
 		for _, m := range room {
-			goal := m.count.Load() + 2*talkers
+			goal := m.count.Load() + int64(2*len(room))
 			p.Await(m.nick+" hears more", func() bool { return m.count.Load() >= goal || t.Failed() })
 		}
+		time.Sleep(*pause)
 	}
 	close(quit)
 	talk.Wait()
 	if t.Failed() {
 		return
 	}
-	t.Logf("each of %d has heard %d messages, through %d upgrades", talkers, room[0].count.Load(), upgrades)
+	heard := int64(0)
+	for _, m := range room {
+		heard += m.count.Load()
+	}
+	t.Logf("%d members have heard %d messages, through %d upgrades; %s", len(room), heard, *upgrades, took.Report(moves))
 
 	// A stop says so.
 	p.Signal(syscall.SIGTERM)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,22 +18,23 @@ import (
 	gorillaws "github.com/gorilla/websocket"
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
+	"github.com/gracex-go/gracex/examples/internal/latency"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// socket is a client's side of a connection.
-type socket interface {
+// clientSocket is a client's side of a connection.
+type clientSocket interface {
 	write(message string, fragments bool) error
 	read() (string, error)
 	end() error // closes the connection, and returns when the server has answered
 }
 
-type gorillaSocket struct {
+type gorillaClient struct {
 	mu sync.Mutex
 	*gorillaws.Conn
 }
 
-func (s *gorillaSocket) write(message string, fragments bool) error {
+func (s *gorillaClient) write(message string, fragments bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !fragments {
@@ -53,13 +55,13 @@ func (s *gorillaSocket) write(message string, fragments bool) error {
 	return w.Close()
 }
 
-func (s *gorillaSocket) read() (string, error) {
+func (s *gorillaClient) read() (string, error) {
 	s.SetReadDeadline(time.Now().Add(patience))
 	_, b, err := s.ReadMessage()
 	return string(b), err
 }
 
-func (s *gorillaSocket) end() error {
+func (s *gorillaClient) end() error {
 	s.mu.Lock()
 	err := s.WriteMessage(gorillaws.CloseMessage, gorillaws.FormatCloseMessage(gorillaws.CloseNormalClosure, ""))
 	s.mu.Unlock()
@@ -72,68 +74,95 @@ func (s *gorillaSocket) end() error {
 	return err
 }
 
-type coderSocket struct{ *coderws.Conn }
+type coderClient struct{ *coderws.Conn }
 
-func (s *coderSocket) write(message string, _ bool) error {
+func (s *coderClient) write(message string, _ bool) error {
 	return s.Write(context.Background(), coderws.MessageText, []byte(message))
 }
 
-func (s *coderSocket) read() (string, error) {
+func (s *coderClient) read() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, b, err := s.Read(ctx)
 	return string(b), err
 }
 
-func (s *coderSocket) end() error { return s.Close(coderws.StatusNormalClosure, "") }
+func (s *coderClient) end() error { return s.Close(coderws.StatusNormalClosure, "") }
 
 // last is what a client says last.
 const last = "end"
 
+// kind is how a client of this process opens its connection.
+type kind struct {
+	path       string
+	coder      bool // by coder/websocket, otherwise by gorilla/websocket
+	compresses bool
+}
+
 // client sends numbered messages and checks what it gets: each one back, and the server's numbers, once and in order. It
 // has one connection, and never another.
 type client struct {
-	socket
-	name string
-	got  atomic.Int64 // messages
+	clientSocket
+	kind
+	got    atomic.Int64 // messages
+	echoes atomic.Int64
 
-	mu        sync.Mutex
-	sent      []time.Time
-	latencies []time.Duration
+	numbers int
+
+	mu   sync.Mutex
+	sent []time.Time
 }
 
-// dial opens the n-th client's connection.
-func dial(t *testing.T, p *exampletest.Program, path string, n int) *client {
+// dial opens a client's connection.
+func dial(t *testing.T, p *exampletest.Program, k kind) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c := &client{name: path + " " + strconv.Itoa(n)}
-	url := "ws://" + p.Addr + path
-	if n%2 == 0 {
-		d := gorillaws.Dialer{EnableCompression: n%4 == 0}
-		ws, _, err := d.DialContext(ctx, url, nil)
+	url := "ws://" + p.Addr + "/" + k.path
+	if !k.coder {
+		d := gorillaws.Dialer{EnableCompression: k.compresses}
+		ws, answer, err := d.DialContext(ctx, url, nil)
 		must.Do(t, err)
 		t.Cleanup(func() { ws.Close() })
-		c.socket = &gorillaSocket{Conn: ws}
-		return c
+		k.isCompressed(t, answer)
+		return &client{kind: k, clientSocket: &gorillaClient{Conn: ws}}
 	}
-	ws, _, err := coderws.Dial(ctx, url, &coderws.DialOptions{CompressionMode: coderws.CompressionContextTakeover, CompressionThreshold: 64})
+	mode := coderws.CompressionDisabled
+	if k.compresses {
+		mode = coderws.CompressionContextTakeover
+	}
+	ws, answer, err := coderws.Dial(ctx, url, &coderws.DialOptions{CompressionMode: mode, CompressionThreshold: 64})
 	must.Do(t, err)
 	t.Cleanup(func() { ws.CloseNow() })
+	k.isCompressed(t, answer)
 	ws.SetReadLimit(maxMessage)
-	c.socket = &coderSocket{ws}
-	return c
+	return &client{kind: k, clientSocket: &coderClient{ws}}
 }
 
-// talk sends a message every gap until quit is closed, some of them long and in fragments, and then the last one.
+// isCompressed checks the answer to the handshake. x/net has no compression.
+func (k kind) isCompressed(t *testing.T, answer *http.Response) {
+	t.Helper()
+	if got := answer.Header.Get("Sec-Websocket-Extensions"); (got != "") != (k.compresses && k.path != "xnet") {
+		t.Errorf("%+v: the extensions are %q", k, got)
+	}
+}
+
+// ahead is how many messages a client sends before it awaits the echo of the first.
+const ahead = 100
+
+// talk sends a message every gap until quit is closed, some of them long and in fragments, and then the last one. x/net
+// gets no fragments, because it takes each for a message.
 func (c *client) talk(quit <-chan struct{}, gap time.Duration) error {
 	tick := time.NewTicker(gap)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		select {
 		case <-quit:
 			return c.write(last, false)
 		case <-tick.C:
+		}
+		if n-int(c.echoes.Load()) > ahead {
+			continue
 		}
 		message := strconv.Itoa(n)
 		if n%8 == 7 {
@@ -142,33 +171,38 @@ func (c *client) talk(quit <-chan struct{}, gap time.Duration) error {
 		c.mu.Lock()
 		c.sent = append(c.sent, time.Now())
 		c.mu.Unlock()
-		if err := c.write(message, n%4 == 3); err != nil {
+		if err := c.write(message, n%4 == 3 && c.path != "xnet"); err != nil {
 			return fmt.Errorf("message %d: %w", n, err)
 		}
+		n++
 	}
 }
 
 // listen reads until the last message has come back, and closes the connection then.
-func (c *client) listen() error {
-	echoes, numbers := 0, 0
-	for ; ; c.got.Add(1) {
+func (c *client) listen(took *latency.Log) error {
+	for echoes := 0; ; c.got.Add(1) {
 		message, err := c.read()
 		if err != nil {
-			return fmt.Errorf("after %d echoes and %d numbers: %w", echoes, numbers, err)
+			return fmt.Errorf("after %d echoes and %d numbers: %w", echoes, c.numbers, err)
 		}
 		first, _, _ := strings.Cut(message, " ")
 		switch {
-		case message == "number "+strconv.Itoa(numbers):
-			numbers++
+		case message == numberPrefix+strconv.Itoa(c.numbers):
+			c.numbers++
 		case first == strconv.Itoa(echoes):
 			c.mu.Lock()
-			c.latencies = append(c.latencies, time.Since(c.sent[echoes]))
+			sent := c.sent[echoes]
 			c.mu.Unlock()
+			took.Add(sent, time.Since(sent))
 			echoes++
+			c.echoes.Store(int64(echoes))
 		case message == last && echoes == len(c.sent):
-			return c.end()
+			if err := c.end(); c.path != "xnet" { // which does not answer a close frame
+				return err
+			}
+			return nil
 		default:
-			return fmt.Errorf("%.40q after %d echoes and %d numbers", message, echoes, numbers)
+			return fmt.Errorf("%.40q after %d echoes and %d numbers", message, echoes, c.numbers)
 		}
 	}
 }

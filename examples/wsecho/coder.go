@@ -9,8 +9,6 @@ import (
 	"github.com/gracex-go/gracex/core/wsmove"
 )
 
-const maxMessage = 1 << 20
-
 // coder serves a WebSocket by github.com/coder/websocket, with compression whose window goes on from message to message
 // in the direction in which that can move.
 func coder(w http.ResponseWriter, r *http.Request) {
@@ -23,14 +21,16 @@ func coder(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.CloseNow()
 	c.SetReadLimit(maxMessage)
-	write := func(message string) error {
-		return c.Write(context.Background(), websocket.MessageText, []byte(message))
-	}
-	defer count(s, write)()
-	for {
-		_, message, err := c.Read(context.Background())
-		if err != nil || write(string(message)) != nil {
-			return // for wsmove.ErrMoving, too
-		}
-	}
+	serve(s, coderSocket{c})
+}
+
+type coderSocket struct{ *websocket.Conn }
+
+func (s coderSocket) read() (string, error) {
+	_, message, err := s.Read(context.Background())
+	return string(message), err
+}
+
+func (s coderSocket) write(message string) error {
+	return s.Write(context.Background(), websocket.MessageText, []byte(message))
 }

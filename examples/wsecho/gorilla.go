@@ -11,7 +11,7 @@ import (
 )
 
 // silence is how long a client may be silent. It is pinged more often.
-const silence = 30 * time.Second
+const silence = 60 * time.Second
 
 var upgrader = websocket.Upgrader{EnableCompression: true}
 
@@ -23,26 +23,29 @@ func gorilla(w http.ResponseWriter, r *http.Request) {
 		return // the client has its answer
 	}
 	defer c.Close()
-	var mu sync.Mutex
-	write := func(message string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return c.WriteMessage(websocket.TextMessage, []byte(message))
-	}
-	defer count(s, write)()
-
 	alive := func(string) error { return c.SetReadDeadline(time.Now().Add(silence)) }
 	c.SetPongHandler(alive)
 	alive("")
 	go func() {
-		for c.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) == nil {
+		for c.WriteControl(websocket.PingMessage, nil, time.Now().Add(silence)) == nil {
 			time.Sleep(silence / 3)
 		}
 	}()
-	for {
-		_, message, err := c.ReadMessage()
-		if err != nil || write(string(message)) != nil {
-			return // for wsmove.ErrMoving, too
-		}
-	}
+	serve(s, &gorillaSocket{Conn: c})
+}
+
+type gorillaSocket struct {
+	*websocket.Conn
+	mu sync.Mutex // held by write
+}
+
+func (s *gorillaSocket) read() (string, error) {
+	_, message, err := s.ReadMessage()
+	return string(message), err
+}
+
+func (s *gorillaSocket) write(message string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.WriteMessage(websocket.TextMessage, []byte(message))
 }

@@ -8,8 +8,11 @@ import (
 	"github.com/gracex-go/gracex/core/wsmove"
 )
 
-// every is how often a client gets a number.
-const every = 20 * time.Millisecond
+const (
+	// every is how often a client gets a number.
+	every        = 20 * time.Millisecond
+	numberPrefix = "number "
+)
 
 // count sends "number 0", "number 1" and so on by write, from a goroutine of its own, until that fails or stop is
 // called. It goes on where the old process has stopped.
@@ -25,7 +28,7 @@ func count(s *wsmove.Session, write func(message string) error) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if err := write("number " + strconv.Itoa(next)); err != nil {
+			if err := write(numberPrefix + strconv.Itoa(next)); err != nil {
 				return // wsmove.ErrMoving, or the client is gone
 			}
 			next++
