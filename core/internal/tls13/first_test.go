@@ -1,0 +1,277 @@
+package tls13
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/gracex-go/gracex/internal/must"
+)
+
+// TestFirst_Handshakes: however the handshake goes, the first record of either side is found.
+func TestFirst_Handshakes(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(sc, cc *tls.Config){
+		"as usual":   func(_, _ *tls.Config) {},
+		"no tickets": func(sc, _ *tls.Config) { sc.SessionTicketsDisabled = true },
+		"a retry": func(sc, cc *tls.Config) {
+			cc.CurvePreferences, sc.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}, []tls.CurveID{tls.CurveP256}
+		},
+		"a client's certificate": func(sc, cc *tls.Config) {
+			sc.ClientAuth, cc.Certificates = tls.RequireAnyClientCert, certificates()
+		},
+		"none, though asked for": func(sc, _ *tls.Config) { sc.ClientAuth = tls.RequestClientCert },
+		"a config for the client": func(sc, _ *tls.Config) {
+			own := sc.Clone()
+			sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return own, nil }
+		},
+		"nil for the client": func(sc, _ *tls.Config) {
+			sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }
+		},
+		"a certificate for the client": func(sc, _ *tls.Config) {
+			own := sc.Certificates
+			sc.Certificates = nil
+			sc.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &own[0], nil }
+		},
+	} {
+		for _, speaks := range []string{"the client", "the server", "nobody"} {
+			t.Run(name+", "+speaks+" first", func(t *testing.T) {
+				t.Parallel()
+				s, c := sockets(t)
+				sc, cc := serverConfig(), clientConfig()
+				change(sc, cc)
+				first, client := shake(t, s, c, sc, cc)
+				switch speaks {
+				case "the client":
+					say(t, client, first, []byte("before"))
+				case "the server":
+					say(t, first, client, []byte("before"))
+				}
+				server := move(t, first, s)
+				say(t, server, client, []byte("hello"))
+				say(t, client, server, []byte("good day"))
+			})
+		}
+	}
+}
+
+// TestFirst_Resumes: sessions resume as without Config, and a resumed connection moves.
+func TestFirst_Resumes(t *testing.T) {
+	t.Parallel()
+	conf := Config(serverConfig())
+	cc := clientConfig()
+	cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i := range 3 {
+		s, c := sockets(t)
+		first, client := Server(s, conf), tls.Client(c, cc)
+		done := make(chan error, 1)
+		go func() { done <- first.HandshakeContext(context.Background()) }()
+		must.Do(t, client.Handshake())
+		must.Do(t, <-done)
+		server := move(t, first, s)
+		say(t, server, client, []byte("hello"))
+		if got := server.ConnectionState().DidResume; got != (i > 0) {
+			t.Errorf("connection %d resumed: %v", i, got)
+		}
+	}
+}
+
+// TestFirst_Stays: what can't move says so, and goes on.
+func TestFirst_Stays(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		why    Stays
+		change func(sc, cc *tls.Config)
+		say    func(there *half) []byte // that the client says before
+		want   string                   // that the server reads then
+	}{
+		"TLS 1.2": {StaysVersion, func(sc, _ *tls.Config) { sc.MaxVersion = tls.VersionTLS12 }, nil, ""},
+		"a key update": {StaysKey, func(_, _ *tls.Config) {}, func(there *half) []byte {
+			b := there.seal(nil, typeHandshake, keyUpdate)
+			_ = there.next()
+			return there.seal(b, typeData, []byte("x"))
+		}, "x"},
+		"an answered key update": {StaysKey, func(_, _ *tls.Config) {}, func(there *half) []byte {
+			b := there.seal(nil, typeHandshake, []byte{messageKeyUpdate, 0, 0, 1, 1})
+			_ = there.next()
+			return there.seal(b, typeData, []byte("x"))
+		}, "x"},
+		"an update behind data": {StaysKey, func(_, _ *tls.Config) {}, func(there *half) []byte {
+			return there.seal(there.seal(nil, typeData, []byte("x")), typeHandshake, keyUpdate)
+		}, "x"},
+		"a record without data": {StaysKey, func(_, _ *tls.Config) {}, func(there *half) []byte {
+			return there.seal(there.seal(nil, typeData, nil), typeData, []byte("x"))
+		}, "x"},
+		"close_notify": {StaysClosing, func(_, _ *tls.Config) {}, func(there *half) []byte {
+			return there.seal(there.seal(nil, typeData, []byte("x")), typeAlert, []byte{1, 0})
+		}, "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := pipes()
+			sc, cc := serverConfig(), clientConfig()
+			log := new(secrets)
+			cc.KeyLogWriter = log
+			tt.change(sc, cc)
+			first, client := shake(t, near, far, sc, cc)
+			if tt.say != nil {
+				there, _ := log.halves(t)
+				must.Get(far.Write(tt.say(there)))(t)
+				got := make([]byte, len(tt.want))
+				must.Get(io.ReadFull(first, got))(t)
+				if string(got) != tt.want {
+					t.Fatalf("it has read %q", got)
+				}
+				far.out.end()
+				if _, err := first.Read(got[:1]); !errors.Is(err, io.EOF) {
+					t.Fatalf("Read = %v", err)
+				}
+				first.stays.Store(nil)
+				first.ended = nil
+			}
+			if _, err := first.Seal(); !errors.Is(err, tt.why) && (tt.say == nil || !errors.Is(err, StaysClosing)) {
+				t.Errorf("Seal = %v, want %v", err, tt.why)
+			}
+			if tt.say == nil {
+				say(t, first, client, []byte("hello"))
+				say(t, client, first, []byte("good day"))
+			}
+			if name == "TLS 1.2" && !first.low.off.Load() {
+				t.Error("its records are counted")
+			}
+		})
+	}
+}
+
+// TestFirst_WithoutConfig does not move, nor before its handshake.
+func TestFirst_WithoutConfig(t *testing.T) {
+	t.Parallel()
+	near, far := pipes()
+	first, client := Server(near, serverConfig()), tls.Client(far, clientConfig())
+	if _, err := first.Seal(); !errors.Is(err, StaysHandshake) {
+		t.Errorf("Seal = %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- client.Handshake() }()
+	must.Do(t, first.HandshakeContext(context.Background()))
+	must.Do(t, first.HandshakeContext(context.Background()))
+	must.Do(t, <-done)
+	if _, err := first.Seal(); !errors.Is(err, StaysSecrets) {
+		t.Errorf("Seal = %v", err)
+	}
+	say(t, first, client, []byte("hello"))
+}
+
+// TestConfig_KeyLog: the program's own writer gets each line once, and its error is crypto/tls's.
+func TestConfig_KeyLog(t *testing.T) {
+	t.Parallel()
+	near, far := pipes()
+	here, there := new(secrets), new(secrets)
+	sc, cc := serverConfig(), clientConfig()
+	sc.KeyLogWriter, cc.KeyLogWriter = here, there
+	shake(t, near, far, sc, cc)
+	if here.String() == "" || len(here.String()) != len(there.String()) {
+		t.Errorf("%q, and the client %q", here, there)
+	}
+	for line := range strings.Lines(there.String()) {
+		if !strings.Contains(here.String(), line) {
+			t.Errorf("%q is missing", line)
+		}
+	}
+
+	near, far = pipes()
+	sc.KeyLogWriter = broken{}
+	f := Server(near, Config(sc))
+	go func() { _ = tls.Client(far, clientConfig()).Handshake() }()
+	if err := f.HandshakeContext(context.Background()); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("HandshakeContext = %v", err)
+	}
+	if *f.low.told != (told{}) {
+		t.Error("the secret is kept")
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestConfig_OtherConnections are served as without.
+func TestConfig_OtherConnections(t *testing.T) {
+	t.Parallel()
+	near, far := pipes()
+	server, client := tls.Server(near, Config(serverConfig())), tls.Client(far, clientConfig())
+	go func() { _ = client.Handshake() }()
+	must.Do(t, server.Handshake())
+	say(t, server, client, []byte("hello"))
+}
+
+// TestFirst_FIPS: in FIPS 140-3 mode nothing moves, and nothing is adopted.
+func TestFirst_FIPS(t *testing.T) {
+	t.Parallel()
+	const env = "TLS13_TEST_FIPS"
+	if os.Getenv(env) == "" {
+		cmd := exec.Command(must.Get(os.Executable())(t), "-test.run=^TestFirst_FIPS$")
+		cmd.Env = append(os.Environ(), env+"=1", "GODEBUG=fips140=on")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	near, far := pipes()
+	first, client := shake(t, near, far, serverConfig(), clientConfig())
+	if _, err := first.Seal(); !errors.Is(err, StaysFIPS) {
+		t.Errorf("Seal = %v", err)
+	}
+	say(t, first, client, []byte("hello"))
+	if err := Check(encoded(fullState(t))); !errors.Is(err, StaysFIPS) {
+		t.Errorf("Check = %v", err)
+	}
+	if err := Probe(); !errors.Is(err, StaysFIPS) {
+		t.Errorf("Probe = %v", err)
+	}
+}
+
+// TestFirst_GivesOneRecordAtATime, whatever comes at once, and keeps the rest.
+func TestFirst_GivesOneRecordAtATime(t *testing.T) {
+	t.Parallel()
+	var all []byte
+	sizes := []int{0, 1, 600, 16384, 16384, 3, 2, 5000, 0, 1}
+	for _, n := range sizes {
+		all = append(append(all, typeData, 3, 3, byte(n>>8), byte(n)), pattern(n)...)
+	}
+	for _, piece := range []int{1, 4, 5, 6, 100, 2048, 20000, len(all)} {
+		for _, room := range []int{1, 5, 517, 2000, 33000} {
+			s := &script{}
+			for rest := all; len(rest) > 0; {
+				n := min(piece, len(rest))
+				s.in = append(s.in, rest[:n:n])
+				rest = rest[n:]
+			}
+			l := &lower{Conn: s, done: true}
+			var got []byte
+			b := make([]byte, room)
+			for _, n := range sizes {
+				for end := len(got) + headSize + n; len(got) < end; {
+					m := must.Get(l.Read(b))(t)
+					if got = append(got, b[:m]...); len(got) > end {
+						t.Fatalf("piece %d, room %d: %d bytes of the next record", piece, room, len(got)-end)
+					}
+				}
+				if !l.atRecord() {
+					t.Fatalf("piece %d, room %d: a record of %d has not ended", piece, room, n)
+				}
+			}
+			if string(got) != string(all) || l.received != uint64(len(sizes)) || l.ahead != nil {
+				t.Fatalf("piece %d, room %d: %d records, %d of %d bytes", piece, room, l.received, len(got), len(all))
+			}
+		}
+	}
+}
+
+var _ net.Conn = (*lower)(nil)
