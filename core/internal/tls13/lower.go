@@ -53,6 +53,12 @@ func (l *lower) atRecord() bool { return l.have == 0 }
 
 // Read reads no further than to the end of a record, in b itself if it can.
 func (l *lower) Read(b []byte) (int, error) {
+	if l.atRecord() {
+		l.useless = l.useless || l.open
+		if l.asks {
+			return 0, askedError{}
+		}
+	}
 	if l.off.Load() {
 		if len(l.ahead) == 0 {
 			return l.Conn.Read(b)
@@ -60,12 +66,6 @@ func (l *lower) Read(b []byte) (int, error) {
 		n := copy(b, l.ahead)
 		l.ahead = l.ahead[n:]
 		return n, nil
-	}
-	if l.atRecord() {
-		l.useless = l.useless || l.open
-		if l.asks {
-			return 0, askedError{}
-		}
 	}
 	if len(l.ahead) > 0 {
 		n, _ := l.follow(l.ahead[:min(len(b), len(l.ahead))])
