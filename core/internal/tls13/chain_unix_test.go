@@ -354,7 +354,6 @@ type over2 struct {
 	*h2.Conn
 	chain *chain
 	sock  net.Conn
-	ended sync.Once
 	end   atomic.Pointer[func()]
 }
 

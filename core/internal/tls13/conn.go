@@ -85,7 +85,7 @@ func Check(state []byte) error {
 // usable returns why no connection can be adopted here; nil if it can.
 func usable() error {
 	if fips140.Enabled() {
-		return StaysFIPS
+		return stays(StaysFIPS)
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Seal ends reading and writing, and returns the state of the connection for another process. ErrBusy says that somebody
-// reads or writes, a Stays that the connection does not move. Then it goes on.
+// reads or writes, a StaysError that the connection does not move. Then it goes on.
 func (c *Conn) Seal() (*Sealed, error) {
 	if !c.in.mu.TryLock() {
 		return nil, ErrBusy
@@ -192,7 +192,7 @@ func (c *Conn) Seal() (*Sealed, error) {
 func (c *Conn) seal() (*Sealed, error) {
 	in, out := &c.in, &c.out
 	if in.err != nil || out.err != nil || out.shut || !c.calls.seal(true) {
-		return nil, StaysClosing
+		return nil, stays(StaysClosing)
 	}
 	st := &state{
 		suite: in.half.suite, info: c.info, retried: c.retried, useless: in.useless,

@@ -152,7 +152,7 @@ func retriedIsKnown() bool {
 }
 
 func describe(cs tls.ConnectionState) string {
-	text := fmt.Sprint(cs.Version, cs.CipherSuite, cs.CurveID, cs.HandshakeComplete, cs.NegotiatedProtocolIsMutual, " ",
+	text := fmt.Sprint(cs.Version, cs.CipherSuite, cs.CurveID, cs.HandshakeComplete, " ",
 		cs.ServerName, " ", cs.NegotiatedProtocol, " resumed ", cs.DidResume, " retried ", retried(&cs), " ECH ", cs.ECHAccepted)
 	for _, c := range cs.PeerCertificates {
 		text += fmt.Sprintf(" %x", c.Raw)
@@ -209,10 +209,10 @@ func TestConn_Deadlines(t *testing.T) {
 	}
 	must.Do(t, server.SetWriteDeadline(time.Time{}))
 	var ne net.Error
-	if _, again := server.Write([]byte("more")); again == nil || again.Error() != err.Error() || !errors.As(again, &ne) || ne.Temporary() {
+	if _, again := server.Write([]byte("more")); again == nil || again.Error() != err.Error() || !errors.As(again, &ne) || ne.Temporary() { //nolint:staticcheck // crypto/tls has it
 		t.Errorf("Write = %v", again)
 	}
-	if _, err := server.Seal(); !errors.Is(err, StaysClosing) {
+	if _, err := server.Seal(); !errors.Is(err, stays(StaysClosing)) {
 		t.Errorf("Seal = %v", err)
 	}
 	must.Do(t, server.Close()) // without a word

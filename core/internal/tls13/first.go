@@ -21,7 +21,7 @@ type First struct {
 	low   *lower
 	calls calls
 
-	stays atomic.Pointer[Stays] // why it does not move; nil if it can
+	stays atomic.Pointer[Reason] // why it does not move; nil if it can
 
 	reads  sync.Mutex // held while something is read, and while the connection is sealed
 	plain  []byte     // crypto/tls has given it out, and it was not read
@@ -39,7 +39,7 @@ func Server(nc net.Conn, conf *tls.Config) *First {
 	return f
 }
 
-func (f *First) note(why Stays) { f.stays.Store(&why) }
+func (f *First) note(why Reason) { f.stays.Store(&why) }
 
 // Format keeps the secrets out of any text.
 func (*First) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[TLS connection]") }
@@ -66,7 +66,7 @@ func (f *First) HandshakeContext(ctx context.Context) error {
 }
 
 // judge returns why the connection does not move, when the handshake is over; "" if it can.
-func (f *First) judge() Stays {
+func (f *First) judge() Reason {
 	whole := f.low.finish()
 	cs := f.conn.ConnectionState()
 	s := suiteOf(cs.CipherSuite)
@@ -90,7 +90,7 @@ func (f *First) judge() Stays {
 // Stays returns why the connection does not move, as far as that is known before Seal; nil if it can.
 func (f *First) Stays() error {
 	if why := f.stays.Load(); why != nil {
-		return *why
+		return stays(*why)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (f *First) Close() error {
 }
 
 // Seal ends reading and writing, and returns the state of the connection for another process. ErrBusy says that somebody
-// reads or writes, or that a part of a record has come, a Stays that the connection does not move. Then it goes on.
+// reads or writes, or that a part of a record has come, a StaysError that the connection does not move. Then it goes on.
 func (f *First) Seal() (*Sealed, error) {
 	if err := f.Stays(); err != nil {
 		return nil, err
@@ -197,9 +197,9 @@ func (f *First) Seal() (*Sealed, error) {
 	if err != nil {
 		f.writes.Unlock()
 		f.reads.Unlock()
-		var why Stays
-		if errors.As(err, &why) && why != StaysLarge {
-			f.note(why)
+		var e StaysError
+		if errors.As(err, &e) && e.Reason != StaysLarge {
+			f.note(e.Reason)
 		}
 	}
 	return s, err
@@ -216,11 +216,11 @@ func (f *First) seal() (*Sealed, error) {
 	}
 	if l.broken {
 		l.mu.Unlock()
-		return nil, StaysOther
+		return nil, stays(StaysOther)
 	}
 	if !f.calls.seal(true) {
 		l.mu.Unlock()
-		return nil, StaysClosing
+		return nil, stays(StaysClosing)
 	}
 	info := f.conn.ConnectionState()
 	st := &state{
@@ -270,7 +270,7 @@ func (f *First) drain() error {
 		return ErrBusy
 	}
 	if f.ended != nil {
-		return StaysClosing
+		return stays(StaysClosing)
 	}
 	l.asks = true
 	defer func() { l.asks = false }()
@@ -285,14 +285,14 @@ func (f *First) drain() error {
 		case err == nil:
 		case errors.Is(err, askedError{}):
 			if l.useless {
-				return StaysKey
+				return stays(StaysKey)
 			}
 			if len(f.plain) == 0 {
 				f.plain = nil
 			}
 			return nil
 		default:
-			return StaysClosing
+			return stays(StaysClosing)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestFirst_Resumes(t *testing.T) {
 func TestFirst_Stays(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		why    Stays
+		why    Reason
 		change func(sc, cc *tls.Config)
 		say    func(there *half) []byte // that the client says before
 		want   string                   // that the server reads then
@@ -135,7 +135,7 @@ func TestFirst_Stays(t *testing.T) {
 				first.stays.Store(nil)
 				first.ended = nil
 			}
-			if _, err := first.Seal(); !errors.Is(err, tt.why) && (tt.say == nil || !errors.Is(err, StaysClosing)) {
+			if _, err := first.Seal(); !errors.Is(err, stays(tt.why)) && (tt.say == nil || !errors.Is(err, stays(StaysClosing))) {
 				t.Errorf("Seal = %v, want %v", err, tt.why)
 			}
 			if tt.say == nil {
@@ -154,7 +154,7 @@ func TestFirst_WithoutConfig(t *testing.T) {
 	t.Parallel()
 	near, far := pipes()
 	first, client := Server(near, serverConfig()), tls.Client(far, clientConfig())
-	if _, err := first.Seal(); !errors.Is(err, StaysHandshake) {
+	if _, err := first.Seal(); !errors.Is(err, stays(StaysHandshake)) {
 		t.Errorf("Seal = %v", err)
 	}
 	done := make(chan error, 1)
@@ -162,7 +162,7 @@ func TestFirst_WithoutConfig(t *testing.T) {
 	must.Do(t, first.HandshakeContext(context.Background()))
 	must.Do(t, first.HandshakeContext(context.Background()))
 	must.Do(t, <-done)
-	if _, err := first.Seal(); !errors.Is(err, StaysSecrets) {
+	if _, err := first.Seal(); !errors.Is(err, stays(StaysSecrets)) {
 		t.Errorf("Seal = %v", err)
 	}
 	say(t, first, client, []byte("hello"))
@@ -225,14 +225,14 @@ func TestFirst_FIPS(t *testing.T) {
 	}
 	near, far := pipes()
 	first, client := shake(t, near, far, serverConfig(), clientConfig())
-	if _, err := first.Seal(); !errors.Is(err, StaysFIPS) {
+	if _, err := first.Seal(); !errors.Is(err, stays(StaysFIPS)) {
 		t.Errorf("Seal = %v", err)
 	}
 	say(t, first, client, []byte("hello"))
-	if err := Check(encoded(fullState(t))); !errors.Is(err, StaysFIPS) {
+	if err := Check(encoded(fullState(t))); !errors.Is(err, stays(StaysFIPS)) {
 		t.Errorf("Check = %v", err)
 	}
-	if err := Probe(); !errors.Is(err, StaysFIPS) {
+	if err := Probe(); !errors.Is(err, stays(StaysFIPS)) {
 		t.Errorf("Probe = %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func Config(conf *tls.Config) *tls.Config {
 			own = conf
 		}
 		with := own.Clone()
-		with.KeyLogWriter = &keyLog{l, own.KeyLogWriter} //nolint:gosec // it keeps the secrets in memory, for the connection itself
+		with.KeyLogWriter = &keyLog{l, own.KeyLogWriter}
 		return with, nil
 	}
 	return c

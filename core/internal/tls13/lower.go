@@ -68,7 +68,7 @@ func (l *lower) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	if len(l.ahead) > 0 {
-		n, _ := l.follow(l.ahead[:min(len(b), len(l.ahead))])
+		n := l.follow(l.ahead[:min(len(b), len(l.ahead))])
 		copy(b, l.ahead[:n])
 		if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
 			l.ahead = nil
@@ -78,7 +78,7 @@ func (l *lower) Read(b []byte) (int, error) {
 	}
 	l.notes()
 	n, err := l.Conn.Read(b[:min(len(b), l.room())])
-	used, _ := l.follow(b[:n])
+	used := l.follow(b[:n])
 	if used < n {
 		l.ahead = append([]byte(nil), b[used:n]...)
 	}
@@ -95,25 +95,25 @@ func (l *lower) room() int {
 	return max(l.sizes[0], l.sizes[1], 2<<10) - l.have
 }
 
-// follow goes through b to the end of the record, and returns how much that is, and whether the record ends there.
-func (l *lower) follow(b []byte) (n int, ends bool) {
+// follow goes through b to the end of the record, and returns how much that is.
+func (l *lower) follow(b []byte) (n int) {
 	if l.have < headSize {
 		n = copy(l.head[l.have:], b)
 		if l.have += n; l.have < headSize {
-			return n, false
+			return n
 		}
 		l.left = int(l.head[3])<<8 | int(l.head[4])
 		l.sizes = [2]int{min(headSize+l.left, headSize+maxCipher), l.sizes[0]}
 	}
 	m := min(len(b)-n, l.left)
 	if l.left -= m; l.left > 0 {
-		return n + m, false
+		return n + m
 	}
 	l.have, l.open = 0, true
 	if l.head[0] == typeData && l.done {
 		l.received++
 	}
-	return n + m, true
+	return n + m
 }
 
 // notes keeps holds.

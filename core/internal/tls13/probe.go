@@ -16,7 +16,7 @@ import (
 )
 
 // Moves tries, once in a process and not before a connection is to move, whether crypto/tls reads and writes as First
-// relies on. An error says that nothing moves: a Stays, if that is no matter of crypto/tls.
+// relies on. An error says that nothing moves: a StaysError, if that is no matter of crypto/tls.
 var Moves = sync.OnceValue(Probe)
 
 // probeTime bounds Probe, which takes a few milliseconds.

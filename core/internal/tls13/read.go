@@ -141,13 +141,13 @@ func (c *Conn) told(content []byte) error {
 	if len(content) != 2 {
 		return c.alert(alertUnexpectedMessage)
 	}
-	switch alert := tls.AlertError(content[1]); alert {
+	switch content[1] {
 	case alertCloseNotify:
 		return io.EOF
 	case alertUserCanceled:
 		return c.ignored() // some clients say it before close_notify
 	default:
-		return &net.OpError{Op: "remote error", Err: alert}
+		return &net.OpError{Op: "remote error", Err: tls.AlertError(content[1])}
 	}
 }
 

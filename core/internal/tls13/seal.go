@@ -10,24 +10,30 @@ import (
 // ErrBusy is for a connection that is being read or written. It may move at another time.
 var ErrBusy = errors.New("the TLS connection is being read or written")
 
-// Stays is why a connection does not move, now or later. It has few values, to be counted by.
-type Stays string
+// Reason is why a connection does not move, now or later. There are few, to be counted by.
+type Reason string
 
 // Why a connection does not move.
 const (
-	StaysHandshake Stays = "the TLS handshake is not over"
-	StaysVersion   Stays = "TLS 1.2 or older"
-	StaysSuite     Stays = "a TLS cipher suite other than AES-GCM"
-	StaysFIPS      Stays = "FIPS 140-3 mode"
-	StaysSecrets   Stays = "crypto/tls has not told the secrets"
-	StaysKey       Stays = "the TLS client has changed its key, or has sent a record without data"
-	StaysClosing   Stays = "the TLS connection has ended, in one direction at least"
-	StaysLarge     Stays = "the state of the TLS connection is too large"
-	StaysOther     Stays = "crypto/tls has read or written in an unexpected way"
+	StaysHandshake Reason = "the TLS handshake is not over"
+	StaysVersion   Reason = "TLS 1.2 or older"
+	StaysSuite     Reason = "a TLS cipher suite other than AES-GCM"
+	StaysFIPS      Reason = "FIPS 140-3 mode"
+	StaysSecrets   Reason = "crypto/tls has not told the secrets" //nolint:gosec // it tells none either
+	StaysKey       Reason = "the TLS client has changed its key, or has sent a record without data"
+	StaysClosing   Reason = "the TLS connection has ended, in one direction at least"
+	StaysLarge     Reason = "the state of the TLS connection is too large"
+	StaysOther     Reason = "crypto/tls has read or written in an unexpected way"
 )
 
+// StaysError says why a connection does not move.
+type StaysError struct{ Reason Reason }
+
 // Error returns the reason.
-func (s Stays) Error() string { return string(s) }
+func (e StaysError) Error() string { return string(e.Reason) }
+
+// stays returns the error.
+func stays(why Reason) error { return StaysError{why} }
 
 // Sealed is a connection whose state is on its way to another process. Nothing is read or written on it here until
 // Refused is called. The first call of Refused or Gone counts. Any goroutine may call the methods.

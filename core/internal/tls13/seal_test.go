@@ -154,7 +154,7 @@ func TestSealed_Gone(t *testing.T) {
 		} else if c := server.(*Conn); c.in.half.secret != [maxSecret]byte{} || c.out.half != nil {
 			t.Error("the secrets are kept")
 		}
-		if _, err := server.Seal(); !errors.Is(err, StaysClosing) {
+		if _, err := server.Seal(); !errors.Is(err, stays(StaysClosing)) {
 			t.Errorf("Seal = %v", err)
 		}
 		must.Do(t, server.Close())

@@ -66,7 +66,7 @@ const (
 
 // append encodes the state. These follow one another: the version, what ConnectionState tells, what was read ahead, the two
 // numbers and the two secrets. Numbers are as in encoding/binary's AppendUvarint, and the length precedes
-// whatever has one. Certificates come once each, and lists of them are lists of numbers. An error is StaysLarge.
+// whatever has one. Certificates come once each, and lists of them are lists of numbers. The error is StaysLarge's.
 func (st *state) append() ([]byte, error) {
 	info, err := st.appendInfo(nil)
 	if err != nil {
@@ -75,7 +75,7 @@ func (st *state) append() ([]byte, error) {
 	// Secrets are not left behind in a buffer that has become too small.
 	size := len(info) + len(st.message) + len(st.plain) + len(st.cipher) + 2*maxSecret + 64
 	if size > MaxState {
-		return nil, StaysLarge
+		return nil, stays(StaysLarge)
 	}
 	b := append(make([]byte, 0, size), stateVersion)
 	b = append(b, info...)
@@ -134,7 +134,7 @@ func (st *state) appendInfo(b []byte) ([]byte, error) {
 		}
 	}
 	if max(most, len(table)) > maxList {
-		return nil, StaysLarge
+		return nil, stays(StaysLarge)
 	}
 	b = binary.AppendUvarint(b, uint64(len(table)))
 	for _, c := range table {
@@ -228,7 +228,8 @@ func (r *reader) number16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
 // info reads what ConnectionState tells.
 func (r *reader) info(st *state) {
 	cs := &st.info
-	cs.Version, cs.HandshakeComplete, cs.NegotiatedProtocolIsMutual = tls.VersionTLS13, true, true
+	cs.Version, cs.HandshakeComplete = tls.VersionTLS13, true
+	cs.NegotiatedProtocolIsMutual = true //nolint:staticcheck // it is what crypto/tls says
 	cs.CipherSuite = r.number16()
 	if st.suite = suiteOf(cs.CipherSuite); st.suite == nil {
 		r.bad = true

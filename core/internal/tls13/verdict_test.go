@@ -286,7 +286,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 // plainTLS is crypto/tls's own.
 type plainTLS struct{ *tls.Conn }
 
-func (plainTLS) Seal() (*Sealed, error) { return nil, StaysOther }
+func (plainTLS) Seal() (*Sealed, error) { return nil, stays(StaysOther) }
 func (plainTLS) Holds() bool            { return false }
 
 // sameVerdict compares ours with crypto/tls's. Ours may refuse a handshake message before it is complete.

@@ -9,16 +9,16 @@ import (
 
 // The alerts that are said or looked at here (RFC 8446, section 6).
 const (
-	alertCloseNotify       tls.AlertError = 0
-	alertUnexpectedMessage tls.AlertError = 10
-	alertBadRecordMAC      tls.AlertError = 20
-	alertRecordOverflow    tls.AlertError = 22
-	alertDecodeError       tls.AlertError = 50
-	alertProtocolVersion   tls.AlertError = 70
-	alertInternalError     tls.AlertError = 80
-	alertUserCanceled      tls.AlertError = 90
+	alertCloseNotify       byte = 0
+	alertUnexpectedMessage byte = 10
+	alertBadRecordMAC      byte = 20
+	alertRecordOverflow    byte = 22
+	alertDecodeError       byte = 50
+	alertProtocolVersion   byte = 70
+	alertInternalError     byte = 80
+	alertUserCanceled      byte = 90
 
-	levelWarning, levelFatal = 1, 2
+	levelWarning, levelFatal byte = 1, 2
 )
 
 // goodbyeTime is how long close_notify may take: crypto/tls, Conn.closeNotify.
@@ -140,19 +140,19 @@ func (c *Conn) answerKeyUpdate() error {
 		return nil
 	}
 	if _, err := c.writeRecords(typeHandshake, keyUpdate); err != nil {
-		return nil //nolint:nilerr // as crypto/tls: what the client has sent can still be read
+		return nil // as crypto/tls: what the client has sent can still be read
 	}
 	return c.out.half.next()
 }
 
 // alert tells the client of an error, which is returned. It is the last word.
-func (c *Conn) alert(a tls.AlertError) error {
+func (c *Conn) alert(code byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if c.out.usable() == nil {
-		_, _ = c.writeRecords(typeAlert, []byte{levelFatal, byte(a)})
+		_, _ = c.writeRecords(typeAlert, []byte{levelFatal, code})
 	}
-	err := &net.OpError{Op: "local error", Err: a}
+	err := &net.OpError{Op: "local error", Err: tls.AlertError(code)}
 	_ = c.out.end(err)
 	return err
 }
@@ -165,7 +165,7 @@ func (c *Conn) goodbye() error {
 	}
 	out.shut = true
 	_ = c.below.SetWriteDeadline(time.Now().Add(goodbyeTime))
-	_, out.told = c.writeRecords(typeAlert, []byte{levelWarning, byte(alertCloseNotify)})
+	_, out.told = c.writeRecords(typeAlert, []byte{levelWarning, alertCloseNotify})
 	_ = c.below.SetWriteDeadline(time.Now())
 	out.wipe()
 	return out.told
