@@ -121,6 +121,71 @@ func TestMove_PartOfARecord(t *testing.T) {
 	}
 }
 
+// TestMove_PartOfAMessage: a KeyUpdate in two records, a byte each if need be, and moves between them. What has been
+// ignored by then is remembered.
+func TestMove_PartOfAMessage(t *testing.T) {
+	t.Parallel()
+	for cut := 1; cut < keyUpdateSize; cut++ {
+		near, far := pipes()
+		log := new(secrets)
+		cc := clientConfig()
+		cc.KeyLogWriter = log
+		first, _ := shake(t, near, far, serverConfig(), cc)
+		there, _ := log.halves(t)
+		server := move(t, first, near)
+		hears := func(content []byte, typ byte) {
+			t.Helper()
+			s := &script{in: [][]byte{there.seal(nil, typ, content), nil}}
+			server = move(t, server, s)
+			if n, err := server.Read(make([]byte, 1)); n != 0 || !isTimeout(err) {
+				t.Fatalf("Read = %d, %v", n, err)
+			}
+		}
+		for range maxUseless - 1 {
+			hears(nil, typeData)
+		}
+		hears(keyUpdate[:cut], typeHandshake)
+		hears(keyUpdate[cut:], typeHandshake)
+		must.Do(t, there.next())
+		server = move(t, server, &script{in: [][]byte{there.seal(nil, typeData, nil)}})
+		if _, err := server.Read(make([]byte, 1)); err == nil || err.Error() != "tls: too many ignored records" {
+			t.Errorf("cut at %d: Read = %v", cut, err)
+		}
+	}
+}
+
+// TestConn_HasHadItsLastWord: after close_notify, and after a fatal alert, nothing is sent.
+func TestConn_HasHadItsLastWord(t *testing.T) {
+	t.Parallel()
+	for _, shut := range []bool{false, true} {
+		near, far := pipes()
+		log := new(secrets)
+		cc := clientConfig()
+		cc.KeyLogWriter = log
+		first, _ := shake(t, near, far, serverConfig(), cc)
+		there, back := log.halves(t)
+		back.seq = first.low.sent
+		s := &script{}
+		server := move(t, first, s)
+		want := said{typeAlert, "\x02\x14"}
+		if shut {
+			want.content = "\x01\x00"
+			must.Do(t, server.CloseWrite())
+		}
+		s.in = [][]byte{there.seal(nil, typeHandshake, []byte{messageKeyUpdate, 0, 0, 1, 1}), there.seal(nil, typeData, nil)}
+		if !shut {
+			s.in = s.in[1:]
+		}
+		if _, err := server.Read(make([]byte, 1)); err == nil || err.Error() != "local error: tls: bad record MAC" {
+			t.Errorf("Read = %v", err)
+		}
+		must.Do(t, server.Close())
+		if got := back.understand(t, s.out.Bytes()); len(got) != 1 || got[0] != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+}
+
 // TestConnectionState: it is the same in each process.
 func TestConnectionState(t *testing.T) {
 	t.Parallel()

@@ -120,6 +120,10 @@ func TestSealed_Gone(t *testing.T) {
 	t.Parallel()
 	kinds(t, func(t *testing.T, g *guarded, server movable, client *tls.Conn, _ *pipe, _ *half) {
 		must.Get(client.Write([]byte("for the other process")))(t)
+		var out *half
+		if c, ok := server.(*Conn); ok {
+			out = c.out.half
+		}
 		sealed := seal(t, server)
 		next := must.Get(Adopt(&guarded{pipe: g.pipe, t: t}, sealed.State()))(t)
 		g.shut.Store(true)
@@ -151,7 +155,7 @@ func TestSealed_Gone(t *testing.T) {
 			if *f.low.told != (told{}) {
 				t.Error("the secrets are kept")
 			}
-		} else if c := server.(*Conn); c.in.half.secret != [maxSecret]byte{} || c.out.half != nil {
+		} else if c := server.(*Conn); c.in.half.secret != [maxSecret]byte{} || c.out.half != nil || out.secret != [maxSecret]byte{} {
 			t.Error("the secrets are kept")
 		}
 		if _, err := server.Seal(); !errors.Is(err, stays(StaysClosing)) {
