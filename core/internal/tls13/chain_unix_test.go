@@ -223,7 +223,7 @@ func (c *chain) take(sock net.Conn, state []byte) (net.Conn, *Conn) {
 		return nil, nil
 	}
 	nc := duplicate(c.t, sock)
-	conn := must.Get(Adopt(nc, state))(c.t)
+	conn := must.Get(Adopt(nc, state))(c.t).Taken()
 	c.moved.Add(1)
 	return nc, conn
 }

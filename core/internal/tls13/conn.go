@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Conn is a TLS 1.3 connection of a server that another process has handed over. Make it with Adopt. Any goroutine may
-// call the methods.
+// Conn is a TLS 1.3 connection of a server that another process has handed over. Make it with Adopt and Taken. Any goroutine
+// may call the methods.
 type Conn struct {
 	below   net.Conn
 	info    tls.ConnectionState
@@ -49,10 +49,29 @@ type outgoing struct {
 	told  error  // what came of that
 }
 
+// Arrived is a connection that the process before does not know to be taken. It can be used when that has been told so:
+// until then it may write itself.
+type Arrived struct{ conn *Conn }
+
+// Taken returns the connection, which is this process's from here on.
+func (a *Arrived) Taken() *Conn { return a.conn }
+
+// Drop clears the secrets of a connection that is refused. It does nothing to the socket.
+func (a *Arrived) Drop() {
+	a.conn.in.end(net.ErrClosed)
+	_ = a.conn.out.end(net.ErrClosed)
+}
+
+// ConnectionState returns what the handshake has brought about.
+func (a *Arrived) ConnectionState() tls.ConnectionState { return a.conn.info }
+
+// Format keeps the secrets out of any text.
+func (*Arrived) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[TLS connection]") }
+
 // Adopt makes a connection of what another process has said of it, and nc, which is its socket. It keeps nothing of state,
-// which is a secret: the caller clears it. An error says that the connection can't go on here; nothing was read or written
-// then, and nc is the caller's.
-func Adopt(nc net.Conn, state []byte) (*Conn, error) {
+// which is a secret: the caller clears it. An error says that the connection can't go on here. Nothing is read or written,
+// and nc is the caller's until Taken.
+func Adopt(nc net.Conn, state []byte) (*Arrived, error) {
 	st, err := parse(state)
 	if err != nil {
 		return nil, err
@@ -70,7 +89,7 @@ func Adopt(nc net.Conn, state []byte) (*Conn, error) {
 	c.in.have, c.in.useless = copy(c.in.message[:], st.message), st.useless
 	c.in.demand.init(nc, &c.in)
 	c.in.notes()
-	return c, nil
+	return &Arrived{c}, nil
 }
 
 // Check returns an error if Adopt would.
@@ -171,7 +190,8 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Seal ends reading and writing, and returns the state of the connection for another process. ErrBusy says that somebody
-// reads or writes, a StaysError that the connection does not move. Then it goes on.
+// reads or writes, a StaysError that the connection does not move. Then it goes on. While it is sealed, Reads and Writes
+// wait, whatever their deadlines.
 func (c *Conn) Seal() (*Sealed, error) {
 	if !c.in.mu.TryLock() {
 		return nil, ErrBusy

@@ -70,7 +70,7 @@ func TestMove_InTheMiddle(t *testing.T) {
 		must.Get(io.ReadFull(server, got[len(got):len(got)+n]))(t)
 		got = got[:len(got)+n]
 		if sealed, err := server.Seal(); err == nil {
-			server = must.Get(Adopt(near, sealed.State()))(t)
+			server = must.Get(Adopt(near, sealed.State()))(t).Taken()
 			sealed.Gone()
 		} else if !errors.Is(err, ErrBusy) { // a part of a record is in crypto/tls
 			t.Fatal(err)

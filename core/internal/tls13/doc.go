@@ -8,8 +8,9 @@
 //     crypto/tls one record at a time, and counts records. [Config] has each connection get its own secrets.
 //   - [Conn] is the same connection in each process after that one. It is a record layer of its own.
 //
-// Both have Seal, which returns what the next process needs, encoded, and [Adopt] makes a Conn of that there. So moves can
-// follow one another, and a connection that was refused goes on where it was.
+// Both have Seal, which returns what the next process needs, encoded. There [Adopt] makes an [Arrived] of that, and, when the
+// process before has been told, [Arrived.Taken] a Conn. So moves can follow one another, and a connection that was refused
+// goes on where it was.
 //
 // # Invariants
 //
@@ -20,6 +21,7 @@
 //     [Sealed.Refused]. A Conn has no key to encrypt with meanwhile: the Sealed has it. Writes wait.
 //   - After [Sealed.Gone] nothing is ever encrypted or written: no data, no alert, no close_notify. A Sealed of which
 //     neither is called stays sealed. Close closes the descriptor in silence then.
+//   - A process that a connection comes to has no Conn before Taken, and so nothing that could write.
 //   - The number of a record is used up when the record is made, whether it could be written or not. A connection of which
 //     a write has failed does not move.
 //

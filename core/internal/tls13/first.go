@@ -182,6 +182,7 @@ func (f *First) Close() error {
 
 // Seal ends reading and writing, and returns the state of the connection for another process. ErrBusy says that somebody
 // reads or writes, or that a part of a record has come, a StaysError that the connection does not move. Then it goes on.
+// While it is sealed, Reads and Writes wait, whatever their deadlines.
 func (f *First) Seal() (*Sealed, error) {
 	if err := f.Stays(); err != nil {
 		return nil, err

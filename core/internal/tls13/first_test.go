@@ -2,6 +2,8 @@ package tls13
 
 import (
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -79,6 +81,31 @@ func TestFirst_Resumes(t *testing.T) {
 		if got := server.ConnectionState().DidResume; got != (i > 0) {
 			t.Errorf("connection %d resumed: %v", i, got)
 		}
+	}
+}
+
+// TestFirst_ECH: crypto/tls tells the secrets of the inner hello, and the connection moves like another.
+func TestFirst_ECH(t *testing.T) {
+	t.Parallel()
+	key := must.Get(ecdh.X25519().GenerateKey(rand.Reader))(t)
+	inner := []byte{1, 0, 0x20, 0, 32} // a number, DHKEM(X25519), and the length of the key
+	inner = append(inner, key.PublicKey().Bytes()...)
+	inner = append(inner, 0, 4, 0, 1, 0, 1, 32, 14) // HKDF-SHA256 and AES-128-GCM, the length of names
+	inner = append(append(inner, "public.example"...), 0, 0)
+	config := append([]byte{0xfe, 0x0d, 0, byte(len(inner))}, inner...)
+	sc, cc := serverConfig(), clientConfig()
+	sc.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{{Config: config, PrivateKey: key.Bytes()}}
+	cc.EncryptedClientHelloConfigList = append([]byte{0, byte(len(config))}, config...)
+	cc.EncryptedClientHelloRejectionVerify = func(tls.ConnectionState) error { return nil }
+	cc.MinVersion = tls.VersionTLS13
+	s, c := sockets(t)
+	first, client := shake(t, s, c, sc, cc)
+	say(t, client, first, []byte("before"))
+	server := move(t, first, s)
+	say(t, server, client, []byte("hello"))
+	say(t, client, server, []byte("good day"))
+	if cs := server.ConnectionState(); !cs.ECHAccepted || cs.ServerName != "example.com" {
+		t.Errorf("ECH %v, for %s", cs.ECHAccepted, cs.ServerName)
 	}
 }
 

@@ -81,7 +81,7 @@ func move(t testing.TB, c movable, nc net.Conn) *Conn {
 	t.Helper()
 	s := seal(t, c)
 	defer s.Gone()
-	return must.Get(Adopt(nc, s.State()))(t)
+	return must.Get(Adopt(nc, s.State()))(t).Taken()
 }
 
 // say writes b to one end, and expects it at the other one.

@@ -123,7 +123,7 @@ func probeServer(nc net.Conn, conf *tls.Config) error {
 		if err != nil {
 			return err
 		}
-		c = next
+		c = next.Taken()
 		if _, err = io.ReadFull(c, got[1:]); err == nil {
 			_, err = c.Write(got)
 		}

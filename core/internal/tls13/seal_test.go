@@ -125,7 +125,7 @@ func TestSealed_Gone(t *testing.T) {
 			out = c.out.half
 		}
 		sealed := seal(t, server)
-		next := must.Get(Adopt(&guarded{pipe: g.pipe, t: t}, sealed.State()))(t)
+		next := must.Get(Adopt(&guarded{pipe: g.pipe, t: t}, sealed.State()))(t).Taken()
 		g.shut.Store(true)
 		state := sealed.State()
 		wrote := make(chan error, 1)
@@ -201,6 +201,30 @@ func TestSealed_Close(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestArrived_Drop clears the secrets, and writes nothing: the process before goes on.
+func TestArrived_Drop(t *testing.T) {
+	t.Parallel()
+	kinds(t, func(t *testing.T, g *guarded, server movable, client *tls.Conn, _ *pipe, _ *half) {
+		sealed := seal(t, server)
+		g.shut.Store(true)
+		a := must.Get(Adopt(g, sealed.State()))(t)
+		in, out := a.conn.in.half, a.conn.out.half
+		if a.ConnectionState().ServerName != "example.com" {
+			t.Error("it is another")
+		}
+		a.Drop()
+		if in.secret != [maxSecret]byte{} || out.secret != [maxSecret]byte{} {
+			t.Error("the secrets are kept")
+		}
+		if g.closed.Load() {
+			t.Error("the descriptor is closed")
+		}
+		g.shut.Store(false)
+		sealed.Refused()
+		say(t, server, client, []byte("hello"))
+	})
 }
 
 // TestSeal_NotWhileClosing: the connection either says close_notify or moves.
@@ -292,13 +316,13 @@ func TestNonces(t *testing.T) {
 		moves++
 		next := &guarded{pipe: near, t: t, tap: tap}
 		if step%2 == 0 { // the old process hears late
-			server = must.Get(Adopt(next, sealed.State()))(t)
+			server = must.Get(Adopt(next, sealed.State()))(t).Taken()
 			say(t, server, client, []byte("hello"))
 			sealed.Gone()
 		} else {
 			state := slices.Clone(sealed.State())
 			sealed.Gone()
-			server = must.Get(Adopt(next, state))(t)
+			server = must.Get(Adopt(next, state))(t).Taken()
 		}
 		late.Go(func() { _ = before.Close() })
 		g = next

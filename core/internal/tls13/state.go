@@ -2,6 +2,7 @@ package tls13
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -181,7 +182,7 @@ func parse(b []byte) (*state, error) {
 func (st *state) isOf(b []byte) bool {
 	again, err := st.append()
 	defer clear(again)
-	return err == nil && bytes.Equal(again, b)
+	return err == nil && subtle.ConstantTimeCompare(again, b) == 1
 }
 
 // reader reads the parts of an encoded state. When something is wrong all that follows is empty.

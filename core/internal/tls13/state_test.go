@@ -131,10 +131,10 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	first, client := shake(t, s, c, serverConfig(), cc)
 	say(t, client, first, []byte("hello"))
 	sealed := seal(t, first)
-	conn := must.Get(Adopt(s, sealed.State()))(t)
+	conn := must.Get(Adopt(s, sealed.State()))(t).Taken()
 	st := must.Get(parse(sealed.State()))(t)
 	secret := strings.Fields(log.String())
-	for _, x := range []any{first, first.low, sealed, conn, conn.in.half, conn.out.half, st, struct{ c any }{conn}, struct{ c any }{first}, struct{ c any }{first.low}} {
+	for _, x := range []any{first, first.low, sealed, conn, &Arrived{conn}, conn.in.half, conn.out.half, st, struct{ c any }{conn}, struct{ c any }{first}, struct{ c any }{first.low}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 			expectNoSecret(t, fmt.Sprintf(verb, x), secret)
 		}

@@ -244,7 +244,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 			return
 		}
 		if sealed, err := conn.Seal(); err == nil {
-			conn = must.Get(Adopt(s, sealed.State()))(t)
+			conn = must.Get(Adopt(s, sealed.State()))(t).Taken()
 			sealed.Gone()
 		}
 	}
