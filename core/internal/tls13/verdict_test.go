@@ -53,6 +53,7 @@ type program struct {
 	b       []byte
 	half    *half
 	records [][]byte
+	size    int // of them, in bytes
 }
 
 func (p *program) next() byte {
@@ -71,7 +72,10 @@ func (p *program) take(n byte) []byte {
 	return b
 }
 
-func (p *program) add(record []byte) { p.records = append(p.records, record) }
+func (p *program) add(record []byte) {
+	p.records = append(p.records, record)
+	p.size += len(record)
+}
 
 func (p *program) last(n int) [][]byte {
 	if len(p.records) < n {
@@ -206,6 +210,9 @@ func (p *program) pieces(sizes []byte) (in [][]byte) {
 	return in
 }
 
+// often is how many Reads of a program a move or a Write can follow. There may be a Read for each byte.
+const often = 200
+
 // verdict is what a server has to say of it.
 type verdict struct {
 	data, err, write string
@@ -229,7 +236,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 	there, back := log.halves(t)
 	back.seq = first.low.sent // a session ticket
 	p := &program{b: ops, half: there}
-	for len(p.b) > 0 && len(p.records) < 200 {
+	for len(p.b) > 0 && len(p.records) < 200 && p.size < 100<<10 {
 		p.step()
 	}
 	s := &script{in: p.pieces(sizes)}
@@ -265,10 +272,10 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 			v.err = err.Error()
 			break
 		}
-		if moves&1 != 0 {
+		if moves&1 != 0 && i < often {
 			_, _ = conn.Write([]byte("w"))
 		}
-		if moves&2 != 0 && i%(1+int(moves>>2)) == 0 {
+		if moves&2 != 0 && i < often && i%(1+int(moves>>2)) == 0 {
 			moveNow()
 		}
 	}
