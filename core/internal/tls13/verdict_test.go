@@ -256,6 +256,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 		}
 	}
 	moveNow()
+	var data []byte
 	b := make([]byte, maxPlain+1)
 	for i := 0; ; i++ {
 		size := len(b)
@@ -263,7 +264,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 			size = 1 + int(reads[i%len(reads)])*int(reads[i%len(reads)])/4
 		}
 		n, err := conn.Read(b[:size])
-		v.data += string(b[:n])
+		data = append(data, b[:n]...)
 		var ne net.Error
 		if errors.As(err, &ne) && ne.Timeout() {
 			continue
@@ -279,6 +280,7 @@ func play(t testing.TB, ours bool, ops, sizes, reads []byte, moves byte) (v verd
 			moveNow()
 		}
 	}
+	v.data = string(data)
 	if _, err := conn.Write([]byte("end")); err != nil {
 		v.write = err.Error()
 	}
