@@ -1,6 +1,7 @@
 package tls13
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -261,6 +263,47 @@ func TestFirst_FIPS(t *testing.T) {
 	}
 	if err := Probe(); !errors.Is(err, stays(StaysFIPS)) {
 		t.Errorf("Probe = %v", err)
+	}
+}
+
+// TestFirst_KnowsEachRecord that the server has written up to the first one under its last key: with a number that is
+// not sure nothing moves.
+func TestFirst_KnowsEachRecord(t *testing.T) {
+	t.Parallel()
+	key := func(b byte) *half {
+		return must.Get(newHalf(suites[0], bytes.Repeat([]byte{b}, suites[0].secret), 0))(t)
+	}
+	shake, last, other := key(1), key(2), key(3)
+	fresh := func() *lower {
+		l := &lower{Conn: &script{}, told: new(told)}
+		copy(l.told.shake.bytes[:], shake.own())
+		copy(l.told.server.bytes[:], last.own())
+		l.told.shake.size, l.told.server.size = suites[0].secret, suites[0].secret
+		return l
+	}
+	record := func(h *half, seq uint64) []byte {
+		h.seq = seq
+		return h.seal(nil, typeHandshake, []byte("x"))
+	}
+
+	l := fresh()
+	hello := []byte{typeHandshake, 3, 3, 0, 1, 'x'}
+	must.Get(l.Write(slices.Concat(hello, record(shake, 0), record(shake, 1), record(last, 0))))(t)
+	must.Get(l.Write(record(last, 1)))(t)
+	if l.broken || !l.found || l.sent != 2 || l.told.shake != (secret{}) {
+		t.Errorf("broken %v, found %v, %d records", l.broken, l.found, l.sent)
+	}
+	for name, b := range map[string][]byte{
+		"another key":                   record(other, 0),
+		"another number":                record(shake, 1),
+		"the second one before another": record(last, 1),
+		"a part of a record":            record(last, 0)[:20],
+		"a part of a head":              {typeData, 3},
+	} {
+		l := fresh()
+		if must.Get(l.Write(b))(t); !l.broken {
+			t.Errorf("%s: it counts %d", name, l.sent)
+		}
 	}
 }
 

@@ -48,6 +48,8 @@ func (k *keyLog) Write(line []byte) (int, error) {
 			k.of.keep(&k.of.told.client, f[2])
 		case "SERVER_TRAFFIC_SECRET_0":
 			k.of.keep(&k.of.told.server, f[2])
+		case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
+			k.of.keep(&k.of.told.shake, f[2])
 		}
 	}
 	if k.own != nil {
@@ -57,7 +59,7 @@ func (k *keyLog) Write(line []byte) (int, error) {
 }
 
 // told is what crypto/tls has told of a connection. It stands behind a pointer: fmt shows the conn below a tls.Conn.
-type told struct{ client, server secret }
+type told struct{ client, server, shake secret }
 
 // secret is one that crypto/tls has told.
 type secret struct {

@@ -30,10 +30,10 @@ type lower struct {
 
 	mu     sync.Mutex // held while something is written, and while the connection is sealed
 	told   *told      // the secrets
-	trial  *half      // for the first record under the server's last key; nil before the secret is known, and after it was found
-	found  bool       // it was
-	sent   uint64     // records under that key
-	wrote  bool       // the handshake is over
+	shake  *half      // the server's key of the handshake; nil before a record was written with it, and after found
+	last   *half      // the server's last key, likewise
+	found  bool       // the first record with the last key
+	sent   uint64     // records with that key
 	broken bool       // something was written that can't be followed
 	gone   bool       // another process has the connection
 }
@@ -152,35 +152,40 @@ func (l *lower) count(b []byte) {
 		case record[0] != typeData:
 		case l.found:
 			l.sent++
-		case l.isFirst(record):
+		case l.opens(&l.shake, &l.told.shake, record):
+			l.shake.seq++
+		case l.opens(&l.last, &l.told.server, record):
 			l.found, l.sent = true, 1
-			l.trial.wipe()
-			l.trial = nil
-		case l.wrote:
-			l.broken = true // it should have been
+			l.told.shake = secret{}
+			wipe(&l.shake)
+			wipe(&l.last)
+		default: // nobody knows what number the next one has
+			l.broken = true
 		}
 	}
 }
 
-// isFirst reports whether a record is the first one under the server's last key.
-func (l *lower) isFirst(record []byte) bool {
-	if l.told.server.size == 0 {
-		return false
-	}
-	if l.trial == nil {
-		for _, s := range suites { // which suite it is crypto/tls tells when the handshake is over
-			if s.secret == l.told.server.size {
-				l.trial, _ = newHalf(s, l.told.server.bytes[:l.told.server.size], 0)
-			}
+// opens reports whether a record is the next one with a key, which is made of the secret when it is needed.
+func (l *lower) opens(key **half, of *secret, record []byte) bool {
+	for _, s := range suites { // which suite it is crypto/tls tells when the handshake is over
+		if *key == nil && s.secret == of.size {
+			*key, _ = newHalf(s, of.bytes[:of.size], 0)
 		}
 	}
-	if l.trial == nil {
+	if *key == nil {
 		return false
 	}
 	b := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(b)
-	_, err := l.trial.open(b[:0], record)
+	_, err := (*key).open(b[:0], record)
 	return err == nil
+}
+
+func wipe(key **half) {
+	if *key != nil {
+		(*key).wipe()
+		*key = nil
+	}
 }
 
 // finish notes that the handshake is over, after which all that is read and written is encrypted with the last keys. It
@@ -188,9 +193,6 @@ func (l *lower) isFirst(record []byte) bool {
 func (l *lower) finish() bool {
 	whole := l.atRecord()
 	l.done, l.open, l.useless = true, false, false
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.wrote = true
 	return whole
 }
 
@@ -204,10 +206,8 @@ func (l *lower) forget() {
 
 func (l *lower) forgetLocked() {
 	*l.told = told{}
-	if l.trial != nil {
-		l.trial.wipe()
-		l.trial = nil
-	}
+	wipe(&l.shake)
+	wipe(&l.last)
 }
 
 // NetConn returns the connection below, for a program that gets this one in a tls.ClientHelloInfo.

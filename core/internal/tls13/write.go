@@ -56,12 +56,7 @@ func (out *outgoing) end(err error) error {
 }
 
 // wipe forgets the secret, because nothing more is written.
-func (out *outgoing) wipe() {
-	if out.half != nil {
-		out.half.wipe()
-		out.half = nil
-	}
-}
+func (out *outgoing) wipe() { wipe(&out.half) }
 
 // Write sends b in records of up to 16 KiB. After an error all later ones fail, because a part of a record may be out.
 func (c *Conn) Write(b []byte) (int, error) {
