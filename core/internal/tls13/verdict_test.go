@@ -306,8 +306,8 @@ func sameVerdict(t testing.TB, got, want verdict) {
 	if early && got.data == want.data && want.err != "" {
 		return
 	}
-	// Go 1.25 goes on after these.
-	later := strings.Contains(got.err, "too many non-advancing records") || strings.Contains(got.err, "handshake buffer not empty")
+	// Go 1.25 goes on after these: a KeyUpdate begins its count of useless records anew.
+	later := strings.Contains(got.err, "too many ") || strings.Contains(got.err, "handshake buffer not empty")
 	if later && strings.HasPrefix(runtime.Version(), "go1.25") {
 		return
 	}
