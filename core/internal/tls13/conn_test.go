@@ -277,9 +277,7 @@ func TestConn_Deadlines(t *testing.T) {
 	if _, again := server.Write([]byte("more")); again == nil || again.Error() != err.Error() || !errors.As(again, &ne) || ne.Temporary() { //nolint:staticcheck // crypto/tls has it
 		t.Errorf("Write = %v", again)
 	}
-	if _, err := server.Seal(); !errors.Is(err, stays(StaysClosing)) {
-		t.Errorf("Seal = %v", err)
-	}
+	expectStays(t, server, stays(StaysClosing))
 	must.Do(t, server.Close()) // without a word
 }
 

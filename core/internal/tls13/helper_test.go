@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -74,6 +75,18 @@ var _, _ movable = (*First)(nil), (*Conn)(nil)
 func seal(t testing.TB, c movable) *Sealed {
 	t.Helper()
 	return must.Get(c.Seal())(t)
+}
+
+// expectStays expects Seal to say why c stays.
+func expectStays(t testing.TB, c movable, why error) {
+	t.Helper()
+	s, err := c.Seal()
+	if !errors.Is(err, why) {
+		t.Errorf("Seal = %v, want %v", err, why)
+	}
+	if err == nil {
+		s.Refused()
+	}
 }
 
 // move moves c to nc, which is the same socket.

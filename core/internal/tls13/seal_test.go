@@ -158,9 +158,7 @@ func TestSealed_Gone(t *testing.T) {
 		} else if c := server.(*Conn); c.in.half.secret != [maxSecret]byte{} || c.out.half != nil || out.secret != [maxSecret]byte{} {
 			t.Error("the secrets are kept")
 		}
-		if _, err := server.Seal(); !errors.Is(err, stays(StaysClosing)) {
-			t.Errorf("Seal = %v", err)
-		}
+		expectStays(t, server, stays(StaysClosing))
 		must.Do(t, server.Close())
 		say(t, next, client, []byte("hello"))
 		b := make([]byte, 21)
