@@ -92,13 +92,15 @@ func Adopt(nc net.Conn, state []byte) (*Arrived, error) {
 	return &Arrived{c}, nil
 }
 
-// Check returns an error if Adopt would.
-func Check(state []byte) error {
+// Check returns an error if Adopt would. It reports whether the process before has read something that the client has sent
+// and nobody has had: then the connection must not wait until its socket can be read.
+func Check(state []byte) (holds bool, err error) {
 	st, err := parse(state)
-	if err == nil {
-		st.wipe()
+	if err != nil {
+		return false, err
 	}
-	return err
+	st.wipe()
+	return len(st.plain) > 0 || len(st.cipher) > 0, nil
 }
 
 // usable returns why no connection can be adopted here; nil if it can.

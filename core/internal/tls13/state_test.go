@@ -50,6 +50,10 @@ func TestState(t *testing.T) {
 		if !reflect.DeepEqual(got, st) {
 			t.Errorf("%x has become %x", b, encoded(got))
 		}
+		holds, err := Check(b)
+		if must.Do(t, err); holds != (len(st.plain) > 0) {
+			t.Errorf("Check = %v", holds)
+		}
 		for n := range b {
 			if _, err := parse(b[:n]); !errors.Is(err, ErrState) {
 				t.Fatalf("the first %d of %d bytes: %v", n, len(b), err)
