@@ -165,6 +165,30 @@ func TestFirst_Stays(t *testing.T) {
 	}
 }
 
+// TestFirst_PartOfARecord is in crypto/tls, and the connection can move when the rest has come.
+func TestFirst_PartOfARecord(t *testing.T) {
+	t.Parallel()
+	near, far := pipes()
+	at := &stage{near}
+	cc, log := clientConfig(), new(secrets)
+	cc.KeyLogWriter = log
+	first, _ := shake(t, at, far, serverConfig(), cc)
+	there, _ := log.halves(t)
+	b := make([]byte, 10)
+	for cut := 1; cut < sealed(1); cut++ {
+		record := there.seal(nil, typeData, []byte("x"))
+		at.Conn = &script{in: [][]byte{record[:cut], nil, record[cut:]}}
+		if _, err := first.Read(b); !isTimeout(err) || !first.Holds() {
+			t.Fatalf("Read = %v, Holds = %v", err, first.Holds())
+		}
+		expectStays(t, first, ErrBusy)
+		if n, err := first.Read(b); n != 1 || err != nil || first.Holds() {
+			t.Fatalf("Read = %d, %v, Holds = %v", n, err, first.Holds())
+		}
+		seal(t, first).Refused()
+	}
+}
+
 // TestFirst_UnreadKeyUpdate goes along.
 func TestFirst_UnreadKeyUpdate(t *testing.T) {
 	t.Parallel()
