@@ -242,6 +242,19 @@ func TestSeal_NotWhileClosing(t *testing.T) {
 	}
 }
 
+// TestSeal_Closed: a connection that is closed does not move.
+func TestSeal_Closed(t *testing.T) {
+	t.Parallel()
+	kindsNow(t, func(_ *guarded, server movable) {
+		must.Do(t, server.Close())
+		expectStays(t, server, stays(StaysClosing))
+	})
+	kindsNow(t, func(_ *guarded, server movable) {
+		must.Do(t, server.CloseWrite())
+		expectStays(t, server, stays(StaysClosing))
+	})
+}
+
 // kindsNow is kinds without tests of their own.
 func kindsNow(t *testing.T, f func(g *guarded, server movable)) {
 	t.Helper()
