@@ -66,7 +66,7 @@ func (a *acceptor) accept() (net.Conn, error) {
 		}
 	}
 	nc, err := a.ln.Accept()
-	if c, ok := nc.(*conns.Conn); ok && a.moves {
+	if c, ok := nc.(*conns.Conn); ok && a.moves && !a.secure {
 		if _, ok := conns.Transport(c.Conn); ok {
 			c.BelongsTo(a.side)
 		}

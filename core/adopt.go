@@ -2,15 +2,18 @@ package core
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/peer"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -46,12 +49,15 @@ func (u *Upgrader) makeRoom() int {
 
 // takes is what this process says that it takes besides HTTP/1 in the clear.
 func (u *Upgrader) takes() []string {
+	kinds := make(map[string]bool)
 	for _, s := range u.servers.all() {
-		if s.moves && s.follows && u.cfg.handoff {
-			return []string{wire.TakesHTTP2}
+		if s.moves {
+			kinds[wire.TakesHTTP2] = kinds[wire.TakesHTTP2] || s.follows
+			kinds[wire.TakesTLS] = kinds[wire.TakesTLS] || s.secure
 		}
 	}
-	return nil
+	maps.DeleteFunc(kinds, func(_ string, takes bool) bool { return !takes })
+	return slices.Sorted(maps.Keys(kinds))
 }
 
 // receive takes over the connections of an Offer, whose descriptors are files. They
@@ -59,12 +65,13 @@ func (u *Upgrader) takes() []string {
 // process is no more. An Offer that can't be read has no answer. They are the old process's if the answer can't be
 // written and that process is there: this one hangs up.
 func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
-	var msg wire.OfferMsg
-	if err := f.Decode(&msg); err != nil {
+	defer clear(f.Payload) // it may have secrets
+	msg, secrets, err := f.DecodeOffer()
+	if err != nil {
 		fd.CloseAll(files)
 		return err
 	}
-	starts, refused := u.adoptConns(msg.Conns, files)
+	starts, refused := u.adoptConns(msg.Conns, secrets, files)
 	u.log.Debug("connections taken over", "old_pid", p.PID(), "count", len(starts), "refused", len(refused))
 	p.Adopted += uint64(len(starts))
 	served := u.conns.Served()
@@ -73,7 +80,7 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 		Busy: served != p.Served,
 	}
 	p.Served = served
-	err := p.Say(wire.Taken, taken)
+	err = p.Say(wire.Taken, taken)
 	unheard := err != nil && !peer.HungUp(err)
 	if err != nil {
 		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.PID(), "error", err)
@@ -90,7 +97,7 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 
 // adoptConns takes over what it can, on all processors: the old process waits. Files
 // that the kernel had no room for are missing at the end.
-func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(bool), refused []wire.Refusal) {
+func (u *Upgrader) adoptConns(offered []wire.Conn, secrets [][]byte, files []int) (starts []func(bool), refused []wire.Refusal) {
 	n := min(len(offered), len(files))
 	fd.CloseAll(files[n:])
 	all := make([]func(bool), len(offered))
@@ -105,7 +112,7 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 			a := fd.NewAdopter()
 			defer a.Close()
 			for i := w; i < n; i += workers {
-				all[i], errs[i] = u.adoptConn(a, offered[i], files[i])
+				all[i], errs[i] = u.adoptConn(a, offered[i], secrets[i], files[i])
 			}
 		})
 	}
@@ -122,7 +129,7 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, files []int) (starts []func(b
 
 // adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
-func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(looksAfter bool), err error) {
+func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int) (start func(looksAfter bool), err error) {
 	var state *h2.State
 	if what.IsHTTP2() {
 		if state, err = h2.ParseState(what.State); err != nil {
@@ -131,24 +138,52 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 		}
 		what.Name, what.State = "", nil
 	}
-	if start := u.park(what, s, state); start != nil {
-		return start, nil
+	holds := false // a part of a request has come along
+	if secret != nil {
+		if holds, err = tls13.Check(secret); err != nil {
+			_ = fd.Close(s)
+			return nil, err
+		}
+	}
+	if !holds {
+		if start := u.park(what, s, state, secret); start != nil {
+			return start, nil
+		}
 	}
 	handler := adopters.find(what.Name)
 	nc, err := a.Adopt(s)
 	if err != nil {
 		return nil, err
 	}
-	srv := u.sideFor(what.Listener, nc.LocalAddr())
+	srv := u.sideFor(what, state != nil, nc.LocalAddr())
 	switch {
 	case u.adoptsNone():
 		err = errors.New("the new process is stopping")
 	case what.Name != "" && handler == nil:
 		err = errors.New("the new process has no OnHandoff for it")
 	case what.Name == "" && srv == nil:
-		err = errors.New("the new process has no plaintext server for it")
+		err = errors.New("the new process has no server for it")
 	case state != nil:
 		err = srv.TakesHTTP2(state)
+	}
+	begin := func(c *conns.Conn) {
+		c.NoteTaken()
+		switch {
+		case srv != nil && c.IsReset():
+			_ = c.Close()
+		case state != nil, holds:
+			go c.ServeAdopted()
+		case srv != nil:
+			go c.Park()
+		default:
+			go u.runAdopter(c, what, handler)
+		}
+	}
+	if err == nil && secret != nil {
+		var over *tls13.Arrived
+		if over, err = tls13.Adopt(nc, secret); err == nil {
+			return func(looksAfter bool) { u.beginTLS(nc, over, looksAfter, srv, what, state, begin) }, nil
+		}
 	}
 	var c *conns.Conn
 	if err == nil {
@@ -156,44 +191,49 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, s int) (start func(l
 			err = errors.New("the new process has ended its drain")
 		}
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		_ = nc.Close()
 		return nil, err
-	case srv != nil && nc.RemoteAddr() == nil:
-		// Reset on its way here. A ConnContext or ConnState need not know that such
-		// a connection has no address.
-		return func(bool) { _ = c.Close() }, nil
 	}
 	return func(looksAfter bool) {
-		if looksAfter {
-			c.NoteTaken()
-		}
-		switch {
-		case !looksAfter:
+		if !looksAfter {
 			_ = c.Close()
-		case state != nil:
-			go c.ServeAdopted()
-		case srv != nil:
-			go c.Park()
-		default:
-			go u.runAdopter(c, what, handler)
+			return
 		}
+		begin(c)
 	}, nil
+}
+
+// beginTLS is for a connection whose TLS has arrived. Until the old process knows that it is taken, nothing may be said on
+// it, not even goodbye.
+func (u *Upgrader) beginTLS(
+	nc net.Conn, over *tls13.Arrived, looksAfter bool, srv *conns.Side, what wire.Conn, state *h2.State, begin func(*conns.Conn),
+) {
+	if !looksAfter {
+		over.Drop()
+		_ = nc.Close()
+		return
+	}
+	conn := over.Taken()
+	if c := u.conns.Adopt(conn, srv, what, state); c != nil {
+		begin(c)
+	} else {
+		_ = conn.Close()
+	}
 }
 
 // park takes over a TCP connection that waits for a request. Its descriptor is all that is needed until that comes. It
 // returns nil, and s is the caller's, if it has to be a connection at once, or is to be refused.
-func (u *Upgrader) park(what wire.Conn, s int, state *h2.State) (start func(looksAfter bool)) {
+func (u *Upgrader) park(what wire.Conn, s int, state *h2.State, secret []byte) (start func(looksAfter bool)) {
 	local := fd.LocalTCP(s)
 	if local == nil || what.Name != "" || u.adoptsNone() {
 		return nil
 	}
-	srv := u.sideFor(what.Listener, local)
+	srv := u.sideFor(what, state != nil, local)
 	if srv == nil || state != nil && srv.TakesHTTP2(state) != nil {
 		return nil
 	}
-	return u.conns.Park(s, srv, what, state)
+	return u.conns.Park(s, srv, what, state, secret)
 }
 
 // adoptsNone reports whether this process stops, so that it takes no more connections over.
@@ -216,9 +256,13 @@ func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Co
 	handler(c.Give(), what.State)
 }
 
-// adoption is the second listener of the inner server: it accepts what was parked.
-// It does so while the generation drains, too.
-type adoption server
+// adoption is a listener of a server for what comes to it in another way than by an accept: what was parked, and TLS
+// connections that gracex has shaken hands with. It accepts while the generation drains, too.
+type adoption struct {
+	*server
+	side *conns.Side
+	turn *turn
+}
 
 // Addr returns the listener's address.
 func (a *adoption) Addr() net.Addr { return a.ln.Addr() }
@@ -228,7 +272,7 @@ func (a *adoption) Close() error { return nil }
 
 // Accept returns the next connection on which a request has come.
 func (a *adoption) Accept() (net.Conn, error) {
-	a.turns.adopt.end()
+	a.turn.end()
 	select {
 	case <-a.u.phase.accepting:
 	case <-a.u.phase.finished:
@@ -236,7 +280,7 @@ func (a *adoption) Accept() (net.Conn, error) {
 	}
 	select {
 	case c := <-a.side.Adopted:
-		a.turns.adopt.begin(&a.callbacks)
+		a.turn.begin(&a.callbacks)
 		return c, nil
 	case <-a.u.phase.finished:
 		return nil, net.ErrClosed

@@ -29,16 +29,16 @@ func init() { programs["app"] = playApp }
 
 // appConfig is what the app's command line says.
 type appConfig struct {
-	listen, packets                      []string
-	drain, prestop, probation, ready     time.Duration
-	share                                float64
-	draining, descriptor                 int
-	pidfile, control, version, cert, key string
-	handoff, wrap, h2c, linger, forget   bool
-	goroutine                            bool
-	own                                  bool   // SIGTERM is handled, as in programs that know no gracex
-	dir                                  string // where it was started
-	workdir                              string // for the next process
+	listen, packets                                []string
+	drain, prestop, probation, ready               time.Duration
+	share                                          float64
+	draining, descriptor                           int
+	pidfile, control, version, cert, key           string
+	handoff, tlsHandoff, wrap, h2c, linger, forget bool
+	goroutine                                      bool
+	own                                            bool   // SIGTERM is handled, as in programs that know no gracex
+	dir                                            string // where it was started
+	workdir                                        string // for the next process
 }
 
 // parseApp reads the command line. A file "listen" replaces the addresses, a file "drain" the drain timeout, a file
@@ -67,6 +67,7 @@ func parseApp() *appConfig {
 	flag.IntVar(&c.descriptor, "fd", 0, "serve on this descriptor")
 	chdir := flag.String("chdir", "", "where to go once started, as daemons do")
 	flag.BoolVar(&c.handoff, "handoff", true, "let connections move")
+	flag.BoolVar(&c.tlsHandoff, "tlshandoff", false, "let TLS connections move")
 	flag.BoolVar(&c.wrap, "wrap", false, "hide the descriptors of connections")
 	flag.BoolVar(&c.h2c, "h2c", false, "HTTP/2 without TLS, too")
 	flag.BoolVar(&c.linger, "linger", false, "wait for SIGTERM in main, and serve in a goroutine")
@@ -102,8 +103,11 @@ func parseApp() *appConfig {
 	}
 	c.dir, _ = os.Getwd()
 	misbehave(mode()) // which finds its files here
-	if mode() == "nohandoff" {
+	switch mode() {
+	case "nohandoff":
 		c.handoff = false
+	case "notls":
+		c.tlsHandoff = false
 	}
 	if *chdir != "" {
 		check(os.Chdir(*chdir))
@@ -176,7 +180,7 @@ func (c *appConfig) options() []core.Option {
 	}
 	log := slog.NewTextHandler(os.Stderr, options)
 	opts := []core.Option{
-		core.WithConnectionHandoff(c.handoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
+		core.WithConnectionHandoff(c.handoff), core.WithTLSHandoff(c.tlsHandoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
 		core.WithPIDFile(c.pidfile), core.WithVersion(c.version), core.WithPreStopDelay(c.prestop),
 		core.WithTicketKeys(os.Getenv("APP_TICKETS") == ""),
 		core.WithProbation(c.probation), core.WithProbationShare(c.share), core.WithMaxDraining(c.draining),
@@ -326,6 +330,9 @@ func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
 	}
 	switch {
 	case way == "tls":
+		return addr, u.AttachTLS(srv, ln, c.cert, c.key)
+	case way == "tls client":
+		srv.TLSConfig = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 		return addr, u.AttachTLS(srv, ln, c.cert, c.key)
 	case strings.HasPrefix(way, "tls"):
 		srv.TLSConfig = c.tlsConfig(way)

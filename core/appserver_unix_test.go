@@ -35,6 +35,26 @@ type connInfo struct {
 	States  map[string]int // how often ConnState was told what, on all connections
 }
 
+// tlsInfo is what a server knows of the TLS that a request came by.
+type tlsInfo struct {
+	Generation     int
+	Version, Suite uint16
+	Protocol, Name string
+	Resumed        bool
+	Peers, Chains  int
+}
+
+func showTLS(r *http.Request) any {
+	st := r.TLS
+	if st == nil {
+		return tlsInfo{}
+	}
+	return tlsInfo{
+		core.Generation(), st.Version, st.CipherSuite, st.NegotiatedProtocol, st.ServerName, st.DidResume,
+		len(st.PeerCertificates), len(st.VerifiedChains),
+	}
+}
+
 // appServer is the n-th server, with hooks of its own. A file "down" makes it not ready, for the reason in it.
 func appServer(u *core.Upgrader, n int) *http.Server {
 	type key struct{}
@@ -90,6 +110,7 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 	mux.HandleFunc("/stream", serveStream)
 	mux.HandleFunc("/download", serveDownload)
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { serveHijacked(u, w, r) })
+	mux.HandleFunc("/tls", shown(showTLS))
 	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Status().Ledger }))
 	mux.HandleFunc("/census", shown(func(*http.Request) any { return takeCensus() }))
 	mux.HandleFunc("/surroundings", shown(func(*http.Request) any { return allSurroundings() }))

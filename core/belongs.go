@@ -13,12 +13,14 @@ import (
 // process; nil if there is none that can take it. It is the one whose listener has the connection's local
 // address, and no other: one that speaks TLS there, or has a listener of the program's own, is the owner all
 // the same, and the connection stays where it is.
-func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
+func (u *Upgrader) sideFor(what wire.Conn, http2 bool, local net.Addr) *conns.Side {
+	at := what.Listener
 	if at == nil {
 		return nil
 	}
+	k := kind{what.TLS > 0, http2}
 	owners, best := []*candidate(nil), 0
-	for _, o := range u.candidates() {
+	for _, o := range u.candidates(k) {
 		switch rank := accepts(o.addr, local); {
 		case rank == 0 || rank < best || rank == 1 && o.isForIPv6():
 		case rank > best:
@@ -28,7 +30,7 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
 		}
 	}
 	if best == 0 {
-		return u.sideCalled(at, local)
+		return u.sideCalled(at, k, local)
 	}
 	if said := slices.DeleteFunc(slices.Clone(owners), func(o *candidate) bool { return !o.called(at) }); len(said) > 0 {
 		owners = said // of several with one address (SO_REUSEPORT)
@@ -42,16 +44,30 @@ func (u *Upgrader) sideFor(at *wire.Listener, local net.Addr) *conns.Side {
 // sideCalled is for a connection whose local address is no listener's, because a firewall has changed it
 // (TPROXY). The words by which its listener was opened count if they name the connection's port, and are one
 // listener's alone in both processes. Words with port 0, and names of systemd sockets, say nothing.
-func (u *Upgrader) sideCalled(at *wire.Listener, local net.Addr) *conns.Side {
+func (u *Upgrader) sideCalled(at *wire.Listener, k kind, local net.Addr) *conns.Side {
 	c, ok := local.(*net.TCPAddr)
 	if !ok || c.Port == 0 || c.Port != portOf(at) || u.inherited.called(at) > 1 {
 		return nil
 	}
-	owners := slices.DeleteFunc(u.candidates(), func(o *candidate) bool { return !o.called(at) })
+	owners := slices.DeleteFunc(u.candidates(k), func(o *candidate) bool { return !o.called(at) })
 	if len(owners) != 1 {
 		return nil
 	}
 	return owners[0].side
+}
+
+// kind is what a connection carries.
+type kind struct{ overTLS, http2 bool }
+
+// sideOf returns what takes connections of a kind over; nil if nothing does.
+func (s *server) sideOf(k kind) *conns.Side {
+	switch {
+	case !s.moves || k.overTLS != s.secure:
+		return nil
+	case s.secure && k.http2:
+		return s.sideHTTP2
+	}
+	return s.side
 }
 
 // candidate is a listener of this process, with the server that takes connections over for it.
@@ -69,15 +85,12 @@ func (o *candidate) called(at *wire.Listener) bool {
 
 // candidates returns all listeners of this process that clients connect to. In a drain those of its servers are
 // closed and still the owners.
-func (u *Upgrader) candidates() (all []*candidate) {
+func (u *Upgrader) candidates(k kind) (all []*candidate) {
 	served := make(map[*listener]bool)
 	for _, s := range u.servers.all() {
-		o := &candidate{addr: s.ln.Addr()}
+		o := &candidate{addr: s.ln.Addr(), side: s.sideOf(k)}
 		if s.own != nil {
 			o.origin, served[s.own] = &s.own.origin, true
-		}
-		if s.moves {
-			o.side = s.side
 		}
 		all = append(all, o)
 	}

@@ -35,10 +35,10 @@ func TestSideFor_TheOwnerOfTheAddressOrNone(t *testing.T) {
 				must(t, admin.Close())
 			case "loop": // of the program's own
 			}
-			side := u.sideFor(atListener, admin.Addr())
+			side := u.sideFor(wire.Conn{Listener: atListener}, false, admin.Addr())
 			expectEqual(t, variant+": the connection to admin is taken", side != nil, taken)
 			expectEqual(t, variant+": by public", side == u.servers.all()[0].side, false)
-			expectEqual(t, variant+": the one to public is taken by public", u.sideFor(atListener, public.Addr()), u.servers.all()[0].side)
+			expectEqual(t, variant+": the one to public is taken by public", u.sideFor(wire.Conn{Listener: atListener}, false, public.Addr()), u.servers.all()[0].side)
 		})
 	}
 }
@@ -76,7 +76,7 @@ func TestSideFor_WordsCountForTheConnectionsPortAlone(t *testing.T) {
 		for i := range u.inherited.words {
 			u.inherited.words[i] = *tt.at
 		}
-		if got := u.sideFor(tt.at, tt.local); got != tt.want {
+		if got := u.sideFor(wire.Conn{Listener: tt.at}, false, tt.local); got != tt.want {
 			t.Errorf("said %v, %d times; opened %v; at %v: taken %v", *tt.at, tt.old, *tt.opens, tt.local, got != nil)
 		}
 	}
@@ -86,7 +86,7 @@ func TestSideFor_WordsCountForTheConnectionsPortAlone(t *testing.T) {
 	if ln, err := u.Listen(t.Context(), "tcp", "127.0.0.1:0"); err == nil {
 		ln.(*listener).origin.Network, ln.(*listener).origin.Address = at.Network, at.Address
 	}
-	expectEqual(t, "two of this process have the words: taken", u.sideFor(at, local(port)) != nil, false)
+	expectEqual(t, "two of this process have the words: taken", u.sideFor(wire.Conn{Listener: at}, false, local(port)) != nil, false)
 }
 
 // TestSideFor_SharedAddressIsNobodys if one of its servers could not have the connection (SO_REUSEPORT).
@@ -96,7 +96,7 @@ func TestSideFor_SharedAddressIsNobodys(t *testing.T) {
 	u.AttachTest(t, notFound())
 	all := u.servers.all()
 	u.servers.list = append(u.servers.list, &server{ln: all[0].ln, own: all[0].own})
-	got := u.sideFor(atListener, all[0].ln.Addr())
+	got := u.sideFor(wire.Conn{Listener: atListener}, false, all[0].ln.Addr())
 	u.servers.list = all
 	expectEqual(t, "taken", got != nil, false)
 }
@@ -113,7 +113,7 @@ func TestSideFor_OneServerForEachFamily(t *testing.T) {
 	port := sixth.Addr().(*net.TCPAddr).Port
 	at := &wire.Listener{Network: "tcp", Address: net.JoinHostPort("", strconv.Itoa(port))}
 	local := func(ip net.IP) net.Addr { return &net.TCPAddr{IP: ip, Port: port} }
-	expectEqual(t, "without a server for IPv4 its connections are taken", u.sideFor(at, local(net.IPv4(127, 0, 0, 1))) != nil, false)
+	expectEqual(t, "without a server for IPv4 its connections are taken", u.sideFor(wire.Conn{Listener: at}, false, local(net.IPv4(127, 0, 0, 1))) != nil, false)
 	fourth, err := u.Listen(t.Context(), "tcp4", net.JoinHostPort("0.0.0.0", strconv.Itoa(port)))
 	must(t, err)
 	must(t, u.Attach(notFound(), fourth))
@@ -124,7 +124,7 @@ func TestSideFor_OneServerForEachFamily(t *testing.T) {
 			if s.ln == fourth {
 				ip = net.IPv4(127, 0, 0, 1)
 			}
-			if got := u.sideFor(at, local(ip)); got != s.side {
+			if got := u.sideFor(wire.Conn{Listener: at}, false, local(ip)); got != s.side {
 				t.Errorf("a connection to %v is taken by another server, or by none: %v", ip, got == nil)
 			}
 		}

@@ -35,9 +35,10 @@ const MaxHandoffState = wire.MaxPayload / 2
 // c and returns nil as well.
 //
 // An error is ErrNotMoved, and c remains the caller's. Handoff fails on a stop, where the error
-// is ErrStopped too, and under TLS, whose keys stay in this process. It fails for any other
-// wrapper around the connection, so pass the one that Hijack or Accept returned. It fails if the new
-// process has no room, or no OnHandoff for name. Any goroutine may call Handoff.
+// is ErrStopped too. It fails under TLS, whose keys stay in this process, unless WithTLSHandoff says
+// otherwise. It fails for any other wrapper around the connection, so pass the one that Hijack or
+// Accept returned. It fails if the new process has no room, or no OnHandoff for name. Any goroutine
+// may call Handoff.
 func Handoff(c net.Conn, name string, state []byte) error {
 	err := handoff(c, name, state)
 	if err != nil {
@@ -60,19 +61,15 @@ func handoff(nc net.Conn, name string, state []byte) error {
 		return fmt.Errorf("the state has %d bytes, and %d is the most", len(state), MaxHandoffState)
 	}
 	u := running.Load()
-	c, tracked := nc.(*conns.Conn)
-	if !tracked && u != nil {
-		c = u.conns.Given(nc)
-		tracked = c != nil
-	}
-	if tracked {
+	c := u.trackedOf(nc)
+	if c != nil {
 		if !c.Is(conns.Hijacked) && !c.Is(conns.Raw) {
 			return errors.New("an http.Server uses it: hijack it first")
 		}
 		nc = c.Conn
 	}
 	t, ok := conns.Transport(nc)
-	if !ok {
+	if !ok && (c == nil || c.TLS() == nil) {
 		return fmt.Errorf("a %T is more than its descriptor", nc)
 	}
 	if u == nil || !u.phase.draining.Load() {
@@ -86,8 +83,8 @@ func handoff(nc net.Conn, name string, state []byte) error {
 		return errNoNext
 	}
 	what := wire.Conn{Name: name, State: state}
-	if tracked {
-		if err := m.Leave(c, what); err != nil {
+	if c != nil {
+		if err := m.LeaveHijacked(c, what); err != nil {
 			return err
 		}
 		_ = c.Close()
@@ -100,12 +97,26 @@ func handoff(nc net.Conn, name string, state []byte) error {
 	return nil
 }
 
+// trackedOf returns the connection of the table that a program has as nc; nil if there is none.
+func (u *Upgrader) trackedOf(nc net.Conn) *conns.Conn {
+	switch c := nc.(type) {
+	case *conns.Conn:
+		return c
+	case conns.SecureConn:
+		return c.Conn
+	}
+	if u == nil {
+		return nil
+	}
+	return u.conns.Given(nc)
+}
+
 // OnHandoff registers the function that receives connections sent with Handoff under name. Each
 // call runs in a goroutine of its own, after this process has become current. This process can be
 // draining by then, and adopt can hand c off to the next generation at once.
 //
 // The function owns c and closes it. It is the socket itself, a *net.TCPConn or *net.UnixConn, as
-// a handler gets it from Hijack. If adopt panics, the panic is logged and c is closed. Call
+// a handler gets it from Hijack, or under TLS a connection with the method ConnectionState. If adopt panics, the panic is logged and c is closed. Call
 // OnHandoff before Ready. A nil function removes the registration, and a second call for the same
 // name replaces the first. HandoffContext returns the context that the connection's requests would
 // have.
@@ -128,10 +139,8 @@ func HandoffContext(c net.Conn) context.Context {
 		ctx = context.WithValue(s.base, http.ServerContextKey, s.user)
 	}
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr())
-	if u != nil {
-		if tracked := u.conns.Given(c); tracked != nil {
-			ctx = context.WithValue(ctx, connKey{}, tracked)
-		}
+	if tracked := u.trackedOf(c); tracked != nil {
+		ctx = context.WithValue(ctx, connKey{}, tracked)
 	}
 	if s != nil && s.connCtx != nil {
 		ctx = s.connCtx(ctx, c)

@@ -57,6 +57,8 @@ type Ledger struct {
 	ClosedIdle     uint64      // connections closed idle, at the end of a drain
 	MovedHTTP2     uint64      // HTTP/2 connections in the clear among those that moved
 	StayedHTTP2    StayedHTTP2 // HTTP/2 connections in the clear that were to move and did not
+	MovedTLS       uint64      // TLS connections among those that moved
+	StayedTLS      StayedTLS   // TLS connections that were to move and did not
 	HijackedHTTP2  uint64      // HTTP/2 connections that handlers took over (h2c.NewHandler)
 
 	Cut  Remaining // cut at a drain's deadline; Cut.Requests were lost
@@ -69,6 +71,15 @@ type StayedHTTP2 struct {
 	Streams uint64 // they had a stream open all the time
 	Refused uint64 // the next generation did not take them: its settings are smaller, or it has no room
 	Other   uint64 // anything else, such as a server that has pushed
+}
+
+// StayedTLS counts the TLS connections that were to move to the next generation and did not, by the reason: see
+// WithTLSHandoff. Their clients were asked to reconnect.
+type StayedTLS struct {
+	Version uint64 // TLS 1.2 or older
+	Suite   uint64 // a cipher suite other than AES-GCM
+	Key     uint64 // the client had changed its key, before the connection moved for the first time
+	Other   uint64 // anything else, such as FIPS 140-3 mode
 }
 
 // LogValue returns the counts as one group of log attributes.
@@ -85,6 +96,11 @@ func (l Ledger) LogValue() slog.Value {
 		slog.Uint64("stayed_http2_streams", l.StayedHTTP2.Streams),
 		slog.Uint64("stayed_http2_refused", l.StayedHTTP2.Refused),
 		slog.Uint64("stayed_http2_other", l.StayedHTTP2.Other),
+		slog.Uint64("moved_tls", l.MovedTLS),
+		slog.Uint64("stayed_tls_version", l.StayedTLS.Version),
+		slog.Uint64("stayed_tls_suite", l.StayedTLS.Suite),
+		slog.Uint64("stayed_tls_key", l.StayedTLS.Key),
+		slog.Uint64("stayed_tls_other", l.StayedTLS.Other),
 		slog.Uint64("hijacked_http2", l.HijackedHTTP2),
 		slog.Int("cut_requests", l.Cut.Requests),
 		slog.Int("cut_connections", l.Cut.Connections),
@@ -110,6 +126,11 @@ type ledgerJSON struct {
 	StayedStreams   uint64 `json:"stayed_http2_streams"`
 	StayedRefused   uint64 `json:"stayed_http2_refused"`
 	StayedOther     uint64 `json:"stayed_http2_other"`
+	MovedTLS        uint64 `json:"moved_tls"`
+	StayedVersion   uint64 `json:"stayed_tls_version"`
+	StayedSuite     uint64 `json:"stayed_tls_suite"`
+	StayedKey       uint64 `json:"stayed_tls_key"`
+	StayedTLSOther  uint64 `json:"stayed_tls_other"`
 	HijackedHTTP2   uint64 `json:"hijacked_http2"`
 	CutRequests     int    `json:"cut_requests"`
 	CutConnections  int    `json:"cut_connections"`
@@ -128,7 +149,8 @@ func (l Ledger) MarshalJSON() ([]byte, error) {
 	return json.Marshal(ledgerJSON{
 		l.Generation, l.PID, l.State,
 		l.Accepted, l.Served, l.Adopted, l.Moved, l.Refused, l.ClosedPolitely, l.ClosedIdle, l.MovedHTTP2,
-		l.StayedHTTP2.Streams, l.StayedHTTP2.Refused, l.StayedHTTP2.Other, l.HijackedHTTP2,
+		l.StayedHTTP2.Streams, l.StayedHTTP2.Refused, l.StayedHTTP2.Other,
+		l.MovedTLS, l.StayedTLS.Version, l.StayedTLS.Suite, l.StayedTLS.Key, l.StayedTLS.Other, l.HijackedHTTP2,
 		l.Cut.Requests, l.Cut.Connections, l.Cut.Hijacked, l.Cut.Sockets, l.Cut.Background,
 		l.Open.Requests, l.Open.Connections, l.Open.Hijacked, l.Open.Sockets, l.Open.Background,
 	})
@@ -143,7 +165,8 @@ func (l *Ledger) UnmarshalJSON(b []byte) error {
 	*l = Ledger{
 		j.Generation, j.PID, j.State,
 		j.Accepted, j.Served, j.Adopted, j.Moved, j.Refused, j.ClosedPolitely, j.ClosedIdle, j.MovedHTTP2,
-		StayedHTTP2{j.StayedStreams, j.StayedRefused, j.StayedOther}, j.HijackedHTTP2,
+		StayedHTTP2{j.StayedStreams, j.StayedRefused, j.StayedOther},
+		j.MovedTLS, StayedTLS{j.StayedVersion, j.StayedSuite, j.StayedKey, j.StayedTLSOther}, j.HijackedHTTP2,
 		Remaining{j.CutRequests, j.CutConnections, j.CutHijacked, j.CutSockets, j.CutBackground},
 		Remaining{j.OpenRequests, j.OpenConnections, j.OpenHijacked, j.OpenSockets, j.OpenBackground},
 	}
@@ -159,7 +182,8 @@ func (u *Upgrader) ledger() Ledger {
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
 		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
 		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
-		MovedHTTP2: c.MovedHTTP2, StayedHTTP2: StayedHTTP2(c.StayedHTTP2), HijackedHTTP2: c.HijackedHTTP2,
+		MovedHTTP2: c.MovedHTTP2, StayedHTTP2: StayedHTTP2(c.StayedHTTP2),
+		MovedTLS: c.MovedTLS, StayedTLS: StayedTLS(c.StayedTLS), HijackedHTTP2: c.HijackedHTTP2,
 		Cut: cut, Open: u.remaining(),
 	}
 }

@@ -50,6 +50,7 @@ type config struct {
 	share        float64
 	maxDraining  int
 	handoff      bool
+	tlsHandoff   bool
 	tickets      bool
 	pidFile      string
 	control      controlConfig
@@ -227,6 +228,20 @@ func WithMaxDraining(n int) Option {
 // as NTLM or a limit for each connection.
 func WithConnectionHandoff(on bool) Option {
 	return func(c *config) { c.handoff = on }
+}
+
+// WithTLSHandoff says whether connections over TLS 1.3 move, too, those with HTTP/2 included. Left out, it is false.
+//
+// What moves includes the keys of these connections: the new process, which has the certificate's key anyway, gets them
+// over the handover socket. docs/security.md says what that means. TLS 1.2, cipher suites other than AES-GCM and clients
+// that have changed their key stay, and are asked to reconnect, as all are without this option. It needs WithConnectionHandoff.
+//
+// With it gracex shakes hands, and net/http and the program see another type of connection: ConnContext and ConnState get a
+// *tls.Conn only in the process that has shaken hands, both are called after the handshake, and a handler that takes a
+// connection over gets one with the method ConnectionState. Request.TLS is as ever, but for ExportKeyingMaterial, which can't
+// be called on a connection that has moved.
+func WithTLSHandoff(on bool) Option {
+	return func(c *config) { c.tlsHandoff = on }
 }
 
 // WithTicketKeys says whether the TLS servers of all generations have the same keys for session tickets, so that a client

@@ -169,6 +169,7 @@ var optionNames = map[string]string{
 	"maxDraining":  "WithMaxDraining",
 	"handoff":      "WithConnectionHandoff",
 	"tickets":      "WithTicketKeys",
+	"tlsHandoff":   "WithTLSHandoff",
 	"pidFile":      "WithPIDFile",
 	"control":      "WithControlSocket",
 	"version":      "WithVersion",

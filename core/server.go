@@ -46,6 +46,11 @@ type server struct {
 	other   *otherServer // for those connections that inner can't serve, or nil
 	side    *conns.Side  // for those that can move
 
+	// Of a server whose TLS connections can move: see openSecure.
+	secure    bool
+	tlsConfig *tls.Config
+	sideHTTP2 *conns.Side // nil if it does not speak HTTP/2
+
 	configured bool      // the program has called http2.ConfigureServer
 	warnHTTP2  sync.Once // see hijacksHTTP2
 
@@ -100,22 +105,32 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 	}
 	s.h2c = srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	s.side = s.newSide()
-	s.openHTTP2(useTLS)
-	if s.follows {
-		s.side.Greeting = sync.OnceValues(s.greeting)
+	if useTLS && direct && u.cfg.handoff && u.cfg.tlsHandoff {
+		if s.secure, err = s.openSecure(certFile, keyFile); err != nil {
+			return err
+		}
+	}
+	if s.moves = s.moves || s.secure; !s.secure {
+		s.openHTTP2(useTLS)
+		if s.follows {
+			s.side.Greeting = sync.OnceValues(s.greeting)
+		}
 	}
 	if err := s.keepAlives.follow(srv, s.all()...); err != nil {
 		u.log.Warn("SetKeepAlivesEnabled has no effect with this Go release; set the header Connection: close in the handler", "error", err)
 	}
 	serve := func() error { return s.inner.Serve((*acceptor)(s)) }
-	if useTLS {
+	switch {
+	case s.secure:
+		serve = s.serveSecure
+	case useTLS:
 		serve = func() error { return s.inner.ServeTLS((*acceptor)(s), certFile, keyFile) }
 	}
 	if !u.servers.add(s, u.phase) {
 		return ErrStopped
 	}
-	if p := u.inherited.old; s.moves && p != nil && p.Speaks() {
-		go func() { _ = s.inner.Serve((*adoption)(s)) }()
+	if p := u.inherited.old; s.moves && !s.secure && p != nil && p.Speaks() {
+		go func() { _ = s.inner.Serve(&adoption{s, s.side, &s.turns.adopt}) }()
 	}
 	go func() {
 		err := serve()
@@ -218,6 +233,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if s.secure && r.TLS == nil {
+		if c, ok := r.Context().Value(secureKey{}).(*conns.Conn); ok {
+			r.TLS = c.TLS()
+		}
+	}
 	s.keepAlives.apply()
 	defer s.keepAlives.apply()
 	c, _ := r.Context().Value(connKey{}).(*conns.Conn)
@@ -225,7 +245,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
 	}
-	if lends(r) {
+	if s.lends(r) {
 		t := s.lend(w, r)
 		defer t.end()
 		w = t
@@ -271,6 +291,10 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 	switch {
 	case overTLS:
 		c.KeepRequestContext(ctx)
+	case s.secure && ctx != nil: // also of a ConnContext that threw ours away
+		if ctx = context.WithValue(ctx, secureKey{}, c); c.HTTP2Frames() != nil {
+			ctx = context.WithValue(ctx, movedKey{}, c)
+		}
 	case s.follows && nc == net.Conn(c):
 		c.MayFollow(s.side)
 		if c.HTTP2Frames() != nil && ctx != nil {

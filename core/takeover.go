@@ -24,11 +24,11 @@ type takeover struct {
 // lends reports whether the handler of r gets a takeover. A request with a body and without Upgrade does not: by
 // net/http's own ResponseWriter http.MaxBytesReader closes the connection, with a method that has no name outside
 // of net/http. Its handler hijacks a *conns.Conn.
-func lends(r *http.Request) bool {
+func (s *server) lends(r *http.Request) bool {
 	switch {
 	case r.Method == methodPRI:
 		return true
-	case r.TLS != nil:
+	case r.TLS != nil && !s.secure:
 		return false // it hijacks the *tls.Conn
 	}
 	return r.ProtoMajor == 1 && (r.ContentLength == 0 || r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect)

@@ -4,6 +4,7 @@ package rawhttp
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -41,6 +42,19 @@ func Dial(t testing.TB, addr string) *Client {
 	t.Cleanup(func() { c.Close() })
 	must.Do(t, c.SetDeadline(time.Now().Add(proctest.Patience)))
 	return &Client{c, t, bufio.NewReader(c)}
+}
+
+// DialTLS is Dial with a handshake.
+func DialTLS(t testing.TB, addr string, conf *tls.Config) *Client {
+	t.Helper()
+	c := Dial(t, addr)
+	conf = conf.Clone()
+	if conf.ServerName == "" {
+		conf.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	tc := tls.Client(c.Conn, conf)
+	must.Do(t, tc.Handshake())
+	return &Client{tc, t, bufio.NewReader(tc)}
 }
 
 // Ask sends a GET request.

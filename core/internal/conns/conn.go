@@ -11,6 +11,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 )
 
 // State is what a connection is doing, as far as the drain cares.
@@ -41,12 +42,15 @@ const (
 // costs one allocation a connection and none a request, and leaves the connection table when it is closed.
 type Conn struct {
 	net.Conn
-	table  *Table
-	served *atomic.Uint64 // where its requests are counted
-	from   *Origin        // nil when the program brought the listener
-	outer  *tls.Conn      // over this one, if there is TLS; guarded by table.mu
-	number uint64         // counts the connections of the table
-	given  bool           // the program has the socket: see Give; guarded by table.mu
+	table    *Table
+	served   *atomic.Uint64       // where its requests are counted
+	from     *Origin              // nil when the program brought the listener
+	outer    *tls.Conn            // over this one, if there is TLS; guarded by table.mu
+	over     secured              // this one is over TLS: it is Conn; else nil
+	tlsState *tls.ConnectionState // of over
+	stayTLS  tls13.StaysError     // why it does not move; empty if it can
+	number   uint64               // counts the connections of the table
+	given    bool                 // the program has the socket: see Give; guarded by table.mu
 
 	// side speaks HTTP on this very connection, so that it can move; else nil.
 	side atomic.Pointer[Side]
@@ -80,6 +84,10 @@ func (c *Conn) RemoteAddr() net.Addr {
 	}
 	return &net.TCPAddr{}
 }
+
+// IsReset reports whether its client has reset it, on its way here from the old process. A ConnContext or ConnState need not
+// know that such a connection has no address.
+func (c *Conn) IsReset() bool { return c.Conn.RemoteAddr() == nil }
 
 // Read returns what has come. In the clear it finds out whether that is HTTP/2.
 func (c *Conn) Read(b []byte) (int, error) {
@@ -293,6 +301,9 @@ func (c *Conn) quiet() bool {
 
 // pending reports whether something has arrived that nobody has read yet.
 func (c *Conn) pending() bool {
+	if c.over != nil && c.over.Holds() {
+		return true
+	}
 	rc, err := c.SyscallConn()
 	return err == nil && fd.Pending(rc)
 }
@@ -318,6 +329,8 @@ func Tracked(nc net.Conn) *Conn {
 		switch v := nc.(type) {
 		case *Conn:
 			return v
+		case SecureConn:
+			return v.Conn
 		case interface{ NetConn() net.Conn }: // *tls.Conn and its like
 			nc = v.NetConn()
 		default:
@@ -330,10 +343,14 @@ func Tracked(nc net.Conn) *Conn {
 // Exposed is the connection that a user's ConnState and ConnContext see: what
 // net/http alone would have shown.
 func Exposed(nc net.Conn) net.Conn {
-	if c, ok := nc.(*Conn); ok {
-		return c.Conn
+	c, ok := nc.(*Conn)
+	if !ok {
+		return nc
 	}
-	return nc
+	if f, ok := c.Conn.(*tls13.First); ok {
+		return f.TLS()
+	}
+	return c.Conn
 }
 
 // FromHTTP translates net/http's state.

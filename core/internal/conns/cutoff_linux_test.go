@@ -46,7 +46,7 @@ func TestNoteTaken_IsNotedForEachThatIsTaken(t *testing.T) {
 		s = must.Get(fd.DupOf(int(own)))(t)
 		before = fd.MarkOf(int(own))
 	}))
-	l.Park(s, l.side, wire.Conn{}, nil)(true)
+	l.Park(s, l.side, wire.Conn{}, nil, nil)(true)
 	must.Do(t, rc.Control(func(own uintptr) {
 		if fd.MarkOf(int(own)) == before {
 			t.Error("it is not marked")

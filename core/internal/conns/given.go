@@ -18,6 +18,9 @@ type given struct {
 // Give returns what the program is to have of a connection that it takes over. That is the socket itself, or c
 // where more than the socket belongs to it, or where the socket has no remote address any more (see RemoteAddr).
 func (c *Conn) Give() net.Conn {
+	if c.over != nil {
+		return SecureConn{c}
+	}
 	if _, ok := Transport(c.Conn); !ok || c.Conn.RemoteAddr() == nil {
 		return c
 	}

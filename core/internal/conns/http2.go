@@ -6,6 +6,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/h2"
 	"github.com/gracex-go/gracex/core/internal/timing"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -74,7 +75,7 @@ func (c *Conn) moverHTTP2() *Mover {
 		return nil
 	}
 	m := c.table.moves(c)
-	if m == nil || m == c.stays.Load() || !m.to.Takes(wire.TakesHTTP2) {
+	if m == nil || m == c.stays.Load() || !m.to.Takes(wire.TakesHTTP2) || !m.takes(c.over != nil) {
 		return nil
 	}
 	return m
@@ -114,6 +115,9 @@ func refused(err error) bool {
 	return errors.As(err, &r)
 }
 
+// Ready reports whether no part of a record has come.
+func (t *http2Taker) Ready() bool { return t.c.over == nil || t.c.over.Whole() }
+
 // Offer offers it.
 func (t *http2Taker) Offer(st *h2.State) bool {
 	if !t.Wants() {
@@ -125,8 +129,13 @@ func (t *http2Taker) Offer(st *h2.State) bool {
 	if err != nil {
 		t.c.stays.Store(t.m)
 	}
-	if refused(err) {
+	var stays tls13.StaysError
+	switch {
+	case refused(err):
 		t.c.table.noteStayedHTTP2(&t.c.table.counts.StayedHTTP2.Refused, err.Error())
+		t.c.h2c.Leave(t.c.HTTP2Frames())
+	case errors.As(err, &stays), errors.Is(err, tls13.ErrBusy):
+		t.c.table.noteStayedHTTP2(&t.c.table.counts.StayedHTTP2.Other, err.Error())
 		t.c.h2c.Leave(t.c.HTTP2Frames())
 	}
 	return err == nil

@@ -1,11 +1,13 @@
 package conns
 
 import (
+	"bytes"
 	"net"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -25,16 +27,17 @@ type lot struct {
 const lotTick = time.Second
 
 // Park takes in a connection that the old process has handed over and that waits for a request, which side serves: the
-// socket s, and st if it carries HTTP/2. The old process is answered, and then begin looks after the connection, or closes it. Park returns nil, and
-// leaves s to the caller, if it is too late, or the system has no poller: see Adopt.
-func (t *Table) Park(s int, side *Side, what wire.Conn, st *h2.State) (begin func(looksAfter bool)) {
+// socket s, st if it carries HTTP/2, and the state of its TLS if it has that. Then begin looks after the connection, when
+// the old process was answered, or closes it. Park returns nil, and leaves s to the caller, if it is too late, or the
+// system has no poller: see Adopt.
+func (t *Table) Park(s int, side *Side, what wire.Conn, st *h2.State, secret []byte) (begin func(looksAfter bool)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || !t.openLotLocked() {
 		return nil
 	}
 	p := &parked{table: t, side: side, s: s, idle: t.now() - int64(what.Idle()), unused: what.Unused}
-	p.http2 = st
+	p.http2, p.secret = st, bytes.Clone(secret)
 	t.lot.conns[s] = p
 	t.counts.Adopted++
 	return p.begin
@@ -137,6 +140,9 @@ func (t *Table) cutLocked(p *parked) bool {
 	if was == parkWaits {
 		t.unwatchLocked(p)
 	}
+	if was != parkHeld {
+		clear(p.secret)
+	}
 	t.forgetLocked(p)
 	return was != parkHeld
 }
@@ -160,6 +166,9 @@ func (t *Table) replace(p *parked, nc net.Conn) *Conn {
 		return nil
 	}
 	c := &Conn{Conn: nc, table: t, from: p.side.From}
+	if over, ok := nc.(*tls13.Conn); ok {
+		c.secure(over)
+	}
 	c.side.Store(p.side)
 	c.chosen.Store(p.chosen)
 	c.boundary.unused, c.boundary.refused = p.unused, p.refused
@@ -214,7 +223,7 @@ func (t *Table) tend() {
 		} else if p.http2 != nil {
 			go p.leave() // net/http says GOAWAY to it, too
 		} else {
-			p.drop(staysOpen)
+			go p.end(staysOpen)
 		}
 	}
 	for _, p := range stuck {

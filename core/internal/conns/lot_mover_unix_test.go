@@ -90,7 +90,7 @@ func TestLot_MovesOn(t *testing.T) {
 			if w := msg.Conns[i]; w.Listener.Address != "here" || w.IdleMillis < hour || !w.Unused || w.Name != "" {
 				t.Errorf("offered %+v", w)
 			}
-			begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil)
+			begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil, nil)
 			begin(true)
 		}
 		return wire.TakenMsg{Room: 10}, nil
@@ -256,7 +256,7 @@ func TestLot_AllAtOnce(t *testing.T) {
 			for i, s := range files {
 				if rand.IntN(4) == 0 {
 					taken.Refused = append(taken.Refused, wire.Refuse(i, "no"))
-				} else if begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil); begin != nil {
+				} else if begin := next.Park(must.Get(fd.DupOf(s))(t), next.side, msg.Conns[i], nil, nil); begin != nil {
 					all.Go(func() { begin(true) })
 				}
 			}

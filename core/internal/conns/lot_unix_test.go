@@ -44,7 +44,7 @@ func (l *lotTable) arrives(t *testing.T, what wire.Conn) (net.Conn, func(bool)) 
 	rc := must.Get(server.(*net.TCPConn).SyscallConn())(t)
 	s := must.Get(fd.Dup(rc))(t)
 	must.Do(t, server.Close())
-	begin := l.Park(s, l.side, what, nil)
+	begin := l.Park(s, l.side, what, nil, nil)
 	if begin == nil {
 		must.Do(t, fd.Close(s))
 		t.Fatal("it is not parked")
@@ -296,7 +296,7 @@ func TestLot_CutsAll(t *testing.T) {
 		t.Errorf("counts %+v", n)
 	}
 	l.Close(nil)
-	if l.Park(0, l.side, wire.Conn{}, nil) != nil {
+	if l.Park(0, l.side, wire.Conn{}, nil, nil) != nil {
 		t.Error("it is parked")
 	}
 }

@@ -134,6 +134,9 @@ func (m *Mover) run() {
 
 func (m *Mover) newPace() *Pace { return NewPace(m.table.Served, time.Now().Add(m.within)) }
 
+// takes reports whether the new process takes connections with TLS, or without. A nil mover is none.
+func (m *Mover) takes(overTLS bool) bool { return m == nil || !overTLS || m.to.Takes(wire.TakesTLS) }
+
 // welcomes reports whether c may offer itself now.
 func (m *Mover) welcomes(c *Conn) bool { return m.everyone.Load() || c.invited.Load() == m }
 
@@ -144,6 +147,7 @@ func (m *Mover) rest() []sleeper {
 		return nil
 	}
 	m.everyone.Store(true)
+	m.table.noteStayingTLS()
 	return m.table.sleepers()
 }
 
@@ -262,7 +266,7 @@ func (m *Mover) fromLot() *offer {
 			if len(m.lot) > 0 {
 				m.nudge()
 			}
-			return &offer{Conn: p.description(), s: p.s, parked: p, by: m}
+			return &offer{Conn: p.description(), s: p.s, parked: p, by: m, secret: p.secret}
 		}
 	}
 	m.lot = nil

@@ -17,6 +17,7 @@ type offer struct {
 	mark   int        // fd.MarkOf that, when it was offered
 	answer chan error // room for one; nil: it has moved, or may have
 	parked *parked    // that gets the answer instead; or nil
+	secret []byte     // the state of its TLS; nil if it has none
 	by     *Mover     // of a parked one
 }
 
@@ -40,16 +41,32 @@ const maxBatch = wire.MaxPayload - 1<<10
 
 // size is an upper bound of what the offer takes in a frame: base64, and JSON that escapes every byte.
 func (o *offer) size() int {
-	n := 200 + 6*len(o.Name) + len(o.State)*4/3 + 4
+	n := 200 + 6*len(o.Name) + len(o.State)*4/3 + 4 + len(o.secret)
 	if o.Listener != nil {
 		n += 6 * (len(o.Listener.Network) + len(o.Listener.Address))
 	}
 	return n
 }
 
-// Leave moves c to the next generation. On an error c stays, with nothing read from it.
+// Leave moves c to the next generation. On an error c stays, with nothing read from it; tls13.ErrBusy says that it can
+// move when something has been read. With TLS nothing is written from here on either, until it is sure that it stays.
 func (m *Mover) Leave(c *Conn, what wire.Conn) error {
-	return m.offer(c, &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }})
+	sealed, err := c.seal()
+	if err != nil {
+		return err
+	}
+	o := &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }}
+	if sealed == nil {
+		return m.offer(c, o)
+	}
+	o.secret = sealed.State()
+	o.TLS = len(o.secret)
+	if err = m.offer(c, o); err == nil {
+		sealed.Gone()
+	} else {
+		sealed.Refused()
+	}
+	return err
 }
 
 // Move moves a connection that is in no table.
@@ -109,10 +126,14 @@ func (m *Mover) hand(batch []*offer) error {
 	return end
 }
 
-// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay.
+// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay,
+// but for those over TLS, which nobody has then.
 func seeTaken(batch []*offer, answers []error) {
 	for i, o := range batch {
-		if o.mark >= 0 && fd.MarkOf(o.s) != o.mark {
+		switch {
+		case o.secret != nil: // the new process may stand still, and mark it later: then both would encrypt
+			answers[i] = peer.ErrNoAnswer
+		case o.mark >= 0 && fd.MarkOf(o.s) != o.mark:
 			answers[i] = nil
 		}
 	}
@@ -143,6 +164,9 @@ func (m *Mover) count(batch []*offer, answers []error) {
 			if batch[i].IsHTTP2() {
 				m.table.counts.MovedHTTP2++
 			}
+			if batch[i].TLS > 0 {
+				m.table.counts.MovedTLS++
+			}
 		case !errors.Is(err, peer.ErrNoAnswer):
 			m.table.counts.Refused++
 		}
@@ -167,12 +191,19 @@ func (m *Mover) exchangeAgain(batch []*offer) (taken wire.TakenMsg, err error) {
 func (m *Mover) exchange(batch []*offer) (taken wire.TakenMsg, err error) {
 	msg := wire.OfferMsg{Conns: make([]wire.Conn, 0, len(batch))}
 	files := make([]int, 0, len(batch))
+	var secrets [][]byte
 	for _, o := range batch {
 		msg.Conns = append(msg.Conns, o.Conn)
 		files = append(files, o.s)
 		o.mark = fd.MarkOf(o.s)
+		if o.TLS > 0 {
+			secrets = append(secrets, o.secret)
+		}
 	}
-	b, err := wire.Append(nil, wire.Offer, msg)
+	b, err := wire.AppendOffer(nil, msg, secrets)
+	if len(secrets) > 0 {
+		defer clear(b)
+	}
 	if err != nil {
 		return taken, err
 	}

@@ -2,10 +2,12 @@ package conns
 
 import (
 	"math"
+	"net"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -36,7 +38,8 @@ type parked struct {
 
 	unused bool // it has carried no request
 
-	http2 *h2.State // what it is, if it carries HTTP/2
+	http2  *h2.State // what it is, if it carries HTTP/2
+	secret []byte    // the state of its TLS, nil if it has none; of whoever has the descriptor, who clears it
 }
 
 // never is the time of what does not happen, in the table's clock.
@@ -70,7 +73,7 @@ func (p *parked) moverLocked() *Mover {
 	if m == p.refused || m != nil && !m.all.Load() && p.chosen != m {
 		return nil
 	}
-	if m != nil && p.http2 != nil && !m.to.Takes(wire.TakesHTTP2) {
+	if m != nil && (p.http2 != nil && !m.to.Takes(wire.TakesHTTP2) || !m.takes(p.secret != nil)) {
 		return nil
 	}
 	return m
@@ -116,7 +119,32 @@ func (p *parked) stays() {
 	p.table.mu.Unlock()
 	if cut {
 		_ = fd.Close(p.s)
+		clear(p.secret)
 	}
+}
+
+// end is drop as TLS has it: the client is told.
+func (p *parked) end(why closeReason) {
+	if p.secret != nil {
+		if nc, err := p.conn(); err == nil {
+			_ = nc.Close()
+		}
+	}
+	p.drop(why)
+}
+
+// conn makes a connection of it, with a descriptor of its own.
+func (p *parked) conn() (net.Conn, error) {
+	nc, err := p.table.netConn(p.s)
+	if err != nil || p.secret == nil {
+		return nc, err
+	}
+	over, err := tls13.Adopt(nc, p.secret)
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return over.Taken(), nil
 }
 
 // drop closes a connection that is held.
@@ -130,6 +158,7 @@ func (p *parked) drop(why closeReason) {
 	}
 	p.table.mu.Unlock()
 	_ = fd.Close(p.s)
+	clear(p.secret)
 }
 
 // cut closes a connection, whoever holds it.
@@ -139,6 +168,7 @@ func (p *parked) cut() {
 	p.table.mu.Unlock()
 	if ours {
 		_ = fd.Close(p.s)
+		clear(p.secret)
 	}
 }
 
@@ -159,7 +189,7 @@ func (p *parked) look() bool {
 // false if that was not possible, and the connection stays.
 func (p *parked) open() bool {
 	t := p.table
-	nc, err := t.netConn(p.s)
+	nc, err := p.conn()
 	switch {
 	case err != nil:
 		t.noteStuck(p, err)
@@ -173,6 +203,7 @@ func (p *parked) open() bool {
 	}
 	c := t.replace(p, nc)
 	_ = fd.Close(p.s) // now that the lot does not know it: the next connection can get its number
+	clear(p.secret)
 	if c != nil {
 		c.followAdopted(p.leaves)
 		go c.giveTo(p.side)
@@ -191,6 +222,10 @@ func (p *parked) DismissIdle() {
 	}
 	if p.http2 != nil {
 		p.leave()
+		return
+	}
+	if p.secret != nil {
+		go p.end(closedIdle) // a client that does not read can make it wait
 		return
 	}
 	p.drop(closedIdle)
@@ -227,6 +262,7 @@ func (p *parked) description() wire.Conn {
 	if p.http2 != nil {
 		what = withHTTP2(what, p.http2)
 	}
+	what.TLS = len(p.secret)
 	return what
 }
 

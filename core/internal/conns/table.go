@@ -14,6 +14,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -50,6 +51,8 @@ type Counts struct {
 	HijackedHTTP2              uint64
 	MovedHTTP2                 uint64 // of Moved
 	StayedHTTP2                Stayed
+	MovedTLS                   uint64 // of Moved
+	StayedTLS                  StayedTLS
 	Cut                        Left
 }
 
@@ -58,6 +61,14 @@ type Stayed struct {
 	Streams uint64 // they always had a stream open
 	Refused uint64 // the next generation did not take them
 	Other   uint64 // they are as no connection moves: see package h2
+}
+
+// StayedTLS counts the TLS connections that were to move and have not, by reason.
+type StayedTLS struct {
+	Version uint64 // TLS 1.2 or older
+	Suite   uint64 // a cipher suite other than AES-GCM
+	Key     uint64 // the client had changed its key
+	Other   uint64 // see package tls13
 }
 
 // Left is what a drain waits for, or has cut: see Remaining.
@@ -113,6 +124,9 @@ func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
 // it is too late.
 func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn, state *h2.State) *Conn {
 	c := &Conn{Conn: nc, table: t}
+	if over, ok := nc.(*tls13.Conn); ok {
+		c.secure(over)
+	}
 	if state != nil {
 		c.adoptHTTP2(s, state)
 	}

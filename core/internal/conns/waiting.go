@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
+	"github.com/gracex-go/gracex/core/internal/tls13"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -55,17 +56,22 @@ func (c *Conn) readNext(s *Side, b []byte) (int, error) {
 	if closeReason(c.closing.Load()) == closedMoved {
 		return 0, io.EOF // net/http may look once more, for HTTP/2
 	}
+	busy := false // a part of a record has come: the rest of it must, before the connection can move
 	for {
 		c.boundary.startWait()
-		if m := c.mover(); m != nil && m.welcomes(c) {
+		if m := c.mover(); m != nil && !busy && m.welcomes(c) {
 			c.stopWaiting(s)
-			if err := m.Leave(c, c.description()); err == nil {
+			err := m.Leave(c, c.description())
+			if err == nil {
 				return 0, io.EOF
 			}
-			c.boundary.refused = m
+			if busy = errors.Is(err, tls13.ErrBusy); !busy {
+				c.boundary.refused = m
+			}
 			continue
 		}
 		n, err := c.waitOrRead(b)
+		busy = false
 		if c.stopWaiting(s) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			continue // to move it, if it has not been refused meanwhile
 		}
@@ -109,7 +115,7 @@ func (c *Conn) giveTo(s *Side) {
 
 // mover returns what moves the connection to the next generation, or nil if it stays.
 func (c *Conn) mover() *Mover {
-	if m := c.table.moves(c); m != c.boundary.refused {
+	if m := c.table.moves(c); m != c.boundary.refused && m.takes(c.over != nil) {
 		return m
 	}
 	return nil

@@ -187,6 +187,8 @@ func (m *taker) refuse(why string) {
 	close(m.done)
 }
 
+func (m *taker) Ready() bool { return true }
+
 func (m *taker) Offer(st *State) bool {
 	st, err := ParseState(st.Append(nil))
 	if err == nil {

@@ -106,6 +106,7 @@ type nobody struct{}
 func (nobody) Wants() bool       { return false }
 func (nobody) Offer(*State) bool { return false }
 func (nobody) Stays(string)      {}
+func (nobody) Ready() bool       { return true }
 
 // byStream returns the frames of each stream, and how long the whole frames are together.
 func byStream(b []byte) (streams map[uint32][]byte, whole int) {

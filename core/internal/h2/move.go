@@ -14,6 +14,9 @@ type Taker interface {
 	// Offer offers the connection to the other process, and reports whether that has it. If so, nothing more is read
 	// from it or written to it here. The goroutine that reads calls it, and nothing is written meanwhile.
 	Offer(st *State) bool
+	// Ready reports whether it can be offered now. If not, it is asked again when something has been read. The goroutine
+	// that reads calls it.
+	Ready() bool
 	// Stays is told once that the connection does not move by itself any more, and why.
 	Stays(why string)
 }
@@ -157,7 +160,7 @@ func (c *Conn) tryMove(m *moving) {
 	case ask:
 		w.filter = &settled{c: c, said: c.books.said}
 		c.ahead = appendFrame(nil, typePing, 0, 0, marker[:]...)
-	case !rests:
+	case !rests, !m.Ready():
 	case m.Offer(st):
 		m.end()
 		w.gone, c.moved = true, true

@@ -156,6 +156,10 @@ type probeTaker struct{ offered chan *State }
 
 func (t *probeTaker) Wants() bool  { return true }
 func (t *probeTaker) Stays(string) {}
+
+// Ready reports true: no TLS is below.
+func (t *probeTaker) Ready() bool { return true }
+
 func (t *probeTaker) Offer(st *State) bool {
 	t.offered <- st
 	return true

@@ -91,7 +91,9 @@ type leaver struct {
 	left  chan struct{}
 }
 
-func (l *leaver) Wants() bool  { return true }
+func (l *leaver) Wants() bool { return true }
+func (l *leaver) Ready() bool { return true }
+
 func (l *leaver) Stays(string) {}
 func (l *leaver) Offer(st *State) bool {
 	l.nc, l.st = l.below.leave(), st

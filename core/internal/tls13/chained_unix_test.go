@@ -157,6 +157,8 @@ func (m *taker) Stays(why string) {
 	m.done()
 }
 
+func (m *taker) Ready() bool { return true }
+
 func (m *taker) Offer(st *h2.State) bool {
 	defer m.done()
 	st, err := h2.ParseState(st.Append(nil))

@@ -98,8 +98,11 @@ type ReadyMsg struct {
 	Takes []string `json:"takes,omitempty"`
 }
 
-// TakesHTTP2 stands for HTTP/2 connections in the clear.
-const TakesHTTP2 = "h2"
+// The kinds of connections that not every version takes.
+const (
+	TakesHTTP2 = "h2"    // HTTP/2, in the clear, and over TLS together with the other one
+	TakesTLS   = "tls13" // over TLS 1.3
+)
 
 // Stop is StopMillis as a Duration.
 func (m ReadyMsg) Stop() time.Duration { return millis(m.StopMillis) }
@@ -118,6 +121,7 @@ type Conn struct {
 	Unused     bool      `json:"unused,omitempty"`   // no request has come on it yet
 	Name       string    `json:"name,omitempty"`     // who takes it: OnHandoff's name
 	State      []byte    `json:"state,omitempty"`    // the program's own, or with NameHTTP2 an encoded h2.State
+	TLS        int       `json:"tls,omitempty"`      // the size of its TLS state, which is beside the JSON: see AppendOffer
 }
 
 // NameHTTP2 is the Name of an HTTP/2 connection in the clear, which has a Listener, too. A version that does not know it
