@@ -330,7 +330,7 @@ func Tracked(nc net.Conn) *Conn {
 		case *Conn:
 			return v
 		case SecureConn:
-			return v.Conn
+			return v.c
 		case interface{ NetConn() net.Conn }: // *tls.Conn and its like
 			nc = v.NetConn()
 		default:
@@ -349,6 +349,9 @@ func Exposed(nc net.Conn) net.Conn {
 	}
 	if f, ok := c.Conn.(*tls13.First); ok {
 		return f.TLS()
+	}
+	if c.over != nil {
+		return c.forProgram()
 	}
 	return c.Conn
 }

@@ -19,7 +19,7 @@ type given struct {
 // where more than the socket belongs to it, or where the socket has no remote address any more (see RemoteAddr).
 func (c *Conn) Give() net.Conn {
 	if c.over != nil {
-		return SecureConn{c}
+		return c.forProgram()
 	}
 	if _, ok := Transport(c.Conn); !ok || c.Conn.RemoteAddr() == nil {
 		return c

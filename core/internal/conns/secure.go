@@ -59,6 +59,14 @@ func (c *Conn) secure(over secured) {
 	c.over, c.tlsState = over, &st
 }
 
+// Begin says that the old process knows that the connection is this one's. With TLS nothing is read or written before that, and
+// Close says nothing.
+func (c *Conn) Begin() {
+	if over, ok := c.over.(*tls13.Conn); ok {
+		over.Begin()
+	}
+}
+
 // TLS returns what the handshake has brought about, for all requests; nil for a connection in the clear, and where net/http
 // has shaken hands. Nobody changes it.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tlsState }
@@ -118,8 +126,26 @@ func (t *Table) noteStayedTLS(why tls13.StaysError) {
 	t.log.Debug("a TLS connection does not move", "reason", why.Error())
 }
 
-// SecureConn is a connection over TLS that a handler takes over.
-type SecureConn struct{ *Conn }
+// SecureConn is a connection over TLS as the program sees it. As a tls.Conn it has no SyscallConn: package os copies between a
+// file and whatever has that by sendfile and splice, and past the TLS.
+type SecureConn struct {
+	net.Conn // c, without its other methods
+	c        *Conn
+}
+
+// forProgram returns it as the program sees it: always the same value.
+func (c *Conn) forProgram() SecureConn { return SecureConn{c, c} }
 
 // ConnectionState is tls.Conn's.
-func (c SecureConn) ConnectionState() tls.ConnectionState { return *c.tlsState }
+func (c SecureConn) ConnectionState() tls.ConnectionState { return *c.c.tlsState }
+
+// CloseWrite is tls.Conn's.
+func (c SecureConn) CloseWrite() error { return c.c.CloseWrite() }
+
+// NetConn returns the connection below TLS, as tls.Conn's does.
+func (c SecureConn) NetConn() net.Conn {
+	if below, ok := c.c.Conn.(interface{ NetConn() net.Conn }); ok {
+		return below.NetConn()
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+//go:build unix
+
+package conns
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/internal/tls13"
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/rawhttp"
+)
+
+// secureConn makes a connection that has shaken hands, or one that has moved here after that.
+func secureConn(t *testing.T, moved bool) (*Conn, *tls.Conn) {
+	t.Helper()
+	certFile, keyFile, _ := rawhttp.Certificate(t)
+	cert := must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)
+	cl, nc := pair(t)
+	table := NewTable(NewGoodbye())
+	below := table.Track(nc, &Origin{Network: "tcp", Address: "here"}, New)
+	first := tls13.Server(below, tls13.Config(&tls.Config{Certificates: []tls.Certificate{cert}}))
+	client := tls.Client(cl, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error, 1)
+	go func() { shaken <- first.HandshakeContext(context.Background()) }()
+	must.Do(t, client.Handshake())
+	must.Do(t, <-shaken)
+	if !moved {
+		return table.Secure(below, first, &Side{}), client
+	}
+	sealed := must.Get(first.Seal())(t)
+	defer sealed.Gone()
+	c := &Conn{Conn: must.Get(tls13.Adopt(nc, sealed.State()))(t), table: table}
+	c.secure(c.Conn.(secured))
+	return c, client
+}
+
+// TestSecureConn_IsNotCopiedPastItsTLS by package os, which looks for SyscallConn: neither from a file nor to one.
+func TestSecureConn_IsNotCopiedPastItsTLS(t *testing.T) {
+	t.Parallel()
+	const words = "what only the other end may read"
+	for name, moved := range map[string]bool{"has shaken hands": false, "has moved": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, client := secureConn(t, moved)
+			all := map[string]net.Conn{"taken over": c.Give()}
+			if moved {
+				all["shown"] = Exposed(c)
+				if all["shown"] != all["taken over"] {
+					t.Error("a program does not know it again")
+				}
+			}
+			for how, nc := range all {
+				if Tracked(nc) != c {
+					t.Errorf("%s: it is not found", how)
+				}
+				path := filepath.Join(t.TempDir(), "file")
+				must.Do(t, os.WriteFile(path, []byte(words), 0o600))
+				file := must.Get(os.OpenFile(path, os.O_RDWR, 0))(t)
+				defer file.Close()
+				must.Get(io.Copy(nc, file))(t)
+				got := make([]byte, len(words))
+				if _, err := io.ReadFull(client, got); err != nil || string(got) != words {
+					t.Fatalf("%s: the client reads %q, %v", how, got, err)
+				}
+				must.Get(client.Write(got))(t)
+				must.Get(file.Seek(0, io.SeekStart))(t)
+				must.Do(t, file.Truncate(0))
+				if _, err := io.CopyN(file, nc, int64(len(words))); err != nil {
+					t.Fatalf("%s: %v", how, err)
+				}
+				if b := must.Get(os.ReadFile(path))(t); string(b) != words {
+					t.Errorf("%s: the file gets %q", how, b)
+				}
+			}
+		})
+	}
+}
