@@ -162,7 +162,6 @@ func (t *Table) replace(p *parked, nc net.Conn) *Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.state == parkGone {
-		_ = nc.Close()
 		return nil
 	}
 	c := &Conn{Conn: nc, table: t, from: p.side.From}

@@ -4,6 +4,7 @@ package conns
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -309,7 +310,8 @@ func TestLot_CutsWhatIsBeingOpened(t *testing.T) {
 	l.netConn = func(s int) (net.Conn, error) {
 		close(opened)
 		<-l.over
-		return open(s)
+		nc, err := open(s)
+		return asking{nc, l.Table}, err
 	}
 	c := l.parks(t, wire.Conn{})
 	send(t, c)
@@ -321,6 +323,34 @@ func TestLot_CutsWhatIsBeingOpened(t *testing.T) {
 	expectEnd(t, c)
 	if !l.Empty(true) {
 		t.Error("it is back")
+	}
+}
+
+// asking is a connection whose Close can take a while: the table must go on meanwhile.
+type asking struct {
+	net.Conn
+	table *Table
+}
+
+func (a asking) Close() error {
+	a.table.Count()
+	return a.Conn.Close()
+}
+
+// TestLot_SecretsAreNotPrinted by any verb, whoever gets hold of what has them.
+func TestLot_SecretsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	secret := []byte("do not tell")
+	p := &parked{secret: secret}
+	for _, x := range []any{p, &offer{secret: secret, parked: p}, []*parked{p}, []*offer{{secret: secret}}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+			text := fmt.Sprintf(verb, x)
+			for _, form := range []string{"%s", "%x", "%d"} {
+				if strings.Contains(text, strings.Trim(fmt.Sprintf(form, secret), "[]")) {
+					t.Errorf("%s: %s", verb, text)
+				}
+			}
+		}
 	}
 }
 

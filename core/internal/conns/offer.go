@@ -2,6 +2,8 @@ package conns
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -20,6 +22,9 @@ type offer struct {
 	secret []byte     // the state of its TLS; nil if it has none
 	by     *Mover     // of a parked one
 }
+
+// Format keeps the secret out of any text.
+func (*offer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[offer of a connection]") }
 
 // settle answers the offer.
 func (o *offer) settle(err error) {

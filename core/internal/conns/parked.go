@@ -1,6 +1,8 @@
 package conns
 
 import (
+	"fmt"
+	"io"
 	"math"
 	"net"
 	"time"
@@ -41,6 +43,9 @@ type parked struct {
 	http2  *h2.State // what it is, if it carries HTTP/2
 	secret []byte    // the state of its TLS, nil if it has none; of whoever has the descriptor, who clears it
 }
+
+// Format keeps the secret out of any text.
+func (*parked) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[parked connection]") }
 
 // never is the time of what does not happen, in the table's clock.
 const never = math.MaxInt64
@@ -204,10 +209,12 @@ func (p *parked) open() bool {
 	c := t.replace(p, nc)
 	_ = fd.Close(p.s) // now that the lot does not know it: the next connection can get its number
 	clear(p.secret)
-	if c != nil {
-		c.followAdopted(p.leaves)
-		go c.giveTo(p.side)
+	if c == nil {
+		_ = nc.Close() // with TLS it can wait for the client
+		return true
 	}
+	c.followAdopted(p.leaves)
+	go c.giveTo(p.side)
 	return true
 }
 
