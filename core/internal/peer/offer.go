@@ -132,6 +132,9 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			if n.Lives() || len(frames.answers) > 0 || n.unread() {
 				absent = 0
 			} else if absent++; absent > 1 && n.takesBack() {
+				if silent == nil && !HungUp(frames.Why) { // it may have answered, behind what is not understood
+					return wire.Frame{}, ErrNoAnswer
+				}
 				return wire.Frame{}, errGone
 			}
 		}

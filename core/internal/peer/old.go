@@ -213,6 +213,9 @@ func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 		}
 		p.follow.leave()
 		fd.CloseAll(came) // nobody asked for them
+		if err != nil {
+			clear(f.Payload) // of one that is not believed, too
+		}
 		if err == nil {
 			err = p.Hear(f, h)
 		}

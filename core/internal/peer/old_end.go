@@ -75,6 +75,9 @@ func (p *Old) AlivePID() bool {
 	return p.oldPID > 0 && proc.Alive(p.oldPID) && !(p.Supervises() && isClosed(p.Drained))
 }
 
+// Survives reports, when it can't be told a word, whether it lives all the same: it has hung up.
+func (p *Old) Survives() bool { return p.oldPID > 0 && !p.endsWithin(timing.Reap, nil) }
+
 // Supervises reports whether it supervises this process.
 func (p *Old) Supervises() bool { return p.oldPID > 0 && p.oldPID == p.Supervisor }
 

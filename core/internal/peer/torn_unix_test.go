@@ -62,6 +62,27 @@ func TestExchange_InterruptedInAnOffer(t *testing.T) {
 	}
 }
 
+// TestExchange_GarbageOfAProcessThatEnds: its answer can stand behind what is not understood, so that nobody knows whose the
+// connections are.
+func TestExchange_GarbageOfAProcessThatEnds(t *testing.T) {
+	t.Parallel()
+	ours, theirs := ends(t)
+	n := &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1), Exited: make(chan struct{})}
+	go n.Frames.listen(newEar(ours))
+	result := make(chan error)
+	go func() {
+		_, err := n.Exchange([]byte("offer"), nil, nil, func() bool { return false })
+		result <- err
+	}()
+	must.Get(io.ReadFull(theirs, make([]byte, len("offer"))))(t)
+	must.Get(io.WriteString(theirs, "garbage!"))(t) // another process has its end of the socket open
+	<-n.Frames.Silent
+	close(n.Exited)
+	if err := <-result; !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("Exchange = %v", err)
+	}
+}
+
 // TestExchange_InterruptedBeforeAnOffer: of an offer that waits for room nothing was sent, so that it is still this
 // process's, and other words can follow.
 func TestExchange_InterruptedBeforeAnOffer(t *testing.T) {

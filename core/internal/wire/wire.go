@@ -299,6 +299,7 @@ func Read(r io.Reader) (Frame, error) {
 	}
 	f.Payload = make([]byte, n)
 	if _, err := io.ReadFull(r, f.Payload); err != nil {
+		clear(f.Payload) // it may have secrets
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
