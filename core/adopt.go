@@ -81,7 +81,8 @@ func (u *Upgrader) receive(p *peer.Old, f wire.Frame, files []int) error {
 	}
 	p.Served = served
 	err = p.Say(wire.Taken, taken)
-	unheard := err != nil && !peer.HungUp(err)
+	// That one of the two has hung up does not say that the old process is no more.
+	unheard := err != nil && (!peer.HungUp(err) || errors.Is(err, net.ErrClosed) || p.Survives())
 	if err != nil {
 		u.log.Debug("the old process can't be told which connections were taken", "old_pid", p.PID(), "error", err)
 	}

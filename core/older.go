@@ -234,6 +234,7 @@ func (h *heldOffer) hold(f wire.Frame, files []int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.limit != nil {
+		clear(f.Payload)
 		fd.CloseAll(append(files, h.files...))
 		h.files = nil
 		return fmt.Errorf("%w: a second offer before the answer to the first", wire.ErrGarbage)
@@ -278,8 +279,8 @@ func (h *heldOffer) refuse(again bool) {
 		return
 	}
 	fd.CloseAll(files)
-	var msg wire.OfferMsg
-	err := f.Decode(&msg)
+	msg, _, err := f.DecodeOffer()
+	clear(f.Payload) // it may have secrets
 	if err == nil {
 		taken := wire.TakenMsg{Room: int(h.u.room.Load()), Again: again}
 		for i := range msg.Conns {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -144,6 +145,14 @@ func isTemporary(err error) bool {
 func (s *server) shakeHands(below *conns.Conn) {
 	first := tls13.Server(below, s.tlsConfig)
 	below.IsUnder(first.TLS())
+	defer func() { // as net/http: what crypto/tls calls is the program's
+		if p := recover(); p != nil {
+			if p != http.ErrAbortHandler { //nolint:errorlint // net/http's test
+				s.logf("http: panic serving %v: %v\n%s", below.RemoteAddr(), p, debug.Stack())
+			}
+			_ = first.Close()
+		}
+	}()
 	if err := s.handshake(first); err != nil {
 		s.logf("http: TLS handshake error from %s: %v", below.RemoteAddr(), err)
 		_ = first.Close()

@@ -59,14 +59,6 @@ func (c *Conn) secure(over secured) {
 	c.over, c.tlsState = over, &st
 }
 
-// Begin says that the old process knows that the connection is this one's. With TLS nothing is read or written before that, and
-// Close says nothing.
-func (c *Conn) Begin() {
-	if over, ok := c.over.(*tls13.Conn); ok {
-		over.Begin()
-	}
-}
-
 // TLS returns what the handshake has brought about, for all requests; nil for a connection in the clear, and where net/http
 // has shaken hands. Nobody changes it.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tlsState }
