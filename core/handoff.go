@@ -103,7 +103,7 @@ func (u *Upgrader) trackedOf(nc net.Conn) *conns.Conn {
 	case *conns.Conn:
 		return c
 	case conns.SecureConn:
-		return c.Conn
+		return conns.Tracked(c)
 	}
 	if u == nil {
 		return nil

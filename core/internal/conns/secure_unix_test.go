@@ -35,7 +35,7 @@ func secureConn(t *testing.T, moved bool) (*Conn, *tls.Conn) {
 	}
 	sealed := must.Get(first.Seal())(t)
 	defer sealed.Gone()
-	c := &Conn{Conn: must.Get(tls13.Adopt(nc, sealed.State()))(t), table: table}
+	c := &Conn{Conn: must.Get(tls13.Adopt(nc, sealed.State()))(t).Taken(), table: table}
 	c.secure(c.Conn.(secured))
 	return c, client
 }

@@ -201,6 +201,7 @@ func (f *First) Seal() (*Sealed, error) {
 		var e StaysError
 		if errors.As(err, &e) && e.Reason != StaysLarge {
 			f.note(e.Reason)
+			f.low.tryForget()
 		}
 	}
 	return s, err
@@ -233,7 +234,9 @@ func (f *First) seal() (*Sealed, error) {
 	defer st.wipe()
 	b, err := st.append()
 	if err != nil {
-		f.calls.seal(false)
+		if open := f.calls.seal(false); !open {
+			f.leaveLocked(net.ErrClosed)
+		}
 		l.mu.Unlock()
 		return nil, err
 	}

@@ -161,6 +161,9 @@ func TestFirst_Stays(t *testing.T) {
 			}
 			expectStays(t, first, stays(tt.why))
 			expectStays(t, first, stays(tt.why))
+			if *first.low.told != (told{}) {
+				t.Error("the secrets are kept")
+			}
 		})
 	}
 }
@@ -397,3 +400,19 @@ func TestFirst_GivesOneRecordAtATime(t *testing.T) {
 }
 
 var _ net.Conn = (*lower)(nil)
+
+// TestFirst_HoldsNothingThatWasRead, also when it stays: an idle connection would not be closed in a drain.
+func TestFirst_HoldsNothingThatWasRead(t *testing.T) {
+	t.Parallel()
+	record := append([]byte{typeData, 3, 3, 0, 4}, pattern(4)...)
+	l := &lower{Conn: &script{in: [][]byte{append(record[:len(record):len(record)], record...)}}, told: new(told)}
+	must.Get(l.Read(make([]byte, 64)))(t)
+	if !l.atRecord() || !l.holds.Load() {
+		t.Fatal("the second record has not come with the first one")
+	}
+	l.forget()
+	must.Get(io.ReadFull(l, make([]byte, len(record))))(t)
+	if l.holds.Load() {
+		t.Error("what was read is held")
+	}
+}

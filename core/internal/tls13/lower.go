@@ -64,7 +64,10 @@ func (l *lower) Read(b []byte) (int, error) {
 			return l.Conn.Read(b)
 		}
 		n := copy(b, l.ahead)
-		l.ahead = l.ahead[n:]
+		if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
+			l.ahead = nil
+			l.holds.Store(false)
+		}
 		return n, nil
 	}
 	if len(l.ahead) > 0 {
@@ -202,6 +205,15 @@ func (l *lower) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forgetLocked()
+}
+
+// tryForget is forget, but for somebody who has the tls.Conn and is writing: Close clears the secrets then.
+func (l *lower) tryForget() {
+	l.off.Store(true)
+	if l.mu.TryLock() {
+		l.forgetLocked()
+		l.mu.Unlock()
+	}
 }
 
 func (l *lower) forgetLocked() {

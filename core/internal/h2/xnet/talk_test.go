@@ -321,7 +321,7 @@ type taker struct {
 
 func (k *taker) Wants() bool      { return true }
 func (k *taker) Stays(why string) { k.stays = why }
-func (k *taker) Ready() bool { return true }
+func (k *taker) Ready() bool      { return true }
 
 func (k *taker) Offer(st *h2.State) bool {
 	k.st = st
