@@ -128,6 +128,16 @@ func (u *Upgrader) adoptConns(offered []wire.Conn, secrets [][]byte, files []int
 	return starts, refused
 }
 
+// errDrainEnded is why a process takes no connection over that drains itself.
+var errDrainEnded = errors.New("the new process has ended its drain")
+
+func errNoServer(what wire.Conn) error {
+	if what.TLS > 0 {
+		return errors.New("the new process has no server for it whose TLS connections move")
+	}
+	return errors.New("the new process has no plaintext server for it")
+}
+
 // adoptConn takes one connection over, and returns what begins to look after it, or closes it.
 // The descriptor is closed or the connection's.
 func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int) (start func(looksAfter bool), err error) {
@@ -163,7 +173,9 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 	case what.Name != "" && handler == nil:
 		err = errors.New("the new process has no OnHandoff for it")
 	case what.Name == "" && srv == nil:
-		err = errors.New("the new process has no server for it")
+		err = errNoServer(what)
+	case secret != nil && u.conns.IsClosed():
+		err = errDrainEnded
 	case state != nil:
 		err = srv.TakesHTTP2(state)
 	}
@@ -189,7 +201,7 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 	var c *conns.Conn
 	if err == nil {
 		if c = u.conns.Adopt(nc, srv, what, state); c == nil {
-			err = errors.New("the new process has ended its drain")
+			err = errDrainEnded
 		}
 	}
 	if err != nil {

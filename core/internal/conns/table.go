@@ -371,6 +371,13 @@ func (t *Table) moves(c *Conn) *Mover {
 	return m
 }
 
+// IsClosed reports whether no more connections are adopted.
+func (t *Table) IsClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
 // Close ends the adopting of connections, unless the drain was undone. It reports false then.
 func (t *Table) Close(undone <-chan struct{}) bool {
 	t.mu.Lock()
