@@ -103,7 +103,7 @@ func (c *Conn) readBytes(b []byte) (int, error) {
 		switch {
 		case c.atBoundary(b):
 			return c.readNext(s, b)
-		case len(b) == 1 && c.isBackgroundRead():
+		case len(b) == 1 && c.over == nil && c.isBackgroundRead(): // TLS says close_notify before it ends: that must be read
 			return c.watch()
 		}
 	}
