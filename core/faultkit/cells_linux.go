@@ -237,7 +237,7 @@ var shortForm = strings.Fields(`
 	begin/none begin/enospc hello/garbage ready/kill-old ready/kill-new ready/cut commit/kill-old commit/kill-new
 	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
 	confirmed/kill-new drain/kill-old drain/kill-new
-	tickets/kill-old h2-offer/kill-old h2-taken/kill-new ws-offer/kill-new ws-taken/kill-old adopted/kill-new`)
+	h2-offer/kill-old h2-taken/kill-new ws-offer/kill-new`)
 
 // begin is the upgrade without a fault, which has to go well before anything else is tried.
 var begin = cell{stepBegin, faultNone, newServes, newServes}
