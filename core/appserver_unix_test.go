@@ -113,6 +113,7 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 	mux.HandleFunc("/tls", shown(showTLS))
 	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Status().Ledger }))
 	mux.HandleFunc("/census", shown(func(*http.Request) any { return takeCensus() }))
+	mux.HandleFunc("/footprint", shown(func(*http.Request) any { return takeFootprint() }))
 	mux.HandleFunc("/surroundings", shown(func(*http.Request) any { return allSurroundings() }))
 	mux.HandleFunc("/upgrade", done(u.Upgrade))
 	mux.HandleFunc("/leave", done(u.Leave))
