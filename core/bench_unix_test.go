@@ -33,7 +33,7 @@ func (m measures) report(b *testing.B) {
 }
 
 // serveBoth serves by gracex and by net/http alone until the benchmark ends.
-func serveBoth(b *testing.B, handler http.HandlerFunc) (ours, bare string) {
+func serveBoth(b testing.TB, handler http.HandlerFunc) (ours, bare string) {
 	b.Helper()
 	u := core.NewTest(b)
 	ln, err := u.Listen(b.Context(), "tcp", "127.0.0.1:0")
@@ -51,7 +51,7 @@ func serveBoth(b *testing.B, handler http.HandlerFunc) (ours, bare string) {
 // askers are kept connections whose client side allocates nothing.
 type askers []net.Conn
 
-func newAskers(b *testing.B, addr string, n int) askers {
+func newAskers(b testing.TB, addr string, n int) askers {
 	b.Helper()
 	a := make(askers, n)
 	for i := range a {
@@ -72,7 +72,7 @@ var benchRequest = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 
 // ask asks n times on each connection. A goroutine takes a group of them, one after the other. An answer
 // ends with end.
-func (a askers) ask(b *testing.B, n, group int, end string) {
+func (a askers) ask(b testing.TB, n, group int, end string) {
 	b.Helper()
 	var wg sync.WaitGroup
 	for part := range slices.Chunk(a, group) {
