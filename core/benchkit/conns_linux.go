@@ -161,7 +161,7 @@ func (l losses) err() error {
 }
 
 // repeated asks n times on a connection.
-func repeated(n int) func(c net.Conn, buf []byte) error {
+func repeated(n int, ask func(c net.Conn, buf []byte) error) func(c net.Conn, buf []byte) error {
 	return func(c net.Conn, buf []byte) error {
 		for range n {
 			if err := ask(c, buf); err != nil {

@@ -9,7 +9,8 @@
 //
 // It has five modes, each with cells that -run chooses by their name, "mode/what":
 //
-//   - steady: throughput and server CPU for a request, without an upgrade, against the same server on net/http alone.
+//   - steady: throughput and server CPU for a request, without an upgrade, against the same server on net/http alone; over
+//     HTTP/1, and in the cell steady/h2c over HTTP/2 in the clear.
 //   - p99: the latency of requests at a fixed rate in the window of an upgrade, against the latency at any other
 //     time, with idle connections beside.
 //   - move: how long idle connections take to move to the new process.

@@ -57,7 +57,7 @@ func (k *kit) capacity(ctx context.Context) (_ float64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	c := contestant{service: s}
+	c := contestant{service: s, asks: ask}
 	if c.conns, err = s.dial(ctx, steadyConns); err != nil {
 		return 0, err
 	}

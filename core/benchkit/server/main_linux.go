@@ -23,12 +23,18 @@ const anyPort = "127.0.0.1:0"
 
 func main() {
 	bare := flag.Bool("bare", false, "serve by net/http alone")
+	h2c := flag.Bool("h2c", false, "speak HTTP/2 in the clear, too")
 	listeners := flag.Int("listeners", 1, "how many listeners to have, with gracex")
 	lossy := flag.Bool("break", false, "lose connections in an upgrade, to see the kit notice")
 	flag.Parse()
 	go endWithInput()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	srv := &http.Server{Handler: handler()}
+	if *h2c {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
 	serve := func() error { return upgradable(srv, *listeners, log, *lossy) }
 	if *bare {
 		serve = func() error { return alone(srv, log) }
