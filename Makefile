@@ -59,7 +59,7 @@ ALONE := examples/shop internal/clients internal/ordinary
 GOTIP ?= $(lastword $(GO_VERSIONS))
 
 # The tests of "make each-go". They cover what a Go release can change under core, without cgo.
-GO_TESTS := ^Test(Go(_|Away)|SelfTest|Probe|HTTP2|TLS$$|NewInner|Serve_|Move_?(Beside|Idle)|Upgrade_Runs|Watched_Signal)
+GO_TESTS := ^Test(Go(_|Away)|SelfTest|Probe|HTTP2|TLS$$|NewInner|Serve_|Move_?(Beside|Idle)|Withhold_New|Upgrade_Runs|Watched_Signal)
 
 # What is built besides the machine's own system. linux/arm64 is there because
 # it lacks some of amd64's system calls.

@@ -107,11 +107,13 @@ func TestMove_HTTP2ClientsNoticeNothing(t *testing.T) {
 	many.run(8, 1, time.Millisecond)
 	one.run(1, 32, 5*time.Millisecond)
 	raw := load.Start(load.Config{Addr: addr, HTTP2: true, Streams: 4, Clients: 8, Chunked: true, BodySize: 2000, Timeout: patience})
+	uploads := load.Start(load.Config{Addr: addr, HTTP2: true, Streams: 4, Clients: 2, Chunked: true, BodySize: 300_000, Timeout: patience})
 	goesOn := func() {
 		t.Helper()
 		for name, count := range map[string]func() int64{
 			"8 transports": many.count.Load, "32 requests at once": one.count.Load,
 			"4 streams on 8 connections": func() int64 { return int64(raw.Snapshot().Requests) },
+			"4 uploads on 2 connections": func() int64 { return int64(uploads.Snapshot().Requests) },
 		} {
 			want := count() + 50
 			proctest.Await(t, name+" go on", func() bool { return count() >= want })
@@ -136,10 +138,10 @@ func TestMove_HTTP2ClientsNoticeNothing(t *testing.T) {
 	}
 	many.stop()
 	one.stop()
-	res := expectLossless(t, raw)
+	res, large := expectLossless(t, raw), expectLossless(t, uploads)
 	t.Log(many.count.Load(), "and", one.count.Load(), "answers to net/http's clients")
-	if many.dials.Load() != 8 || one.dials.Load() != 1 || res.Connects != 8 {
-		t.Errorf("%d, %d and %d connections, not 8, 1 and 8", many.dials.Load(), one.dials.Load(), res.Connects)
+	if many.dials.Load() != 8 || one.dials.Load() != 1 || res.Connects != 8 || large.Connects != 2 {
+		t.Errorf("%d, %d, %d and %d connections, not 8, 1, 8 and 2", many.dials.Load(), one.dials.Load(), res.Connects, large.Connects)
 	}
 	if n := strings.Count(a.log(), "stayed_http2_streams=0 ledger.stayed_http2_refused=0 ledger.stayed_http2_other=0"); n < upgrades {
 		t.Errorf("connections stayed: %d of the processes say none did", n)
