@@ -76,10 +76,13 @@ var clients = []client{
 	{name: "net/http, 8 Transports, 4 uploads of 256 kB each", start: netHTTP(8, 4, "stream", 256<<10)},
 	{name: "raw client, 8 connections, 4 POSTs of 2 kB each", start: raw(2000)},
 	{name: "raw client, 8 connections, 4 uploads of 256 kB each", start: raw(256 << 10)},
-	{name: "curl, one after the other", needs: "curl", start: curl(1)},
-	{name: "curl, 8 at a time", needs: "curl", start: curl(8)},
-	{name: "h2load, 8 connections, 4 streams each", needs: "h2load", start: h2load},
-	{name: "HAProxy in front, 8 POSTs at a time", needs: "haproxy", start: haproxy},
+	{name: "curl, one after the other", needs: "curl", start: curl(1, 200)},
+	{name: "curl, 8 at a time", needs: "curl", start: curl(8, 200)},
+	{name: "curl, 8 uploads of 256 kB at a time", needs: "curl", start: curl(8, 256<<10)},
+	{name: "h2load, 8 connections, 4 streams each", needs: "h2load", start: h2load(200, 150_000)},
+	{name: "h2load, 8 connections, 4 uploads of 256 kB each", needs: "h2load", start: h2load(256<<10, 20_000)},
+	{name: "HAProxy in front, 8 POSTs at a time", needs: "haproxy", start: haproxy(2000)},
+	{name: "HAProxy in front, 8 uploads of 256 kB at a time", needs: "haproxy", start: haproxy(256 << 10)},
 	{name: "Chromium, POST", over: "TLS", needs: "chromium", start: chromium},
 	{name: "grpc-go, unary", start: calls("unary")},
 	{name: "grpc-go, client streams", start: calls("client")},
@@ -176,6 +179,14 @@ func (s *server) url() string {
 	return "http://" + s.addr
 }
 
+// body is a file of that size.
+func (s *server) body(t *testing.T, size int) string {
+	t.Helper()
+	path := filepath.Join(s.dir, "body")
+	must.Do(t, os.WriteFile(path, make([]byte, size), 0o600))
+	return path
+}
+
 // upgrade upgrades it, and returns when the old process has ended.
 func (s *server) upgrade(t *testing.T) {
 	t.Helper()
@@ -187,6 +198,7 @@ func (s *server) upgrade(t *testing.T) {
 	case !outcome.OK:
 		t.Fatal(outcome, outcome.Details())
 	}
+	_ = s.program.Reap()
 }
 
 // answers returns when the current process has answered some requests more.

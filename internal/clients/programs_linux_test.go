@@ -77,12 +77,13 @@ type curlClient struct{ *program }
 // envCurl names another curl for HTTP/2 in the clear.
 const envCurl = "CLIENTS_CURL"
 
-func curl(atATime int) func(*testing.T, *server) running {
+func curl(atATime, size int) func(*testing.T, *server) running {
 	return func(t *testing.T, s *server) running {
+		body := s.body(t, size)
 		name := "curl"
 		args := []string{
 			"--silent", "--show-error", "--insecure", "--fail", "--fail-early", "--output", "/dev/null",
-			"--data-binary", strings.Repeat("x", 200), "--write-out", `%{http_code} %{http_version} %{num_connects} %{exitcode}\n`,
+			"--data-binary", "@" + body, "--write-out", `%{http_code} %{http_version} %{num_connects} %{exitcode}\n`,
 		}
 		if s.tls != nil {
 			args = append(args, "--http2")
@@ -130,22 +131,24 @@ type h2loadClient struct {
 	s        *server
 	now      *program
 	requests int // of each process
+	body     string
 	got      counts
 }
 
-func h2load(t *testing.T, s *server) running {
-	c := &h2loadClient{s: s, requests: 150_000}
-	if s.tls != nil {
-		c.requests = 20_000
+// h2load is for requests of that size. There must be more of them than it has done when the last upgrade is.
+func h2load(size, requests int) func(*testing.T, *server) running {
+	return func(t *testing.T, s *server) running {
+		c := &h2loadClient{s: s, requests: requests, body: s.body(t, size)}
+		if s.tls != nil {
+			c.requests = min(requests, 20_000)
+		}
+		c.start(t)
+		return c
 	}
-	c.start(t)
-	return c
 }
 
 func (c *h2loadClient) start(t *testing.T) {
-	body := filepath.Join(c.s.dir, "body")
-	must.Do(t, os.WriteFile(body, make([]byte, 200), 0o600))
-	c.now = startProgram(t, "h2load", "-c", "8", "-m", "4", "-n", strconv.Itoa(c.requests), "-d", body, c.s.url()+"/?ends=now&d=10ms")
+	c.now = startProgram(t, "h2load", "-c", "8", "-m", "4", "-n", strconv.Itoa(c.requests), "-d", c.body, c.s.url()+"/?ends=now&d=10ms")
 	c.got.wanted += 8
 	c.got.connections += 8 // it never connects again
 }
@@ -215,7 +218,11 @@ listen web
   server s0 %s %s pool-purge-delay 1h
 `
 
-func haproxy(t *testing.T, s *server) running {
+func haproxy(size int) func(*testing.T, *server) running {
+	return func(t *testing.T, s *server) running { return startHAProxy(t, s, size) }
+}
+
+func startHAProxy(t *testing.T, s *server, size int) running {
 	how, front := "proto h2", proctest.FreeAddr(t)
 	if s.tls != nil {
 		how = "ssl verify none alpn h2"
@@ -231,7 +238,7 @@ func haproxy(t *testing.T, s *server) running {
 		}
 		return err == nil
 	})
-	c.run = load.Start(load.Config{Addr: front, Clients: 8, Chunked: true, BodySize: 2000, Timeout: patience})
+	c.run = load.Start(load.Config{Addr: front, Clients: 8, Chunked: true, BodySize: size, Timeout: patience})
 	proctest.Await(t, "HAProxy has its connections", func() bool { return c.run.Snapshot().Requests > 500 })
 	c.began = c.stat("connect")
 	return c
