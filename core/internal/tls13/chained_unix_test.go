@@ -128,19 +128,32 @@ type over2 struct {
 	*h2.Conn
 	chain *chain
 	sock  net.Conn
-	end   atomic.Pointer[func()]
+
+	mu   sync.Mutex
+	done func() // nil unless it is to move
+	gone bool
 }
 
 func (c *over2) moveTo(s *server, done func()) {
-	c.end.Store(&done)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		done()
+		return
+	}
+	c.done = done
 	c.Conn.Move(&taker{c, s, done}, h2.Pace{Hold: 25 * time.Millisecond, Patience: patience})
 }
 
+// Close ends a move as well.
 func (c *over2) Close() error {
-	if done := c.end.Load(); done != nil {
-		defer (*done)()
+	err := c.Conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone = true; c.done != nil {
+		c.done()
 	}
-	return c.Conn.Close()
+	return err
 }
 
 // taker is h2's Taker.
