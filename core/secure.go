@@ -217,10 +217,11 @@ func looksLikeHTTP(head [5]byte) bool {
 	return slices.Contains([]string{"GET /", "HEAD ", "POST ", "PUT /", "OPTIO"}, string(head[:]))
 }
 
+// logf writes what net/http would, where net/http would.
 func (s *server) logf(format string, args ...any) {
 	if s.user.ErrorLog != nil {
-		s.user.ErrorLog.Printf(format, args...)
+		s.user.ErrorLog.Printf(format, args...) //nolint:forbidigo // the program has set it for that
 	} else {
-		log.Printf(format, args...)
+		log.Printf(format, args...) //nolint:forbidigo // as without gracex
 	}
 }

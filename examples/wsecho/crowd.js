@@ -34,7 +34,7 @@ function crowd({ WebSocket, base, sockets, control, show }) {
 					return;
 				}
 				s.sent.push([Date.now(), performance.now()]);
-				// x/net takes each fragment for a message, and a browser sends a long message in fragments.
+				// x/net takes each fragment for a message, and a browser can send a long message in fragments.
 				ws.send(n % 8 === 7 && path !== 'xnet' ? `${n} ${'abcdefgh'.repeat(n % 2000)}` : `${n}`);
 			}, 20);
 		};

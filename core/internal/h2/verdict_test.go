@@ -22,7 +22,7 @@ import (
 
 // The servers that judge what a client says.
 const (
-	netHTTPs   = "net/http"           // nothing is between it and the client
+	byNetHTTP  = "net/http"           // nothing is between it and the client
 	behindConn = "behind a Conn"      // of New
 	adopting   = "as it moves"        // from such a one: the history is told while the client says it
 	adopted    = "after it has moved" // and has been answered
@@ -40,7 +40,7 @@ func verdict(t testing.TB, by string, says []byte, reads bool) string {
 	below := &descriptor{Conn: end}
 	var first net.Conn = below
 	var conn *Conn
-	if by != netHTTPs {
+	if by != byNetHTTP {
 		conn = New(below, len(Preface), 0, func() {})
 		first = conn
 	}
@@ -184,7 +184,7 @@ func FuzzConn_EndsAsNetHTTPs(f *testing.F) {
 			return // too many requests would wait for each other
 		}
 		says = append(whole(bytes.Clone(says)), lastPing...)
-		want := verdict(t, netHTTPs, says, true)
+		want := verdict(t, byNetHTTP, says, true)
 		for _, by := range []string{behindConn, adopted} {
 			if got := verdict(t, by, says, true); got != want && !mayBe(t, got, says) {
 				t.Errorf("%s: %s; net/http alone: %s", by, got, want)
@@ -197,7 +197,7 @@ func FuzzConn_EndsAsNetHTTPs(f *testing.F) {
 // or not.
 func mayBe(t *testing.T, want string, says []byte) bool {
 	for range 5 {
-		if verdict(t, netHTTPs, says, true) == want {
+		if verdict(t, byNetHTTP, says, true) == want {
 			return true
 		}
 	}
@@ -288,7 +288,7 @@ func TestConn_FloodsEndAsNetHTTPs(t *testing.T) {
 			if tt.reads {
 				tt.says = append(tt.says, lastPing...)
 			}
-			for _, by := range []string{netHTTPs, behindConn, adopting, adopted} {
+			for _, by := range []string{byNetHTTP, behindConn, adopting, adopted} {
 				if got := verdict(t, by, tt.says, tt.reads); !strings.HasSuffix(got, tt.want) {
 					t.Errorf("%s: %s, want %s", by, got, tt.want)
 				}
