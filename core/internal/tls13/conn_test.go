@@ -351,6 +351,21 @@ func TestConn_CloseEndsAWrite(t *testing.T) {
 	}
 }
 
+// TestConn_WritesRecordsTogether: a large Write takes a system call for each 64 KiB, and a small one a single record.
+func TestConn_WritesRecordsTogether(t *testing.T) {
+	t.Parallel()
+	near, far := pipes()
+	first, _ := shake(t, near, far, serverConfig(), clientConfig())
+	writes := 0
+	server := move(t, first, &guarded{pipe: near, t: t, tap: func([]byte) { writes++ }})
+	for size, want := range map[int]int{1: 1, 4096: 1, 4097: 1, maxPlain: 1, 4 * maxPlain: 1, 4*maxPlain + 1: 2, 1 << 20: 16} {
+		writes = 0
+		if must.Get(server.Write(pattern(size)))(t); writes != want {
+			t.Errorf("%d bytes: %d writes, want %d", size, writes, want)
+		}
+	}
+}
+
 // TestConn_Concurrency: many write, one reads, and the client asks for new keys.
 func TestConn_Concurrency(t *testing.T) {
 	t.Parallel()
