@@ -267,7 +267,7 @@ func TestMove_TakesWhatThereAreDescriptorsFor(t *testing.T) {
 	for _, c := range clients {
 		c.Ask("/")
 		resp := c.Answer()
-		if resp.Header.Get("X-Generation") == "0" && !resp.Close { // before it could offer itself
+		for resp.Header.Get("X-Generation") == "0" && !resp.Close { // its turn to offer itself has not come
 			c.Ask("/")
 			resp = c.Answer()
 		}
