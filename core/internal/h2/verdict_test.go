@@ -22,10 +22,10 @@ import (
 
 // The servers that judge what a client says.
 const (
-	byNetHTTP  = "net/http"           // nothing is between it and the client
-	behindConn = "behind a Conn"      // of New
-	adopting   = "as it moves"        // from such a one: the history is told while the client says it
-	adopted    = "after it has moved" // and has been answered
+	netHTTPAlone = "net/http"           // nothing is between it and the client
+	behindConn   = "behind a Conn"      // of New
+	adopting     = "as it moves"        // from such a one: the history is told while the client says it
+	adopted      = "after it has moved" // and has been answered
 )
 
 // verdict returns what becomes of a connection whose client says this, behind a request with an answer and one that the
@@ -40,7 +40,7 @@ func verdict(t testing.TB, by string, says []byte, reads bool) string {
 	below := &descriptor{Conn: end}
 	var first net.Conn = below
 	var conn *Conn
-	if by != byNetHTTP {
+	if by != netHTTPAlone {
 		conn = New(below, len(Preface), 0, func() {})
 		first = conn
 	}
@@ -91,10 +91,9 @@ type leaver struct {
 	left  chan struct{}
 }
 
-func (l *leaver) Wants() bool { return true }
-func (l *leaver) Ready() bool { return true }
-
+func (l *leaver) Wants() bool  { return true }
 func (l *leaver) Stays(string) {}
+func (l *leaver) Ready() bool  { return true }
 func (l *leaver) Offer(st *State) bool {
 	l.nc, l.st = l.below.leave(), st
 	close(l.left)
@@ -184,7 +183,7 @@ func FuzzConn_EndsAsNetHTTPs(f *testing.F) {
 			return // too many requests would wait for each other
 		}
 		says = append(whole(bytes.Clone(says)), lastPing...)
-		want := verdict(t, byNetHTTP, says, true)
+		want := verdict(t, netHTTPAlone, says, true)
 		for _, by := range []string{behindConn, adopted} {
 			if got := verdict(t, by, says, true); got != want && !mayBe(t, got, says) {
 				t.Errorf("%s: %s; net/http alone: %s", by, got, want)
@@ -197,7 +196,7 @@ func FuzzConn_EndsAsNetHTTPs(f *testing.F) {
 // or not.
 func mayBe(t *testing.T, want string, says []byte) bool {
 	for range 5 {
-		if verdict(t, byNetHTTP, says, true) == want {
+		if verdict(t, netHTTPAlone, says, true) == want {
 			return true
 		}
 	}
@@ -288,7 +287,7 @@ func TestConn_FloodsEndAsNetHTTPs(t *testing.T) {
 			if tt.reads {
 				tt.says = append(tt.says, lastPing...)
 			}
-			for _, by := range []string{byNetHTTP, behindConn, adopting, adopted} {
+			for _, by := range []string{netHTTPAlone, behindConn, adopting, adopted} {
 				if got := verdict(t, by, tt.says, tt.reads); !strings.HasSuffix(got, tt.want) {
 					t.Errorf("%s: %s, want %s", by, got, tt.want)
 				}
