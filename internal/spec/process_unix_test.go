@@ -54,6 +54,7 @@ type process struct {
 	state   string
 
 	checks        []health.Check
+	both          bool // net/http speaks HTTP/2 in the clear, too
 	headerTimeout time.Duration
 	others        []*process // further servers, by the same run method in goroutines
 
@@ -119,7 +120,8 @@ func (p *process) say(msg string, args ...any) {
 
 // variants are what differs from one program to another besides the run method.
 var variants = map[string]func(p *process){
-	"bad": rejectsItself,
+	"bad":  rejectsItself,
+	"both": func(p *process) { p.both = true },
 	"cut": func(p *process) {
 		p.opts = append(p.opts, core.WithDrainTimeout(100*time.Millisecond), core.OnDrainTimeout(func(left core.Remaining) {
 			p.say("drain timeout", "left", left.Requests)
