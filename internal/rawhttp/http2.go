@@ -20,6 +20,7 @@ const (
 	frameSettings = 0x4
 	framePing     = 0x6
 	frameGoAway   = 0x7
+	frameWindow   = 0x8
 	noFrame       = 0xff // the end of the connection
 
 	flagAck        = 0x1
@@ -129,13 +130,14 @@ func (c *HTTP2) await(kind byte) frame {
 	}
 }
 
-// Answered reads an answer to its end.
+// Answered reads an answer to its end. The server may say how much more it reads on the stream.
 func (c *HTTP2) Answered(stream uint32) {
 	c.t.Helper()
 	for {
 		switch f := c.next(); {
 		case f.stream == stream && f.kind <= frameHeaders && f.flags&flagEndStream != 0:
 			return
+		case f.kind == frameWindow:
 		case f.stream == stream && f.kind > frameHeaders, f.kind == frameGoAway, f.kind == noFrame:
 			c.t.Fatalf("waiting for the answer on stream %d: %+v", stream, f)
 		}
