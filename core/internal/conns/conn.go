@@ -129,7 +129,12 @@ func (c *Conn) Close() error {
 }
 
 // NetConn returns the connection that was accepted, as tls.Conn.NetConn does.
-func (c *Conn) NetConn() net.Conn { return c.Conn }
+func (c *Conn) NetConn() net.Conn {
+	if c.over != nil {
+		return c.over.NetConn()
+	}
+	return c.Conn
+}
 
 // ReadFrom keeps sendfile and splice: net/http looks for it.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
@@ -155,8 +160,16 @@ func (c *Conn) CloseWrite() error {
 	return syscall.ENOTSUP
 }
 
-// SyscallConn gives access to the descriptor where there is one.
+// SyscallConn gives access to the descriptor where there is one and nothing else belongs to it: see SecureConn.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.over != nil {
+		return nil, syscall.ENOTSUP
+	}
+	return c.socket()
+}
+
+// socket gives access to the descriptor where there is one, also below TLS.
+func (c *Conn) socket() (syscall.RawConn, error) {
 	if sc, ok := c.Conn.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
@@ -304,7 +317,7 @@ func (c *Conn) pending() bool {
 	if c.over != nil && c.over.Holds() {
 		return true
 	}
-	rc, err := c.SyscallConn()
+	rc, err := c.socket()
 	return err == nil && fd.Pending(rc)
 }
 

@@ -59,7 +59,7 @@ func (t *Table) endedLocked(c *Conn) bool {
 	if !c.given {
 		return false
 	}
-	rc, err := c.SyscallConn()
+	rc, err := c.socket()
 	if err == nil && rc.Control(func(uintptr) {}) == nil {
 		return false
 	}

@@ -248,7 +248,7 @@ func TestMover_ClosesWhatHasNoAnswer(t *testing.T) {
 	h.gets()
 	second := make(chan error, 1)
 	_, server := pair(t)
-	go func() { second <- m.offer(server.(*net.TCPConn), &offer{Conn: wire.Conn{Name: "x"}}) }()
+	go func() { second <- m.offer(server.(*net.TCPConn).SyscallConn, &offer{Conn: wire.Conn{Name: "x"}}) }()
 	m.table.Close(nil)
 	m.Settle() // as the end of a drain does: it waits for nobody
 	if left := m.table.CutAll(true, nil); left != (Left{}) {
@@ -349,7 +349,7 @@ func TestMover_FillsFrames(t *testing.T) {
 	for i := range offers {
 		wg.Go(func() {
 			what := wire.Conn{Name: strings.Repeat("\x00", text.MaxName), State: make([]byte, wire.MaxPayload/2-i)}
-			if err := m.offer(server.(*net.TCPConn), &offer{Conn: what}); err != nil {
+			if err := m.offer(server.(*net.TCPConn).SyscallConn, &offer{Conn: what}); err != nil {
 				t.Errorf("offer = %v", err)
 			}
 		})

@@ -62,11 +62,11 @@ func (m *Mover) Leave(c *Conn, what wire.Conn) error {
 	}
 	o := &offer{Conn: what, left: func() { c.closing.Store(uint32(closedMoved)) }}
 	if sealed == nil {
-		return m.offer(c, o)
+		return m.offer(c.socket, o)
 	}
 	o.secret = sealed.State()
 	o.TLS = len(o.secret)
-	if err = m.offer(c, o); err == nil {
+	if err = m.offer(c.socket, o); err == nil {
 		sealed.Gone()
 	} else {
 		sealed.Refused()
@@ -75,12 +75,14 @@ func (m *Mover) Leave(c *Conn, what wire.Conn) error {
 }
 
 // Move moves a connection that is in no table.
-func (m *Mover) Move(c syscall.Conn, what wire.Conn) error { return m.offer(c, &offer{Conn: what}) }
+func (m *Mover) Move(c syscall.Conn, what wire.Conn) error {
+	return m.offer(c.SyscallConn, &offer{Conn: what})
+}
 
 // offer offers a connection and returns the answer. Control keeps the descriptor
 // open, and its number from being another one's, even if the connection is closed meanwhile.
-func (m *Mover) offer(c syscall.Conn, o *offer) error {
-	rc, err := c.SyscallConn()
+func (m *Mover) offer(socket func() (syscall.RawConn, error), o *offer) error {
+	rc, err := socket()
 	if err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func seeTaken(batch []*offer, answers []error) {
 
 // NoteTaken marks a connection for the process that has offered it: this one has it, and has said so.
 func (c *Conn) NoteTaken() {
-	if rc, err := c.SyscallConn(); err == nil {
+	if rc, err := c.socket(); err == nil {
 		_ = rc.Control(func(s uintptr) { fd.Mark(int(s)) })
 	}
 }

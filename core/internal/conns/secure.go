@@ -16,6 +16,7 @@ import (
 // it.
 type secured interface {
 	net.Conn
+	NetConn() net.Conn
 	ConnectionState() tls.ConnectionState
 	Seal() (*tls13.Sealed, error)
 	Holds() bool // something that the client has sent is here already, and not read
@@ -135,9 +136,4 @@ func (c SecureConn) ConnectionState() tls.ConnectionState { return *c.c.tlsState
 func (c SecureConn) CloseWrite() error { return c.c.CloseWrite() }
 
 // NetConn returns the connection below TLS, as tls.Conn's does.
-func (c SecureConn) NetConn() net.Conn {
-	if below, ok := c.c.Conn.(interface{ NetConn() net.Conn }); ok {
-		return below.NetConn()
-	}
-	return nil
-}
+func (c SecureConn) NetConn() net.Conn { return c.c.NetConn() }

@@ -48,7 +48,7 @@ func TestSecureConn_IsNotCopiedPastItsTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, client := secureConn(t, moved)
-			all := map[string]net.Conn{"taken over": c.Give()}
+			all := map[string]net.Conn{"taken over": c.Give(), "taken over from net/http": c}
 			if moved {
 				all["shown"] = Exposed(c)
 				if all["shown"] != all["taken over"] {

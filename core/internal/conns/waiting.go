@@ -125,7 +125,7 @@ func (c *Conn) waitOrRead(b []byte) (int, error) {
 	if b != nil {
 		return c.Conn.Read(b)
 	}
-	rc, err := c.SyscallConn()
+	rc, err := c.socket()
 	if err != nil {
 		return 0, err
 	}
@@ -242,7 +242,7 @@ func (c *Conn) noteFirst(s *Side, b []byte) {
 // watch is that Read without taking the byte: it may be the first of the next
 // request, which would have to stay here then.
 func (c *Conn) watch() (int, error) {
-	rc, err := c.SyscallConn()
+	rc, err := c.socket()
 	if err != nil {
 		return 0, err
 	}
