@@ -306,6 +306,9 @@ func (c *Conn) DismissIdle() {
 
 // quiet reports whether the connection waits for a request that has not begun.
 func (c *Conn) quiet() bool {
+	if c.closed.Load() { // or TLS has taken its place: see Table.Secure
+		return false
+	}
 	if c.CanMove() && !c.http2.Load() {
 		return c.boundary.waiting()
 	}

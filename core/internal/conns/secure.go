@@ -40,6 +40,7 @@ func (t *Table) Secure(below *Conn, over *tls13.First, side *Side) *Conn {
 		c.side.Store(side)
 	}
 	c.SetState(New)
+	below.closed.Store(true) // as Leave
 	delete(t.conns, below)
 	t.conns[c] = struct{}{}
 	return c

@@ -40,6 +40,23 @@ func secureConn(t *testing.T, moved bool) (*Conn, *tls.Conn) {
 	return c, client
 }
 
+// TestSecure_TakesThePlace: a drain that has looked before the end of the handshake does not close what is served by now.
+func TestSecure_TakesThePlace(t *testing.T) {
+	t.Parallel()
+	c, client := secureConn(t, false)
+	below := c.Conn.(*tls13.First).NetConn().(*Conn)
+	below.IsUnder(c.Conn.(*tls13.First).TLS())
+	below.DismissIdle()
+	must.Get(io.WriteString(c, "x"))(t)
+	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
+		t.Errorf("the connection is closed: %v", err)
+	}
+	must.Do(t, c.Close())
+	if n := c.table.Count(); n > 0 {
+		t.Errorf("%d connections are left", n)
+	}
+}
+
 // TestSecureConn_IsNotCopiedPastItsTLS by package os, which looks for SyscallConn: neither from a file nor to one.
 func TestSecureConn_IsNotCopiedPastItsTLS(t *testing.T) {
 	t.Parallel()
