@@ -37,6 +37,7 @@ type parked struct {
 	state   parkState
 	leaves  bool // it is to be opened, and its client is asked to leave
 	stuck   bool // the poller does not have it: it is looked at from time to time
+	parting bool // it was idle, and is closed as soon as its client is told
 
 	unused bool // it has carried no request
 
@@ -232,6 +233,9 @@ func (p *parked) DismissIdle() {
 		return
 	}
 	if p.secret != nil {
+		p.table.mu.Lock()
+		p.parting = true
+		p.table.mu.Unlock()
 		go p.end(closedIdle) // a client that does not read can make it wait
 		return
 	}

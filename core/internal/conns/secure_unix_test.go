@@ -6,12 +6,17 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/tls13"
+	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
@@ -38,6 +43,39 @@ func secureConn(t *testing.T, moved bool) (*Conn, *tls.Conn) {
 	c := &Conn{Conn: must.Get(tls13.Adopt(nc, sealed.State()))(t).Taken(), table: table}
 	c.secure(c.Conn.(secured))
 	return c, client
+}
+
+// parkedTLS makes one that has moved to a lot, and waits there.
+func parkedTLS(t *testing.T) (*lotTable, *tls.Conn) {
+	t.Helper()
+	c, client := secureConn(t, false)
+	sealed := must.Get(c.Conn.(*tls13.First).Seal())(t)
+	l := newLotTable(t, &http.Server{})
+	s := must.Get(fd.Dup(must.Get(c.socket())(t)))(t)
+	begin := l.Park(s, l.side, wire.Conn{TLS: len(sealed.State())}, nil, sealed.State())
+	sealed.Gone()
+	must.Do(t, c.Close())
+	begin(true)
+	return l, client
+}
+
+// TestLot_IdleTLSIsNotCut: the end of a drain does not count it as cut while its client is told.
+func TestLot_IdleTLSIsNotCut(t *testing.T) {
+	t.Parallel()
+	l, client := parkedTLS(t)
+	l.mu.Lock() // as if its goodbye took long
+	p := slices.Collect(maps.Values(l.lot.conns))[0]
+	netConn, told := l.netConn, make(chan struct{})
+	l.netConn = func(s int) (net.Conn, error) { <-told; return netConn(s) }
+	l.mu.Unlock()
+	p.DismissIdle()
+	if left := l.Left(); left != (Left{}) {
+		t.Errorf("left: %+v", left)
+	}
+	close(told)
+	if n, err := client.Read(make([]byte, 1)); n > 0 || err != io.EOF { //nolint:errorlint // close_notify is that very error
+		t.Errorf("the client reads %d bytes, %v", n, err)
+	}
 }
 
 // TestSecure_TakesThePlace: a drain that has looked before the end of the handshake does not close what is served by now.

@@ -314,8 +314,8 @@ func (t *Table) Quiet() []Waiting {
 
 // Left counts what a drain still waits for.
 func (t *Table) Left() Left {
-	conns, parked := t.open()
-	r := Left{Sockets: len(t.openSockets()), Connections: len(parked)}
+	conns := t.All()
+	r := Left{Sockets: len(t.openSockets()), Connections: t.parkedCount()}
 	for _, c := range conns {
 		if closeReason(c.closing.Load()) == closedMoved {
 			continue // on its way out of the table
@@ -331,6 +331,18 @@ func (t *Table) Left() Left {
 		r.Requests += c.unanswered()
 	}
 	return r
+}
+
+// parkedCount is how many parked connections a drain still waits for.
+func (t *Table) parkedCount() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.lot.conns {
+		if !p.parting {
+			n++
+		}
+	}
+	return n
 }
 
 // QuietFor returns the connections that have waited for a request for so long, longest idle first.
