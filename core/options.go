@@ -237,9 +237,10 @@ func WithConnectionHandoff(on bool) Option {
 // that have changed their key stay, and are asked to reconnect, as all are without this option. It needs WithConnectionHandoff.
 //
 // With it gracex shakes hands, and net/http and the program see another type of connection: ConnContext and ConnState get a
-// *tls.Conn only in the process that has shaken hands, both are called after the handshake, and a handler that takes a
-// connection over gets one with the method ConnectionState. Request.TLS is as ever, but for ExportKeyingMaterial, which can't
-// be called on a connection that has moved.
+// *tls.Conn only in the process that has shaken hands, both are called after the handshake if it succeeds, and a handler
+// that takes a connection over gets one with the method ConnectionState. The context of a tls.ClientHelloInfo has nothing
+// of ConnContext. Request.TLS is what it is without this option, but for ExportKeyingMaterial, which can't be called on a
+// connection that has moved.
 func WithTLSHandoff(on bool) Option {
 	return func(c *config) { c.tlsHandoff = on }
 }
