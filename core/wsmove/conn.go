@@ -13,6 +13,7 @@ import (
 type conn struct {
 	net.Conn // the real one
 	s        *Session
+	secure   bool // it is over TLS, where a Write that is interrupted is the last one
 
 	deadlines deadlines
 	in        reader
@@ -29,7 +30,7 @@ type conn struct {
 }
 
 func newConn(nc net.Conn, s *Session) *conn {
-	return &conn{Conn: nc, s: s, deadlines: deadlines{socket: nc}, closed: make(chan struct{})}
+	return &conn{Conn: nc, s: s, secure: tlsOf(nc) != nil, deadlines: deadlines{socket: nc}, closed: make(chan struct{})}
 }
 
 // NetConn returns the connection that was hijacked. What is read from it or written to it is lost in a move.

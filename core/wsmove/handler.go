@@ -51,8 +51,6 @@ func (m *mover) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &Session{m: m, request: headOf(r), returned: make(chan struct{})}
 	defer close(s.returned)
 	switch {
-	case r.TLS != nil:
-		s.fix("it is over TLS, and the keys are in this process")
 	case r.Pattern != "":
 		s.fix("wsmove.Handler is not the outermost handler")
 	case len(s.request) > maxRequest:

@@ -94,7 +94,7 @@ func (m *mover) serve(nc net.Conn, l *luggage, prepare func(*Session)) {
 	}
 	ctx, cancel := context.WithCancel(m.core.context(nc))
 	defer cancel()
-	r.RemoteAddr = nc.RemoteAddr().String()
+	r.RemoteAddr, r.TLS = nc.RemoteAddr().String(), tlsOf(nc)
 
 	m.slots <- struct{}{}
 	free := sync.OnceFunc(func() { <-m.slots })

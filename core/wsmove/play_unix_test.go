@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
@@ -33,6 +34,7 @@ type played struct {
 	t    *testing.T
 	next *played // that takes over; nil if there is none
 	log  *logBook
+	tls  *conns.Table // of its connections over TLS that can move
 
 	mu      sync.Mutex
 	drain   chan struct{}
@@ -44,7 +46,7 @@ type played struct {
 
 // newPlayed makes a process that serves by h.
 func newPlayed(t *testing.T, h http.Handler, opts ...Option) *played {
-	p := &played{t: t, drain: make(chan struct{}), log: &logBook{}}
+	p := &played{t: t, drain: make(chan struct{}), log: &logBook{}, tls: conns.NewTable(conns.NewGoodbye())}
 	opts = append([]Option{WithSpread(0), WithLogger(slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})))}, opts...)
 	p.mover = newMover("test", h, process{draining: p.draining, stopping: p.stops.Load, handoff: p.handoff, context: contextOf}, opts)
 	t.Cleanup(func() {
@@ -112,18 +114,33 @@ func (p *played) handoff(c net.Conn, name string, state []byte) error {
 	p.mu.Lock()
 	p.sizes = append(p.sizes, l.Sizes)
 	p.mu.Unlock()
-	file, err := c.(*net.TCPConn).File()
-	if err != nil {
-		return err
+	if c, ok := c.(conns.SecureConn); ok {
+		return p.handoffTLS(conns.Tracked(c), state)
 	}
-	defer file.Close()
-	nc, err := net.FileConn(file)
+	nc, err := duplicate(c)
 	if err != nil {
 		return err
 	}
 	c.Close()
 	go p.next.adopt(nc, state)
 	return nil
+}
+
+// duplicate returns the socket below c a second time.
+func duplicate(c net.Conn) (net.Conn, error) {
+	for {
+		over, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = over.NetConn()
+	}
+	file, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileConn(file)
 }
 
 // start serves p's handler to clients, over TLS if asked for.

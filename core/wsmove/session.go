@@ -2,6 +2,7 @@ package wsmove
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -155,10 +156,28 @@ func (s *Session) answered(a answer) {
 
 // carriedBy looks at what the handler got from Hijack.
 func (s *Session) carriedBy(nc net.Conn) {
-	if c, ok := nc.(*conns.Conn); ok {
+	switch c := nc.(type) {
+	case conns.SecureConn:
+		if err := conns.Tracked(c).StaysSecure(); err != nil {
+			s.fix(err.Error())
+		}
+		return
+	case *conns.Conn:
 		nc = c.NetConn()
 	}
-	if _, ok := conns.Transport(nc); !ok {
+	if tlsOf(nc) != nil {
+		s.fix("it is over TLS, and the keys are in this process")
+	} else if _, ok := conns.Transport(nc); !ok {
 		s.fix("something is between it and its socket")
 	}
+}
+
+// tlsOf returns what the TLS handshake of a connection has brought about; nil for one in the clear.
+func tlsOf(nc net.Conn) *tls.ConnectionState {
+	c, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil
+	}
+	st := c.ConnectionState()
+	return &st
 }

@@ -161,7 +161,7 @@ func (c *conn) leavesUnsent(rest []byte) bool {
 // seal has writing stop between two messages. A write for which the client has no room is interrupted, unless that
 // would be the end of the connection (TLS).
 func (c *conn) seal(a *attempt, interrupt bool) {
-	a.interrupts.Store(interrupt)
+	a.interrupts.Store(interrupt && !c.secure)
 	a.seals.Store(true) // before the lock is to be had: a writer that is interrupted looks for it
 	c.hurry()
 	if c.out.mu.TryLock() {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"slices"
@@ -113,14 +114,17 @@ type client struct {
 	sent []time.Time
 }
 
-// dial opens a client's connection.
-func dial(t *testing.T, p *exampletest.Program, k kind) *client {
+// dial opens a client's connection, over TLS if secure is not nil.
+func dial(t *testing.T, p *exampletest.Program, secure *tls.Config, k kind) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	url := "ws://" + p.Addr + "/" + k.path
+	if secure != nil {
+		url = "wss" + strings.TrimPrefix(url, "ws")
+	}
 	if !k.coder {
-		d := gorillaws.Dialer{EnableCompression: k.compresses}
+		d := gorillaws.Dialer{EnableCompression: k.compresses, TLSClientConfig: secure}
 		ws, answer, err := d.DialContext(ctx, url, nil)
 		must.Do(t, err)
 		t.Cleanup(func() { ws.Close() })
@@ -131,7 +135,9 @@ func dial(t *testing.T, p *exampletest.Program, k kind) *client {
 	if k.compresses {
 		mode = coderws.CompressionContextTakeover
 	}
-	ws, answer, err := coderws.Dial(ctx, url, &coderws.DialOptions{CompressionMode: mode, CompressionThreshold: 64})
+	ws, answer, err := coderws.Dial(ctx, url, &coderws.DialOptions{
+		CompressionMode: mode, CompressionThreshold: 64, HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: secure}},
+	})
 	must.Do(t, err)
 	t.Cleanup(func() { ws.CloseNow() })
 	k.isCompressed(t, answer)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,11 +31,11 @@ type goCrowd struct {
 	talk    sync.WaitGroup
 }
 
-func newGoCrowd(t *testing.T, p *exampletest.Program, took *latency.Log, kindOf func(i int) kind) crowd {
+func newGoCrowd(t *testing.T, p *exampletest.Program, secure *tls.Config, took *latency.Log, kindOf func(i int) kind) crowd {
 	t.Helper()
 	c := &goCrowd{quit: make(chan struct{})}
 	for i := range *sockets {
-		c.clients = append(c.clients, dial(t, p, kindOf(i)))
+		c.clients = append(c.clients, dial(t, p, secure, kindOf(i)))
 	}
 	for _, one := range c.clients {
 		c.talk.Go(func() {

@@ -10,6 +10,8 @@
 //
 // Each message is sent back. Besides, each client gets a numbered one every 20 ms. The numbers go on in the new process,
 // because the handler leaves the last one there. A browser that opens http://127.0.0.1:8080/ does all of it, and counts.
+//
+// With -cert and -key the clients come by wss, and their connections move with core.WithTLSHandoff.
 package main
 
 import (
@@ -32,6 +34,8 @@ var libraries = map[string]http.HandlerFunc{
 func main() {
 	flags := app.Flags{Addr: ":8080", Drain: core.DefaultDrainTimeout, Probation: core.DefaultProbation}
 	settle := flag.Duration("settle", wsmove.DefaultSettle, "how long what melody has queued may take to be written, before its clients move")
+	cert := flag.String("cert", "", "`file` of a certificate, for wss instead of ws")
+	key := flag.String("key", "", "`file` of its key")
 	flags.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid())
 	mux := http.NewServeMux()
@@ -45,7 +49,13 @@ func main() {
 	mux.Handle("/chi", chiRouter())
 	// Around all of it: in the new process a request takes the whole way again.
 	handler := wsmove.Handler("ws", mux, wsmove.WithSettle(*settle), wsmove.WithLogger(log))
-	if err := core.ListenAndServe(flags.Addr, handler, flags.Options()...); err != nil && !errors.Is(err, core.ErrCut) {
+	serve := func() error { return core.ListenAndServe(flags.Addr, handler, flags.Options()...) }
+	if *cert != "" {
+		serve = func() error {
+			return core.ListenAndServeTLS(flags.Addr, *cert, *key, handler, append(flags.Options(), core.WithTLSHandoff(true))...)
+		}
+	}
+	if err := serve(); err != nil && !errors.Is(err, core.ErrCut) {
 		fmt.Fprintln(os.Stderr, "wsecho:", err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"flag"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gracex-go/gracex/examples/internal/exampletest"
 	"github.com/gracex-go/gracex/examples/internal/latency"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 const patience = exampletest.Patience
@@ -27,21 +29,33 @@ var (
 	each   = flag.Bool("ws.each", false, "test each library and each other client by itself, too")
 )
 
-func start(t *testing.T) *exampletest.Program {
-	return exampletest.Start(t, "-probation", "300ms", "-settle", settle.String())
+func start(t *testing.T, args ...string) *exampletest.Program {
+	return exampletest.Start(t, append(args, "-probation", "300ms", "-settle", settle.String())...)
 }
 
 // TestSocketsStay: each client gets all that it has sent back, and the server's numbers, once and in order, over one
 // connection, through upgrades and rollbacks. Each library has clients of both kinds, some of them with compression.
 func TestSocketsStay(t *testing.T) {
 	t.Parallel()
-	paths := append(slices.Sorted(maps.Keys(libraries)), "gin", "echo", "chi")
 	p, took := start(t), &latency.Log{}
-	c := newGoCrowd(t, p, took, func(i int) kind {
+	throughUpgrades(t, p, newGoCrowd(t, p, nil, took, mixed()), took)
+}
+
+// TestSocketsStay_TLS is TestSocketsStay for wss. Nobody shakes hands again: a client has one connection.
+func TestSocketsStay_TLS(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := rawhttp.Certificate(t)
+	p, took := start(t, "-cert", cert, "-key", key), &latency.Log{}
+	throughUpgrades(t, p, newGoCrowd(t, p, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}, took, mixed()), took)
+}
+
+// mixed has clients of both kinds for each library and each router.
+func mixed() func(i int) kind {
+	paths := append(slices.Sorted(maps.Keys(libraries)), "gin", "echo", "chi")
+	return func(i int) kind {
 		n := i + i/len(paths)
 		return kind{path: paths[i%len(paths)], coder: n%2 == 1, compresses: n/2%2 == 0}
-	})
-	throughUpgrades(t, p, c, took)
+	}
 }
 
 // TestEachLibrary has clients of one library at a time, with compression and without.
@@ -60,7 +74,7 @@ func TestEachLibrary(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				p, took := start(t), &latency.Log{}
-				c := newGoCrowd(t, p, took, func(i int) kind { return kind{path, i%2 == 1, compresses} })
+				c := newGoCrowd(t, p, nil, took, func(i int) kind { return kind{path, i%2 == 1, compresses} })
 				throughUpgrades(t, p, c, took)
 			})
 		}

@@ -65,6 +65,14 @@ func (c *Conn) secure(over secured) {
 // has shaken hands. Nobody changes it.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tlsState }
 
+// StaysSecure returns why its TLS does not move, as far as that is known; nil if it can.
+func (c *Conn) StaysSecure() error {
+	if f, ok := c.over.(*tls13.First); ok {
+		return f.Stays()
+	}
+	return nil
+}
+
 // seal returns the state of its TLS, after which nothing is read or written on it; nil if it has none.
 func (c *Conn) seal() (*tls13.Sealed, error) {
 	if c.over == nil {
