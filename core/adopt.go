@@ -182,14 +182,14 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 	begin := func(c *conns.Conn) {
 		c.NoteTaken()
 		switch {
-		case srv != nil && c.IsReset():
+		case what.Name != "":
+			go u.runAdopter(c, what, handler)
+		case c.IsReset():
 			_ = c.Close()
 		case state != nil, holds:
 			go c.ServeAdopted()
-		case srv != nil:
-			go c.Park()
 		default:
-			go u.runAdopter(c, what, handler)
+			go c.Park()
 		}
 	}
 	if err == nil && secret != nil {

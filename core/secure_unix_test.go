@@ -122,6 +122,32 @@ func TestReceive_SaysNothingOnWhatItHasNot(t *testing.T) {
 	}
 }
 
+// TestReceive_GivesOnHandoffWhatHasCome of the client's words already, when a handler has handed its TLS connection off.
+func TestReceive_GivesOnHandoffWhatHasCome(t *testing.T) {
+	t.Parallel()
+	u, _, addr, cert := playSecure(t)
+	client, _, sealed, _, s := sealedTLS(t, u, addr, cert, true)
+	secret := sealed.State()
+	name := t.Name()
+	offer, err := wire.AppendOffer(nil, wire.OfferMsg{Conns: []wire.Conn{{Name: name, TLS: len(secret)}}}, [][]byte{secret})
+	must(t, err)
+	sealed.Gone()
+	OnHandoff(name, func(c net.Conn, _ []byte) {
+		defer c.Close()
+		got := make([]byte, len("GET /")) // as sealedTLS has left it
+		if _, err := io.ReadFull(c, got); err != nil {
+			t.Error(err)
+		}
+		_, _ = c.Write(got)
+	})
+	defer OnHandoff(name, nil)
+	_, theirs := controlPair(t)
+	must(t, u.receive(peer.NewOld(theirs), wire.Frame{Type: wire.Offer, Payload: offer[8:]}, []int{s}))
+	got, err := io.ReadAll(client)
+	must(t, err)
+	expectEqual(t, "the client hears", string(got), "GET /")
+}
+
 // TestReceive_ClosesATLSConnectionInSilenceBeforeTheAnswer: the deadline of this process's own drain comes while the old
 // process waits for the answer.
 func TestReceive_ClosesATLSConnectionInSilenceBeforeTheAnswer(t *testing.T) {
