@@ -28,7 +28,7 @@
 // The new process reads from none of them before all have come and their handlers read (see [WithGather]). So a room
 // of a chat is complete before anybody speaks in it, and nobody is seen to leave.
 //
-// A connection that can't move, over TLS for example, takes the same steps at a moment of its own and ends with the
-// close code 1012, by which a client knows that it may come back at once. On a stop of the service all of them end with
-// 1001.
+// A connection over TLS moves with core.WithTLSHandoff(true). One that can't move, over TLS 1.2 for example, takes the
+// same steps at a moment of its own and ends with the close code 1012, by which a client knows that it may come back at
+// once. On a stop of the service all of them end with 1001.
 package wsmove
