@@ -17,6 +17,7 @@ import (
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/text"
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 )
@@ -79,6 +80,31 @@ func TestExchange_GarbageOfAProcessThatEnds(t *testing.T) {
 	<-n.Frames.Silent
 	close(n.Exited)
 	if err := <-result; !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("Exchange = %v", err)
+	}
+}
+
+// TestExchange_AfterAHangUpOfItsOwn: the offer is in the socket, and the new process can take it until it ends.
+func TestExchange_AfterAHangUpOfItsOwn(t *testing.T) {
+	t.Parallel()
+	ours, theirs := ends(t)
+	n := &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1), Exited: make(chan struct{})}
+	go n.Frames.listen(newEar(ours))
+	result := make(chan error)
+	go func() {
+		_, err := n.Exchange([]byte("offer"), nil, nil, func() bool { return false })
+		result <- err
+	}()
+	must.Get(io.ReadFull(theirs, make([]byte, len("offer"))))(t)
+	n.HangUp()
+	<-n.Frames.Silent
+	select {
+	case err := <-result:
+		t.Fatalf("Exchange = %v while the new process lives", err)
+	case <-time.After(timing.InTime):
+	}
+	close(n.Exited)
+	if err := <-result; !errors.Is(err, errGone) {
 		t.Errorf("Exchange = %v", err)
 	}
 }
