@@ -185,7 +185,11 @@ func FuzzConn_EndsAsNetHTTPs(f *testing.F) {
 		says = append(whole(bytes.Clone(says)), lastPing...)
 		want := verdict(t, netHTTPAlone, says, true)
 		for _, by := range []string{behindConn, adopted} {
-			if got := verdict(t, by, says, true); got != want && !mayBe(t, got, says) {
+			got := verdict(t, by, says, true)
+			if got == "it is closed" && strings.HasPrefix(want, "GOAWAY") {
+				continue // what was said last is lost if something of the client's is left unread
+			}
+			if got != want && !mayBe(t, got, says) {
 				t.Errorf("%s: %s; net/http alone: %s", by, got, want)
 			}
 		}
