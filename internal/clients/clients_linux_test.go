@@ -43,10 +43,17 @@ func TestMain(m *testing.M) {
 // client is a kind of clients.
 type client struct {
 	name  string
-	over  string // "h2c" or "TLS"; empty: both
+	over  string // overH2C, or overTLS for both with TLS; empty: all
 	needs string // a program; empty: none
 	start func(t *testing.T, s *server) running
 }
+
+// Over what clients come.
+const (
+	overH2C   = "h2c"
+	overTLS   = "TLS"         // which does not move
+	overMoves = "TLS-handoff" // which does
+)
 
 // running are clients that ask all the time.
 type running interface {
@@ -76,6 +83,9 @@ var clients = []client{
 	{name: "net/http, 8 Transports, 4 uploads of 256 kB each", start: netHTTP(8, 4, "stream", 256<<10)},
 	{name: "raw client, 8 connections, 4 POSTs of 2 kB each", start: raw(2000)},
 	{name: "raw client, 8 connections, 4 uploads of 256 kB each", start: raw(256 << 10)},
+	{name: "net/http, HTTP/1, 8 Transports, POST", over: overTLS, start: netHTTP1(8, "POST", 2000)},
+	{name: "net/http, HTTP/1, 8 Transports, streamed POST", over: overTLS, start: netHTTP1(8, "stream", 2000)},
+	{name: "raw client, HTTP/1, 8 connections, POSTs of 2 kB", over: overTLS, start: rawHTTP1(2000)},
 	{name: "curl, one after the other", needs: "curl", start: curl(1, 200)},
 	{name: "curl, 8 at a time", needs: "curl", start: curl(8, 200)},
 	{name: "curl, 8 uploads of 256 kB at a time", needs: "curl", start: curl(8, 256<<10)},
@@ -83,29 +93,30 @@ var clients = []client{
 	{name: "h2load, 8 connections, 4 uploads of 256 kB each", needs: "h2load", start: h2load(256<<10, 20_000)},
 	{name: "HAProxy in front, 8 POSTs at a time", needs: "haproxy", start: haproxy(2000)},
 	{name: "HAProxy in front, 8 uploads of 256 kB at a time", needs: "haproxy", start: haproxy(256 << 10)},
-	{name: "Chromium, POST", over: "TLS", needs: "chromium", start: chromium},
+	{name: "Chromium, POST", over: overTLS, needs: "chromium", start: chromium},
 	{name: "grpc-go, unary", start: calls("unary")},
 	{name: "grpc-go, client streams", start: calls("client")},
 	{name: "grpc-go, server streams", start: calls("server")},
 	{name: "grpc-go, bidirectional streams", start: calls("bidi")},
 }
 
-// TestClients: over HTTP/2 in the clear no client notices an upgrade. Over TLS the server refuses nothing.
+// TestClients: over HTTP/2 in the clear, and over TLS that moves, no client notices an upgrade. Over TLS that stays the server
+// refuses nothing.
 func TestClients(t *testing.T) {
 	upgrades, long := 3, false
 	if s := os.Getenv(envUpgrades); s != "" {
 		upgrades, long = must.Get(strconv.Atoi(s))(t), true
 	}
-	for _, over := range []string{"h2c", "TLS"} {
+	for _, over := range []string{overH2C, overTLS, overMoves} {
 		for _, c := range clients {
-			if c.over != "" && c.over != over {
+			if !strings.HasPrefix(over, c.over) {
 				continue
 			}
 			t.Run(over+"/"+c.name, func(t *testing.T) {
 				if _, err := exec.LookPath(c.needs); c.needs != "" && err != nil && !long {
 					t.Skip(err)
 				}
-				s := startServer(t, over == "TLS")
+				s := startServer(t, over)
 				run := c.start(t, s)
 				s.answers(t)
 				for range upgrades {
@@ -118,11 +129,14 @@ func TestClients(t *testing.T) {
 				moved, stayed := s.moves()
 				table.add(row{over, c.name, upgrades, got, moved, stayed})
 				t.Logf("%+v, %d moved, %d stayed", got, moved, stayed)
-				if got.requests == 0 || got.refused > 0 || got.failed > got.itself || got.repeated > 0 && over == "h2c" {
+				if got.requests == 0 || got.refused > 0 || got.failed > got.itself {
 					t.Errorf("%+v", got)
 				}
-				if over == "h2c" && (got.failed > 0 || got.connections != got.wanted || stayed > 0) {
-					t.Errorf("%+v, %d connections stayed", got, stayed)
+				if over != overTLS && (got.failed > 0 || got.repeated > 0 || got.connections != got.wanted || moved == 0 || stayed > 0) {
+					t.Errorf("%+v, %d connections moved, %d stayed", got, moved, stayed)
+				}
+				if again := got.full + got.resumed - got.wanted; over == overMoves && again > 0 {
+					t.Errorf("%d handshakes too many: %+v", again, got)
 				}
 			})
 		}
@@ -132,6 +146,7 @@ func TestClients(t *testing.T) {
 // server is the server in all its generations.
 type server struct {
 	addr, dir string
+	over      string
 	tls       *tls.Config // of its clients; nil: in the clear
 	program   *proctest.Program
 	control   *control.Client
@@ -139,18 +154,18 @@ type server struct {
 	resumed, full atomic.Int64 // handshakes by tls
 }
 
-func startServer(t *testing.T, secure bool) *server {
+func startServer(t *testing.T, over string) *server {
 	t.Helper()
 	dir := must.Get(os.MkdirTemp("", "gx"))(t) // short, for a unix socket, and without what HAProxy does not take
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &server{addr: proctest.FreeAddr(t), dir: dir}
+	s := &server{addr: proctest.FreeAddr(t), dir: dir, over: over}
 	bin, socket := filepath.Join(s.dir, "server"), filepath.Join(s.dir, "c")
 	proctest.Build(t, bin, "./server")
 	cmd := &exec.Cmd{Path: bin, Args: []string{bin, "-addr", s.addr, "-control", socket}, Dir: s.dir}
 	cmd.Env = append(os.Environ(), "PWD="+s.dir, core.EnvMode+"=self")
-	if secure {
+	if over != overH2C {
 		cert, key, pool := rawhttp.Certificate(t)
-		cmd.Args = append(cmd.Args, "-cert", cert, "-key", key)
+		cmd.Args = append(cmd.Args, "-cert", cert, "-key", key, fmt.Sprint("-tls-handoff=", over == overMoves))
 		s.tls = &tls.Config{
 			RootCAs: pool, ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(0),
 			VerifyConnection: func(st tls.ConnectionState) error {
@@ -232,20 +247,27 @@ func (s *server) servedBefore() (sum uint64) {
 
 var servedText = regexp.MustCompile(`msg="generation ended" .*ledger\.served=(\d+)`)
 
-// moves is how many HTTP/2 connections have moved in all upgrades, and how many have not that were to.
+// moves is how many connections have moved in all upgrades, and how many have not that were to: of those over TLS, or else of
+// those of HTTP/2.
 func (s *server) moves() (moved, stayed int) {
+	what := "http2"
+	if s.over == overMoves {
+		what = "tls"
+	}
 	for _, m := range movesText.FindAllStringSubmatch(s.program.Log.String(), -1) {
 		n, _ := strconv.Atoi(m[3]) // they are digits
-		if m[1] == "moved" {
+		switch {
+		case m[2] != what:
+		case m[1] == "moved":
 			moved += n
-		} else {
+		default:
 			stayed += n
 		}
 	}
 	return moved, stayed
 }
 
-var movesText = regexp.MustCompile(`ledger\.(moved|stayed)_http2(_\w+)?=(\d+)`)
+var movesText = regexp.MustCompile(`ledger\.(moved|stayed)_(http2|tls)(?:_\w+)?=(\d+)`)
 
 // row is a line of the table.
 type row struct {

@@ -1,3 +1,3 @@
-// Package clients has HTTP/2 clients of other projects, and of this one, that ask a server which is upgraded again and
-// again. Each counts what fails, what the server refuses and how often it connects.
+// Package clients has clients of other projects, and of this one, of HTTP/2 above all, that ask a server which is upgraded
+// again and again. Each counts what fails, what the server refuses and how often it connects.
 package clients

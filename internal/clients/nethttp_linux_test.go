@@ -23,6 +23,7 @@ type goClients struct {
 	s                *server
 	body             []byte
 	how              string
+	version          int // of HTTP
 	over             atomic.Bool
 	wg               sync.WaitGroup
 	wanted           int
@@ -34,15 +35,25 @@ type goClients struct {
 // netHTTP starts so many Transports, with requests from so many goroutines each. A "stream" is a POST whose body nobody
 // can send again.
 func netHTTP(transports, each int, how string, size int) func(*testing.T, *server) running {
+	return netHTTPOf(2, transports, each, how, size)
+}
+
+// netHTTP1 is netHTTP for HTTP/1, with requests one after the other.
+func netHTTP1(transports int, how string, size int) func(*testing.T, *server) running {
+	return netHTTPOf(1, transports, 1, how, size)
+}
+
+func netHTTPOf(version, transports, each int, how string, size int) func(*testing.T, *server) running {
 	return func(t *testing.T, s *server) running {
-		c := &goClients{t: t, s: s, how: how, body: bytes.Repeat([]byte("x"), size), wanted: transports}
+		c := &goClients{t: t, s: s, how: how, version: version, body: bytes.Repeat([]byte("x"), size), wanted: transports}
 		for range transports {
 			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: s.tls, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				c.dials.Add(1)
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			}}
-			tr.Protocols.SetHTTP2(s.tls != nil)
-			tr.Protocols.SetUnencryptedHTTP2(s.tls == nil)
+			tr.Protocols.SetHTTP1(version == 1)
+			tr.Protocols.SetHTTP2(version == 2 && s.tls != nil)
+			tr.Protocols.SetUnencryptedHTTP2(version == 2 && s.tls == nil)
 			t.Cleanup(tr.CloseIdleConnections)
 			cl := &http.Client{Transport: tr, Timeout: patience}
 			c.ask(cl) // else it dials for each of the first requests
@@ -109,7 +120,7 @@ func (c *goClients) try(cl *http.Client) error {
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || !bytes.Equal(got, c.body) || resp.ProtoMajor != 2) {
+	if err == nil && (resp.StatusCode != http.StatusOK || !bytes.Equal(got, c.body) || resp.ProtoMajor != c.version) {
 		err = fmt.Errorf("%s %s, %d bytes for %d", resp.Proto, resp.Status, len(got), len(c.body))
 	}
 	return err
@@ -122,10 +133,19 @@ type rawClients struct {
 }
 
 func raw(size int) func(*testing.T, *server) running {
+	return rawOf(load.Config{HTTP2: true, Streams: 4, Clients: 8, Chunked: true, BodySize: size, Timeout: patience})
+}
+
+// rawHTTP1 is raw for HTTP/1, with requests one after the other.
+func rawHTTP1(size int) func(*testing.T, *server) running {
+	return rawOf(load.Config{Clients: 8, Chunked: true, BodySize: size, Timeout: patience})
+}
+
+func rawOf(cfg load.Config) func(*testing.T, *server) running {
 	return func(_ *testing.T, s *server) running {
-		return &rawClients{s, load.Start(load.Config{
-			Addr: s.addr, TLS: s.tls, HTTP2: true, Streams: 4, Clients: 8, Chunked: true, BodySize: size, Timeout: patience,
-		})}
+		cfg := cfg
+		cfg.Addr, cfg.TLS = s.addr, s.tls
+		return &rawClients{s, load.Start(cfg)}
 	}
 }
 

@@ -126,7 +126,7 @@ func (c curlClient) end() (got counts) {
 	return got
 }
 
-// h2loadClient is one process of h2load. Over TLS it is one for each upgrade: it does not connect again after a GOAWAY.
+// h2loadClient is one process of h2load. Over TLS that stays it is one for each upgrade: it does not connect again after a GOAWAY.
 type h2loadClient struct {
 	s        *server
 	now      *program
@@ -139,7 +139,7 @@ type h2loadClient struct {
 func h2load(size, requests int) func(*testing.T, *server) running {
 	return func(t *testing.T, s *server) running {
 		c := &h2loadClient{s: s, requests: requests, body: s.body(t, size)}
-		if s.tls != nil {
+		if s.over == overTLS {
 			c.requests = min(requests, 20_000)
 		}
 		c.start(t)
@@ -155,7 +155,7 @@ func (c *h2loadClient) start(t *testing.T) {
 
 func (c *h2loadClient) again() {
 	switch {
-	case c.s.tls != nil:
+	case c.s.over == overTLS:
 		c.count()
 		c.start(c.now.t)
 	case !c.now.running():
@@ -182,7 +182,7 @@ func (c *h2loadClient) count() {
 
 func (c *h2loadClient) end() counts {
 	c.count()
-	if c.s.tls == nil {
+	if c.s.over != overTLS {
 		return c.got
 	}
 	// After GOAWAY it counts requests that it does not send.

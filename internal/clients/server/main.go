@@ -24,6 +24,7 @@ func main() {
 	addr := flag.String("addr", "", "where it listens")
 	cert := flag.String("cert", "", "the file of a certificate; empty is HTTP/2 in the clear")
 	key := flag.String("key", "", "the file of its key")
+	moves := flag.Bool("tls-handoff", false, "connections over TLS move")
 	control := flag.String("control", "", "the control socket")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -40,7 +41,7 @@ func main() {
 		}
 		srv.Protocols.SetHTTP2(true)
 		return u.AttachTLS(srv, ln, *cert, *key)
-	}, core.WithControlSocket(*control), core.WithProbation(0), core.WithLogger(log))
+	}, core.WithControlSocket(*control), core.WithProbation(0), core.WithTLSHandoff(*moves), core.WithLogger(log))
 	if err != nil {
 		log.Error("serve", "error", err)
 		os.Exit(1)
