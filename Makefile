@@ -27,7 +27,8 @@ FAULTS ?= .
 # How many rounds of the tests, or for how long, as in 2h.
 FLAKY ?= 5
 
-# How often "make clients" upgrades a server for each kind of client, and which of these, as "h2c/curl".
+# How often "make clients" upgrades a server for each kind of client, and which of these, as "h2c/curl", "TLS-stays/curl" or
+# "TLS-moves/curl".
 UPGRADES ?= 50
 CLIENTS ?= .
 

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 // client is a kind of clients.
 type client struct {
 	name  string
-	over  string // overH2C, or overTLS for both with TLS; empty: all
+	over  string // overH2C or overTLS; empty: all
 	needs string // a program; empty: none
 	start func(t *testing.T, s *server) running
 }
@@ -51,8 +51,9 @@ type client struct {
 // Over what clients come.
 const (
 	overH2C   = "h2c"
-	overTLS   = "TLS"         // which does not move
-	overMoves = "TLS-handoff" // which does
+	overTLS   = "TLS" // each of the next two
+	overStays = "TLS-stays"
+	overMoves = "TLS-moves" // with core.WithTLSHandoff
 )
 
 // running are clients that ask all the time.
@@ -107,7 +108,7 @@ func TestClients(t *testing.T) {
 	if s := os.Getenv(envUpgrades); s != "" {
 		upgrades, long = must.Get(strconv.Atoi(s))(t), true
 	}
-	for _, over := range []string{overH2C, overTLS, overMoves} {
+	for _, over := range []string{overH2C, overStays, overMoves} {
 		for _, c := range clients {
 			if !strings.HasPrefix(over, c.over) {
 				continue
@@ -132,7 +133,7 @@ func TestClients(t *testing.T) {
 				if got.requests == 0 || got.refused > 0 || got.failed > got.itself {
 					t.Errorf("%+v", got)
 				}
-				if over != overTLS && (got.failed > 0 || got.repeated > 0 || got.connections != got.wanted || moved == 0 || stayed > 0) {
+				if over != overStays && (got.failed > 0 || got.repeated > 0 || got.connections != got.wanted || moved == 0 || stayed > 0) {
 					t.Errorf("%+v, %d connections moved, %d stayed", got, moved, stayed)
 				}
 				if again := got.full + got.resumed - got.wanted; over == overMoves && again > 0 {

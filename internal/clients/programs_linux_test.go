@@ -139,7 +139,7 @@ type h2loadClient struct {
 func h2load(size, requests int) func(*testing.T, *server) running {
 	return func(t *testing.T, s *server) running {
 		c := &h2loadClient{s: s, requests: requests, body: s.body(t, size)}
-		if s.over == overTLS {
+		if s.over == overStays {
 			c.requests = min(requests, 20_000)
 		}
 		c.start(t)
@@ -155,7 +155,7 @@ func (c *h2loadClient) start(t *testing.T) {
 
 func (c *h2loadClient) again() {
 	switch {
-	case c.s.over == overTLS:
+	case c.s.over == overStays:
 		c.count()
 		c.start(c.now.t)
 	case !c.now.running():
@@ -182,7 +182,7 @@ func (c *h2loadClient) count() {
 
 func (c *h2loadClient) end() counts {
 	c.count()
-	if c.s.over != overTLS {
+	if c.s.over != overStays {
 		return c.got
 	}
 	// After GOAWAY it counts requests that it does not send.
