@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/wire"
@@ -21,6 +22,20 @@ type heard struct {
 type ear struct {
 	in   io.Reader
 	unix *fd.Receiver // nil for a pipe in this process
+}
+
+// noticed notes when something was read.
+type noticed struct {
+	io.Reader
+	some *atomic.Bool
+}
+
+func (r *noticed) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if n > 0 {
+		r.some.Store(true)
+	}
+	return n, err
 }
 
 // isBy is an error if another process has written the frame.

@@ -41,6 +41,7 @@ type Next struct {
 	LinkEnd int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	signaled atomic.Bool // this process has sent it a signal to end
+	hearing  atomic.Bool // a part of a frame was read that is not in Start yet
 
 	takes atomic.Pointer[[]string] // as the process that listens now says; nil: nothing
 
@@ -105,7 +106,9 @@ func Follow(path string, p spawn.Process, ctl net.Conn, hello func(itself bool))
 // read passes frames on until the one that decides, and then all others to Frames.
 func (n *Next) read(hello func(itself bool)) {
 	in := newEar(n.ctl)
-	ready := n.readStart(in, hello)
+	begins := in
+	begins.in = &noticed{in.in, &n.hearing}
+	ready := n.readStart(begins, hello)
 	close(n.Start)
 	if ready {
 		n.Frames.listen(in)
@@ -132,6 +135,7 @@ func (n *Next) readStart(in ear, hello func(itself bool)) (ready bool) {
 			}
 		}
 		n.Start <- Event{f.Frame, err}
+		n.hearing.Store(false)
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return err == nil && f.Type == wire.Ready
 		}
@@ -284,10 +288,13 @@ func (n *Next) EndsWithin(d time.Duration) bool {
 	}
 }
 
+// inHand is how many times as long as for nothing LastWords waits for the rest of a frame.
+const inHand = 10
+
 // LastWords returns the frame that decides, if the process has sent one: it may
-// still be in the socket. wait bounds the time in which nothing comes.
+// still be in the socket, or in the hand of the goroutine that reads. wait bounds the time in which nothing comes.
 func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, ok bool) {
-	limit := time.After(wait)
+	limit, left := time.After(wait), inHand
 	for frames != nil {
 		select {
 		case ev, more := <-frames:
@@ -298,10 +305,14 @@ func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, o
 				return ev, true
 			}
 		case <-limit:
-			if len(frames) == 0 && !n.unread() {
+			switch {
+			case len(frames) > 0 || n.unread(): // this process has not come to read it
+			case n.hearing.Load() && left > 0:
+				left--
+			default:
 				return Event{}, false
 			}
-			limit = time.After(wait) // this process has not come to read it
+			limit = time.After(wait)
 		}
 	}
 	return Event{}, false

@@ -147,6 +147,28 @@ func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	}
 }
 
+// TestLastWords_InHand: of the word that decides a part was read, and the rest comes, or does not.
+func TestLastWords_InHand(t *testing.T) {
+	t.Parallel()
+	for _, comes := range []bool{true, false} {
+		ours, theirs := ends(t)
+		word := must.Get(wire.Append(nil, wire.Ready, wire.ReadyMsg{Room: 7}))(t)
+		must.Get(theirs.Write(word[:len(word)/2]))(t)
+		n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
+		go n.read(func(bool) {})
+		for n.unread() || !n.hearing.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if comes {
+			time.AfterFunc(5*timing.InTime, func() { _, _ = theirs.Write(word[len(word)/2:]) })
+		}
+		if last, ok := n.LastWords(n.Start, timing.InTime); ok != comes || comes && last.Type != wire.Ready {
+			t.Errorf("the rest comes: %v; %v, %v", comes, last, ok)
+		}
+		must.Do(t, theirs.Close())
+	}
+}
+
 // TestLives_LooksAtTheProcessThatSaidHello looks through a wrapper script.
 func TestLives_LooksAtTheProcessThatSaidHello(t *testing.T) {
 	t.Parallel()
