@@ -63,19 +63,26 @@ func TestExchange_InterruptedInAnOffer(t *testing.T) {
 	}
 }
 
+// offering makes an offer, which the other end has read and not answered, before the new process goes on by itself.
+func offering(t *testing.T) (n *Next, theirs *net.UnixConn, result <-chan error) {
+	t.Helper()
+	ours, theirs := ends(t)
+	n = &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1), Exited: make(chan struct{})}
+	go n.Frames.listen(newEar(ours))
+	answer := make(chan error)
+	go func() {
+		_, err := n.Exchange([]byte("offer"), nil, nil, func() bool { return false })
+		answer <- err
+	}()
+	must.Get(io.ReadFull(theirs, make([]byte, len("offer"))))(t)
+	return n, theirs, answer
+}
+
 // TestExchange_GarbageOfAProcessThatEnds: its answer can stand behind what is not understood, so that nobody knows whose the
 // connections are.
 func TestExchange_GarbageOfAProcessThatEnds(t *testing.T) {
 	t.Parallel()
-	ours, theirs := ends(t)
-	n := &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1), Exited: make(chan struct{})}
-	go n.Frames.listen(newEar(ours))
-	result := make(chan error)
-	go func() {
-		_, err := n.Exchange([]byte("offer"), nil, nil, func() bool { return false })
-		result <- err
-	}()
-	must.Get(io.ReadFull(theirs, make([]byte, len("offer"))))(t)
+	n, theirs, result := offering(t)
 	must.Get(io.WriteString(theirs, "garbage!"))(t) // another process has its end of the socket open
 	<-n.Frames.Silent
 	close(n.Exited)
@@ -87,15 +94,7 @@ func TestExchange_GarbageOfAProcessThatEnds(t *testing.T) {
 // TestExchange_AfterAHangUpOfItsOwn: the offer is in the socket, and the new process can take it until it ends.
 func TestExchange_AfterAHangUpOfItsOwn(t *testing.T) {
 	t.Parallel()
-	ours, theirs := ends(t)
-	n := &Next{ctl: ours, Frames: newFrames(), writing: make(chan struct{}, 1), Exited: make(chan struct{})}
-	go n.Frames.listen(newEar(ours))
-	result := make(chan error)
-	go func() {
-		_, err := n.Exchange([]byte("offer"), nil, nil, func() bool { return false })
-		result <- err
-	}()
-	must.Get(io.ReadFull(theirs, make([]byte, len("offer"))))(t)
+	n, _, result := offering(t)
 	n.HangUp()
 	<-n.Frames.Silent
 	select {
