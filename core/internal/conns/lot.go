@@ -222,7 +222,7 @@ func (t *Table) tend() {
 		} else if p.http2 != nil {
 			go p.leave() // net/http says GOAWAY to it, too
 		} else {
-			go p.end(staysOpen)
+			p.part(staysOpen)
 		}
 	}
 	for _, p := range stuck {

@@ -129,14 +129,21 @@ func (p *parked) stays() {
 	}
 }
 
-// end is drop as TLS has it: the client is told.
-func (p *parked) end(why closeReason) {
-	if p.secret != nil {
+// part is drop in the way of TLS: the client is told, and can make that wait.
+func (p *parked) part(why closeReason) {
+	if p.secret == nil {
+		p.drop(why)
+		return
+	}
+	p.table.mu.Lock()
+	p.parting = true
+	p.table.mu.Unlock()
+	go func() {
 		if nc, err := p.conn(); err == nil {
 			_ = nc.Close()
 		}
-	}
-	p.drop(why)
+		p.drop(why)
+	}()
 }
 
 // conn makes a connection of it, with a descriptor of its own.
@@ -232,14 +239,7 @@ func (p *parked) DismissIdle() {
 		p.leave()
 		return
 	}
-	if p.secret != nil {
-		p.table.mu.Lock()
-		p.parting = true
-		p.table.mu.Unlock()
-		go p.end(closedIdle) // a client that does not read can make it wait
-		return
-	}
-	p.drop(closedIdle)
+	p.part(closedIdle)
 }
 
 // invite and recent are Conn's. It has no goroutine that could offer it, and has not answered anything here.

@@ -56,7 +56,7 @@ type Counts struct {
 	Cut                        Left
 }
 
-// Stayed counts the HTTP/2 connections in the clear that were to move and have not, by reason.
+// Stayed counts the HTTP/2 connections that were to move and have not, by reason.
 type Stayed struct {
 	Streams uint64 // they always had a stream open
 	Refused uint64 // the next generation did not take them
