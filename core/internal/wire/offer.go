@@ -13,12 +13,12 @@ import (
 // AppendOffer appends an Offer. Secrets has the state of each TLS connection of msg, in its order. The caller clears it,
 // and the frame.
 func AppendOffer(b []byte, msg OfferMsg, secrets [][]byte) ([]byte, error) {
+	if len(secrets) == 0 {
+		return Append(b, Offer, msg)
+	}
 	said, err := json.Marshal(msg)
-	if err != nil || len(secrets) == 0 {
-		if err != nil {
-			return b, err
-		}
-		return AppendRaw(b, Offer, said)
+	if err != nil {
+		return b, err
 	}
 	size := len(said) + 1
 	for _, s := range secrets {
