@@ -148,6 +148,9 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.below.SetWriteDead
 // Holds reports, while a Read waits, whether something that the client has sent is here already and not read.
 func (c *Conn) Holds() bool { return c.in.holds.Load() }
 
+// Whole reports true: the parts of a record move.
+func (c *Conn) Whole() bool { return true }
+
 // Close says goodbye to the client, and closes the connection. While a Write is under way, while the connection is sealed,
 // and after it has moved, it does no more than close the descriptor. A second call returns net.ErrClosed.
 func (c *Conn) Close() error {

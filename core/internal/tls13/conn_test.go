@@ -89,10 +89,7 @@ func TestMove_InTheMiddle(t *testing.T) {
 func TestMove_PartOfARecord(t *testing.T) {
 	t.Parallel()
 	near, far := pipes()
-	log := new(secrets)
-	cc := clientConfig()
-	cc.KeyLogWriter = log
-	first, _ := shake(t, near, far, serverConfig(), cc)
+	first, _, log := shakeKnown(t, near, far)
 	there, _ := log.halves(t)
 	record := there.seal(nil, typeData, pattern(700))
 	server := move(t, first, near)
@@ -127,10 +124,7 @@ func TestMove_PartOfAMessage(t *testing.T) {
 	t.Parallel()
 	for cut := 1; cut < keyUpdateSize; cut++ {
 		near, far := pipes()
-		log := new(secrets)
-		cc := clientConfig()
-		cc.KeyLogWriter = log
-		first, _ := shake(t, near, far, serverConfig(), cc)
+		first, _, log := shakeKnown(t, near, far)
 		there, _ := log.halves(t)
 		server := move(t, first, near)
 		hears := func(content []byte, typ byte) {
@@ -159,10 +153,7 @@ func TestConn_HasHadItsLastWord(t *testing.T) {
 	t.Parallel()
 	for _, shut := range []bool{false, true} {
 		near, far := pipes()
-		log := new(secrets)
-		cc := clientConfig()
-		cc.KeyLogWriter = log
-		first, _ := shake(t, near, far, serverConfig(), cc)
+		first, _, log := shakeKnown(t, near, far)
 		there, back := log.halves(t)
 		back.seq = first.low.sent
 		s := &script{}
@@ -370,10 +361,7 @@ func TestConn_WritesRecordsTogether(t *testing.T) {
 func TestConn_Concurrency(t *testing.T) {
 	t.Parallel()
 	near, far := pipes()
-	log := new(secrets)
-	cc := clientConfig()
-	cc.KeyLogWriter = log
-	first, _ := shake(t, near, far, serverConfig(), cc)
+	first, _, log := shakeKnown(t, near, far)
 	there, back := log.halves(t)
 	back.seq = first.low.sent
 	server := move(t, first, near)

@@ -126,6 +126,28 @@ func (f *First) SetWriteDeadline(t time.Time) error { return f.conn.SetWriteDead
 // Holds reports, while a Read waits, whether something that the client has sent is here already and not read.
 func (f *First) Holds() bool { return f.low.holds.Load() }
 
+// Whole reports whether no part of a record has come, so that Seal is not busy for that. The goroutine that reads calls it.
+func (f *First) Whole() bool { return f.low.atRecord() }
+
+// Complete waits until the rest of a record has come of which there is a part, for no longer than that. It is kept for
+// whoever reads next, and nobody may read meanwhile. No deadline for reading is left.
+func (f *First) Complete(limit time.Duration) error {
+	f.reads.Lock()
+	defer f.reads.Unlock()
+	if f.low.atRecord() || f.ended != nil {
+		return f.ended
+	}
+	_ = f.conn.SetReadDeadline(time.Now().Add(limit))
+	defer func() { _ = f.conn.SetReadDeadline(time.Time{}) }()
+	b := make([]byte, maxPlain)
+	n, err := f.conn.Read(b)
+	if n > 0 {
+		f.low.open = false
+		f.plain = append(f.plain, b[:n]...)
+	}
+	return err
+}
+
 // Read is tls.Conn's.
 func (f *First) Read(b []byte) (int, error) {
 	f.reads.Lock()

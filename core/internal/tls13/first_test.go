@@ -139,9 +139,7 @@ func TestFirst_Stays(t *testing.T) {
 			t.Parallel()
 			near, far := pipes()
 			at := &stage{near}
-			cc, log := clientConfig(), new(secrets)
-			cc.KeyLogWriter = log
-			first, _ := shake(t, at, far, serverConfig(), cc)
+			first, _, log := shakeKnown(t, at, far)
 			there, _ := log.halves(t)
 			s := &script{}
 			for _, step := range tt.says {
@@ -173,9 +171,7 @@ func TestFirst_PartOfARecord(t *testing.T) {
 	t.Parallel()
 	near, far := pipes()
 	at := &stage{near}
-	cc, log := clientConfig(), new(secrets)
-	cc.KeyLogWriter = log
-	first, _ := shake(t, at, far, serverConfig(), cc)
+	first, _, log := shakeKnown(t, at, far)
 	there, _ := log.halves(t)
 	b := make([]byte, 10)
 	for cut := 1; cut < sealed(1); cut++ {
@@ -197,9 +193,7 @@ func TestFirst_UnreadKeyUpdate(t *testing.T) {
 	t.Parallel()
 	near, far := pipes()
 	at := &stage{near}
-	cc, log := clientConfig(), new(secrets)
-	cc.KeyLogWriter = log
-	first, _ := shake(t, at, far, serverConfig(), cc)
+	first, _, log := shakeKnown(t, at, far)
 	there, _ := log.halves(t)
 	all := there.seal(there.seal(nil, typeData, []byte("x")), typeHandshake, keyUpdate)
 	must.Do(t, there.next())

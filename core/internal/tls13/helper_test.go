@@ -131,6 +131,15 @@ func (s *secrets) String() string {
 	return s.Buffer.String()
 }
 
+// shakeKnown is shake with a client whose secrets are known.
+func shakeKnown(t testing.TB, server, client net.Conn) (*First, *tls.Conn, *secrets) {
+	t.Helper()
+	conf, log := clientConfig(), new(secrets)
+	conf.KeyLogWriter = log
+	f, c := shake(t, server, client, serverConfig(), conf)
+	return f, c, log
+}
+
 // pipes returns the two ends of a connection in memory, whose Writes do not wait.
 func pipes() (a, b *pipe) {
 	there, back := newStream(), newStream()

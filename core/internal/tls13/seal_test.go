@@ -52,10 +52,7 @@ func kinds(t *testing.T, f func(t *testing.T, g *guarded, server movable, client
 			t.Parallel()
 			near, far := pipes()
 			g := &guarded{pipe: near, t: t}
-			log := new(secrets)
-			cc := clientConfig()
-			cc.KeyLogWriter = log
-			first, client := shake(t, g, far, serverConfig(), cc)
+			first, client, log := shakeKnown(t, g, far)
 			server := movable(first)
 			if kind == "Conn" {
 				server = move(t, first, g)

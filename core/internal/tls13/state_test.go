@@ -129,10 +129,7 @@ func TestState_Large(t *testing.T) {
 func TestSecretsAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	s, c := sockets(t)
-	log := new(secrets)
-	cc := clientConfig()
-	cc.KeyLogWriter = log
-	first, client := shake(t, s, c, serverConfig(), cc)
+	first, client, log := shakeKnown(t, s, c)
 	say(t, client, first, []byte("hello"))
 	sealed := seal(t, first)
 	conn := must.Get(Adopt(s, sealed.State()))(t).Taken()
