@@ -46,8 +46,7 @@ type offered struct{ http2, webSockets bool }
 const webSocketPrefix = "wsmove."
 
 func offeredIn(f wire.Frame) (o offered) {
-	var msg wire.OfferMsg
-	_ = f.Decode(&msg) // there is none of these then
+	msg, _, _ := f.DecodeOffer() // on an error there is none of these
 	for _, c := range msg.Conns {
 		o.http2 = o.http2 || c.IsHTTP2()
 		o.webSockets = o.webSockets || strings.HasPrefix(c.Name, webSocketPrefix)
