@@ -119,23 +119,7 @@ func TestMove_HTTP2ClientsNoticeNothing(t *testing.T) {
 			proctest.Await(t, name+" go on", func() bool { return count() >= want })
 		}
 	}
-	goesOn()
-	current, ready := first, 0
-	for i := range upgrades {
-		if i == upgrades/2 {
-			a.setMode("rejects")
-			ready++
-			a.next(current)
-			a.expectLog("this process serves again", 1)
-			a.setMode("")
-			goesOn()
-		}
-		ready++
-		a.signal(current.PID, syscall.SIGUSR2)
-		current = a.expect("ready", ready)
-		a.expectLog(`msg="generation ended" generation=`+strconv.Itoa(i)+" ", 1) // gone: everything has moved
-		goesOn()
-	}
+	a.upgradeWithARollback(first, upgrades, goesOn)
 	many.stop()
 	one.stop()
 	res, large := expectLossless(t, raw), expectLossless(t, uploads)

@@ -46,24 +46,7 @@ func TestMove_TLSClientsNoticeNothing(t *testing.T) {
 			proctest.Await(t, name+" goes on", func() bool { return r.Snapshot().Requests >= want })
 		}
 	}
-	goesOn()
-	current, ready := first, 0
-	for i := range upgrades {
-		if i == upgrades/2 {
-			a.setMode("rejects")
-			ready++
-			a.next(current)
-			a.expectLog("this process serves again", 1)
-			a.setMode("")
-			goesOn()
-		}
-		ready++
-		a.signal(current.PID, syscall.SIGUSR2)
-		ended := fmt.Sprintf(`msg="generation ended" generation=%d own_pid=%d `, i, current.PID)
-		current = a.expect("ready", ready)
-		a.expectLog(ended, 1) // gone: everything has moved
-		goesOn()
-	}
+	a.upgradeWithARollback(first, upgrades, goesOn)
 	again := 0
 	for _, r := range runs {
 		res := expectLossless(t, r)

@@ -80,6 +80,30 @@ func upgrade1(a *app, gen int) {
 	}
 }
 
+// upgradeWithARollback upgrades an app again and again, and in the middle to a version that is rejected. goesOn is called
+// before, and after each: the old process has gone then, because all that it had has moved.
+func (a *app) upgradeWithARollback(current event, upgrades int, goesOn func()) {
+	a.t.Helper()
+	goesOn()
+	ready := 0
+	for i := range upgrades {
+		if i == upgrades/2 {
+			a.setMode("rejects")
+			ready++
+			a.next(current)
+			a.expectLog("this process serves again", 1)
+			a.setMode("")
+			goesOn()
+		}
+		ready++
+		a.signal(current.PID, syscall.SIGUSR2)
+		ended := fmt.Sprintf(`msg="generation ended" generation=%d own_pid=%d `, i, current.PID)
+		current = a.expect("ready", ready)
+		a.expectLog(ended, 1)
+		goesOn()
+	}
+}
+
 // answeredBy reads the next answer, and checks which generation has given it.
 func answeredBy(t testing.TB, c *rawhttp.Client, generation int) rawhttp.Reply {
 	t.Helper()

@@ -300,8 +300,15 @@ func TestMove_RefusedByTheNewVersion(t *testing.T) {
 func TestMove_NotTakenIsServedOn(t *testing.T) {
 	t.Parallel()
 	first, second, addr := pair(t, echo("first"), echo("second"), WithSpread(time.Hour))
+	isServedOn(t, first, second, func() *client { return dial(t, addr, "/") })
+}
+
+// isServedOn has a connection come back from a new process that takes nothing, with half a message on the way. It moves
+// in the next drain.
+func isServedOn(t *testing.T, first, second *played, dial func() *client) {
+	t.Helper()
 	first.refuses.Store(&errNotNow)
-	c := dial(t, addr, "/")
+	c := dial()
 	c.send(text("half")[:8])
 	first.hasRead(8)
 	first.leave()

@@ -188,21 +188,10 @@ func TestMove_OverTLSNotTaken(t *testing.T) {
 	t.Parallel()
 	first, second := newPlayed(t, echo("first"), WithSpread(time.Hour)), newPlayed(t, echo("second"))
 	first.next = second
-	first.refuses.Store(&errNotNow)
-	c, _ := dialSecure(t, first.startSecure(), "/", 0)
-	c.send(text("half")[:8])
-	first.hasRead(8)
-	first.leave()
-	await(t, "it is back", func() bool { return strings.Contains(first.log.String(), "is not taken by the new process") })
-	c.send(text("half")[8:])
-	c.hears("first half")
-	first.refuses.Store(nil)
-	first.serveAgain()
-	await(t, "it watches for the next drain", first.watches)
-	first.leave()
-	second.awaits(1)
-	c.say("2")
-	c.hears("second 2")
+	isServedOn(t, first, second, func() *client {
+		c, _ := dialSecure(t, first.startSecure(), "/", 0)
+		return c
+	})
 }
 
 // TestMove_TLSThatCanNotMove: its client is told to reconnect.
