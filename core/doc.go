@@ -40,8 +40,8 @@
 // A drain moves plaintext HTTP/1 connections to the new process, idle ones at once and others
 // after their answer. Their clients notice nothing. Requests are answered. Where a connection
 // can't move (TLS without [WithTLSHandoff], wrapped listeners), its last answer carries
-// Connection: close. HTTP/2 connections that stay get GOAWAY. Handlers that watch [Draining] say goodbye, or move their connection
-// with [Handoff].
+// Connection: close. HTTP/2 connections that stay get GOAWAY. Handlers that watch [Draining]
+// say goodbye, or move their connection with [Handoff].
 //
 // Up to [WithMaxDraining] old generations drain at a time, each until its own deadline
 // ([WithDrainTimeout]). At the deadline the rest is cut, counted and logged.

@@ -116,10 +116,10 @@ func (u *Upgrader) trackedOf(nc net.Conn) *conns.Conn {
 // draining by then, and adopt can hand c off to the next generation at once.
 //
 // The function owns c and closes it. It is the socket itself, a *net.TCPConn or *net.UnixConn, as
-// a handler gets it from Hijack, or under TLS a connection with the method ConnectionState. If adopt panics, the panic is logged and c is closed. Call
-// OnHandoff before Ready. A nil function removes the registration, and a second call for the same
-// name replaces the first. HandoffContext returns the context that the connection's requests would
-// have.
+// a handler gets it from Hijack, or under TLS a connection with the method ConnectionState. If adopt
+// panics, the panic is logged and c is closed. Call OnHandoff before Ready. A nil function removes
+// the registration, and a second call for the same name replaces the first. HandoffContext returns
+// the context that the connection's requests would have.
 func OnHandoff(name string, adopt func(c net.Conn, state []byte)) { adopters.set(name, adopt) }
 
 // HandoffContext returns the context that the requests of a connection would have which an OnHandoff

@@ -55,8 +55,8 @@ type Ledger struct {
 	Refused        uint64      // connections that the next generation did not take
 	ClosedPolitely uint64      // connections closed after a last response that said so
 	ClosedIdle     uint64      // connections closed idle, at the end of a drain
-	MovedHTTP2     uint64      // HTTP/2 connections in the clear among those that moved
-	StayedHTTP2    StayedHTTP2 // HTTP/2 connections in the clear that were to move and did not
+	MovedHTTP2     uint64      // HTTP/2 connections among those that moved
+	StayedHTTP2    StayedHTTP2 // HTTP/2 connections that were to move and did not
 	MovedTLS       uint64      // TLS connections among those that moved
 	StayedTLS      StayedTLS   // TLS connections that were to move and did not
 	HijackedHTTP2  uint64      // HTTP/2 connections that handlers took over (h2c.NewHandler)
@@ -65,7 +65,7 @@ type Ledger struct {
 	Open Remaining // open now
 }
 
-// StayedHTTP2 counts the HTTP/2 connections in the clear that were to move to the next generation and did not, by the
+// StayedHTTP2 counts the HTTP/2 connections that were to move to the next generation and did not, by the
 // reason. Their clients were asked to leave. The log has each reason in words, at level Debug.
 type StayedHTTP2 struct {
 	Streams uint64 // they had a stream open all the time

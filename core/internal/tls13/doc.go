@@ -33,8 +33,8 @@
 //
 // Records of the handshake look like those that follow. The first record that the server has sent under its last key is
 // found by opening what it writes, until then: each record is the next one of the handshake's key, or the first one of
-// the last key (session tickets come before any data), or the connection does not move. The client's first one is the one that comes
-// after the handshake, because crypto/tls has read no further: it has been given no more. Between two records crypto/tls
+// the last key (session tickets come before any data), or the connection does not move. The client's first one is the one
+// that comes after the handshake, because crypto/tls has read no further: it has been given no more. Between two records crypto/tls
 // asks for the next one only when it has given out all of the one before. A record after which it asks for another one without
 // having given out data was a KeyUpdate, or had no data; the first of them makes the connection stay, because its client may
 // have another key now. [Probe] tries all that with the crypto/tls that the program was built with.
