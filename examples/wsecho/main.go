@@ -50,7 +50,7 @@ func main() {
 	// Around all of it: in the new process a request takes the whole way again.
 	handler := wsmove.Handler("ws", mux, wsmove.WithSettle(*settle), wsmove.WithLogger(log))
 	serve := func() error { return core.ListenAndServe(flags.Addr, handler, flags.Options()...) }
-	if *cert != "" {
+	if *cert != "" || *key != "" {
 		serve = func() error {
 			return core.ListenAndServeTLS(flags.Addr, *cert, *key, handler, append(flags.Options(), core.WithTLSHandoff(true))...)
 		}

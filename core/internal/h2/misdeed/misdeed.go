@@ -60,8 +60,8 @@ func header(stream uint32, block ...byte) []byte {
 	return frame(headers, endHeaders|endStream, stream, block...)
 }
 
-// All returns what clients say, by name, on a connection that has had streams 1 and 3. Some of it is permitted. All but
-// one, whose name has "half" in it, is whole frames.
+// All returns what clients say, by name, on a connection that has had streams 1 and 3. Some of it is permitted. It is
+// whole frames, but for the one whose name has "half" in it, and the head of the one that is too large.
 func All() map[string][]byte {
 	return map[string][]byte{
 		"nothing":                     nil,
