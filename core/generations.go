@@ -86,7 +86,7 @@ func (u *Upgrader) describe() control.Generation {
 		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
 		Idle: len(u.conns.Quiet()), Memory: proc.ResidentMemory(),
-		Moved: l.Moved, MovedHTTP2: l.MovedHTTP2, StayedHTTP2: l.StayedHTTP2.Streams + l.StayedHTTP2.Refused + l.StayedHTTP2.Other,
+		Moved: l.Moved, MovedHTTP2: l.MovedHTTP2, StayedHTTP2: l.StayedHTTP2.total(), MovedTLS: l.MovedTLS, StayedTLS: l.StayedTLS.total(),
 		Probation: l.State == StateCurrent && u.onProbation(),
 		Listeners: u.controlListeners(),
 	}

@@ -73,6 +73,8 @@ type StayedHTTP2 struct {
 	Other   uint64 // anything else, such as a server that has pushed
 }
 
+func (s StayedHTTP2) total() uint64 { return s.Streams + s.Refused + s.Other }
+
 // StayedTLS counts the TLS connections that were to move to the next generation and did not, by the reason: see
 // WithTLSHandoff. Their clients were asked to reconnect.
 type StayedTLS struct {
@@ -81,6 +83,8 @@ type StayedTLS struct {
 	Key     uint64 // the client had changed its key, before the connection moved for the first time
 	Other   uint64 // anything else, such as FIPS 140-3 mode
 }
+
+func (s StayedTLS) total() uint64 { return s.Version + s.Suite + s.Key + s.Other }
 
 // LogValue returns the counts as one group of log attributes.
 func (l Ledger) LogValue() slog.Value {

@@ -10,11 +10,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/internal/load"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/internal/rawhttp"
@@ -75,7 +77,8 @@ func startTLS(t *testing.T, way, idle string) tlsApp {
 	if idle != "" {
 		a.write("idle", idle)
 	}
-	a.start("app", "./app", "-tlshandoff", "-cert", certFile, "-key", keyFile, "-listen", "tcp,127.0.0.1:0,"+way)
+	a.start("app", "./app", "-control", "ctl.sock", "-tlshandoff", "-cert", certFile, "-key", keyFile,
+		"-listen", "tcp,127.0.0.1:0,"+way)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	must(t, err)
 	return tlsApp{a, a.expect("ready", 0).Addrs[0], &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}}}
@@ -119,10 +122,15 @@ func TestMove_TLSThatStays(t *testing.T) {
 	older, newer := a.dial(tls.VersionTLS12), a.dial(0)
 	expectEqual(t, "version", asksTLS(t, older).Version, uint16(tls.VersionTLS12))
 	asksTLS(t, newer)
-	leaves := func(c *rawhttp.Client, gen int) {
+	leaves := func(c *rawhttp.Client, gen int, moved, stayed uint64) {
 		t.Helper()
 		a.next(a.expect("ready", gen))
 		a.expectLog("msg=draining", gen+1)
+		status(t, control.Dial(a.path("ctl.sock")), func(st control.Status) bool {
+			return slices.ContainsFunc(st.Generations, func(g control.Generation) bool {
+				return g.Generation == gen && g.MovedTLS == moved && g.StayedTLS == stayed
+			})
+		})
 		c.Ask("/tls")
 		if resp := c.Answer(); !resp.Close {
 			t.Error("the client is not asked to leave")
@@ -132,11 +140,11 @@ func TestMove_TLSThatStays(t *testing.T) {
 		}
 		a.endsWell(gen)
 	}
-	leaves(older, 0)
+	leaves(older, 0, 1, 1)
 	a.expectLog("ledger.moved_tls=1 ledger.stayed_tls_version=1 ", 1)
 	expectEqual(t, "generation", asksTLS(t, newer).Generation, 1)
 	a.setMode("notls")
-	leaves(newer, 1)
+	leaves(newer, 1, 0, 0) // none was to move
 	expectAgreement(a.app)
 }
 

@@ -88,6 +88,8 @@ type Generation struct {
 	Moved       uint64     `json:"moved,omitempty"`    // connections that went to the next generation
 	MovedHTTP2  uint64     `json:"moved_http2,omitempty"`
 	StayedHTTP2 uint64     `json:"stayed_http2,omitempty"` // HTTP/2 connections that were to go there and did not; the ledger has the reasons
+	MovedTLS    uint64     `json:"moved_tls,omitempty"`
+	StayedTLS   uint64     `json:"stayed_tls,omitempty"` // likewise, over TLS
 	Listeners   []Listener `json:"listeners,omitempty"`
 }
 

@@ -42,12 +42,19 @@ func StatusText(s Status, now time.Time, width int) string {
 func movedText(all []Generation) string {
 	var b strings.Builder
 	for _, g := range all {
-		if g.Moved+g.StayedHTTP2 == 0 {
+		if g.Moved+g.StayedHTTP2+g.StayedTLS == 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "\nprocess %d: %d connections moved", g.PID, g.Moved)
+		var of []string
 		if g.MovedHTTP2+g.StayedHTTP2 > 0 {
-			fmt.Fprintf(&b, ", %d of them HTTP/2; HTTP/2 that stayed: %d", g.MovedHTTP2, g.StayedHTTP2)
+			of = append(of, fmt.Sprintf("HTTP/2: %d, and %d stayed", g.MovedHTTP2, g.StayedHTTP2))
+		}
+		if g.MovedTLS+g.StayedTLS > 0 {
+			of = append(of, fmt.Sprintf("TLS: %d, and %d stayed", g.MovedTLS, g.StayedTLS))
+		}
+		if of != nil {
+			fmt.Fprintf(&b, " (%s)", strings.Join(of, "; "))
 		}
 		b.WriteByte('\n')
 	}

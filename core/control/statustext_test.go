@@ -21,7 +21,7 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 				},
 			},
 			{Generation: 7, PID: 4711, State: "probation", Version: "1.4.2", Started: now.Add(-49 * time.Hour), Requests: 1, Connections: 310, Idle: 300},
-			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut, Moved: 310, MovedHTTP2: 12, StayedHTTP2: 1},
+			{Generation: 6, PID: 4650, State: "draining", Started: now.Add(-75 * time.Minute), Requests: 1, Connections: 1, Deadline: &cut, Moved: 310, MovedHTTP2: 12, StayedHTTP2: 1, MovedTLS: 30, StayedTLS: 2},
 			{Generation: 5, PID: 4600, State: "unknown"},
 		},
 		LastUpgrade: &LastUpgrade{At: now.Add(-2 * time.Minute), Outcome: Outcome{
@@ -30,7 +30,7 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 	}
 	const head = "/srv/shop/shop  1.5.0  supervisor 1  pid file /run/shop.pid\n\n"
 	const last = `
-process 4650: 310 connections moved, 12 of them HTTP/2; HTTP/2 that stayed: 1
+process 4650: 310 connections moved (HTTP/2: 12, and 1 stayed; TLS: 30, and 2 stayed)
 
 listens on [::]:8080, metrics [::]:9090
 
