@@ -69,7 +69,7 @@ func (o *options) try(ctx context.Context, c cell, probation bool) (r result) {
 	if t.desk != nil {
 		t.desk.shut()
 	}
-	if len(r.lost) > 0 && (err == nil || errors.As(err, new(notPossibleError))) {
+	if len(r.lost) > 0 && (err == nil || errors.As(err, new(notPossibleError)) && !errors.Is(err, errLate)) {
 		err = fmt.Errorf("%d requests were lost, the first: %w", len(r.lost), r.lost[0])
 	}
 	r.heard, r.err, r.took = t.began.look(), err, time.Since(began)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -22,81 +23,96 @@ const (
 	emptyQueue  = "00000000"
 )
 
-// tcpConn is a line of /proc/net/tcp, see proc_net_tcp.txt of the kernel: a connection that a process has.
-type tcpConn struct {
-	local, remote, inode string
-	acked                bool // the other end has all that was sent
-	read                 bool // nothing is in the receive queue
+// connections lists the ends that processes have of all TCP connections.
+func connections() ([]sockdiag.TCP, error) {
+	if all, err := sockdiag.Connections(); err == nil {
+		return all, nil
+	}
+	return inTables()
 }
 
-// tcpConns reads both families' tables.
-func tcpConns() (all []tcpConn, err error) {
+// inTables is for a kernel without sock_diag. It reads both families' tables, see proc_net_tcp.txt of the kernel. They have
+// all sockets of the machine: on a busy one with tens of thousands in TIME_WAIT a look takes seconds.
+func inTables() (all []sockdiag.TCP, err error) {
 	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		b, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // a system without IPv6
 			return nil, err
 		}
 		for line := range strings.Lines(string(b)) {
-			if strings.Contains(line, tcpTimeWait) {
+			f := strings.Fields(line) // sl local_address rem_address st queues tr:when retrnsmt uid timeout inode
+			if strings.Contains(line, tcpTimeWait) || len(f) > 0 && f[0] == "sl" {
 				continue
 			}
-			f := strings.Fields(line) // sl local_address rem_address st queues tr:when retrnsmt uid timeout inode
 			if len(f) < 10 {
 				return nil, fmt.Errorf("%s: %q", name, line)
 			}
-			if f[3] != tcpListen && f[9] != "0" { // accepted, and not closed
-				// An IPv4 client of a socket for both families is in the table of IPv6.
-				sent, received, _ := strings.Cut(f[4], ":")
-				all = append(all, tcpConn{
-					strings.TrimPrefix(f[1], mapped), strings.TrimPrefix(f[2], mapped), f[9], sent == emptyQueue, received == emptyQueue,
-				})
+			if f[3] == tcpListen || f[9] == "0" { // it is no connection, was not accepted, or is closed
+				continue
 			}
+			local, err := inTable(f[1])
+			remote, rerr := inTable(f[2])
+			inode, ierr := strconv.ParseUint(f[9], 10, 32)
+			if err := errors.Join(err, rerr, ierr); err != nil {
+				return nil, fmt.Errorf("%s: %q: %w", name, line, err)
+			}
+			sent, received, _ := strings.Cut(f[4], ":")
+			all = append(all, sockdiag.TCP{
+				Local: local, Remote: remote, Inode: uint32(inode), Acked: sent == emptyQueue, IsRead: received == emptyQueue,
+			})
 		}
 	}
 	return all, nil
 }
 
-// mapped is what an IPv4 address begins with in the table of IPv6.
-var mapped = words(net.IPv4(0, 0, 0, 0)[:12])
-
-// words writes an address as the tables do: words of 32 bits, each a number in the machine's byte order.
-func words(ip net.IP) (s string) {
-	for ; len(ip) > 0; ip = ip[4:] {
-		s += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(ip))
+// inTable reads an address as the tables have it: words of 32 bits, each a number in the machine's byte order, and the port.
+func inTable(s string) (netip.AddrPort, error) {
+	words, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(words)
+	n, perr := strconv.ParseUint(port, 16, 16)
+	for word := b; len(word) >= 4; word = word[4:] {
+		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
 	}
-	return s
+	ip, ok := netip.AddrFromSlice(b)
+	if !ok && err == nil {
+		err = fmt.Errorf("no address: %s", words)
+	}
+	return netip.AddrPortFrom(ip.Unmap(), uint16(n)), errors.Join(err, perr)
 }
 
-// endOf is the address of one end of a TCP connection, as in the tables; empty for another one.
-func endOf(a net.Addr) string {
+// addrPort is the address of one end of a TCP connection, invalid for another one. IPv4 is IPv4 also on a socket for both
+// families.
+func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {
-		return ""
+		return netip.AddrPort{}
 	}
-	return fmt.Sprintf("%s:%04X", strings.TrimPrefix(words(t.IP.To16()), mapped), t.Port)
+	at := t.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // inodes lists the sockets that a process has.
-func inodes(pid int) map[string]bool {
-	found := map[string]bool{}
+func inodes(pid int) map[uint32]bool {
+	found := map[uint32]bool{}
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	files, _ := os.ReadDir(dir) // none if it is gone
 	for _, f := range files {
 		target, _ := os.Readlink(filepath.Join(dir, f.Name()))
 		if rest, ok := strings.CutPrefix(target, "socket:["); ok {
-			found[strings.TrimSuffix(rest, "]")] = true
+			inode, _ := strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 32)
+			found[uint32(inode)] = true
 		}
 	}
 	return found
 }
 
 // clientsOf lists the clients' ends of the connections that a process has.
-func clientsOf(pid int) (map[string]bool, error) {
-	all, err := tcpConns()
-	own, clients := inodes(pid), map[string]bool{}
+func clientsOf(pid int) (map[netip.AddrPort]bool, error) {
+	all, err := connections()
+	own, clients := inodes(pid), map[netip.AddrPort]bool{}
 	for _, c := range all {
-		if own[c.inode] {
-			clients[c.remote] = true
+		if own[c.Inode] {
+			clients[c.Remote] = true
 		}
 	}
 	return clients, err
@@ -104,40 +120,28 @@ func clientsOf(pid int) (map[string]bool, error) {
 
 // ends looks at a connection of this machine with itself: whether all that the client has sent has arrived, and the
 // server's end, which has no inode if nobody has accepted the connection yet.
-func ends(client, server net.Addr) (arrived bool, end tcpConn, err error) {
+func ends(client, server net.Addr) (arrived bool, end sockdiag.TCP, err error) {
 	c, s := addrPort(client), addrPort(server)
 	from, err := sockdiag.LookUp(c, s)
-	var to sockdiag.TCP
 	if err == nil {
-		to, err = sockdiag.LookUp(s, c)
+		end, err = sockdiag.LookUp(s, c)
 	}
 	if err != nil {
 		return endsInTables(client, server)
 	}
-	if to.Inode != 0 {
-		end = tcpConn{inode: strconv.Itoa(int(to.Inode)), acked: to.Acked, read: to.IsRead}
-	}
 	return from.Acked, end, nil
 }
 
-// addrPort is the address of one end of a TCP connection, invalid for another one.
-func addrPort(a net.Addr) (at netip.AddrPort) {
-	if t, ok := a.(*net.TCPAddr); ok {
-		at = t.AddrPort()
-	}
-	return at
-}
-
-// endsInTables is for a kernel without sock_diag. The tables have all sockets of the machine, and a look takes 50 ms
-// when there are tens of thousands.
-func endsInTables(client, server net.Addr) (arrived bool, end tcpConn, err error) {
-	all, err := tcpConns()
-	for _, c := range all {
+// endsInTables is ends for a kernel without sock_diag.
+func endsInTables(client, server net.Addr) (arrived bool, end sockdiag.TCP, err error) {
+	all, err := inTables()
+	c, s := addrPort(client), addrPort(server)
+	for _, one := range all {
 		switch {
-		case c.remote == endOf(client) && c.local == endOf(server):
-			end = c
-		case c.remote == endOf(server) && c.local == endOf(client):
-			arrived = c.acked
+		case one.Remote == c && one.Local == s:
+			end = one
+		case one.Remote == s && one.Local == c:
+			arrived = one.Acked
 		}
 	}
 	return arrived, end, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -76,6 +77,10 @@ func (f fault) kind() faultKind {
 	return faults[slices.IndexFunc(faults, func(k faultKind) bool { return k.name == f })]
 }
 
+// errLate: to the old process a conversation that stands still is a new process that hangs, and it was killed before the kit
+// could look at what it had. Requests that died with it can't be told from those that are lost.
+const errLate = notPossibleError("the old process had given the new one up before the fault came; has it a longer ready timeout?")
+
 // strike asks for the upgrade and injects the fault. When it returns, the fault is over, but for what was killed.
 func (t *experiment) strike() (err error) {
 	if t.cell.step == stepBegin {
@@ -122,7 +127,7 @@ func (t *experiment) strike() (err error) {
 	}
 	err = t.cell.fault.kind().inject(t, s)
 	if errors.Is(err, os.ErrProcessDone) && t.group.Has(t.first) && !t.group.Has(s.victim()) {
-		return notPossibleError("the old process had given the new one up before the fault came; has it a longer ready timeout?")
+		return errLate
 	}
 	return err
 }
@@ -153,7 +158,7 @@ func (t *experiment) killOld(s *session) error {
 	for _, pid := range []int{os.Getpid(), s.look().child} {
 		held, herr := clientsOf(pid)
 		err = errors.Join(err, herr)
-		maps.DeleteFunc(clients, func(c string, _ bool) bool { return held[c] })
+		maps.DeleteFunc(clients, func(c netip.AddrPort, _ bool) bool { return held[c] })
 	}
 	if err != nil {
 		return err
@@ -222,7 +227,7 @@ func (t *experiment) suspend(*session) error {
 }
 
 // frozenClients stops a process and lists the clients' ends of its connections: it gets no more of them.
-func (t *experiment) frozenClients(pid int) (map[string]bool, error) {
+func (t *experiment) frozenClients(pid int) (map[netip.AddrPort]bool, error) {
 	if err := t.group.Freeze(pid); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/sockdiag"
 )
 
 // target is where the program answers.
@@ -107,10 +109,10 @@ func (q *question) sendHalf(patience time.Duration) error {
 func (q *question) find(ctx context.Context, g *group, patience time.Duration) (err error) {
 	arrived := q.tls != nil // nothing is sent yet
 	late := within(ctx, patience, func() bool {
-		var c tcpConn
+		var c sockdiag.TCP
 		before := arrived // what was sent may still be on its way, also on one machine
 		arrived, c, err = ends(q.LocalAddr(), q.RemoteAddr())
-		if inode := c.inode; inode != "" && (before && c.read || q.tls != nil) {
+		if inode := c.Inode; inode != 0 && (before && c.IsRead || q.tls != nil) {
 			for _, pid := range g.programs() {
 				if inodes(pid)[inode] {
 					q.pid = pid

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ type traffic struct {
 
 	mu     sync.Mutex
 	failed []failure
-	died   map[string]time.Time // clients' ends of connections that a killed process had, and when that was known
+	died   map[netip.AddrPort]time.Time // clients' ends of connections that a killed process had, and when that was known
 }
 
 // failure is a request that has failed, by a client of one of the runs.
@@ -55,7 +56,7 @@ type counts struct {
 // startTraffic sets clients going. Those of the kit's own server post besides, and check that each
 // answer is their own. They speak HTTP/2 and by WebSocket, too.
 func startTraffic(t *target, isOwn bool) *traffic {
-	tr := &traffic{died: map[string]time.Time{}}
+	tr := &traffic{died: map[netip.AddrPort]time.Time{}}
 	start := func(cfg load.Config) {
 		cfg.Addr, cfg.TLS = t.addr, t.tls
 		cfg.Path = cmp.Or(cfg.Path, t.path)
@@ -94,7 +95,7 @@ func startTraffic(t *target, isOwn bool) *traffic {
 }
 
 // excuse names connections that a process had which was killed.
-func (tr *traffic) excuse(clients map[string]bool) {
+func (tr *traffic) excuse(clients map[netip.AddrPort]bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for client := range clients {
@@ -127,9 +128,9 @@ func (tr *traffic) judge(c *counts) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	type who struct{ run, client int }
-	first := map[string]who{} // whose connection it was: HTTP/2 and WebSockets have several requests on one
+	first := map[netip.AddrPort]who{} // whose connection it was: HTTP/2 and WebSockets have several requests on one
 	for _, f := range tr.failed {
-		client, by := endOf(f.Local), who{f.run, f.Client}
+		client, by := addrPort(f.Local), who{f.run, f.Client}
 		at, died := tr.died[client]
 		if was, known := first[client]; died && (!known || was == by) && (!f.Dialed || f.Start.Before(at)) {
 			first[client] = by

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -18,13 +19,13 @@ import (
 func TestTrafficTellsLostFromDied(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var cut []string
+	var cut []netip.AddrPort
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(cut) < 3 {
 			client, _ := net.ResolveTCPAddr("tcp", r.RemoteAddr)
-			cut = append(cut, endOf(client))
+			cut = append(cut, addrPort(client))
 			panic(http.ErrAbortHandler)
 		}
 	}))
@@ -38,7 +39,7 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 		t.Error(err)
 	}
 	mu.Lock()
-	tr.excuse(map[string]bool{cut[0]: true, cut[2]: true})
+	tr.excuse(map[netip.AddrPort]bool{cut[0]: true, cut[2]: true})
 	mu.Unlock()
 	if c := tr.stop(); len(c.lost) != 1 || c.died != 2 || c.requests <= 3 {
 		t.Errorf("%+v", c)
@@ -56,7 +57,7 @@ func TestTrafficJudges(t *testing.T) {
 			Client: client, Local: local, Dialed: dialed, Start: killed.Add(start), Err: &load.RequestError{Reason: reason},
 		}}
 	}
-	tr := &traffic{died: map[string]time.Time{endOf(local): killed}, failed: []failure{
+	tr := &traffic{died: map[netip.AddrPort]time.Time{addrPort(local): killed}, failed: []failure{
 		on(1, 2, false, -2, load.NoAnswer), on(1, 2, true, -3, load.NoAnswer), on(1, 2, false, 1, load.Reset), // on one connection
 		on(1, 2, true, 1, load.NoAnswer), on(1, 3, false, 1, load.NoAnswer), on(2, 2, false, 1, load.NoAnswer), // on others
 		on(2, 2, false, 1, load.Left),

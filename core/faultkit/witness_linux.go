@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,9 +21,9 @@ type witness struct {
 	loads []*load.Run
 
 	mu       sync.Mutex
-	killed   map[string]time.Time // clients' ends of connections that a killed process had, and when
-	died     int                  // requests on those
-	left     int                  // requests in a pipeline behind an answer with "Connection: close"
+	killed   map[netip.AddrPort]time.Time // clients' ends of connections that a killed process had, and when
+	died     int                          // requests on those
+	left     int                          // requests in a pipeline behind an answer with "Connection: close"
 	lost     []error
 	crossed  []error // an answer was another request's
 	requests int
@@ -30,7 +31,7 @@ type witness struct {
 
 // startWitness sets clients of every kind going; few is for a test.
 func startWitness(t *target, few bool) *witness {
-	w := &witness{killed: map[string]time.Time{}}
+	w := &witness{killed: map[netip.AddrPort]time.Time{}}
 	each := 3
 	if few {
 		each = 1
@@ -58,7 +59,7 @@ func startWitness(t *target, few bool) *witness {
 }
 
 func (w *witness) observe(kind string, s load.Sample) {
-	client := endOf(s.Local)
+	client := addrPort(s.Local)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if at, ok := w.killed[client]; ok && s.Dialed && s.Start.After(at) {
@@ -84,7 +85,7 @@ func (w *witness) observe(kind string, s load.Sample) {
 }
 
 // excuse names connections of a process that is about to be killed.
-func (w *witness) excuse(clients map[string]bool) {
+func (w *witness) excuse(clients map[netip.AddrPort]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for c := range clients {

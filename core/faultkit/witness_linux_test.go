@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +14,13 @@ import (
 // TestWitness: what is excused is what a killed process had, and nothing else, and a wrong answer is never excused.
 func TestWitness(t *testing.T) {
 	t.Parallel()
-	w := &witness{killed: map[string]time.Time{}, requests: 8}
+	w := &witness{killed: map[netip.AddrPort]time.Time{}, requests: 8}
 	at := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 	failed := func(port int, dialed bool, why load.Reason) {
 		w.observe("post", load.Sample{Start: time.Now(), Local: at(port), Dialed: dialed, Err: &load.RequestError{Reason: why, Err: net.ErrClosed}})
 	}
 	failed(1, false, load.Reset) // lost: nobody was killed yet
-	w.excuse(map[string]bool{endOf(at(1)): true, endOf(at(2)): true})
+	w.excuse(map[netip.AddrPort]bool{addrPort(at(1)): true, addrPort(at(2)): true})
 	failed(1, false, load.Reset)     // died
 	failed(1, false, load.Truncated) // died, too: behind it in a pipeline
 	failed(2, false, load.WrongTag)  // crossed
