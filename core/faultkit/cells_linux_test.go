@@ -77,9 +77,16 @@ func TestChoose(t *testing.T) {
 	t.Parallel()
 	o := &options{}
 	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
-	for s, want := range map[step]bool{stepOffer: false, stepH2Taken: false, stepProbation: false, stepDrain: true} {
+	for s, want := range map[step]bool{stepOffer: false, stepH2Taken: false, stepAdopted: false, stepTickets: false, stepProbation: false, stepDrain: true} {
 		if slices.ContainsFunc(modest, func(c cell) bool { return c.step == s }) != want {
 			t.Errorf("for a program that moves nothing: %v", modest)
+		}
+	}
+	for _, missing := range steps {
+		seen := slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return s == missing })
+		chosen := o.choose(heard{seen: seen, onProbation: true})
+		if missing.depends() == slices.ContainsFunc(chosen, func(c cell) bool { return c.step == missing }) {
+			t.Errorf("for a program that does not get to %s: %v", missing, chosen)
 		}
 	}
 	able := heard{seen: steps, onProbation: true}
@@ -105,8 +112,23 @@ func TestStepsOf(t *testing.T) {
 			t.Errorf("%s is never reached", s)
 		}
 	}
-	if s := stepsOf(wire.Confirmed, true, offered{true, true}); !slices.Equal(s, []step{stepConfirmed}) {
-		t.Errorf("confirmed at its time is %s", s)
+	for _, tt := range []struct {
+		frame wire.Type
+		due   bool
+		of    offered
+		want  []step
+	}{
+		{wire.Pong, false, offered{}, []step{stepProbation}},
+		{wire.Pong, true, offered{}, []step{stepLast}},
+		{wire.Confirmed, true, offered{true, true}, []step{stepConfirmed}},
+		{wire.Offer, false, offered{}, []step{stepOffer}},
+		{wire.Offer, false, offered{http2: true}, []step{stepH2Offer}},
+		{wire.Taken, true, offered{webSockets: true}, []step{stepWSTaken}},
+		{wire.Taken, false, offered{true, true}, []step{stepH2Taken, stepWSTaken}},
+	} {
+		if s := stepsOf(tt.frame, tt.due, tt.of); !slices.Equal(s, tt.want) {
+			t.Errorf("%v, due %v, of %+v: %s", tt.frame, tt.due, tt.of, s)
+		}
 	}
 }
 
@@ -120,6 +142,7 @@ func TestOfferedIn(t *testing.T) {
 		{[]wire.Conn{{Listener: ln}, {Name: "echo"}}, offered{}},
 		{[]wire.Conn{{Listener: ln}, {Listener: ln, Name: wire.NameHTTP2}}, offered{http2: true}},
 		{[]wire.Conn{{Name: "wsmove.1:kit"}, {Listener: ln, Name: wire.NameHTTP2}}, offered{true, true}},
+		{[]wire.Conn{{Listener: ln, Name: wire.NameHTTP2}, {Name: "wsmove.1:kit"}, {Listener: ln}}, offered{true, true}},
 	} {
 		b, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: tt.conns})
 		if err != nil {

@@ -150,6 +150,7 @@ func TestWebSocket(t *testing.T) {
 		"a text":    {text, Malformed},
 		"twice":     {func(b []byte) []byte { return append(b, b...) }, WrongBody},
 		"leaves":    {func([]byte) []byte { return []byte{finalFrame | opClose, 2, 0x03, 0xf4} }, Left},
+		"stops":     {func([]byte) []byte { return []byte{finalFrame | opClose, 2, 0x03, 0xe9} }, Left},
 		"breaks":    {func([]byte) []byte { return []byte{finalFrame | opClose, 2, 0x03, 0xea} }, Broken},
 		"ends":      {func([]byte) []byte { return nil }, Truncated},
 	} {
@@ -184,6 +185,23 @@ func TestWebSocket(t *testing.T) {
 				t.Error(r)
 			}
 		})
+	}
+}
+
+// Each form of the length has a shortest and a longest message.
+func TestAppendMessage(t *testing.T) {
+	t.Parallel()
+	for size, head := range map[int]string{
+		0: "\x82\x80", 125: "\x82\xfd", 126: "\x82\xfe\x00\x7e", 65535: "\x82\xfe\xff\xff", 65536: "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00",
+	} {
+		body := bytes.Repeat([]byte("abc"), size/3+1)[:size]
+		b := appendMessage(nil, body)
+		if !bytes.HasPrefix(b, []byte(head+mask)) {
+			t.Errorf("a message of %d bytes begins with %x", size, b[:min(len(b), 14)])
+		}
+		if b, err := unmasked(bufio.NewReader(bytes.NewReader(b))); err != nil || !bytes.HasSuffix(b, body) || len(b) != len(head)+size {
+			t.Errorf("a message of %d bytes has %d, %v", size, len(b), err)
+		}
 	}
 }
 
