@@ -57,7 +57,9 @@ func dialBadHTTP2(t testing.TB, addr string, open bool) *badHTTP2 {
 	c := &badHTTP2{nc, t}
 	c.say(h2.Preface, emptySettings)
 	c.until(func(f frame2) bool { return f.kind == 4 && f.flags == 0 })
-	c.say(settingsACK, postOn(1), endOf(1), postOn(3))
+	c.say(settingsACK, postOn(1), endOf(1))
+	c.until(func(f frame2) bool { return f.ends(1) })
+	c.say(postOn(3))
 	if !open {
 		c.say(endOf(3))
 		c.until(func(f frame2) bool { return f.ends(3) })

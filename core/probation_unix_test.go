@@ -169,15 +169,15 @@ func TestProbation_ShareIsOfWhatCanMove(t *testing.T) {
 // TestProbation_SignalStormIsOneMoreUpgrade has signals in the middle of an upgrade, on probation or not.
 func TestProbation_SignalStormIsOneMoreUpgrade(t *testing.T) {
 	t.Parallel()
-	for name, probation := range map[string]string{"without": "0", "longer than the storm": "2s"} {
+	for name, probation := range map[string]time.Duration{"without": 0, "longer than the storm": math.MaxInt64} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, first := serving(t, "-probation", probation, "-pidfile", "app.pid")
+			a, first := serving(t, "-probation", probation.String(), "-pidfile", "app.pid")
 			a.setMode("wait") // the first upgrade is in progress for as long as the storm lasts
 			a.signal(first.PID, syscall.SIGHUP)
 			a.expect("checking", 0)
 			for i := range 50 {
-				if i == 25 && probation != "0" { // the rest comes on probation
+				if i == 25 && probation > 0 { // the rest comes on probation
 					a.expectLog("signal: upgrade", 2)
 					a.setMode("")
 					a.expectLog("on probation", 1)
@@ -187,7 +187,14 @@ func TestProbation_SignalStormIsOneMoreUpgrade(t *testing.T) {
 			}
 			a.expectLog("signal: upgrade", 2)
 			a.setMode("")
+			second := a.expect("ready", 1)
+			if probation > 0 {
+				a.signal(first.PID, syscall.SIGTERM) // it has passed
+			}
 			third := a.expect("ready", 2)
+			if probation > 0 {
+				a.signal(second.PID, syscall.SIGTERM)
+			}
 			a.expectLog("msg=upgraded", 2)
 			a.expect("end", 1)
 			expectCurrent(t, first.Addrs[0], third.PID)
