@@ -37,7 +37,7 @@ func withHTTP2(what wire.Conn, st *h2.State) wire.Conn {
 func (c *Conn) adoptHTTP2(s *Side, st *h2.State) {
 	c.h2c = s
 	c.SpeaksHTTP2()
-	c.frames.Store(h2.Adopt(c.Conn, st, c.SaysGoodbye))
+	c.frames.Store(h2.Adopt(c.Conn, st, h2.NetHTTP, c.SaysGoodbye))
 }
 
 // followAdopted has its side know of the HTTP/2 that it carries already, if it does. Its client may have to leave.

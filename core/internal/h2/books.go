@@ -24,6 +24,9 @@ type books struct {
 	pings          int             // of the client's, which the server has not answered
 	asked          int             // PINGs of the server's, which the client has not answered
 	stuck          string          // why the connection can't move
+
+	first uint32 // the window of a stream, as the server has said it first
+	based bool   // it has said that
 }
 
 // settingsOf says whose SETTINGS they are.
@@ -252,10 +255,29 @@ func (k *books) serverPayload(h *head, payload []byte) {
 	switch {
 	case h.kind() == typeSettings && !h.has(flagAck):
 		k.server.take(payload)
+		k.begins(&k.server)
 	case h.kind() == typeWindowUpdate && h.stream() == 0 && len(payload) == 4:
 		k.receive += int64(binary.BigEndian.Uint32(payload) & maxWindow)
 	}
 }
+
+// begins notes what the server has said first.
+func (k *books) begins(s *Settings) {
+	if !k.based {
+		k.first, k.based = s.get(settingWindow), true
+	}
+}
+
+// beginsNow is begins with the mutex.
+func (k *books) beginsNow(s *Settings) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.begins(s)
+}
+
+// raised reports whether the server has made the windows of streams larger than it has said first. The server of the next
+// process begins with the first size, and the client must not send more by then.
+func (k *books) raised() bool { return k.based && k.server.get(settingWindow) > k.first }
 
 // rests reports whether nothing is owed by either side and no stream is open. The server may have acknowledged several
 // SETTINGS at once: if that is all that is not known, it has to be asked.

@@ -69,7 +69,8 @@ func newChain(t testing.TB, handler http.Handler, setUp func(int, *http.Server))
 			if err != nil {
 				return
 			}
-			c.serve(c.last(), New(&descriptor{Conn: nc}, len(Preface), 0, func() {}))
+			s := c.last()
+			s.accepts <- c.add(s, New(&descriptor{Conn: nc}, len(Preface), 0, func() {}))
 		}
 	}()
 	t.Cleanup(func() {
@@ -138,11 +139,12 @@ func (c *chain) last() *server {
 	return c.servers[len(c.servers)-1]
 }
 
-func (c *chain) serve(s *server, conn *Conn) {
+// add notes that s is to have the connection.
+func (c *chain) add(s *server, conn *Conn) *Conn {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.conns[conn] = s
-	c.mu.Unlock()
-	s.accepts <- conn
+	return conn
 }
 
 // upgrade starts a server, and has all connections move to it. It returns when they have, or stay.
@@ -201,7 +203,8 @@ func (m *taker) Offer(st *State) bool {
 	below := m.conn.Conn.(*descriptor).leave()
 	m.c.moved.Add(1)
 	must.Do(m.c.t, below.SetDeadline(time.Time{}))
-	go m.c.serve(m.to, Adopt(&descriptor{Conn: below}, st, func() {}))
+	conn := m.c.add(m.to, Adopt(&descriptor{Conn: below}, st, NetHTTP, func() {})) // before the next upgrade looks
+	go func() { m.to.accepts <- conn }()
 	close(m.done)
 	return true
 }

@@ -15,14 +15,16 @@ import (
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// Conn is a connection that a server of net/http's serves. It passes frames on as they
-// are, reads no more than the server has asked for but a frame's header, and buffers nothing else.
+// Conn is a connection that a server of net/http's serves, or grpc-go's: see ServedBy. It passes frames on as they
+// are, reads no more than the server has asked for but a frame's header, and buffers nothing else. grpc-go's has many
+// frames at once as long as the connection is not to move.
 //
 // Reading and writing have a mutex each, and never wait for each other: a server must go on
 // reading while a client that writes does not read.
 type Conn struct {
 	net.Conn // below, in the clear
 
+	of      Transport      // serves it
 	onLeave func()         // called before the first GOAWAY goes out
 	ping    [pingSize]byte // of the PING behind it
 	asked   atomic.Bool    // Leave was called
@@ -45,6 +47,8 @@ type Conn struct {
 	moved    bool     // another process has the connection
 	history  *history // that the server is told before the client's frames; nil when it has been
 	withheld withheld
+	closed   uint32 // the streams up to this one were another process's
+	failed   error  // that the server gets when it has read what came before
 
 	books   books
 	reads   readState
@@ -74,6 +78,16 @@ func New(nc net.Conn, preface int, limit time.Duration, onLeave func()) *Conn {
 	return c
 }
 
+// ServedBy says what serves the connection, if that is not net/http. It is called before anything is read or written.
+func (c *Conn) ServedBy(of Transport) { c.of = of }
+
+// Begun reports whether the client has said SETTINGS.
+func (c *Conn) Begun() bool {
+	c.books.mu.Lock()
+	defer c.books.mu.Unlock()
+	return c.books.greeted
+}
+
 // End ends a Leave that is under way: the connection is closed. It may be called more than once.
 func (c *Conn) End() { c.end.Do(func() { close(c.ended) }) }
 
@@ -97,7 +111,19 @@ func (c *Conn) Read(b []byte) (int, error) {
 		}
 		return n, err
 	}
-	for len(c.ahead) == 0 && c.left == 0 {
+	for len(c.ahead) == 0 {
+		if c.failed != nil {
+			return 0, c.failed
+		}
+		if c.batches(b) {
+			if n, err := c.readBatch(b); n > 0 || err != nil {
+				return n, err
+			}
+			continue
+		}
+		if c.left > 0 {
+			break
+		}
 		if err := c.nextBytes(); err != nil {
 			return 0, err
 		}
@@ -134,6 +160,9 @@ func (c *Conn) nextFrame() error {
 	if c.withhold() {
 		return nil
 	}
+	if c.closed > 0 && c.head.kind() == typeHeaders && c.head.stream() <= c.closed {
+		return errLate
+	}
 	c.block.follow(&c.head)
 	c.streams.client(&c.head)
 	if c.books.clientHead(&c.head) {
@@ -145,12 +174,8 @@ func (c *Conn) nextFrame() error {
 	case c.head.kind() == typeSettings && c.head.has(flagAck) && c.head.size() == 0 && !c.books.acknowledges():
 		return nil
 	}
-	c.ahead, c.left = c.head[:], c.head.size()
-	if c.collects = collects(&c.head); c.collects && c.left > maxBlock {
-		c.collects = false
-		c.books.stickNow(stuckBlock)
-	}
-	c.collect(nil)
+	c.ahead = c.head[:]
+	c.begin()
 	return nil
 }
 

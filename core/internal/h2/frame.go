@@ -52,6 +52,13 @@ func appendFrame(b []byte, kind, flags byte, stream uint32, payload ...byte) []b
 	return append(b, payload...)
 }
 
+// increment is what a WINDOW_UPDATE adds.
+func increment(frame []byte) int64 {
+	return int64(binary.BigEndian.Uint32(frame[headSize:]) & maxWindow)
+}
+
+func setIncrement(frame []byte, n int64) { binary.BigEndian.PutUint32(frame[headSize:], uint32(n)) }
+
 // goAway is the frame that names the last stream.
 func goAway(last, code uint32) []byte {
 	payload := binary.BigEndian.AppendUint32(nil, last)

@@ -28,6 +28,7 @@ func FuzzConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, client, server []byte, size byte) {
 		m := &memory{in: bytes.NewReader(client)}
 		c := New(m, 0, 0, func() {})
+		c.ServedBy(Transport(size % 2))
 		piece := int(size) + 1
 		for at := 0; at < len(server); at += piece {
 			if n, err := c.Write(server[at:min(at+piece, len(server))]); err != nil || n == 0 {
@@ -57,7 +58,7 @@ func FuzzConn(f *testing.F) {
 		}
 		if rests, _ := k.rests(); rests {
 			if st, err := ParseState(k.state().Append(nil)); err == nil {
-				_ = Adopt(&memory{in: bytes.NewReader(nil)}, st, func() {})
+				_ = Adopt(&memory{in: bytes.NewReader(nil)}, st, c.of, func() {})
 			}
 		}
 	})

@@ -1,15 +1,14 @@
 package h2
 
 import (
-	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
 	"time"
 )
 
-// history is what the server of another process is told of a connection that has moved to it, so that it takes it
-// for one that it has always had. What it answers does not reach the client.
+// history is what a server of net/http's of another process is told of a connection that has moved to it, so that it
+// takes it for one that it has always had. What it answers does not reach the client.
 //
 //	SETTINGS                the client's, with a large window for streams
 //	HEADERS                 a request on the highest stream that the client has opened. Every lower one is closed for
@@ -23,6 +22,8 @@ import (
 //	PING                    the answer is the end
 //
 // A client that has opened no stream has no header table, and owes nothing: all about the request is left out.
+//
+// What grpc-go's server is told is in historygrpc.go.
 type history struct {
 	c    *Conn
 	st   *State
@@ -43,10 +44,11 @@ const frameSize = 1 << 14
 // historyRequest is GET http:/ in HPACK, which adds nothing to a table.
 var historyRequest = []byte{methodGet, 0x86, 0x84}
 
-// Adopt returns a connection over nc that another process has moved, in the state st. The
-// server's Greeting must take it. onLeave is as in New.
-func Adopt(nc net.Conn, st *State, onLeave func()) *Conn {
+// Adopt returns a connection over nc that another process has moved, in the state st, for a server of such a
+// transport. Its Greeting must take it. onLeave is as in New.
+func Adopt(nc net.Conn, st *State, of Transport, onLeave func()) *Conn {
 	c := New(nc, 0, 0, onLeave)
+	c.of = of
 	k := &c.books
 	k.client, k.server, k.greeted = st.Client, st.Server, true
 	k.last, k.send, k.receive = st.Last, int64(st.Send), int64(st.Receive)
@@ -58,7 +60,10 @@ func Adopt(nc net.Conn, st *State, onLeave func()) *Conn {
 		greeted: make(chan struct{}), answered: make(chan struct{}), ended: make(chan struct{}),
 		heard: make(chan struct{}), broken: make(chan struct{}),
 	}
-	if st.Last > 0 {
+	switch {
+	case of == GRPC:
+		c.closed = st.Last
+	case st.Last > 0:
 		c.debt.Store(h.left)
 	}
 	c.history, c.writes.filter = h, h
@@ -71,6 +76,9 @@ func Adopt(nc net.Conn, st *State, onLeave func()) *Conn {
 func (c *Conn) tell() error {
 	h := c.history
 	h.step++
+	if c.of == GRPC {
+		return h.tellGRPC()
+	}
 	large := h.st.Client.with(settingWindow, 1<<20)
 	switch {
 	case h.step == 1 && h.st.Last > 0:
@@ -92,24 +100,35 @@ func (c *Conn) tell() error {
 		c.ahead = h.st.Client.with(settingTableSize, h.st.Client.get(settingTableSize)).
 			with(settingWindow, h.st.Client.get(settingWindow)).appendFrame(c.ahead)
 		if more := int64(h.st.Send) - initialWindow; more > 0 {
-			c.ahead = appendFrame(c.ahead, typeWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, uint32(more))...)
+			c.ahead = appendWindow(c.ahead, 0, uint32(more))
 		}
 	case h.step == 4:
 		if err := h.await(h.greeted); err != nil {
 			return err
 		}
-		if h.same {
-			c.ahead = appendFrame(nil, typeSettings, flagAck, 0)
-		}
-		c.ahead = appendFrame(c.ahead, typePing, 0, 0, marker[:]...)
+		c.ahead = h.appendEnd(c.ahead)
 	default:
-		if err := h.await(h.heard); err != nil {
-			return err
-		}
-		c.hidden.Store(false)
-		c.debt.Store(-1)
-		c.history = nil
+		return h.awaitEnd()
 	}
+	return nil
+}
+
+// appendEnd appends what the server has to answer when it knows everything.
+func (h *history) appendEnd(b []byte) []byte {
+	if h.same {
+		b = appendFrame(b, typeSettings, flagAck, 0)
+	}
+	return appendFrame(b, typePing, 0, 0, marker[:]...)
+}
+
+// awaitEnd waits for the answer.
+func (h *history) awaitEnd() error {
+	if err := h.await(h.heard); err != nil {
+		return err
+	}
+	h.c.hidden.Store(false)
+	h.c.debt.Store(-1)
+	h.c.history = nil
 	return nil
 }
 
@@ -144,7 +163,7 @@ func (h *history) sees(frame []byte) (keep, over bool) {
 	case kind == typeSettings && !head.has(flagAck):
 		h.greets(payload)
 	case kind == typeWindowUpdate && head.stream() == 0 && len(payload) == 4:
-		h.greeting.Window += int64(binary.BigEndian.Uint32(payload) & maxWindow)
+		h.greeting.Window += increment(frame)
 	case kind == typePing && isMarked(frame):
 		h.c.writes.out.greeted = true
 		h.level()
@@ -152,7 +171,11 @@ func (h *history) sees(frame []byte) (keep, over bool) {
 	case kind == typePing, kind == typeGoAway: // the server's own
 		return true, false
 	case head.stream() == h.st.Last && h.st.Last > 0:
-		h.seesAnswer(head)
+		if h.c.of == GRPC {
+			h.seesReset(head)
+		} else {
+			h.seesAnswer(head)
+		}
 	}
 	return false, false
 }
@@ -168,6 +191,7 @@ func (h *history) greets(payload []byte) {
 		k.server.take(change)
 		k.mu.Unlock()
 	}
+	h.c.books.beginsNow(&h.greeting.Settings)
 	closeOnce(h.greeted) // now: a client that writes before it reads has room for nothing more
 	if !h.same {
 		h.says(appendFrame(nil, typeSettings, 0, 0, change...))
@@ -191,12 +215,16 @@ func (h *history) seesAnswer(head *head) {
 			closeOnce(h.ended)
 		}
 	case told || ends:
-		// It has said too much or too little: what is known of the window is wrong. Nothing of the client's has been read,
-		// and what it has sent it can send again.
-		h.says(goAway(h.st.Last, 0))
-		h.c.books.stickNow(stuckServerLeaves)
-		closeOnce(h.broken)
+		h.fail() // it has said too much or too little: what is known of the window is wrong
 	}
+}
+
+// fail ends the connection, because the server does not do what it should. Nothing of the client's has been read, and what
+// it has sent it can send again.
+func (h *history) fail() {
+	h.says(goAway(h.st.Last, 0))
+	h.c.books.stickNow(stuckServerLeaves)
+	closeOnce(h.broken)
 }
 
 // level ends the history, and says to the client what it may send, as the server believes. With net/http's rules that is
@@ -206,13 +234,16 @@ func (h *history) level() {
 	k.mu.Lock()
 	more := h.greeting.Window - k.receive
 	k.receive = max(k.receive, h.greeting.Window)
-	if more < 0 {
+	switch {
+	case more < 0 && h.c.of == GRPC:
+		h.c.writes.filter = &leveler{h.c, -more} // the next filter
+	case more < 0:
 		k.stick(stuckWindow)
 	}
 	k.mu.Unlock()
 	closeOnce(h.heard) // as in greets
 	if more > 0 {
-		h.says(appendFrame(nil, typeWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, uint32(more))...))
+		h.says(appendWindow(nil, 0, uint32(more)))
 	}
 }
 

@@ -65,7 +65,7 @@ type writeState struct {
 
 // filter decides which of a server's frames go out.
 type filter interface {
-	// sees looks at a frame. If it is over, the frames behind it go out.
+	// sees looks at a frame, and can change it. If it is over, the frames behind it go out.
 	sees(frame []byte) (keep, over bool)
 }
 
@@ -77,10 +77,15 @@ func (c *Conn) Write(b []byte) (int, error) {
 	c.writes.mu.Lock()
 	n, err := c.write(b)
 	c.writes.mu.Unlock()
+	c.nudgeAtRest()
+	return n, err
+}
+
+// nudgeAtRest has it looked whether the connection can move, when something has been written: meanwhile it could not.
+func (c *Conn) nudgeAtRest() {
 	if m := c.moving.Load(); m != nil && c.books.mayRest() {
 		c.nudge(m)
 	}
-	return n, err
 }
 
 // write is Write with the mutex held.
@@ -88,9 +93,9 @@ func (c *Conn) write(b []byte) (done int, err error) {
 	if c.writes.gone {
 		return len(b), nil
 	}
-	if c.writes.filter != nil {
+	for c.writes.filter != nil && len(b) > 0 {
 		rest, err := c.sift(b)
-		if done = len(b) - len(rest); err != nil {
+		if done += len(b) - len(rest); err != nil {
 			return done, err
 		}
 		b = rest
@@ -129,13 +134,16 @@ func (c *Conn) sift(b []byte) (rest []byte, err error) {
 			w.part = append([]byte(nil), part...)
 			return nil, nil
 		}
-		end := headSize + (*head)(part).size()
-		keep, over := w.filter.sees(part[:end])
+		end, filter := headSize+(*head)(part).size(), w.filter
+		keep, over := filter.sees(part[:end])
 		if keep {
 			_, err = c.pass(part[:end])
 		}
 		if at += end; over || err != nil {
-			w.filter, w.part = nil, nil
+			w.part = nil
+			if w.filter == filter { // else it has made room for another one
+				w.filter = nil
+			}
 			return b[min(max(at-had, 0), len(b)):], err
 		}
 	}
@@ -183,6 +191,12 @@ func (w *writeState) note(k *books, b []byte) {
 		}
 		b = b[n:]
 	}
+}
+
+// between reports whether nothing of a frame of the server's waits here, and none has to be awaited.
+func (w *writeState) between() bool {
+	_, always := w.filter.(*leveler)
+	return w.out.open() && (w.filter == nil || always && len(w.part) == 0)
 }
 
 // firstStep sends the first GOAWAY and the PING behind it. It is called with the mutex

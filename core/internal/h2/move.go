@@ -134,14 +134,15 @@ func (c *Conn) tryMove(m *moving) {
 		return // whoever writes looks again
 	}
 	defer w.mu.Unlock()
-	if w.gone || w.filter != nil || !w.out.open() {
+	if w.gone || !w.between() {
 		return
 	}
 	k := &c.books
 	k.mu.Lock()
 	rests, ask := k.rests()
+	raised := rests && k.raised()
 	var st *State
-	if rests {
+	if rests && !raised {
 		if st = k.state(); len(st.Append(nil)) > MaxState {
 			k.stick(stuckState)
 		}
@@ -158,9 +159,14 @@ func (c *Conn) tryMove(m *moving) {
 		c.giveUp(m)
 		m.stays(stuck)
 	case ask:
-		w.filter = &settled{c: c, said: c.books.said}
-		c.ahead = appendFrame(nil, typePing, 0, 0, marker[:]...)
-	case !rests, !m.Ready():
+		if w.filter == nil {
+			w.filter = &settled{c: c, said: c.books.said}
+			c.ahead = appendFrame(nil, typePing, 0, 0, marker[:]...)
+		}
+	case !rests:
+	case raised:
+		c.closeRaised(m)
+	case !m.Ready():
 	case m.Offer(st):
 		m.end()
 		w.gone, c.moved = true, true
@@ -203,7 +209,7 @@ func (s *settled) sees(frame []byte) (keep, over bool) {
 }
 
 // mayInsert reports whether a frame of ours can go out now. It is called with the mutex of the writes.
-func (c *Conn) mayInsert() bool { return c.writes.out.open() && c.writes.filter == nil }
+func (c *Conn) mayInsert() bool { return c.writes.between() }
 
 // lasts is why a connection has not come to rest.
 func (k *books) lasts() string {

@@ -40,6 +40,8 @@ type probe struct {
 	door   Door
 	frames chan frame // the server's, as they come
 
+	answers bool // SETTINGS and PING are acknowledged; set before there is a server
+
 	accepted  atomic.Bool
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -62,17 +64,21 @@ func newGreeted(server net.Conn) *Conn { return New(server, len(Preface), 0, fun
 
 // newProbeOf gives srv a connection, which it serves.
 func newProbeOf(d Door, conn func(server net.Conn) *Conn, srv *http.Server) *probe {
-	server, client := net.Pipe()
-	_ = client.SetDeadline(time.Now().Add(probeTime))
-	p := &probe{
-		nc: client, conn: conn(server), door: d,
-		frames: make(chan frame, 32), closed: make(chan struct{}),
-	}
+	p := newProbeClient(conn)
+	p.door = d
 	srv.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = srv.Serve(p) }()
+	return p
+}
+
+// newProbeClient makes one without a server.
+func newProbeClient(conn func(server net.Conn) *Conn) *probe {
+	server, client := net.Pipe()
+	_ = client.SetDeadline(time.Now().Add(probeTime))
+	p := &probe{nc: client, conn: conn(server), frames: make(chan frame, 32), closed: make(chan struct{})}
 	go p.receive()
 	return p
 }
@@ -89,12 +95,24 @@ func (p *probe) receive() {
 		if _, err := io.ReadFull(p.nc, f.payload); err != nil {
 			return
 		}
+		if p.answers && (f.head.kind() == typeSettings || f.head.kind() == typePing) && !f.head.has(flagAck) {
+			go p.answer(&f)
+		}
 		select {
 		case p.frames <- f:
 		case <-p.closed:
 			return
 		}
 	}
+}
+
+// answer acknowledges a frame. The server may not read just now.
+func (p *probe) answer(f *frame) {
+	payload := f.payload
+	if f.head.kind() == typeSettings {
+		payload = nil
+	}
+	_, _ = p.nc.Write(appendFrame(nil, f.head.kind(), flagAck, 0, payload...))
 }
 
 // request is a header block: GET http://x/ or, with a body to come, POST. The numbers are

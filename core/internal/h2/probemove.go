@@ -15,6 +15,11 @@ func Greet(srv *http.Server) (*Greeting, error) {
 	p := newProbeOf(DoorClear, newGreeted,
 		&http.Server{HTTP2: srv.HTTP2, MaxHeaderBytes: srv.MaxHeaderBytes, Handler: http.NotFoundHandler()})
 	defer p.close()
+	return p.greet()
+}
+
+// greet returns what the server says first.
+func (p *probe) greet() (*Greeting, error) {
 	hello := appendFrame([]byte(Preface), typeSettings, 0, 0)
 	if _, err := p.nc.Write(appendFrame(hello, typePing, 0, 0, marker[:]...)); err != nil {
 		return nil, err
@@ -58,7 +63,7 @@ var probeTable = []byte{
 	sizeUpdate | 31, 0xe1, 0x1f, // 4096
 	insertion, 3, 'x', '-', 'a', 3, 'o', 'n', 'e',
 	insertion, 3, 'x', '-', 'b', huffman | 3, 0x49, 0x50, 0x9f, // "test" (RFC 7541, appendix B)
-	insertion | 4, 2, '/', 'p',
+	insertion | 4, 4, '/', 'p', '/', 'm',
 }
 
 func probeMove() error {
@@ -67,7 +72,7 @@ func probeMove() error {
 	var p *probe
 	taken := &probeTaker{offered: make(chan *State, 1)}
 	ready, asked := make(chan struct{}), make(chan string, 1)
-	p = newProbeOf(DoorClear, func(server net.Conn) *Conn { return Adopt(server, st, func() {}) },
+	p = newProbeOf(DoorClear, func(server net.Conn) *Conn { return Adopt(server, st, NetHTTP, func() {}) },
 		&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-ready
 			if p.conn.Answer(w, r) {
@@ -114,7 +119,7 @@ func probeMove() error {
 	if !bytes.HasPrefix(block, []byte{sizeUpdate, sizeUpdate | 31, 0xe1, 0x1f}) {
 		return fmt.Errorf("its header block begins with % x", block[:min(4, len(block))])
 	}
-	if got := <-asked; got != "/p one test" {
+	if got := <-asked; got != "/p/m one test" {
 		return fmt.Errorf("the request says %q", got)
 	}
 	// The rest comes when there is room for it; and the connection is at rest when its SETTINGS are acknowledged.

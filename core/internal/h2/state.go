@@ -93,10 +93,11 @@ func (r *reader) number() uint32 {
 	return uint32(v)
 }
 
-// Greeting is what a server of net/http's says first. It depends on the settings of the http.Server.
+// Greeting is what a server says first. It depends on the settings of the http.Server, or whatever it is.
 type Greeting struct {
 	Settings Settings
-	Window   int64 // of the connection, for the client
+	Window   int64     // of the connection, for the client
+	Of       Transport // of the server
 }
 
 // Same reports whether a client whose connection has this State knows all of it.
@@ -121,7 +122,7 @@ func (g *Greeting) Takes(st *State) error {
 			return fmt.Errorf("the new process says HTTP/2 %s %d, and the old one %d", p.name, is, was)
 		}
 	}
-	if int64(st.Receive) > g.Window {
+	if int64(st.Receive) > g.Window && g.Of != GRPC { // see leveler
 		return fmt.Errorf("the new process has an HTTP/2 window of %d, and the client may send %d", g.Window, st.Receive)
 	}
 	t := newTable()

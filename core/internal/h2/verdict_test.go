@@ -65,7 +65,7 @@ func verdict(t testing.TB, by string, says []byte, reads bool) string {
 		}
 		st := must.Get(ParseState(to.st.Append(nil)))(t)
 		must.Do(t, to.nc.SetDeadline(time.Time{})) // another process has a descriptor without one
-		conn = Adopt(&descriptor{Conn: to.nc}, st, func() {})
+		conn = Adopt(&descriptor{Conn: to.nc}, st, NetHTTP, func() {})
 		defer judge(conn, release)()
 	}
 	if by == adopted {
@@ -237,7 +237,7 @@ func FuzzAdopt(f *testing.F) {
 		must.Do(t, nc.SetDeadline(time.Now().Add(patience)))
 		release := make(chan struct{})
 		close(release)
-		defer judge(Adopt(end, st, func() {}), release)()
+		defer judge(Adopt(end, st, NetHTTP, func() {}), release)()
 		stream, answered, ponged := (st.Last+1)|1, false, false
 		get := appendFrame(nil, typeHeaders, flagEndHeaders|flagEndStream, stream, methodGet, 0x86, 0x84)
 		go func() { _, _ = nc.Write(append(get, lastPing...)) }()

@@ -18,6 +18,10 @@ import (
 // each later one that the server here gets after all. The server of the next process says its own size. In this process
 // it stays, because nothing takes a window back that was given to a stream, until no stream is open.
 //
+// A server whose estimate raises the window of streams, grpc-go's, is not the one that the server of the next process will
+// be: that begins with the first size and enforces it. So the windows of such a connection are closed, too, before it
+// moves. If the server raises them while they are closed, the client is told that for each open stream (see leveler).
+//
 // MAX_CONCURRENT_STREAMS of 0 would have the same end, but Go's client dials another connection then.
 
 const (
@@ -167,6 +171,7 @@ func (c *Conn) pressLocked(m *moving) time.Duration {
 	if !uploads {
 		m.withholds.Store(true)
 	} else if !c.closeWindows(m) {
+		c.nudgeAtRest()
 		return insertRetry
 	}
 	m.tried = last
@@ -198,13 +203,35 @@ func (c *Conn) closeWindows(m *moving) bool {
 	if w.gone || !c.mayInsert() {
 		return false
 	}
-	if frames, can := c.books.closeWindows(&m.withholds); !can {
-		return false
-	} else if len(frames) > 0 {
+	return c.sayClosed(m)
+}
+
+// closeRaised closes the windows of a connection that rests, because its server has made them larger than the one of the
+// next process begins with. That is called with the mutex of the writes, between two frames.
+func (c *Conn) closeRaised(m *moving) {
+	if !c.sayClosed(m) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pace.WithholdFor == 0 || m.over.Load() {
+		m.withholds.Store(false)
+		return
+	}
+	m.timer.Reset(m.pace.WithholdFor)
+}
+
+// sayClosed is closeWindows with the mutex of the writes, between two frames.
+func (c *Conn) sayClosed(m *moving) bool {
+	frames, can := c.books.closeWindows(&m.withholds)
+	if len(frames) > 0 {
 		c.windows.Store(true)
+		if c.of == GRPC && c.writes.filter == nil {
+			c.writes.filter = &leveler{c, 0}
+		}
 		c.insert(frames)
 	}
-	return true
+	return can
 }
 
 // closeWindows returns what the client is told for that; nothing if it knows. Then withholds is true.
@@ -230,6 +257,30 @@ func (k *books) closeWindows(withholds *atomic.Bool) (frames []byte, can bool) {
 	return frames, true
 }
 
+// keepClosed has SETTINGS of the server's say that the windows are closed, if they are. It returns what the client is told
+// of the streams that are open, if these SETTINGS make their windows larger. A server that makes them smaller is none here.
+func (k *books) keepClosed(payload []byte) (frames []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.window == 0 {
+		return nil
+	}
+	for p := payload; len(p) >= settingBytes; p = p[settingBytes:] {
+		if binary.BigEndian.Uint16(p) != settingWindow {
+			continue
+		}
+		window := max(binary.BigEndian.Uint32(p[2:]), k.window)
+		binary.BigEndian.PutUint32(p[2:], 0)
+		for id, by := range k.open {
+			if more := window - k.window; more > 0 && by&endedByClient == 0 && !slices.Contains(k.owed, id) {
+				frames = appendWindow(frames, id, more)
+			}
+		}
+		k.window = window
+	}
+	return frames
+}
+
 // sayWindow returns SETTINGS of which the server does not know.
 func (k *books) sayWindow(n uint32) []byte {
 	k.unacked = append(k.unacked, ofOurs)
@@ -250,8 +301,9 @@ func (c *Conn) insert(frames []byte) {
 // giveWindowsSoon is giveWindows for who can wait.
 func (c *Conn) giveWindowsSoon() {
 	c.writes.mu.Lock()
-	defer c.writes.mu.Unlock()
 	c.giveWindows()
+	c.writes.mu.Unlock()
+	c.nudgeAtRest()
 }
 
 // giveWindows says what closeWindows has left to be said, if that can be now. It is called with the mutex of the writes.

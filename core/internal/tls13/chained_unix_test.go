@@ -188,6 +188,6 @@ func (m *taker) Offer(st *h2.State) bool {
 		return false
 	}
 	sealed.Gone()
-	go m.to.serve(&over2{chain: m.c.chain, sock: nc, Conn: h2.Adopt(next, st, func() {})})
+	go m.to.serve(&over2{chain: m.c.chain, sock: nc, Conn: h2.Adopt(next, st, h2.NetHTTP, func() {})})
 	return true
 }
