@@ -56,6 +56,7 @@ func (u *Upgrader) takes() []string {
 			kinds[wire.TakesTLS] = kinds[wire.TakesTLS] || s.secure
 		}
 	}
+	kinds[wire.TakesHTTP2] = kinds[wire.TakesHTTP2] || len(u.moving.all()) > 0
 	maps.DeleteFunc(kinds, func(_ string, takes bool) bool { return !takes })
 	return slices.Sorted(maps.Keys(kinds))
 }
@@ -176,8 +177,8 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 		err = errNoServer(what)
 	case secret != nil && u.conns.IsClosed():
 		err = errDrainEnded
-	case state != nil:
-		err = srv.TakesHTTP2(state)
+	case srv != nil:
+		err = srv.Takes(state)
 	}
 	begin := func(c *conns.Conn) {
 		c.NoteTaken()
@@ -243,7 +244,7 @@ func (u *Upgrader) park(what wire.Conn, s int, state *h2.State, secret []byte) (
 		return nil
 	}
 	srv := u.sideFor(what, state != nil, local)
-	if srv == nil || state != nil && srv.TakesHTTP2(state) != nil {
+	if srv == nil || !srv.Parks() || srv.Takes(state) != nil {
 		return nil
 	}
 	return u.conns.Park(s, srv, what, state, secret)

@@ -94,6 +94,14 @@ func (u *Upgrader) candidates(k kind) (all []*candidate) {
 		}
 		all = append(all, o)
 	}
+	for _, l := range u.moving.all() {
+		served[l.own] = true
+		o := &candidate{addr: l.Addr(), origin: &l.own.origin}
+		if !k.overTLS {
+			o.side = l.side
+		}
+		all = append(all, o)
+	}
 	for _, l := range only[*listener](u.passing.all()) {
 		if !served[l] && l.origin.Network != networkControl {
 			all = append(all, &candidate{addr: l.Addr(), origin: &l.origin})

@@ -131,6 +131,22 @@ func ExampleUpgrader_AddFile() {
 	exitOn(err)
 }
 
+// Package grpcx does that. It also ends the server when its last connection has moved.
+func ExampleUpgrader_HTTP2Listener() {
+	serve := func(srv, probe interface{ Serve(net.Listener) error }) error { // each is a *grpc.Server
+		return core.Run(func(u *core.Upgrader) error {
+			ln, err := u.Listen(context.Background(), "tcp", ":9090")
+			if err != nil {
+				return err
+			}
+			go func() { _ = srv.Serve(u.HTTP2Listener(ln, probe.Serve)) }()
+			return nil
+		})
+	}
+	_ = serve
+	// Output:
+}
+
 // A port for metrics beside the service. A nil handler is http.DefaultServeMux, on which net/http/pprof
 // registers.
 func ExampleAlsoServe() {

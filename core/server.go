@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/conns"
+	"github.com/gracex-go/gracex/core/internal/h2"
 )
 
 // server serves one http.Server of the program on one listener.
@@ -216,7 +217,7 @@ func (s *server) newInner() *http.Server {
 
 // newSide is for connections that come from the server's listener, or did in the old process.
 func (s *server) newSide() *conns.Side {
-	own := &conns.Side{HTTP: s.inner, H2C: s.h2c, Adopted: make(chan *conns.Conn), Over: s.u.phase.finished, Follow: s.follow, Leave: s.u.askToLeave}
+	own := &conns.Side{HTTP: s.inner, H2C: s.h2c, Adopted: make(chan *conns.Conn), Over: s.u.phase.finished, Follow: s.follow, Leave: s.u.askToLeave, Moves: h2.Moves}
 	if l, ok := s.ln.(*listener); ok {
 		own.From = &l.origin
 	}

@@ -49,6 +49,7 @@ type Upgrader struct {
 	servers   servers
 	runs      runs
 	conns     *conns.Table
+	moving    movingListeners
 	tickets   *tickets.Keys
 	socket    *controlSocket // the operator's; nil without one
 	pid       *pidKeeper     // nil without a pid file

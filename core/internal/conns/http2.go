@@ -15,8 +15,8 @@ import (
 // errNoHTTP2 is for a server that does not speak it, or can't be told of a connection.
 var errNoHTTP2 = errors.New("the new process does not take HTTP/2 connections there")
 
-// TakesHTTP2 returns an error if its server does not take a connection over that is in this state.
-func (s *Side) TakesHTTP2(st *h2.State) error {
+// takesHTTP2 is Takes for HTTP/2.
+func (s *Side) takesHTTP2(st *h2.State) error {
 	if s.Greeting == nil {
 		return errNoHTTP2
 	}
@@ -37,8 +37,29 @@ func withHTTP2(what wire.Conn, st *h2.State) wire.Conn {
 func (c *Conn) adoptHTTP2(s *Side, st *h2.State) {
 	c.h2c = s
 	c.SpeaksHTTP2()
-	c.frames.Store(h2.Adopt(c.Conn, st, h2.NetHTTP, c.SaysGoodbye))
+	c.frames.Store(h2.Adopt(c.Conn, st, s.transport(), c.SaysGoodbye))
 }
+
+// transport is what its server is.
+func (s *Side) transport() h2.Transport {
+	if s.HTTP == nil {
+		return h2.GRPC
+	}
+	return h2.NetHTTP
+}
+
+// ServeHTTP2 says that a server which is not net/http's, s, has the connection, and speaks HTTP/2 on it. If the client
+// says something else, that passes as it is.
+func (c *Conn) ServeHTTP2(s *Side) {
+	f := h2.New(c.Conn, len(h2.Preface), 0, c.SaysGoodbye)
+	f.ServedBy(s.transport())
+	c.h2c = s
+	c.side.Store(s)
+	s.Follow(c, f)
+}
+
+// AcceptHTTP2 is called when a server which is not net/http's accepts a connection that has moved here.
+func (c *Conn) AcceptHTTP2() { c.SetState(Raw) }
 
 // followAdopted has its side know of the HTTP/2 that it carries already, if it does. Its client may have to leave.
 func (c *Conn) followAdopted(leaves bool) {
@@ -71,7 +92,7 @@ func (c *Conn) HidesHTTP2() bool {
 
 // moverHTTP2 returns what moves the HTTP/2 that it carries in the clear to the next generation; nil if it stays.
 func (c *Conn) moverHTTP2() *Mover {
-	if c.HTTP2Frames() == nil || !c.CanMove() || c.Is(Hijacked) { // its server is not net/http's
+	if c.HTTP2Frames() == nil || !c.CanMove() || c.Is(Hijacked) { // of a handler that speaks it
 		return nil
 	}
 	m := c.table.moves(c)
@@ -82,12 +103,27 @@ func (c *Conn) moverHTTP2() *Mover {
 }
 
 // MovesHTTP2 reports whether the HTTP/2 that it carries is to move to the next generation.
-func (c *Conn) MovesHTTP2() bool { return c.moverHTTP2() != nil && h2.Moves() == nil }
+func (c *Conn) MovesHTTP2() bool { return c.moverHTTP2() != nil && c.h2c.Moves() == nil }
+
+// EndSide calls end, after which s, which is not net/http's, takes no more connections over. It reports false, and does
+// not, if one of its connections is to move to the next generation, or waits for the server to accept it.
+func (t *Table) EndSide(s *Side, end func()) bool {
+	moves := s.Moves() == nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		if c.side.Load() == s && (c.Is(Parked) || moves && c.MovesHTTP2() && c.HTTP2Frames().Begun()) {
+			return false
+		}
+	}
+	end()
+	return true
+}
 
 // MoveHTTP2 has the HTTP/2 that it carries move to the next generation as soon as it can, and reports whether it is to.
 func (c *Conn) MoveHTTP2() bool {
 	m := c.moverHTTP2()
-	if m == nil || h2.Moves() != nil {
+	if m == nil || c.h2c.Moves() != nil {
 		return false
 	}
 	if f := c.HTTP2Frames(); !f.Left() && !f.Moving() {
@@ -169,6 +205,9 @@ func (t *Table) noteStayedHTTP2(reason *uint64, why string) {
 func (t *Table) HTTP2ThatStays(all bool) (frames []*h2.Conn) {
 	conns, parked := t.open()
 	for _, c := range conns {
+		if c.leavesOtherwise() {
+			continue
+		}
 		if f := c.HTTP2Frames(); f != nil && (all || !c.MovesHTTP2()) {
 			frames = append(frames, f)
 		}
@@ -179,6 +218,12 @@ func (t *Table) HTTP2ThatStays(all bool) (frames []*h2.Conn) {
 		}
 	}
 	return frames
+}
+
+// leavesOtherwise reports whether its server sees to it that its client leaves.
+func (c *Conn) leavesOtherwise() bool {
+	s := c.side.Load()
+	return s != nil && s.HTTP == nil
 }
 
 // moves reports whether it is to move to the next generation.

@@ -121,7 +121,7 @@ func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
 }
 
 // Adopt takes in a connection that the old process has handed over; state is nil unless that is HTTP/2. It returns nil if
-// it is too late.
+// it is too late, for this process or for s.
 func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn, state *h2.State) *Conn {
 	c := &Conn{Conn: nc, table: t}
 	if over, ok := nc.(*tls13.Conn); ok {
@@ -141,7 +141,7 @@ func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn, state *h2.State) *Co
 	c.idle.Store(t.now() - int64(what.Idle()))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.closed || s != nil && isClosed(s.Over) {
 		return nil
 	}
 	t.addLocked(c)

@@ -135,6 +135,8 @@ const (
 	// HTTP2Moment is how long it is tried at all: a stream that does not end keeps the connection. It is a quarter of the
 	// drain timeout at the most. Then the client is asked to leave.
 	HTTP2Moment = 5 * time.Second
+	// HTTP2Settle is the grain in which a server that is not net/http's hears that none of its connections moves any more.
+	HTTP2Settle = 20 * time.Millisecond
 	// Hook bounds the OnDrainTimeout hooks, and each hook of OnSignal.
 	Hook = 5 * time.Second
 )
