@@ -24,14 +24,16 @@
 //
 // # What happens to calls
 //
-// While an upgrade can be rolled back, no client is told anything. When the new process has the service for good, the
-// old one calls GracefulStop, which says GOAWAY in two steps. So no stream is refused, and clients open new ones on a new
-// connection. Calls and streams that have begun go on, until core.WithDrainTimeout cuts what is left. The ledger counts
-// connections, not calls: each that is cut has calls on it. On a stop it is the same.
+// While an upgrade can be rolled back, no client is told anything. When the new process has the service for good,
+// connections in the clear move to it, each when it has no open stream: its client gets no byte of that, and makes its next
+// call on the same connection. Calls and streams that have begun go on in the old process, until core.WithDrainTimeout cuts
+// what is left. The ledger counts connections, not calls: each that is cut has calls on it.
+//
+// Connections over TLS, and others that can't move, stay (docs/grpc.md). When no connection is to move any more the old
+// process calls GracefulStop, which says GOAWAY in two steps. So no stream is refused, and clients open new ones on a new
+// connection. On a stop it does that at once.
 //
 // StreamInterceptor ends streams with a status shortly before they would be cut.
-//
-// Connections do not move to the new process: each client connects once more in an upgrade.
 //
 // A late rollback (core.WithProbation, docs/drain.md) does not take a gRPC listener back.
 //

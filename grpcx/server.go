@@ -54,7 +54,7 @@ func attach(u *core.Upgrader, srv *grpc.Server, ln net.Listener) (*server, error
 		if err != nil {
 			return nil, fmt.Errorf("gracex: serve %s: %w", ln.Addr(), err)
 		}
-		ln = own
+		ln = u.HTTP2Listener(own, serveProbe)
 	}
 	s := &server{u: u, srv: srv, all: sharedOf(srv), ended: make(chan struct{})}
 	s.ln = newListener(ln, s.stopped)
