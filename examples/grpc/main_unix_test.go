@@ -91,8 +91,9 @@ func answered(p *exampletest.Program) map[string]int {
 	return sums
 }
 
-// TestUpgrades: no call of any kind fails while the server is upgraded, on connections that stay and on such that are new,
-// and each is answered once. GRPC_UPGRADES=20 upgrades more often.
+// TestUpgrades: no call of any kind fails while the server is upgraded, on connections that move, of which one is idle all
+// the time, and on such that are new, and each is answered once. No client connects anew. GRPC_UPGRADES=20 upgrades more
+// often.
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	upgrades := 4
@@ -110,7 +111,10 @@ func TestUpgrades(t *testing.T) {
 	var fresh atomic.Int64
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
-	var conns []*client
+	idle := connect(t, p.Addr)
+	conns := []*client{idle}
+	must.Get(unary(ctx, idle))(t)
+	calls[0].Add(1)
 	for i := range connections {
 		c := connect(t, p.Addr)
 		conns = append(conns, c)
@@ -153,6 +157,10 @@ func TestUpgrades(t *testing.T) {
 			}
 		}
 	}
+	if by := must.Get(unary(ctx, idle))(t); by != strconv.Itoa(upgrades) {
+		t.Errorf("generation %s answers on the idle connection", by)
+	}
+	calls[0].Add(1)
 	close(stop)
 	clients.Wait()
 	p.Stop()
@@ -168,13 +176,16 @@ func TestUpgrades(t *testing.T) {
 		dials, again = dials+c.dials.Load(), again+c.again.Load()
 	}
 	t.Logf("%d upgrades, %d calls on new connections, %d connections of %d clients, %d calls sent again by grpc",
-		upgrades, fresh.Load(), dials, connections, again)
+		upgrades, fresh.Load(), dials, len(conns), again)
+	if dials != int64(len(conns)) || again > 0 {
+		t.Errorf("%d clients have made %d connections, and grpc has sent %d calls again", len(conns), dials, again)
+	}
 }
 
 // TestCallIsAwaited: the drain waits for a call that has begun, at an upgrade and at a stop, and not any longer.
 func TestCallIsAwaited(t *testing.T) {
 	t.Parallel()
-	p := exampletest.Start(t)
+	p := exampletest.Start(t, "-drain", "12s") // of which a quarter is for a connection to find a moment without a stream
 	ctx := patient(t)
 	c := connect(t, p.Addr)
 	held := hold(ctx, t, c, 500*time.Millisecond)
