@@ -108,7 +108,6 @@ type client struct {
 	*grpc.ClientConn
 	t            *testing.T
 	dials, again atomic.Int64 // connections, and calls that grpc-go itself has sent once more
-	calls        atomic.Int64
 }
 
 func connect(t *testing.T, addr string, roots *x509.CertPool) *client {

@@ -3,6 +3,7 @@
 package conns
 
 import (
+	"errors"
 	"net"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestEndSide(t *testing.T) {
 func TestSide_Takes(t *testing.T) {
 	t.Parallel()
 	s := &Side{Greeting: func() (*h2.Greeting, error) { return &h2.Greeting{Of: h2.GRPC}, nil }}
-	if s.Takes(nil) != ErrNoHTTP1 || s.Takes(&h2.State{Receive: 1}) != nil || s.Parks() {
+	if !errors.Is(s.Takes(nil), ErrNoHTTP1) || s.Takes(&h2.State{Receive: 1}) != nil || s.Parks() {
 		t.Errorf("%v, %v, %v", s.Takes(nil), s.Takes(&h2.State{}), s.Parks())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func (e *end) gets(want []byte) {
 	e.t.Helper()
 	select {
 	case f := <-e.frames:
-		if got := append(f.head[:], f.payload...); !bytes.Equal(got, want) {
+		if got := slices.Concat(f.head[:], f.payload); !bytes.Equal(got, want) {
 			e.t.Fatalf("a frame is % x, want % x", got, want)
 		}
 	case <-time.After(patience):
