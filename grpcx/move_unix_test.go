@@ -417,11 +417,12 @@ type raw struct {
 	goesAway bool
 	pings    [][]byte
 	dones    map[uint32]bool
+	given    map[uint32]int // by WINDOW_UPDATE, to its streams
 }
 
 func dialRaw(t *testing.T, addr string) *raw {
 	t.Helper()
-	c := &raw{Conn: must.Get(net.Dial("tcp", addr))(t), t: t, room: firstWindow, window: firstWindow, dones: map[uint32]bool{}}
+	c := &raw{Conn: must.Get(net.Dial("tcp", addr))(t), t: t, room: firstWindow, window: firstWindow, dones: map[uint32]bool{}, given: map[uint32]int{}}
 	t.Cleanup(func() { c.Close() })
 	must.Do(t, c.SetDeadline(time.Now().Add(proctest.Patience)))
 	must.Get(io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))(t)
@@ -487,7 +488,9 @@ func (c *raw) until(what string, cond func() bool) {
 			if !c.noAck {
 				c.send(frameSettings, flagAck, 0, nil)
 			}
-		case kind == frameWindowUpdate && stream == 0:
+		case kind == frameWindowUpdate && stream != 0:
+			c.given[stream] += int(binary.BigEndian.Uint32(payload))
+		case kind == frameWindowUpdate:
 			c.room += int(binary.BigEndian.Uint32(payload))
 		case kind == framePing && !ack:
 			c.pings = append(c.pings, payload)
@@ -534,7 +537,7 @@ func TestMove_RaisedWindow(t *testing.T) {
 			most = c.room + firstWindow/2 // of which half can be on its way back
 		}
 		p.Signal(p.pid(), syscall.SIGUSR2)
-		c.until("the first window, and that the next process has no such limit of streams", func() bool { return c.window == firstWindow })
+		c.until("the first window", func() bool { return c.window == firstWindow })
 		p.awaitEnd(n)
 		stream += 2
 	}
@@ -561,8 +564,8 @@ func TestMove_RaisedWindow(t *testing.T) {
 	}
 }
 
-// TestMove_RaisedWindowStays: a client that does not acknowledge the smaller window gets the larger one back, and is asked
-// to leave.
+// TestMove_RaisedWindowStays: a client that does not acknowledge that the window is closed is asked to leave, and gets the
+// larger one for each stream.
 func TestMove_RaisedWindowStays(t *testing.T) {
 	t.Parallel()
 	p := start(t, settings{Drain: 8 * time.Second}) // so that it stays after 2 s
@@ -571,10 +574,13 @@ func TestMove_RaisedWindowStays(t *testing.T) {
 	raised := c.window
 	c.noAck = true
 	p.Signal(p.pid(), syscall.SIGUSR2)
-	c.until("the first window", func() bool { return c.window == firstWindow })
-	c.until("the larger one again", func() bool { return c.window == raised })
+	c.until("a closed window", func() bool { return c.window == 0 })
 	c.until("GOAWAY", func() bool { return c.goesAway })
 	c.open(3)
+	c.until("the larger one", func() bool { return c.given[3] > 0 })
+	if n := c.given[3]; n != raised {
+		t.Errorf("a stream has a window of %d, want %d", n, raised)
+	}
 	c.message(3, 60_000, flagEndStream)
 	c.pong()
 	c.until("the end of the call", func() bool { c.pong(); return c.dones[3] })
