@@ -14,8 +14,7 @@ func (c *Conn) batches(b []byte) bool {
 	if c.of != GRPC || c.history != nil || c.moved || c.withheld.on || len(b) < headSize {
 		return false
 	}
-	m := c.moving.Load()
-	return m == nil || m.over.Load()
+	return c.free()
 }
 
 // readBatch reads what there is, and follows the frames in it. It returns no byte, and no error, if it is to be looked

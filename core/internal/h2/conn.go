@@ -16,8 +16,8 @@ import (
 var longAgo = time.Unix(1, 0)
 
 // Conn is a connection that a server of net/http's serves, or grpc-go's: see ServedBy. It passes frames on as they
-// are, reads no more than the server has asked for but a frame's header, and buffers nothing else. grpc-go's has many
-// frames at once as long as the connection is not to move.
+// are. As long as the connection is not to move it reads ahead, and grpc-go's server has many frames at once. Else it reads no
+// more than the server has asked for but a frame's header, and buffers nothing else.
 //
 // Reading and writing have a mutex each, and never wait for each other: a server must go on
 // reading while a client that writes does not read.
@@ -47,6 +47,7 @@ type Conn struct {
 	moved    bool     // another process has the connection
 	history  *history // that the server is told before the client's frames; nil when it has been
 	withheld withheld
+	read     readAhead
 	closed   uint32 // the streams up to this one were another process's
 	failed   error  // that the server gets when it has read what came before
 
@@ -188,7 +189,7 @@ func (c *Conn) nextPing() error {
 		return nil
 	}
 	var payload [pingSize]byte
-	if _, err := io.ReadFull(c.Conn, payload[:]); err != nil {
+	if _, err := io.ReadFull(incoming{c}, payload[:]); err != nil {
 		return err
 	}
 	if payload != c.ping {

@@ -98,10 +98,10 @@ func (m *moving) stays(why string) {
 // awaitMoment moves the connection if it can. While the server owes nothing but answers it waits for these, so that a
 // client which always has requests on the way does not keep it. It is called by the goroutine that reads, at the
 // beginning of a frame. If the server has to be asked something, ahead has that afterwards. While frames are withheld it
-// goes on reading: the older streams may need it.
+// goes on reading: the older streams may need it. What was read ahead comes first.
 func (c *Conn) awaitMoment() {
 	m := c.moving.Load()
-	if m == nil || bool(c.block) {
+	if m == nil || bool(c.block) || len(c.read.left) > 0 {
 		return
 	}
 	var until *time.Timer

@@ -2,7 +2,6 @@ package h2
 
 import (
 	"encoding/binary"
-	"net"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -37,18 +36,6 @@ type withheld struct {
 	above uint32 // streams that were open, or are closed: their frames pass
 	left  int    // bytes to come of the last frame's payload
 	b     []byte
-}
-
-// in reads what the client has said: first what was withheld.
-func (c *Conn) in(b []byte) (int, error) {
-	if w := &c.withheld; !w.on && len(w.b) > 0 {
-		n := copy(b, w.b)
-		if w.b = w.b[n:]; len(w.b) == 0 {
-			w.b = nil
-		}
-		return n, nil
-	}
-	return c.Conn.Read(b)
 }
 
 // replays reports whether the server has not read all yet that was withheld.
@@ -94,7 +81,7 @@ func (c *Conn) withhold() bool {
 // readMore reads more of the payload of a frame that is withheld, or else of the next frame's header.
 func (c *Conn) readMore() error {
 	if c.withheld.left > 0 {
-		return c.withheld.read(c.Conn)
+		return c.readWithheld()
 	}
 	n, err := c.in(c.head[c.have:])
 	c.have += n
@@ -115,11 +102,12 @@ func (c *Conn) endWithholding() bool {
 	return true
 }
 
-// read reads what comes of a frame that is withheld.
-func (w *withheld) read(nc net.Conn) error {
+// readWithheld reads what comes of a frame that is withheld.
+func (c *Conn) readWithheld() error {
+	w := &c.withheld
 	at := len(w.b)
 	w.b = slices.Grow(w.b, w.left)[:at+w.left]
-	n, err := nc.Read(w.b[at:])
+	n, err := c.in(w.b[at:])
 	w.b = w.b[:at+n]
 	w.left -= n
 	return err
