@@ -43,7 +43,8 @@ func TestMain(m *testing.M) {
 // client is a kind of clients.
 type client struct {
 	name  string
-	over  string // overH2C or overTLS; empty: all
+	over  string // overH2C, overTLS or overStays; empty: all
+	grpc  bool   // of grpc-go's own server
 	needs string // a program; empty: none
 	start func(t *testing.T, s *server) running
 }
@@ -99,6 +100,10 @@ var clients = []client{
 	{name: "grpc-go, client streams", start: calls("client")},
 	{name: "grpc-go, server streams", start: calls("server")},
 	{name: "grpc-go, bidirectional streams", start: calls("bidi")},
+	{name: "grpc-go, unary, on its own transport", grpc: true, start: calls("unary")},
+	{name: "grpc-go, client streams, on its own transport", grpc: true, start: calls("client")},
+	{name: "grpc-go, server streams, on its own transport", grpc: true, start: calls("server")},
+	{name: "grpc-go, bidirectional streams, on its own transport", grpc: true, start: calls("bidi")},
 }
 
 // TestClients: over HTTP/2 in the clear, and over TLS that moves, no client notices an upgrade. Over TLS that stays the server
@@ -110,14 +115,14 @@ func TestClients(t *testing.T) {
 	}
 	for _, over := range []string{overH2C, overStays, overMoves} {
 		for _, c := range clients {
-			if !strings.HasPrefix(over, c.over) {
+			if !strings.HasPrefix(over, c.over) || c.grpc && over == overMoves { // the keys are grpc-go's
 				continue
 			}
 			t.Run(over+"/"+c.name, func(t *testing.T) {
 				if _, err := exec.LookPath(c.needs); c.needs != "" && err != nil && !long {
 					t.Skip(err)
 				}
-				s := startServer(t, over)
+				s := startServer(t, over, c.grpc)
 				run := c.start(t, s)
 				s.answers(t)
 				for range upgrades {
@@ -152,10 +157,11 @@ type server struct {
 	program   *proctest.Program
 	control   *control.Client
 
-	resumed, full atomic.Int64 // handshakes by tls
+	resumed, full atomic.Int64   // handshakes by tls
+	calls         *atomic.Uint64 // that grpc-go's own server has answered, which the ledger does not count; nil: it is net/http's
 }
 
-func startServer(t *testing.T, over string) *server {
+func startServer(t *testing.T, over string, grpc bool) *server {
 	t.Helper()
 	dir := must.Get(os.MkdirTemp("", "gx"))(t) // short, for a unix socket, and without what HAProxy does not take
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -164,6 +170,10 @@ func startServer(t *testing.T, over string) *server {
 	proctest.Build(t, bin, "./server")
 	cmd := &exec.Cmd{Path: bin, Args: []string{bin, "-addr", s.addr, "-control", socket}, Dir: s.dir}
 	cmd.Env = append(os.Environ(), "PWD="+s.dir, core.EnvMode+"=self")
+	if grpc {
+		cmd.Args = append(cmd.Args, "-grpc")
+		s.calls = new(atomic.Uint64)
+	}
 	if over != overH2C {
 		cert, key, pool := rawhttp.Certificate(t)
 		cmd.Args = append(cmd.Args, "-cert", cert, "-key", key, fmt.Sprint("-tls-handoff=", over == overMoves))
@@ -229,9 +239,12 @@ func (s *server) answers(t *testing.T) {
 	})
 }
 
-// served is how many requests the current process has answered.
+// served is how many requests the current process has answered, or all of grpc-go's.
 func (s *server) served(t *testing.T) uint64 {
 	t.Helper()
+	if s.calls != nil {
+		return s.calls.Load()
+	}
 	var l core.Ledger
 	must.Do(t, json.Unmarshal(must.Get(s.control.Ledger(t.Context()))(t), &l))
 	return l.Served

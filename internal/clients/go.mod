@@ -5,6 +5,7 @@ go 1.25.0
 
 require (
 	github.com/gracex-go/gracex v0.1.0
+	github.com/gracex-go/gracex/grpcx v0.1.0
 	google.golang.org/grpc v1.82.1
 	google.golang.org/protobuf v1.36.11
 )
@@ -17,3 +18,5 @@ require (
 )
 
 replace github.com/gracex-go/gracex => ../../
+
+replace github.com/gracex-go/gracex/grpcx => ../../grpcx

@@ -56,6 +56,8 @@ func calls(kind string) func(*testing.T, *server) running {
 						if err := c.call(conn, kind); err != nil {
 							c.failed.Add(1)
 							t.Log(err)
+						} else if s.calls != nil {
+							s.calls.Add(1)
 						}
 						time.Sleep(time.Millisecond)
 					}

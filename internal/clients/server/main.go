@@ -1,13 +1,16 @@
 // Command server is the server that the clients of this module ask: net/http's on gracex, with HTTP/1 and HTTP/2 in the
-// clear, or over TLS if it has a certificate. It answers with the body that it was sent, and gRPC calls of four kinds.
+// clear, or over TLS if it has a certificate. It answers with the body that it was sent, and gRPC calls of four kinds. With
+// -grpc it is grpc-go's own, for such calls alone.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -15,9 +18,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/grpcx"
 )
 
 func main() {
@@ -25,6 +31,7 @@ func main() {
 	cert := flag.String("cert", "", "the file of a certificate; empty is HTTP/2 in the clear")
 	key := flag.String("key", "", "the file of its key")
 	moves := flag.Bool("tls-handoff", false, "connections over TLS move")
+	own := flag.Bool("grpc", false, "grpc-go's transport in place of net/http's")
 	control := flag.String("control", "", "the control socket")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -32,6 +39,9 @@ func main() {
 		ln, err := u.Listen(context.Background(), "tcp", *addr)
 		if err != nil {
 			return err
+		}
+		if *own {
+			return attachGRPC(u, ln, *cert, *key)
 		}
 		srv := &http.Server{Handler: newHandler(), Protocols: new(http.Protocols)}
 		srv.Protocols.SetHTTP1(true)
@@ -46,6 +56,19 @@ func main() {
 		log.Error("serve", "error", err)
 		os.Exit(1)
 	}
+}
+
+// attachGRPC serves calls on grpc-go's transport.
+func attachGRPC(u *core.Upgrader, ln net.Listener, cert, key string) error {
+	creds := insecure.NewCredentials()
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return err
+		}
+		creds = credentials.NewTLS(core.TicketKeys("grpc", &tls.Config{Certificates: []tls.Certificate{pair}}))
+	}
+	return grpcx.Attach(u, grpc.NewServer(grpc.Creds(creds), grpc.UnknownServiceHandler(call)), ln)
 }
 
 // newHandler returns the handler. A file "over" in the directory of the server ends the clients that can't be told.
