@@ -109,6 +109,7 @@ func appHandler(u *core.Upgrader) *http.ServeMux {
 	mux.HandleFunc("/", serveRequest)
 	mux.HandleFunc("/stream", serveStream)
 	mux.HandleFunc("/download", serveDownload)
+	mux.HandleFunc("/copy", serveCopy)
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { serveHijacked(u, w, r) })
 	mux.HandleFunc("/tls", shown(showTLS))
 	mux.HandleFunc("/stats", shown(func(*http.Request) any { return u.Status().Ledger }))
@@ -180,6 +181,19 @@ func serveDownload(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// serveCopy answers with the body, while that comes.
+func serveCopy(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex() // HTTP/2 needs no such thing
+	b := make([]byte, 64<<10)
+	for {
+		n, err := r.Body.Read(b)
+		if _, werr := w.Write(b[:n]); werr != nil || rc.Flush() != nil || err != nil {
+			return
+		}
 	}
 }
 
