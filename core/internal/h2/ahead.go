@@ -14,10 +14,7 @@ type readAhead struct {
 }
 
 // free reports whether the connection is not to move. What is read from it need not be little then.
-func (c *Conn) free() bool {
-	m := c.moving.Load()
-	return m == nil || m.over.Load()
-}
+func (c *Conn) free() bool { return c.moving.Load() == nil }
 
 // in reads what the client has said: first what was withheld, then what was read ahead.
 func (c *Conn) in(b []byte) (int, error) {
