@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -138,6 +139,48 @@ func readAnswer(c net.Conn, buf []byte) error {
 	}
 	return nil
 }
+
+// speakTLS shakes hands on connections that nobody has used. Who the server is does not matter here.
+func (c conns) speakTLS(http2 bool) error {
+	conf := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}
+	if http2 {
+		conf.NextProtos = []string{"h2"}
+	}
+	return c.each(func(i int) error {
+		over := tls.Client(c[i], conf)
+		c[i] = over
+		return over.Handshake()
+	}).err()
+}
+
+// askBulk asks for a large answer.
+func askBulk(c net.Conn, _ []byte) error {
+	if _, err := c.Write([]byte("GET /bulk HTTP/1.1\r\nHost: bench\r\n\r\n")); err != nil {
+		return err
+	}
+	b := bulks.Get().(*[64 << 10]byte)
+	defer bulks.Put(b)
+	for head, left := false, 0; !head || left > 0; {
+		n, err := c.Read(b[:])
+		if err != nil {
+			return err
+		}
+		got := b[:n]
+		if !head {
+			at := bytes.Index(got, []byte("\r\n\r\n"))
+			if at < 0 || !bytes.HasPrefix(got, good) || bytes.Contains(got[:at], closes) {
+				return fmt.Errorf("a wrong answer: %q", got[:min(n, bufSize)])
+			}
+			head, left, got = true, bulkSize, got[at+4:]
+		}
+		if left -= len(got); left < 0 {
+			return fmt.Errorf("an answer of %d bytes too many", -left)
+		}
+	}
+	return nil
+}
+
+var bulks = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // losses are requests without an answer, and with them connections that broke. There must be none.
 type losses struct {

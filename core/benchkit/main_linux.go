@@ -84,6 +84,7 @@ func buildServer(ctx context.Context, path string) error {
 // sizes say how much is measured.
 type sizes struct {
 	steadyRounds, steadyRequests int // requests in a round, on all connections together
+	bulkRequests                 int // likewise
 
 	p99Idle              []int // connections
 	p99Runs, p99Upgrades int   // upgrades in a run
@@ -103,14 +104,14 @@ type sizes struct {
 
 var (
 	full = sizes{
-		steadyRounds: 60, steadyRequests: 8000,
+		steadyRounds: 60, steadyRequests: 8000, bulkRequests: 64,
 		p99Idle: []int{0, 1000, 5000, 9000}, p99Runs: 3, p99Upgrades: 10, calm: 500 * time.Millisecond,
 		moveConns: []int{1000, 5000, 10_000, 15_000}, moveRounds: 5,
 		seriesConns: []int{0, 1000, 4000, 8000, 15_000}, listeners: 50, inFlight: 1000, seriesRounds: 3, seriesUpgrades: 3, rowLength: 100,
 		memoryConns: 9000, memoryRounds: 3, settle: 3 * time.Second,
 	}
 	short = sizes{
-		steadyRounds: 3, steadyRequests: 800,
+		steadyRounds: 3, steadyRequests: 800, bulkRequests: 16,
 		p99Idle: []int{0, 100}, p99Runs: 1, p99Upgrades: 2, calm: 50 * time.Millisecond,
 		moveConns: []int{100}, moveRounds: 1,
 		seriesConns: []int{0, 100}, listeners: 5, inFlight: 20, seriesRounds: 1, seriesUpgrades: 2, rowLength: 4,

@@ -70,7 +70,7 @@ func TestShort(t *testing.T) {
 	var out bytes.Buffer
 	var progress procgroup.Output // which several goroutines write to
 	args := []string{
-		"-short", "-rate", "2000", "-server", path, "-against", path, "-run", "^(steady|steady/h2c|p99/100|move/100|series/(100|5-listeners|20-in-flight|4-in-a-row)|memory/100)$",
+		"-short", "-rate", "2000", "-server", path, "-against", path, "-run", "^(steady|steady/.*|p99/100|move/100|series/(100|5-listeners|20-in-flight|4-in-a-row)|memory/100)$",
 	}
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
@@ -83,6 +83,9 @@ func TestShort(t *testing.T) {
 	}{
 		"steady":            {5, "requests/s; against net/http; CPU of the server for a request, µs; against net/http"},
 		"steady/h2c":        {5, "requests/s; against net/http; CPU of the server for a request, µs; against net/http"},
+		"steady/tls":        {11, "requests/s; against net/http; CPU of the server for a request, µs; against net/http"},
+		"steady/tls-h2":     {11, "requests/s; against net/http; CPU of the server for a request, µs; against net/http"},
+		"steady/tls-bulk":   {11, "requests/s; against net/http; CPU of the server for a request, µs; against net/http"},
 		"p99":               {3, "p99 around, µs; p99 elsewhere, µs; ratio; slowest around, ms; slowest elsewhere, ms; move, ms; lost"},
 		"move":              {3, "draining to end, ms; lost"},
 		"series":            {3 * 3, "signal to current, ms; draining to end, ms; lost"},
