@@ -123,6 +123,7 @@ func TestClients(t *testing.T) {
 					t.Skip(err)
 				}
 				s := startServer(t, over, c.grpc)
+				s.upgrades = upgrades
 				run := c.start(t, s)
 				s.answers(t)
 				for range upgrades {
@@ -153,6 +154,7 @@ func TestClients(t *testing.T) {
 type server struct {
 	addr, dir string
 	over      string
+	upgrades  int         // that there will be
 	tls       *tls.Config // of its clients; nil: in the clear
 	program   *proctest.Program
 	control   *control.Client

@@ -135,10 +135,10 @@ type h2loadClient struct {
 	got      counts
 }
 
-// h2load is for requests of that size. There must be more of them than it has done when the last upgrade is.
+// h2load is for requests of that size, so many for 50 upgrades: it must not have done them when the last upgrade is.
 func h2load(size, requests int) func(*testing.T, *server) running {
 	return func(t *testing.T, s *server) running {
-		c := &h2loadClient{s: s, requests: requests, body: s.body(t, size)}
+		c := &h2loadClient{s: s, requests: max(requests, requests*s.upgrades/50), body: s.body(t, size)}
 		if s.over == overStays {
 			c.requests = min(requests, 20_000)
 		}
