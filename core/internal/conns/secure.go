@@ -33,6 +33,7 @@ func (t *Table) Secure(below *Conn, over *tls13.First, side *Side) *Conn {
 	if below.closed.Load() {
 		return nil
 	}
+	over.Over(below.Conn) // whose looks at boundaries are for connections in the clear
 	c := &Conn{Conn: over, table: t, from: below.from, number: below.number, served: below.served}
 	c.secure(over)
 	c.idle.Store(t.now())

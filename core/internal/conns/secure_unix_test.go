@@ -24,25 +24,32 @@ import (
 // secureConn makes a connection that has shaken hands, or one that has moved here after that.
 func secureConn(t *testing.T, moved bool) (*Conn, *tls.Conn) {
 	t.Helper()
+	c, below, client := secureOver(t)
+	if !moved {
+		return c, client
+	}
+	sealed := must.Get(c.Conn.(*tls13.First).Seal())(t)
+	defer sealed.Gone()
+	arrived := &Conn{Conn: must.Get(tls13.Adopt(below.Conn, sealed.State()))(t).Taken(), table: c.table}
+	arrived.secure(arrived.Conn.(secured))
+	return arrived, client
+}
+
+// secureOver makes one that has not moved, and returns the one below, too.
+func secureOver(t *testing.T) (c, below *Conn, client *tls.Conn) {
+	t.Helper()
 	certFile, keyFile, _ := rawhttp.Certificate(t)
 	cert := must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)
 	cl, nc := pair(t)
 	table := NewTable(NewGoodbye())
-	below := table.Track(nc, &Origin{Network: "tcp", Address: "here"}, New)
+	below = table.Track(nc, &Origin{Network: "tcp", Address: "here"}, New)
 	first := tls13.Server(below, tls13.Config(&tls.Config{Certificates: []tls.Certificate{cert}}))
-	client := tls.Client(cl, &tls.Config{InsecureSkipVerify: true})
+	client = tls.Client(cl, &tls.Config{InsecureSkipVerify: true})
 	shaken := make(chan error, 1)
 	go func() { shaken <- first.HandshakeContext(context.Background()) }()
 	must.Do(t, client.Handshake())
 	must.Do(t, <-shaken)
-	if !moved {
-		return table.Secure(below, first, &Side{}), client
-	}
-	sealed := must.Get(first.Seal())(t)
-	defer sealed.Gone()
-	c := &Conn{Conn: must.Get(tls13.Adopt(nc, sealed.State()))(t).Taken(), table: table}
-	c.secure(c.Conn.(secured))
-	return c, client
+	return table.Secure(below, first, &Side{}), below, client
 }
 
 // parkedTLS makes one that has moved to a lot, and waits there.
@@ -81,8 +88,10 @@ func TestLot_IdleTLSIsNotCut(t *testing.T) {
 // TestSecure_TakesThePlace: a drain that has looked before the end of the handshake does not close what is served by now.
 func TestSecure_TakesThePlace(t *testing.T) {
 	t.Parallel()
-	c, client := secureConn(t, false)
-	below := c.Conn.(*tls13.First).NetConn().(*Conn)
+	c, below, client := secureOver(t)
+	if nc := c.NetConn(); nc != below.Conn {
+		t.Errorf("it is over a %T", nc)
+	}
 	below.IsUnder(c.Conn.(*tls13.First).TLS())
 	below.DismissIdle()
 	must.Get(io.WriteString(c, "x"))(t)

@@ -99,6 +99,10 @@ func (f *First) Stays() error {
 // connection moves waits, and gets an error then.
 func (f *First) TLS() *tls.Conn { return f.conn }
 
+// Over puts it over nc, which is below the connection that it was made over: what that is for is done. Nobody else may use it
+// meanwhile, so the time for it is the end of the handshake.
+func (f *First) Over(nc net.Conn) { f.low.Conn = nc }
+
 // ConnectionState returns what the handshake has brought about.
 func (f *First) ConnectionState() tls.ConnectionState { return f.conn.ConnectionState() }
 
