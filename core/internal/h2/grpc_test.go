@@ -389,3 +389,26 @@ func TestBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestServedBy_OtherProtocol: what a server says over TLS passes as it is, and nothing is kept of it, whatever it looks like.
+func TestServedBy_OtherProtocol(t *testing.T) {
+	t.Parallel()
+	c, nc := pipe(t)
+	c.preface = len(Preface)
+	c.ServedBy(GRPC)
+	hello := []byte("\x16\x03\x01 a hello of TLS's")
+	go func() { _, _ = nc.Write(hello) }()
+	must.Get(io.ReadFull(c, make([]byte, len(hello))))(t)
+	said := append([]byte{0xff, 0xff, 0xff, typeSettings, 0, 0, 0, 0, 0}, make([]byte, 1000)...)
+	got := make([]byte, len(said))
+	read := make(chan error, 1)
+	go func() { _, err := io.ReadFull(nc, got); read <- err }()
+	must.Get(c.Write(said))(t)
+	must.Do(t, <-read)
+	if !bytes.Equal(got, said) {
+		t.Error("the client gets something else")
+	}
+	if n := cap(c.writes.payload); n > 0 {
+		t.Errorf("%d bytes of it are kept", n)
+	}
+}

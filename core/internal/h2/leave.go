@@ -60,6 +60,7 @@ type writeState struct {
 	filter   filter // looks at each frame; nil unless some are to be swallowed
 	part     []byte // of a frame that the filter has not seen
 	gone     bool   // another process has the connection: nothing more goes out
+	other    bool   // it is not HTTP/2
 	deadline writeDeadline
 }
 
@@ -90,8 +91,11 @@ func (c *Conn) nudgeAtRest() {
 
 // write is Write with the mutex held.
 func (c *Conn) write(b []byte) (done int, err error) {
-	if c.writes.gone {
+	switch {
+	case c.writes.gone:
 		return len(b), nil
+	case c.writes.other:
+		return c.Conn.Write(b)
 	}
 	for c.writes.filter != nil && len(b) > 0 {
 		rest, err := c.sift(b)

@@ -42,6 +42,7 @@ func (c *Conn) checks(b []byte) bool {
 	c.writes.mu.Lock()
 	defer c.writes.mu.Unlock()
 	c.asked.Store(true)
+	c.writes.other = true
 	if !isClosed(c.first) {
 		close(c.first)
 	}
