@@ -93,7 +93,7 @@ func adoptedGRPC(t *testing.T, st *State) (server, client *end) {
 	t.Cleanup(func() { _ = c.Close(); _ = nc.Close() })
 	server, client = ends(t, c, nc, len(Preface))
 	server.send(settings)
-	server.gets(settings)
+	server.gets(settingsOfOne(settingTableSize, initialTableSize-1))
 	if st.Last > 0 {
 		server.gets(appendFrame(nil, typeHeaders, flagEndStream|flagEndHeaders, st.Last, append(bytes.Clone(st.Table), noRequest...)...))
 		server.send(appendFrame(nil, typeReset, 0, st.Last, 0, 0, 0, 1))
@@ -410,5 +410,30 @@ func TestServedBy_OtherProtocol(t *testing.T) {
 	}
 	if n := cap(c.writes.payload); n > 0 {
 		t.Errorf("%d bytes of it are kept", n)
+	}
+}
+
+// TestMove_AsksNothing: grpc-go's server acknowledges each SETTINGS, and counts PINGs without a stream as a client's misdeeds.
+func TestMove_AsksNothing(t *testing.T) {
+	t.Parallel()
+	c, nc := pipe(t)
+	c.ServedBy(GRPC)
+	server, client := ends(t, c, nc, 0)
+	client.send(settings)
+	server.gets(settings)
+	server.send(settings, settingsAck)
+	client.gets(settings)
+	client.gets(settingsAck)
+	taken := &probeTaker{offered: make(chan *State, 1)}
+	c.Move(taken, Pace{Patience: patience})
+	again, more := settingsOfOne(settingWindow, 100), appendWindow(nil, 0, 1)
+	client.send(again, settingsAck, more) // behind the acknowledgment it waits for the server's alone
+	server.gets(again)
+	server.gets(settingsAck)
+	server.gets(more)
+	server.send(settingsAck)
+	client.gets(settingsAck)
+	if w := (<-taken.offered).Client.get(settingWindow); w != 100 {
+		t.Errorf("the client's window is %d", w)
 	}
 }

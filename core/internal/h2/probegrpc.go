@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -36,6 +37,7 @@ func (c *probed) RemoteAddr() net.Addr { return c.addr }
 //   - it takes the history for what it is, and nothing of it reaches the client;
 //   - it sends no more than the client permits on the connection, and takes what the client may send, also if that is
 //     more than it has said itself;
+//   - its next header block says how large its header table is;
 //   - frames that come late for a lower stream do no harm;
 //   - io.EOF at a frame's beginning makes it close the connection without a word.
 func ProbeMoveGRPC(serve func(net.Listener) error) error {
@@ -95,13 +97,17 @@ func probeMoveGRPC(serve func(net.Listener) error) error {
 	if _, err := p.nc.Write(send); err != nil {
 		return err
 	}
-	received, text := 0, map[uint32]string{}
+	received, text, sized := 0, map[uint32]string{}, false
 	look := func(f *frame) error {
 		switch id := f.head.stream(); {
 		case f.head.kind() == typeGoAway, f.head.kind() == typeReset, f.head.kind() == typeWindowUpdate && id == 0:
 			return fmt.Errorf("a frame of type %d says % x", f.head.kind(), f.payload)
 		case id != 0 && id < probeStream:
 			return fmt.Errorf("a frame of type %d is for stream %d", f.head.kind(), id)
+		case f.head.kind() == typeHeaders && !sized:
+			if sized = bytes.HasPrefix(f.payload, []byte{sizeUpdate | 31, 0xe0, 0x1f}); !sized { // 4095
+				return fmt.Errorf("its header block begins with % x", f.payload[:min(4, len(f.payload))])
+			}
 		case f.head.kind() == typeData:
 			received += len(f.payload)
 			text[id] += string(f.payload[:min(len(f.payload), 64)])

@@ -197,7 +197,7 @@ func (c *Conn) closeWindows(m *moving) bool {
 // closeRaised closes the windows of a connection that rests, because its server has made them larger than the one of the
 // next process begins with. That is called with the mutex of the writes, between two frames.
 func (c *Conn) closeRaised(m *moving) {
-	if !c.sayClosed(m) {
+	if !m.Wants() || !c.sayClosed(m) {
 		return
 	}
 	m.mu.Lock()
