@@ -437,3 +437,42 @@ func TestMove_AsksNothing(t *testing.T) {
 		t.Errorf("the client's window is %d", w)
 	}
 }
+
+// counted counts what is written to a connection.
+type counted struct {
+	net.Conn
+	writes int
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.writes++
+	return len(b), nil
+}
+
+// TestLeveler_WritesTogether what the server has written together.
+func TestLeveler_WritesTogether(t *testing.T) {
+	t.Parallel()
+	c, _ := pipe(t)
+	out := &counted{Conn: c.Conn}
+	c.Conn = out
+	c.ServedBy(GRPC)
+	c.writes.filter = &leveler{c, 1 << 20}
+	must.Get(c.Write(bytes.Join([][]byte{opening(1), data, appendWindow(nil, 0, 1000), data, data, data[:5]}, nil)))(t)
+	if out.writes > 2 { // before and behind what is taken out
+		t.Errorf("%d writes", out.writes)
+	}
+}
+
+// TestSettled_BehindAcknowledgments: what is written together with the answer counts as if it had been written before.
+func TestSettled_BehindAcknowledgments(t *testing.T) {
+	t.Parallel()
+	c, _ := pipe(t)
+	c.Conn = &counted{Conn: c.Conn}
+	k := &c.books
+	k.greeted, k.said = true, 3
+	c.writes.filter = &settled{c: c, said: 3}
+	must.Get(c.Write(bytes.Join([][]byte{settingsAck, settingsAck, answered}, nil)))(t)
+	if rests, ask := k.rests(); !rests || ask {
+		t.Errorf("it rests %t, and is to be asked %t: %d of %d are acknowledged", rests, ask, k.acked, k.said)
+	}
+}

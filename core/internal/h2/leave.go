@@ -126,30 +126,38 @@ func (c *Conn) write(b []byte) (done int, err error) {
 	return done, err
 }
 
-// sift gives the filter whole frames, and passes on what it keeps. It returns what comes behind the last frame that
-// the filter is for.
+// sift gives the filter whole frames, and passes on what it keeps: together, but for what is written before frames that
+// make the filter change the books. It returns what comes behind the last frame that the filter is for.
 func (c *Conn) sift(b []byte) (rest []byte, err error) {
 	w := &c.writes
-	had := len(w.part)
+	had, filter := len(w.part), w.filter
 	w.part = append(w.part, b...)
-	for at := 0; ; {
+	from, at := 0, 0 // what is between them is kept, and has not gone out
+	for over := false; ; {
 		part := w.part[at:]
-		if len(part) < headSize || len(part) < headSize+(*head)(part).size() {
-			w.part = append([]byte(nil), part...)
-			return nil, nil
+		whole := len(part) >= headSize && len(part) >= headSize+(*head)(part).size()
+		if from < at && (over || !whole || (*head)(part).kind() == typeSettings || (*head)(part).kind() == typePing) {
+			_, err = c.pass(w.part[from:at])
+			from = at
 		}
-		end, filter := headSize+(*head)(part).size(), w.filter
-		keep, over := filter.sees(part[:end])
-		if keep {
-			_, err = c.pass(part[:end])
-		}
-		if at += end; over || err != nil {
+		if over || err != nil {
 			w.part = nil
 			if w.filter == filter { // else it has made room for another one
 				w.filter = nil
 			}
 			return b[min(max(at-had, 0), len(b)):], err
 		}
+		if !whole {
+			w.part = append([]byte(nil), part...)
+			return nil, nil
+		}
+		var keep bool
+		end := at + headSize + (*head)(part).size()
+		if keep, over = filter.sees(w.part[at:end]); !keep {
+			_, err = c.pass(w.part[from:at])
+			from = end
+		}
+		at = end
 	}
 }
 
