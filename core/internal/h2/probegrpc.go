@@ -162,10 +162,10 @@ func (p *probe) moveGRPC() error {
 		select {
 		case st = <-taken.offered:
 		case f, ok := <-p.frames:
-			if !ok {
+			switch {
+			case !ok && len(taken.offered) == 0: // else it has moved, and ends here
 				return errors.New("it ends the connection")
-			}
-			if f.head.kind() == typeGoAway {
+			case ok && f.head.kind() == typeGoAway:
 				return errors.New("it says GOAWAY")
 			}
 		case <-ctx.Done():
