@@ -156,6 +156,7 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 			_ = fd.Close(s)
 			return nil, err
 		}
+		fd.Mark(s) // without which it is the old process's when the answer can't be written any more
 	}
 	if !holds {
 		if start := u.park(what, s, state, secret); start != nil {

@@ -1,37 +1,59 @@
 package conns
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
-	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/wire"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestMover_CutOff: of a new process that lives, and from which nothing more can come, a connection is that it has
-// marked. Any other one stays.
+// TestMover_CutOff: of a new process from which nothing more can come, a connection is that it has marked, on probation too:
+// else both would read from it. Over TLS one mark says that it is about to answer, and nobody may encrypt; with the second
+// one it has answered. Any other connection stays.
 func TestMover_CutOff(t *testing.T) {
 	t.Parallel()
-	for name, taken := range map[string]bool{"taken": true, "not taken": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m, h := newPlayedNext(t, 10)
-			_, server := pair(t)
-			answer := make(chan error, 1)
-			go func() { answer <- m.Move(server.(*net.TCPConn), wire.Conn{Name: "x"}) }()
-			h.gets()
-			if taken {
-				(&Conn{Conn: server}).NoteTaken()
-			}
-			must.Do(t, h.ctl.Close())
-			if err := <-answer; taken && err != nil || !taken && !errors.Is(err, peer.ErrCut) {
-				t.Errorf("Move = %v", err)
-			}
-		})
+	for _, tt := range []struct {
+		name       string
+		tls, lives bool
+		marks      int
+		moves      bool
+	}{
+		{"taken", false, true, 1, true},
+		{"not taken", false, true, 0, false},
+		{"TLS taken", true, true, 2, true},
+		{"TLS perhaps taken", true, true, 1, true},
+		{"TLS not taken", true, true, 0, false},
+		{"TLS taken by one that has ended", true, false, 2, true},
+		{"TLS not taken by one that has ended", true, false, 1, false},
+	} {
+		for phase, final := range map[string]bool{"": true, " on probation": false} {
+			t.Run(tt.name+phase, func(t *testing.T) {
+				t.Parallel()
+				m, h := newPlayedNext(t, 10)
+				m.final.Store(final)
+				_, server := pair(t)
+				o := &offer{Conn: wire.Conn{Name: "x"}}
+				if tt.tls {
+					o.secret, o.TLS = make([]byte, 3), 3
+				}
+				answer := make(chan error, 1)
+				go func() { answer <- m.offer(server.(*net.TCPConn).SyscallConn, o) }()
+				h.gets()
+				for range tt.marks {
+					(&Conn{Conn: server}).NoteTaken()
+				}
+				if !tt.lives {
+					h.ends()
+				}
+				must.Do(t, h.ctl.Close())
+				if err := <-answer; (err == nil) != tt.moves {
+					t.Errorf("the answer is %v", err)
+				}
+			})
+		}
 	}
 }
 

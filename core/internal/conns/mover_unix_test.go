@@ -42,12 +42,12 @@ func send(t *testing.T, c net.Conn) {
 	must.Get(c.Write([]byte("x")))(t)
 }
 
-// endless is a process that does not end.
-type endless struct{}
+// process is one that ends when this is closed.
+type process chan struct{}
 
-func (endless) PID() int               { return 1 << 30 }
-func (endless) Signal(os.Signal) error { return nil }
-func (endless) Wait() spawn.Exit       { select {} }
+func (process) PID() int               { return 1 << 30 }
+func (process) Signal(os.Signal) error { return nil }
+func (p process) Wait() (e spawn.Exit) { <-p; return e }
 
 // playedNext is a new process that a test plays for a mover in this one.
 type playedNext struct {
@@ -55,6 +55,13 @@ type playedNext struct {
 	ctl  net.Conn
 	in   *fd.Receiver
 	next *peer.Next // what the mover sees
+	process
+}
+
+// ends has the process end.
+func (h *playedNext) ends() {
+	close(h.process)
+	<-h.next.Exited
 }
 
 // newPlayedNext makes a mover, started, and the other end of its handover socket.
@@ -64,7 +71,8 @@ func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 	must.Do(t, err)
 	theirs := must.Get(fd.Conn(end))(t)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
-	next := peer.Follow("app", endless{}, ours, func(bool) {})
+	p := make(process)
+	next := peer.Follow("app", p, ours, func(bool) {})
 	must.Do(t, wire.Write(theirs, wire.Ready, wire.ReadyMsg{Room: room}))
 	for range next.Start { // until ready is read
 	}
@@ -72,7 +80,7 @@ func newPlayedNext(t *testing.T, room int) (*Mover, *playedNext) {
 	next.Interrupt() // the write deadline is as the commit of ten seconds ago has left it
 	m.Start()
 	t.Cleanup(m.stop)
-	return m, &playedNext{t, theirs, fd.NewReceiver(theirs.(*net.UnixConn)), next}
+	return m, &playedNext{t, theirs, fd.NewReceiver(theirs.(*net.UnixConn)), next, p}
 }
 
 // newTestMover makes the mover of a process that drains.
@@ -98,8 +106,8 @@ func (h *playedNext) gets() []wire.Conn {
 	for _, s := range files {
 		must.Do(h.t, fd.Close(s))
 	}
-	var msg wire.OfferMsg
-	must.Do(h.t, f.Decode(&msg))
+	msg, _, err := f.DecodeOffer()
+	must.Do(h.t, err)
 	if f.Type != wire.Offer || len(files) != len(msg.Conns) {
 		h.t.Fatalf("%v with %d descriptors for %d connections", f.Type, len(files), len(msg.Conns))
 	}

@@ -111,9 +111,7 @@ func (m *Mover) hand(batch []*offer) error {
 		m.noteFull()
 	} else if taken, err := m.exchangeAgain(batch); err != nil {
 		fill(answers, err)
-		if errors.Is(err, peer.ErrCut) {
-			seeTaken(batch, answers)
-		}
+		seeTaken(batch, answers)
 		if end = err; errors.Is(err, peer.ErrNoAnswer) {
 			end, m.unsure = peer.ErrQuit, true
 			m.log.Warn("the new process has not answered for connections; they are closed here", "count", len(batch))
@@ -133,15 +131,17 @@ func (m *Mover) hand(batch []*offer) error {
 	return end
 }
 
-// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay,
-// but for those over TLS, which nobody has then.
+// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay.
+// One over TLS has a mark before the answer is written, too. One that has only that stays if the new process is no more:
+// nothing was encrypted on it there. As long as it lives, or where there are no marks, nobody has it.
 func seeTaken(batch []*offer, answers []error) {
 	for i, o := range batch {
+		marks, lives := fd.Marked(o.s, o.mark), errors.Is(answers[i], peer.ErrCut)
 		switch {
-		case o.secret != nil: // the new process may stand still, and mark it later: then both would encrypt
-			answers[i] = peer.ErrNoAnswer
-		case o.mark >= 0 && fd.MarkOf(o.s) != o.mark:
+		case o.secret == nil && marks > 0, marks > 1:
 			answers[i] = nil
+		case o.secret != nil && lives && (marks > 0 || o.mark < 0):
+			answers[i] = peer.ErrNoAnswer
 		}
 	}
 }

@@ -115,6 +115,8 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 			case HungUp(frames.Why) && final() && n.outlives():
 				return wire.Frame{}, ErrCut
 			case errors.Is(frames.Why, net.ErrClosed): // this process has hung up: the new one finds the offer all the same
+			case HungUp(frames.Why) && n.outlives():
+				return wire.Frame{}, ErrCut
 			case HungUp(frames.Why):
 				return wire.Frame{}, errGone
 			case final():
