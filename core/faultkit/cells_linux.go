@@ -13,34 +13,38 @@ type step string
 
 // The steps, in their order.
 const (
-	stepBegin     step = "begin"     // the upgrade is about to be asked for
-	stepStart     step = "start"     // the new process is there, its program not yet
-	stepHello     step = "hello"     // the new program says that it speaks the protocol
-	stepReady     step = "ready"     // the new program says that it can serve
-	stepTickets   step = "tickets"   // the old process says the keys of session tickets
-	stepCommit    step = "commit"    // the old process has handed over
-	stepProbation step = "probation" // the new process accepts, and answers the first ping
-	stepOffer     step = "offer"     // the old process sends connections, of HTTP/1
-	stepTaken     step = "taken"     // the new process says which it has taken
-	stepLast      step = "last-pong" // the new process gives the answer that its probation ends upon
-	stepConfirm   step = "confirm"   // the old process says that the probation is passed
-	stepConfirmed step = "confirmed" // the new process says that it goes on by itself
-	stepDrain     step = "drain"     // the old process has heard that, and has work left
-	stepH2Offer   step = "h2-offer"  // it sends HTTP/2 connections, which move after a probation only
-	stepH2Taken   step = "h2-taken"  // the new process says which it has taken
-	stepWSOffer   step = "ws-offer"  // the old process sends WebSockets, likewise
-	stepWSTaken   step = "ws-taken"  // the new process says which it has taken
-	stepAdopted   step = "adopted"   // the old process has heard that, and the new one's servers are told what they have got
+	stepBegin     step = "begin"          // the upgrade is about to be asked for
+	stepStart     step = "start"          // the new process is there, its program not yet
+	stepHello     step = "hello"          // the new program says that it speaks the protocol
+	stepReady     step = "ready"          // the new program says that it can serve
+	stepTickets   step = "tickets"        // the old process says the keys of session tickets
+	stepCommit    step = "commit"         // the old process has handed over
+	stepProbation step = "probation"      // the new process accepts, and answers the first ping
+	stepOffer     step = "offer"          // the old process sends connections, of HTTP/1
+	stepTaken     step = "taken"          // the new process says which it has taken
+	stepTLSOffer  step = "tls-offer"      // the old process sends connections over TLS, likewise
+	stepTLSTaken  step = "tls-taken"      // the new process says which it has taken
+	stepLast      step = "last-pong"      // the new process gives the answer that its probation ends upon
+	stepConfirm   step = "confirm"        // the old process says that the probation is passed
+	stepConfirmed step = "confirmed"      // the new process says that it goes on by itself
+	stepDrain     step = "drain"          // the old process has heard that, and has work left
+	stepH2Offer   step = "h2-offer"       // it sends HTTP/2 connections, which move after a probation only
+	stepH2Taken   step = "h2-taken"       // the new process says which it has taken
+	stepWSOffer   step = "ws-offer"       // the old process sends WebSockets, likewise
+	stepWSTaken   step = "ws-taken"       // the new process says which it has taken
+	stepLateOffer step = "tls-late-offer" // the old process sends connections over TLS when it can't take its commit back any more
+	stepLateTaken step = "tls-late-taken" // the new process says which it has taken
+	stepAdopted   step = "adopted"        // the old process has heard that, and the new one's servers are told what they have got
 )
 
 var steps = []step{
 	stepBegin, stepStart, stepHello, stepReady, stepTickets, stepCommit,
-	stepProbation, stepOffer, stepTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
-	stepH2Offer, stepH2Taken, stepWSOffer, stepWSTaken, stepAdopted,
+	stepProbation, stepOffer, stepTaken, stepTLSOffer, stepTLSTaken, stepLast, stepConfirm, stepConfirmed, stepDrain,
+	stepH2Offer, stepH2Taken, stepWSOffer, stepWSTaken, stepLateOffer, stepLateTaken, stepAdopted,
 }
 
-// offered is what an offer has of.
-type offered struct{ http2, webSockets bool }
+// offered is what an offer has of, and whether it was made late: the old process could not take its commit back any more.
+type offered struct{ http2, webSockets, tls, late bool }
 
 // webSocketPrefix is what wsmove's names begin with.
 const webSocketPrefix = "wsmove."
@@ -50,6 +54,7 @@ func offeredIn(f wire.Frame) (o offered) {
 	for _, c := range msg.Conns {
 		o.http2 = o.http2 || c.IsHTTP2()
 		o.webSockets = o.webSockets || strings.HasPrefix(c.Name, webSocketPrefix)
+		o.tls = o.tls || c.TLS > 0
 	}
 	return o
 }
@@ -70,6 +75,12 @@ func stepsOf(f wire.Type, due bool, o offered) (at []step) {
 		if o.webSockets {
 			at = append(at, "ws-"+step(f.String()))
 		}
+		if o.tls {
+			at = append(at, "tls-"+step(f.String()))
+		}
+		if o.tls && o.late {
+			at = append(at, "tls-late-"+step(f.String()))
+		}
 		if at == nil {
 			at = []step{step(f.String())}
 		}
@@ -80,9 +91,20 @@ func stepsOf(f wire.Type, due bool, o offered) (at []step) {
 	return nil
 }
 
+// after is the step that comes when a frame that is these steps was read; empty for none.
+func after(at []step) step {
+	switch {
+	case slices.Contains(at, stepConfirmed):
+		return stepDrain
+	case slices.Contains(at, stepH2Taken), slices.Contains(at, stepWSTaken), slices.Contains(at, stepLateTaken):
+		return stepAdopted
+	}
+	return ""
+}
+
 // depends reports whether only some programs get to the step.
 func (s step) depends() bool {
-	return slices.Contains([]step{stepTickets, stepOffer, stepTaken, stepH2Offer, stepH2Taken, stepWSOffer, stepWSTaken, stepAdopted}, s)
+	return s == stepTickets || s == stepAdopted || strings.HasSuffix(string(s), "offer") || strings.HasSuffix(string(s), "taken")
 }
 
 // onProbation reports whether there is no such step without a probation.
@@ -174,28 +196,28 @@ var promises = []struct {
 	{"deleted no-program script", "begin", oldServes, oldServes, "there is nothing to start that serves"},
 
 	{"kill-old", "start hello ready", newServes, newServes, whyTakeover},
-	{"kill-old", "commit probation taken last-pong confirm confirmed drain", newServes, newServes, "what was said holds"},
-	{"kill-old", "offer", newServes, newServes, "what was on its way is the new process's"},
+	{"kill-old", "commit probation taken tls-taken last-pong confirm confirmed drain", newServes, newServes, "what was said holds"},
+	{"kill-old", "offer tls-offer", newServes, newServes, "what was on its way is the new process's"},
 	{"kill-new", "start hello", oldServes, oldServes, "it was not ready"},
 	{"kill-new", "ready", oldServes, oldServes, "ready has come, and its sender is not there any more: the old process looks once more"},
-	{"kill-new", "commit offer confirm confirmed drain", rolledBack, rolledBack, whyBack},
+	{"kill-new", "commit offer tls-offer confirm confirmed drain", rolledBack, rolledBack, whyBack},
 	{"kill-new", "probation", rolledBack, rolledBack, whyProbation},
-	{"kill-new", "taken", rolledBack, rolledBack, "what it had taken dies with it"},
+	{"kill-new", "taken tls-taken", rolledBack, rolledBack, "what it had taken dies with it"},
 	{"kill-new", "last-pong", rolledBack, rolledBack, "the answer is in the queue, and its sender is not there any more; " + whyBack},
 
 	{"stop-old", "start hello ready", newServes, newServes, whyFound},
 	{"stop-old", "commit drain", newServes, newServes, "what was said holds"},
-	{"stop-old", "probation offer taken last-pong confirm", newServes, unsure, whyWoke},
+	{"stop-old", "probation offer taken tls-offer tls-taken last-pong confirm", newServes, unsure, whyWoke},
 	{"stop-old", "confirmed", unsure, unsure, whyWoke},
 	{"long-stop-old", "start ready", newServes, newServes, whyGaveUp},
 	{"stop-new", "start", either, either, whyReadyTime},
 	{"stop-new", "hello", either, whatever, "it may have said ready before it stood still; else " + whyReadyTime},
 	{"stop-new", "ready commit probation", rolledBack, rolledBack, whyProbation},
-	{"stop-new", "offer taken", unsure, rolledBack, whyProbation},
+	{"stop-new", "offer taken tls-offer tls-taken", unsure, rolledBack, whyProbation},
 	{"stop-new", "last-pong confirm", rolledBack, rolledBack, whyAsked},
 	{"stop-new", "confirmed drain", newServes, newServes, whyDrains},
 	{"suspend", "start hello ready", either, either, whyReadyTime},
-	{"suspend", "commit probation offer taken last-pong confirm confirmed", unsure, unsure, whyWoke},
+	{"suspend", "commit probation offer taken tls-offer tls-taken last-pong confirm confirmed", unsure, unsure, whyWoke},
 	{"suspend", "drain", newServes, newServes, "both go on with it"},
 	{"slow", "start", newServes, newServes, "it has the time"},
 
@@ -203,10 +225,10 @@ var promises = []struct {
 	{"cut truncate", "commit", newServes, rolledBack, "the new process takes the old one for dead, and the old one the new one"},
 	{"garbage", "commit", newServes, rolledBack, "the new process closes what it does not understand"},
 	{"cut truncate garbage", "probation last-pong", rolledBack, rolledBack, whyProbation},
-	{"cut truncate", "offer", newServes, rolledBack, whyOwner},
-	{"garbage", "offer", newServes, rolledBack, "the new process closes the handover socket, and takes nothing"},
-	{"cut truncate", "taken", newServes, rolledBack, "the new process has taken what the old one has no answer for"},
-	{"garbage", "taken", newServes, unsure, "the old process gives up what it has offered last"},
+	{"cut truncate", "offer tls-offer", newServes, rolledBack, whyOwner},
+	{"garbage", "offer tls-offer", newServes, rolledBack, "the new process closes the handover socket, and takes nothing"},
+	{"cut truncate", "taken tls-taken", newServes, rolledBack, "the new process has taken what the old one has no answer for"},
+	{"garbage", "taken tls-taken", newServes, unsure, "the old process gives up what it has offered last"},
 	{"cut truncate garbage", "confirm confirmed", newServes, newServes, whyDeaf},
 	{"cut", "drain", newServes, newServes, whyDrains},
 
@@ -217,13 +239,13 @@ var promises = []struct {
 	{"suspend", "tickets", unsure, unsure, whyWoke},
 	{"cut truncate garbage", "tickets", whatever, back, whyCommits},
 
-	{"kill-old", "h2-offer ws-offer", newServes, newServes, "what was on its way is the new process's"},
-	{"kill-old", "h2-taken ws-taken adopted", newServes, newServes, whyHolds},
-	{"kill-new", "h2-offer h2-taken ws-offer ws-taken adopted", rolledBack, rolledBack, whyBack},
-	{"stop-old", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, whyHolds},
-	{"stop-new", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, whyDrains},
-	{"suspend", "h2-offer h2-taken ws-offer ws-taken adopted", newServes, newServes, "both go on with it"},
-	{"cut truncate garbage", "h2-offer h2-taken ws-offer ws-taken", newServes, newServes, whyDeaf},
+	{"kill-old", "h2-offer ws-offer tls-late-offer", newServes, newServes, "what was on its way is the new process's"},
+	{"kill-old", "h2-taken ws-taken tls-late-taken adopted", newServes, newServes, whyHolds},
+	{"kill-new", "h2-offer h2-taken ws-offer ws-taken tls-late-offer tls-late-taken adopted", rolledBack, rolledBack, whyBack},
+	{"stop-old", "h2-offer h2-taken ws-offer ws-taken tls-late-offer tls-late-taken adopted", newServes, newServes, whyHolds},
+	{"stop-new", "h2-offer h2-taken ws-offer ws-taken tls-late-offer tls-late-taken adopted", newServes, newServes, whyDrains},
+	{"suspend", "h2-offer h2-taken ws-offer ws-taken tls-late-offer tls-late-taken adopted", newServes, newServes, "both go on with it"},
+	{"cut truncate garbage", "h2-offer h2-taken ws-offer ws-taken tls-late-offer tls-late-taken", newServes, newServes, whyDeaf},
 	{"cut", "adopted", newServes, newServes, whyDrains},
 
 	{"emfile-old", "ready", newServes, newServes, "a handover opens nothing"},
@@ -236,7 +258,7 @@ var shortForm = strings.Fields(`
 	begin/none begin/enospc hello/garbage ready/kill-old ready/kill-new ready/cut commit/kill-old commit/kill-new
 	probation/kill-new probation/stop-new offer/kill-old last-pong/kill-new confirm/kill-new confirm/cut
 	confirmed/kill-new drain/kill-old drain/kill-new
-	h2-offer/kill-old h2-taken/kill-new ws-offer/kill-new`)
+	h2-offer/kill-old h2-taken/kill-new ws-offer/kill-new tls-taken/cut tls-late-offer/kill-old`)
 
 // begin is the upgrade without a fault, which has to go well before anything else is tried.
 var begin = cell{stepBegin, faultNone, newServes, newServes}

@@ -77,7 +77,7 @@ func TestChoose(t *testing.T) {
 	t.Parallel()
 	o := &options{}
 	modest := o.choose(heard{seen: []step{stepHello, stepCommit}})
-	for s, want := range map[step]bool{stepOffer: false, stepH2Taken: false, stepAdopted: false, stepTickets: false, stepProbation: false, stepDrain: true} {
+	for s, want := range map[step]bool{stepOffer: false, stepH2Taken: false, stepTLSOffer: false, stepLateTaken: false, stepAdopted: false, stepTickets: false, stepProbation: false, stepDrain: true} {
 		if slices.ContainsFunc(modest, func(c cell) bool { return c.step == s }) != want {
 			t.Errorf("for a program that moves nothing: %v", modest)
 		}
@@ -105,7 +105,7 @@ func TestStepsOf(t *testing.T) {
 	t.Parallel()
 	reached := append([]step{stepBegin, stepStart, stepDrain, stepAdopted}, stepsOf(wire.Pong, true, offered{})...)
 	for f := range wire.Type(255) {
-		reached = append(append(reached, stepsOf(f, false, offered{})...), stepsOf(f, false, offered{true, true})...)
+		reached = append(append(reached, stepsOf(f, false, offered{})...), stepsOf(f, false, offered{true, true, true, true})...)
 	}
 	for _, s := range steps {
 		if !slices.Contains(reached, s) {
@@ -117,17 +117,23 @@ func TestStepsOf(t *testing.T) {
 		due   bool
 		of    offered
 		want  []step
+		after step
 	}{
-		{wire.Pong, false, offered{}, []step{stepProbation}},
-		{wire.Pong, true, offered{}, []step{stepLast}},
-		{wire.Confirmed, true, offered{true, true}, []step{stepConfirmed}},
-		{wire.Offer, false, offered{}, []step{stepOffer}},
-		{wire.Offer, false, offered{http2: true}, []step{stepH2Offer}},
-		{wire.Taken, true, offered{webSockets: true}, []step{stepWSTaken}},
-		{wire.Taken, false, offered{true, true}, []step{stepH2Taken, stepWSTaken}},
+		{wire.Pong, false, offered{}, []step{stepProbation}, ""},
+		{wire.Pong, true, offered{}, []step{stepLast}, ""},
+		{wire.Confirmed, true, offered{http2: true, webSockets: true}, []step{stepConfirmed}, stepDrain},
+		{wire.Offer, false, offered{}, []step{stepOffer}, ""},
+		{wire.Offer, false, offered{http2: true}, []step{stepH2Offer}, ""},
+		{wire.Taken, true, offered{webSockets: true}, []step{stepWSTaken}, stepAdopted},
+		{wire.Taken, false, offered{http2: true, webSockets: true}, []step{stepH2Taken, stepWSTaken}, stepAdopted},
+		{wire.Taken, false, offered{late: true}, []step{stepTaken}, ""},
+		{wire.Taken, false, offered{tls: true}, []step{stepTLSTaken}, ""},
+		{wire.Taken, false, offered{tls: true, late: true}, []step{stepTLSTaken, stepLateTaken}, stepAdopted},
+		{wire.Offer, false, offered{http2: true, tls: true, late: true}, []step{stepH2Offer, stepTLSOffer, stepLateOffer}, ""},
 	} {
-		if s := stepsOf(tt.frame, tt.due, tt.of); !slices.Equal(s, tt.want) {
-			t.Errorf("%v, due %v, of %+v: %s", tt.frame, tt.due, tt.of, s)
+		at := stepsOf(tt.frame, tt.due, tt.of)
+		if !slices.Equal(at, tt.want) || after(at) != tt.after {
+			t.Errorf("%v, due %v, of %+v: %s, and then %q", tt.frame, tt.due, tt.of, at, after(at))
 		}
 	}
 }
@@ -141,10 +147,18 @@ func TestOfferedIn(t *testing.T) {
 	}{
 		{[]wire.Conn{{Listener: ln}, {Name: "echo"}}, offered{}},
 		{[]wire.Conn{{Listener: ln}, {Listener: ln, Name: wire.NameHTTP2}}, offered{http2: true}},
-		{[]wire.Conn{{Name: "wsmove.1:kit"}, {Listener: ln, Name: wire.NameHTTP2}}, offered{true, true}},
-		{[]wire.Conn{{Listener: ln, Name: wire.NameHTTP2}, {Name: "wsmove.1:kit"}, {Listener: ln}}, offered{true, true}},
+		{[]wire.Conn{{Name: "wsmove.1:kit"}, {Listener: ln, Name: wire.NameHTTP2}}, offered{http2: true, webSockets: true}},
+		{[]wire.Conn{{Listener: ln, Name: wire.NameHTTP2}, {Name: "wsmove.1:kit"}, {Listener: ln}}, offered{http2: true, webSockets: true}},
+		{[]wire.Conn{{Listener: ln}, {Listener: ln, TLS: 3}}, offered{tls: true}},
+		{[]wire.Conn{{Name: "wsmove.1:kit", TLS: 3}, {Listener: ln}}, offered{webSockets: true, tls: true}},
 	} {
-		b, err := wire.Append(nil, wire.Offer, wire.OfferMsg{Conns: tt.conns})
+		var secrets [][]byte
+		for _, c := range tt.conns {
+			if c.TLS > 0 {
+				secrets = append(secrets, make([]byte, c.TLS))
+			}
+		}
+		b, err := wire.AppendOffer(nil, wire.OfferMsg{Conns: tt.conns}, secrets)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -94,7 +94,7 @@ func TestShort(t *testing.T) {
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Errorf("%v\n%s", err, &progress)
 	}
-	for _, want := range []string{"begin/none", "0 lost, "} {
+	for _, want := range append([]string{"begin/none", "0 lost, "}, shortForm...) {
 		if !strings.Contains(progress.String(), want) {
 			t.Errorf("no %q in\n%s", want, &progress)
 		}

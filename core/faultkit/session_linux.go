@@ -178,7 +178,9 @@ func (s *session) hear(from string, f wire.Frame) (at []step) {
 		case wire.Confirm:
 			h.confirmed = true
 		case wire.Offer:
-			h.offers = append(h.offers, offeredIn(f))
+			o := offeredIn(f)
+			o.late = h.committed && !h.canGoBack()
+			h.offers = append(h.offers, o)
 		case wire.Taken:
 			h.answers++
 		}
@@ -366,14 +368,7 @@ func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte,
 		if err := fd.Send(dst, raw, files); err != nil {
 			return err
 		}
-		after := step("")
-		switch {
-		case f.Type == wire.Confirmed:
-			after = stepDrain
-		case slices.Contains(at, stepH2Taken), slices.Contains(at, stepWSTaken):
-			after = stepAdopted
-		}
-		if after == "" || s.askAt(after) != doCut {
+		if next := after(at); next == "" || s.askAt(next) != doCut {
 			return nil
 		}
 	}
@@ -381,9 +376,10 @@ func (s *session) pass(from string, f wire.Frame, dst *net.UnixConn, raw []byte,
 	return net.ErrClosed
 }
 
-// cut closes both handover sockets.
+// cut closes both handover sockets, as one would be closed: when the old process finds the end of it, the new one has no
+// answer any more that it could believe to be heard.
 func (s *session) cut() {
-	for _, c := range []*net.UnixConn{s.outer, s.inner} {
+	for _, c := range []*net.UnixConn{s.inner, s.outer} {
 		if c != nil {
 			_ = c.Close()
 		}

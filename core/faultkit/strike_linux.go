@@ -118,8 +118,9 @@ func (t *experiment) strike() (err error) {
 	}
 	defer s.let(doGo) // whatever goes wrong
 	t.desk.arm("", limit)
-	if moves := t.cell.step == stepOffer || t.cell.step == stepTaken; moves && t.probation && !s.look().canGoBack() {
-		// Not one connection has moved while the new process was on probation.
+	moves := []step{stepOffer, stepTaken, stepTLSOffer, stepTLSTaken}
+	if slices.Contains(moves, t.cell.step) && t.probation && !s.look().canGoBack() {
+		// Not one such connection has moved while the new process was on probation.
 		t.probation = false
 		if t.cell.want(t.probation) == "" {
 			return notPossibleError("connections move after the probation only")

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 	"github.com/gracex-go/gracex/core/internal/sockdiag"
 )
 
@@ -40,9 +41,20 @@ func newTarget(raw string) (*target, error) {
 	}
 	t := &target{addr: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), path: u.RequestURI()}
 	if u.Scheme == "https" {
-		t.tls = &tls.Config{InsecureSkipVerify: true, ServerName: u.Hostname()} // its certificate is not what is tried here
+		t.tls = insecure(u.Hostname())
 	}
 	return t, nil
+}
+
+// secure is where the kit's own server speaks TLS.
+func (t *target) secure() target {
+	_, port, _ := net.SplitHostPort(t.addr)
+	return target{net.JoinHostPort(own.SecureHost, port), t.path, insecure(own.SecureHost)}
+}
+
+// insecure trusts every server: its certificate is not what is tried here.
+func insecure(host string) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, ServerName: host}
 }
 
 // freePort finds a port that nobody listens on, below those that the system gives to clients (ip_local_port_range),

@@ -54,11 +54,12 @@ type counts struct {
 }
 
 // startTraffic sets clients going. Those of the kit's own server post besides, and check that each
-// answer is their own. They speak HTTP/2 and by WebSocket, too.
+// answer is their own. They speak HTTP/2 and by WebSocket, too, and all of it over TLS.
 func startTraffic(t *target, isOwn bool) *traffic {
 	tr := &traffic{died: map[netip.AddrPort]time.Time{}}
+	at := *t
 	start := func(cfg load.Config) {
-		cfg.Addr, cfg.TLS = t.addr, t.tls
+		cfg.Addr, cfg.TLS = at.addr, at.tls
 		cfg.Path = cmp.Or(cfg.Path, t.path)
 		cfg.Timeout = requestTime
 		run := len(tr.runs)
@@ -90,6 +91,12 @@ func startTraffic(t *target, isOwn bool) *traffic {
 		start(load.Config{HTTP2: true, Clients: 2, Streams: 3, Chunked: true, Think: connecting})
 		start(load.Config{HTTP2: true, Clients: 4, Think: idling})
 		start(load.Config{WebSocket: true, Clients: 4, Pipeline: 3, Think: idling, Path: own.WebSocket})
+		at = t.secure()
+		start(load.Config{Clients: 2, Think: connecting})
+		start(load.Config{Clients: 8, Chunked: true, Think: idling})
+		start(load.Config{HTTP2: true, Clients: 2, Streams: 3, Chunked: true, Think: connecting})
+		start(load.Config{HTTP2: true, Clients: 2, Think: idling})
+		start(load.Config{WebSocket: true, Clients: 2, Pipeline: 3, Think: idling, Path: own.WebSocket})
 	}
 	return tr
 }

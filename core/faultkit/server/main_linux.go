@@ -34,6 +34,9 @@ const (
 	probation    = 1500 * time.Millisecond
 )
 
+// share is as much of the connections as it takes that one over TLS is nearly always among those that move in a probation.
+const share = 0.3
+
 // In a soak the drain has far more time than anything that a client asks for, and the
 // probation is short, so that most upgrades are not asked for during one.
 const (
@@ -82,8 +85,12 @@ type server struct {
 	runs *os.File // where each run of the handler is noted; nil for nowhere
 }
 
-// serve serves HTTP/1, HTTP/2 in the clear and WebSockets, and has keys of session tickets.
+// serve serves HTTP/1, HTTP/2 and WebSockets, in the clear and over TLS, and has keys of session tickets.
 func (s *server) serve(addr string, opts []core.Option) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.answer)
 	mux.HandleFunc(own.WebSocket, s.echoMessages)
@@ -93,7 +100,18 @@ func (s *server) serve(addr string, opts []core.Option) error {
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	return core.Serve(srv, append(opts, core.WithReadyCheck(makeTicketKey))...)
+	secure := &http.Server{
+		Addr: net.JoinHostPort(own.SecureHost, port), Handler: srv.Handler, ErrorLog: srv.ErrorLog, TLSConfig: certified(),
+	}
+	return core.Serve(srv, append(opts, core.WithReadyCheck(makeTicketKey),
+		core.WithTLSHandoff(true), core.WithProbationShare(share), core.AlsoServeServer(secure))...)
+}
+
+// certified is a config with a certificate for tests.
+func certified() *tls.Config {
+	from := httptest.NewTLSServer(nil)
+	defer from.Close()
+	return &tls.Config{Certificates: from.TLS.Certificates}
 }
 
 // makeTicketKey makes the service's first key of session tickets, as the first handshake would. Upgrades hand it on.
@@ -146,9 +164,7 @@ func (s *server) setUp(u *core.Upgrader) error {
 	}{
 		{"tcp", "127.0.0.1:0", u.Attach},
 		{"tcp", "localhost:0", func(srv *http.Server, ln net.Listener) error {
-			from := httptest.NewTLSServer(nil)
-			defer from.Close()
-			srv.TLSConfig = &tls.Config{Certificates: from.TLS.Certificates}
+			srv.TLSConfig = certified()
 			return u.AttachTLS(srv, ln, "", "")
 		}},
 		{"unix", own.Socket, u.Attach},

@@ -18,6 +18,9 @@ const (
 // WebSocket is the path at which the server echoes messages.
 const WebSocket = "/ws"
 
+// SecureHost is where the server of the cells listens for TLS, with the port that it has in the clear.
+const SecureHost = "127.0.0.2"
+
 // What the server logs beside what core does.
 const (
 	MsgOnPurpose = "this upgrade fails on purpose"
