@@ -50,7 +50,7 @@ func dial(cfg *Config, deadline time.Time) (*conn, error) {
 	}
 	if cfg.TLS != nil {
 		tc := tls.Client(nc, cfg.TLS)
-		err := errors.Join(tc.SetDeadline(deadline), tc.Handshake())
+		err := errors.Join(tc.SetDeadline(deadline), tc.Handshake(), tc.SetDeadline(time.Time{}))
 		h2 := tc.ConnectionState().NegotiatedProtocol == "h2"
 		switch {
 		case err != nil:

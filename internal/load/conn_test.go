@@ -102,6 +102,26 @@ func TestSlowUploadPausesBetweenPieces(t *testing.T) {
 	}
 }
 
+// TestDial_LeavesNoDeadline: that of the handshake would end each request that is on the way when it comes.
+func TestDial_LeavesNoDeadline(t *testing.T) {
+	t.Parallel()
+	addr, trust := serveTLS(t, echo, false)
+	cfg := Config{Addr: addr, TLS: trust}.withDefaults()
+	deadline := time.Now().Add(2 * time.Second)
+	c, err := dial(&cfg, deadline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	time.Sleep(time.Until(deadline))
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: server\r\n\r\n"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.r.Peek(1); err != nil {
+		t.Error(err)
+	}
+}
+
 // The server has half of a header for as long as HeadPause.
 func TestHeadPause(t *testing.T) {
 	t.Parallel()
