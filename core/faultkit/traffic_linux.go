@@ -92,10 +92,8 @@ func startTraffic(t *target, isOwn bool) *traffic {
 		start(load.Config{HTTP2: true, Clients: 4, Think: idling})
 		start(load.Config{WebSocket: true, Clients: 4, Pipeline: 3, Think: idling, Path: own.WebSocket})
 		at = t.secure()
-		start(load.Config{Clients: 2, Think: connecting})
 		start(load.Config{Clients: 8, Chunked: true, Think: idling})
-		start(load.Config{HTTP2: true, Clients: 2, Streams: 3, Chunked: true, Think: connecting})
-		start(load.Config{HTTP2: true, Clients: 2, Think: idling})
+		start(load.Config{HTTP2: true, Clients: 3, Streams: 3, Chunked: true, Think: idling})
 		start(load.Config{WebSocket: true, Clients: 2, Pipeline: 3, Think: idling, Path: own.WebSocket})
 	}
 	return tr
