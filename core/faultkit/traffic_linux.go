@@ -54,8 +54,8 @@ type counts struct {
 }
 
 // startTraffic sets clients going. Those of the kit's own server post besides, and check that each
-// answer is their own. They speak HTTP/2 and by WebSocket, too, and all of it over TLS.
-func startTraffic(t *target, isOwn bool) *traffic {
+// answer is their own. They speak HTTP/2 and by WebSocket, too, and if it is to be secure all of it over TLS.
+func startTraffic(t *target, isOwn, secure bool) *traffic {
 	tr := &traffic{died: map[netip.AddrPort]time.Time{}}
 	at := *t
 	start := func(cfg load.Config) {
@@ -91,6 +91,8 @@ func startTraffic(t *target, isOwn bool) *traffic {
 		start(load.Config{HTTP2: true, Clients: 2, Streams: 3, Chunked: true, Think: connecting})
 		start(load.Config{HTTP2: true, Clients: 4, Think: idling})
 		start(load.Config{WebSocket: true, Clients: 4, Pipeline: 3, Think: idling, Path: own.WebSocket})
+	}
+	if isOwn && secure {
 		at = t.secure()
 		start(load.Config{Clients: 8, Chunked: true, Think: idling})
 		start(load.Config{HTTP2: true, Clients: 3, Streams: 3, Chunked: true, Think: idling})

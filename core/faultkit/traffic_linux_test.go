@@ -34,7 +34,7 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := startTraffic(at, false)
+	tr := startTraffic(at, false, false)
 	if err := within(context.Background(), 20*time.Second, tr.flowing); err != nil {
 		t.Error(err)
 	}
