@@ -29,8 +29,8 @@ func TestMover_CutOff(t *testing.T) {
 		{"TLS taken by one that has ended", true, false, 2, true},
 		{"TLS not taken by one that has ended", true, false, 1, false},
 	} {
-		for phase, final := range map[string]bool{"": true, " on probation": false} {
-			t.Run(tt.name+phase, func(t *testing.T) {
+		for phase, final := range map[string]bool{"late": true, "on probation": false} {
+			t.Run(tt.name+", "+phase, func(t *testing.T) {
 				t.Parallel()
 				m, h := newPlayedNext(t, 10)
 				m.final.Store(final)
