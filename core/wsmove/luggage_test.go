@@ -74,7 +74,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost:\r\nupgrade: websocket\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\nX: \xe9\t \r\n\r\n0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
-		if err != nil || !asksForWebSocket(r) {
+		if err != nil || !asksForWebSocket(r) || !isServed(r.Header) {
 			return
 		}
 		again, err := requestOf(headOf(r))
@@ -98,4 +98,17 @@ func trimmed(h http.Header) http.Header {
 		}
 	}
 	return h
+}
+
+// isServed reports whether net/http's server takes such a header: its names are tokens (RFC 9110, section 5.6.2).
+func isServed(h http.Header) bool {
+	for name := range h {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+			letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+			return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+		}) {
+			return false
+		}
+	}
+	return true
 }
