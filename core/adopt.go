@@ -156,7 +156,6 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 			_ = fd.Close(s)
 			return nil, err
 		}
-		fd.Mark(s) // without which it is the old process's when the answer can't be written any more
 	}
 	if !holds {
 		if start := u.park(what, s, state, secret); start != nil {
@@ -182,7 +181,6 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 		err = srv.Takes(state)
 	}
 	begin := func(c *conns.Conn) {
-		c.NoteTaken()
 		switch {
 		case what.Name != "":
 			go u.runAdopter(c, what, handler)
@@ -215,6 +213,7 @@ func (u *Upgrader) adoptConn(a *fd.Adopter, what wire.Conn, secret []byte, s int
 			_ = c.Close()
 			return
 		}
+		conns.NoteTaken(nc)
 		begin(c)
 	}, nil
 }
@@ -229,6 +228,7 @@ func (u *Upgrader) beginTLS(
 		_ = nc.Close()
 		return
 	}
+	conns.NoteTaken(nc) // before anything is encrypted
 	conn := over.Taken()
 	if c := u.conns.Adopt(conn, srv, what, state); c != nil {
 		begin(c)

@@ -178,7 +178,7 @@ const (
 	whyBack      = "nothing is given up before it is acknowledged, and while the old process drains it can serve again"
 	whyAsked     = "the new process was told that it has passed, and does not acknowledge it: it is killed"
 	whyWoke      = "none of them has hung; the one that looks at the clock first may think so"
-	whyOwner     = "what is not answered for stays with the old process"
+	whyOwner     = "what is not answered for stays with the old process, and over TLS is closed"
 	whyHolds     = "what was said holds"
 	whyCommits   = "the old process hands over with the next word, which the kit has not heard yet, or has"
 )

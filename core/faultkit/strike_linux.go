@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gracex-go/gracex/core/faultkit/internal/own"
 )
 
 // How long faults last.
@@ -66,10 +68,27 @@ var faults = []faultKind{
 }
 
 func order(do action) func(*experiment, *session) error {
-	return func(_ *experiment, s *session) error {
+	return func(t *experiment, s *session) (err error) {
+		if t.cell.step == stepTLSOffer || t.cell.step == stepLateOffer {
+			err = t.excuseOffered()
+		}
 		s.let(do)
-		return nil
+		return err
 	}
+}
+
+// excuseOffered excuses the connections over TLS that are offered, and are in the kit's hands. The new process has not got
+// them, and the old one closes them: it can't know that, and both must not encrypt.
+func (t *experiment) excuseOffered() error {
+	all, err := connections()
+	held, clients, secure := inodes(os.Getpid()), map[netip.AddrPort]bool{}, netip.MustParseAddr(own.SecureHost)
+	for _, c := range all {
+		if held[c.Inode] && c.Local.Addr() == secure {
+			clients[c.Remote] = true
+		}
+	}
+	t.traffic.excuse(clients)
+	return err
 }
 
 // kind is how it is injected.

@@ -10,24 +10,24 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestMover_CutOff: of a new process from which nothing more can come, a connection is that it has marked, on probation too:
-// else both would read from it. Over TLS one mark says that it is about to answer, and nobody may encrypt; with the second
-// one it has answered. Any other connection stays.
+// TestMover_CutOff: of a new process that lives, and from which nothing more can come, a connection is that it has marked, on
+// probation too: else both would read from it. Any other one stays. Over TLS it must not be encrypted on here if it has a mark,
+// or can get one.
 func TestMover_CutOff(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name       string
-		tls, lives bool
-		marks      int
-		moves      bool
+		name               string
+		tls, lives, marked bool
+		stays              bool
 	}{
-		{"taken", false, true, 1, true},
-		{"not taken", false, true, 0, false},
-		{"TLS taken", true, true, 2, true},
-		{"TLS perhaps taken", true, true, 1, true},
-		{"TLS not taken", true, true, 0, false},
-		{"TLS taken by one that has ended", true, false, 2, true},
-		{"TLS not taken by one that has ended", true, false, 1, false},
+		{"taken", false, true, true, false},
+		{"not taken", false, true, false, true},
+		{"taken by one that has ended", false, false, true, true},
+		{"not taken by one that has ended", false, false, false, true},
+		{"TLS taken", true, true, true, false},
+		{"TLS not taken yet", true, true, false, false},
+		{"TLS taken by one that has ended", true, false, true, false},
+		{"TLS not taken by one that has ended", true, false, false, true},
 	} {
 		for phase, final := range map[string]bool{"late": true, "on probation": false} {
 			t.Run(tt.name+", "+phase, func(t *testing.T) {
@@ -42,14 +42,14 @@ func TestMover_CutOff(t *testing.T) {
 				answer := make(chan error, 1)
 				go func() { answer <- m.offer(server.(*net.TCPConn).SyscallConn, o) }()
 				h.gets()
-				for range tt.marks {
-					(&Conn{Conn: server}).NoteTaken()
+				if tt.marked {
+					NoteTaken(server)
 				}
 				if !tt.lives {
 					h.ends()
 				}
 				must.Do(t, h.ctl.Close())
-				if err := <-answer; (err == nil) != tt.moves {
+				if err := <-answer; (err != nil) != tt.stays {
 					t.Errorf("the answer is %v", err)
 				}
 			})

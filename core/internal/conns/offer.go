@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
@@ -131,24 +132,28 @@ func (m *Mover) hand(batch []*offer) error {
 	return end
 }
 
-// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay.
-// One over TLS has a mark before the answer is written, too. One that has only that stays if the new process is no more:
-// nothing was encrypted on it there. As long as it lives, or where there are no marks, nobody has it.
+// seeTaken finds out by their marks which of the connections the new process has, that could not say so. The others stay,
+// but for those over TLS: as long as it lives nobody has them. It may stand still, and mark them later, and then both would
+// encrypt.
 func seeTaken(batch []*offer, answers []error) {
 	for i, o := range batch {
-		marks, lives := fd.Marked(o.s, o.mark), errors.Is(answers[i], peer.ErrCut)
+		lives, taken := errors.Is(answers[i], peer.ErrCut), o.mark >= 0 && fd.MarkOf(o.s) != o.mark
 		switch {
-		case o.secret == nil && marks > 0, marks > 1:
+		case taken && (lives || o.secret != nil): // over TLS it has encrypted, also if it is no more
 			answers[i] = nil
-		case o.secret != nil && lives && (marks > 0 || o.mark < 0):
+		case lives && o.secret != nil:
 			answers[i] = peer.ErrNoAnswer
 		}
 	}
 }
 
 // NoteTaken marks a connection for the process that has offered it: this one has it, and has said so.
-func (c *Conn) NoteTaken() {
-	if rc, err := c.socket(); err == nil {
+func NoteTaken(nc net.Conn) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if rc, err := sc.SyscallConn(); err == nil {
 		_ = rc.Control(func(s uintptr) { fd.Mark(int(s)) })
 	}
 }

@@ -19,15 +19,6 @@ func MarkOf(s int) int {
 	return int(n)
 }
 
-// Marked counts the calls of Mark since that number was was. It is 0 where there is none.
-func Marked(s, was int) int {
-	n := MarkOf(s)
-	if n < 0 || was < 0 {
-		return 0
-	}
-	return (n - was + maxMarks) % maxMarks
-}
-
 // Mark changes that number.
 func Mark(s int) {
 	if n := MarkOf(s); n >= 0 {
