@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -136,5 +137,17 @@ func TestReadAhead_IsWithheld(t *testing.T) {
 	}
 	if st := <-taken.offered; st.Last != 1 || !bytes.Equal(st.Held, later) {
 		t.Errorf("%d, % x", st.Last, st.Held)
+	}
+}
+
+// TestReadAhead_NotOverTLS: a record is in memory anyway.
+func TestReadAhead_NotOverTLS(t *testing.T) {
+	t.Parallel()
+	client, server := net.Pipe()
+	defer client.Close()
+	for nc, off := range map[net.Conn]bool{server: false, tls.Server(server, new(tls.Config)): true, &stated{Conn: server}: true} {
+		if c := New(nc, 0, 0, func() {}); c.read.off != off {
+			t.Errorf("over a %T: %v", nc, c.read.off)
+		}
 	}
 }

@@ -72,6 +72,7 @@ func New(nc net.Conn, preface int, limit time.Duration, onLeave func()) *Conn {
 		books: newBooks(),
 	}
 	c.debt.Store(-1)
+	c.read.off = isOverTLS(nc)
 	_, _ = rand.Read(c.ping[:])
 	if preface > 0 && limit > 0 {
 		_ = nc.SetReadDeadline(time.Now().Add(limit))
