@@ -234,14 +234,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if s.secure && r.TLS == nil {
-		if c, ok := r.Context().Value(secureKey{}).(*conns.Conn); ok {
-			r.TLS = c.TLS()
-		}
-	}
 	s.keepAlives.apply()
 	defer s.keepAlives.apply()
-	c, _ := r.Context().Value(connKey{}).(*conns.Conn)
+	c := s.connOf(r)
+	if s.secure && r.TLS == nil && c != nil {
+		r.TLS = c.TLS()
+	}
 	leaves := s.u.phase.asksToLeave.Load() && mayClose(r) && (c == nil || !c.Movable(r)) && !leavesByItself(c, r)
 	if leaves {
 		w.Header().Set("Connection", "close") // in HTTP/2, net/http makes GOAWAY of it
@@ -262,6 +260,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	followed := c.Begins(r)
 	defer c.Answered(followed)
 	s.handler.ServeHTTP(w, r)
+}
+
+// connOf returns the connection that r came on; nil if the program's ConnContext threw ours away. In a server whose TLS
+// connections can move, r has it in any case.
+func (s *server) connOf(r *http.Request) (c *conns.Conn) {
+	if s.secure {
+		c, _ = r.Context().Value(secureKey{}).(*conns.Conn)
+	}
+	if c == nil {
+		c, _ = r.Context().Value(connKey{}).(*conns.Conn)
+	}
+	return c
 }
 
 // mayClose reports whether the answer to r may say Connection: close. The answer

@@ -106,8 +106,15 @@ func (t *takeover) Header() http.Header         { return t.writer().Header() }
 func (t *takeover) Write(b []byte) (int, error) { return t.writer().Write(b) }
 func (t *takeover) WriteHeader(status int)      { t.writer().WriteHeader(status) }
 
-// WriteString is io.StringWriter's.
-func (t *takeover) WriteString(s string) (int, error) { return io.WriteString(t.writer(), s) }
+// WriteString is io.StringWriter's. It does not call io.WriteString, which has called it: the type assertion in there is
+// fast for one type.
+func (t *takeover) WriteString(s string) (int, error) {
+	w := t.writer()
+	if sw, ok := w.(io.StringWriter); ok {
+		return sw.WriteString(s)
+	}
+	return w.Write([]byte(s))
+}
 
 // ReadFrom is io.ReaderFrom's. It keeps sendfile and splice.
 func (t *takeover) ReadFrom(r io.Reader) (int64, error) {

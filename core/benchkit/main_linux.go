@@ -91,6 +91,7 @@ type sizes struct {
 	calm                 time.Duration
 
 	moveConns  []int
+	moveOthers int // connections that speak something else than HTTP/1 in the clear
 	moveRounds int
 
 	seriesConns                  []int
@@ -106,14 +107,14 @@ var (
 	full = sizes{
 		steadyRounds: 60, steadyRequests: 8000, bulkRequests: 64,
 		p99Idle: []int{0, 1000, 5000, 9000}, p99Runs: 3, p99Upgrades: 10, calm: 500 * time.Millisecond,
-		moveConns: []int{1000, 5000, 10_000, 15_000}, moveRounds: 5,
+		moveConns: []int{1000, 5000, 10_000, 15_000}, moveOthers: 1000, moveRounds: 5,
 		seriesConns: []int{0, 1000, 4000, 8000, 15_000}, listeners: 50, inFlight: 1000, seriesRounds: 3, seriesUpgrades: 3, rowLength: 100,
 		memoryConns: 9000, memoryRounds: 3, settle: 3 * time.Second,
 	}
 	short = sizes{
 		steadyRounds: 3, steadyRequests: 800, bulkRequests: 16,
 		p99Idle: []int{0, 100}, p99Runs: 1, p99Upgrades: 2, calm: 50 * time.Millisecond,
-		moveConns: []int{100}, moveRounds: 1,
+		moveConns: []int{100}, moveOthers: 50, moveRounds: 1,
 		seriesConns: []int{0, 100}, listeners: 5, inFlight: 20, seriesRounds: 1, seriesUpgrades: 2, rowLength: 4,
 		memoryConns: 100, memoryRounds: 1, settle: 50 * time.Millisecond,
 	}

@@ -10,19 +10,29 @@ import (
 // costs that process what a connection costs net/http.
 func (k *kit) move(ctx context.Context) error {
 	var cells []cell
-	for _, n := range k.moveConns {
+	add := func(name string, n int, p protocol) {
 		cells = append(cells, cell{
-			name: strconv.Itoa(n), conns: n, rounds: k.moveRounds,
-			measure: func(ctx context.Context, b build) (figures, losses, error) { return k.moveOnce(ctx, b, n) },
+			name: name + strconv.Itoa(n), conns: n, rounds: k.moveRounds,
+			measure: func(ctx context.Context, b build) (figures, losses, error) { return k.moveOnce(ctx, b, n, p) },
 		})
 	}
+	for _, n := range k.moveConns {
+		add("", n, protocol{})
+	}
+	add("h2c/", k.moveOthers, protocol{http2: true})
+	add("tls/", k.moveOthers, protocol{secure: true})
+	add("tls-h2/", k.moveOthers, protocol{secure: true, http2: true})
 	return k.compare(ctx, "move", "How long so many idle connections take to move: from *draining* to *generation ended* in the"+
 		" log of the old process. Median (lowest..highest) of "+strconv.Itoa(k.moveRounds)+".",
 		[]string{"draining to end, ms"}, cells)
 }
 
-func (k *kit) moveOnce(ctx context.Context, b build, n int) (_ figures, lost losses, err error) {
-	s, err := b.start(ctx, k)
+func (k *kit) moveOnce(ctx context.Context, b build, n int, p protocol) (_ figures, lost losses, err error) {
+	flags := p.flags()
+	if p.secure {
+		flags = append(flags, "-tls-handoff")
+	}
+	s, err := b.start(ctx, k, flags...)
 	if err != nil {
 		return nil, lost, err
 	}
@@ -31,11 +41,15 @@ func (k *kit) moveOnce(ctx context.Context, b build, n int) (_ figures, lost los
 	if err != nil {
 		return nil, lost, err
 	}
-	lost.add(open.ask())
+	asks, err := p.speak(open)
+	if err != nil {
+		return nil, lost, err
+	}
+	lost.add(open.count(asks))
 	u, err := s.upgrade(ctx)
 	if err != nil {
 		return nil, lost, err
 	}
-	lost.add(open.ask())
+	lost.add(open.count(asks))
 	return figures{{u.toEnd()}}, lost, nil
 }

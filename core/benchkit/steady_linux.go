@@ -84,24 +84,29 @@ func (p protocol) flags() (flags []string) {
 	return nil
 }
 
-// begin connects to a server that speaks it.
-func (c *contestant) begin(ctx context.Context, p protocol) (err error) {
-	if c.conns, err = c.service.dial(ctx, steadyConns); err != nil {
-		return err
-	}
+// speak begins with it on connections that nobody has used, and returns what asks on one of them.
+func (p protocol) speak(c conns) (asks func(c net.Conn, buf []byte) error, err error) {
 	if p.secure {
-		if err := c.conns.speakTLS(p.http2); err != nil {
-			return err
+		if err := c.speakTLS(p.http2); err != nil {
+			return nil, err
 		}
 	}
-	switch c.asks = ask; {
+	switch {
 	case p.http2:
-		c.asks = askHTTP2
-		c.conns.speakHTTP2()
+		c.speakHTTP2()
+		return askHTTP2, nil
 	case p.bulk:
-		c.asks = askBulk
+		return askBulk, nil
 	}
-	return nil
+	return ask, nil
+}
+
+// begin connects to a server that speaks it.
+func (c *contestant) begin(ctx context.Context, p protocol) (err error) {
+	if c.conns, err = c.service.dial(ctx, steadyConns); err == nil {
+		c.asks, err = p.speak(c.conns)
+	}
+	return err
 }
 
 // steadyOver is steady of one protocol.

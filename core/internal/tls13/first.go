@@ -118,14 +118,14 @@ func (f *First) LocalAddr() net.Addr { return f.conn.LocalAddr() }
 // RemoteAddr returns the client's address.
 func (f *First) RemoteAddr() net.Addr { return f.conn.RemoteAddr() }
 
-// SetDeadline is tls.Conn's.
-func (f *First) SetDeadline(t time.Time) error { return f.conn.SetDeadline(t) }
+// SetDeadline is tls.Conn's, which hands it down.
+func (f *First) SetDeadline(t time.Time) error { return f.low.Conn.SetDeadline(t) }
 
-// SetReadDeadline is tls.Conn's.
-func (f *First) SetReadDeadline(t time.Time) error { return f.conn.SetReadDeadline(t) }
+// SetReadDeadline is tls.Conn's, which hands it down.
+func (f *First) SetReadDeadline(t time.Time) error { return f.low.Conn.SetReadDeadline(t) }
 
-// SetWriteDeadline is tls.Conn's.
-func (f *First) SetWriteDeadline(t time.Time) error { return f.conn.SetWriteDeadline(t) }
+// SetWriteDeadline is tls.Conn's, which hands it down.
+func (f *First) SetWriteDeadline(t time.Time) error { return f.low.Conn.SetWriteDeadline(t) }
 
 // Holds reports, while a Read waits, whether something that the client has sent is here already and not read.
 func (f *First) Holds() bool { return f.low.holds.Load() }
