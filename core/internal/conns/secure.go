@@ -40,7 +40,7 @@ func (t *Table) Secure(below *Conn, over *tls13.First, side *Side) *Conn {
 	if c.stayTLS = stays; stays.Reason == "" {
 		c.side.Store(side)
 	}
-	c.SetState(New)
+	c.state.Store(below.state.Load())
 	below.closed.Store(true) // as Leave
 	delete(t.conns, below)
 	t.conns[c] = struct{}{}

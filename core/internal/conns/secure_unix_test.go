@@ -145,3 +145,17 @@ func TestSecureConn_IsNotCopiedPastItsTLS(t *testing.T) {
 		})
 	}
 }
+
+// TestSecure_KeepsTheState: what is not net/http's is never idle to a drain, which would close it.
+func TestSecure_KeepsTheState(t *testing.T) {
+	t.Parallel()
+	for _, st := range []State{Raw, New} {
+		_, below, _ := secureOver(t)
+		below.closed.Store(false) // as before
+		below.SetState(st)
+		c := below.table.Secure(below, tls13.Server(below, new(tls.Config)), &Side{})
+		if !c.Is(st) {
+			t.Errorf("from %v it has become %v", st, c.state.Load())
+		}
+	}
+}

@@ -5,7 +5,8 @@
 // tls.Config.KeyLogWriter and nothing else, so there are two kinds of connections:
 //
 //   - [First] is a connection in the process that shook hands. crypto/tls speaks on it. Below stands a conn that gives
-//     crypto/tls one record at a time, and counts records. [Config] has each connection get its own secrets.
+//     crypto/tls one record at a time, and counts records. [Config] has each connection get its own secrets. Make it with
+//     [Server], or where somebody else shakes hands with [ServerBy].
 //   - [Conn] is the same connection in each process after that one. It is a record layer of its own.
 //
 // Both have Seal, which returns what the next process needs, encoded. There [Adopt] makes an [Arrived] of that, and, when the

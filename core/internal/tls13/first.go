@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// First is a connection in the process that shakes hands. crypto/tls speaks on it, as its server. Make it with Server. Any
+// First is a connection in the process that shakes hands. crypto/tls speaks on it, as its server. Make it with Server or ServerBy. Any
 // goroutine may call the methods.
 type First struct {
 	conn  *tls.Conn

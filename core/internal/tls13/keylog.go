@@ -20,8 +20,8 @@ func Config(conf *tls.Config) *tls.Config {
 				return nil, err
 			}
 		}
-		l, ok := hello.Conn.(*lower)
-		if !ok {
+		l := lowerOf(hello.Conn)
+		if l == nil {
 			return own, nil
 		}
 		if own == nil {

@@ -1,0 +1,54 @@
+package tls13
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+)
+
+// ServerBy is Server for a caller that shakes hands itself: shake speaks as crypto/tls's server on the connection that it
+// gets, by a config of Config, and returns the tls.Conn when the handshake is over. Nothing is read or written on that before
+// ServerBy returns. If shake returns another type, first is nil, and that comes back in its place. It does not move.
+func ServerBy(nc net.Conn, shake func(net.Conn) (net.Conn, error)) (first *First, other net.Conn, err error) {
+	l := &lower{Conn: nc, told: new(told)}
+	conn, err := shake(shaking{l, l})
+	if err != nil {
+		l.forget()
+		return nil, nil, err
+	}
+	tc, ok := conn.(*tls.Conn)
+	if !ok || tc.NetConn() != net.Conn(shaking{l, l}) {
+		l.forget()
+		return nil, conn, nil
+	}
+	f := &First{conn: tc, low: l}
+	if why := f.judge(); why != "" {
+		l.forget()
+		f.note(why)
+	}
+	return f, nil, nil
+}
+
+// shaking is a lower without its SyscallConn. grpc-go wraps the tls.Conn over a connection that has one.
+type shaking struct {
+	net.Conn
+	low *lower
+}
+
+// NetConn returns the connection below, as lower's.
+func (s shaking) NetConn() net.Conn { return s.low.Conn }
+
+// Format keeps the secrets out of any text.
+func (s shaking) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[TLS connection]") }
+
+// lowerOf returns the lower that crypto/tls speaks on; nil if it is none.
+func lowerOf(nc net.Conn) *lower {
+	switch c := nc.(type) {
+	case *lower:
+		return c
+	case shaking:
+		return c.low
+	}
+	return nil
+}
