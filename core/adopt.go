@@ -56,7 +56,10 @@ func (u *Upgrader) takes() []string {
 			kinds[wire.TakesTLS] = kinds[wire.TakesTLS] || s.secure
 		}
 	}
-	kinds[wire.TakesHTTP2] = kinds[wire.TakesHTTP2] || len(u.moving.all()) > 0
+	for _, l := range u.moving.all() {
+		kinds[wire.TakesHTTP2] = true
+		kinds[wire.TakesTLS] = kinds[wire.TakesTLS] || l.isSecure()
+	}
 	maps.DeleteFunc(kinds, func(_ string, takes bool) bool { return !takes })
 	return slices.Sorted(maps.Keys(kinds))
 }

@@ -97,7 +97,7 @@ func (u *Upgrader) candidates(k kind) (all []*candidate) {
 	for _, l := range u.moving.all() {
 		served[l.own] = true
 		o := &candidate{addr: l.Addr(), origin: &l.own.origin}
-		if !k.overTLS {
+		if k.overTLS == l.isSecure() {
 			o.side = l.side
 		}
 		all = append(all, o)

@@ -147,6 +147,20 @@ func ExampleUpgrader_HTTP2Listener() {
 	// Output:
 }
 
+// Package grpcx does that, with shake of credentials.NewTLS.
+func ExampleHTTP2Handshake() {
+	conf := core.HTTP2TLSConfig("grpc", &tls.Config{NextProtos: []string{"h2"}})
+	handshake := func(accepted net.Conn) (net.Conn, error) {
+		c, _, err := core.HTTP2Handshake(accepted, func(below net.Conn) (net.Conn, error) {
+			tc := tls.Server(below, conf)
+			return tc, tc.Handshake()
+		})
+		return c, err
+	}
+	_ = handshake
+	// Output:
+}
+
 // A port for metrics beside the service. A nil handler is http.DefaultServeMux, on which net/http/pprof
 // registers.
 func ExampleAlsoServe() {

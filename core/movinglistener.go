@@ -13,7 +13,8 @@ import (
 
 // HTTP2Listener returns a listener for a server of HTTP/2 that is not net/http's, but the one of google.golang.org/grpc
 // (grpc.Server.Serve), in place of ln. Module grpcx calls it. The connections of the server in the clear move to the next
-// generation when they have no open stream, and Accept returns those that have moved here, too (docs/moving-http2.md).
+// generation when they have no open stream, and Accept returns those that have moved here, too (docs/moving-http2.md). With
+// WithTLSHandoff those over TLS do, of a server that shakes hands by HTTP2Handshake.
 //
 // In a drain Accept goes on until no connection is to move any more, and then returns net.ErrClosed. From there on the
 // server sees to it that its clients leave: core says no GOAWAY for it.
@@ -25,13 +26,15 @@ import (
 // space, that of x-b, and a semicolon.
 //
 // HTTP2Listener returns ln itself if its connections can't move: it is not one of u's, but wraps one, or
-// WithConnectionHandoff(false) is set. Call it before Ready.
+// WithConnectionHandoff(false) is set. Call it before Ready. With WithTLSHandoff the server has to serve before Ready as well: that
+// waits for it, at most 10 s, and then no TLS connection moves.
 func (u *Upgrader) HTTP2Listener(ln net.Listener, probe func(net.Listener) error) net.Listener {
 	own, ok := ln.(*listener)
 	if !ok || !u.cfg.handoff || conns.SelfTest() != nil {
 		return ln
 	}
 	l := &movingListener{u: u, own: own, fresh: make(chan accepted), probes: make(chan net.Conn), over: make(chan struct{})}
+	l.secrecy.known = make(chan struct{})
 	l.side = &conns.Side{
 		From: &own.origin, Adopted: make(chan *conns.Conn), Over: l.over,
 		Follow: func(c *conns.Conn, f *h2.Conn) {
@@ -55,9 +58,10 @@ func (u *Upgrader) HTTP2Listener(ln net.Listener, probe func(net.Listener) error
 
 // movingListener is what HTTP2Listener returns.
 type movingListener struct {
-	u    *Upgrader
-	own  *listener
-	side *conns.Side
+	u       *Upgrader
+	own     *listener
+	side    *conns.Side
+	secrecy secrecy
 
 	begin  sync.Once     // of pump
 	fresh  chan accepted // from own
@@ -113,6 +117,7 @@ func (l *movingListener) end() {
 
 // pump accepts.
 func (l *movingListener) pump() {
+	l.ask()
 	for {
 		nc, err := l.own.Accept()
 		if err != nil && isClosed(l.own.closed) && l.u.phase.draining.Load() {
@@ -120,7 +125,9 @@ func (l *movingListener) pump() {
 			return
 		}
 		if c, ok := nc.(*conns.Conn); ok {
-			if _, ok := conns.Transport(c.Conn); ok {
+			if _, ok := conns.Transport(c.Conn); ok && l.isSecure() {
+				nc = &unshaken{c, l}
+			} else if ok {
 				c.ServeHTTP2(l.side)
 			}
 		}
@@ -155,13 +162,16 @@ func (l *movingListener) greeting() (*h2.Greeting, error) {
 	if err := l.side.Moves(); err != nil {
 		return nil, err
 	}
-	return h2.GreetGRPC(l.Addr(), func(nc net.Conn) {
-		select {
-		case l.probes <- nc:
-		case <-l.over:
-			_ = nc.Close()
-		}
-	})
+	return h2.GreetGRPC(l.Addr(), func(nc net.Conn) { l.serveOwn(&ownConn{nc}) })
+}
+
+// serveOwn has the server serve a connection of this process to itself.
+func (l *movingListener) serveOwn(nc net.Conn) {
+	select {
+	case l.probes <- nc:
+	case <-l.over:
+		_ = nc.Close()
+	}
 }
 
 // movingListeners are those of a process. The zero movingListeners has none.

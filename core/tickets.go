@@ -9,7 +9,7 @@ import (
 )
 
 // TicketKeys returns a copy of conf whose session tickets the other generations can open, too. It is for TLS that gracex
-// does not see: grpc-go's credentials, tls.NewListener, and an accept loop of the program's own. The servers of
+// does not see: grpc-go's credentials (grpcx.NewTLS does it for them), tls.NewListener, and an accept loop of the program's own. The servers of
 // ListenAndServeTLS, AttachTLS and the adapters have it without. docs/tls.md has an example of each.
 //
 // The name tells one such server from another one of the program, because they must not take each other's tickets. It has
@@ -27,6 +27,11 @@ import (
 // and before Go 1.25.7 it does not look at ClientCAs either (CVE-2025-68121). So do not call TicketKeys for a server that asks for client
 // certificates, unless its VerifyConnection has the last word: a new version may have other rules.
 func TicketKeys(name string, conf *tls.Config) *tls.Config {
+	return shareTickets(name, conf, tickets.HasOwn)
+}
+
+// shareTickets is TicketKeys for configs that leave does not report.
+func shareTickets(name string, conf *tls.Config, leave func(*tls.Config) bool) *tls.Config {
 	sealer := func() *tickets.Sealer {
 		if u := running.Load(); u != nil && u.cfg.tickets {
 			return u.tickets.Sealer("name " + name)
@@ -36,7 +41,7 @@ func TicketKeys(name string, conf *tls.Config) *tls.Config {
 	if conf == nil {
 		conf = new(tls.Config)
 	}
-	return tickets.Share(conf.Clone(), sealer, tickets.HasOwn)
+	return tickets.Share(conf.Clone(), sealer, leave)
 }
 
 // withTickets returns the config of a server on the address, which may have none.

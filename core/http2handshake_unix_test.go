@@ -1,0 +1,76 @@
+//go:build unix
+
+package core
+
+import (
+	"io"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
+)
+
+// TestHTTP2Listener_KnowsTLS: whether TLS connections move is known when the server has looked at the first connection.
+func TestHTTP2Listener_KnowsTLS(t *testing.T) {
+	t.Parallel()
+	none := func(net.Conn) (net.Conn, error) { panic("a handshake") }
+	for name, tt := range map[string]struct {
+		on     bool
+		looks  func(nc net.Conn) error
+		secure bool
+	}{
+		"HTTP2Handshake": {true, func(nc net.Conn) error {
+			if _, _, err := HTTP2Handshake(nc, none); err != io.EOF { //nolint:errorlint // grpc-go looks for that very error
+				t.Errorf("the server hears %v", err)
+			}
+			return nc.Close()
+		}, true},
+		"reads":  {true, func(nc net.Conn) error { _, _ = nc.Read(make([]byte, 1)); return nc.Close() }, false},
+		"writes": {true, func(nc net.Conn) error { _, err := nc.Write([]byte{1}); return err }, false},
+		"closes": {true, net.Conn.Close, false},
+		"off":    {false, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := NewTest(t, WithTLSHandoff(tt.on))
+			ln := u.HTTP2Listener(u.ListenTest(t), func(ln net.Listener) error { // which moves nothing
+				nc, err := ln.Accept()
+				if err == nil {
+					err = nc.Close()
+				}
+				return err
+			})
+			go func() {
+				for {
+					nc, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					must(t, tt.looks(nc))
+				}
+			}()
+			takes := []string{wire.TakesHTTP2}
+			if tt.secure {
+				takes = append(takes, wire.TakesTLS)
+			}
+			if got := u.takes(); !slices.Equal(got, takes) {
+				t.Errorf("it takes %v, want %v", got, takes)
+			}
+			local := ln.Addr()
+			for _, k := range []kind{{overTLS: false, http2: true}, {overTLS: true, http2: true}} {
+				has := u.sideFor(wire.Conn{Listener: &wire.Listener{Network: "tcp", Address: local.String()}, TLS: btoi(k.overTLS)}, k.http2, local) != nil
+				if has != (k.overTLS == tt.secure) {
+					t.Errorf("%+v: it has the connection: %t", k, has)
+				}
+			}
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
