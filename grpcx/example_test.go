@@ -2,6 +2,7 @@ package grpcx_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"log/slog"
@@ -33,6 +34,19 @@ func ExampleServe_options() {
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		core.AlsoServe("127.0.0.1:9091", http.DefaultServeMux, core.Named("metrics")),
 	)
+	if err != nil && !errors.Is(err, core.ErrCut) {
+		log.Fatal(err)
+	}
+}
+
+// The clients stay connected over TLS, too.
+func ExampleNewTLS() {
+	cert, err := tls.LoadX509KeyPair("server.crt", "server.key")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := grpc.NewServer(grpc.Creds(grpcx.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}})))
+	err = grpcx.Serve(srv, ":9090", core.WithTLSHandoff(true))
 	if err != nil && !errors.Is(err, core.ErrCut) {
 		log.Fatal(err)
 	}

@@ -87,8 +87,30 @@ func (l *listener) closeUnready() {
 
 // conn is a connection of grpc's.
 type conn struct {
-	net.Conn
-	ready func()
+	net.Conn // as it was accepted
+	ready    func()
+
+	mu   sync.Mutex
+	due  time.Time // its deadline
+	over net.Conn  // it over TLS; or nil
+}
+
+// becomes says that the connection is over TLS from here on. What grpc does with the one below holds for that.
+func (c *conn) becomes(over net.Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = over
+	return over.SetDeadline(c.due)
+}
+
+// top returns the connection, or that over it.
+func (c *conn) top() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over != nil {
+		return c.over
+	}
+	return c.Conn
 }
 
 // SetDeadline sets a deadline. grpc takes that of the handshake away when the handshake is over, failed or not.
@@ -96,13 +118,16 @@ func (c *conn) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		c.ready()
 	}
-	return c.Conn.SetDeadline(t)
+	c.mu.Lock()
+	c.due = t
+	c.mu.Unlock()
+	return c.top().SetDeadline(t)
 }
 
 // Close closes it.
 func (c *conn) Close() error {
 	c.ready()
-	return c.Conn.Close()
+	return c.top().Close()
 }
 
 // SyscallConn gives credentials and channelz access to the socket.

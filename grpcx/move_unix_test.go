@@ -4,7 +4,7 @@ package grpcx_test
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -30,7 +30,6 @@ import (
 
 	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
-	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // running is the program.
@@ -53,6 +52,9 @@ func start(t *testing.T, s settings) *running {
 	p.write()
 	cmd := exec.Command(must.Get(os.Executable())(t))
 	cmd.Env = append(os.Environ(), envProgram+"=server", envSettings+"="+p.file, "XDG_RUNTIME_DIR="+dir)
+	if s.Env != "" {
+		cmd.Env = append(cmd.Env, s.Env)
+	}
 	p.Program = proctest.Start(t, cmd)
 	t.Cleanup(func() {
 		if p.Log.Count("DATA RACE")+p.Log.Count("panic:") > 0 {
@@ -108,14 +110,20 @@ type client struct {
 	*grpc.ClientConn
 	t            *testing.T
 	dials, again atomic.Int64 // connections, and calls that grpc-go itself has sent once more
+	handshakes   atomic.Int64
+	secrecy      atomic.Pointer[string] // what the server has said of TLS at first
 }
 
-func connect(t *testing.T, addr string, roots *x509.CertPool) *client {
+// connect makes a client over TLS by that config, or in the clear without one.
+func connect(t *testing.T, addr string, conf *tls.Config) *client {
 	t.Helper()
 	c := &client{t: t}
 	creds := insecure.NewCredentials()
-	if roots != nil {
-		creds = credentials.NewClientTLSFromCert(roots, "127.0.0.1") // it has no other name
+	if conf != nil {
+		conf = conf.Clone()
+		conf.ServerName = "127.0.0.1" // it has no other name
+		conf.VerifyConnection = func(tls.ConnectionState) error { c.handshakes.Add(1); return nil }
+		creds = credentials.NewTLS(conf)
 	}
 	c.ClientConn = must.Get(grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds), grpc.WithDisableRetry(), grpc.WithStatsHandler(c),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
@@ -146,11 +154,16 @@ func (c *client) ask(n int) (string, error) {
 	if err == nil && len(r.GetPayload().GetBody()) != n {
 		err = fmt.Errorf("the answer has %d bytes, want %d", len(r.GetPayload().GetBody()), n)
 	}
-	generation := ""
-	if g := header.Get("x-generation"); len(g) > 0 {
-		generation = g[0]
+	if err != nil {
+		return "", err
 	}
-	return generation, err
+	said := header.Get("x-tls")[0]
+	if first := c.secrecy.Load(); first == nil {
+		c.secrecy.Store(&said)
+	} else if c.dials.Load() == 1 && said != *first {
+		err = fmt.Errorf("the server knows %q, and knew %q", said, *first)
+	}
+	return header.Get("x-generation")[0], err
 }
 
 func (c *client) mustAsk(n int, generation int) {
@@ -220,18 +233,23 @@ var kinds = [...]struct {
 // TestMove_ClientsNoticeNothing: calls of all kinds, also such that raise the windows of both sides, and connections on which
 // nothing happens. One of the upgrades is rolled back. GRPCX_TEST_UPGRADES is the long form.
 func TestMove_ClientsNoticeNothing(t *testing.T) {
-	upgrades := 4
+	p := start(t, settings{Probation: 100 * time.Millisecond})
+	p.noticeNothing(4, nil)
+}
+
+// noticeNothing upgrades the program so many times. Its clients come with that config, or in the clear without one.
+func (p *running) noticeNothing(upgrades int, conf *tls.Config) {
+	t := p.t
 	if n, err := strconv.Atoi(os.Getenv("GRPCX_TEST_UPGRADES")); err == nil {
 		upgrades = n
 	}
-	p := start(t, settings{Probation: 100 * time.Millisecond})
 	const connections = 4
 	var clients []*client
 	var calls [connections][6]atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range connections {
-		c := connect(t, p.Addr, nil)
+		c := connect(t, p.Addr, conf)
 		clients = append(clients, c)
 		for k, kind := range kinds {
 			wg.Go(func() {
@@ -260,7 +278,7 @@ func TestMove_ClientsNoticeNothing(t *testing.T) {
 		}
 	}
 	// These are idle. One has had an answer of which it has not given all of the window back.
-	fresh, used, odd := connect(t, p.Addr, nil), connect(t, p.Addr, nil), connect(t, p.Addr, nil)
+	fresh, used, odd := connect(t, p.Addr, conf), connect(t, p.Addr, conf), connect(t, p.Addr, conf)
 	fresh.mustAsk(0, 0)
 	used.mustAsk(100, 0)
 	odd.mustAsk(40_000, 0)
@@ -288,38 +306,25 @@ func TestMove_ClientsNoticeNothing(t *testing.T) {
 			total += calls[i][k].Load()
 		}
 	}
-	dials := int64(0)
+	dials, handshakes := int64(0), int64(0)
 	for _, c := range append(clients, idle...) {
 		dials += c.dials.Load()
+		handshakes += c.handshakes.Load()
 		if n := c.again.Load(); n > 0 {
 			t.Errorf("grpc-go has sent %d calls again", n)
 		}
 	}
 	t.Logf("%d upgrades and a rollback, %d calls, %d connections", upgrades, total, dials)
-	if want := int64(connections + len(idle)); dials != want {
-		t.Errorf("%d connections, want %d", dials, want)
+	if want := int64(connections + len(idle)); dials != want || conf != nil && handshakes != want {
+		t.Errorf("%d connections and %d handshakes, want %d", dials, handshakes, want)
 	}
 	p.stop()
-	if n := p.Log.Count(fmt.Sprintf("ledger.moved_http2=%d ", connections+len(idle))); n != upgrades {
+	what := "http2"
+	if conf != nil {
+		what = "tls"
+	}
+	if n := p.Log.Count(fmt.Sprintf("ledger.moved_%s=%d ", what, connections+len(idle))); n != upgrades {
 		t.Errorf("%d generations say that all connections have moved", n)
-	}
-}
-
-// TestMove_TLS: connections that core can't look into stay, and their clients are asked to leave at once.
-func TestMove_TLS(t *testing.T) {
-	t.Parallel()
-	cert, key, roots := rawhttp.Certificate(t)
-	p := start(t, settings{Cert: cert, Key: key})
-	c := connect(t, p.Addr, roots)
-	c.mustAsk(0, 0)
-	p.upgrade(0)
-	proctest.Await(t, "it connects anew", func() bool { return must.Get(c.ask(0))(t) == "1" })
-	if n := c.dials.Load(); n != 2 {
-		t.Errorf("%d connections", n)
-	}
-	p.stop()
-	if p.Log.Count("ledger.moved_http2=0") != 2 || p.Log.Count("stayed_http2_streams=0 ledger.stayed_http2_refused=0 ledger.stayed_http2_other=0") != 2 {
-		t.Error("a connection over TLS is counted as one that has moved, or was to move")
 	}
 }
 

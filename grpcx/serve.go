@@ -16,7 +16,7 @@ import (
 const handlersWait = 3 * time.Second
 
 // Serve is like net.Listen and srv.Serve. It serves srv on the TCP address addr, which is written as host:port or
-// :port. TLS is srv's own: give it grpc.Creds.
+// :port. TLS is srv's own: give it grpc.Creds, with the credentials of NewTLS.
 //
 // Like every function here that takes options it blocks. It returns nil after a clean stop and,
 // when the drain has ended, after a handover to the next generation. It returns core.ErrCut if a

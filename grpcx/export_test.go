@@ -1,0 +1,4 @@
+package grpcx
+
+// InfoOf is for tests.
+var InfoOf = infoOf
