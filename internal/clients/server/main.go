@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -66,7 +65,7 @@ func attachGRPC(u *core.Upgrader, ln net.Listener, cert, key string) error {
 		if err != nil {
 			return err
 		}
-		creds = credentials.NewTLS(core.TicketKeys("grpc", &tls.Config{Certificates: []tls.Certificate{pair}}))
+		creds = grpcx.NewTLS(&tls.Config{Certificates: []tls.Certificate{pair}})
 	}
 	return grpcx.Attach(u, grpc.NewServer(grpc.Creds(creds), grpc.UnknownServiceHandler(call)), ln)
 }
