@@ -8,26 +8,27 @@ import (
 )
 
 // ServerBy is Server for a caller that shakes hands itself: shake speaks as crypto/tls's server on the connection that it
-// gets, by a config of Config, and returns the tls.Conn when the handshake is over. Nothing is read or written on that before
-// ServerBy returns. If shake returns another type, first is nil, and that comes back in its place. It does not move.
+// gets, by a config of Config, and returns the tls.Conn when the handshake is over. Nothing is read or written on that
+// before ServerBy returns. If shake returns another type, first is nil, and that comes back in its place. It does not move.
+// A panic of shake is not recovered.
 func ServerBy(nc net.Conn, shake func(net.Conn) (net.Conn, error)) (first *First, other net.Conn, err error) {
 	l := &lower{Conn: nc, told: new(told)}
+	defer func() { // after a panic, too: somebody else may recover that, and keep the connection
+		if first == nil {
+			l.forget()
+		}
+	}()
 	conn, err := shake(shaking{l, l})
 	if err != nil {
-		l.forget()
 		return nil, nil, err
 	}
 	tc, ok := conn.(*tls.Conn)
 	if !ok || tc.NetConn() != net.Conn(shaking{l, l}) {
-		l.forget()
 		return nil, conn, nil
 	}
-	f := &First{conn: tc, low: l}
-	if why := f.judge(); why != "" {
-		l.forget()
-		f.note(why)
-	}
-	return f, nil, nil
+	first = &First{conn: tc, low: l}
+	first.noteShaken()
+	return first, nil, nil
 }
 
 // shaking is a lower without its SyscallConn. grpc-go wraps the tls.Conn over a connection that has one.

@@ -13,8 +13,8 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestServerBy: a connection moves with which somebody else has shaken hands, unless that is not known to be crypto/tls's, or is of
-// another config.
+// TestServerBy: a connection moves with which somebody else has shaken hands, unless that is not known to be
+// crypto/tls's, or is of another config.
 func TestServerBy(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -47,7 +47,8 @@ func TestServerBy(t *testing.T) {
 			})
 			must.Do(t, err)
 			must.Do(t, <-shaken)
-			if text := fmt.Sprintf("%v %+v %#v", below, below, below); strings.Count(text, "[TLS connection]") != 3 || len(text) > 60 {
+			text := fmt.Sprintf("%v %+v %#v", below, below, below)
+			if strings.Count(text, "[TLS connection]") != 3 || len(text) > 60 {
 				t.Errorf("as text it is %s", text)
 			}
 			if tt.wraps {
@@ -73,20 +74,33 @@ func TestServerBy(t *testing.T) {
 	}
 }
 
-// TestServerBy_Fails: the error is the handshake's, and no secret is kept.
+// TestServerBy_Fails: the error is the handshake's, a panic goes on, and no secret is kept after either.
 func TestServerBy_Fails(t *testing.T) {
 	t.Parallel()
-	server, _ := sockets(t)
-	var low *lower
-	first, other, err := ServerBy(server, func(nc net.Conn) (net.Conn, error) {
-		low = lowerOf(nc)
-		low.told.server.size = 1
-		return nil, io.ErrUnexpectedEOF
-	})
-	if first != nil || other != nil || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("it is %v, %v, %v", first, other, err)
-	}
-	if *low.told != (told{}) {
-		t.Error("a secret is kept")
+	for name, panics := range map[string]bool{"an error": false, "a panic": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := sockets(t)
+			var low *lower
+			defer func() {
+				if p := recover(); (p != nil) != panics {
+					t.Errorf("it panics with %v", p)
+				}
+				if *low.told != (told{}) {
+					t.Error("a secret is kept")
+				}
+			}()
+			first, other, err := ServerBy(server, func(nc net.Conn) (net.Conn, error) {
+				low = lowerOf(nc)
+				low.told.server.size = 1
+				if panics {
+					panic("GetCertificate")
+				}
+				return nil, io.ErrUnexpectedEOF
+			})
+			if first != nil || other != nil || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("it is %v, %v, %v", first, other, err)
+			}
+		})
 	}
 }

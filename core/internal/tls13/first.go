@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// First is a connection in the process that shakes hands. crypto/tls speaks on it, as its server. Make it with Server or ServerBy. Any
-// goroutine may call the methods.
+// First is a connection in the process that shakes hands. crypto/tls speaks on it, as its server. Make it with Server or
+// ServerBy. Any goroutine may call the methods.
 type First struct {
 	conn  *tls.Conn
 	low   *lower
@@ -56,13 +56,19 @@ func (f *First) HandshakeContext(ctx context.Context) error {
 		f.low.forget()
 		return err
 	}
+	f.noteShaken()
+	return nil
+}
+
+// noteShaken notes that the handshake is over, and whether the connection can move. The secrets of one that can't are
+// forgotten.
+func (f *First) noteShaken() {
 	if why := f.judge(); why != "" {
 		f.low.forget()
 		f.note(why)
 	} else {
 		f.stays.Store(nil)
 	}
-	return nil
 }
 
 // judge returns why the connection does not move, when the handshake is over; "" if it can.
