@@ -2,9 +2,9 @@ package core
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -19,26 +19,27 @@ import (
 
 // HTTP2TLSConfig returns a copy of conf for the handshakes of HTTP2Handshake. Module grpcx calls it. The name is that of
 // TicketKeys, and session tickets are as there, but that a config which asks for client certificates is left alone,
-// too. If conf is nil, the copy is of an empty config. Any goroutine may call it at any time, also before there is an Upgrader. A
-// server whose handshakes are others can have the copy, too.
+// too. If conf is nil, the copy is of an empty config. Any goroutine may call it at any time, also before there is an
+// Upgrader. A server whose handshakes are others can have the copy, too.
 func HTTP2TLSConfig(name string, conf *tls.Config) *tls.Config {
 	return tls13.Config(shareTickets(name, conf, keepsTickets))
 }
 
-// HTTP2Handshake is a TLS handshake of a server whose listener is HTTP2Listener's. Module grpcx calls it. nc is what Accept has
-// returned. With WithTLSHandoff the connections of such a server move, if they can:
+// HTTP2Handshake is a TLS handshake of a server whose listener is HTTP2Listener's. Module grpcx calls it. nc is what
+// Accept has returned. With WithTLSHandoff the connections of such a server move, if they can:
 //
-//   - For a client that has connected to this process it calls shake with a connection. shake speaks TLS on that as the server, by
-//     a config of HTTP2TLSConfig, and returns the *tls.Conn when the handshake is over. The server serves what
-//     HTTP2Handshake returns in its place. The state is nil: shake knows it. The deadlines that were set on nc are to be set on that again.
+//   - For a client that has connected to this process it calls shake with a connection. shake speaks TLS on that as the
+//     server, by a config of HTTP2TLSConfig, and returns the *tls.Conn when the handshake is over. The server serves what
+//     HTTP2Handshake returns in its place. The state is nil: shake knows it. The deadlines that were set on nc are to be
+//     set on that again.
 //   - A connection that has moved here comes back as it is, with the state of its handshake, and shake is not called.
-//   - Connections of this process to itself are not encrypted. The server serves one that comes back, with an empty state. With
-//     io.EOF it closes the connection, and says nothing of it.
+//   - Connections of this process to itself are not encrypted. The server serves one that comes back, with an empty
+//     state. With io.EOF it closes the connection, and says nothing of it.
 //
 // For any other connection it is shake(nc). Whatever a client sends, its connection is either of the first kind or of that.
 //
 // An error of shake is returned as it is. The error is net.ErrClosed if the connection was closed meanwhile. A panic of
-// shake is not recovered.
+// shake is not recovered. The limit of time for a handshake is the server's, by a deadline on nc.
 func HTTP2Handshake(nc net.Conn, shake func(net.Conn) (net.Conn, error)) (conn net.Conn, st *tls.ConnectionState, err error) {
 	switch c := nc.(type) {
 	case *question:
@@ -84,8 +85,8 @@ func (c *unshaken) shakeHands(shake func(net.Conn) (net.Conn, error)) (net.Conn,
 // ownConn is a connection of this process to itself.
 type ownConn struct{ net.Conn }
 
-// question is a connection on which nothing ever comes. HTTP2Handshake knows it. Whoever reads from it, writes to it or closes it
-// does not shake hands by that.
+// question is a connection on which nothing ever comes. HTTP2Handshake knows it. Whoever reads from it, writes to it or
+// closes it does not shake hands by that.
 type question struct {
 	addr   net.Addr
 	answer func(secure bool) // the first one counts
@@ -127,16 +128,17 @@ type secrecy struct {
 	secure bool // guarded by known
 }
 
-// settleSecrecy notes whether the server shakes hands by HTTP2Handshake. The first call counts.
-func (l *movingListener) settleSecrecy(secure bool) {
+// settleSecrecy notes whether the server shakes hands by HTTP2Handshake, or why that is not known. The first call counts.
+func (l *movingListener) settleSecrecy(secure bool, unknown error) {
 	l.secrecy.once.Do(func() {
+		why := unknown
 		if secure {
-			err := tls13.Moves()
-			if err != nil {
-				l.u.log.Warn("TLS connections do not move: their clients are asked to reconnect",
-					"address", l.Addr().String(), "error", err)
-			}
-			l.secrecy.secure = err == nil
+			why = tls13.Moves()
+			l.secrecy.secure = why == nil
+		}
+		if why != nil {
+			l.u.log.Warn("TLS connections do not move: their clients are asked to reconnect",
+				"address", l.Addr().String(), "error", why)
 		}
 		close(l.secrecy.known)
 	})
@@ -145,36 +147,33 @@ func (l *movingListener) settleSecrecy(secure bool) {
 // ask finds out whether the server shakes hands by HTTP2Handshake.
 func (l *movingListener) ask() {
 	if !l.u.cfg.tlsHandoff {
-		l.settleSecrecy(false)
+		l.settleSecrecy(false, nil)
 		return
 	}
-	l.serveOwn(&question{l.Addr(), l.settleSecrecy})
-	select {
-	case <-l.secrecy.known:
-	case <-l.over:
-	}
+	l.serveOwn(&question{l.Addr(), func(secure bool) { l.settleSecrecy(secure, nil) }})
+	l.awaitSecrecy()
 }
 
-// isSecure reports whether the TLS connections of the server move, and no others. A server that serves knows at once.
-func (l *movingListener) isSecure() bool {
-	select {
-	case <-l.secrecy.known:
-		return l.secrecy.secure
-	default:
-	}
-	if !l.u.cfg.tlsHandoff {
-		return false
-	}
+// awaitSecrecy waits until the server has answered, and no longer than that: its clients wait, too.
+func (l *movingListener) awaitSecrecy() {
 	late := time.NewTimer(timing.Word)
 	defer late.Stop()
 	select {
 	case <-l.secrecy.known:
 	case <-l.over:
-		return false
 	case <-late.C:
-		l.u.log.Warn("TLS connections do not move: the server has not begun to serve, or its credentials wait for something",
-			"address", l.Addr().String(), "waited", timing.Word.String(), "error", os.ErrDeadlineExceeded)
-		l.settleSecrecy(false)
+		l.settleSecrecy(false, fmt.Errorf("the server has not begun to serve in %v, or its credentials wait for something",
+			timing.Word))
 	}
-	return l.secrecy.secure
+}
+
+// isSecure reports whether the TLS connections of the server move, and no others. A server that serves knows at once.
+func (l *movingListener) isSecure() bool {
+	if !l.u.cfg.tlsHandoff {
+		return false
+	}
+	if !isClosed(l.secrecy.known) {
+		l.awaitSecrecy()
+	}
+	return isClosed(l.secrecy.known) && l.secrecy.secure
 }

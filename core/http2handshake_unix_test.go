@@ -7,7 +7,10 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
@@ -59,13 +62,37 @@ func TestHTTP2Listener_KnowsTLS(t *testing.T) {
 			}
 			local := ln.Addr()
 			for _, k := range []kind{{overTLS: false, http2: true}, {overTLS: true, http2: true}} {
-				has := u.sideFor(wire.Conn{Listener: &wire.Listener{Network: "tcp", Address: local.String()}, TLS: btoi(k.overTLS)}, k.http2, local) != nil
+				what := wire.Conn{
+					Listener: &wire.Listener{Network: "tcp", Address: local.String()}, TLS: btoi(k.overTLS),
+				}
+				has := u.sideFor(what, k.http2, local) != nil
 				if has != (k.overTLS == tt.secure) {
 					t.Errorf("%+v: it has the connection: %t", k, has)
 				}
 			}
 		})
 	}
+}
+
+// TestHTTP2Listener_DoesNotWaitForCredentials: a server that does nothing with the first connection has the others all the
+// same. A first process asks nobody else when it is ready.
+func TestHTTP2Listener_DoesNotWaitForCredentials(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t, WithTLSHandoff(true))
+	own := u.ListenTest(t)
+	synctest.Test(t, func(t *testing.T) {
+		l, ok := u.HTTP2Listener(own, nil).(*movingListener)
+		if !ok {
+			t.Fatal("its connections can't move")
+		}
+		go func() { <-l.probes }()
+		began := time.Now()
+		l.ask()
+		if waited := time.Since(began); waited != timing.Word || l.isSecure() {
+			t.Errorf("it has waited for %v; TLS connections move: %t", waited, l.isSecure())
+		}
+		l.end()
+	})
 }
 
 func btoi(b bool) int {

@@ -26,8 +26,9 @@ import (
 // space, that of x-b, and a semicolon.
 //
 // HTTP2Listener returns ln itself if its connections can't move: it is not one of u's, but wraps one, or
-// WithConnectionHandoff(false) is set. Call it before Ready. With WithTLSHandoff the server has to serve before Ready as well: that
-// waits for it, at most 10 s, and then no TLS connection moves.
+// WithConnectionHandoff(false) is set. Call it before Ready. With WithTLSHandoff the server has to serve before Ready as
+// well: that waits for it, at most 10 s, and then no TLS connection moves. No longer than that it waits for a server that
+// does nothing with the first connection that Accept returns, which is one of this process to itself.
 func (u *Upgrader) HTTP2Listener(ln net.Listener, probe func(net.Listener) error) net.Listener {
 	own, ok := ln.(*listener)
 	if !ok || !u.cfg.handoff || conns.SelfTest() != nil {
