@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"reflect"
 	"syscall"
 
 	"google.golang.org/grpc/credentials"
@@ -17,13 +18,15 @@ import (
 //
 //	srv := grpc.NewServer(grpc.Creds(grpcx.NewTLS(conf)))
 //
-// With core.WithTLSHandoff(true) connections of TLS 1.3 move, as those in the clear do (docs/moving-grpc.md). In the new process
-// peer.FromContext has the same credentials.TLSInfo, but for ExportKeyingMaterial, which can't be called there. Without that
-// option, and on a listener that does not come from core.Listen, or is wrapped, it does what credentials.NewTLS does.
+// With core.WithTLSHandoff(true) connections of TLS 1.3 move, as those in the clear do (docs/moving-grpc.md). In the new
+// process peer.FromContext has the same credentials.TLSInfo, but for ExportKeyingMaterial, which can't be called there.
+// Without that option, and on a listener that does not come from core.Listen, or is wrapped, it does what
+// credentials.NewTLS does.
 //
-// Sessions that began in another generation are resumed. The keys of their tickets are those of core.TicketKeys with the name
-// "grpc". A server that asks for client certificates keeps its own. If the program has several such servers that must not
-// take each other's tickets, because their certificates differ, each gives its conf through core.TicketKeys with another name.
+// Sessions that began in another generation are resumed. The keys of their tickets are those of core.TicketKeys with the
+// name "grpc". A server that asks for client certificates keeps its own. If the program has several such servers that must
+// not take each other's tickets, because their certificates differ, each gives its conf through core.TicketKeys with
+// another name.
 //
 // If conf is nil, the credentials are those of an empty config.
 func NewTLS(conf *tls.Config) credentials.TransportCredentials {
@@ -49,7 +52,7 @@ func (c *tlsCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	var info credentials.AuthInfo
 	alone := false
 	over, st, err := core.HTTP2Handshake(own.Conn, func(nc net.Conn) (net.Conn, error) {
-		if alone = nc == own.Conn; alone { // it does not move
+		if alone = is(nc, own.Conn); alone { // it does not move
 			nc = raw
 		}
 		var err error
@@ -70,6 +73,12 @@ func (c *tlsCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 		return nil, nil, err
 	}
 	return &secured{over, own.Conn}, info, nil
+}
+
+// is reports whether two connections are the same. A program's own may be of a type that can't be compared, and core has
+// none such.
+func is(nc, own net.Conn) bool {
+	return !reflect.ValueOf(own).Comparable() || nc == own
 }
 
 // secured is a connection over TLS. As that of credentials.NewTLS it gives channelz access to the socket.
@@ -100,7 +109,8 @@ func infoOf(st *tls.ConnectionState) credentials.TLSInfo {
 	return info
 }
 
-// spiffeID is grpc-go's rule (internal/credentials, SPIFFEIDFromCert): the one URI of the certificate, if that is a SPIFFE ID.
+// spiffeID is grpc-go's rule (internal/credentials, SPIFFEIDFromCert): the one URI of the certificate, if that is a SPIFFE
+// ID.
 func spiffeID(cert *x509.Certificate) *url.URL {
 	const maxID, maxDomain = 2048, 255 // https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
 	if len(cert.URIs) != 1 {

@@ -1,18 +1,22 @@
 package grpcx_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,8 +30,8 @@ import (
 	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
-// TestNewTLS_AsGRPC: a client with which no connection comes about gets what it gets without gracex, byte for byte. So does one that
-// speaks HTTP/2 in the clear: there is no way round TLS.
+// TestNewTLS_AsGRPC: a client with which no connection comes about gets what it gets without gracex, byte for byte. So does
+// one that speaks HTTP/2 in the clear: there is no way round TLS.
 func TestNewTLS_AsGRPC(t *testing.T) {
 	certFile, keyFile, roots := rawhttp.Certificate(t)
 	conf := &tls.Config{Certificates: []tls.Certificate{must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)}}
@@ -108,6 +112,148 @@ func preface(t *testing.T, nc net.Conn, roots *x509.CertPool) string {
 	must.Get(io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))(t)
 	b, _ := io.ReadAll(c)
 	return fmt.Sprintf("%q", b)
+}
+
+// bounded serves conf with a short limit of time for handshakes, over a listener that wrap has wrapped if it is not nil.
+// The server's credentials recover from panics.
+func bounded(t *testing.T, conf *tls.Config, wrap func(net.Listener) net.Listener) (addr string) {
+	t.Helper()
+	u := must.Get(core.New(core.WithSignals(core.Signals{}), core.WithTLSHandoff(true)))(t)
+	t.Cleanup(func() { must.Do(t, u.Stop(context.Background())) })
+	own := must.Get(u.Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
+	ln := own
+	if wrap != nil {
+		ln = wrap(own)
+	}
+	srv := grpc.NewServer(grpc.Creds(recovering{grpcx.NewTLS(conf)}), grpc.ConnectionTimeout(300*time.Millisecond))
+	must.Do(t, grpcx.Attach(u, srv, ln))
+	must.Do(t, u.Ready())
+	return own.Addr().String()
+}
+
+// recovering are credentials whose panics cost one connection.
+type recovering struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake shakes hands.
+func (r recovering) ServerHandshake(raw net.Conn) (_ net.Conn, _ credentials.AuthInfo, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return r.TransportCredentials.ServerHandshake(raw)
+}
+
+// begins connects, shakes hands for the name, and expects the server's first frame, which is SETTINGS.
+func begins(t *testing.T, addr, name string) {
+	t.Helper()
+	nc := must.Get(net.Dial("tcp", addr))(t)
+	defer nc.Close()
+	must.Do(t, nc.SetDeadline(time.Now().Add(proctest.Patience)))
+	c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: name, NextProtos: []string{"h2"}})
+	must.Do(t, c.Handshake())
+	var head [9]byte
+	must.Get(io.ReadFull(c, head[:]))(t)
+	if head[3] != 4 {
+		t.Errorf("the first frame is of type %d", head[3])
+	}
+}
+
+// ended expects the server to end the connection.
+func ended(t *testing.T, nc net.Conn) {
+	t.Helper()
+	must.Do(t, nc.SetDeadline(time.Now().Add(proctest.Patience)))
+	if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the server keeps the connection")
+	}
+	nc.Close()
+}
+
+// TestNewTLS_BadClients: clients that say nothing, before the handshake or after it, are ended, and nobody waits for them. A
+// certificate whose choice panics costs the connection. The program's KeyLogWriter hears of each handshake.
+func TestNewTLS_BadClients(t *testing.T) {
+	certFile, keyFile, _ := rawhttp.Certificate(t)
+	pair := must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)
+	var secrets lines
+	addr := bounded(t, &tls.Config{
+		KeyLogWriter: &secrets,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "panic" {
+				panic("no certificate")
+			}
+			return &pair, nil
+		},
+	}, nil)
+	silent, half := must.Get(net.Dial("tcp", addr))(t), must.Get(net.Dial("tcp", addr))(t)
+	must.Get(half.Write([]byte{22, 3, 1, 2, 0, 1}))(t) // the beginning of a hello
+	panics := tls.Client(must.Get(net.Dial("tcp", addr))(t), &tls.Config{InsecureSkipVerify: true, ServerName: "panic"})
+	if err := panics.Handshake(); err == nil {
+		t.Error("it has a certificate")
+	}
+	panics.Close()
+	begins(t, addr, "example.org")
+	if n := secrets.of("SERVER_TRAFFIC_SECRET_0"); n != 1 {
+		t.Errorf("the program's KeyLogWriter has %d secrets of the server", n)
+	}
+	idle := tls.Client(must.Get(net.Dial("tcp", addr))(t), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	must.Do(t, idle.Handshake())
+	for _, nc := range []net.Conn{silent, half, idle} {
+		ended(t, nc)
+	}
+	begins(t, addr, "example.org")
+}
+
+// lines is a KeyLogWriter.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// Write keeps a line.
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, string(b))
+	return len(b), nil
+}
+
+// of counts the lines with the label.
+func (l *lines) of(label string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all {
+		if strings.HasPrefix(line, label+" ") {
+			n++
+		}
+	}
+	return n
+}
+
+// odd is a listener of a program's own, whose connections can't be compared.
+type odd struct{ net.Listener }
+
+// Accept returns the next one.
+func (l odd) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return oddConn{nc, func() {}}, nil
+}
+
+type oddConn struct {
+	net.Conn
+	_ func()
+}
+
+// TestNewTLS_ConnsOfAnyType: a program's own connections are served, whatever their type is.
+func TestNewTLS_ConnsOfAnyType(t *testing.T) {
+	certFile, keyFile, _ := rawhttp.Certificate(t)
+	conf := &tls.Config{Certificates: []tls.Certificate{must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)}}
+	addr := bounded(t, conf, func(ln net.Listener) net.Listener { return odd{ln} })
+	begins(t, addr, "example.org")
 }
 
 // TestInfoOf: what is said of a connection that has moved is what grpc-go says of a handshake.
