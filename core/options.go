@@ -237,11 +237,11 @@ func WithConnectionHandoff(on bool) Option {
 // that have changed their key stay, and are asked to reconnect, as all are without this option. It needs WithConnectionHandoff.
 // A gRPC server on grpc-go's own transport needs the credentials of grpcx.NewTLS, too.
 //
-// With it gracex shakes hands for net/http's servers, and net/http and the program see another type of connection: ConnContext and ConnState get a
-// *tls.Conn only in the process that has shaken hands, both are called after the handshake if it succeeds, and a handler
-// that takes a connection over gets one with the method ConnectionState. The context of a tls.ClientHelloInfo has nothing
-// of ConnContext. Request.TLS is what it is without this option, but for ExportKeyingMaterial, which can't be called on a
-// connection that has moved.
+// With it gracex shakes hands for net/http's servers, and net/http and the program see another type of connection:
+// ConnContext and ConnState get a *tls.Conn only in the process that has shaken hands, both are called after the handshake
+// if it succeeds, and a handler that takes a connection over gets one with the method ConnectionState. The context of a
+// tls.ClientHelloInfo has nothing of ConnContext. Request.TLS is what it is without this option, but for
+// ExportKeyingMaterial, which can't be called on a connection that has moved.
 func WithTLSHandoff(on bool) Option {
 	return func(c *config) { c.tlsHandoff = on }
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // TicketKeys returns a copy of conf whose session tickets the other generations can open, too. It is for TLS that gracex
-// does not see: grpc-go's credentials (grpcx.NewTLS does it for them), tls.NewListener, and an accept loop of the program's own. The servers of
-// ListenAndServeTLS, AttachTLS and the adapters have it without. docs/tls.md has an example of each.
+// does not see: grpc-go's credentials (grpcx.NewTLS does it for them), tls.NewListener, and an accept loop of the program's
+// own. The servers of ListenAndServeTLS, AttachTLS and the adapters have it without. docs/tls.md has an example of each.
 //
 // The name tells one such server from another one of the program, because they must not take each other's tickets. It has
 // to be the same in all generations.

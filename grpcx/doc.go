@@ -27,12 +27,13 @@
 //
 // While an upgrade can be rolled back, no client is told anything. When the new process has the service for good,
 // connections in the clear move to it, each when it has no open stream: its client gets no byte of that, and makes its next
-// call on the same connection. Those over TLS 1.3 do with the credentials of NewTLS and core.WithTLSHandoff(true). Calls and streams that have begun go on in the old process, until core.WithDrainTimeout cuts
-// what is left. The ledger counts connections, not calls: each that is cut has calls on it.
+// call on the same connection. Those over TLS 1.3 do with the credentials of NewTLS and core.WithTLSHandoff(true). Calls
+// and streams that have begun go on in the old process, until core.WithDrainTimeout cuts what is left. The ledger counts
+// connections, not calls: each that is cut has calls on it.
 //
-// Other connections over TLS, and such as can't move, stay (docs/moving-grpc.md). When no connection is to move any more the old
-// process calls GracefulStop, which says GOAWAY in two steps. So no stream is refused, and clients open new ones on a new
-// connection. On a stop it does that at once.
+// Other connections over TLS, and such as can't move, stay (docs/moving-grpc.md). When no connection is to move any more
+// the old process calls GracefulStop, which says GOAWAY in two steps. So no stream is refused, and clients open new ones
+// on a new connection. On a stop it does that at once.
 //
 // StreamInterceptor ends streams with a status shortly before they would be cut.
 //

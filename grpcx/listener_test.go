@@ -16,8 +16,8 @@ type deadlined struct {
 func (d *deadlined) SetDeadline(t time.Time) error { d.due = t; return nil }
 func (d *deadlined) Close() error                  { d.closed = true; return nil }
 
-// TestConn_OverTLS: what grpc does with the connection that it has accepted is done with the one over TLS, from the end of the
-// handshake on. What stands between that and the socket has to know of deadlines.
+// TestConn_OverTLS: what grpc does with the connection that it has accepted is done with the one over TLS, from the end of
+// the handshake on. What stands between that and the socket has to know of deadlines.
 func TestConn_OverTLS(t *testing.T) {
 	t.Parallel()
 	below, over, ready := new(deadlined), new(deadlined), 0

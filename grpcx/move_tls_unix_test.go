@@ -46,7 +46,8 @@ func clientCertificate(t *testing.T) (file string, cert tls.Certificate) {
 	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the client"}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, URIs: []*url.URL{must.Get(url.Parse("spiffe://example.org/work"))(t)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{must.Get(url.Parse("spiffe://example.org/work"))(t)},
 	}
 	der := must.Get(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
 	file = filepath.Join(t.TempDir(), "client.pem")
@@ -63,7 +64,9 @@ func TestMoveTLS_ClientCertificate(t *testing.T) {
 	p := start(t, s)
 	c := connect(t, p.Addr, conf)
 	c.mustAsk(0, 0)
-	for _, want := range []string{"TLS 1.3", "TLS_AES_128_GCM_SHA256", "h2", "PrivacyAndIntegrity", "spiffe://example.org/work", "CN=the client"} {
+	for _, want := range []string{
+		"TLS 1.3", "TLS_AES_128_GCM_SHA256", "h2", "PrivacyAndIntegrity", "spiffe://example.org/work", "CN=the client",
+	} {
 		if said := *c.secrecy.Load(); !strings.Contains(said, want) {
 			t.Errorf("the server knows %q, want %s in that", said, want)
 		}

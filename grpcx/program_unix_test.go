@@ -164,8 +164,9 @@ func secrecy(ctx context.Context) string {
 	}
 	st := info.State
 	said := []any{
-		tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite), st.NegotiatedProtocol, st.ServerName, st.HandshakeComplete, st.DidResume,
-		info.SecurityLevel, info.SPIFFEID, p.Addr, len(st.PeerCertificates), len(st.VerifiedChains),
+		tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite), st.NegotiatedProtocol, st.ServerName,
+		st.HandshakeComplete, st.DidResume, info.SecurityLevel, info.SPIFFEID, p.Addr,
+		len(st.PeerCertificates), len(st.VerifiedChains),
 	}
 	for _, chain := range st.VerifiedChains {
 		said = append(said, chain[0].Subject, len(chain))
