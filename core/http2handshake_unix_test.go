@@ -3,6 +3,7 @@
 package core
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
+	"github.com/gracex-go/gracex/internal/rawhttp"
 )
 
 // TestHTTP2Listener_KnowsTLS: whether TLS connections move is known when the server has looked at the first connection.
@@ -93,6 +95,48 @@ func TestHTTP2Listener_DoesNotWaitForCredentials(t *testing.T) {
 		}
 		l.end()
 	})
+}
+
+// TestHTTP2Handshake_ClosedMeanwhile: a connection that somebody has closed during its handshake is not served, and nothing
+// of it is left.
+func TestHTTP2Handshake_ClosedMeanwhile(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, _ := rawhttp.Certificate(t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(t, err)
+	conf := HTTP2TLSConfig("grpc", &tls.Config{Certificates: []tls.Certificate{cert}})
+	u := NewTest(t, WithTLSHandoff(true))
+	ln := u.HTTP2Listener(u.ListenTest(t), nil)
+	defer ln.Close()
+	ended := make(chan error, 1)
+	go func() {
+		nc, err := ln.Accept()
+		if err == nil {
+			_, _, err = HTTP2Handshake(nc, nil) // of this process to itself
+		}
+		if err == io.EOF { //nolint:errorlint // as above
+			nc, err = ln.Accept()
+		}
+		if err == nil {
+			_, _, err = HTTP2Handshake(nc, func(below net.Conn) (net.Conn, error) {
+				tc := tls.Server(below, conf)
+				defer nc.Close()
+				return tc, tc.Handshake()
+			})
+		}
+		ended <- err
+	}()
+	must(t, u.Ready())
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	must(t, err)
+	defer nc.Close()
+	must(t, tls.Client(nc, &tls.Config{InsecureSkipVerify: true}).Handshake())
+	if err := <-ended; err != net.ErrClosed { //nolint:errorlint // it is not wrapped
+		t.Errorf("HTTP2Handshake returns %v", err)
+	}
+	if n := u.conns.Count(); n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
 }
 
 func btoi(b bool) int {

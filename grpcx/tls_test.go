@@ -114,18 +114,18 @@ func preface(t *testing.T, nc net.Conn, roots *x509.CertPool) string {
 	return fmt.Sprintf("%q", b)
 }
 
-// bounded serves conf with a short limit of time for handshakes, over a listener that wrap has wrapped if it is not nil.
-// The server's credentials recover from panics.
-func bounded(t *testing.T, conf *tls.Config, wrap func(net.Listener) net.Listener) (addr string) {
+// bounded serves conf with a limit of time for handshakes, over a listener that wrap has wrapped if it is not nil.
+// The server's credentials recover from panics. It stops the server with the test.
+func bounded(t *testing.T, conf *tls.Config, limit time.Duration, wrap func(net.Listener) net.Listener) (addr string) {
 	t.Helper()
-	u := must.Get(core.New(core.WithSignals(core.Signals{}), core.WithTLSHandoff(true)))(t)
+	u := must.Get(core.New(core.WithSignals(core.Signals{}), core.WithTLSHandoff(true), core.WithDrainTimeout(time.Second)))(t)
 	t.Cleanup(func() { must.Do(t, u.Stop(context.Background())) })
 	own := must.Get(u.Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
 	ln := own
 	if wrap != nil {
 		ln = wrap(own)
 	}
-	srv := grpc.NewServer(grpc.Creds(recovering{grpcx.NewTLS(conf)}), grpc.ConnectionTimeout(300*time.Millisecond))
+	srv := grpc.NewServer(grpc.Creds(recovering{grpcx.NewTLS(conf)}), grpc.ConnectionTimeout(limit))
 	must.Do(t, grpcx.Attach(u, srv, ln))
 	must.Do(t, u.Ready())
 	return own.Addr().String()
@@ -185,7 +185,7 @@ func TestNewTLS_BadClients(t *testing.T) {
 			}
 			return &pair, nil
 		},
-	}, nil)
+	}, 300*time.Millisecond, nil)
 	silent, half := must.Get(net.Dial("tcp", addr))(t), must.Get(net.Dial("tcp", addr))(t)
 	must.Get(half.Write([]byte{22, 3, 1, 2, 0, 1}))(t) // the beginning of a hello
 	panics := tls.Client(must.Get(net.Dial("tcp", addr))(t), &tls.Config{InsecureSkipVerify: true, ServerName: "panic"})
@@ -252,8 +252,25 @@ type oddConn struct {
 func TestNewTLS_ConnsOfAnyType(t *testing.T) {
 	certFile, keyFile, _ := rawhttp.Certificate(t)
 	conf := &tls.Config{Certificates: []tls.Certificate{must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)}}
-	addr := bounded(t, conf, func(ln net.Listener) net.Listener { return odd{ln} })
+	addr := bounded(t, conf, proctest.Patience, func(ln net.Listener) net.Listener { return odd{ln} })
 	begins(t, addr, "example.org")
+}
+
+// TestNewTLS_StopsDuringHandshakes: a stop ends the connections of clients that say nothing, before the handshake or after
+// it, and cuts nothing.
+func TestNewTLS_StopsDuringHandshakes(t *testing.T) {
+	certFile, keyFile, _ := rawhttp.Certificate(t)
+	conf := &tls.Config{Certificates: []tls.Certificate{must.Get(tls.LoadX509KeyPair(certFile, keyFile))(t)}}
+	var silent, idle net.Conn
+	t.Run("stop", func(t *testing.T) {
+		addr := bounded(t, conf, 2*proctest.Patience, nil)
+		silent = must.Get(net.Dial("tcp", addr))(t)
+		c := tls.Client(must.Get(net.Dial("tcp", addr))(t), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		must.Do(t, c.Handshake())
+		idle = c
+	})
+	ended(t, silent)
+	ended(t, idle)
 }
 
 // TestInfoOf: what is said of a connection that has moved is what grpc-go says of a handshake.
