@@ -106,6 +106,11 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 	if a.service, err = a.underMaster(ctx); err != nil {
 		return nil, err
 	}
+	if a.change.release != "" { // before a hook prepares for it
+		if err := a.u.findRelease(a.change.release); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.enough(); err != nil {
 		return nil, err
 	}
@@ -159,7 +164,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 // start starts the new process with the listeners from descriptor 3 up and the
 // handover socket after them.
 func (a *attempt) start() (*peer.Next, error) {
-	path, err := a.launch.Path()
+	path, err := a.launch.File()
 	if err != nil {
 		return nil, &StartError{Path: path, Err: err}
 	}
@@ -211,11 +216,11 @@ func (a *attempt) start() (*peer.Next, error) {
 		_ = ctl.Close()
 		stderr.Abandon()
 		peer.CloseLinkEnd(linkEnd)
-		return nil, notStarted(path, a.launch.Dir, err)
+		return nil, notStarted(path, a.launch.In(), err)
 	}
 	stderr.Begin()
 	next := peer.Follow(path, proc, ctl, a.hello)
-	next.Stderr, next.LinkEnd, next.Dir = stderr, linkEnd, a.launch.Dir
+	next.Stderr, next.LinkEnd, next.Dir = stderr, linkEnd, a.launch.In()
 	a.u.tellSupervisorOf(next)
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }

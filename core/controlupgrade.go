@@ -11,15 +11,45 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/internal/spawn"
 	"github.com/gracex-go/gracex/core/internal/text"
 )
 
 // drainTick is how often a client hears how far a drain is.
 const drainTick = 250 * time.Millisecond
 
-// upgrade starts an upgrade and tells the client each step. A client that goes away
-// changes nothing.
+// upgrade starts an upgrade to the release at the launch path.
 func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []byte) {
+	if r.URL.Query().Has("release") { // it would start another one than is named
+		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the name of a release is for "+control.PathUpgradeTo)
+		return
+	}
+	s.runUpgrade(w, r, body, "")
+}
+
+// upgradeTo starts one to a release by its name.
+func (s *controlSocket) upgradeTo(w http.ResponseWriter, r *http.Request, body []byte) {
+	query := r.URL.Query()
+	release := query.Get("release")
+	err := spawn.CheckName(release)
+	if err == nil {
+		err = s.u.findRelease(release)
+	}
+	switch {
+	case errors.Is(err, spawn.ErrNoRelease):
+		refuse(w, http.StatusConflict, control.CodeNoRelease, strings.TrimPrefix(err.Error(), prefix))
+	case err != nil:
+		refuse(w, http.StatusConflict, control.CodeRefused, strings.TrimPrefix(err.Error(), prefix))
+	case query.Get("leave") == "1":
+		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "an upgrade to a release can't leave a foreign master")
+	default:
+		s.runUpgrade(w, r, body, release)
+	}
+}
+
+// runUpgrade starts an upgrade and tells the client each step. A client that goes away
+// changes nothing.
+func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body []byte, release string) {
 	began := time.Now()
 	var start control.StartOptions
 	var change launchChange
@@ -34,6 +64,7 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the body does not say how to start the new process: "+err.Error())
 		return
 	}
+	change.release = release
 	if s.u.request((*lifecycle).checkInCharge) != nil {
 		refuse(w, http.StatusConflict, control.CodeNotInCharge, "another process has the service, or is about to; connect again")
 		return
@@ -44,7 +75,7 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
 	leave := r.URL.Query().Get("leave") == "1"
-	s.u.log.Info("control socket: upgrade", "leave", leave,
+	s.u.log.Info("control socket: upgrade", "leave", leave, "release", release,
 		"env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
 	s.u.compareEnvironment(start.CompareEnv)
 	result := make(chan upgradeReply, 1)

@@ -23,6 +23,9 @@ var (
 	// can change it (WithTrustedBinary), or it does not give the rights that this process has got from its own file
 	// (setuid, setgid or capabilities).
 	ErrUntrusted = errors.New("gracex: the program is not trusted")
+	// ErrNoRelease means that UpgradeTo has started nothing: there is no release of this name, or this process was
+	// not started from a folder of releases.
+	ErrNoRelease = errors.New("gracex: no such release")
 	// ErrTimeout means that a hook, a ready check or the new process took too long.
 	ErrTimeout = errors.New("gracex: timed out")
 	// ErrCut means that the process has stopped with work left, at its deadline or because of a

@@ -61,6 +61,8 @@ type launchChange struct {
 	env  []string // in place of the environment; nil: it stays
 	set  []string // in the environment
 	args []string // in place of the arguments; nil: they stay
+
+	release string // that is started; empty: the one at the launch path
 }
 
 // launch is how the next process is started if the request changes nothing.
@@ -94,12 +96,39 @@ func (a *attempt) prepare(ctx context.Context) error {
 			return because(ErrVetoed, fmt.Errorf("WithEnvironment: %w", err))
 		}
 	}
+	if a.change.release != "" {
+		var err error
+		if l, err = toRelease(l, a.change.release); err != nil {
+			return err
+		}
+	}
 	var why string
 	if l, why = l.InDir(a.u.release); why != "" {
 		a.u.warn(why)
 	}
 	a.launch = l.BehindWrapper(a.u.release)
 	return nil
+}
+
+// toRelease is how a release is started.
+func toRelease(l spawn.Launch, name string) (spawn.Launch, error) {
+	l, err := l.To(name)
+	switch {
+	case errors.Is(err, spawn.ErrNoRelease):
+		err = &refusal{ErrNoRelease, err, prefix + err.Error()}
+	case errors.Is(err, spawn.ErrScript):
+		err = because(ErrUnsupported, err)
+	}
+	return l, err
+}
+
+// findRelease returns an error if the release can't be started, or that is not this process's to do.
+func (u *Upgrader) findRelease(name string) error {
+	if m := u.boot.master(); m != nil && !masterGone(m) {
+		return errMastered(m)
+	}
+	_, err := toRelease(u.launch(), name)
+	return err
 }
 
 // warnOfMissed warns of a part of a deployment that the next process is without.

@@ -252,6 +252,25 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 	return u.requestUpgrade(ctx, false, launchChange{})
 }
 
+// UpgradeTo is like Upgrade, for a release that is not the one which the next start gets. The program was started as
+// DIR/current/PROGRAM, or by a symlink that leads there, and current is a symlink to a directory in DIR/releases.
+// UpgradeTo executes DIR/releases/NAME/PROGRAM. The release is the name of a directory, and not a path.
+//
+// The launch path, the arguments and the environment stay what they are, and so does the name of the working directory.
+// A working directory behind current is its place in the release. So a later upgrade, and a supervisor after a crash,
+// start what current leads to then. Switch it when UpgradeTo has returned nil: as long as the release is not proven, a
+// crash starts the one before it (docs/release.md).
+//
+// It is refused with ErrNoRelease if there is no such directory, or the program was not started like this, and with
+// ErrUnsupported under a foreign master, and if a script is at the launch path. A program that can't be executed is a
+// *StartError.
+func (u *Upgrader) UpgradeTo(ctx context.Context, release string) (Result, error) {
+	if err := spawn.CheckName(release); err != nil {
+		return Result{}, &refusal{ErrNoRelease, err, prefix + err.Error()}
+	}
+	return u.requestUpgrade(ctx, false, launchChange{release: release})
+}
+
 func (u *Upgrader) requestUpgrade(ctx context.Context, leave bool, change launchChange) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, wrap("upgrade", ctx.Err())

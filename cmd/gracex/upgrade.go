@@ -14,6 +14,7 @@ import (
 
 func newUpgrade(t *target) *cobra.Command {
 	var noWait, drain, leave, asJSON bool
+	var release string
 	var timeout time.Duration
 	var start startFlags
 	c := &cobra.Command{
@@ -29,16 +30,24 @@ The new process gets the environment and the arguments of the old one. --env, --
 unit's ExecReload=, a warning names the variables of the unit that have changed and are not
 passed on.
 
+--release starts a release by its name, an app that was started as DIR/current/PROGRAM from
+DIR/releases/NAME/PROGRAM. Switch the symlink current after that: as long as it leads to the
+old release, a crash starts the old version.
+
 ` + exitHelp,
 		Example: `  cp shop.new shop.tmp && mv shop.tmp shop
   gracex upgrade --pid-file /run/shop.pid && echo deployed
   gracex upgrade --drain --timeout 10m
   gracex upgrade --env-file /etc/shop.env --args -- -addr :8080
+  gracex upgrade --release 1.5.0 && ln -s releases/1.5.0 current.new && mv -T current.new current
   gracex upgrade --json | jq -r .reason # exit status as without it, with set -o pipefail
   gracex upgrade --leave                # once, to leave start_server`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if noWait && (drain || leave) {
 				return usagef("--no-wait excludes --drain and --leave")
+			}
+			if c.Flags().Changed("release") && (leave || release == "") {
+				return usagef("--release %q: give the name of a release; it excludes --leave", release)
 			}
 			if timeout <= 0 {
 				return usagef("--timeout %v: give a positive duration, such as 90s", timeout)
@@ -62,12 +71,13 @@ passed on.
 				out: newScreen(c.OutOrStdout()), err: newScreen(c.ErrOrStderr()),
 				timeout: timeout, noWait: noWait, asJSON: asJSON,
 			}
-			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave, Start: options})
+			return u.run(ctx, client, status, control.UpgradeOptions{Drain: drain, Leave: leave, Start: options, Release: release})
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return when the new process runs, and do not wait for the outcome")
 	c.Flags().BoolVar(&drain, "drain", false, "wait until the old process has drained, too")
 	c.Flags().BoolVar(&leave, "leave", false, "leave the program that starts the app's versions (graceful, overseer,\nstart_server, einhorn), which ends then; implies --drain")
+	c.Flags().StringVar(&release, "release", "", "`name` of the release to start, a directory in releases/ (default:\nthe one to which current leads)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
 	c.Flags().DurationVar(&timeout, "timeout", control.DefaultTimeout, "how long to wait for the outcome")
 	start.add(c)

@@ -10,9 +10,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -147,18 +149,34 @@ type UpgradeOptions struct {
 	Leave bool
 	// Start says how the new process is started.
 	Start StartOptions
+	// Release is the name of the release to start, a directory beside the one to which the app's symlink current
+	// leads, and not a path. Empty means the release at the launch path. See core.Upgrader.UpgradeTo. The error wraps
+	// ErrNoRelease if the app can't start it, and ErrVersion if the app's gracex is older than this option. Then
+	// nothing was started. It excludes Leave.
+	Release string
 }
 
 // Upgrade starts an upgrade and returns the outcome when the probation is over. The error is nil if the
 // outcome is known, even if the outcome is not OK. If ctx ends, Upgrade stops watching, and the upgrade
 // goes on.
 func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, error) {
-	url := "/v1/upgrade"
-	switch {
-	case opts.Leave:
-		url += "?leave=1&drain=1"
-	case opts.Drain:
-		url += "?drain=1"
+	query := make(url.Values)
+	if opts.Leave || opts.Drain {
+		query.Set("drain", "1")
+	}
+	if opts.Leave {
+		query.Set("leave", "1")
+	}
+	target := "/v1/upgrade"
+	if opts.Release != "" {
+		if opts.Leave {
+			return Outcome{}, errors.New("an upgrade to a release can't leave the program that starts the app's versions; leave it first, without the name of a release")
+		}
+		target = PathUpgradeTo
+		query.Set("release", opts.Release)
+	}
+	if len(query) > 0 {
+		target += "?" + query.Encode()
 	}
 	if err := opts.Start.check(); err != nil {
 		return Outcome{}, err
@@ -170,8 +188,17 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 	if !opts.Start.isZero() {
 		body = opts.Start
 	}
-	return c.upgrade(ctx, url, body, opts.Events)
+	o, err := c.upgrade(ctx, target, body, opts.Events)
+	if opts.Release != "" && errors.Is(err, errNotThere) {
+		err = fmt.Errorf("%w: %s: the app's gracex can't upgrade to a release by its name, so nothing was started; switch its symlink first, and upgrade "+
+			"without the name of a release", ErrVersion, text.Printable(c.path))
+	}
+	return o, err
 }
+
+// PathUpgradeTo is where an upgrade to a release is asked for. It is not that of any upgrade: an app which does not
+// know it is to refuse it, and not to start the release at the launch path.
+const PathUpgradeTo = "/v1/upgrade-to"
 
 func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
 	defer func() { err = text.Error(err) }() // it has words of the app
@@ -344,6 +371,10 @@ func (c *Client) check(resp *http.Response) error {
 	switch body.Error.Code {
 	case CodeRefused:
 		return fmt.Errorf("%w: %s", ErrRefused, body.Error.Message)
+	case CodeNoRelease:
+		return fmt.Errorf("%w: %s", ErrNoRelease, strings.TrimPrefix(body.Error.Message, ErrNoRelease.Error()+": "))
+	case CodeNotFound:
+		return fmt.Errorf("%s: %w: %s", c.path, errNotThere, body.Error.Message)
 	case CodePermission:
 		return fmt.Errorf("%w: %s: %s", ErrPermission, c.path, body.Error.Message)
 	case CodeNotInCharge:

@@ -50,6 +50,8 @@ func Command(ctx context.Context, args []string, app Query, out, errs io.Writer)
 		return ExitUsage // which flag has said
 	case c.set.NArg() > 0:
 		return c.fail(ExitUsage, fmt.Errorf("%s takes no argument, and not %q", name, c.set.Arg(0)))
+	case c.noRelease():
+		return c.fail(ExitUsage, errors.New("--release: give the name of a release, and no --leave"))
 	case c.timeout <= 0:
 		return c.fail(ExitUsage, fmt.Errorf("--timeout %v: give a positive duration, such as 90s", c.timeout))
 	}
@@ -75,6 +77,7 @@ type command struct {
 	pidFile, socket, reason string
 	drain, leave, noWait    bool
 	asJSON                  bool
+	release                 string
 	timeout                 time.Duration
 }
 
@@ -92,6 +95,7 @@ func (c *command) flags(name string) {
 		c.set.BoolVar(&c.asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
 		c.set.BoolVar(&c.drain, "drain", false, "wait until the old process has drained, too")
 		c.set.BoolVar(&c.leave, "leave", false, "leave the program that starts the app's versions; implies --drain")
+		c.set.StringVar(&c.release, "release", "", "`name` of the release to start; left out: that at the launch path")
 		c.set.DurationVar(&c.timeout, "timeout", DefaultTimeout, "how long to wait for the outcome")
 	case "rollback":
 		c.set.StringVar(&c.reason, "reason", "", "`words` for the log")
@@ -99,6 +103,13 @@ func (c *command) flags(name string) {
 		c.set.BoolVar(&c.noWait, "no-wait", false, "return when the stop has begun")
 		c.set.DurationVar(&c.timeout, "timeout", DefaultTimeout, "how long to wait")
 	}
+}
+
+// noRelease reports whether a release is to be started and none is named: the variable of a script was empty.
+func (c *command) noRelease() bool {
+	given := false
+	c.set.Visit(func(f *flag.Flag) { given = given || f.Name == "release" })
+	return given && (c.release == "" || c.leave)
 }
 
 // find returns the app's client once it has answered, and what it has said.
@@ -167,7 +178,7 @@ func (c *command) upgrade(ctx context.Context, client *Client, status Status) in
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	c.say("upgrading %s\n", Process(status.PID, status.Version))
-	return c.conclude(client.Upgrade(ctx, UpgradeOptions{Drain: c.drain, Leave: c.leave, Events: c.event}))
+	return c.conclude(client.Upgrade(ctx, UpgradeOptions{Drain: c.drain, Leave: c.leave, Release: c.release, Events: c.event}))
 }
 
 // event shows a step.

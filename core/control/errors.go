@@ -3,7 +3,8 @@ package control
 import "errors"
 
 // The errors of this package wrap one of these where [errors.Is] can help a caller. ErrPermission means that the app is
-// another user's, and ErrUntrusted that another user's process answers where the app should.
+// another user's, and ErrUntrusted that another user's process answers where the app should. ErrNoRelease means that
+// UpgradeOptions.Release names none that the app could start.
 var (
 	ErrNotFound   = errors.New("no gracex app found")
 	ErrAmbiguous  = errors.New("more than one gracex app runs")
@@ -14,10 +15,14 @@ var (
 	ErrHangs      = errors.New("the app does not answer: it hangs, or is stopped")
 	ErrForeign    = errors.New("not a gracex control socket")
 	ErrUntrusted  = errors.New("another user answers in the app's place")
+	ErrNoRelease  = errors.New("no such release")
 )
 
 // errHungUp is for this package alone: the process that was reached has ended, or begun to, without an answer.
 var errHungUp = errors.New("it has hung up without an answer")
+
+// errNotThere is for this package alone: the app does not know the path.
+var errNotThere = errors.New("the app does not know the request")
 
 // errNotInCharge is for this package alone: a client connects again.
 var errNotInCharge = errors.New("another process has the service")
@@ -30,6 +35,7 @@ const (
 	CodeMethod     = "method"      // the path needs another method
 	CodeBadRequest = "bad_request" // the body is not understood, or too long
 	CodeInternal   = "internal"
+	CodeNoRelease  = "no_release" // ErrNoRelease
 
 	// CodeNotInCharge means that nothing was done, and that another process has the service, or is about to have
 	// it. A new connection leads there.

@@ -26,7 +26,7 @@ func ExitStatus(err error) int {
 		return ExitInterrupted
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrHangs):
 		return ExitTimedOut
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrPermission), errors.Is(err, ErrUntrusted):
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrPermission), errors.Is(err, ErrUntrusted), errors.Is(err, ErrNoRelease):
 		return ExitRefused
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrAmbiguous), errors.Is(err, ErrStale),
 		errors.Is(err, ErrForeign), errors.Is(err, ErrVersion):

@@ -33,6 +33,10 @@ func (l *Launch) NameDir() {
 	if err != nil {
 		return
 	}
+	if dir, ok := l.nameBehindCurrent(here); ok {
+		l.Dir = dir
+		return
+	}
 	path, err := l.Path()
 	if err != nil {
 		return
@@ -112,7 +116,7 @@ func above(path string, here os.FileInfo) (dir string, ok bool) {
 // start, or the directory around the program, if the program was inside the directory, or else the root. why says
 // so, and is empty otherwise. A directory that was chosen by the program (Fixed) has no substitute.
 func (l Launch) InDir(r *Release) (next Launch, why string) {
-	if l.Dir == "" || isDir(l.Dir) || l.Fixed || !l.findsItself() {
+	if l.in != "" || l.Dir == "" || isDir(l.Dir) || l.Fixed || !l.findsItself() {
 		return l, ""
 	}
 	path, err := l.Path()

@@ -32,7 +32,7 @@ func StartWorker(path string, l Launch, link string, files []int) (pid int, bell
 	if OnGracex(path) {
 		return ring(path, l, wire.PassMsg{Link: link}, files)
 	}
-	attr := &syscall.ProcAttr{Dir: l.Dir, Env: l.Environ(wire.EnvLink + "=" + link), Files: []uintptr{0, 1, 2}}
+	attr := &syscall.ProcAttr{Dir: l.In(), Env: l.Environ(wire.EnvLink + "=" + link), Files: []uintptr{0, 1, 2}}
 	for _, s := range files {
 		attr.Files = append(attr.Files, uintptr(s))
 	}
@@ -48,7 +48,7 @@ func ring(path string, l Launch, msg wire.PassMsg, files []int) (pid int, bell *
 		return 0, nil, err
 	}
 	attr := &syscall.ProcAttr{
-		Dir: l.Dir, Env: l.Environ(bell.Assignment(fd.First)), Files: []uintptr{0, 1, 2, uintptr(bell.End())},
+		Dir: l.In(), Env: l.Environ(bell.Assignment(fd.First)), Files: []uintptr{0, 1, 2, uintptr(bell.End())},
 	}
 	if l.stderr != 0 {
 		attr.Files[fd.Stderr] = uintptr(l.stderr)

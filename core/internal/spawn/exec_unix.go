@@ -3,6 +3,7 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -31,7 +32,9 @@ func Exec(path string, l Launch, argv []string, attr *syscall.ProcAttr) (pid int
 // look opens the program at the path, and looks at what the launch wants of it.
 func (l Launch) look(path string) (f *os.File, err error) {
 	if l.Trusted {
-		f, err = owner.Program(path)
+		if err = l.lookAtLaunchPath(); err == nil {
+			f, err = owner.Program(path)
+		}
 	} else {
 		f, err = openProgram(path)
 	}
@@ -41,6 +44,25 @@ func (l Launch) look(path string) (f *os.File, err error) {
 		}
 	}
 	return f, err
+}
+
+// lookAtLaunchPath looks at what leads to a release: nobody else may decide where that is. It need not lead to a program.
+func (l Launch) lookAtLaunchPath() error {
+	if l.file == "" {
+		return nil
+	}
+	path, err := l.Path()
+	if err != nil {
+		return err
+	}
+	f, err := owner.Program(path)
+	switch {
+	case errors.As(err, new(*owner.Error)):
+		return err
+	case err == nil:
+		_ = f.Close()
+	}
+	return nil
 }
 
 // isScript reports whether the open file is a script. Its interpreter opens it anew, by the path with which it is

@@ -29,6 +29,8 @@ type Launch struct {
 	Umask int      // at the start of the first generation; -1: not known
 
 	wrapped bool   // see BehindWrapper
+	file    string // what is executed in place of the launch path: see To
+	in      string // ... in place of Dir
 	Program string // what is started in place of argv[0]; empty: nothing
 	Trusted bool   // nobody but root and this user may be able to change the program
 	Raised  bool   // the program has to give its process more rights than the one that starts it has

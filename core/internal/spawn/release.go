@@ -137,7 +137,7 @@ func (r *Release) Missed(path string, l Launch) string {
 	if err != nil {
 		return "" // the start says why
 	}
-	dir, err := filepath.EvalSymlinks(l.Dir)
+	dir, err := filepath.EvalSymlinks(l.In())
 	if err != nil {
 		return ""
 	}

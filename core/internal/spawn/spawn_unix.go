@@ -22,7 +22,7 @@ func Start(path string, l Launch, control string, files []int) (Process, error) 
 		args, control = l.ownArgs(), control+wire.Flagless
 	}
 	attr := &syscall.ProcAttr{
-		Dir:   l.Dir,
+		Dir:   l.In(),
 		Env:   l.Environ(wire.EnvHandover + "=" + control),
 		Files: []uintptr{0, 1, 2},
 	}

@@ -26,7 +26,7 @@ type PassMsg struct {
 	Handover string `json:"handover,omitempty"`
 	Link     string `json:"link,omitempty"`
 
-	Dir []byte `json:"dir,omitempty"` // the working directory that it is started in
+	Dir []byte `json:"dir,omitempty"` // the name of the working directory, as it is to be followed in the next start
 }
 
 // WelcomeMsg introduces the old process.
