@@ -20,7 +20,7 @@ const CanCheck = true
 // opens it: nobody but those who may change the program can change what is there.
 func execChecked(f *os.File, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	if isScript(f) {
-		pid, err = syscall.ForkExec(path, argv, attr)
+		pid, err = forkExec(path, argv, attr)
 		return pid, os.NewSyscallError("exec", err)
 	}
 	// The child opens the file by the number of its descriptor, which it has from this process. So it must be above
@@ -36,7 +36,7 @@ func execChecked(f *os.File, path string, argv []string, attr *syscall.ProcAttr)
 		return 0, fmt.Errorf("no descriptor above %d is free for the program; raise the limit of descriptors (ulimit -n, LimitNOFILE=): %w", above, errno)
 	}
 	defer fd.Close(int(s)) //nolint:errcheck // it is closed
-	if pid, err = syscall.ForkExec(procPath(int(s)), argv, attr); err != nil {
+	if pid, err = forkExec(procPath(int(s)), argv, attr); err != nil {
 		if _, serr := os.Stat("/proc/self/fd"); serr != nil {
 			err = fmt.Errorf("the program can't be executed without /proc; mount it: %w", err)
 		}

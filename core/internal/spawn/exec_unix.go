@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/owner"
 	"github.com/gracex-go/gracex/core/internal/program"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 // Exec starts the program at path. It looks at the program first, if the launch wants that, and then executes the file
@@ -18,7 +20,7 @@ import (
 // It uses syscall.ForkExec: exec.Cmd would take os.Files, and os.File.Fd clears O_NONBLOCK on the shared sockets.
 func Exec(path string, l Launch, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	if !l.Trusted && !l.Raised {
-		pid, err = syscall.ForkExec(path, argv, attr)
+		pid, err = forkExec(path, argv, attr)
 		return pid, os.NewSyscallError("exec", err)
 	}
 	f, err := l.look(path)
@@ -27,6 +29,17 @@ func Exec(path string, l Launch, argv []string, attr *syscall.ProcAttr) (pid int
 	}
 	defer f.Close()
 	return execChecked(f, path, argv, attr)
+}
+
+// forkExec is syscall.ForkExec, and waits a moment for a program that was just written. A process that was forked by
+// its writer while it was open has it open, too, until it executes a program of its own (golang/go#22315).
+func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	for end := time.Now().Add(timing.Busy); ; time.Sleep(timing.BusyPoll) {
+		pid, err = syscall.ForkExec(path, argv, attr)
+		if !errors.Is(err, syscall.ETXTBSY) || time.Now().After(end) {
+			return pid, err
+		}
+	}
 }
 
 // look opens the program at the path, and looks at what the launch wants of it.

@@ -42,6 +42,10 @@ const (
 	// BindPoll is how often it is looked for. It takes no time at all if that process is well, or at most Knock.
 	Bind     = 5 * time.Second
 	BindPoll = time.Millisecond
+	// Busy is how long a program that is open for writing can stay so before its start fails, and BusyPoll is how often
+	// it is tried. A process that has inherited it from its writer has it for some milliseconds (golang/go#22315).
+	Busy     = time.Second
+	BusyPoll = 5 * time.Millisecond
 	// AskAgain is how long one question is enough: an old process that stands still must not find many.
 	AskAgain = 5 * time.Second
 )
