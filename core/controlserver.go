@@ -93,6 +93,7 @@ func (s *controlSocket) status(w http.ResponseWriter, _ *http.Request, _ []byte)
 		Protocol: control.Protocol, PID: os.Getpid(), Supervisor: s.u.link().PID(), Version: u.cfg.version,
 		PIDNamespace: proc.PIDNamespace(), LastUpgrade: u.last.Load(), Generations: u.generations(timing.Report),
 	}
+	st.NextRelease = releaseName(u.launch().NextRelease())
 	st.Program, _ = s.u.launch().Path()
 	if u.cfg.pidFile != "" {
 		st.PIDFile, _ = filepath.Abs(u.cfg.pidFile)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/proc"
+	"github.com/gracex-go/gracex/core/internal/spawn"
+	"github.com/gracex-go/gracex/core/internal/text"
 	"github.com/gracex-go/gracex/core/internal/timing"
 	"github.com/gracex-go/gracex/core/internal/wire"
 )
@@ -63,7 +66,7 @@ func (u *Upgrader) ask(p *peer.Old, wait time.Duration) []control.Generation {
 	if !p.Alive() || isClosed(p.Left) {
 		return nil
 	}
-	unknown := []control.Generation{{Generation: p.Generation, PID: p.PID(), State: stateUnknown}}
+	unknown := []control.Generation{{Generation: p.Generation, PID: p.PID(), State: stateUnknown, Release: releaseOf(p.PID())}}
 	if p.Plain() {
 		unknown[0].Generation = u.generation - 1
 		return unknown
@@ -76,6 +79,22 @@ func (u *Upgrader) ask(p *peer.Old, wait time.Duration) []control.Generation {
 	return all
 }
 
+// releaseName is the name of a release for a report.
+func releaseName(name string) string { return text.Cut(name, text.MaxName) }
+
+// releaseOf is the name of the release that another process runs, where the system shows it.
+func releaseOf(pid int) string {
+	exe, ok := proc.Executable(pid)
+	if !ok {
+		return ""
+	}
+	file, err := os.Readlink(exe)
+	if err != nil {
+		return ""
+	}
+	return releaseName(spawn.ReleaseOf(file))
+}
+
 // stateUnknown is the state of an old process that does not answer.
 const stateUnknown = "unknown"
 
@@ -83,7 +102,7 @@ const stateUnknown = "unknown"
 func (u *Upgrader) describe() control.Generation {
 	l := u.ledger()
 	g := control.Generation{
-		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Started: startedAt,
+		Generation: l.Generation, PID: l.PID, State: l.State.String(), Version: u.cfg.version, Release: u.ownRelease, Started: startedAt,
 		Requests: l.Open.Requests, Connections: l.Open.Connections, Hijacked: l.Open.Hijacked,
 		Idle: len(u.conns.Quiet()), Memory: proc.ResidentMemory(),
 		Moved: l.Moved, MovedHTTP2: l.MovedHTTP2, StayedHTTP2: l.StayedHTTP2.total(), MovedTLS: l.MovedTLS, StayedTLS: l.StayedTLS.total(),

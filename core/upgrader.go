@@ -41,6 +41,7 @@ type Upgrader struct {
 	boot       *startup // what the process was started with
 	supervisor atomic.Pointer[peer.Link]
 	release    *spawn.Release
+	ownRelease string // the name of the release that this process's program came from; empty outside a layout
 	generation int
 
 	inherited *inheritance // from the old process
@@ -114,6 +115,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		sys:        sys,
 		boot:       boot,
 		release:    boot.launch.Look(),
+		ownRelease: releaseName(spawn.OwnRelease()),
 		generation: h.generation,
 		inherited:  h,
 		phase:      newPhase(),

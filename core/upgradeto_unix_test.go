@@ -5,8 +5,10 @@ package core_test
 import (
 	"bytes"
 	"cmp"
+	"debug/elf"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -167,7 +169,12 @@ func TestUpgradeTo_OfAProgramThatSaysNothingOfItself(t *testing.T) {
 	must(t, err)
 	program, err := os.ReadFile(self)
 	must(t, err)
-	program = bytes.ReplaceAll(program, []byte("\xff Go buildinf:"), []byte("\xff Go nothing!:"))
+	file, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		t.Skip(err)
+	}
+	at := file.Section(".go.buildinfo").Offset
+	clear(program[at : at+8])
 	for _, r := range []string{"1", "2", "3"} {
 		must(t, os.Remove(a.path("releases/"+r+"/app")))
 		must(t, writeProgram(a.path("releases/"+r+"/app"), string(program)))
@@ -265,4 +272,38 @@ func TestUpgradeTo_IsTheMastersUnderOne(t *testing.T) {
 	expectServes(t, addrs[0], worker.PID)
 	a.signal(a.PID(), syscall.SIGTERM)
 	a.expectGone()
+}
+
+// TestControlStatus_NamesReleases of each process by its file, also when current leads elsewhere and the directory is
+// gone, and the one that the next start gets.
+func TestControlStatus_NamesReleases(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	a := released(t, "app", "1", "2")
+	a.env = []string{core.EnvMode + "=self", "APP_CONTROL=" + a.path("ctl.sock"), "APP_PROBATION=4m"}
+	a.start("app", a.path("current/app"))
+	first := a.expect("ready", 0)
+	c := control.Dial(a.path("ctl.sock"))
+	is := func(next string, releases ...string) {
+		t.Helper()
+		status(t, c, func(st control.Status) bool {
+			return st.NextRelease == next && slices.EqualFunc(st.Generations, releases, func(g control.Generation, r string) bool {
+				return g.Release == r
+			})
+		})
+	}
+	is("1", "1")
+	startUpgrade(t, c, control.UpgradeOptions{Release: "2"})
+	is("1", "2", "1")
+	a.flip("current", "releases/2")
+	must(t, os.RemoveAll(a.path("releases/1")))
+	is("2", "2", "1")
+	a.freeze(first.PID) // it can't say so itself
+	is("2", "2", "1")
+	a.signal(first.PID, syscall.SIGCONT)
+	must(t, c.Rollback(t.Context(), "enough"))
+	is("2", "1")
+	must(t, os.Remove(a.path("current")))
+	must(t, os.Symlink("elsewhere", a.path("current")))
+	is("", "1")
 }

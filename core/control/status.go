@@ -17,13 +17,14 @@ const HeaderProtocol = "Gracex-Control"
 
 // Status is what an app reports about itself.
 type Status struct {
-	Protocol    int          `json:"protocol"`             // 1
-	PID         int          `json:"pid"`                  // of the process that answers: the current generation
-	Supervisor  int          `json:"supervisor,omitempty"` // the supervisor's pid; 0 without one
-	Program     string       `json:"program"`              // path from which the next generation is started
-	Version     string       `json:"version,omitempty"`    // of the generation that answers; empty if unknown
-	PIDFile     string       `json:"pid_file,omitempty"`   // absolute; empty without one
-	Generations []Generation `json:"generations"`          // newest first: current, on probation, draining
+	Protocol    int          `json:"protocol"`               // 1
+	PID         int          `json:"pid"`                    // of the process that answers: the current generation
+	Supervisor  int          `json:"supervisor,omitempty"`   // the supervisor's pid; 0 without one
+	Program     string       `json:"program"`                // path from which the next generation is started
+	Version     string       `json:"version,omitempty"`      // of the generation that answers; empty if unknown
+	NextRelease string       `json:"next_release,omitempty"` // that the next start gets, also after a crash; empty outside a folder of releases
+	PIDFile     string       `json:"pid_file,omitempty"`     // absolute; empty without one
+	Generations []Generation `json:"generations"`            // newest first: current, on probation, draining
 
 	// LastUpgrade is the last upgrade that this process knows of; nil if it knows of none. After an upgrade that
 	// was good the new process reports it, and after another one the old process, which serves.
@@ -78,6 +79,7 @@ type Generation struct {
 	State       string     `json:"state"`              // the name of a core.State: "current", "upgrading", "probation", "draining", "stopping"; "unknown" if it did not answer
 	Probation   bool       `json:"probation"`          // a new process on probation
 	Version     string     `json:"version,omitempty"`  // empty if unknown
+	Release     string     `json:"release,omitempty"`  // the directory in releases that its program came from; empty outside such a folder, or if unknown
 	Started     time.Time  `json:"started,omitzero"`   // zero if unknown
 	Requests    int        `json:"requests"`           // being answered now
 	Idle        int        `json:"idle"`               // kept-alive connections between two requests

@@ -27,6 +27,7 @@ func StatusText(s Status, now time.Time, width int) string {
 	}
 	b.WriteString("\n\n")
 	b.WriteString(table(s.Generations, now, width))
+	b.WriteString(releaseText(s))
 	b.WriteString(movedText(s.Generations))
 	b.WriteString(listenersText(s.Generations))
 	if s.Elsewhere() {
@@ -36,6 +37,25 @@ func StatusText(s Status, now time.Time, width int) string {
 		b.WriteString("\n" + s.LastUpgrade.text(now))
 	}
 	return b.String()
+}
+
+// releaseText says which release runs, and which one the next start gets.
+func releaseText(s Status) string {
+	runs, next := "", text.Printable(s.NextRelease)
+	if len(s.Generations) > 0 {
+		runs = text.Printable(s.Generations[0].Release)
+	}
+	switch {
+	case runs+next == "":
+		return ""
+	case runs == next:
+		return "\nrelease " + runs + "\n"
+	case next == "":
+		return "\nruns release " + runs + "\n"
+	case runs == "":
+		return "\nthe next start gets release " + next + "\n"
+	}
+	return fmt.Sprintf("\nruns release %s, and the next start gets %s, also one after a crash\n", runs, next)
 }
 
 // movedText says how many connections have moved.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -93,6 +94,22 @@ func TestOutcome_SaysNothingTwice(t *testing.T) {
 	} {
 		if got := tt.o.String(); got != tt.want || tt.o.ExitStatus() != tt.code {
 			t.Errorf("%q with exit status %d, want %q with %d", got, tt.o.ExitStatus(), tt.want, tt.code)
+		}
+	}
+}
+
+func TestStatusText_NamesReleases(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ runs, next, want string }{
+		{"", "", ""},
+		{"1.5.0", "1.5.0", "\nrelease 1.5.0\n"},
+		{"1.5.0", "1.4.2", "\nruns release 1.5.0, and the next start gets 1.4.2, also one after a crash\n"},
+		{"1.5.0", "", "\nruns release 1.5.0\n"},
+		{"", "1.5.0\x1b", "\nthe next start gets release 1.5.0\\x1b\n"},
+	} {
+		got := StatusText(Status{Program: "/srv/shop", NextRelease: tt.next, Generations: []Generation{{Release: tt.runs}}}, time.Now(), 0)
+		if _, rest, _ := strings.Cut(got, "\n\n"); !strings.HasSuffix(rest, "-\n"+tt.want) {
+			t.Errorf("%q, %q: %q", tt.runs, tt.next, got)
 		}
 	}
 }
