@@ -216,6 +216,15 @@ func (c *appConfig) options() []core.Option {
 	if os.Getenv("APP_TRUSTED") != "" {
 		opts = append(opts, core.WithTrustedBinary())
 	}
+	if uids := strings.Fields(os.Getenv("APP_OPERATORS")); uids != nil && mode() != "nooperators" {
+		var operators []int
+		for _, uid := range uids {
+			n, err := strconv.Atoi(uid)
+			check(err)
+			operators = append(operators, n)
+		}
+		opts = append(opts, core.WithOperators(operators...))
+	}
 	if how := os.Getenv("APP_ENVIRONMENT"); how != "" {
 		opts = append(opts, core.WithEnvironment(func(old []string) []string { return changedEnvironment(how, old) }))
 	}

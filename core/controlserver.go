@@ -25,10 +25,14 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeWait))
-	if err, _ := r.Context().Value(peerKey{}).(error); err != nil {
-		s.u.log.Warn("control socket: a client was refused", "error", err)
-		refuse(w, http.StatusForbidden, control.CodePermission, err.Error())
+	who, _ := r.Context().Value(peerKey{}).(asker)
+	if who.refused != nil {
+		s.u.log.Warn("control socket: a client was refused", "error", who.refused)
+		refuse(w, http.StatusForbidden, control.CodePermission, who.refused.Error())
 		return
+	}
+	if who.operator && r.Method != http.MethodGet {
+		s.u.log.Info("control socket: an operator asks", "user", who.uid, "path", r.URL.Path)
 	}
 	handle := map[string]struct {
 		method string

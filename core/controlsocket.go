@@ -25,6 +25,7 @@ const (
 	networkControl = "control"
 	socketMode     = 0o600
 	socketDirMode  = 0o700
+	operatorsMode  = 0o755 // of the directory, if there are operators: they find the socket, and its list says who connects
 )
 
 // controlConfig is what WithControlSocket said.
@@ -39,6 +40,8 @@ type controlSocket struct {
 	u      *Upgrader
 	ln     *listener
 	server *http.Server
+
+	admitting sync.Mutex // held while the file's access control list is changed
 
 	mu     sync.Mutex
 	active map[net.Conn]bool // that have sent something and have no answer yet
@@ -78,7 +81,7 @@ func (u *Upgrader) listenControl(path string) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := u.listen(networkControl, path, func(*inheritance) (net.Listener, error) { return openControl(path) })
+	ln, err := u.listen(networkControl, path, func(*inheritance) (net.Listener, error) { return openControl(path, len(u.cfg.operators) > 0) })
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +90,8 @@ func (u *Upgrader) listenControl(path string) (*listener, error) {
 
 // openControl makes the socket, in a directory in which nobody else can replace it, and with its mode from the first
 // moment.
-func openControl(path string) (net.Listener, error) {
-	if err := makeSocketDir(filepath.Dir(path)); err != nil {
+func openControl(path string, operators bool) (net.Listener, error) {
+	if err := makeSocketDir(filepath.Dir(path), operators); err != nil {
 		return nil, err
 	}
 	ln, err := listenPrivately(path)
@@ -99,9 +102,13 @@ func openControl(path string) (net.Listener, error) {
 }
 
 // makeSocketDir makes the directory if it does not exist, and looks at whose it is, and those above it.
-func makeSocketDir(dir string) error {
+func makeSocketDir(dir string, operators bool) error {
 	if owner.CheckDir(filepath.Dir(dir)) == nil {
-		if err := os.Mkdir(dir, socketDirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(dir, socketDirMode)
+		if err == nil && operators {
+			err = os.Chmod(dir, operatorsMode) // whatever the umask is
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("the directory can't be made; make it, or choose another path: %w", err)
 		}
 	}
@@ -136,7 +143,7 @@ func newControlSocket(u *Upgrader, ln *listener) *controlSocket {
 		ErrorLog:          slog.NewLogLogger(u.log.Handler(), slog.LevelDebug),
 		ConnState:         s.onConnState,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, checkPeer(c))
+			return context.WithValue(ctx, peerKey{}, whoAsks(c, u.cfg.operators))
 		},
 	}
 	return s
@@ -194,20 +201,4 @@ func (s *controlSocket) onConnState(c net.Conn, st http.ConnState) {
 		close(s.quiet)
 		s.quiet = nil
 	}
-}
-
-// peerKey is the context key of who a client is: nil, or why it is refused.
-type peerKey struct{}
-
-// checkPeer refuses other users, who can only be there if somebody has opened the
-// socket's mode to them.
-func checkPeer(c net.Conn) error {
-	uid, known, err := owner.Peer(c)
-	if err != nil {
-		return fmt.Errorf("it is not known whose process asks: %w", err)
-	}
-	if own := os.Geteuid(); known && uid != own && uid != 0 {
-		return fmt.Errorf("the app runs as user %d and takes no orders from user %d; run this as that user, or as root", own, uid)
-	}
-	return nil
 }

@@ -64,6 +64,20 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the body does not say how to start the new process: "+err.Error())
 		return
 	}
+	leave := r.URL.Query().Get("leave") == "1"
+	if who, _ := r.Context().Value(peerKey{}).(asker); who.operator {
+		what := ""
+		switch {
+		case change.env != nil || change.set != nil || change.args != nil:
+			what = "change the environment or the arguments of a new version"
+		case leave:
+			what = "make the app leave the program that starts its versions"
+		}
+		if what != "" {
+			refuse(w, http.StatusForbidden, control.CodePermission, who.mayNot(what))
+			return
+		}
+	}
 	change.release = release
 	if s.u.request((*lifecycle).checkInCharge) != nil {
 		refuse(w, http.StatusConflict, control.CodeNotInCharge, "another process has the service, or is about to; connect again")
@@ -74,7 +88,6 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 	out := &stream{w: w, rc: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
-	leave := r.URL.Query().Get("leave") == "1"
 	s.u.log.Info("control socket: upgrade", "leave", leave, "release", release,
 		"env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
 	s.u.compareEnvironment(start.CompareEnv)

@@ -143,6 +143,9 @@ func (l *lifecycle) state() State { return l.u.State() }
 func (l *lifecycle) setState(s State) {
 	l.u.conns.TimeIdle(s > StateCurrent)
 	l.phase.state.Store(uint32(s))
+	if s == StateCurrent {
+		go offMainThread(l.u.socket.admit) // a file system can hold it up
+	}
 	if s >= StateDraining {
 		l.u.pid.release()
 	}

@@ -61,6 +61,8 @@ type config struct {
 	workDirErr   error
 	trusted      bool
 	trustedErr   error
+	operators    []int
+	operatorsErr error
 	environment  func([]string) []string // nil: it stays
 	onSignal     []signalHook
 	signalErr    error
@@ -280,7 +282,7 @@ func WithPIDFile(path string) Option {
 // stops the service. The clients are the gracex command, package control, and curl
 // (docs/control.md).
 //
-// The socket has mode 0600, and only this user and root may use it. A directory that does not
+// The socket has mode 0600, and only this user, root and operators (WithOperators) may use it. A directory that does not
 // exist is made with mode 0700. Every generation inherits the socket. If the path can't be
 // opened, Ready fails. So it does if another user may write to the directory, or to one above it,
 // and that has no sticky bit.

@@ -178,6 +178,8 @@ var optionNames = map[string]string{
 	"workDirErr":   "WithWorkingDirectory",
 	"trusted":      "WithTrustedBinary",
 	"trustedErr":   "WithTrustedBinary",
+	"operators":    "WithOperators",
+	"operatorsErr": "WithOperators",
 	"environment":  "WithEnvironment",
 	"onEnd":        "OnEnd",
 	"work":         "WhileCurrent",

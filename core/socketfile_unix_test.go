@@ -149,14 +149,14 @@ func TestListenInFolder(t *testing.T) {
 func TestOpenControl_LooksAtTheDirectory(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
-	ln := need.Get(openControl(filepath.Join(dir, "new", "s")))(t)
+	ln := need.Get(openControl(filepath.Join(dir, "new", "s"), false))(t)
 	ln.Close()
 	if fi := need.Get(os.Stat(filepath.Join(dir, "new")))(t); fi.Mode().Perm() != socketDirMode {
 		t.Errorf("the directory that was made has mode %v", fi.Mode())
 	}
 	must(t, os.Chmod(dir, 0o777))
 	for _, path := range []string{"s", "other/s", "new/s"} {
-		if ln, err := openControl(filepath.Join(dir, path)); err == nil || !strings.Contains(err.Error(), "can change "+dir+" (mode drwxrwxrwx, owner ") {
+		if ln, err := openControl(filepath.Join(dir, path), false); err == nil || !strings.Contains(err.Error(), "can change "+dir+" (mode drwxrwxrwx, owner ") {
 			t.Errorf("%s: %v, %v", path, ln, err)
 		}
 	}

@@ -100,7 +100,7 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		return nil, because(ErrAborted, errors.New("this process has failed to become ready, so it can't serve any more"))
 	}
 	cfg := newConfig(opts)
-	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr, cfg.workDirErr, cfg.trustedErr); err != nil {
+	if err := cmp.Or(boot.modeErr, boot.superviseErr, cfg.signalErr, cfg.workDirErr, cfg.trustedErr, cfg.operatorsErr); err != nil {
 		return nil, err
 	}
 	if err := boot.refuseSecond(cfg.pidFile, logging.Readable(cfg.log)); err != nil {

@@ -13,12 +13,13 @@ import (
 func TestLayoutOf(t *testing.T) {
 	t.Parallel()
 	root := must.Get(filepath.EvalSymlinks(t.TempDir()))(t)
-	for _, dir := range []string{"shop/releases/1/bin", "shop/old/1", "two/releases/1", "two/releases/2"} {
+	for _, dir := range []string{"shop/releases/1/bin", "shop/old/1", "two/releases/1", "two/releases/2", "three/releases/1"} {
 		must.Do(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	for name, target := range map[string]string{
 		"shop/current": "releases/1", "two/current": root + "/two/releases/2/", "link": "shop", "file": "link/current/bin/app",
 		"loop": "loop", "shop/old/current": "../releases/1", "shop/releases/current": "../releases/1", "two/releases/current": "releases",
+		"three/current": "../shop/releases/1",
 	} {
 		must.Do(t, os.Symlink(target, filepath.Join(root, name)))
 	}
@@ -32,6 +33,7 @@ func TestLayoutOf(t *testing.T) {
 		"shop/old/../current/app":   {root + "/shop", "1", "app"},
 		"shop/old/current/app":      {}, // not beside its releases
 		"shop/releases/current/app": {},
+		"three/current/app":         {}, // not its own
 		"two/releases/current/app":  {},
 		"shop/releases/1/app":       {},
 		"loop/current/app":          {},
