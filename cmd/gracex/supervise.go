@@ -52,6 +52,7 @@ cuts the requests that a stop waits for. The exit status is the app's.`,
 	f.IntVar(&cfg.MaxFailures, "max-failures", supervise.DefaultMaxFailures, "crashes in a row before the supervisor gives up; a negative number means never")
 	f.DurationVar(&cfg.MinBackoff, "min-backoff", supervise.DefaultMinBackoff, "pause after the second crash in a row; it doubles with each further crash")
 	f.DurationVar(&cfg.MaxBackoff, "max-backoff", supervise.DefaultMaxBackoff, "longest pause between two workers")
+	f.DurationVar(&cfg.Soak, "soak", supervise.DefaultSoak, "how long a release is watched from the end of its probation on; a negative one is none")
 	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
 	return c
 }

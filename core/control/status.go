@@ -22,7 +22,7 @@ type Status struct {
 	Supervisor  int          `json:"supervisor,omitempty"`   // the supervisor's pid; 0 without one
 	Program     string       `json:"program"`                // path from which the next generation is started
 	Version     string       `json:"version,omitempty"`      // of the generation that answers; empty if unknown
-	NextRelease string       `json:"next_release,omitempty"` // that the next start gets, also after a crash; empty outside a folder of releases
+	NextRelease string       `json:"next_release,omitempty"` // that the next start gets; empty outside a folder of releases
 	PIDFile     string       `json:"pid_file,omitempty"`     // absolute; empty without one
 	Generations []Generation `json:"generations"`            // newest first: current, on probation, draining
 

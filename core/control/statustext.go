@@ -55,7 +55,7 @@ func releaseText(s Status) string {
 	case runs == "":
 		return "\nthe next start gets release " + next + "\n"
 	}
-	return fmt.Sprintf("\nruns release %s, and the next start gets %s, also one after a crash\n", runs, next)
+	return fmt.Sprintf("\nruns release %s, and the next start gets %s\n", runs, next)
 }
 
 // movedText says how many connections have moved.

@@ -103,7 +103,7 @@ func TestStatusText_NamesReleases(t *testing.T) {
 	for _, tt := range []struct{ runs, next, want string }{
 		{"", "", ""},
 		{"1.5.0", "1.5.0", "\nrelease 1.5.0\n"},
-		{"1.5.0", "1.4.2", "\nruns release 1.5.0, and the next start gets 1.4.2, also one after a crash\n"},
+		{"1.5.0", "1.4.2", "\nruns release 1.5.0, and the next start gets 1.4.2\n"},
 		{"1.5.0", "", "\nruns release 1.5.0\n"},
 		{"", "1.5.0\x1b", "\nthe next start gets release 1.5.0\\x1b\n"},
 	} {

@@ -108,6 +108,10 @@ func (m *supervisor) crashed(w *worker, err error) {
 	if err != nil {
 		args = []any{"error", err, "in_a_row", m.failures}
 	}
+	if !m.asked && m.served && m.soak.crashed(w.fromRelease, time.Since(w.begun)) {
+		m.goBack(args)
+		return
+	}
 	give := ""
 	switch {
 	case m.asked:

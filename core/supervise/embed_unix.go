@@ -33,6 +33,8 @@ func Embed(cfg Config, launch spawn.Launch, stops func()) (e *Embedded, link int
 	m := newSupervisor(cfg, launch)
 	m.self = &worker{conn: conn.(*net.UnixConn)}
 	m.self.identify(os.Getpid())
+	m.self.fromRelease = spawn.OwnRelease()
+	m.soak.Serves = m.self.fromRelease
 	m.onStop = func() { go stops() }
 	e = &Embedded{m: m, tasks: make(chan func(), signalRoom), over: make(chan struct{}), rests: make(chan struct{})}
 	m.add(m.self)

@@ -36,6 +36,7 @@ type Frozen struct {
 	Asks     int              `json:"asks"`
 	Upgrade  bool             `json:"upgrade"`
 	Reopen   bool             `json:"reopen"`
+	Soak     soak             `json:"soak"`
 
 	env []string
 
@@ -60,6 +61,8 @@ type (
 		Drained    bool             `json:"drained"`
 		Plain      bool             `json:"plain"`
 		Since      time.Time        `json:"since"`
+		Release    string           `json:"release,omitempty"`
+		Begun      time.Time        `json:"begun"`
 		Kept       *frozenBundle    `json:"kept,omitempty"`
 		Asked      []wire.SignalMsg `json:"asked,omitempty"`
 		Later      []wire.SignalMsg `json:"later,omitempty"`
@@ -117,7 +120,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 	f := &Frozen{
 		Name: proc.OwnName(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
-		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen,
+		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen, Soak: m.soak,
 	}
 	for _, w := range m.workers {
 		link, err := w.duplicate()
@@ -130,7 +133,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 		}
 		f.Workers = append(f.Workers, frozenWorker{
 			Link: link, PID: w.pid, Child: w.child, Generation: w.generation, State: w.state, Clean: w.clean,
-			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Drained: w.drained, Plain: w.plain, Since: w.since,
+			WayBack: w.wayBack, Works: w.works, Waits: w.waits, Drained: w.drained, Plain: w.plain, Since: w.since, Release: w.fromRelease, Begun: w.begun,
 			Kept: w.kept.freeze(), Asked: w.asked, Later: w.later,
 		})
 	}
@@ -260,7 +263,7 @@ func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 		Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Trusted: f.Trusted, Env: cfg.workerEnv(), Umask: -1,
 	})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
-	m.known, m.served = true, true
+	m.known, m.served, m.soak = true, true, f.Soak
 	if f.Blocked {
 		m.blocked = signalsOf(f.Handled)
 	}
@@ -294,7 +297,7 @@ func (m *supervisor) thaw(f frozenWorker) error {
 	}
 	w := &worker{
 		conn: conn, child: f.Child, generation: f.Generation, state: f.State, clean: f.Clean, wayBack: f.WayBack,
-		works: f.Works, waits: f.Waits, plain: f.Plain, since: f.Since, kept: f.Kept.thaw(), asked: f.Asked, later: f.Later,
+		works: f.Works, waits: f.Waits, plain: f.Plain, since: f.Since, fromRelease: f.Release, begun: f.Begun, kept: f.Kept.thaw(), asked: f.Asked, later: f.Later,
 	}
 	if f.PID > 0 {
 		w.identify(f.PID)

@@ -55,6 +55,8 @@ func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg, believed bool) {
 		return
 	}
 	m.launch = l
+	w.fromRelease = releaseOf(w.pid)
+	m.soak.servesForGood(w.fromRelease, m.cfg.Soak)
 }
 
 // find returns how the next worker is started, and its program.
@@ -65,6 +67,12 @@ func (m *supervisor) find() (l spawn.Launch, path string, err error) {
 	}
 	if fi, err := os.Stat(l.Dir); l.Dir != "" && (err != nil || !fi.IsDir()) {
 		return l, "", errors.New(program.GoneDir(l.Dir, ""))
+	}
+	if l = m.instead(l); l.IsOfRelease() {
+		if path, err = l.File(); err == nil {
+			err = check(path)
+		}
+		return l, path, err
 	}
 	name := l.Argv[0]
 	if l.Program == "" && !strings.Contains(name, "/") {

@@ -56,6 +56,7 @@ type supervisor struct {
 	asks      int              // signals that were passed on
 	ending    bool             // no more workers are started
 	frozen    bool             // another image of this process goes on
+	soak      soak             // of the release that serves
 	blocked   []os.Signal      // are blocked in this process, and must not be in workers
 	code      int
 	err       error
@@ -166,6 +167,9 @@ func (m *supervisor) begin() {
 }
 
 func (m *supervisor) add(w *worker) {
+	if w.begun.IsZero() {
+		w.begun = time.Now()
+	}
 	m.workers = append(m.workers, w)
 	go w.listen(m.words, m.quit)
 }

@@ -58,7 +58,11 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	w := &worker{conn: conn.(*net.UnixConn), generation: generation, child: pid, bell: bell, started: true, waits: true}
+	release := l.NextRelease()
+	if l.IsOfRelease() {
+		release = m.soak.Good
+	}
+	w := &worker{fromRelease: release, conn: conn.(*net.UnixConn), generation: generation, child: pid, bell: bell, started: true, waits: true}
 	w.identify(pid)
 	return w, nil
 }

@@ -34,6 +34,11 @@ const (
 	DefaultMaxBackoff = 5 * time.Second
 	// Stable is how long a worker has to serve before the supervisor counts crashes in a row from one again.
 	Stable = 10 * time.Second
+	// DefaultSoak is how long a release is watched after it took over if Config.Soak is zero.
+	DefaultSoak = 10 * time.Minute
+	// SoakCrashes is how many crashes of a release within its soak, each within Stable of the start of its process,
+	// make the supervisor start the release before it.
+	SoakCrashes = 3
 )
 
 // Config says which program to supervise, and how.
@@ -61,6 +66,17 @@ type Config struct {
 	// MinBackoff is the pause before the third worker in a row. It doubles up to MaxBackoff. The
 	// second worker is started at once. Zero or less means the defaults.
 	MinBackoff, MaxBackoff time.Duration
+
+	// Soak is how long a release is watched from the end of its probation on. It is for a program that is started
+	// through a symlink current to a directory in releases (core.Upgrader.UpgradeTo), on Linux, by a worker that runs as
+	// root or the supervisor's user. A release that crashes SoakCrashes times meanwhile is not started any more as long
+	// as current leads to it, but the release that it has replaced. Zero means DefaultSoak, and a negative one none.
+	Soak time.Duration
+
+	// WentBack is called when that happens, once for each bad release, with the names of both: to switch current back,
+	// and to keep the bad one from being deployed again. The supervisor does neither. It starts good meanwhile, and does
+	// not wait for WentBack. The error is logged. Nil calls nothing.
+	WentBack func(bad, good string) error
 
 	// Signals are what the program takes signals for.
 	Signals Signals
@@ -93,6 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBackoff <= 0 {
 		c.MaxBackoff = DefaultMaxBackoff
+	}
+	if c.Soak == 0 {
+		c.Soak = DefaultSoak
 	}
 	if c.Signals.none() {
 		c.Signals = defaultSignals()

@@ -47,6 +47,9 @@ type worker struct {
 	hurried    bool      // that was told to return
 	since      time.Time // when it became current; zero if it did not
 
+	fromRelease string    // that it runs, as far as is known
+	begun       time.Time // when it was started, nearly
+
 	kept *bundle // its listeners, while it serves
 
 	launch     []byte // what it has said so far of how it was started

@@ -217,6 +217,9 @@ func (l Launch) File() (string, error) {
 	return l.Path()
 }
 
+// IsOfRelease reports whether l starts a release by its name (To).
+func (l Launch) IsOfRelease() bool { return l.file != "" }
+
 // In returns the working directory to start in: Dir, or its place in a release (To).
 func (l Launch) In() string {
 	if l.in != "" {
