@@ -307,6 +307,31 @@ func ExampleUpgrader_Upgrade() {
 	}
 }
 
+// An upgrade to a release that was unpacked into /srv/shop/releases. The symlink is switched when the release has passed
+// its probation: until then a crash starts the one before it.
+func ExampleUpgrader_UpgradeTo() {
+	u, err := core.New(core.WithSignals(core.Signals{}))
+	if err != nil {
+		return
+	}
+	_, err = u.UpgradeTo(context.Background(), "1.5.0")
+	if errors.Is(err, core.ErrNoRelease) {
+		fmt.Println("it is not there:", err)
+	}
+	if err == nil {
+		err = os.Symlink("releases/1.5.0", "/srv/shop/current.new")
+	}
+	if err == nil {
+		err = os.Rename("/srv/shop/current.new", "/srv/shop/current")
+	}
+	fmt.Println(err)
+}
+
+// A deployer, user 1001, may upgrade the service and roll it back, and can't run anything else as its user.
+func ExampleWithOperators() {
+	exitOn(core.ListenAndServe(":8080", nil, core.WithControlSocket("/run/shop/control.sock"), core.WithOperators(1001)))
+}
+
 // A stream of events that ends when its process is replaced. Its client comes
 // back and reaches the new one.
 func ExampleDraining() {
