@@ -150,6 +150,9 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 		}
 	}
 	err = a.await(readyCtx, next)
+	if err == nil && a.change.check {
+		err = checked(next)
+	}
 	next.Introduce(a.u.generation+1, uint8(StateCurrent))
 	if err != nil {
 		if errors.Is(err, errNotReadyInTime) {

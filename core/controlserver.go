@@ -43,13 +43,14 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"/v1/ledger":          {http.MethodGet, maxBody, s.ledger},
 		"/v1/upgrade":         {http.MethodPost, maxStart, s.upgrade},
 		control.PathUpgradeTo: {http.MethodPost, maxStart, s.upgradeTo},
+		control.PathCheck:     {http.MethodPost, maxStart, s.check},
 		"/v1/rollback":        {http.MethodPost, maxBody, s.rollback},
 		"/v1/stop":            {http.MethodPost, maxBody, s.stop},
 	}
 	at, ok := handle[r.URL.Path]
 	switch {
 	case !ok:
-		refuse(w, http.StatusNotFound, control.CodeNotFound, fmt.Sprintf("there is no %s; there are /v1/status, ledger, upgrade, upgrade-to, rollback and stop", r.URL.Path))
+		refuse(w, http.StatusNotFound, control.CodeNotFound, fmt.Sprintf("there is no %s; there are /v1/status, ledger, upgrade, upgrade-to, check, rollback and stop", r.URL.Path))
 		return
 	case r.Method != at.method:
 		h.Set("Allow", at.method)

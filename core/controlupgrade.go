@@ -24,13 +24,27 @@ func (s *controlSocket) upgrade(w http.ResponseWriter, r *http.Request, body []b
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "the name of a release is for "+control.PathUpgradeTo)
 		return
 	}
-	s.runUpgrade(w, r, body, "")
+	s.runUpgrade(w, r, body, launchChange{})
 }
 
 // upgradeTo starts one to a release by its name.
 func (s *controlSocket) upgradeTo(w http.ResponseWriter, r *http.Request, body []byte) {
+	s.toRelease(w, r, body, launchChange{release: r.URL.Query().Get("release")})
+}
+
+// check starts a new process, of a release if one is named, and ends it when it is ready.
+func (s *controlSocket) check(w http.ResponseWriter, r *http.Request, body []byte) {
 	query := r.URL.Query()
-	release := query.Get("release")
+	if !query.Has("release") {
+		s.runUpgrade(w, r, body, launchChange{check: true})
+		return
+	}
+	s.toRelease(w, r, body, launchChange{release: query.Get("release"), check: true})
+}
+
+// toRelease is for what starts a release by its name.
+func (s *controlSocket) toRelease(w http.ResponseWriter, r *http.Request, body []byte, what launchChange) {
+	query, release := r.URL.Query(), what.release
 	err := spawn.CheckName(release)
 	if err == nil {
 		err = s.u.findRelease(release)
@@ -43,13 +57,13 @@ func (s *controlSocket) upgradeTo(w http.ResponseWriter, r *http.Request, body [
 	case query.Get("leave") == "1":
 		refuse(w, http.StatusBadRequest, control.CodeBadRequest, "an upgrade to a release can't leave a foreign master")
 	default:
-		s.runUpgrade(w, r, body, release)
+		s.runUpgrade(w, r, body, what)
 	}
 }
 
 // runUpgrade starts an upgrade and tells the client each step. A client that goes away
 // changes nothing.
-func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body []byte, release string) {
+func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body []byte, wish launchChange) {
 	began := time.Now()
 	var start control.StartOptions
 	var change launchChange
@@ -78,7 +92,7 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 			return
 		}
 	}
-	change.release = release
+	change.release, change.check = wish.release, wish.check
 	if s.u.request((*lifecycle).checkInCharge) != nil {
 		refuse(w, http.StatusConflict, control.CodeNotInCharge, "another process has the service, or is about to; connect again")
 		return
@@ -88,7 +102,7 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 	out := &stream{w: w, rc: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
-	s.u.log.Info("control socket: upgrade", "leave", leave, "release", release,
+	s.u.log.Info("control socket: upgrade", "leave", leave, "release", change.release, "check", change.check,
 		"env", start.Env != nil, "set_env", len(start.SetEnv), "args", start.Args != nil)
 	s.u.compareEnvironment(start.CompareEnv)
 	result := make(chan upgradeReply, 1)
@@ -123,6 +137,9 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 	}
 	o := s.u.outcome(reply, newPID)
 	o.Took, o.Warnings = time.Since(began), warnings
+	if o.OK && change.check {
+		o.Kind, o.Generation = control.KindChecked, s.u.generation
+	}
 	if m := s.u.boot.master(); o.OK && leave && m != nil {
 		o.Left = fmt.Sprintf("%s (pid %d)", m.Name, m.PID)
 	}
@@ -182,6 +199,9 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 		o.Reason = strings.TrimPrefix(o.Reason, strings.TrimPrefix(ErrTimeout.Error(), prefix)+": ") // the kind says it
 	default:
 		o.Kind = control.KindFailed
+	}
+	if o.Kind != control.KindRefused {
+		o.NextStart = u.nextStart()
 	}
 	return o
 }

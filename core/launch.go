@@ -63,6 +63,7 @@ type launchChange struct {
 	args []string // in place of the arguments; nil: they stay
 
 	release string // that is started; empty: the one at the launch path
+	check   bool   // the new process is only to become ready
 }
 
 // launch is how the next process is started if the request changes nothing.
@@ -133,6 +134,9 @@ func (u *Upgrader) findRelease(name string) error {
 
 // warnOfMissed warns of a part of a deployment that the next process is without.
 func (a *attempt) warnOfMissed(path string) {
+	if a.change.release != "" { // that is started whatever the symlinks say
+		return
+	}
 	if text := a.u.release.Missed(path, a.launch); text != "" {
 		a.u.warn(text)
 	}

@@ -136,7 +136,7 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	a := h.attempt
 	h.attempt, h.next, h.passed, h.err = nil, res.next, a.passed, res.err
 	a.cancel(nil)
-	if res.err == nil {
+	if res.err == nil || errors.Is(res.err, errChecked) {
 		h.result = Result{PID: res.next.PID(), Generation: l.u.generation + 1, Took: time.Since(a.began), Plain: res.next.Plain, Version: text.Cut(res.next.Said().Version, text.MaxVersion)}
 		if res.next.Vanished() {
 			h.err = &StartError{Path: res.next.Path, PID: res.next.PID(), Reason: "it was ready, and then was not there", Err: errHungUp}
@@ -147,6 +147,9 @@ func (l *lifecycle) attemptEnded(h *outgoing, res attemptResult) {
 	case res.next == nil:
 		l.gone(h)
 	case h.err != nil:
+		if errors.Is(h.err, errChecked) {
+			l.u.note(control.StepReady, res.next.PID())
+		}
 		l.stepOutgoing(h, handover.Failed)
 		l.seeOut(h) // whoever has told it
 	case h.machine.Stopping:
@@ -304,6 +307,10 @@ func (l *lifecycle) gone(h *outgoing) {
 		return
 	}
 	l.outgoing = nil
+	if errors.Is(h.err, errChecked) && l.state() == StateUpgrading {
+		l.checkPassed(h)
+		return
+	}
 	pid := 0
 	if h.next != nil {
 		l.u.passing.restore()

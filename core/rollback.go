@@ -74,7 +74,7 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 			why = errHungUpOnProbation
 		}
 		err := rolledBack(l.u.explain(h.next, why))
-		l.log.Error("upgrade rolled back; this process "+then, logFailed(err)...)
+		l.log.Error("upgrade rolled back; this process "+then, l.u.logFailed(err)...)
 		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
 		l.u.post(func(l *lifecycle) { l.explained(err) })
 		if h.asker != nil {
@@ -106,7 +106,7 @@ func (l *lifecycle) reportTakenBack(h *outgoing) {
 	l.u.note(control.StepTakenBack, h.result.PID)
 	go func() {
 		err := rolledBack(l.u.explain(h.next, why))
-		l.log.Error("upgrade rolled back late; this process serves again", logFailed(err)...)
+		l.log.Error("upgrade rolled back late; this process serves again", l.u.logFailed(err)...)
 		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
 		l.u.post(func(l *lifecycle) { l.explained(err) })
 	}()

@@ -89,6 +89,17 @@ func (e *StartError) wrote() string {
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
+// logFailed is a failed upgrade for the log, with what the next start gets.
+func (u *Upgrader) logFailed(err error) []any {
+	args := logFailed(err)
+	if errors.As(err, new(*StartError)) {
+		if next := u.nextStart(); next != "" {
+			args = append(args, "next_start", next)
+		}
+	}
+	return args
+}
+
 // logFailed is a failed upgrade for the log: the lines are an attribute of their own.
 func logFailed(err error) []any {
 	var start *StartError

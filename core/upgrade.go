@@ -71,7 +71,7 @@ func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {
 	}
 	l.setState(StateCurrent)
 	l.manager.Failed(os.Getpid(), l.u.generation, len(l.u.olderGenerations()), "the last upgrade "+news("failed", err))
-	l.log.Error("upgrade failed; this process serves on", logFailed(err)...)
+	l.log.Error("upgrade failed; this process serves on", l.u.logFailed(err)...)
 	if gone != nil {
 		l.restorePIDFile(gone)
 	}

@@ -184,6 +184,6 @@ func (u *upgrade) conclude(o control.Outcome) error {
 		return u.out.line("%s", u.out.paintTo(green, o.String(), " "))
 	}
 	_ = u.err.line("%s", u.err.paintTo(red, o.String(), ":"))
-	_ = u.err.line("%s%s serves on", o.Details(), control.Process(o.OldPID, o.OldVersion))
+	_ = u.err.line("%s%s", o.Details(), o.After())
 	return &exitError{code: o.ExitStatus(), err: errors.New(o.Reason), silent: true}
 }

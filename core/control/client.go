@@ -154,6 +154,9 @@ type UpgradeOptions struct {
 	// ErrNoRelease if the app can't start it, and ErrVersion if the app's gracex is older than this option. Then
 	// nothing was started. It excludes Leave.
 	Release string
+	// Check ends the new process when it is ready, and nothing is handed over: see core.Upgrader.Check. The error wraps
+	// ErrVersion if the app's gracex is older than this option. Then nothing was started. It excludes Drain and Leave.
+	Check bool
 }
 
 // Upgrade starts an upgrade and returns the outcome when the probation is over. The error is nil if the
@@ -168,11 +171,17 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 		query.Set("leave", "1")
 	}
 	target := "/v1/upgrade"
-	if opts.Release != "" {
-		if opts.Leave {
-			return Outcome{}, errors.New("an upgrade to a release can't leave the program that starts the app's versions; leave it first, without the name of a release")
-		}
+	switch {
+	case opts.Check && (opts.Leave || opts.Drain):
+		return Outcome{}, errors.New("a check hands nothing over, so nothing drains and no program is left")
+	case opts.Release != "" && opts.Leave:
+		return Outcome{}, errors.New("an upgrade to a release can't leave the program that starts the app's versions; leave it first, without the name of a release")
+	case opts.Check:
+		target = PathCheck
+	case opts.Release != "":
 		target = PathUpgradeTo
+	}
+	if opts.Release != "" {
 		query.Set("release", opts.Release)
 	}
 	if len(query) > 0 {
@@ -189,16 +198,23 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions) (Outcome, err
 		body = opts.Start
 	}
 	o, err := c.upgrade(ctx, target, body, opts.Events)
-	if opts.Release != "" && errors.Is(err, errNotThere) {
+	switch {
+	case !errors.Is(err, errNotThere):
+	case opts.Check:
+		err = fmt.Errorf("%w: %s: the app's gracex can't check a new version, so nothing was started", ErrVersion, text.Printable(c.path))
+	case opts.Release != "":
 		err = fmt.Errorf("%w: %s: the app's gracex can't upgrade to a release by its name, so nothing was started; switch its symlink first, and upgrade "+
 			"without the name of a release", ErrVersion, text.Printable(c.path))
 	}
 	return o, err
 }
 
-// PathUpgradeTo is where an upgrade to a release is asked for. It is not that of any upgrade: an app which does not
-// know it is to refuse it, and not to start the release at the launch path.
-const PathUpgradeTo = "/v1/upgrade-to"
+// PathUpgradeTo is where an upgrade to a release is asked for, and PathCheck a check. They are not that of any upgrade:
+// an app which does not know them is to refuse, and not to upgrade to the release at the launch path.
+const (
+	PathUpgradeTo = "/v1/upgrade-to"
+	PathCheck     = "/v1/check"
+)
 
 func (c *Client) upgrade(ctx context.Context, url string, body any, events func(Event)) (o Outcome, err error) {
 	defer func() { err = text.Error(err) }() // it has words of the app

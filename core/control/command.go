@@ -202,7 +202,7 @@ func (c *command) conclude(o Outcome, err error) int {
 		case c.asJSON:
 			c.print(report)
 		case !o.OK:
-			fmt.Fprintf(c.errs, "%s\n%s%s serves on\n", o, o.Details(), Process(o.OldPID, o.OldVersion))
+			fmt.Fprintf(c.errs, "%s\n%s%s\n", o, o.Details(), o.After())
 		case err != nil:
 			return c.fail(report.ExitStatus, err)
 		default:

@@ -39,6 +39,7 @@ type Event struct {
 // These are the kinds of an Outcome.
 const (
 	KindUpgraded   = "upgraded"
+	KindChecked    = "checked" // the new process was ready, and was ended; nothing has changed
 	KindRefused    = "refused"
 	KindFailed     = "failed"
 	KindRolledBack = "rolled_back"
@@ -54,13 +55,14 @@ type Outcome struct {
 	OldGeneration int           `json:"old_generation"`
 	Generation    int           `json:"generation"` // of the process that is current now
 	OldVersion    string        `json:"old_version,omitempty"`
-	Version       string        `json:"version,omitempty"`  // of the new process; empty if unknown
-	Took          time.Duration `json:"-"`                  // from the request to this outcome; "took_ms" on the wire
-	Reason        string        `json:"reason,omitempty"`   // why the upgrade failed
-	Stderr        []string      `json:"stderr,omitempty"`   // the last lines that the new process wrote
-	Warnings      []string      `json:"warnings,omitempty"` // the texts of StepWarning
-	Left          string        `json:"left,omitempty"`     // the foreign master that ends after the old process's drain; empty for none
-	Exit          string        `json:"exit,omitempty"`     // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
+	Version       string        `json:"version,omitempty"`    // of the new process; empty if unknown
+	Took          time.Duration `json:"-"`                    // from the request to this outcome; "took_ms" on the wire
+	Reason        string        `json:"reason,omitempty"`     // why the upgrade failed
+	NextStart     string        `json:"next_start,omitempty"` // what lies at the launch path after an upgrade that was not good, in a sentence; empty if unknown
+	Stderr        []string      `json:"stderr,omitempty"`     // the last lines that the new process wrote
+	Warnings      []string      `json:"warnings,omitempty"`   // the texts of StepWarning
+	Left          string        `json:"left,omitempty"`       // the foreign master that ends after the old process's drain; empty for none
+	Exit          string        `json:"exit,omitempty"`       // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
 }
 
 type (
@@ -129,7 +131,7 @@ func (o Outcome) wire() wireOutcome {
 	}
 	o.Reason, o.Left, o.Exit = text.Cut(o.Reason, text.MaxExplained), text.Reason(o.Left), text.Cut(o.Exit, text.MaxName)
 	o.OldVersion, o.Version = text.Cut(o.OldVersion, text.MaxVersion), text.Cut(o.Version, text.MaxVersion)
-	o.Kind = text.Cut(o.Kind, text.MaxName)
+	o.Kind, o.NextStart = text.Cut(o.Kind, text.MaxName), text.Cut(o.NextStart, text.MaxExplained)
 	o.Stderr = cut(o.Stderr[max(len(o.Stderr)-mostStderr, 0):], maxStderr)
 	o.Warnings = cut(o.Warnings[:min(len(o.Warnings), mostWarnings)], text.MaxReason)
 	return wireOutcome{plainOutcome(o), o.Took.Milliseconds()}

@@ -19,6 +19,10 @@ func (o Outcome) String() string { return text.Printable(o.sentence()) }
 
 func (o Outcome) sentence() string {
 	what := strings.ReplaceAll(o.Kind, "_", " ")
+	if o.Kind == KindChecked {
+		return fmt.Sprintf("%s %s: it was ready in %v, and has ended; %s serves on", what, Process(o.NewPID, o.Version),
+			o.Took.Round(time.Millisecond), Process(o.OldPID, o.OldVersion))
+	}
 	if o.OK {
 		return fmt.Sprintf("%s %s -> %s, generation %d, in %v", what, Process(o.OldPID, o.OldVersion),
 			Process(o.NewPID, o.Version), o.Generation, o.Took.Round(time.Millisecond))
@@ -43,6 +47,15 @@ func (o Outcome) Details() string {
 		b.WriteString("  | " + text.Printable(line) + "\n")
 	}
 	return b.String()
+}
+
+// After returns who serves after an outcome that is not good, and what the next start gets.
+func (o Outcome) After() string {
+	s := Process(o.OldPID, o.OldVersion) + " serves on"
+	if o.NextStart != "" {
+		s += "; " + text.Printable(o.NextStart)
+	}
+	return s
 }
 
 // Process names a process and its version, which may be empty.

@@ -62,6 +62,9 @@ func (l Launch) Look() *Release {
 	return r
 }
 
+// IsWrapped reports whether a script, or another program, is at the launch path and leads to this one.
+func (r *Release) IsWrapped() bool { return r != nil && r.wrapped }
+
 // linksIn are the symlinks in a directory that lead to the release. Nothing is looked at behind them: another one
 // may lead to a file server that does not answer.
 func (r *Release) linksIn(dir string) (links []link) {
