@@ -23,6 +23,7 @@ const (
 	EventRecovered = "recovered" // what a deploy that was ended has left is put in order
 	EventPruned    = "pruned"    // Release is removed
 	EventHeld      = "held"      // nothing is followed until the hold is released
+	EventWarning   = "warning"   // something beside the deploy went wrong; Text says what
 )
 
 // Event is a step of a deploy.
