@@ -103,10 +103,7 @@ func checkKeys(raw []byte) error {
 }
 
 func checkValue(d *json.Decoder, depth int) error {
-	t, err := d.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
+	t, err := token(d)
 	open, nested := t.(json.Delim)
 	if err != nil || !nested {
 		return err
@@ -117,7 +114,7 @@ func checkValue(d *json.Decoder, depth int) error {
 	seen := map[string]bool{}
 	for d.More() {
 		if open == '{' {
-			t, err := d.Token()
+			t, err := token(d)
 			if err != nil {
 				return err
 			}
@@ -131,8 +128,17 @@ func checkValue(d *json.Decoder, depth int) error {
 			return err
 		}
 	}
-	_, err = d.Token()
+	_, err = token(d)
 	return err
+}
+
+// token is the next one, of which there has to be one.
+func token(d *json.Decoder) (json.Token, error) {
+	t, err := d.Token()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return t, err
 }
 
 func (m *Manifest) check() error {

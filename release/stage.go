@@ -336,13 +336,8 @@ func (j *job) allowed(st State, r Release) error {
 	if b, bad := st.bad(r.SHA256, r.Packed); bad && !j.Again {
 		return refuse("%s was taken back at %s: %s; --again tries it anew", b.Release, b.Since.Format(time.RFC3339), b.Reason)
 	}
-	sum := r.SHA256
-	if sum == "" {
-		sum = r.Packed
-	}
-	was := st.Known[r.Version]
-	if was != "" && was != r.SHA256 && was != r.Packed && !j.Older {
-		return refuse("%s was %s, and is %s: a version never gets another content, so publish a new one", r.Version, was[:idDigits], sum[:idDigits])
+	if was := st.Known[r.Version]; was != "" && r.SHA256 != "" && was != r.SHA256 && !j.Older {
+		return refuse("%s was %.8s, and is %.8s: a version never gets another content, so publish a new one", r.Version, was, r.SHA256)
 	}
 	return nil
 }

@@ -57,6 +57,9 @@ const (
 	mostKept    = 2000    // verdicts and versions that are remembered
 )
 
+// errLaterState is no reason for a repair.
+var errLaterState = errors.New("it was written by a later gracex")
+
 // repairHint is the remedy for a state that can't be read.
 const repairHint = "nothing was changed; \"gracex release repair\" makes it anew from what is in releases/ and in the history"
 
@@ -99,7 +102,9 @@ func stateOf(root *os.Root, path string) (State, error) {
 	if err := json.Unmarshal(b, &st); err != nil {
 		return st, notNow("%s is broken (%w): %s", path, err, repairHint)
 	}
-	if err := st.check(); err != nil {
+	if err := st.check(); errors.Is(err, errLaterState) {
+		return st, notNow("%s: %w: use that gracex", path, err)
+	} else if err != nil {
 		return st, notNow("%s is broken (%w): %s", path, err, repairHint)
 	}
 	return st.filled(), nil
@@ -111,7 +116,7 @@ func (st State) check() error {
 	case st.Format < 1:
 		return errors.New("it has no format")
 	case st.Format > stateFormat:
-		return fmt.Errorf("it has format %d, and this gracex knows %d: use a later one", st.Format, stateFormat)
+		return fmt.Errorf("%w: it has format %d, and this gracex knows %d", errLaterState, st.Format, stateFormat)
 	case st.Serial < 0 || st.Paused < 0:
 		return errors.New("a serial is negative")
 	}

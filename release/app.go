@@ -1,0 +1,129 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// app is what a trial needs of the app that runs.
+type app interface {
+	// status returns an error that noApp knows if nothing runs.
+	status(ctx context.Context) (appStatus, error)
+	// upgradeTo has the app start a release by its name. The error is nil if the outcome is known.
+	upgradeTo(ctx context.Context, release string, events func(control.Event)) (control.Outcome, error)
+}
+
+// appStatus is what runs.
+type appStatus struct {
+	pid      int    // of the process that serves
+	release  string // that it was started from; empty if that is not known
+	settling bool   // an upgrade is in progress, or on probation
+	others   []string
+	refused  string // the last upgrade's release, if that was bad; empty for none
+	reason   string
+}
+
+// client is an app by its control socket.
+type client struct {
+	*control.Client
+	s *Store
+}
+
+// appOf returns nil for no client.
+func (s *Store) appOf(c *control.Client) app {
+	if c == nil {
+		return nil
+	}
+	return client{c, s}
+}
+
+func (c client) status(ctx context.Context) (appStatus, error) {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return appStatus{}, err
+	}
+	a := appStatus{pid: st.PID}
+	for _, g := range st.Generations {
+		id := ""
+		if !st.Elsewhere() {
+			id = c.s.runs(g.PID)
+		}
+		if g.PID == st.PID {
+			a.release = id
+		}
+		if id != "" {
+			a.others = append(a.others, id)
+		}
+		a.settling = a.settling || g.Probation || g.State == "upgrading" || g.State == "probation"
+	}
+	return a, nil
+}
+
+func (c client) upgradeTo(ctx context.Context, release string, events func(control.Event)) (control.Outcome, error) {
+	return control.Outcome{}, errors.New("not yet")
+}
+
+// runs returns the release whose program a process executes, by the file and not by its path: one that was adopted was
+// started from another path. It is empty if there is none, or that can't be seen.
+func (s *Store) runs(pid int) string {
+	exe := programOf(pid)
+	if exe == nil {
+		return ""
+	}
+	return s.programs().release(exe)
+}
+
+// programs are the programs in releases/, by the name of their release.
+type programs map[string]os.FileInfo
+
+func (s *Store) programs() programs {
+	all, err := s.Releases()
+	if err != nil {
+		return nil
+	}
+	found := programs{}
+	for _, r := range all {
+		if fi, err := s.root.Stat(filepath.Join(releasesDir, r.ID, s.program)); err == nil {
+			found[r.ID] = fi
+		}
+	}
+	return found
+}
+
+// release returns the one that a file is the program of; empty if there is none.
+func (p programs) release(file os.FileInfo) string {
+	for id, fi := range p {
+		if os.SameFile(fi, file) {
+			return id
+		}
+	}
+	return ""
+}
+
+// noApp reports whether an error means that nothing runs.
+func noApp(err error) bool {
+	return errors.Is(err, control.ErrNotFound) || errors.Is(err, control.ErrStale)
+}
+
+// lookEvery is how often an app is asked whether its probation is over.
+const lookEvery = 200 * time.Millisecond
+
+// settled waits for the end of an upgrade, and returns what runs then.
+func settled(ctx context.Context, a app) (appStatus, error) {
+	for {
+		st, err := a.status(ctx)
+		if err != nil || !st.settling {
+			return st, err
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return st, ctx.Err()
+		}
+	}
+}
