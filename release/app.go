@@ -114,14 +114,14 @@ func noApp(err error) bool {
 const lookEvery = 200 * time.Millisecond
 
 // settled waits for the end of an upgrade, and returns what runs then.
-func settled(ctx context.Context, a app) (appStatus, error) {
+func settled(ctx context.Context, a app, every time.Duration) (appStatus, error) {
 	for {
 		st, err := a.status(ctx)
 		if err != nil || !st.settling {
 			return st, err
 		}
 		select {
-		case <-time.After(lookEvery):
+		case <-time.After(every):
 		case <-ctx.Done():
 			return st, ctx.Err()
 		}

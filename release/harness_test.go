@@ -34,11 +34,16 @@ func TestMain(m *testing.M) {
 // players are the programs that this test binary plays.
 var players = map[string]func() int{}
 
-// shop returns the app's program that behaves so, and differs from the other builds.
+// shop returns a program that behaves so, and differs from the other builds.
 func shop(t testing.TB, behaviour string, build int) []byte {
 	t.Helper()
+	return variant(t, "./testdata/tiny", behaviour, build)
+}
+
+func variant(t testing.TB, pkg, behaviour string, build int) []byte {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "shop")
-	proctest.Build(t, path, "./testdata/shop")
+	proctest.Build(t, path, pkg)
 	b := must.Get(os.ReadFile(path))(t)
 	patch(t, b, "gracex-test-behaviour:good.....", "gracex-test-behaviour:"+behaviour+strings.Repeat(".", 9-len(behaviour)))
 	patch(t, b, "gracex-test-build:0000", fmt.Sprintf("gracex-test-build:%04d", build))

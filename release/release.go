@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -72,6 +74,7 @@ func (s *Store) Releases() ([]Release, error) {
 	if err != nil {
 		return nil, notNow("%w", err)
 	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	var all []Release
 	for _, e := range entries {
 		if r, err := s.staged(e.Name()); err == nil {

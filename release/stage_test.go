@@ -177,7 +177,7 @@ func TestStage_AnotherProgram(t *testing.T) {
 	s := newStore(t)
 	must.Do(t, s.Install(t.Context(), nil, staged(t, s, of(t, shop(t, "good", 1), "1.0.0", 1)), nil))
 	b := shop(t, "good", 2)
-	patch(t, b, "gracex/release/testdata/shop", "gracex/release/testdata/ship")
+	patch(t, b, "gracex/release/testdata/tiny", "gracex/release/testdata/tidy")
 	patch(t, b, "\tgithub.com/gracex-go/gracex/release\t", "\tgithub.com/gracex-go/gracex/reprise\t")
 	src := of(t, b, "1.1.0", 2)
 	_, err := s.Stage(t.Context(), src, trust(), StageOptions{}, nil)

@@ -34,7 +34,7 @@ type Store struct {
 	uid, gid int // to whom the directory belongs; what root writes there does, too
 	now      func() time.Time
 
-	stall, retryWait time.Duration // tests have shorter ones
+	stall, retryWait, poll time.Duration // tests have shorter ones
 }
 
 // Open returns the store of the program in a directory that exists, and takes its lock. The program is the name of its
@@ -61,7 +61,7 @@ func open(dir, program string) (*Store, error) {
 	if err := checkFileName(program); err != nil {
 		return nil, fmt.Errorf("release: the program: %w", err)
 	}
-	s := &Store{program: program, now: time.Now, stall: stallAfter, retryWait: 200 * time.Millisecond}
+	s := &Store{program: program, now: time.Now, stall: stallAfter, retryWait: 200 * time.Millisecond, poll: lookEvery}
 	var err error
 	if s.dir, err = filepath.Abs(dir); err == nil {
 		s.dir, err = filepath.EvalSymlinks(s.dir)
