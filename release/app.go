@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -20,12 +21,10 @@ type app interface {
 
 // appStatus is what runs.
 type appStatus struct {
-	pid      int    // of the process that serves
-	release  string // that it was started from; empty if that is not known
-	settling bool   // an upgrade is in progress, or on probation
-	others   []string
-	refused  string // the last upgrade's release, if that was bad; empty for none
-	reason   string
+	pid      int      // of the process that serves
+	release  string   // that it was started from; empty if that is not known
+	settling bool     // an upgrade is in progress, or on probation
+	others   []string // the releases of all its processes
 }
 
 // client is an app by its control socket.
@@ -49,9 +48,9 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 	}
 	a := appStatus{pid: st.PID}
 	for _, g := range st.Generations {
-		id := ""
-		if !st.Elsewhere() {
-			id = c.s.runs(g.PID)
+		id := g.Release
+		if id == "" && !st.Elsewhere() {
+			id = c.s.runs(g.PID) // a plain file that was adopted
 		}
 		if g.PID == st.PID {
 			a.release = id
@@ -59,13 +58,13 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 		if id != "" {
 			a.others = append(a.others, id)
 		}
-		a.settling = a.settling || g.Probation || g.State == "upgrading" || g.State == "probation"
+		a.settling = a.settling || g.Probation || slices.Contains([]string{"upgrading", "probation"}, g.State)
 	}
 	return a, nil
 }
 
 func (c client) upgradeTo(ctx context.Context, release string, events func(control.Event)) (control.Outcome, error) {
-	return control.Outcome{}, errors.New("not yet")
+	return c.Upgrade(ctx, control.UpgradeOptions{Release: release, Events: events})
 }
 
 // runs returns the release whose program a process executes, by the file and not by its path: one that was adopted was

@@ -50,13 +50,6 @@ func (s *Store) recover(ctx context.Context, a app, events func(Event)) (Recover
 				return rec, err
 			}
 			step("good")
-		case err == nil && runs.refused == t.r.ID:
-			// Nobody has seen it, but the app remembers.
-			if err := t.conclude(st, control.Outcome{Kind: control.KindRolledBack, NewPID: -1, Reason: runs.reason}); err != nil {
-				return rec, err
-			}
-			s.tell(events, t.r.ID, Event{Kind: EventRecovered, Text: fmt.Sprintf("it was bad; %s is what the next start gets", rec.Current)})
-			return rec, nil
 		}
 	}
 	if !st.Trial.Passed {

@@ -179,7 +179,8 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 
 // wasNotAsked reports whether an error means that no upgrade was begun.
 func wasNotAsked(err error) bool {
-	for _, is := range []error{control.ErrRefused, control.ErrNotFound, control.ErrStale, control.ErrPermission, control.ErrUntrusted, control.ErrVersion} {
+	for _, is := range []error{control.ErrRefused, control.ErrNotFound, control.ErrStale, control.ErrPermission, control.ErrUntrusted, control.ErrVersion,
+		control.ErrNoRelease} {
 		if errors.Is(err, is) {
 			return true
 		}

@@ -4,8 +4,10 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,30 +23,33 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "")
 	pid := flag.String("pid-file", "", "")
 	probation := flag.Duration("probation", 300*time.Millisecond, "")
-	check := flag.Bool("check-config", false, "")
 	flag.Parse()
 	_, does, _ := strings.Cut(strings.Trim(behaviour, "."), ":")
-	if *check {
-		fmt.Println("config of", build, "as", os.Getuid())
-		if does == "badconf" {
-			os.Exit(3)
-		}
-		return
-	}
 	switch does {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "this version is bad: it ends at once")
 		os.Exit(1)
 	case "panic":
-		if core.Generation() > 0 {
+		if core.Upgrading() {
 			time.AfterFunc(100*time.Millisecond, func() { panic("this version is bad") })
 		}
 	}
-	err := core.ListenAndServe(*addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintln(w, build, os.Getpid())
-	}), core.WithPIDFile(*pid), core.WithProbation(*probation))
+	err := core.ListenAndServe(*addr, http.HandlerFunc(echo), core.WithPIDFile(*pid), core.WithProbation(*probation))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// echo answers as the clients of internal/load want it.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
+	w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
+	w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
+	w.Header().Set("X-Build", build)
+	_, _ = w.Write(body)
 }

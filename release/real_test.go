@@ -1,0 +1,147 @@
+//go:build linux
+
+package release
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
+)
+
+// realApp is the program of testdata/shop as a service.
+type realApp struct {
+	t       *testing.T
+	s       *Store
+	addr    string
+	pidFile string
+	program *proctest.Program
+}
+
+func realShop(t *testing.T, behaviour string, build int) []byte {
+	t.Helper()
+	return variant(t, "./testdata/shop", behaviour, build)
+}
+
+// start starts the app from a path, as a unit file does.
+func (a *realApp) start(path string) {
+	a.t.Helper()
+	cmd := exec.Command(path, "-addr", a.addr, "-pid-file", a.pidFile)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "GRACEX_MODE=self")
+	a.program = proctest.Start(a.t, cmd)
+	a.program.AwaitPID(a.pidFile, 0)
+}
+
+func (a *realApp) client() *control.Client {
+	a.t.Helper()
+	return must.Get(control.Find(a.t.Context(), control.Query{PIDFile: a.pidFile}))(a.t)
+}
+
+// runs is the release of the process that serves.
+func (a *realApp) runs() string {
+	a.t.Helper()
+	return must.Get(a.s.appOf(a.client()).status(a.t.Context()))(a.t).release
+}
+
+// deploy stages and tries a release.
+func (a *realApp) deploy(program []byte, version string, serial int64) (Release, control.Outcome) {
+	a.t.Helper()
+	r := staged(a.t, a.s, of(a.t, program, version, serial))
+	return r, must.Get(a.s.Try(a.t.Context(), a.client(), r, nil))(a.t)
+}
+
+func (a *realApp) wants(current, runs string) {
+	a.t.Helper()
+	if a.s.Current() != current || a.runs() != runs {
+		a.t.Errorf("%q is current and %q runs, and not %q and %q", a.s.Current(), a.runs(), current, runs)
+	}
+}
+
+// TestRealApp takes a service from a plain file to releases, under load: its clients see nothing of it.
+func TestRealApp(t *testing.T) {
+	a := &realApp{t: t, s: newStore(t), addr: proctest.FreeAddr(t), pidFile: filepath.Join(t.TempDir(), "pid")}
+	plain := a.s.at("shop")
+	must.Do(t, proctest.WriteProgram(plain, string(realShop(t, "good", 1))))
+	a.start(plain)
+	run := load.Start(load.Config{Addr: a.addr, Clients: 4})
+	first := must.Get(a.s.Adopt(t.Context(), a.client(), "1.0.0", nil))(t)
+	a.wants(first.ID, first.ID)
+	if again := must.Get(a.s.Adopt(t.Context(), a.client(), "1.0.0", nil))(t); again.ID != first.ID {
+		t.Errorf("adopted twice it is %+v", again)
+	}
+	second, o := a.deploy(realShop(t, "good", 2), "1.1.0", 2)
+	if !o.OK {
+		t.Errorf("%+v", o)
+	}
+	a.wants(second.ID, second.ID)
+	exits, o := a.deploy(realShop(t, "exit", 3), "1.2.0", 3)
+	if o.Kind != control.KindFailed || state(t, a.s).Bad[exits.SHA256].Release != exits.ID || !strings.Contains(strings.Join(o.Stderr, ""), "it ends at once") {
+		t.Errorf("%+v", o)
+	}
+	a.wants(second.ID, second.ID)
+	o = must.Get(a.s.Back(t.Context(), a.client(), nil))(t)
+	if !o.OK {
+		t.Errorf("%+v", o)
+	}
+	a.wants(first.ID, first.ID)
+	if res := run.Stop(); res.Failed > 0 || res.Requests == 0 || len(res.Served) != 3 {
+		t.Errorf("the clients: %v", res)
+	}
+	panics, o := a.deploy(realShop(t, "panic", 4), "1.3.0", 4)
+	if o.Kind != control.KindRolledBack || state(t, a.s).Bad[panics.SHA256].Release != panics.ID {
+		t.Errorf("%+v", o)
+	}
+	a.wants(first.ID, first.ID)
+	if gone := must.Get(a.s.Prune(t.Context(), a.client(), 0, nil))(t); len(gone) != 1 || gone[0] != exits.ID {
+		t.Errorf("it has removed %v", gone) // second was left, panics was bad
+	}
+	must.Do(t, a.client().Stop(t.Context()))
+	a.program.AwaitEnd()
+	_, err := a.s.Try(t.Context(), control.Dial(filepath.Join(filepath.Dir(a.pidFile), "none")), second, nil)
+	wants(t, err, ErrNoApp, "")
+}
+
+// TestRealApp_Killed kills the deployer, and then the app or not: the real form of some rows of the matrix.
+func TestRealApp_Killed(t *testing.T) {
+	a := &realApp{t: t, s: newStore(t), addr: proctest.FreeAddr(t), pidFile: filepath.Join(t.TempDir(), "pid")}
+	first := staged(t, a.s, of(t, realShop(t, "good", 1), "1.0.0", 1))
+	must.Do(t, a.s.Install(t.Context(), nil, first, nil))
+	a.start(a.s.Program())
+	serial := int64(1)
+	killed := func(behaviour, at string, app bool) (before, candidate string) {
+		t.Helper()
+		serial++
+		program := realShop(t, behaviour, int(serial))
+		version := "1." + itoa(int(serial)) + ".0"
+		before = a.s.Current()
+		must.Do(t, a.s.Close())
+		if !killedAt(t, a.s.dir, "pid-file:"+a.pidFile, publish(t, of(t, program, version, serial)), at) {
+			t.Fatalf("the deployer never came to %s", at)
+		}
+		a.s = openStore(t, a.s.dir)
+		if app {
+			must.Do(t, a.program.End(proctest.Patience))
+			a.start(a.s.Program())
+		}
+		must.Get(a.s.Recover(t.Context(), a.client(), nil))(t)
+		return before, idOf(version, sum(program))
+	}
+	_, candidate := killed("good", "probation", false)
+	a.wants(candidate, candidate)
+	before, _ := killed("panic", "probation", false)
+	a.wants(before, before)
+	before, _ = killed("good", "started", true)
+	a.wants(before, before)
+	later, o := a.deploy(realShop(t, "good", 99), "2.0.0", 99)
+	if !o.OK {
+		t.Errorf("%+v", o)
+	}
+	a.wants(later.ID, later.ID)
+}
