@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
 
 // arrival is a file that is in incoming/, with what is known about it.
@@ -50,6 +51,13 @@ func (j *job) build(ctx context.Context, in arrival, dir string) (Release, error
 		return Release{}, err
 	}
 	r := in.Release
+	if err := j.own(program, 0o555); err != nil {
+		return r, notNow("%w", err)
+	}
+	// Before the hash is taken: the kernel takes capabilities away from a file that is written to.
+	if err := j.carryCapabilities(in.like, program); err != nil {
+		return r, err
+	}
 	sum, size, err := j.hash(program)
 	if err != nil {
 		return r, notNow("%w", err)
@@ -65,12 +73,6 @@ func (j *job) build(ctx context.Context, in arrival, dir string) (Release, error
 		return r, err
 	}
 	if err := j.allowed(st, r); err != nil { // of an archive it is known only now
-		return r, err
-	}
-	if err := j.own(program, 0o555); err != nil {
-		return r, notNow("%w", err)
-	}
-	if err := carryCapabilities(in.like, j.at(program)); err != nil {
 		return r, err
 	}
 	if err := j.usable(ctx, program, in.like); err != nil {
@@ -145,7 +147,11 @@ func (j *job) usable(ctx context.Context, program, like string) error {
 		return err
 	}
 	if len(j.Check) > 0 {
-		if err := check(ctx, j.Check, j.CheckUser, j.at(program)); err != nil {
+		user := j.CheckUser
+		if user == "" && os.Geteuid() == 0 {
+			user = strconv.Itoa(j.uid) // root does not run what is another user's
+		}
+		if err := check(ctx, j.Check, user, j.at(program)); err != nil {
 			return err
 		}
 	}
@@ -154,13 +160,18 @@ func (j *job) usable(ctx context.Context, program, like string) error {
 }
 
 // carryCapabilities gives a new program the capabilities of the one that runs, such as that for port 80. Only root can.
-func carryCapabilities(like, program string) error {
+// They go to the file that is open, whatever is at its path meanwhile: the store can be another user's.
+func (j *job) carryCapabilities(like, program string) error {
 	if like == "" || os.Geteuid() != 0 {
 		return nil
 	}
 	caps, err := capabilities(like)
 	if err == nil && caps != nil {
-		err = setCapabilities(program, caps)
+		var f *os.File
+		if f, err = j.root.Open(program); err == nil {
+			err = setCapabilities(f, caps)
+			_ = f.Close()
+		}
 	}
 	if err != nil {
 		return notNow("the file capabilities of %s: %w", like, err)

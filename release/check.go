@@ -19,10 +19,10 @@ func check(ctx context.Context, command []string, asUser, program string) error 
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	named := false
-	args := make([]string, len(command))
-	for i, a := range command {
+	var args []string
+	for _, a := range command {
 		named = named || strings.Contains(a, "{}")
-		args[i] = strings.ReplaceAll(a, "{}", program)
+		args = append(args, strings.ReplaceAll(a, "{}", program))
 	}
 	if !named {
 		args = append(args, program)

@@ -55,25 +55,38 @@ func (t *transfer) fetch(ctx context.Context) error {
 	if at > t.most() {
 		at = 0
 	}
-	for resumed := at > 0; ; resumed = false {
-		whole := resumed && (t.file.Size == 0 || at == t.file.Size) && t.right() == nil
-		if !whole {
-			if err := t.receive(ctx, at); err != nil {
-				return err
-			}
-			err = t.right()
-		}
-		switch {
-		case whole || err == nil:
+	if at > 0 && (t.file.Size == 0 || at == t.file.Size) {
+		if err := t.right(); err == nil {
 			t.finished()
 			return nil
-		case !errors.Is(err, ErrNotAccepted):
-			return err
-		case !resumed:
-			_ = t.s.root.Remove(t.name())
+		} else if t.file.Size > 0 {
+			at = 0
+		}
+	}
+	for resumed := at > 0; ; resumed, at = false, 0 {
+		if err := t.receive(ctx, at); err != nil {
+			t.giveUp(at, err)
 			return err
 		}
-		at = 0 // the earlier part may be what is wrong
+		err := t.right()
+		if err == nil {
+			t.finished()
+			return nil
+		}
+		if !resumed || !errors.Is(err, ErrNotAccepted) { // else the earlier part may be what is wrong
+			t.giveUp(0, err)
+			return err
+		}
+	}
+}
+
+// giveUp removes a part that is of no use, so that the next deploy begins anew: a wrong one, and one of unknown size
+// from whose end on nothing came.
+func (t *transfer) giveUp(at int64, err error) {
+	fi, serr := t.part.Stat()
+	stuck := serr == nil && at > 0 && t.file.Size == 0 && fi.Size() == at
+	if errors.Is(err, ErrNotAccepted) || stuck {
+		_ = t.s.root.Remove(t.name())
 	}
 }
 

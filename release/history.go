@@ -48,7 +48,7 @@ func (s *Store) note(e Entry) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	if err := giveTo(f, s.uid, s.gid); err != nil {
+	if err := s.shared(f); err != nil {
 		return err
 	}
 	if torn(f) {

@@ -135,8 +135,8 @@ func checkLibc(e *elf.File, host string) error {
 // libcOf returns the newest version of glibc's interface on this machine; empty if it is not known.
 func libcOf(e *elf.File, loader string) (newest string) {
 	dirs := []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
-	if real, err := filepath.EvalSymlinks(loader); err == nil {
-		dirs = append([]string{filepath.Dir(real)}, dirs...)
+	if path, err := filepath.EvalSymlinks(loader); err == nil {
+		dirs = append([]string{filepath.Dir(path)}, dirs...)
 	}
 	for _, dir := range dirs {
 		libc, err := elf.Open(filepath.Join(dir, "libc.so.6"))

@@ -37,7 +37,7 @@ type StageOptions struct {
 
 	// Check is a command that looks at the program before it is used, such as {"{}", "-check-config"}. "{}" stands for
 	// the program's path, and the path is last if it is nowhere. It has 30 s, and an environment of its own with PATH
-	// and GRACEX_CHECK=1. CheckUser is the user that runs it, by name or number; empty: this process's. nil: no check.
+	// and GRACEX_CHECK=1. CheckUser is the user that runs it, by name or number; empty: the store's owner. nil: no check.
 	Check     []string
 	CheckUser string
 
@@ -53,7 +53,7 @@ type StageOptions struct {
 func (s *Store) Stage(ctx context.Context, src Source, t Trust, o StageOptions, events func(Event)) (Release, error) {
 	j := s.job(o, src.String(), events)
 	r, err := j.stage(ctx, src, t)
-	return r, j.end(r, err)
+	return r, j.end(err)
 }
 
 // job is one release on its way to releases/.
@@ -91,7 +91,7 @@ func (s *Store) tell(events func(Event), id string, e Event) {
 }
 
 // end reports why there is no release, if there is none.
-func (j *job) end(r Release, err error) error {
+func (j *job) end(err error) error {
 	err = printableError(err)
 	switch {
 	case err == nil:
@@ -276,7 +276,7 @@ func (j *job) room(f File) error {
 	defer func() { _ = dir.Close() }()
 	free, err := freeSpace(dir)
 	if err != nil {
-		return nil //nolint:nilerr // a full disk is found out when it is written to
+		return nil // a full disk is found out when it is written to
 	}
 	need := f.Size
 	if fi, err := j.root.Lstat(filepath.Join(incomingDir, f.SHA256)); err == nil {

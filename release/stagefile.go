@@ -28,7 +28,7 @@ func (s *Store) StageFile(ctx context.Context, path, version string, o StageOpti
 	}
 	j := s.job(o, path, events)
 	r, err := j.stageFile(ctx, path, version)
-	return r, j.end(r, err)
+	return r, j.end(err)
 }
 
 func (j *job) stageFile(ctx context.Context, path, version string) (r Release, err error) {

@@ -131,6 +131,14 @@ func (s *Store) own(name string, mode fs.FileMode) error {
 	return s.root.Chmod(name, mode) // behind chown, which takes bits away
 }
 
+// shared gives a file that everybody can read to the store's owner, whatever the umask.
+func (s *Store) shared(f *os.File) error {
+	if err := giveTo(f, s.uid, s.gid); err != nil {
+		return err
+	}
+	return f.Chmod(0o644)
+}
+
 // Close releases the lock.
 func (s *Store) Close() error {
 	return errors.Join(s.lock.Close(), s.root.Close())
@@ -154,7 +162,11 @@ func (s *Store) sync(name string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	return f.Sync()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	step("sync " + name)
+	return nil
 }
 
 // checkOwners looks at the store's directory and at each one above it.
@@ -214,7 +226,7 @@ func (s *Store) takeLock(f *os.File) error {
 	}
 	b, err := json.Marshal(holder{commandLine(), os.Getpid(), s.now().UTC()})
 	if err == nil {
-		err = giveTo(f, s.uid, s.gid)
+		err = s.shared(f)
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -235,7 +247,7 @@ func whoHolds(f *os.File, now time.Time) string {
 	if err != nil || json.Unmarshal(b, &h) != nil || h.PID == 0 { // it is being written
 		return ""
 	}
-	return fmt.Sprintf(": %s, pid %d, since %v", h.Command, h.PID, now.Sub(h.Since).Round(time.Second))
+	return fmt.Sprintf(": %s, pid %d, since %v", h.Command, h.PID, max(now.Sub(h.Since), 0).Round(time.Second))
 }
 
 // commandLine is the program and its subcommand. More is not said, because an argument can be a secret.

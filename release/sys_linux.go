@@ -34,8 +34,11 @@ func capabilities(path string) ([]byte, error) {
 	return b[:n], nil
 }
 
-func setCapabilities(path string, caps []byte) error {
-	return os.NewSyscallError("setxattr", syscall.Setxattr(path, xattrCapability, caps, 0))
+// setCapabilities goes by the descriptor. Package syscall has no fsetxattr.
+func setCapabilities(f *os.File, caps []byte) error {
+	return os.NewSyscallError("setxattr", onFD(f, func(fd int) error {
+		return syscall.Setxattr("/proc/self/fd/"+strconv.Itoa(fd), xattrCapability, caps, 0)
+	}))
 }
 
 // running returns the files that processes execute, by /proc. Those of other users are seen by root only.

@@ -29,7 +29,7 @@ func isNoexec(*os.File) bool { return false }
 
 func capabilities(string) ([]byte, error) { return nil, supported }
 
-func setCapabilities(string, []byte) error { return supported }
+func setCapabilities(*os.File, []byte) error { return supported }
 
 func running() []os.FileInfo { return nil }
 

@@ -8,7 +8,7 @@ func isNoexec(*os.File) bool { return false }
 
 func capabilities(string) ([]byte, error) { return nil, nil }
 
-func setCapabilities(string, []byte) error { return nil }
+func setCapabilities(*os.File, []byte) error { return nil }
 
 func running() []os.FileInfo { return nil }
 

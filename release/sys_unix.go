@@ -44,7 +44,7 @@ func onFD(f *os.File, do func(fd int) error) (err error) {
 func freeSpace(f *os.File) (int64, error) {
 	var st syscall.Statfs_t
 	err := onFD(f, func(fd int) error { return syscall.Fstatfs(fd, &st) })
-	return int64(st.Bavail) * int64(st.Bsize), err
+	return int64(st.Bavail) * int64(st.Bsize), err //nolint:unconvert // it is another type on other systems
 }
 
 // ownerOf returns the user and the group that a file belongs to.
