@@ -23,7 +23,7 @@ func init() { players["deployer"] = deployer }
 // What a deployer is told by its environment.
 const (
 	envDir  = "RELEASE_TEST_DIR"  // the store
-	envApp  = "RELEASE_TEST_APP"  // a fakeApp's socket, or pid-file: and that of an app
+	envApp  = "RELEASE_TEST_APP"  // a fakeApp's socket, or control: and that of an app
 	envFrom = "RELEASE_TEST_FROM" // a folder with a release
 	envKey  = "RELEASE_TEST_KEY"
 	envStep = "RELEASE_TEST_STEP" // where it is killed; empty: nowhere
@@ -49,13 +49,13 @@ func deploy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(envApp) == "adopt" {
+		_, err := s.Adopt(ctx, nil, "1.0.0", nil)
+		return err
+	}
 	var a app = distantApp{os.Getenv(envApp)}
-	if file, ok := strings.CutPrefix(os.Getenv(envApp), "pid-file:"); ok {
-		c, err := control.Find(ctx, control.Query{PIDFile: file})
-		if err != nil {
-			return err
-		}
-		a = s.appOf(c)
+	if socket, ok := strings.CutPrefix(os.Getenv(envApp), "control:"); ok {
+		a = s.appOf(control.Dial(socket))
 	}
 	step("begin")
 	if _, err := s.recover(ctx, a, nil); err != nil {

@@ -20,7 +20,7 @@ type realApp struct {
 	t       *testing.T
 	s       *Store
 	addr    string
-	pidFile string
+	socket  string
 	program *proctest.Program
 }
 
@@ -32,16 +32,23 @@ func realShop(t *testing.T, behaviour string, build int) []byte {
 // start starts the app from a path, as a unit file does.
 func (a *realApp) start(path string) {
 	a.t.Helper()
-	cmd := exec.Command(path, "-addr", a.addr, "-pid-file", a.pidFile)
+	cmd := exec.Command(path, "-addr", a.addr, "-socket", a.socket)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "GRACEX_MODE=self")
 	a.program = proctest.Start(a.t, cmd)
-	a.program.AwaitPID(a.pidFile, 0)
+	a.program.Await("the app answers", func() bool {
+		_, err := control.Dial(a.socket).Status(a.t.Context())
+		return err == nil
+	})
 }
 
-func (a *realApp) client() *control.Client {
-	a.t.Helper()
-	return must.Get(control.Find(a.t.Context(), control.Query{PIDFile: a.pidFile}))(a.t)
+func (a *realApp) client() *control.Client { return control.Dial(a.socket) }
+
+// newRealApp has a store of its own, and does not run yet.
+func newRealApp(t *testing.T) *realApp {
+	dir := must.Get(os.MkdirTemp("", "app"))(t) // t.TempDir can be too long for a socket
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return &realApp{t: t, s: newStore(t), addr: proctest.FreeAddr(t), socket: filepath.Join(dir, "s")}
 }
 
 // runs is the release of the process that serves.
@@ -66,7 +73,7 @@ func (a *realApp) wants(current, runs string) {
 
 // TestRealApp takes a service from a plain file to releases, under load: its clients see nothing of it.
 func TestRealApp(t *testing.T) {
-	a := &realApp{t: t, s: newStore(t), addr: proctest.FreeAddr(t), pidFile: filepath.Join(t.TempDir(), "pid")}
+	a := newRealApp(t)
 	plain := a.s.at("shop")
 	must.Do(t, proctest.WriteProgram(plain, string(realShop(t, "good", 1))))
 	a.start(plain)
@@ -104,13 +111,13 @@ func TestRealApp(t *testing.T) {
 	}
 	must.Do(t, a.client().Stop(t.Context()))
 	a.program.AwaitEnd()
-	_, err := a.s.Try(t.Context(), control.Dial(filepath.Join(filepath.Dir(a.pidFile), "none")), second, nil)
+	_, err := a.s.Try(t.Context(), a.client(), second, nil)
 	wants(t, err, ErrNoApp, "")
 }
 
 // TestRealApp_Killed kills the deployer, and then the app or not: the real form of some rows of the matrix.
 func TestRealApp_Killed(t *testing.T) {
-	a := &realApp{t: t, s: newStore(t), addr: proctest.FreeAddr(t), pidFile: filepath.Join(t.TempDir(), "pid")}
+	a := newRealApp(t)
 	first := staged(t, a.s, of(t, realShop(t, "good", 1), "1.0.0", 1))
 	must.Do(t, a.s.Install(t.Context(), nil, first, nil))
 	a.start(a.s.Program())
@@ -122,7 +129,7 @@ func TestRealApp_Killed(t *testing.T) {
 		version := "1." + itoa(int(serial)) + ".0"
 		before = a.s.Current()
 		must.Do(t, a.s.Close())
-		if !killedAt(t, a.s.dir, "pid-file:"+a.pidFile, publish(t, of(t, program, version, serial)), at) {
+		if !killedAt(t, a.s.dir, "control:"+a.socket, publish(t, of(t, program, version, serial)), at) {
 			t.Fatalf("the deployer never came to %s", at)
 		}
 		a.s = openStore(t, a.s.dir)

@@ -21,7 +21,7 @@ var (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "")
-	pid := flag.String("pid-file", "", "")
+	socket := flag.String("socket", "", "")
 	probation := flag.Duration("probation", 300*time.Millisecond, "")
 	flag.Parse()
 	_, does, _ := strings.Cut(strings.Trim(behaviour, "."), ":")
@@ -34,7 +34,7 @@ func main() {
 			time.AfterFunc(100*time.Millisecond, func() { panic("this version is bad") })
 		}
 	}
-	err := core.ListenAndServe(*addr, http.HandlerFunc(echo), core.WithPIDFile(*pid), core.WithProbation(*probation))
+	err := core.ListenAndServe(*addr, http.HandlerFunc(echo), core.WithControlSocket(*socket), core.WithProbation(*probation))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
