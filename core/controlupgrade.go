@@ -136,7 +136,7 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 		tell(<-steps)
 	}
 	o := s.u.outcome(reply, newPID)
-	o.Took, o.Warnings = time.Since(began), warnings
+	o.Took, o.Warnings, o.Release = time.Since(began), warnings, change.release
 	if o.OK && change.check {
 		o.Kind, o.Generation = control.KindChecked, s.u.generation
 	}

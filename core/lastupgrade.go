@@ -11,9 +11,12 @@ import (
 
 // concluded keeps what has become of an upgrade that this process has begun. newPID is 0 if no process was
 // started.
-func (u *Upgrader) concluded(r upgradeReply, newPID int, began time.Time) {
+func (u *Upgrader) concluded(r upgradeReply, newPID int, h *outgoing) {
+	if h.change.check {
+		return // it was no upgrade
+	}
 	o := u.outcome(r, newPID)
-	o.Took = time.Since(began)
+	o.Took, o.Release = time.Since(h.began), h.change.release
 	u.last.Store(&control.LastUpgrade{At: time.Now(), Outcome: o})
 }
 

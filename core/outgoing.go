@@ -26,6 +26,7 @@ type outgoing struct {
 	passed  []passable        // what next got
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
 	began   time.Time         // when it was asked for
+	change  launchChange      // that was asked for
 	result  Result            // valid once next is ready
 	err     error             // why next is given up
 	leaves  bool              // next is being seen out
@@ -56,7 +57,7 @@ func (l *lifecycle) begin(req upgradeRequest) {
 	for _, h := range l.givenUp {
 		l.stepOutgoing(h, handover.Another)
 	}
-	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req), began: time.Now()}
+	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req), began: time.Now(), change: req.change}
 	l.outgoing = h
 	l.stepOutgoing(h, handover.Started)
 	go func() {
@@ -316,7 +317,7 @@ func (l *lifecycle) gone(h *outgoing) {
 		l.u.passing.restore()
 		h.err, pid = l.u.explain(h.next, h.err), h.next.PID()
 	}
-	l.u.concluded(upgradeReply{err: h.err}, pid, h.began)
+	l.u.concluded(upgradeReply{err: h.err}, pid, h)
 	l.upgradeFailed(h.err, h.next)
 	if h.asker != nil {
 		h.asker <- upgradeReply{err: h.err} // last: who asked finds the new state
@@ -327,7 +328,7 @@ func (l *lifecycle) gone(h *outgoing) {
 func (l *lifecycle) upgraded(h *outgoing) {
 	r, asker := h.result, h.asker
 	l.olderChanged()
-	l.u.concluded(upgradeReply{result: r}, r.PID, h.began)
+	l.u.concluded(upgradeReply{result: r}, r.PID, h)
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
 	if asker != nil {
 		asker <- upgradeReply{result: r}

@@ -75,7 +75,7 @@ func (l *lifecycle) reportRolledBack(h *outgoing) {
 		}
 		err := rolledBack(l.u.explain(h.next, why))
 		l.log.Error("upgrade rolled back; this process "+then, l.u.logFailed(err)...)
-		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
+		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h)
 		l.u.post(func(l *lifecycle) { l.explained(err) })
 		if h.asker != nil {
 			h.asker <- upgradeReply{err: err}
@@ -107,7 +107,7 @@ func (l *lifecycle) reportTakenBack(h *outgoing) {
 	go func() {
 		err := rolledBack(l.u.explain(h.next, why))
 		l.log.Error("upgrade rolled back late; this process serves again", l.u.logFailed(err)...)
-		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h.began)
+		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h)
 		l.u.post(func(l *lifecycle) { l.explained(err) })
 	}()
 }

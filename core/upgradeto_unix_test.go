@@ -31,7 +31,12 @@ func (a *app) upgradeTo(release string) event {
 
 // askFor asks for an upgrade to a release.
 func (a *app) askFor(release string) (control.Outcome, error) {
-	return control.Dial(a.path("ctl.sock")).Upgrade(a.t.Context(), control.UpgradeOptions{Release: release})
+	a.t.Helper()
+	o, err := control.Dial(a.path("ctl.sock")).Upgrade(a.t.Context(), control.UpgradeOptions{Release: release})
+	if err == nil && o.Release != release {
+		a.t.Errorf("the outcome is about release %q, and %q was asked for", o.Release, release)
+	}
+	return o, err
 }
 
 // expectNamed checks by what names a process knows its program and its working directory.

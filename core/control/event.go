@@ -56,6 +56,7 @@ type Outcome struct {
 	Generation    int           `json:"generation"` // of the process that is current now
 	OldVersion    string        `json:"old_version,omitempty"`
 	Version       string        `json:"version,omitempty"`    // of the new process; empty if unknown
+	Release       string        `json:"release,omitempty"`    // that was asked for by its name; empty for that at the launch path
 	Took          time.Duration `json:"-"`                    // from the request to this outcome; "took_ms" on the wire
 	Reason        string        `json:"reason,omitempty"`     // why the upgrade failed
 	NextStart     string        `json:"next_start,omitempty"` // what lies at the launch path after an upgrade that was not good, in a sentence; empty if unknown
@@ -131,7 +132,7 @@ func (o Outcome) wire() wireOutcome {
 	}
 	o.Reason, o.Left, o.Exit = text.Cut(o.Reason, text.MaxExplained), text.Reason(o.Left), text.Cut(o.Exit, text.MaxName)
 	o.OldVersion, o.Version = text.Cut(o.OldVersion, text.MaxVersion), text.Cut(o.Version, text.MaxVersion)
-	o.Kind, o.NextStart = text.Cut(o.Kind, text.MaxName), text.Cut(o.NextStart, text.MaxExplained)
+	o.Kind, o.Release, o.NextStart = text.Cut(o.Kind, text.MaxName), text.Cut(o.Release, text.MaxName), text.Cut(o.NextStart, text.MaxExplained)
 	o.Stderr = cut(o.Stderr[max(len(o.Stderr)-mostStderr, 0):], maxStderr)
 	o.Warnings = cut(o.Warnings[:min(len(o.Warnings), mostWarnings)], text.MaxReason)
 	return wireOutcome{plainOutcome(o), o.Took.Milliseconds()}
