@@ -163,6 +163,7 @@ func (s *Store) repair() (State, error) {
 		switch {
 		case e.Bad && checkSum("", e.SHA256) == nil:
 			st.condemn(Release{ID: e.Release, SHA256: e.SHA256, Packed: r.Packed}, e.Text, e.Time)
+		case ok && e.Outcome == outcomeCurrent && e.Action == "condemn": // what it has left is bad
 		case ok && e.Outcome == outcomeCurrent && e.Action == "back":
 			if e.From != "" && isID(e.From) {
 				st.leave(e.From, e.Time, e.Who)

@@ -25,6 +25,15 @@ type appStatus struct {
 	release  string   // that it was started from; empty if that is not known
 	settling bool     // an upgrade is in progress, or on probation
 	others   []string // the releases of all its processes
+
+	last lastUpgrade
+}
+
+// lastUpgrade is what the app remembers of the last upgrade that it was asked for and did not do.
+type lastUpgrade struct {
+	release string // empty: there was none, or no release was named
+	at      time.Time
+	outcome control.Outcome
 }
 
 // client is an app by its control socket.
@@ -47,6 +56,9 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 		return appStatus{}, err
 	}
 	a := appStatus{pid: st.PID}
+	if l := st.LastUpgrade; l != nil && !l.Outcome.OK {
+		a.last = lastUpgrade{l.Outcome.Release, l.At, l.Outcome}
+	}
 	for _, g := range st.Generations {
 		id := g.Release
 		if id == "" && !st.Elsewhere() {

@@ -89,9 +89,11 @@ type shelf struct {
 	tag                 string
 	files               map[string][]byte
 
-	cut    int   // bytes after which each body breaks off; 0: none
-	stalls bool  // a body that has no more does not end
-	err    error // of Open
+	cut    int           // bytes after which each body breaks off; 0: none
+	stalls bool          // a body that has no more does not end
+	deaf   bool          // and does not go by the context
+	pause  time.Duration // before each piece
+	err    error         // of Open
 	opened []int64
 	read   int
 }
@@ -114,26 +116,36 @@ func (s *shelf) Open(ctx context.Context, name string, at int64) (io.ReadCloser,
 	if at > int64(len(b)) {
 		return nil, 0, fmt.Errorf("no byte %d", at)
 	}
-	return &body{shelf: s, ctx: ctx, rest: b[at:]}, at, nil
+	return &body{shelf: s, ctx: ctx, rest: b[at:], closed: make(chan struct{})}, at, nil
 }
 
 type body struct {
 	*shelf
-	ctx  context.Context
-	rest []byte
-	sent int
+	closed chan struct{}
+	ctx    context.Context
+	rest   []byte
+	sent   int
+	once   sync.Once
 }
 
-func (b *body) Close() error { return nil }
+func (b *body) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
+}
 
 func (b *body) Read(p []byte) (int, error) {
 	if b.cut > 0 && b.sent >= b.cut {
 		return 0, io.ErrUnexpectedEOF
 	}
 	if len(b.rest) == 0 && b.stalls {
-		<-b.ctx.Done()
-		return 0, b.ctx.Err()
+		done := b.ctx.Done()
+		if b.deaf {
+			done = b.closed
+		}
+		<-done
+		return 0, io.ErrClosedPipe
 	}
+	time.Sleep(b.pause)
 	if len(b.rest) == 0 {
 		return 0, io.EOF
 	}

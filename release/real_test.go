@@ -3,9 +3,11 @@
 package release
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,8 +144,11 @@ func TestRealApp_Killed(t *testing.T) {
 	}
 	_, candidate := killed("good", "probation", false)
 	a.wants(candidate, candidate)
-	before, _ := killed("panic", "probation", false)
+	before, candidate := killed("panic", "probation", false)
 	a.wants(before, before)
+	if isBad := slices.ContainsFunc(slices.Collect(maps.Values(state(t, a.s).Bad)), func(b Bad) bool { return b.Release == candidate }); !isBad {
+		t.Errorf("the app remembers that %s was bad, and the state is %+v", candidate, state(t, a.s))
+	}
 	before, _ = killed("good", "started", true)
 	a.wants(before, before)
 	later, o := a.deploy(realShop(t, "good", 99), "2.0.0", 99)

@@ -17,7 +17,8 @@ type Recovery struct {
 // Recover puts in order what a deploy has left that was killed. What is current is a good release in any case, so that
 // nothing has to be recovered before a start. It waits until an upgrade that is in progress is over, or ctx ends. A
 // release that runs then has passed its probation, because nothing but an upgrade can have started it, and becomes
-// current. Else the trial is dropped without a verdict. c is nil, or nobody answers, if no app runs.
+// current. If the app remembers that it was bad, it is. Else the trial is dropped without a verdict. c is nil, or nobody
+// answers, if no app runs.
 //
 // A deploy calls it first. events may be nil.
 func (s *Store) Recover(ctx context.Context, c *control.Client, events func(Event)) (Recovery, error) {
@@ -50,6 +51,13 @@ func (s *Store) recover(ctx context.Context, a app, events func(Event)) (Recover
 				return rec, err
 			}
 			step("good")
+		case err == nil && runs.last.release == t.r.ID && runs.last.at.After(st.Trial.Since):
+			// Nobody has seen it, but the app remembers, so that it is not tried again.
+			if err := t.conclude(st, runs.last.outcome); err != nil {
+				return rec, err
+			}
+			s.tell(events, t.r.ID, Event{Kind: EventRecovered, Text: fmt.Sprintf("its deploy was cut short, and it was not good; %s is what the next start gets", rec.Current)})
+			return rec, nil
 		}
 	}
 	if !st.Trial.Passed {

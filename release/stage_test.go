@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gracex-go/gracex/internal/must"
@@ -356,18 +357,38 @@ func (c cancels) Open(ctx context.Context, name string, at int64) (io.ReadCloser
 	return c.shelf.Open(ctx, name, at)
 }
 
-// TestStage_Stalls: a source that sends nothing is given up, and its part is kept.
+// TestStage_Stalls: a source that sends nothing for a minute is given up, and its part is kept.
 func TestStage_Stalls(t *testing.T) {
 	program := shop(t, "good", 1)
-	s, src := newStore(t), of(t, program, "1.0.0", 1)
-	src.files["shop-linux"], src.stalls = program[:5000], true
-	s.stall = 20 * time.Millisecond
-	_, err := s.Stage(t.Context(), src, trust(), StageOptions{}, nil)
-	wants(t, err, ErrNotTried, "5000 of")
-	wants(t, err, errStalled, "nothing came for 20ms")
-	if fi := must.Get(os.Stat(s.at(incomingDir, sum(program))))(t); fi.Size() != 5000 {
-		t.Errorf("%d bytes are left", fi.Size())
+	for name, deaf := range map[string]bool{"until its context ends": false, "until it is closed": true} {
+		t.Run(name, func(t *testing.T) {
+			s, src := newStore(t), of(t, program, "1.0.0", 1)
+			synctest.Test(t, func(t *testing.T) {
+				src.files["shop-linux"], src.stalls, src.deaf = program[:5000], true, deaf
+				began := time.Now()
+				_, err := s.Stage(t.Context(), src, trust(), StageOptions{}, nil)
+				wants(t, err, ErrNotTried, "5000 of")
+				wants(t, err, errStalled, "nothing came for 1m0s")
+				if took := time.Since(began).Round(time.Minute); took != (retries+1)*time.Minute { // the first one has brought something
+					t.Errorf("it took %v", took)
+				}
+				if fi := must.Get(os.Stat(s.at(incomingDir, sum(program))))(t); fi.Size() != 5000 {
+					t.Errorf("%d bytes are left", fi.Size())
+				}
+			})
+		})
 	}
+	t.Run("but not a slow one", func(t *testing.T) {
+		s, src := newStore(t), of(t, program, "1.0.0", 1)
+		synctest.Test(t, func(t *testing.T) {
+			src.pause = 59 * time.Second // for each 128 KiB
+			began := time.Now()
+			staged(t, s, src)
+			if took := time.Since(began); took < 2*time.Minute || len(src.opened) != 1 {
+				t.Errorf("it took %v, opened at %v", took, src.opened)
+			}
+		})
+	})
 }
 
 func TestStage_Packed(t *testing.T) {

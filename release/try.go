@@ -58,20 +58,24 @@ func (s *Store) before() (Release, error) {
 		at = len(st.Good)
 	}
 	for _, id := range slices.Backward(st.Good[:at]) {
-		r, err := s.staged(id)
-		if err != nil {
-			continue // pruned by hand
+		if r, ok := s.proven(st, id); ok {
+			return r, nil
 		}
-		if _, bad := st.bad(r.SHA256, r.Packed); bad {
-			continue
-		}
-		sum, _, err := s.hash(filepath.Join(releasesDir, id, s.program))
-		if err != nil || sum != r.SHA256 {
-			continue
-		}
-		return r, nil
 	}
 	return Release{}, refuse("there is no good release before %s", current)
+}
+
+// proven returns a release of those that were good, if it still is: there, what it was, and not bad by now.
+func (s *Store) proven(st State, id string) (Release, bool) {
+	r, err := s.staged(id)
+	if err != nil { // pruned by hand
+		return r, false
+	}
+	if _, bad := st.bad(r.SHA256, r.Packed); bad {
+		return r, false
+	}
+	sum, _, err := s.hash(filepath.Join(releasesDir, id, s.program))
+	return r, err == nil && sum == r.SHA256
 }
 
 // Install has the next start get a release without a trial. It is for a service that does not run, at first, or after
@@ -307,15 +311,19 @@ func (st *State) condemn(r Release, reason string, now time.Time) {
 }
 
 // Condemn marks a release as bad that has passed its probation, for whoever watches longer than that: the next start
-// gets the good one before, without a trial. It is for a supervisor whose app has crashed again and again, and no app
-// has to run. It returns the release that is current then. Without a good release before nothing is changed, and the
-// error wraps ErrNotAccepted.
-func (s *Store) Condemn(id, reason string, events func(Event)) (Release, error) {
-	r, err := s.condemn(id, reason, events)
+// gets a good one before it, without a trial. It is for a supervisor whose app has crashed again and again
+// (supervise.Config.WentBack), and no app has to run. The release to go back to is good, if that was good and is still
+// there, and else, or if good is empty, the one before. Followers are not held: a bad release is not tried again, and a
+// later one can be better.
+//
+// It returns the release that is current then. Without a good one before nothing is changed, and the error wraps
+// ErrNotAccepted. If bad is not current it wraps ErrNotTried.
+func (s *Store) Condemn(bad, good, reason string, events func(Event)) (Release, error) {
+	r, err := s.condemn(bad, good, reason, events)
 	return r, printableError(err)
 }
 
-func (s *Store) condemn(id, reason string, events func(Event)) (Release, error) {
+func (s *Store) condemn(id, to, reason string, events func(Event)) (Release, error) {
 	bad, err := s.staged(id)
 	if err != nil {
 		return Release{}, err
@@ -323,20 +331,26 @@ func (s *Store) condemn(id, reason string, events func(Event)) (Release, error) 
 	if s.Current() != id {
 		return Release{}, notNow("%s is not current", id)
 	}
-	good, err := s.before()
-	if err != nil {
-		return Release{}, err
-	}
 	st, err := s.State()
 	if err != nil {
 		return Release{}, err
+	}
+	good, ok := Release{}, false
+	if to != id && slices.Contains(st.Good, to) {
+		good, ok = s.proven(st, to)
+	}
+	if !ok {
+		if good, err = s.before(); err != nil {
+			return Release{}, err
+		}
 	}
 	st.condemn(bad, reason, s.now())
 	st.Trial = &Trial{Release: good, From: id, Since: s.now().UTC(), Passed: true, Back: true}
 	if err := s.save(st); err != nil {
 		return Release{}, err
 	}
+	step("good")
 	s.tell(events, id, Event{Kind: EventBad, Text: reason})
 	s.record(events, Entry{Action: "condemn", Release: id, SHA256: bad.SHA256, Outcome: "bad", Bad: true, Text: reason})
-	return good, s.trial(events, "back", good).makeCurrent(st, "the good release before "+id)
+	return good, s.trial(events, "condemn", good).makeCurrent(st, "the good release before "+id)
 }

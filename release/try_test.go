@@ -214,6 +214,16 @@ func TestBack(t *testing.T) {
 	}
 }
 
+// TestState_Passed: the way back leads to what was current before, whatever has made that current.
+func TestState_Passed(t *testing.T) {
+	st := State{Good: []string{"a", "b", "c"}}.filled()
+	st.passed(Trial{Release: Release{ID: "d", Serial: 7}, From: "a"})
+	st.passed(Trial{Release: Release{ID: "b", Serial: 3}, From: "d"})
+	if !slices.Equal(st.Good, []string{"c", "a", "d", "b"}) || st.Serial != 7 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestInstall(t *testing.T) {
 	a := &fakeApp{}
 	s, _ := runningIn(t, a)
@@ -230,13 +240,13 @@ func TestInstall(t *testing.T) {
 func TestCondemn(t *testing.T) {
 	a := &fakeApp{}
 	s, first := runningIn(t, a)
-	_, err := s.Condemn(first.ID, "it crashed", nil)
+	_, err := s.Condemn(first.ID, "", "it crashed", nil)
 	wants(t, err, ErrNotAccepted, "no good release before")
 	r := staged(t, s, of(t, shop(t, "good", 2), "1.1.0", 2))
 	must.Get(try(t, s, a, r))(t)
-	_, err = s.Condemn(first.ID, "it crashed", nil)
+	_, err = s.Condemn(first.ID, "", "it crashed", nil)
 	wants(t, err, ErrNotTried, "is not current")
-	good := must.Get(s.Condemn(r.ID, "it crashed 3 times", nil))(t)
+	good := must.Get(s.Condemn(r.ID, first.ID, "it crashed 3 times", nil))(t)
 	st := state(t, s)
 	if good.ID != first.ID || s.Current() != first.ID || st.Bad[r.SHA256].Reason != "it crashed 3 times" || st.Trial != nil {
 		t.Errorf("%q is current of %+v", s.Current(), st)
