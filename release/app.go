@@ -124,8 +124,8 @@ func noApp(err error) bool {
 // lookEvery is how often an app is asked whether its probation is over.
 const lookEvery = 200 * time.Millisecond
 
-// settled waits for the end of an upgrade, and returns what runs then.
-func settled(ctx context.Context, a app, every time.Duration) (appStatus, error) {
+// untilSettled waits for the end of an upgrade, and returns what runs then.
+func untilSettled(ctx context.Context, a app, every time.Duration) (appStatus, error) {
 	for {
 		st, err := a.status(ctx)
 		if err != nil || !st.settling {

@@ -37,7 +37,7 @@ func (s *Store) recover(ctx context.Context, a app, events func(Event)) (Recover
 	t := s.trial(events, "recover", st.Trial.Release)
 	t.back, t.from = st.Trial.Back, st.Trial.From
 	if !st.Trial.Passed && a != nil {
-		runs, err := settled(ctx, a, s.poll)
+		runs, err := untilSettled(ctx, a, s.poll)
 		switch {
 		case err != nil && !noApp(err):
 			return rec, err

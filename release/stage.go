@@ -164,7 +164,7 @@ func (j *job) stage(ctx context.Context, src Source, t Trust) (r Release, err er
 	}
 	get := transfer{s: j.Store, src: src, file: f, limit: j.MaxSize, report: j.tell}
 	if err := get.fetch(ctx); err != nil {
-		return Release{}, sourceError(err)
+		return Release{}, fromSource(err)
 	}
 	step("downloaded")
 	in.part = get.name()
@@ -176,7 +176,7 @@ func (j *job) stage(ctx context.Context, src Source, t Trust) (r Release, err er
 func offered(ctx context.Context, src Source, t Trust, tag string) (o Offer, m Manifest, signer string, err error) {
 	for range 2 {
 		if o, err = src.Head(ctx, tag); err != nil {
-			return o, m, "", sourceError(err)
+			return o, m, "", fromSource(err)
 		}
 		m, signer, err = t.verify(ctx, o)
 		if !errors.Is(err, errUnsigned) {
@@ -186,8 +186,8 @@ func offered(ctx context.Context, src Source, t Trust, tag string) (o Offer, m M
 	return o, m, signer, err
 }
 
-// sourceError has every error of a source wrap one by which the caller knows what to do.
-func sourceError(err error) error {
+// fromSource has every error of a source wrap one by which the caller knows what to do.
+func fromSource(err error) error {
 	for _, known := range []error{ErrUnchanged, ErrNotTried, ErrNotAccepted, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
 			return err
