@@ -139,9 +139,10 @@ func (s *Store) shared(f *os.File) error {
 	return f.Chmod(0o644)
 }
 
-// Close releases the lock.
+// Close releases the lock. It does so before it closes the file, because a process that is forked at that moment holds
+// a copy until it has executed its program.
 func (s *Store) Close() error {
-	return errors.Join(s.lock.Close(), s.root.Close())
+	return errors.Join(unlock(s.lock), s.lock.Close(), s.root.Close())
 }
 
 // Dir returns the directory, absolute and without symlinks.

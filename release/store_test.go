@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,4 +139,17 @@ func TestHistory_TornLine(t *testing.T) {
 	if last := must.Get(ReadHistory(s.dir, 1))(t); len(last) != 1 || last[0].Action != "unhold" {
 		t.Errorf("%+v", last)
 	}
+}
+
+// TestClose_ForkedChild: a process that was forked, and has a copy of the lock's descriptor, does not keep the lock.
+func TestClose_ForkedChild(t *testing.T) {
+	s := newStore(t)
+	var copied int
+	must.Do(t, onFD(s.lock, func(fd int) (err error) {
+		copied, err = syscall.Dup(fd)
+		return err
+	}))
+	defer func() { _ = syscall.Close(copied) }()
+	must.Do(t, s.Close())
+	must.Do(t, openStore(t, s.dir).Close())
 }

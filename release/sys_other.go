@@ -15,6 +15,8 @@ func isDiskFull(error) bool { return false }
 
 func flock(*os.File) (bool, error) { return false, supported }
 
+func unlock(*os.File) error { return supported }
+
 func freeSpace(*os.File) (int64, error) { return 0, supported }
 
 func ownerOf(fs.FileInfo) (uid, gid int) { return -1, -1 }

@@ -28,6 +28,11 @@ func flock(f *os.File) (taken bool, err error) {
 	return false, err
 }
 
+// unlock gives the lock of a file up, whoever else has the file open.
+func unlock(f *os.File) error {
+	return onFD(f, func(fd int) error { return syscall.Flock(fd, syscall.LOCK_UN) })
+}
+
 // onFD calls do with the descriptor of f. File.Fd would clear O_NONBLOCK.
 func onFD(f *os.File, do func(fd int) error) (err error) {
 	c, err := f.SyscallConn()
