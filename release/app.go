@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -25,6 +26,8 @@ type appStatus struct {
 	release  string   // that it was started from; empty if that is not known
 	settling bool     // an upgrade is in progress, or on probation
 	others   []string // the releases of all its processes
+
+	elsewhere string // path that its next start gets, if that is not in this store; empty otherwise, or if it is not known
 
 	last lastUpgrade
 }
@@ -56,6 +59,9 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 		return appStatus{}, err
 	}
 	a := appStatus{pid: st.PID}
+	if path, err := filepath.EvalSymlinks(st.Program); err == nil && !st.Elsewhere() && !strings.HasPrefix(path, c.s.dir+string(filepath.Separator)) {
+		a.elsewhere = st.Program
+	}
 	if l := st.LastUpgrade; l != nil && !l.Outcome.OK {
 		a.last = lastUpgrade{l.Outcome.Release, l.At, l.Outcome}
 	}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 )
@@ -75,7 +76,7 @@ func (j *job) build(ctx context.Context, in arrival, dir string) (Release, error
 	if err := j.allowed(st, r); err != nil { // of an archive it is known only now
 		return r, err
 	}
-	if err := j.usable(ctx, program, in.like); err != nil {
+	if err := j.usable(ctx, program, in.like, sum); err != nil {
 		return r, err
 	}
 	step("checked")
@@ -138,7 +139,7 @@ func (s *Store) hash(name string) (sum string, size int64, err error) {
 }
 
 // usable looks at a program as closely as is possible before it runs.
-func (j *job) usable(ctx context.Context, program, like string) error {
+func (j *job) usable(ctx context.Context, program, like, sum string) error {
 	info, err := inspect(j.at(program), like, j.OtherProgram)
 	if err != nil {
 		return refuse("%s: %w", j.program, err)
@@ -155,7 +156,7 @@ func (j *job) usable(ctx context.Context, program, like string) error {
 			return err
 		}
 	}
-	j.tell(Event{Kind: EventVerified, Text: fmt.Sprintf("%s, %s", info.Main.Path, info.GoVersion)})
+	j.tell(Event{Kind: EventVerified, Text: fmt.Sprintf("SHA-256 %.8s..., %s/%s, %s, %s", sum, runtime.GOOS, runtime.GOARCH, info.Main.Path, info.GoVersion)})
 	return nil
 }
 

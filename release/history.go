@@ -14,18 +14,18 @@ import (
 
 // Entry is a line of the history: something that was done, and what came of it.
 type Entry struct {
-	Time    time.Time     `json:"time"`
-	Who     string        `json:"who"` // the user, and the one who has called sudo
-	PID     int           `json:"pid"`
-	Action  string        `json:"action"` // "deploy", "back", "install", "adopt", "recover", "repair", "hold", "unhold", "refuse", "prune"
-	Release string        `json:"release,omitempty"`
-	SHA256  string        `json:"sha256,omitempty"` // of its program
-	From    string        `json:"from,omitempty"`   // what was current before
-	Source  string        `json:"source,omitempty"`
-	Outcome string        `json:"outcome"` // "current", a control.Outcome's Kind, or a word for a person
-	Bad     bool          `json:"bad,omitempty"`
-	Text    string        `json:"text,omitempty"` // why
-	Took    time.Duration `json:"took_ns,omitempty"`
+	Time    time.Time `json:"time"`
+	Who     string    `json:"who"` // the user, and the one who has called sudo
+	PID     int       `json:"pid"`
+	Action  string    `json:"action"` // "deploy", "back", "install", "adopt", "recover", "repair", "hold", "unhold", "refuse", "prune"
+	Release string    `json:"release,omitempty"`
+	SHA256  string    `json:"sha256,omitempty"` // of its program
+	From    string    `json:"from,omitempty"`   // what was current before
+	Source  string    `json:"source,omitempty"`
+	Outcome string    `json:"outcome"` // "current", a control.Outcome's Kind, or a word for a person
+	Bad     bool      `json:"bad,omitempty"`
+	Text    string    `json:"text,omitempty"`    // why
+	Took    int64     `json:"took_ms,omitempty"` // in milliseconds
 }
 
 // The outcome of an entry by which a release became current. Repair goes by it.

@@ -111,9 +111,13 @@ func TestRealApp(t *testing.T) {
 	if gone := must.Get(a.s.Prune(t.Context(), a.client(), 0, nil))(t); len(gone) != 1 || gone[0] != exits.ID {
 		t.Errorf("it has removed %v", gone) // second was left, panics was bad
 	}
+	other := newStore(t) // with a release of the same name
+	must.Do(t, other.Install(t.Context(), nil, staged(t, other, of(t, realShop(t, "good", 1), "1.0.0", 1)), nil))
+	_, err := other.Try(t.Context(), a.client(), staged(t, other, of(t, realShop(t, "good", 2), "1.1.0", 2)), nil)
+	wants(t, err, ErrNotTried, "the app is started as "+plain+", and not from "+other.dir)
 	must.Do(t, a.client().Stop(t.Context()))
 	a.program.AwaitEnd()
-	_, err := a.s.Try(t.Context(), a.client(), second, nil)
+	_, err = a.s.Try(t.Context(), a.client(), second, nil)
 	wants(t, err, ErrNoApp, "")
 }
 

@@ -375,7 +375,7 @@ func (j *job) there(ctx context.Context, in arrival) (Release, bool, error) {
 		}
 		return r, false, j.remove(r.ID) // and is fetched anew
 	}
-	if err := j.usable(ctx, path, in.like); err != nil {
+	if err := j.usable(ctx, path, in.like, sum); err != nil {
 		return r, false, err
 	}
 	j.tell(Event{Kind: EventStaged, Text: "it was there already"})

@@ -269,8 +269,8 @@ func currentOf(root *os.Root) string {
 		return ""
 	}
 	dir, id := filepath.Split(l)
-	if filepath.Clean(dir) != releasesDir {
-		return ""
+	if filepath.Clean(dir) != releasesDir || !isID(id) {
+		return "" // somebody else has made it
 	}
 	return id
 }

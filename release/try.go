@@ -97,6 +97,9 @@ func (s *Store) install(ctx context.Context, a app, r Release, events func(Event
 	if err != nil {
 		return err
 	}
+	if st.Trial != nil {
+		return errUnrecovered(st)
+	}
 	st.Trial = &Trial{Release: r, From: t.from, Since: s.now().UTC(), Passed: true}
 	st.passed(*st.Trial)
 	if err := s.save(st); err != nil {
@@ -124,7 +127,7 @@ func (s *Store) trial(events func(Event), action string, r Release) *trial {
 func (t *trial) tell(e Event) { t.Store.tell(t.events, t.r.ID, e) }
 
 func (t *trial) record(e Entry) {
-	e.Action, e.Release, e.SHA256, e.From, e.Source, e.Took = t.action, t.r.ID, t.r.SHA256, t.from, t.r.Source, t.now().Sub(t.began)
+	e.Action, e.Release, e.SHA256, e.From, e.Source, e.Took = t.action, t.r.ID, t.r.SHA256, t.from, t.r.Source, t.now().Sub(t.began).Milliseconds()
 	t.Store.record(t.events, e)
 }
 
@@ -140,7 +143,7 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 		return o, err
 	}
 	if st.Trial != nil {
-		return o, notNow("the deploy of %s was cut short: recover first", st.Trial.Release.ID)
+		return o, errUnrecovered(st)
 	}
 	runs, err := a.status(ctx)
 	switch {
@@ -150,9 +153,17 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 		return o, err
 	case runs.release == t.r.ID && t.from == t.r.ID && !runs.settling:
 		t.tell(Event{Kind: EventUnchanged, Text: fmt.Sprintf("process %d runs it already", runs.pid)})
+		if t.r.Serial > st.Serial { // published again
+			st.Serial = t.r.Serial
+			if err := t.save(st); err != nil {
+				return o, err
+			}
+		}
 		return control.Outcome{OK: true, Kind: control.KindUpgraded, OldPID: runs.pid}, nil
+	case runs.elsewhere != "":
+		return o, notNow("the app is started as %s, and not from %s", runs.elsewhere, t.dir)
 	case t.from == "":
-		return o, notNow("nothing is current, so the app was not started from this store: adopt its program first")
+		return o, notNow("%s leads to no release of this store, so the app was not started from it: adopt its program first", t.at(currentLink))
 	}
 	st.Trial = &Trial{Release: t.r, From: t.from, Since: t.now().UTC(), Back: t.back}
 	if err := t.save(st); err != nil {
@@ -179,6 +190,10 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 		return control.Outcome{OK: true, Kind: control.KindUpgraded, OldPID: runs.pid}, nil
 	}
 	return o, errors.Join(err, rerr)
+}
+
+func errUnrecovered(st State) error {
+	return notNow("the deploy of %s was cut short: recover first", st.Trial.Release.ID)
 }
 
 // wasNotAsked reports whether an error means that no upgrade was begun.

@@ -64,7 +64,8 @@ func TestTry_Outcomes(t *testing.T) {
 				if s.Current() != r.ID || !slices.Equal(st.Good, []string{first.ID, r.ID}) || st.Serial != 2 || entry.Outcome != "current" || entry.From != first.ID {
 					t.Errorf("%q is current of %+v, %+v", s.Current(), st, entry)
 				}
-				if o, err := try(t, s, a, r); err != nil || !o.OK || o.NewPID != 0 || len(a.asked) != 1 {
+				r.Serial = 3
+				if o, err := try(t, s, a, r); err != nil || !o.OK || o.NewPID != 0 || len(a.asked) != 1 || state(t, s).Serial != 3 {
 					t.Errorf("once more: %+v %v", o, err)
 				}
 				return
@@ -96,6 +97,10 @@ func TestTry_Refuses(t *testing.T) {
 	before := must.Get(os.ReadFile(s.at(stateFile)))(t)
 	_, err := try(t, s, nil, r)
 	wants(t, err, ErrNoApp, "")
+	must.Do(t, replaceLink(s.root, "releases/by-hand", currentLink))
+	_, err = try(t, s, a, r)
+	wants(t, err, ErrNotTried, "leads to no release of this store")
+	must.Do(t, s.flip(first.ID))
 	a.set("")
 	_, err = try(t, s, a, r)
 	wants(t, err, ErrNoApp, "")
@@ -147,6 +152,7 @@ func TestTry_Interrupted(t *testing.T) {
 	}
 	_, err = try(t, s, a, r)
 	wants(t, err, ErrNotTried, "recover first")
+	wants(t, s.install(t.Context(), nil, first, nil), ErrNotTried, "recover first")
 	rec, err := s.recover(t.Context(), a, nil)
 	if err != nil || !rec.Passed || rec.Current != r.ID || s.Current() != r.ID {
 		t.Errorf("%+v %v", rec, err)
