@@ -104,12 +104,16 @@ func killedAt(t testing.TB, dir, app, from, step string) bool {
 	return ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL
 }
 
+// The steps of a deploy, of a good release and of one that is bad on probation.
+var (
+	goodSteps = []string{"begin", "manifest", "half", "downloaded", "checked", "synced", "staged", "trial", "asked", "started", "ready", "probation",
+		"confirmed", "good", "current", "recorded", "pruned"}
+	badSteps = []string{"trial", "asked", "started", "ready", "probation", "rolled_back", "recorded"}
+)
+
 // TestKillMatrix kills the deployer at each step, and the app or not. What starts next is a release that has passed its
 // probation, always; a recovery puts all in order; and the next good deploy works.
 func TestKillMatrix(t *testing.T) {
-	goodSteps := []string{"begin", "manifest", "half", "downloaded", "checked", "synced", "staged", "trial", "asked", "started", "ready", "probation",
-		"confirmed", "good", "current", "recorded", "pruned"}
-	badSteps := []string{"trial", "asked", "started", "ready", "probation", "rolled_back", "recorded"}
 	first, good, wrong, next := shop(t, "good", 1), shop(t, "good", 2), shop(t, "panic", 3), shop(t, "good", 4)
 	row := func(program []byte, step string, appKilled bool) func(t *testing.T) {
 		return func(t *testing.T) {
