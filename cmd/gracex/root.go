@@ -118,7 +118,7 @@ a socket (core.WithControlSocket).
 		return nil
 	}
 	root.AddCommand(
-		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newVersion(),
+		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newRelease(), newVersion(),
 	)
 	root.InitDefaultCompletionCmd()
 	wrapUsage(root)

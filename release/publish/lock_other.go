@@ -1,0 +1,10 @@
+//go:build !unix
+
+package publish
+
+import "os"
+
+func lockDir(dir string) (*os.File, error) { return os.Open(dir) }
+
+// syncDir does nothing: a directory can't be synced there.
+func syncDir(string) error { return nil }
