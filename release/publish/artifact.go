@@ -239,10 +239,11 @@ func (f *folder) one(all []artifact) (best []artifact, err error) {
 			continue
 		}
 		b := best[i]
-		if a.variant == b.variant && a.rank() == b.rank() {
+		known := a.variant != "" && b.variant != "" && a.variant != b.variant
+		if !known && a.rank() == b.rank() {
 			return nil, refuse("%s and %s are both for %s, and a release has one file for it", b.path, a.path, a.system())
 		}
-		if a.variant < b.variant || a.variant == b.variant && a.rank() < b.rank() {
+		if known && a.variant < b.variant || !known && a.rank() < b.rank() {
 			a, b = b, a
 			best[i] = b
 		}
