@@ -129,7 +129,7 @@ func fileLine(s *screen, f release.File, state string) error {
 	if f.Unpacked != nil {
 		sum = f.Unpacked.SHA256
 	}
-	text := fmt.Sprintf("%-10s %s", f.OS+"/"+f.Arch, control.Printable(f.File))
+	text := fmt.Sprintf("  %-14s %s", f.OS+"/"+f.Arch, control.Printable(f.File))
 	if size > 0 {
 		text += fmt.Sprintf(", %.1f MiB", float64(size)/(1<<20))
 	}

@@ -108,7 +108,7 @@ func readSmall(file string, limit int64) ([]byte, error) {
 }
 
 func (k *Key) public() minisign.PublicKey {
-	return k.private.Public().(minisign.PublicKey) //nolint:errcheck // it is never another type
+	return k.private.Public().(minisign.PublicKey)
 }
 
 // Public is the public key, as one word. It is what hosts are given.

@@ -274,10 +274,10 @@ func TestPublish_NothingHalfIsOffered(t *testing.T) {
 // one, and what others have left is removed.
 func TestPublish_GoesOnAfterACut(t *testing.T) {
 	t.Parallel()
-	s, whole := newSite(t), ""
+	s := newSite(t)
 	dir := put(t, t.TempDir(), map[string][]byte{"shop_linux_amd64": shop(t, "linux/amd64", "")})
 	s.publish(dir, nil)
-	cut := make([]byte, 0)
+	var cut []byte
 	s.publish("", func(o *Options) {
 		o.Paused = true
 		o.step = func(name string) {
@@ -286,7 +286,7 @@ func TestPublish_GoesOnAfterACut(t *testing.T) {
 			}
 		}
 	})
-	whole = string(must.Get(os.ReadFile(filepath.Join(s.out, manifestFile)))(t))
+	whole := string(must.Get(os.ReadFile(filepath.Join(s.out, manifestFile)))(t))
 	put(t, s.out, map[string][]byte{manifestFile: cut, newPrefix + manifestFile: []byte(whole), newPrefix + "123": []byte("half")})
 	if _, err := Verify(t.Context(), s.out, []string{s.key.Public()}, ""); err == nil {
 		t.Fatal("the cut is none")
