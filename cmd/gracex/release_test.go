@@ -123,3 +123,38 @@ func TestParseExpires(t *testing.T) {
 		}
 	}
 }
+
+// TestRelease_Page runs the commands of docs/publishing.md one after the other.
+func TestRelease_Page(t *testing.T) {
+	t.Parallel()
+	b := bench{t, t.TempDir()}
+	self := must.Get(os.ReadFile(must.Get(os.Executable())(t)))(t)
+	system := runtime.GOOS + "_" + runtime.GOARCH
+	for name, text := range map[string][]byte{
+		"bin/shop_" + system: self, "dist/shop": self, "dist/metadata.json": []byte(`{"project_name":"shop","version":"1.5.0"}`),
+		"dist/artifacts.json": []byte(`[{"name":"shop","path":"dist/shop","goos":"` + runtime.GOOS + `","goarch":"` + runtime.GOARCH + `","type":"Binary","extra":{"Binary":"shop"}}]`),
+	} {
+		must.Do(t, os.MkdirAll(filepath.Dir(b.at(name)), 0o755))
+		must.Do(t, os.WriteFile(b.at(name), text, 0o755))
+	}
+	must.Do(t, os.Symlink("public", b.at("last")))
+	page := string(must.Get(os.ReadFile(filepath.Join("..", "..", "docs", "publishing.md")))(t))
+	commands := 0
+	for line := range strings.Lines(page) {
+		args, found := strings.CutPrefix(strings.TrimSpace(line), "gracex release ")
+		if !found || !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		commands++
+		words := strings.Fields(args)
+		for i, w := range words {
+			if dir, _, _ := strings.Cut(w, "/"); i > 0 && strings.Contains(" keys dist bin public last fresh sums ", " "+dir+" ") {
+				words[i] = "@" + w
+			}
+		}
+		b.run(control.ExitOK, nil, words...)
+	}
+	if commands < 10 {
+		t.Errorf("the page has %d commands", commands)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -141,13 +140,10 @@ func (f *folder) goreleaser(list []byte, program string) error {
 }
 
 // find returns where a file of artifacts.json is in the folder. Its path there begins at the project's directory, as
-// dist/shop_linux_amd64_v1/shop, and the folder can have been moved since.
+// dist/shop_linux_amd64_v1/shop, and the folder can have been moved since. Nothing outside the folder is found.
 func (f *folder) find(p string) (string, error) {
-	rest := strings.Trim(path.Clean(filepath.ToSlash(p)), "/")
+	rest := strings.Trim(path.Clean(strings.ReplaceAll(p, `\`, "/")), "/")
 	for more := true; more; _, rest, more = strings.Cut(rest, "/") {
-		if !filepath.IsLocal(rest) {
-			break
-		}
 		if _, err := f.root.Lstat(rest); err == nil {
 			return rest, nil
 		}

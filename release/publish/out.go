@@ -41,7 +41,7 @@ func openOut(dir string) (*out, error) {
 	return &out{dir, lock}, nil
 }
 
-func (o *out) close() { _ = o.lock.Close() }
+func (o *out) close() { unlockDir(o.lock) }
 
 func (o *out) at(name string) string { return filepath.Join(o.dir, name) }
 

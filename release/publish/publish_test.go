@@ -117,6 +117,7 @@ func TestPublish_AFolderOfPrograms(t *testing.T) {
 		"shop-freebsd-amd64.zst":    zst(t, shop(t, "freebsd/amd64", "")),
 		"shop_darwin_arm64.tar.gz":  archive(t, shop(t, "darwin/arm64", "")),
 		"shop_windows_amd64.exe":    shop(t, "windows/amd64", ""),
+		"shop_windows_amd64.tar.gz": gz(t, tarOf(t, entry{name: "shop.exe", body: shop(t, "windows/amd64", ""), mode: 0o755})),
 		"shop-1.5.0-riscv.tar.zst":  zst(t, tarOf(t, entry{name: "shop-1.5.0/shop", body: shop(t, "linux/riscv64", ""), mode: 0o755})),
 		"shop_linux_amd64.sha256":   []byte("0000"),
 		"shopkeeper_linux_amd64":    shop(t, "linux/amd64", "another"),
@@ -130,7 +131,7 @@ func TestPublish_AFolderOfPrograms(t *testing.T) {
 	})
 	want := []string{
 		"darwin/arm64 shop_1.5.0_darwin_arm64.tar.gz", "freebsd/amd64 shop_1.5.0_freebsd_amd64.zst", "linux/amd64 shop_1.5.0_linux_amd64",
-		"linux/arm64 shop_1.5.0_linux_arm64.gz", "linux/riscv64 shop-1.5.0-riscv.tar.zst", "windows/amd64 shop_1.5.0_windows_amd64.exe",
+		"linux/arm64 shop_1.5.0_linux_arm64.gz", "linux/riscv64 shop-1.5.0-riscv.tar.zst", "windows/amd64 shop_1.5.0_windows_amd64.tar.gz",
 	}
 	if got := systems(r.Manifest); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
@@ -142,6 +143,11 @@ func TestPublish_AFolderOfPrograms(t *testing.T) {
 	}
 	if len(s.list()) != len(want)+2 {
 		t.Errorf("%q", s.list())
+	}
+	bare := newSite(t)
+	bare.publish(put(t, t.TempDir(), map[string][]byte{"shop-windows.exe": shop(t, "windows/amd64", "")}), nil)
+	if !slices.Contains(bare.list(), "shop_1.5.0_windows_amd64.exe") {
+		t.Errorf("%q", bare.list())
 	}
 }
 
@@ -338,6 +344,10 @@ func TestPublish_After(t *testing.T) {
 	}
 	s.refused("is revoked", "", nil)
 	s.refused("has shop 1.5.0", "", func(o *Options) { o.Version = "1.6.0" })
+	armFile := r.Manifest.Files[1].File
+	put(t, s.out, map[string][]byte{armFile: other})
+	s.refused("the manifest says", "", func(o *Options) { o.Paused = true })
+	put(t, s.out, map[string][]byte{armFile: shop(t, "linux/arm64", "")})
 	next := put(t, t.TempDir(), map[string][]byte{"shop_linux_amd64": shop(t, "linux/amd64", "1.6.0")})
 	if r := s.publish(next, func(o *Options) { o.Version = "1.6.0" }); r.Manifest.Serial != 6 || !slices.Equal(r.Manifest.Revoked, []string{sum}) {
 		t.Errorf("%+v", r.Manifest)

@@ -116,6 +116,11 @@ func TestVerify_Finds(t *testing.T) {
 	if v, err := Verify(t.Context(), s.out, keys, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "the program in shop_1.5.0_linux_amd64.tar.gz") {
 		t.Errorf("%+v, %v", v, err)
 	}
+	put(t, s.out, map[string][]byte{manifestFile: []byte(strings.Replace(raw, `"arch": "arm64"`, `"arch": "riscv64"`, 1))})
+	must.Get(Sign(filepath.Join(s.out, manifestFile), s.key, nil, release.Manifest{}))(t)
+	if v, err := Verify(t.Context(), s.out, keys, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "is for linux/arm64, and the manifest says linux/riscv64") {
+		t.Errorf("%+v, %v", v, err)
+	}
 	must.Do(t, os.Remove(filepath.Join(s.out, manifestFile+sigSuffix)))
 	if _, err := Verify(t.Context(), s.out, keys, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not signed") {
 		t.Errorf("%v", err)
