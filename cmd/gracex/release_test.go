@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,7 +149,7 @@ func TestRelease_Page(t *testing.T) {
 		commands++
 		words := strings.Fields(args)
 		for i, w := range words {
-			if dir, _, _ := strings.Cut(w, "/"); i > 0 && strings.Contains(" keys dist bin public last fresh sums ", " "+dir+" ") {
+			if dir, _, _ := strings.Cut(w, "/"); i > 0 && slices.Contains([]string{"keys", "dist", "bin", "public", "last", "fresh", "sums"}, dir) {
 				words[i] = "@" + w
 			}
 		}
