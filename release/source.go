@@ -15,7 +15,11 @@ var ErrUnchanged = errors.New("release: the source offers nothing new")
 // An error that wraps [ErrNotTried] is one that may be gone later: the origin is away, or it refuses this client.
 type Source interface {
 	// Head returns what is offered. It returns ErrUnchanged if that is still what tag stands for, the Tag of an
-	// earlier Offer. The empty tag stands for nothing.
+	// earlier Offer. The empty tag stands for nothing: the offer is read anew, past the caches on the way.
+	//
+	// A manifest and its signature can be two requests, and what is published in between makes them a pair that does
+	// not fit. So a caller whose check of the signature has failed waits a little and asks once more, with the empty
+	// tag, before it says so.
 	Head(ctx context.Context, tag string) (Offer, error)
 
 	// Open reads a file that the manifest names, from byte at on. The source can begin earlier, at byte from. The
@@ -32,7 +36,8 @@ type Offer struct {
 	Signature []byte // minisign's, of Manifest; empty if there is none
 
 	// Tag stands for the offer in the next Head: an HTTP ETag, the digest of an OCI manifest, or the like. It can save
-	// a request and decides nothing: nginx gives two files of one size and second the same ETag.
+	// a request and decides nothing: nginx gives two files of one size and second the same ETag. Only the tag of an
+	// offer whose signature was good is to be remembered.
 	Tag string
 
 	// NotBefore is how long the source wants to be left alone, by Retry-After or X-RateLimit-Reset. 0 means that it
