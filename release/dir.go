@@ -116,7 +116,7 @@ func (d dir) Open(ctx context.Context, name string, at int64) (io.ReadCloser, in
 		f.Close()
 		return nil, 0, d.error(err)
 	}
-	return &content{ctx: ctx, rc: f, of: d.String()}, at, nil
+	return fetch.Body(ctx, f, d.error), at, nil
 }
 
 func (d dir) error(err error) error { return sourceError(d.String(), err) }
@@ -129,23 +129,3 @@ func sourceError(of string, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w", ErrNotTried, of, err)
 }
-
-// content is the body of a file of a source. Its errors are those of the source, and it ends with ctx.
-type content struct {
-	ctx context.Context //nolint:containedctx // a reader has no other way to end
-	rc  io.ReadCloser
-	of  string
-}
-
-func (c *content) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, sourceError(c.of, err)
-	}
-	n, err := c.rc.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = sourceError(c.of, err)
-	}
-	return n, err
-}
-
-func (c *content) Close() error { return c.rc.Close() }

@@ -22,9 +22,6 @@ import (
 )
 
 const (
-	// smallTimeout is how long a manifest, a signature or an answer of an API can take altogether.
-	smallTimeout = 60 * time.Second
-
 	// hintTime is how long an ETag is believed. An origin can give two manifests the same one, and then the second
 	// is found after that time.
 	hintTime = time.Hour
@@ -183,20 +180,20 @@ func (w *web) get(ctx context.Context, u *url.URL, header http.Header) (*http.Re
 // authorized reports whether a request identifies itself.
 func (w *web) authorized() bool { return w.user != nil || w.token != nil || len(w.header) > 0 }
 
-// small reads a small answer, which must come within smallTimeout. If missing is true there is no such file.
-// unchanged means the answer 304.
+// small is a small answer. If missing is true there is no such file. unchanged means the answer 304.
 type small struct {
 	body               []byte
 	header             http.Header
 	missing, unchanged bool
 }
 
+// small reads a small answer.
 func (w *web) small(ctx context.Context, u *url.URL, header http.Header, limit int64, refused refusal) (small, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, smallTimeout, fetch.Timeout("no whole answer within "+smallTimeout.String()))
+	ctx, cancel := fetch.WithSmallTimeout(ctx)
 	defer cancel()
 	resp, err := w.get(ctx, u, header)
 	if err != nil {
-		return small{}, late(ctx, err)
+		return small{}, fetch.Late(ctx, err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -213,21 +210,12 @@ func (w *web) small(ctx context.Context, u *url.URL, header http.Header, limit i
 	}
 	b, err := fetch.ReadSmall(resp.Body, limit)
 	if err != nil {
-		return small{}, late(ctx, err)
+		return small{}, fetch.Late(ctx, err)
 	}
 	if page(resp.Header, b) {
 		return small{}, errPage(resp)
 	}
 	return small{body: b, header: resp.Header}, nil
-}
-
-// late says that the time of ctx was over, if it was that.
-func late(ctx context.Context, err error) error {
-	var t fetch.Timeout
-	if errors.As(context.Cause(ctx), &t) {
-		return t
-	}
-	return err
 }
 
 // open reads a file from byte at on.
@@ -289,10 +277,11 @@ func (w *web) open(ctx context.Context, u *url.URL, header http.Header, name str
 		w.mu.Lock()
 		w.etags[key] = fetch.StrongETag(resp.Header)
 		w.mu.Unlock()
-		return &content{ctx: ctx, rc: struct {
+		whole := struct {
 			io.Reader
 			io.Closer
-		}{r, resp.Body}, of: fetch.Show(u)}, from, nil
+		}{r, resp.Body}
+		return fetch.Body(ctx, whole, func(err error) error { return sourceError(fetch.Show(u), err) }), from, nil
 	}
 }
 

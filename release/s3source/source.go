@@ -23,9 +23,6 @@ import (
 const (
 	amazon = "https://s3.amazonaws.com"
 
-	// smallTimeout is how long a manifest or a signature can take altogether.
-	smallTimeout = 60 * time.Second
-
 	// metadataTimeout is how long to wait for the credentials of the machine. There is none outside a cloud.
 	metadataTimeout = 5 * time.Second
 )
@@ -173,7 +170,7 @@ func (s *source) Head(ctx context.Context, tag string) (release.Offer, error) {
 
 // small reads a manifest or a signature.
 func (s *source) small(ctx context.Context, name string, o minio.GetObjectOptions) ([]byte, string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, smallTimeout, fetch.Timeout("no whole answer within "+smallTimeout.String()))
+	ctx, cancel := fetch.WithSmallTimeout(ctx)
 	defer cancel()
 	body, info, _, err := s.get(ctx, name, o)
 	if err != nil {
@@ -182,18 +179,9 @@ func (s *source) small(ctx context.Context, name string, o minio.GetObjectOption
 	defer body.Close()
 	b, err := fetch.ReadSmall(body, release.MaxManifest)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, late(ctx, err))
+		return nil, "", fmt.Errorf("%s: %w", name, fetch.Late(ctx, err))
 	}
 	return b, info.ETag, nil
-}
-
-// late says that the time of ctx was over, if it was that.
-func late(ctx context.Context, err error) error {
-	var t fetch.Timeout
-	if errors.As(context.Cause(ctx), &t) {
-		return t
-	}
-	return err
 }
 
 // get asks for an object. An answer that says no is a [minio.ErrorResponse], perhaps in a [release.WaitError].
@@ -201,7 +189,7 @@ func (s *source) get(ctx context.Context, name string, o minio.GetObjectOptions)
 	ctx, wait := fetch.WithWait(ctx)
 	body, info, header, err := s.client.GetObject(ctx, s.bucket, path.Join(s.prefix, name), o)
 	if err != nil {
-		err = late(ctx, err)
+		err = fetch.Late(ctx, err)
 		if *wait > 0 {
 			err = &release.WaitError{Wait: *wait, Err: err}
 		}
@@ -257,25 +245,8 @@ func (s *source) Open(ctx context.Context, name string, at int64) (io.ReadCloser
 		s.mu.Lock()
 		s.etags[name] = info.ETag
 		s.mu.Unlock()
-		return &content{body, s, ctx}, from, nil
+		return fetch.Body(ctx, body, s.error), from, nil
 	}
-}
-
-type content struct {
-	io.ReadCloser
-	s   *source
-	ctx context.Context //nolint:containedctx // of the request, which can end while nobody reads
-}
-
-func (c *content) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, c.s.error(err)
-	}
-	n, err := c.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = c.s.error(err)
-	}
-	return n, err
 }
 
 // error is what the caller of the source gets.

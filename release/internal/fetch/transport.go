@@ -115,10 +115,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left, b.got = StallTimeout, 0
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		var t Timeout
-		if errors.As(context.Cause(b.ctx), &t) {
-			err = t
-		}
+		err = Late(b.ctx, err)
 	}
 	return n, err
 }
@@ -129,3 +126,46 @@ func (b *body) Close() error {
 	b.cancel(nil)
 	return err
 }
+
+// SmallTimeout is how long a manifest, a signature or an answer of an API can take altogether.
+const SmallTimeout = 60 * time.Second
+
+var errSmall = Timeout(fmt.Sprintf("no whole answer within %v", SmallTimeout))
+
+// WithSmallTimeout returns a context that ends after SmallTimeout.
+func WithSmallTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, SmallTimeout, errSmall)
+}
+
+// Late is err, or the Timeout that has ended ctx.
+func Late(ctx context.Context, err error) error {
+	var t Timeout
+	if err != nil && errors.As(context.Cause(ctx), &t) {
+		return t
+	}
+	return err
+}
+
+// Body is a body whose errors go through explain, and that ends with ctx even if its bytes are here already.
+func Body(ctx context.Context, rc io.ReadCloser, explain func(error) error) io.ReadCloser {
+	return &explained{ctx, rc, explain}
+}
+
+type explained struct {
+	ctx     context.Context //nolint:containedctx // a reader has no other way to end
+	rc      io.ReadCloser
+	explain func(error) error
+}
+
+func (e *explained) Read(p []byte) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, e.explain(err)
+	}
+	n, err := e.rc.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = e.explain(err)
+	}
+	return n, err
+}
+
+func (e *explained) Close() error { return e.rc.Close() }
