@@ -449,11 +449,11 @@ func TestTokenFile_IsReadEachTime(t *testing.T) {
 		got = r.Header.Get("Authorization")
 		return answer(200, "{}")
 	})}))
-	for content, want := range map[string]string{" one\n": "Bearer one", "two": "Bearer two", "\n": ""} {
-		must.Do(t, os.WriteFile(path, []byte(content), 0o600))
+	for _, c := range []struct{ content, want string }{{" one\n", "Bearer one"}, {"two", "Bearer two"}, {"\n", ""}} {
+		must.Do(t, os.WriteFile(path, []byte(c.content), 0o600))
 		must.Get(src.Head(t.Context(), ""))(t)
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

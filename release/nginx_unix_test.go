@@ -111,7 +111,7 @@ func TestHTTP_NginxETags(t *testing.T) {
 
 	// A new time alone makes a file come from its beginning, also for the same bytes.
 	put("0123456789", before)
-	body, from, err := src.Open(t.Context(), "shop", 0)
+	body, _, err := src.Open(t.Context(), "shop", 0)
 	must.Do(t, err)
 	body.Close()
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func TestHTTP_NginxETags(t *testing.T) {
 		from     int64
 	}{{before, 5}, {before.Add(time.Second), 0}} {
 		put("0123456789", c.modified)
-		body, from, err = src.Open(t.Context(), "shop", 5)
+		body, from, err := src.Open(t.Context(), "shop", 5)
 		must.Do(t, err)
 		body.Close()
 		if from != c.from {

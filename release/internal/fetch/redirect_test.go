@@ -70,7 +70,7 @@ func TestCheckRedirect(t *testing.T) {
 			if saw != c.secret {
 				t.Errorf("the token was seen by %s, want %s", saw, c.secret)
 			}
-			var f *Failure
+			var f *ExplainedError
 			if err != nil && !errors.As(err, &f) {
 				t.Errorf("%T", err)
 			}

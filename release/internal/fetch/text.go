@@ -41,14 +41,14 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// Failure is an error of the network for a person. Its text has no secret of a URL in it, which the error of
+// ExplainedError is an error of the network for a person. Its text has no secret of a URL in it, which the error of
 // net/http can have.
-type Failure struct {
+type ExplainedError struct {
 	text string
 	err  error
 }
 
-// Explain returns err, which [http.Client] has returned, as a Failure.
+// Explain returns err, which [http.Client] has returned, as a ExplainedError.
 func Explain(err error) error {
 	at := ""
 	var u *url.Error
@@ -65,11 +65,11 @@ func Explain(err error) error {
 	if errors.As(err, &cert) && errors.As(cert.Err, &unknown) {
 		text += "; is it your own authority's? SSL_CERT_FILE or the option CA names its certificate"
 	}
-	return &Failure{text, err}
+	return &ExplainedError{text, err}
 }
 
-func (e *Failure) Error() string { return e.text }
-func (e *Failure) Unwrap() error { return e.err }
+func (e *ExplainedError) Error() string { return e.text }
+func (e *ExplainedError) Unwrap() error { return e.err }
 
 // withoutUser takes user and password off each URL in text.
 func withoutUser(text string) string {

@@ -22,22 +22,22 @@ const (
 	StallBytes = 4 << 10
 )
 
-// Timeout is an origin that does not go on. It is a [net.Error] whose Timeout is true.
-type Timeout string
+// TimeoutError is an origin that does not go on. It is a [net.Error] whose Timeout is true.
+type TimeoutError string
 
-func (t Timeout) Error() string { return string(t) }
+func (t TimeoutError) Error() string { return string(t) }
 
 // Timeout implements [net.Error].
-func (Timeout) Timeout() bool { return true }
+func (TimeoutError) Timeout() bool { return true }
 
 // Temporary implements [net.Error].
-func (Timeout) Temporary() bool { return true }
+func (TimeoutError) Temporary() bool { return true }
 
 var (
-	_ net.Error = Timeout("")
+	_ net.Error = TimeoutError("")
 
-	errNoAnswer = Timeout(fmt.Sprintf("no answer within %v", HeaderTimeout))
-	errStalled  = Timeout(fmt.Sprintf("the transfer stands still: less than %d bytes in %v", StallBytes, StallTimeout))
+	errNoAnswer = TimeoutError(fmt.Sprintf("no answer within %v", HeaderTimeout))
+	errStalled  = TimeoutError(fmt.Sprintf("the transfer stands still: less than %d bytes in %v", StallBytes, StallTimeout))
 )
 
 // NewTransport returns a transport that takes proxies from the environment and does not undo a content encoding, because
@@ -98,7 +98,7 @@ func stopped(f func()) *time.Timer {
 // body ends when its origin stands still.
 type body struct {
 	rc     io.ReadCloser
-	ctx    context.Context //nolint:containedctx // of the request, whose cause explains a read that failed
+	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	left   time.Duration // for the bytes that are missing to StallBytes
@@ -130,16 +130,16 @@ func (b *body) Close() error {
 // SmallTimeout is how long a manifest, a signature or an answer of an API can take altogether.
 const SmallTimeout = 60 * time.Second
 
-var errSmall = Timeout(fmt.Sprintf("no whole answer within %v", SmallTimeout))
+var errSmall = TimeoutError(fmt.Sprintf("no whole answer within %v", SmallTimeout))
 
 // WithSmallTimeout returns a context that ends after SmallTimeout.
 func WithSmallTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, SmallTimeout, errSmall)
 }
 
-// Late is err, or the Timeout that has ended ctx.
+// Late is err, or the TimeoutError that has ended ctx.
 func Late(ctx context.Context, err error) error {
-	var t Timeout
+	var t TimeoutError
 	if err != nil && errors.As(context.Cause(ctx), &t) {
 		return t
 	}
@@ -152,7 +152,7 @@ func Body(ctx context.Context, rc io.ReadCloser, explain func(error) error) io.R
 }
 
 type explained struct {
-	ctx     context.Context //nolint:containedctx // a reader has no other way to end
+	ctx     context.Context
 	rc      io.ReadCloser
 	explain func(error) error
 }

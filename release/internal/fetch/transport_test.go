@@ -105,7 +105,7 @@ func TestTransport_EndsAnOriginWithoutAnAnswer(t *testing.T) {
 			return nil, r.Context().Err()
 		})}
 		begin := time.Now()
-		_, err := tr.RoundTrip(request(t)) //nolint:bodyclose // there is none
+		_, err := tr.RoundTrip(request(t))
 		if took := time.Since(begin); !errors.Is(err, errNoAnswer) || took != HeaderTimeout {
 			t.Errorf("%v after %v", err, took)
 		}
@@ -165,7 +165,7 @@ func TestExplain_TellsNoSecret(t *testing.T) {
 	client := &http.Client{Transport: origin(func(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("proxyconnect: parse %q: refused\x1b[2J", "http://me:s3cret@proxy/")
 	})}
-	_, err := client.Get("https://user:s3cret@origin.example/f?sig=s3cret") //nolint:bodyclose // there is none
+	_, err := client.Get("https://user:s3cret@origin.example/f?sig=s3cret")
 	got := Explain(err).Error()
 	if want := `https://origin.example/f: proxyconnect: parse "http://proxy/": refused\u001b[2J`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
