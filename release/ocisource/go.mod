@@ -3,14 +3,11 @@ module github.com/gracex-go/gracex/release/ocisource
 go 1.25.0
 
 require (
+	github.com/gracex-go/gracex v0.1.0
 	github.com/gracex-go/gracex/release v0.1.0
 	github.com/opencontainers/go-digest v1.0.0
-	oras.land/oras-go/v2 v2.6.2
-)
-
-require (
-	github.com/gracex-go/gracex v0.1.0
 	github.com/opencontainers/image-spec v1.1.1
+	oras.land/oras-go/v2 v2.6.2
 )
 
 require golang.org/x/sync v0.22.0 // indirect
