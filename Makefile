@@ -70,11 +70,14 @@ CROSS := windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.8.0
 ACTIONLINT_VERSION    := v1.7.12
+# The server with the API of S3 in the tests of release/s3source.
+VERSITYGW_VERSION     := v1.8.0
 
 # A linter refuses code for a newer Go than the one it was built with, so the
 # Go version is part of the place where it is kept.
 TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gracex-tools
 GOLANGCI_LINT  = $(TOOLS)/$(shell $(GO) env GOVERSION)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+VERSITYGW     := $(TOOLS)/versitygw-$(VERSITYGW_VERSION)/versitygw
 
 .DEFAULT_GOAL := help
 
@@ -174,7 +177,7 @@ model: ## search every order of frames, deaths and timers of a handover; minutes
 
 .PHONY: fuzz
 fuzz: ## run each fuzzer; FUZZ=1m says how long, FUZZERS=regexp which. Its findings belong into testdata/fuzz
-	@for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' ./core | xargs -n 1 dirname | sort -u); do \
+	@for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' ./core ./release | xargs -n 1 dirname | sort -u); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "$$pkg $$f" | grep -E '$(FUZZERS)' || continue; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
@@ -202,6 +205,15 @@ $(GOLANGCI_LINT):
 	@out=$$(env -u GOOS -u GOARCH CGO_ENABLED=0 GOBIN='$(@D)' $(GO) install \
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) 2>&1) || \
 		{ echo "$$out"; exit 1; }
+
+.PHONY: versitygw
+versitygw: $(VERSITYGW) ## build the server of release/s3source's tests, and print CORE_TEST_VERSITYGW for them
+	@echo 'CORE_TEST_VERSITYGW=$(VERSITYGW)'
+
+$(VERSITYGW):
+	@out=$$(env -u GOOS -u GOARCH CGO_ENABLED=0 GOBIN='$(@D)' $(GO) install \
+		github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION) 2>&1) || \
+		{ echo "$$out" >&2; exit 1; }
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities, at https://vuln.go.dev

@@ -351,6 +351,9 @@ func TestHTTP_Addresses(t *testing.T) {
 		var got []string
 		src := release.HTTP(c.address, release.Client(&http.Client{Transport: answers(func(r *http.Request) *http.Response {
 			got = append(got, r.URL.RequestURI())
+			if e := r.Header.Get("Accept-Encoding"); e != "identity" {
+				t.Errorf("it wants the encoding %q", e)
+			}
 			if name, pw, ok := r.BasicAuth(); ok != strings.Contains(c.address, "@") || ok && (name != "me" || pw != "s3cret") {
 				t.Errorf("%s: %v", c.address, r.Header)
 			}
