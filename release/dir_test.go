@@ -30,7 +30,17 @@ func (f folder) Source() release.Source { return release.Dir(string(f)) }
 
 func TestDir(t *testing.T) {
 	t.Parallel()
-	sourcetest.Check(t, folder(t.TempDir()))
+	dir := folder(t.TempDir())
+	sourcetest.Check(t, dir)
+	// A signature by another key is another offer.
+	var tags []string
+	for _, sig := range []string{"a", "b"} {
+		dir.Publish(t, map[string][]byte{"release.json": []byte("{}"), "release.json.minisig": []byte(sig)})
+		tags = append(tags, must.Get(dir.Source().Head(t.Context(), ""))(t).Tag)
+	}
+	if tags[0] == tags[1] {
+		t.Error("the tag does not depend on the signature")
+	}
 }
 
 func TestDir_Errors(t *testing.T) {

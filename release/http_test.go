@@ -195,19 +195,48 @@ func TestHTTP_TheWholeManifestHasItsTime(t *testing.T) {
 	})
 }
 
-// slow gives 5,000 bytes each 50 s, until ctx ends.
+// slow gives 500 bytes each 5 s, until ctx ends.
 type slow struct{ ctx context.Context }
 
 func (s slow) Read(p []byte) (int, error) {
 	select {
 	case <-s.ctx.Done():
 		return 0, s.ctx.Err()
-	case <-time.After(50 * time.Second):
-		return copy(p, make([]byte, 5000)), nil
+	case <-time.After(5 * time.Second):
+		return copy(p, make([]byte, 500)), nil
 	}
 }
 
 func (slow) Close() error { return nil }
+
+// TestHTTP_EndsATransferThatStandsStill: a client of the program's own has no limit.
+func TestHTTP_EndsATransferThatStandsStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		src := release.HTTP("http://origin.example", release.Client(&http.Client{Transport: answers(func(r *http.Request) *http.Response {
+			resp := answer(http.StatusOK, "")
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat("x", 5000)), still{r.Context()}))
+			return resp
+		})}))
+		begin := time.Now()
+		body, _, err := src.Open(t.Context(), "shop", 0)
+		must.Do(t, err)
+		defer body.Close()
+		got, err := io.ReadAll(body)
+		sourcetest.NotTried(t, err)
+		if took := time.Since(begin); took != time.Minute || len(got) != 5000 || !strings.Contains(err.Error(), "the transfer stands still") {
+			t.Errorf("%d bytes, %v after %v", len(got), err, took)
+		}
+	})
+}
+
+// still gives nothing until ctx ends.
+type still struct{ ctx context.Context }
+
+func (s still) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
 
 func TestHTTP_GoesOnWhereItWasCut(t *testing.T) {
 	t.Parallel()
@@ -364,6 +393,21 @@ func TestHTTP_Addresses(t *testing.T) {
 		if len(got) == 0 || got[0] != c.first || src.String() != c.shown {
 			t.Errorf("%s: asked for %s, shown as %s", c.address, got, src)
 		}
+	}
+}
+
+func TestHTTP_EscapesNames(t *testing.T) {
+	t.Parallel()
+	var got string
+	src := release.HTTP("https://o.example/a?sig=x", release.Client(&http.Client{Transport: answers(func(r *http.Request) *http.Response {
+		got = r.URL.RequestURI()
+		return answer(http.StatusOK, "")
+	})}))
+	body, _, err := src.Open(t.Context(), "a b%2F?c#d", 0)
+	must.Do(t, err)
+	body.Close()
+	if got != "/a/a%20b%252F%3Fc%23d?sig=x" {
+		t.Error(got)
 	}
 }
 

@@ -52,8 +52,12 @@ func TestSource_Says(t *testing.T) {
 		{no(503, "SlowDown", "Retry-After", "7"), 7 * time.Second, "it wants to be asked again in 7s"},
 		{answer(500, "\x1b[2J"), 0, `500 : \u001b[2J`},
 	} {
+		asked := 0
 		src := s3source.New("rel", "shop", s3source.Endpoint("https://s3.example"), s3source.Region("x"), s3source.Anonymous(),
-			s3source.Transport(answers(func(*http.Request) *http.Response { return c.answer })))
+			s3source.Transport(answers(func(*http.Request) *http.Response {
+				asked++
+				return c.answer
+			})))
 		_, err := src.Head(t.Context(), "")
 		if err == nil {
 			t.Fatal("no error")
@@ -61,6 +65,9 @@ func TestSource_Says(t *testing.T) {
 		sourcetest.NotTried(t, err)
 		if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "s3://rel/shop at https://s3.example: ") {
 			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+		if asked != 1 {
+			t.Errorf("%s: asked %d times", c.want, asked)
 		}
 		var wait *release.WaitError
 		if errors.As(err, &wait) != (c.wait > 0) || wait != nil && wait.Wait != c.wait {

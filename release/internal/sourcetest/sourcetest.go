@@ -99,6 +99,7 @@ func Check(t *testing.T, o Origin) {
 	o.Publish(t, files(3, "shop", other[:1000]))
 	head(t, src, second.Tag)
 	expect(t, src, 1<<20, other[:1000])
+	expect(t, o.Source(), 1<<20, other[:1000])
 
 	o.Publish(t, without(files(4), "release.json.minisig"))
 	if got := head(t, src, ""); string(got.Manifest) != `{"serial":4}` || len(got.Signature) != 0 {
