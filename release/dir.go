@@ -119,10 +119,10 @@ func (d dir) Open(ctx context.Context, name string, at int64) (io.ReadCloser, in
 	return fetch.Body(ctx, f, d.error), at, nil
 }
 
-func (d dir) error(err error) error { return sourceError(d.String(), err) }
+func (d dir) error(err error) error { return unavailable(d.String(), err) }
 
-// sourceError is what a source returns that could not be asked, or has said no.
-func sourceError(of string, err error) error {
+// unavailable is what a source returns that could not be asked, or has said no.
+func unavailable(of string, err error) error {
 	var wait *WaitError
 	if errors.Is(err, ErrNotAccepted) || errors.As(err, &wait) {
 		return err

@@ -80,7 +80,7 @@ func (s *httpSource) Head(ctx context.Context, tag string) (Offer, error) {
 		if err != nil && !sig.missing {
 			return Offer{}, s.error(err)
 		}
-		h := hint{of: name + ":" + contentTag(m.body, sig.body), etag: settled(m.header), at: time.Now()}
+		h := hint{of: name + ":" + contentTag(m.body, sig.body), etag: settledTag(m.header), at: time.Now()}
 		s.confirm(h)
 		if h.of == known.of {
 			return Offer{}, ErrUnchanged
@@ -93,9 +93,9 @@ func (s *httpSource) Head(ctx context.Context, tag string) (Offer, error) {
 	return Offer{}, s.error(errNoManifest)
 }
 
-// settled returns the ETag of a file, unless the file is so young that another one in its place can get the same:
+// settledTag returns the ETag of a file, unless the file is so young that another one in its place can get the same:
 // many servers make it of size and time, to the second.
-func settled(h http.Header) string {
+func settledTag(h http.Header) string {
 	etag := h.Get("ETag")
 	if len(etag) > 256 {
 		return ""

@@ -61,7 +61,7 @@ const (
 var errLaterState = errors.New("it was written by a later gracex")
 
 // repairHint is the remedy for a state that can't be read.
-const repairHint = "nothing was changed; \"gracex release repair\" makes it anew from what is in releases/ and in the history"
+const repairHint = "nothing was changed; \"gracex recover --repair\" makes it anew from what is in releases/ and in the history"
 
 // State returns the state. The error wraps ErrNotTried if the file is broken, and names the remedy.
 func (s *Store) State() (State, error) { return stateOf(s.root, s.at(stateFile)) }

@@ -281,7 +281,7 @@ func (w *web) open(ctx context.Context, u *url.URL, header http.Header, name str
 			io.Reader
 			io.Closer
 		}{r, resp.Body}
-		return fetch.Body(ctx, whole, func(err error) error { return sourceError(fetch.Show(u), err) }), from, nil
+		return fetch.Body(ctx, whole, func(err error) error { return unavailable(fetch.Show(u), err) }), from, nil
 	}
 }
 
@@ -368,5 +368,5 @@ func (w *web) error(err error) error {
 	if errors.Is(err, fetch.ErrTooLarge) {
 		return fmt.Errorf("%w: %s: %w", ErrNotAccepted, w.of, err)
 	}
-	return sourceError(w.of, err)
+	return unavailable(w.of, err)
 }

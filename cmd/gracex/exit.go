@@ -8,6 +8,12 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 )
 
+// The exit statuses of deploys, beside those of package control.
+const (
+	exitNotAccepted = 7
+	exitNotTried    = 8
+)
+
 const exitHelp = `Exit status:
   0    it worked
   1    the new version did not become ready; the old one serves on
@@ -17,6 +23,9 @@ const exitHelp = `Exit status:
        or the socket is another user's
   5    the new version was bad on probation; the old one serves again
   6    timed out
+  7    the release is not accepted: its signature, its content or its age is wrong, or it was
+       taken back before; nothing was started
+  8    the release could not be tried: the source is away, or a disk is full; nothing was changed
   130  interrupted by Ctrl-C; what was begun goes on in the app`
 
 // exitError is an error with the code to exit with. A silent one has been shown already.
@@ -39,6 +48,9 @@ func codeOf(err error) int {
 	var e *exitError
 	if errors.As(err, &e) {
 		return e.code
+	}
+	if code, ok := storeExit(err); ok {
+		return code
 	}
 	return control.ExitStatus(err)
 }

@@ -118,7 +118,8 @@ a socket (core.WithControlSocket).
 		return nil
 	}
 	root.AddCommand(
-		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newRelease(), newVersion(),
+		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newVersion(),
+		newDeploy(t), newBack(t), newHistory(t), newRecover(t), newHold(t), newFollow(t), newRelease(),
 	)
 	root.InitDefaultCompletionCmd()
 	wrapUsage(root)

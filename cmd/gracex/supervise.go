@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,7 +17,8 @@ import (
 
 func newRun() *cobra.Command {
 	var cfg supervise.Config
-	var format string
+	var format, follow string
+	follower := &followFlags{}
 	c := &cobra.Command{
 		Use:   "run [flags] -- program [arguments]",
 		Short: "Run an app under one process number for life",
@@ -26,9 +28,13 @@ The app only has to use gracex.
 
 SIGHUP and SIGUSR2 upgrade, SIGUSR1 reopens logs, and SIGTERM, SIGINT and SIGQUIT stop. A
 worker that crashes is replaced, and connections wait meanwhile. A second SIGTERM or Ctrl-C
-cuts the requests that a stop waits for. The exit status is the app's.`,
+cuts the requests that a stop waits for. The exit status is the app's.
+
+With --follow the app is kept at the release that a source offers, as gracex follow does it. The
+app is started as DIR/current/PROGRAM then, and has a control socket.`,
 		Example: `  gracex run -- ./shop -addr :8080
-  gracex run --max-failures -1 --log-format json -- ./shop`,
+  gracex run --max-failures -1 --log-format json -- ./shop
+  gracex run --follow https://dl.example.org/shop/stable --name shop --key shop.pub -- /srv/shop/current/shop`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			log, err := logger(format, c.ErrOrStderr())
@@ -36,6 +42,16 @@ cuts the requests that a stop waits for. The exit status is the app's.`,
 				return err
 			}
 			cfg.Argv, cfg.Log = args, log
+			if follow != "" {
+				b, err := follower.beside(c, follow, log)
+				if err != nil {
+					return err
+				}
+				ctx, stop := context.WithCancel(context.Background())
+				ended := make(chan struct{})
+				go func() { b.run(ctx); close(ended) }()
+				defer func() { stop(); <-ended }()
+			}
 			defer sayHowToCut(log)()
 			code, err := supervise.Run(cfg)
 			if code == 0 && err == nil {
@@ -53,6 +69,8 @@ cuts the requests that a stop waits for. The exit status is the app's.`,
 	f.DurationVar(&cfg.MinBackoff, "min-backoff", supervise.DefaultMinBackoff, "pause after the second crash in a row; it doubles with each further crash")
 	f.DurationVar(&cfg.MaxBackoff, "max-backoff", supervise.DefaultMaxBackoff, "longest pause between two workers")
 	f.DurationVar(&cfg.Soak, "soak", supervise.DefaultSoak, "how long a release is watched from the end of its probation on; a negative one is none")
+	f.StringVar(&follow, "follow", "", "keep the app at the release that a `source` offers; see gracex follow")
+	follower.add(c)
 	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
 	return c
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/release"
+)
+
+func newHistory(t *target) *cobra.Command {
+	store, n, asJSON := &storeFlags{target: t}, 20, false
+	c := &cobra.Command{
+		Use:   "history",
+		Short: "Show what was deployed, by whom, and what became of it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c)
+			defer stop()
+			dir, _, _, err := store.locate(ctx, false)
+			if err != nil {
+				return err
+			}
+			all, err := release.ReadHistory(dir, n)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				for _, e := range all {
+					if err := control.WriteJSON(c.OutOrStdout(), e); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "WHEN\tWHO\tWHAT\tRELEASE\tFROM\tOUTCOME\tTOOK")
+			for _, e := range all {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), cell(e.Who), cell(e.Action), cell(e.Release),
+					cell(e.From), cell(outcomeText(e)), tookText(e.Took))
+			}
+			return w.Flush()
+		},
+	}
+	store.add(c)
+	c.Flags().IntVarP(&n, "number", "n", n, "how many lines; 0 is all")
+	c.Flags().BoolVar(&asJSON, "json", false, "print each entry as one JSON object a line")
+	return c
+}
+
+// outcomeText is what became of it, and why.
+func outcomeText(e release.Entry) string {
+	if e.Text == "" {
+		return e.Outcome
+	}
+	return e.Outcome + ": " + e.Text
+}
+
+// cell is a text in a table.
+func cell(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return control.Printable(text)
+}
+
+func tookText(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+func newRecover(t *target) *cobra.Command {
+	store, repair := &storeFlags{target: t}, false
+	c := &cobra.Command{
+		Use:   "recover",
+		Short: "Put in order what a deploy has left that was killed",
+		Long: `Put in order what a deploy has left that was killed. The next deploy does it, too. What the
+next start gets is a good release in any case. With --repair a state.json that is broken or
+gone is made anew from the releases and the history.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c)
+			defer stop()
+			show := newSteps(c, false)
+			p, err := store.open(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			if repair {
+				if _, err := p.store.Repair(); err != nil {
+					return err
+				}
+			}
+			r, err := p.store.Recover(ctx, p.client, show.event)
+			if err != nil {
+				return err
+			}
+			if r.Release == "" {
+				return show.out.line("%-10s nothing was cut short; the next start gets %s", "current", control.Printable(r.Current))
+			}
+			return show.out.line("%-10s the next start gets %s", "current", control.Printable(r.Current))
+		},
+	}
+	store.add(c)
+	c.Flags().BoolVar(&repair, "repair", false, "make a broken state.json anew")
+	return c
+}
+
+func newHold(t *target) *cobra.Command {
+	store, reason, off := &storeFlags{target: t}, "", false
+	c := &cobra.Command{
+		Use:   "hold",
+		Short: "Hold those who follow a source, so that nothing new is started",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c)
+			defer stop()
+			p, err := store.open(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			if off {
+				return p.store.Unhold()
+			}
+			return p.store.Hold(reason)
+		},
+	}
+	store.add(c)
+	c.Flags().StringVar(&reason, "reason", "", "`words` for the history")
+	c.Flags().BoolVar(&off, "off", false, "end the hold")
+	return c
+}
+
+// storeExit is the exit status for an error of package release; ok is false for another one.
+func storeExit(err error) (code int, ok bool) {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return 0, false
+	case errors.Is(err, release.ErrBusy):
+		return control.ExitRefused, true
+	case errors.Is(err, release.ErrNoApp):
+		return control.ExitNotFound, true
+	case errors.Is(err, release.ErrNotAccepted):
+		return exitNotAccepted, true
+	case errors.Is(err, release.ErrUnchanged):
+		return control.ExitOK, true
+	case errors.Is(err, release.ErrNotTried):
+		return exitNotTried, true
+	}
+	return 0, false
+}

@@ -1,0 +1,370 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/control"
+)
+
+// DefaultEvery is how often a source is asked.
+const DefaultEvery = 5 * time.Minute
+
+const (
+	jitter     = 0.2              // of the time between two questions, to either side
+	minBackoff = time.Minute      // after a failure of the surroundings, and twice as long after each one more
+	maxBackoff = time.Hour        // whatever a source asks for, too
+	lateAgain  = 10 * time.Minute // until a program is tried again that was not ready in time
+)
+
+// FollowOptions say how a source is followed. The zero FollowOptions ask every DefaultEvery, and take each release as
+// soon as its wave has come.
+type FollowOptions struct {
+	// Every is how often the source is asked, give or take a fifth; 0: DefaultEvery. The first time is after a part of
+	// that which is always the same for a host and a product, so that many hosts do not ask at once.
+	Every time.Duration
+
+	// Window is when releases are started. The zero Window is always. A release waits in it; a way back does not.
+	Window Window
+
+	// Canary has this host be in the first wave of each release.
+	Canary bool
+
+	// Keep is how many good releases stay beside the current one; 0: DefaultKeep, negative: all.
+	Keep int
+
+	// Stage says what is accepted. Its Tag, Follow and Allow are set by the follower.
+	Stage StageOptions
+
+	// Log gets what an operator has to know; nil: slog.Default.
+	Log *slog.Logger
+
+	// Events receives each step. It may be nil.
+	Events func(Event)
+}
+
+// Follow has an app follow a source, as background work of the process that has the service (core.WhileCurrent):
+//
+//	ginx.Run(r, ":8080", release.Follow(release.HTTP("https://dl.example.org/shop/stable"), trust, release.FollowOptions{}))
+//
+// The app was started as DIR/current/PROGRAM, or by a symlink that leads there, and has a control socket. Its user has to
+// be able to write DIR, and so its own program. Where that is too much, "gracex follow" does the same as another user.
+// What is wrong with that is logged, and the app serves on.
+func Follow(src Source, t Trust, o FollowOptions) core.Option {
+	find := func(ctx context.Context) (*control.Client, control.Status, error) {
+		c, err := control.Find(ctx, control.Query{PID: os.Getpid()})
+		if err != nil {
+			return nil, control.Status{}, fmt.Errorf("release: Follow needs the app's control socket; give core.WithPIDFile or core.WithControlSocket: %w", err)
+		}
+		st, err := c.Status(ctx)
+		return c, st, err
+	}
+	return core.WhileCurrent(func(ctx context.Context) error {
+		f := &Follower{Source: src, Trust: t, FollowOptions: o, Find: find}
+		f.log().Warn("release: the app follows a source by itself, so its user can write the program that it runs as; \"gracex follow\" can do it as another user",
+			"source", src.String())
+		return f.Run(ctx)
+	})
+}
+
+// Follower keeps an app at the release that a source offers. Fill in the first three fields, and call Run.
+type Follower struct {
+	Source Source
+	Trust  Trust
+	// Find returns the app that runs, and its status. It is called anew for each release.
+	Find func(ctx context.Context) (*control.Client, control.Status, error)
+	FollowOptions
+
+	host string // names this one among all hosts; empty: machineID. For tests.
+	open func(ctx context.Context) (*Store, app, error)
+
+	tag    string            // of the last offer that was genuine
+	last   *Offer            // that is not done with; nil: none
+	done   [sha256.Size]byte // of the last offer that is
+	said   string            // the last thing that was said of it
+	failed int               // how often the surroundings have failed in a row
+}
+
+// Run asks the source again and again, until ctx ends. A release that it offers is staged, and tried if nothing speaks
+// against it; see [Store.Stage] and [Store.Try]. Never is one tried again that was bad. What can't be tried for now is
+// tried later. An upgrade that was begun when ctx ends is seen to its end.
+func (f *Follower) Run(ctx context.Context) error {
+	if f.Trust.Name == "" {
+		return errors.New("release: a Trust without a name: it is not known which product is to be followed")
+	}
+	if f.host == "" {
+		f.host = machineID()
+	}
+	wait := time.Duration(share(f.host, f.Trust.Name) * float64(f.every()))
+	for {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		wait = f.next(f.poll(ctx))
+	}
+}
+
+// Once asks once, and returns what came of it: nil if a release was tried and is current, ErrUnchanged if there is
+// nothing new.
+func (f *Follower) Once(ctx context.Context) error {
+	if f.host == "" {
+		f.host = machineID()
+	}
+	err := f.poll(ctx)
+	var later *laterError
+	if errors.As(err, &later) {
+		return fmt.Errorf("%w: %w", ErrNotTried, err)
+	}
+	return err
+}
+
+func (f *Follower) every() time.Duration {
+	if f.Every <= 0 {
+		return DefaultEvery
+	}
+	return f.Every
+}
+
+func (f *Follower) log() *slog.Logger {
+	if f.Log == nil {
+		return slog.Default() //nolint:forbidigo // the program has said so
+	}
+	return f.Log
+}
+
+// laterError is why a release is not tried yet.
+type laterError struct {
+	until time.Time
+	why   string
+}
+
+func (e *laterError) Error() string {
+	return fmt.Sprintf("it waits until %s: %s", e.until.UTC().Format(time.RFC3339), e.why)
+}
+
+// next is how long to wait after a question that has come to this.
+func (f *Follower) next(err error) time.Duration {
+	spread := func(d time.Duration) time.Duration {
+		return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // it only spreads
+	}
+	var later *laterError
+	var source *WaitError
+	switch {
+	case errors.As(err, &later):
+		f.failed = 0
+		return min(max(time.Until(later.until), time.Second), spread(f.every()))
+	case errors.Is(err, ErrNotTried) && !errors.Is(err, ErrHeld), errors.Is(err, ErrBusy):
+		f.failed++
+		wait := spread(min(minBackoff<<min(f.failed-1, 10), maxBackoff))
+		if errors.As(err, &source) {
+			wait = max(wait, min(source.Wait, maxBackoff))
+		}
+		return wait
+	}
+	f.failed = 0
+	return spread(f.every())
+}
+
+// poll asks once, and does what follows.
+func (f *Follower) poll(ctx context.Context) error {
+	err := f.look(ctx)
+	if err != nil && ctx.Err() == nil {
+		f.say(err)
+	}
+	return err
+}
+
+// say tells of what has come in the way, once as long as it is the same.
+func (f *Follower) say(err error) {
+	if err.Error() == f.said || errors.Is(err, ErrUnchanged) {
+		return
+	}
+	f.said = err.Error()
+	e := Event{Kind: EventWaiting, Text: err.Error()}
+	switch {
+	case errors.Is(err, ErrHeld):
+		e.Kind = EventHeld
+	case errors.Is(err, ErrNotAccepted):
+		e.Kind = EventRefused
+		f.log().Error("release: not accepted", "source", f.Source.String(), "error", err)
+	case errors.Is(err, ErrNotTried), errors.Is(err, ErrBusy):
+		f.log().Warn("release: tried again later", "source", f.Source.String(), "error", err)
+	default:
+		f.log().Info("release: waits", "source", f.Source.String(), "why", err)
+	}
+	f.event(e)
+}
+
+func (f *Follower) event(e Event) {
+	if f.Events != nil {
+		e.Time = time.Now()
+		f.Events(e)
+	}
+}
+
+// look asks the source, and tries what it offers.
+func (f *Follower) look(ctx context.Context) error {
+	offer, m, _, err := offered(ctx, f.Source, f.Trust, f.tag)
+	switch {
+	case errors.Is(err, ErrUnchanged) && f.last == nil:
+		return err
+	case errors.Is(err, ErrUnchanged):
+		offer = *f.last // it waits
+		if m, _, err = f.Trust.verify(ctx, offer); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	sum := sha256.Sum256(offer.Manifest)
+	f.tag = offer.Tag
+	if sum == f.done {
+		return ErrUnchanged
+	}
+	f.last = &offer
+	err = f.try(ctx, offer, m)
+	var later *laterError
+	if err == nil || errors.Is(err, ErrNotAccepted) && !errors.As(err, &later) {
+		f.last, f.done = nil, sum
+	}
+	return err
+}
+
+// now returns nil if a release can be started now.
+func (f *Follower) now(m Manifest) error {
+	now := time.Now()
+	if until, ok := m.waveOf(f.host, f.Canary); !ok {
+		return &laterError{now.Add(f.every()), "this host is in none of its waves"}
+	} else if now.Before(until) {
+		return &laterError{until, "the wave of this host"}
+	}
+	if until := f.Window.next(now); now.Before(until) {
+		return &laterError{until, "outside of " + f.Window.String()}
+	}
+	return nil
+}
+
+// try stages a release and tries it. What the manifest says about other releases counts at once.
+func (f *Follower) try(ctx context.Context, offer Offer, m Manifest) error {
+	store, a, err := f.opened(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	if _, err := store.recover(ctx, a, f.events()); err != nil {
+		return err
+	}
+	o := f.Stage
+	o.Tag, o.Follow, o.Allow = "", true, f.now
+	j := store.job(o, f.Source.String(), f.events())
+	r, err := j.stage(ctx, &known{f.Source, offer}, f.Trust)
+	if err != nil {
+		return j.end(err)
+	}
+	if store.Current() == r.ID { // a way back does not lead here: it holds followers
+		if st, err := a.status(ctx); err == nil && st.release == r.ID {
+			return nil
+		}
+	}
+	t := store.trial(f.events(), "follow", r)
+	out, err := t.try(context.WithoutCancel(ctx), a) // the process of this follower can be the one that is replaced
+	switch {
+	case err != nil:
+		return err
+	case out.OK:
+		f.log().Info("release: current", "release", r.ID, "source", f.Source.String())
+		if _, err := store.prune(ctx, a, f.keep(), f.events()); err != nil && ctx.Err() == nil {
+			f.log().Warn("release: old releases stay", "error", err)
+		}
+		return nil
+	}
+	f.log().Error("release: taken back", "release", r.ID, "outcome", out.Kind, "reason", out.Reason)
+	switch out.Kind {
+	case control.KindRefused:
+		return &laterError{time.Now().Add(minBackoff), out.Reason}
+	case control.KindTimedOut:
+		if st, err := store.State(); err == nil && st.Late[r.SHA256] > 0 {
+			return &laterError{time.Now().Add(lateAgain), out.Reason}
+		}
+	}
+	return refuse("%s: %s: %s", r.ID, out.Kind, out.Reason)
+}
+
+func (f *Follower) keep() int {
+	if f.Keep == 0 {
+		return DefaultKeep
+	}
+	return f.Keep
+}
+
+// opened returns the app that runs, and its store.
+func (f *Follower) opened(ctx context.Context) (*Store, app, error) {
+	if f.open != nil {
+		return f.open(ctx)
+	}
+	c, st, err := f.Find(ctx)
+	if err != nil {
+		if noApp(err) {
+			err = fmt.Errorf("%w: %w", ErrNoApp, err)
+		}
+		return nil, nil, err
+	}
+	dir, program, err := Locate(st.Program)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := Open(dir, program)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.appOf(c), nil
+}
+
+// events tells of the steps that say something new.
+func (f *Follower) events() func(Event) {
+	return func(e Event) {
+		switch e.Kind {
+		case EventRefused, EventHeld: // as say has it
+		default:
+			if f.Events != nil {
+				f.Events(e)
+			}
+		}
+	}
+}
+
+// known is a source whose offer is here already.
+type known struct {
+	Source
+	offer Offer
+}
+
+// Head returns what is known, and asks anew if that is not good enough.
+func (k *known) Head(context.Context, string) (Offer, error) { return k.offer, nil }
+
+// machineID names this host among others. It is never told to anybody.
+func machineID() string {
+	for _, path := range []string{"/etc/machine-id", "/etc/hostid", "/var/lib/dbus/machine-id"} {
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		b, err := io.ReadAll(io.LimitReader(f, 256))
+		_ = f.Close()
+		if err == nil && len(b) > 0 {
+			return string(b)
+		}
+	}
+	name, _ := os.Hostname()
+	return name
+}
