@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 		return o, err
 	}
 	if d.adopt {
-		if _, err := p.store.Adopt(ctx, p.client, "", show.event); err != nil {
+		if err := p.adopt(ctx, show); err != nil {
 			return o, err
 		}
 	}
@@ -120,6 +121,16 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 		show.event(release.Event{Kind: release.EventWarning, Time: time.Now(), Text: fmt.Sprintf("old releases stay: %v", err)})
 	}
 	return o, nil
+}
+
+// adopt makes the first release of the plain file that the app runs from. It gets the app's own version if that can be
+// the name of a directory.
+func (p *place) adopt(ctx context.Context, show *steps) error {
+	_, err := p.store.Adopt(ctx, p.client, p.runs, show.event)
+	if p.runs != "" && errors.Is(err, release.ErrNotAccepted) {
+		_, err = p.store.Adopt(ctx, p.client, "", show.event)
+	}
+	return err
 }
 
 // kindInstalled is the kind of an outcome without an upgrade.

@@ -8,10 +8,10 @@ import (
 	"github.com/gracex-go/gracex/core/control"
 )
 
-// The exit statuses of deploys, beside those of package control.
+// The exit statuses beside those of package control.
 const (
-	exitNotAccepted = 7
-	exitNotTried    = 8
+	exitNotAccepted = 7 // a release is not accepted, or would not be
+	exitNotTried    = 8 // it could not be tried, or a file can't be read or written
 )
 
 const exitHelp = `Exit status:

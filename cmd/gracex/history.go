@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -55,10 +56,12 @@ func newHistory(t *target) *cobra.Command {
 
 // outcomeText is what became of it, and why.
 func outcomeText(e release.Entry) string {
-	if e.Text == "" {
-		return e.Outcome
+	what := strings.ReplaceAll(e.Outcome, "_", " ")
+	text := strings.TrimPrefix(strings.TrimPrefix(e.Text, "release: "), what+": ")
+	if text == "" {
+		return what
 	}
-	return e.Outcome + ": " + e.Text
+	return what + ": " + text
 }
 
 // cell is a text in a table.

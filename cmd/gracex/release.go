@@ -11,12 +11,6 @@ import (
 	"github.com/gracex-go/gracex/release/publish"
 )
 
-// What "gracex release" ends with besides the statuses of package control.
-const (
-	exitNotAccepted = 7 // hosts would not accept the release
-	exitNotTried    = 8 // a file can't be read or written
-)
-
 func newRelease() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "release",

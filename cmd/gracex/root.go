@@ -119,7 +119,7 @@ a socket (core.WithControlSocket).
 	}
 	root.AddCommand(
 		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newVersion(),
-		newDeploy(t), newBack(t), newHistory(t), newRecover(t), newHold(t), newFollow(t), newRelease(),
+		newDeploy(t), newBack(t), newHistory(t), newRecover(t), newHold(t), newCheck(t), newFollow(t), newRelease(),
 	)
 	root.InitDefaultCompletionCmd()
 	wrapUsage(root)

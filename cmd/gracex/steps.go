@@ -135,6 +135,6 @@ func (s *steps) finish(o control.Outcome, err error) error {
 		return nil
 	}
 	_ = s.err.line("%s", s.err.paintTo(red, o.String(), ":"))
-	_ = s.err.line("%s%s serves on", o.Details(), control.Process(o.OldPID, o.OldVersion))
+	_ = s.err.line("%s%s", o.Details(), o.After())
 	return &exitError{code: code, err: errors.New(o.Reason), silent: true}
 }

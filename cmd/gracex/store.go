@@ -26,6 +26,7 @@ func (s *storeFlags) add(c *cobra.Command) {
 type place struct {
 	store  *release.Store
 	client *control.Client // nil if no app runs
+	runs   string          // the version that it says; empty if there is none
 	absent error           // why there is none
 }
 
@@ -34,7 +35,7 @@ func (p *place) close() { _ = p.store.Close() }
 // locate finds the app, and where its releases are. The client is nil if no app runs.
 func (s *storeFlags) locate(ctx context.Context, plain bool) (dir, program string, p *place, err error) {
 	client, status, err := s.target.find(ctx)
-	p = &place{client: client}
+	p = &place{client: client, runs: status.Version}
 	if err != nil {
 		if s.dir == "" || !errors.Is(err, control.ErrNotFound) && !errors.Is(err, control.ErrStale) {
 			return "", "", nil, err

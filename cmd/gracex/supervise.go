@@ -6,13 +6,16 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gracex-go/gracex/core/supervise"
+	"github.com/gracex-go/gracex/release"
 )
 
 func newRun() *cobra.Command {
@@ -42,6 +45,7 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 				return err
 			}
 			cfg.Argv, cfg.Log = args, log
+			cfg.WentBack = func(bad, _ string) error { return condemn(args[0], bad) }
 			if follow != "" {
 				b, err := follower.beside(c, follow, log)
 				if err != nil {
@@ -73,6 +77,28 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 	follower.add(c)
 	f.StringVar(&format, "log-format", "text", "of the supervisor's log on stderr: text or json")
 	return c
+}
+
+// condemn makes the good release before a bad one what the next start gets. The app was started by this name.
+func condemn(name, bad string) error {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return err
+	}
+	dir, program, err := release.Locate(path)
+	if err != nil {
+		return err
+	}
+	s, err := release.Open(dir, program)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	_, err = s.Condemn(bad, "it has crashed again and again soon after its probation", nil)
+	return err
 }
 
 // sayHowToCut says what a stop that takes long waits for, until the returned function is called.

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/release"
+)
+
+func newCheck(t *target) *cobra.Command {
+	var (
+		from    sourceFlags
+		stage   release.StageOptions
+		command string
+		version string
+		asJSON  bool
+	)
+	store := &storeFlags{target: t}
+	c := &cobra.Command{
+		Use:   "check [FILE|DIR|URL|github:OWNER/REPO]",
+		Short: "See whether a new version starts, and change nothing",
+		Long: `Look at a release as gracex deploy does, and have the app start it up to the moment at which it
+is ready: with its configuration, its sockets and its ready checks. Then the new process ends,
+and the app serves all the time. Without an argument it is what the next start gets.
+
+What the program does before it is ready, such as a migration of a database, is done. The
+release stays beside the others, and gracex deploy does not fetch it again.
+
+` + exitHelp,
+		Example: `  gracex check --pid-file /run/shop.pid
+  gracex check ./shop --pid-file /run/shop.pid && gracex deploy ./shop --pid-file /run/shop.pid`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, stop := interruptible(c)
+			defer stop()
+			show := newSteps(c, asJSON)
+			if len(args) == 0 {
+				client, _, err := t.find(ctx)
+				if err != nil {
+					return show.finish(control.Outcome{}, err)
+				}
+				return show.finish(check(ctx, client, "", show))
+			}
+			src, err := from.parse(args[0])
+			if err != nil {
+				return err
+			}
+			stage.Check = strings.Fields(command)
+			return show.finish(checkRelease(ctx, store, src, version, stage, show))
+		},
+	}
+	f := c.Flags()
+	store.add(c)
+	from.add(c)
+	f.StringVar(&version, "version", "", "`version` of a file at hand; left out, that of its build information")
+	f.BoolVar(&stage.Again, "again", false, "accept a program that was taken back before")
+	f.BoolVar(&stage.Older, "older", false, "accept a release that is older than the last good one")
+	f.BoolVar(&stage.OtherProgram, "rename", false, "accept a program with another main module than that which runs")
+	f.StringVar(&command, "check", "", "`command` that looks at the program before it is used, as \"{} -check-config\",\nwhere {} is its path")
+	f.StringVar(&stage.CheckUser, "check-user", "", "`user` that runs the command of --check")
+	f.BoolVar(&asJSON, "json", false, "print each step, and the outcome at last, as one JSON object a line")
+	return c
+}
+
+// checkRelease brings a release to the others, and has the app start it up to ready.
+func checkRelease(ctx context.Context, flags *storeFlags, src *source, version string, stage release.StageOptions, show *steps) (o control.Outcome, err error) {
+	p, err := flags.open(ctx, false)
+	if err != nil {
+		return o, err
+	}
+	defer p.close()
+	if p.client == nil {
+		return o, p.absent
+	}
+	if _, err := p.store.Recover(ctx, p.client, show.event); err != nil {
+		return o, err
+	}
+	r, err := src.stage(ctx, p, version, stage, show.event)
+	if err != nil {
+		return o, err
+	}
+	return check(ctx, p.client, r.ID, show)
+}
+
+func check(ctx context.Context, client *control.Client, id string, show *steps) (control.Outcome, error) {
+	return client.Upgrade(ctx, control.UpgradeOptions{Release: id, Check: true, Events: func(e control.Event) {
+		show.event(release.Event{Kind: release.EventStep, Time: e.Time, Release: id, Step: &e})
+	}})
+}
