@@ -28,13 +28,14 @@ type target struct {
 	pid     int
 	pidFile string
 	socket  string
+	program string // by which the app is found if none of the others is given; no flag
 }
 
 // find returns the app's client once it has answered, and what it has said.
 func (t *target) find(ctx context.Context) (*control.Client, control.Status, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, control.ErrHangs)
 	defer cancel()
-	client, err := control.Find(ctx, control.Query{PID: t.pid, PIDFile: t.pidFile, Socket: t.socket})
+	client, err := control.Find(ctx, control.Query{PID: t.pid, PIDFile: t.pidFile, Socket: t.socket, Program: t.program})
 	if err != nil {
 		return nil, control.Status{}, hanging(ctx, err)
 	}

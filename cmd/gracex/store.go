@@ -14,12 +14,13 @@ import (
 
 // storeFlags say which app's releases a command is for.
 type storeFlags struct {
-	target *target
-	dir    string
+	target       *target
+	dir, program string
 }
 
 func (s *storeFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&s.dir, "dir", "", "`directory` of the app with its releases, for an app that does not run; its\nprogram has the directory's name, or give the path of the program below it")
+	c.Flags().StringVar(&s.dir, "dir", "", "`directory` with the releases of the app; for an app that does not run")
+	c.Flags().StringVar(&s.program, "program", "", "`name` of the program in --dir; left out, that of the directory")
 }
 
 // place is an app with its releases.
@@ -32,42 +33,45 @@ type place struct {
 
 func (p *place) close() { _ = p.store.Close() }
 
-// locate finds the app, and where its releases are. The client is nil if no app runs.
+// locate finds the app, and where its releases are. The client is nil if no app runs. plain says that the app can run from
+// a plain file.
 func (s *storeFlags) locate(ctx context.Context, plain bool) (dir, program string, p *place, err error) {
-	client, status, err := s.target.find(ctx)
-	p = &place{client: client, runs: status.Version}
-	if err != nil {
-		if s.dir == "" || !errors.Is(err, control.ErrNotFound) && !errors.Is(err, control.ErrStale) {
+	if s.program != "" && s.dir == "" {
+		return "", "", nil, usagef("--program is for --dir; without it the program is that of the app that runs")
+	}
+	t := *s.target
+	if s.dir != "" {
+		if dir, err = filepath.Abs(s.dir); err != nil {
 			return "", "", nil, err
 		}
-		p.client, p.absent = nil, fmt.Errorf("%w; start the app, or make the release current without a trial by --install", err)
-	}
-	if s.dir != "" {
-		dir, program = filepath.Split(filepath.Clean(s.dir))
-		if d, name, lerr := release.Locate(s.dir); lerr == nil {
-			dir, program = d, name // the program's path was given
-		} else {
-			dir = s.dir
+		if program = s.program; program == "" {
+			program = filepath.Base(dir)
 		}
+		t.program = filepath.Join(dir, "current", program)
 	}
-	if p.client == nil {
-		return dir, program, p, nil
+	client, status, err := t.find(ctx)
+	switch {
+	case err == nil:
+	case s.dir != "" && (errors.Is(err, control.ErrNotFound) || errors.Is(err, control.ErrStale)):
+		return dir, program, &place{absent: fmt.Errorf("%w; start it, or make a release current without a trial by --install", err)}, nil
+	default:
+		return "", "", nil, err
 	}
 	if status.Elsewhere() {
-		return "", "", nil, fmt.Errorf("the app is in another pid namespace, such as a container's, and its files are not those here: deploy from inside it, or start another container")
+		return "", "", nil, errors.New("the app is in another pid namespace, such as a container's, and its files are not those here: " +
+			"deploy from inside it, or start another container")
 	}
 	runs, name, err := release.Locate(status.Program)
 	if err != nil && plain {
-		runs, name = filepath.Split(status.Program)
-		err = nil
+		runs, name, err = filepath.Dir(status.Program), filepath.Base(status.Program), nil
 	}
 	switch {
 	case err != nil:
 		return "", "", nil, fmt.Errorf("%w; --adopt makes the first release of it", err)
 	case s.dir != "" && !sameDir(runs, dir):
-		return "", "", nil, fmt.Errorf("the app that was found is started from %s, and not from %s: name the app by --pid-file", runs, dir)
+		return "", "", nil, fmt.Errorf("the app that was found is started from %s, and not from %s: name another app, or another --dir", runs, dir)
 	}
-	return runs, name, p, nil
+	return runs, name, &place{client: client, runs: status.Version}, nil
 }
 
 // sameDir reports whether two paths lead to one directory.
