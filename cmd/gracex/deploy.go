@@ -22,6 +22,7 @@ type deployFlags struct {
 	keep    int
 	install bool
 	adopt   bool
+	inPlace bool
 	asJSON  bool
 	timeout time.Duration
 }
@@ -47,14 +48,15 @@ are signed.
   gracex deploy https://dl.example.org/shop/stable --key shop.pub
   gracex deploy github:example/shop --key shop.pub --token-file /etc/shop.token
   gracex deploy ./shop --adopt                     # once, for an app that runs from a plain file
+  gracex deploy ./shop --in-place                  # for one that is to stay a plain file
   gracex deploy ./shop --install --dir /srv/shop   # before its first start`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if d.timeout < 0 {
 				return usagef("--timeout %v: give a positive duration, such as 5m", d.timeout)
 			}
-			if d.adopt && d.install {
-				return usagef("--adopt is for an app that runs, and --install for one that does not; give one of them")
+			if n := count(d.adopt, d.install, d.inPlace); n > 1 {
+				return usagef("give one of --adopt, --install and --in-place")
 			}
 			from, err := d.source.parse(args[0])
 			if err != nil {
@@ -69,6 +71,9 @@ are signed.
 				defer cancel()
 			}
 			show := newSteps(c, d.asJSON)
+			if d.inPlace {
+				return show.finish(d.runInPlace(ctx, t, from, show))
+			}
 			return show.finish(d.run(ctx, store, from, show))
 		},
 	}
@@ -84,6 +89,7 @@ are signed.
 	f.IntVar(&d.keep, "keep", release.DefaultKeep, "how many good releases to keep beside the current one; -1 is all")
 	f.BoolVar(&d.install, "install", false, "make the release current without a trial; for an app that does not run")
 	f.BoolVar(&d.adopt, "adopt", false, "make the first release of the plain file that the app runs from")
+	f.BoolVar(&d.inPlace, "in-place", false, "replace the plain file that the app runs from, and put it back if the new one is\nbad; a crash or a boot meanwhile starts the new one")
 	f.BoolVar(&d.asJSON, "json", false, "print each step, and the outcome at last, as one JSON object a line")
 	f.DurationVar(&d.timeout, "timeout", 0, "how long the whole may take; 0 is without a limit")
 	return c
@@ -121,6 +127,27 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 		show.event(release.Event{Kind: release.EventWarning, Time: time.Now(), Text: fmt.Sprintf("old releases stay: %v", err)})
 	}
 	return o, nil
+}
+
+// runInPlace deploys a file at hand without releases.
+func (d *deployFlags) runInPlace(ctx context.Context, t *target, from *source, show *steps) (o control.Outcome, err error) {
+	if from.from != nil {
+		return o, usagef("--in-place is for a file at hand, and not for %s", from.from)
+	}
+	client, _, err := t.find(ctx)
+	if err != nil {
+		return o, err
+	}
+	return release.InPlace(ctx, client, from.path, d.stage, show.event)
+}
+
+func count(all ...bool) (n int) {
+	for _, b := range all {
+		if b {
+			n++
+		}
+	}
+	return n
 }
 
 // adopt makes the first release of the plain file that the app runs from. It gets the app's own version if that can be

@@ -1,0 +1,74 @@
+//go:build linux
+
+package release
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
+)
+
+// TestInPlace deploys to a plain file: what lies there at last is what runs.
+func TestInPlace(t *testing.T) {
+	a := newRealApp(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "shop")
+	programs := map[string][]byte{"first": realShop(t, "good", 1), "good": realShop(t, "good", 2), "exit": realShop(t, "exit", 3), "panic": realShop(t, "panic", 4), "last": realShop(t, "good", 5)}
+	must.Do(t, proctest.WriteProgram(path, string(programs["first"])))
+	must.Do(t, os.Chmod(path, 0o750))
+	a.start(path)
+	defer func() { _ = a.client().Stop(t.Context()); a.program.AwaitEnd() }()
+	deploy := func(program []byte, o StageOptions) (control.Outcome, error) {
+		from := filepath.Join(t.TempDir(), "new")
+		must.Do(t, proctest.WriteProgram(from, string(program)))
+		return InPlace(t.Context(), a.client(), from, o, nil)
+	}
+	wantsThere := func(name string) {
+		t.Helper()
+		exe := programOf(must.Get(a.client().Status(t.Context()))(t).PID)
+		if fi := must.Get(os.Stat(path))(t); !os.SameFile(exe, fi) || fi.Mode().Perm() != 0o750 || !bytes.Equal(must.Get(os.ReadFile(path))(t), programs[name]) {
+			t.Errorf("%s is not what runs, or not %s", path, name)
+		}
+		if all := must.Get(os.ReadDir(dir))(t); len(all) != 1 {
+			t.Errorf("it leaves %v", all)
+		}
+	}
+	for _, tt := range []struct{ name, kind, there string }{
+		{"good", control.KindUpgraded, "good"}, {"exit", control.KindFailed, "good"}, {"panic", control.KindRolledBack, "good"},
+	} {
+		o := must.Get(deploy(programs[tt.name], StageOptions{}))(t)
+		if o.Kind != tt.kind || !o.OK && !strings.Contains(o.NextStart, "the old program is at") {
+			t.Errorf("%s: %+v", tt.name, o)
+		}
+		wantsThere(tt.there)
+	}
+	_, err := deploy([]byte("#!/bin/sh\n"), StageOptions{})
+	wants(t, err, ErrNotAccepted, "no program of this system")
+	_, err = deploy(programs["last"], StageOptions{Check: []string{"/bin/false"}})
+	wants(t, err, ErrNotAccepted, "/bin/false")
+	unlock := must.Get(lockFor(path))(t)
+	_, err = deploy(programs["last"], StageOptions{})
+	wants(t, err, ErrBusy, "")
+	unlock()
+	wantsThere("good")
+
+	// A deployer that is killed leaves the new program there, and the next one puts that in order.
+	p := &inPlaceFile{path: path, old: beside(path, oldSuffix)}
+	from := filepath.Join(t.TempDir(), "new")
+	must.Do(t, proctest.WriteProgram(from, string(programs["exit"])))
+	must.Do(t, p.swap(from))
+	_, err = deploy([]byte("#!/bin/sh\n"), StageOptions{})
+	wants(t, err, ErrNotAccepted, "no program of this system")
+	wantsThere("good")
+	must.Do(t, p.swap(from))
+	if o := must.Get(deploy(programs["last"], StageOptions{}))(t); !o.OK {
+		t.Errorf("%+v", o)
+	}
+	wantsThere("last")
+}
