@@ -171,6 +171,10 @@ websockets: ## upgrade WebSockets of five libraries 50 times each, with clients 
 	$(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestNobodyLeaves$$' ./examples/wschat \
 		-args -chat.talkers 20 -chat.upgrades 50 -chat.gap 20ms -chat.settle 100ms -chat.pause 250ms
 
+.PHONY: fleet
+fleet: ## 500 hosts follow a source for a day, by a clock of their own; half a minute
+	GRACEX_FLEET=500 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestFleet$$' ./release
+
 .PHONY: model
 model: ## search every order of frames, deaths and timers of a handover; minutes and some 4 GB
 	GRACEX_MODEL=long $(GO) test -count=1 -v -timeout 60m -run '^TestModel' ./core/internal/handover

@@ -137,7 +137,7 @@ func (f *Follower) every() time.Duration {
 
 func (f *Follower) log() *slog.Logger {
 	if f.Log == nil {
-		return slog.Default() //nolint:forbidigo // the program has said so
+		return slog.Default()
 	}
 	return f.Log
 }
@@ -178,7 +178,11 @@ func (f *Follower) next(err error) time.Duration {
 // poll asks once, and does what follows.
 func (f *Follower) poll(ctx context.Context) error {
 	err := f.look(ctx)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case err == nil, errors.Is(err, ErrUnchanged):
+		f.said = ""
+	default:
 		f.say(err)
 	}
 	return err
@@ -186,7 +190,7 @@ func (f *Follower) poll(ctx context.Context) error {
 
 // say tells of what has come in the way, once as long as it is the same.
 func (f *Follower) say(err error) {
-	if err.Error() == f.said || errors.Is(err, ErrUnchanged) {
+	if err.Error() == f.said {
 		return
 	}
 	f.said = err.Error()
@@ -214,15 +218,12 @@ func (f *Follower) event(e Event) {
 
 // look asks the source, and tries what it offers.
 func (f *Follower) look(ctx context.Context) error {
-	offer, m, _, err := offered(ctx, f.Source, f.Trust, f.tag)
+	offer, _, _, err := offered(ctx, f.Source, f.Trust, f.tag)
 	switch {
 	case errors.Is(err, ErrUnchanged) && f.last == nil:
 		return err
 	case errors.Is(err, ErrUnchanged):
 		offer = *f.last // it waits
-		if m, _, err = f.Trust.verify(ctx, offer); err != nil {
-			return err
-		}
 	case err != nil:
 		return err
 	}
@@ -232,7 +233,7 @@ func (f *Follower) look(ctx context.Context) error {
 		return ErrUnchanged
 	}
 	f.last = &offer
-	err = f.try(ctx, offer, m)
+	err = f.try(ctx, offer)
 	var later *laterError
 	if err == nil || errors.Is(err, ErrNotAccepted) && !errors.As(err, &later) {
 		f.last, f.done = nil, sum
@@ -254,8 +255,8 @@ func (f *Follower) now(m Manifest) error {
 	return nil
 }
 
-// try stages a release and tries it. What the manifest says about other releases counts at once.
-func (f *Follower) try(ctx context.Context, offer Offer, m Manifest) error {
+// try stages a release and tries it.
+func (f *Follower) try(ctx context.Context, offer Offer) error {
 	store, a, err := f.opened(ctx)
 	if err != nil {
 		return err
