@@ -43,7 +43,7 @@ func newHistory(t *target) *cobra.Command {
 			fmt.Fprintln(w, "WHEN\tWHO\tWHAT\tRELEASE\tFROM\tOUTCOME\tTOOK")
 			for _, e := range all {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), cell(e.Who), cell(e.Action), cell(e.Release),
-					cell(e.From), cell(outcomeText(e)), tookText(e.Took))
+					cell(e.From), cell(outcomeText(e)), tookText(time.Duration(e.Took)*time.Millisecond))
 			}
 			return w.Flush()
 		},

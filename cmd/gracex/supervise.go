@@ -45,7 +45,7 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 				return err
 			}
 			cfg.Argv, cfg.Log = args, log
-			cfg.WentBack = func(bad, _ string) error { return condemn(args[0], bad) }
+			cfg.WentBack = func(bad, good string) error { return condemn(args[0], bad, good) }
 			if follow != "" {
 				b, err := follower.beside(c, follow, log)
 				if err != nil {
@@ -80,7 +80,7 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 }
 
 // condemn makes the good release before a bad one what the next start gets. The app was started by this name.
-func condemn(name, bad string) error {
+func condemn(name, bad, good string) error {
 	path, err := exec.LookPath(name)
 	if err == nil {
 		path, err = filepath.Abs(path)
@@ -97,7 +97,7 @@ func condemn(name, bad string) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	_, err = s.Condemn(bad, "it has crashed again and again soon after its probation", nil)
+	_, err = s.Condemn(bad, good, "it has crashed again and again soon after its probation", nil)
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // TestRelease: a release is upgraded to by its name, and then the symlink is switched, as docs/release.md has it.
-func TestRelease(t *testing.T) {
+func TestUpgradeRelease(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	for _, r := range []string{"1", "2"} {
