@@ -19,7 +19,11 @@ func newHistory(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history",
 		Short: "Show what was deployed, by whom, and what became of it",
-		Args:  cobra.NoArgs,
+		Long: `Show what was deployed, by whom, from where, and what became of it, the newest last. It waits
+for no deploy, and needs no app that runs if --dir is given.`,
+		Example: `  gracex history --pid-file /run/shop.pid
+  gracex history --dir /srv/shop -n 0 --json | jq -r 'select(.bad).release'`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c)
 			defer stop()
@@ -86,7 +90,11 @@ func newRecover(t *target) *cobra.Command {
 		Short: "Put in order what a deploy has left that was killed",
 		Long: `Put in order what a deploy has left that was killed. The next deploy does it, too. What the
 next start gets is a good release in any case. With --repair a state.json that is broken or
-gone is made anew from the releases and the history.`,
+gone is made anew from the releases and the history.
+
+` + exitHelp,
+		Example: `  gracex recover --pid-file /run/shop.pid
+  gracex recover --dir /srv/shop --repair`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c)
@@ -122,7 +130,11 @@ func newHold(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hold",
 		Short: "Hold those who follow a source, so that nothing new is started",
-		Args:  cobra.NoArgs,
+		Long: `Hold those who follow a source for this app, so that nothing new is started until
+"gracex hold --off". A deploy by hand goes on.`,
+		Example: `  gracex hold --reason "the sale ends on Friday" --pid-file /run/shop.pid
+  gracex hold --off --pid-file /run/shop.pid`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c)
 			defer stop()
