@@ -130,6 +130,22 @@ func TestUpgradeTo_StartsTheReleaseOnce(t *testing.T) {
 	}
 }
 
+// TestUpgradeTo_TheReleaseItWasStartedFrom is what was asked for, as by a way back, so nothing warns of a switch that was
+// missed.
+func TestUpgradeTo_TheReleaseItWasStartedFrom(t *testing.T) {
+	t.Parallel()
+	a := released(t, "app", "1", "2")
+	a.flip("current", "releases/1")
+	a.cwd = a.path("current")
+	a.start("app", a.path("current/app"), "-control", a.path("ctl.sock"))
+	a.expect("ready", 0)
+	a.flip("current", "releases/2")
+	a.expectRelease(a.upgradeTo("1"), "1", "1")
+	if strings.Contains(a.log(), "upgrade: ") {
+		t.Errorf("a warning:\n%s", a.log())
+	}
+}
+
 // TestUpgradeTo_ACrashStartsWhatCurrentLeadsTo: the release before, as long as that was not switched.
 func TestUpgradeTo_ACrashStartsWhatCurrentLeadsTo(t *testing.T) {
 	t.Parallel()

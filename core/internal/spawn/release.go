@@ -144,14 +144,15 @@ func (r *Release) Missed(path string, l Launch) string {
 	if err != nil {
 		return ""
 	}
-	if k, rest, ok := r.moved(program); ok && r.isFile(program) {
+	// A release that is named (To) is what is wanted, also the one that this process was started from.
+	if k, rest, ok := r.moved(program); ok && l.file == "" && r.isFile(program) {
 		return fmt.Sprintf("the program is the same file as before, %s, although the symlink %s, which led there at the "+
 			"start, leads to %s now; start the program as %s", program, k.name, k.leads(), k.name+rest)
 	}
 	if l.Fixed {
 		return ""
 	}
-	if k, rest, ok := r.moved(dir); ok && isDir(k.name+rest) {
+	if k, rest, ok := r.moved(dir); ok && l.in == "" && isDir(k.name+rest) {
 		return fmt.Sprintf("the working directory is %s as before, although the symlink %s, which led there at the "+
 			"start, leads to %s now; give core.WithWorkingDirectory(%q)", dir, k.name, k.leads(), k.name+rest)
 	}
