@@ -54,10 +54,18 @@ func (e *printedError) Unwrap() error { return e.err }
 
 // refuse is an ErrNotAccepted with a reason.
 func refuse(format string, a ...any) error {
-	return fmt.Errorf("%w: %w", ErrNotAccepted, fmt.Errorf(format, a...))
+	return because(ErrNotAccepted, fmt.Errorf(format, a...))
 }
 
 // notNow is an ErrNotTried with a reason.
 func notNow(format string, a ...any) error {
-	return fmt.Errorf("%w: %w", ErrNotTried, fmt.Errorf(format, a...))
+	return because(ErrNotTried, fmt.Errorf(format, a...))
+}
+
+// because has a reason wrap is, whose words come once also if the reason has them.
+func because(is, reason error) error {
+	if s := reason.Error(); strings.Contains(s, is.Error()+": ") {
+		reason = &printedError{strings.ReplaceAll(s, is.Error()+": ", ""), reason}
+	}
+	return fmt.Errorf("%w: %w", is, reason)
 }
