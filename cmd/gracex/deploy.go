@@ -102,9 +102,13 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 		return o, err
 	}
 	defer p.close()
-	if p.client == nil && !d.install {
-		return o, p.absent
+	switch {
+	case p.client == nil && !d.install:
+		return o, fmt.Errorf("%w; start the app, or make the release current without a trial by --install", p.absent)
+	case p.client != nil && d.install:
+		return o, notTried("--install is for an app that does not run, and this one does: leave it out, so that the app is upgraded")
 	}
+	defer func() { err = show.cut(ctx, p.store, d.timeout, err) }()
 	if _, err := p.store.Recover(ctx, p.client, show.event); err != nil {
 		return o, err
 	}
@@ -121,11 +125,13 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 		return control.Outcome{OK: true, Kind: kindInstalled}, p.store.Install(ctx, p.client, r, show.event)
 	}
 	if o, err = p.store.Try(ctx, p.client, r, show.event); err != nil || !o.OK {
+		show.stays = p.store.Current()
 		return o, err
 	}
 	if _, err := p.store.Prune(ctx, p.client, d.keep, show.event); err != nil {
 		show.event(release.Event{Kind: release.EventWarning, Time: time.Now(), Text: fmt.Sprintf("old releases stay: %v", err)})
 	}
+	show.kept(p.store)
 	return o, nil
 }
 
@@ -194,10 +200,16 @@ func back(ctx context.Context, flags *storeFlags, show *steps) (o control.Outcom
 	}
 	defer p.close()
 	if p.client == nil {
-		return o, p.absent
+		return o, fmt.Errorf("%w; start the app, which is upgraded to the release before", p.absent)
 	}
+	defer func() { err = show.cut(ctx, p.store, 0, err) }()
 	if _, err := p.store.Recover(ctx, p.client, show.event); err != nil {
 		return o, err
 	}
-	return p.store.Back(ctx, p.client, show.event)
+	if o, err = p.store.Back(ctx, p.client, show.event); err != nil || !o.OK {
+		show.stays = p.store.Current()
+		return o, err
+	}
+	show.kept(p.store)
+	return o, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -54,6 +55,9 @@ func codeOf(err error) int {
 	}
 	return control.ExitStatus(err)
 }
+
+// plainText is an error's text without the name of the package that it comes from.
+func plainText(text string) string { return strings.TrimPrefix(text, "release: ") }
 
 // brokenPipe reports whether whoever read the output does not any more, as head does.
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

@@ -61,7 +61,7 @@ for no deploy, and needs no app that runs if --dir is given.`,
 // outcomeText is what became of it, and why.
 func outcomeText(e release.Entry) string {
 	what := strings.ReplaceAll(e.Outcome, "_", " ")
-	text := strings.TrimPrefix(strings.TrimPrefix(e.Text, "release: "), what+": ")
+	text := strings.TrimPrefix(plainText(e.Text), what+": ")
 	if text == "" {
 		return what
 	}
@@ -143,10 +143,17 @@ func newHold(t *target) *cobra.Command {
 				return err
 			}
 			defer p.close()
+			out := newScreen(c.OutOrStdout())
 			if off {
-				return p.store.Unhold()
+				if err := p.store.Unhold(); err != nil {
+					return err
+				}
+				return out.line("%-10s those who follow a source go on", "hold ended")
 			}
-			return p.store.Hold(reason)
+			if err := p.store.Hold(reason); err != nil {
+				return err
+			}
+			return out.line("%-10s nothing new is started by those who follow a source, until \"gracex hold --off\"", "held")
 		},
 	}
 	store.add(c)

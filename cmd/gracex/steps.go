@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +20,9 @@ type steps struct {
 	out, err *screen
 	progress *progress
 	stdout   io.Writer // for the objects of --json; nil without it
+	trying   string    // the release that the app is asked for
 	now      string    // the release that becomes current
+	stays    string    // the release that stays current, because the deploy came to nothing
 	began    time.Time
 	fetching time.Time // when the first bytes came
 }
@@ -33,7 +38,10 @@ func newSteps(c *cobra.Command, asJSON bool) *steps {
 
 // event shows one step.
 func (s *steps) event(e release.Event) {
-	if e.Kind == release.EventCurrent {
+	switch e.Kind {
+	case release.EventTrying:
+		s.trying = e.Release
+	case release.EventCurrent:
 		s.now = e.Release
 	}
 	if s.stdout != nil {
@@ -98,6 +106,33 @@ func (s *steps) fetched(e release.Event) {
 	s.out.moving(fmt.Sprintf("%-10s %s %s", e.Kind, bar(float64(e.Done), float64(e.Total), barWidth), size))
 }
 
+// cut says what goes on if ctx has ended what it was about; else it returns err.
+func (s *steps) cut(ctx context.Context, store *release.Store, limit time.Duration, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	why := "interrupted"
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		why = fmt.Sprintf("it is not over within %v", limit)
+	}
+	if s.trying == "" || s.now != "" {
+		return &exitError{code: control.ExitStatus(ctx.Err()), err: fmt.Errorf("%s; nothing was started", why)}
+	}
+	return &exitError{code: control.ExitStatus(ctx.Err()), err: fmt.Errorf("%s; the upgrade to %s goes on in the app, and the next start gets %s until \"gracex recover\", or the next deploy, has seen that it is good",
+		why, s.trying, store.Current())}
+}
+
+// kept says which releases there is a way back to.
+func (s *steps) kept(store *release.Store) {
+	st, err := store.State()
+	current := store.Current()
+	good := slices.DeleteFunc(st.Good, func(id string) bool { return id == current })
+	if err != nil || len(good) == 0 || s.stdout != nil {
+		return
+	}
+	s.line("kept", fmt.Sprintf("%s; gracex back returns to %s", strings.Join(good, ", "), good[len(good)-1]))
+}
+
 // report is the last object of --json.
 type report struct {
 	Kind    string          `json:"kind"` // "outcome"
@@ -116,7 +151,7 @@ func (s *steps) finish(o control.Outcome, err error) error {
 	if s.stdout != nil {
 		r := control.Report{Outcome: o, ExitStatus: code}
 		if err != nil {
-			r.Outcome.OK, r.Reason = false, err.Error()
+			r.Outcome.OK, r.Reason = code == control.ExitOK, plainText(err.Error())
 			if r.Kind == "" {
 				r.Kind = control.KindUnknown
 			}
@@ -127,6 +162,8 @@ func (s *steps) finish(o control.Outcome, err error) error {
 		return &exitError{code: code, err: errors.New(r.Reason), silent: true}
 	}
 	switch {
+	case errors.Is(err, release.ErrUnchanged):
+		return s.out.line("%-10s %s", release.EventUnchanged, plainText(err.Error()))
 	case err != nil:
 		return err
 	case o.OK && o.NewPID != 0:
@@ -135,6 +172,10 @@ func (s *steps) finish(o control.Outcome, err error) error {
 		return nil
 	}
 	_ = s.err.line("%s", s.err.paintTo(red, o.String(), ":"))
-	_ = s.err.line("%s%s", o.Details(), o.After())
+	after := o.After()
+	if s.stays != "" {
+		after = fmt.Sprintf("%s serves on, and the next start gets %s", control.Process(o.OldPID, o.OldVersion), control.Printable(s.stays))
+	}
+	_ = s.err.line("%s%s", o.Details(), after)
 	return &exitError{code: code, err: errors.New(o.Reason), silent: true}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -14,13 +16,12 @@ import (
 
 // storeFlags say which app's releases a command is for.
 type storeFlags struct {
-	target       *target
-	dir, program string
+	target *target
+	dir    string
 }
 
 func (s *storeFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&s.dir, "dir", "", "`directory` with the releases of the app; for an app that does not run")
-	c.Flags().StringVar(&s.program, "program", "", "`name` of the program in --dir; left out, that of the directory")
+	c.Flags().StringVar(&s.dir, "dir", "", "`directory` of the app with its releases, for an app that does not run. At first it\nsays the program's name, too: /srv/shop/shop; left out, that is the directory's")
 }
 
 // place is an app with its releases.
@@ -33,45 +34,89 @@ type place struct {
 
 func (p *place) close() { _ = p.store.Close() }
 
-// locate finds the app, and where its releases are. The client is nil if no app runs. plain says that the app can run from
-// a plain file.
+// locate finds the app, and where its releases are. The client is nil if no app runs. plain says that it can run from a
+// plain file.
 func (s *storeFlags) locate(ctx context.Context, plain bool) (dir, program string, p *place, err error) {
-	if s.program != "" && s.dir == "" {
-		return "", "", nil, usagef("--program is for --dir; without it the program is that of the app that runs")
-	}
-	t := *s.target
+	app := *s.target
 	if s.dir != "" {
-		if dir, err = filepath.Abs(s.dir); err != nil {
+		if dir, program, err = places(s.dir); err != nil {
 			return "", "", nil, err
 		}
-		if program = s.program; program == "" {
-			program = filepath.Base(dir)
+		if app == (target{}) {
+			app.program = startedAs(dir, program)
 		}
-		t.program = filepath.Join(dir, "current", program)
 	}
-	client, status, err := t.find(ctx)
+	client, status, err := app.find(ctx)
 	switch {
 	case err == nil:
 	case s.dir != "" && (errors.Is(err, control.ErrNotFound) || errors.Is(err, control.ErrStale)):
-		return dir, program, &place{absent: fmt.Errorf("%w; start it, or make a release current without a trial by --install", err)}, nil
+		return dir, program, &place{absent: err}, nil
 	default:
 		return "", "", nil, err
 	}
 	if status.Elsewhere() {
-		return "", "", nil, errors.New("the app is in another pid namespace, such as a container's, and its files are not those here: " +
-			"deploy from inside it, or start another container")
+		return "", "", nil, notTried("the app is in another pid namespace, such as a container's, and its files are not those here: deploy from inside of it, or start another container")
 	}
 	runs, name, err := release.Locate(status.Program)
-	if err != nil && plain {
-		runs, name, err = filepath.Dir(status.Program), filepath.Base(status.Program), nil
-	}
 	switch {
+	case err != nil && plain:
+		runs, name = filepath.Split(status.Program)
 	case err != nil:
-		return "", "", nil, fmt.Errorf("%w; --adopt makes the first release of it", err)
-	case s.dir != "" && !sameDir(runs, dir):
-		return "", "", nil, fmt.Errorf("the app that was found is started from %s, and not from %s: name another app, or another --dir", runs, dir)
+		return "", "", nil, notTried("the app is started from the plain file %s, and not from releases: \"gracex deploy FILE --adopt\" makes the first release of it, once",
+			control.Printable(status.Program))
+	}
+	if s.dir != "" && !sameDir(runs, dir) {
+		return "", "", nil, usagef("--dir %s: the app that was found is started from %s; leave --dir out, or name another app", s.dir, control.Printable(filepath.Clean(runs)))
 	}
 	return runs, name, &place{client: client, runs: status.Version}, nil
+}
+
+// notTried is an error for what was not begun.
+func notTried(format string, args ...any) error {
+	return &exitError{code: exitNotTried, err: fmt.Errorf(format, args...)}
+}
+
+// places are the directory and the program that --dir means: the directory, or the program's path with or without
+// current in it. The program does not have to be there.
+func places(path string) (dir, program string, err error) {
+	if dir, program, err := release.Locate(path); err == nil {
+		return dir, program, nil
+	}
+	if path, err = filepath.Abs(path); err != nil { // "." has no name
+		return "", "", err
+	}
+	if above := filepath.Dir(path); filepath.Base(above) == "current" {
+		return filepath.Dir(above), filepath.Base(path), nil
+	}
+	switch fi, err := os.Stat(path); {
+	case err == nil && fi.IsDir():
+		return path, programIn(path), nil
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		return filepath.Dir(path), filepath.Base(path), nil
+	default:
+		return "", "", notTried("--dir: %w", err)
+	}
+}
+
+// programIn is the name of the program in a directory with releases: the one that is current. Before the first release
+// it is the directory's name.
+func programIn(dir string) string {
+	entries, _ := os.ReadDir(filepath.Join(dir, "current") + string(filepath.Separator))
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && fi.Mode().Perm()&0o111 != 0 {
+			return e.Name()
+		}
+	}
+	return filepath.Base(dir)
+}
+
+// startedAs is the path from which an app with releases is started, or the plain file before there are any.
+func startedAs(dir, program string) string {
+	path := filepath.Join(dir, "current", program)
+	if _, err := os.Stat(path); err != nil {
+		return filepath.Join(dir, program)
+	}
+	return path
 }
 
 // sameDir reports whether two paths lead to one directory.
