@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 		main()
 		return 0
 	})
+	proctest.Parallel(6)
 	os.Exit(proctest.Main(m, "app", "gracex"))
 }
 
@@ -140,9 +141,11 @@ type result struct {
 // command is a command for the app in the directory, unless its arguments name another one.
 func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
 	self, _ := os.Executable()
-	names := func(arg string) bool { return strings.HasPrefix(arg, "--pid") || strings.HasPrefix(arg, "--socket") }
+	names := func(arg string) bool {
+		return strings.HasPrefix(arg, "--pid") || strings.HasPrefix(arg, "--socket") || arg == "--dir"
+	}
 	if !s.searches && !slices.ContainsFunc(args, names) &&
-		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger"}, args[0]) {
+		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger", "deploy", "back", "history", "recover", "hold", "follow"}, args[0]) {
 		args = slices.Insert(slices.Clone(args), 1, "--pid-file", "app.pid")
 	}
 	var out, errs bytes.Buffer

@@ -2,6 +2,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,35 +23,62 @@ var (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "")
-	socket := flag.String("socket", "", "")
+	pid := flag.String("pid-file", "", "")
+	socket := flag.String("socket", "", "a control socket; left out, that of the pid file")
 	probation := flag.Duration("probation", 300*time.Millisecond, "")
+	ready := flag.Duration("ready", core.DefaultReadyTimeout, "")
+	veto := flag.String("veto", "", "a file that refuses upgrades, in its words")
+	check := flag.Bool("check-config", false, "")
 	flag.Parse()
 	_, does, _ := strings.Cut(strings.Trim(behaviour, "."), ":")
+	if *check {
+		fmt.Println("config of", build, "as", os.Getuid())
+		if does == "badconf" {
+			os.Exit(3)
+		}
+		return
+	}
+	options := []core.Option{
+		core.WithProbation(*probation), core.WithReadyTimeout(*ready),
+		core.OnPreFork(func(context.Context) error {
+			if why, err := os.ReadFile(*veto); err == nil {
+				return errors.New(string(why))
+			}
+			return nil
+		}),
+	}
+	if *pid != "" {
+		options = append(options, core.WithPIDFile(*pid))
+	}
+	if *socket != "" {
+		options = append(options, core.WithControlSocket(*socket))
+	}
 	switch does {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "this version is bad: it ends at once")
 		os.Exit(1)
 	case "panic":
-		if core.Upgrading() {
-			time.AfterFunc(100*time.Millisecond, func() { panic("this version is bad") })
-		}
+		time.AfterFunc(100*time.Millisecond, func() { panic("this version is bad") })
+	case "late":
+		time.Sleep(time.Hour)
 	}
-	err := core.ListenAndServe(*addr, http.HandlerFunc(echo), core.WithControlSocket(*socket), core.WithProbation(*probation))
-	if err != nil {
+	if err := core.ListenAndServe(*addr, http.HandlerFunc(answer), options...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// echo answers as the clients of internal/load want it.
-func echo(w http.ResponseWriter, r *http.Request) {
+// answer is for the clients of internal/load.
+func answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
 	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 	w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
-	w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
 	w.Header().Set("X-Build", build)
+	if len(body) == 0 {
+		body = fmt.Appendln(nil, build)
+	}
 	_, _ = w.Write(body)
 }
