@@ -275,6 +275,15 @@ func (c *Client) upgrade(ctx context.Context, url string, body any, events func(
 func (c *Client) call(ctx context.Context, method, url string, body, answer any) (err error) {
 	defer func() { err = text.Error(err) }()
 	resp, err := c.do(ctx, method, url, body)
+	// A process that ends as it is asked has hung up. Another one is at the path then, and a question can be repeated.
+	for end := time.Now().Add(questionTime); method == http.MethodGet && errors.Is(err, errHungUp) && time.Now().Before(end); {
+		select {
+		case <-time.After(lookEvery):
+			resp, err = c.do(ctx, method, url, body)
+		case <-ctx.Done():
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -363,6 +372,10 @@ func (c *heardConn) Read(b []byte) (int, error) {
 
 // endTime is how long a process that ends can be found at the path, before the next one is.
 const endTime = 5 * time.Second
+
+// questionTime is how long a question is repeated that is hung up on: less than endTime, because what always hangs up is
+// no gracex app.
+const questionTime = time.Second
 
 // dialTimeout bounds the wait for a process whose queue of connections is full.
 const dialTimeout = 5 * time.Second

@@ -53,3 +53,32 @@ func TestUpgrade_AsksAgainWhereNobodyAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestStatus_AsksAgainWhereNobodyAnswered, as a process that is bad on probation ends while it is asked. A program that
+// always hangs up is no app.
+func TestStatus_AsksAgainWhereNobodyAnswered(t *testing.T) {
+	t.Parallel()
+	for name, hangsUp := range map[string]int32{"once": 1, "always": 1 << 30} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := must.Get(os.MkdirTemp("", "gx"))(t) // short enough for a socket's path
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			path := filepath.Join(dir, "ctl.sock")
+			var asked atomic.Int32
+			answer := says(Protocol, http.StatusOK, Status{Protocol: Protocol, PID: 7})
+			play(t, path, func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) > hangsUp {
+					answer(w, r)
+					return
+				}
+				nc, _, err := http.NewResponseController(w).Hijack()
+				must.Do(t, err)
+				must.Do(t, nc.Close())
+			})
+			s, err := Dial(path).Status(t.Context())
+			if hangsUp == 1 && (err != nil || s.PID != 7) || hangsUp > 1 && !errors.Is(err, ErrForeign) {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}
