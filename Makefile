@@ -152,6 +152,10 @@ deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says 
 	CORE_TEST_SYSTEMD=1 CORE_TEST_DEPLOYS=$(DEPLOYS) $(GO) test -count=1 -v -timeout $(TIMEOUT) \
 		-run '^TestDeploys$$' ./examples/systemd
 
+.PHONY: deploy-matrix
+deploy-matrix: ## kill a deploy at each step, and the app or not, and look what starts next; Linux
+	GRACEX_DEPLOY_MATRIX=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestRealMatrix$$' ./release
+
 .PHONY: ordinary
 ordinary: ## upgrade programs with libraries that many use, and compare them with net/http alone; Linux
 	GOWORK=off $(GO) -C internal/ordinary test -count=1 -timeout $(TIMEOUT) ./...

@@ -92,12 +92,20 @@ func publish(t testing.TB, src *shelf) (dir string) {
 	return dir
 }
 
-// killedAt runs a deployer that is killed at a step, and reports whether it was.
-func killedAt(t testing.TB, dir, app, from, step string) bool {
+// deployerOf is a deploy by a process of its own.
+func deployerOf(t testing.TB, dir, from string, env ...string) *exec.Cmd {
 	t.Helper()
 	public, _ := keys()
 	cmd := exec.Command(must.Get(os.Executable())(t))
-	cmd.Env = append(os.Environ(), "RELEASE_TEST_PROGRAM=deployer", envDir+"="+dir, envApp+"="+app, envFrom+"="+from, envKey+"="+public.String(), envStep+"="+step)
+	cmd.Env = append(os.Environ(), "RELEASE_TEST_PROGRAM=deployer", envDir+"="+dir, envFrom+"="+from, envKey+"="+public.String())
+	cmd.Env = append(cmd.Env, env...)
+	return cmd
+}
+
+// killedAt runs a deployer that is killed at a step, and reports whether it was.
+func killedAt(t testing.TB, dir, app, from, step string) bool {
+	t.Helper()
+	cmd := deployerOf(t, dir, from, envApp+"="+app, envStep+"="+step)
 	out, _ := cmd.CombinedOutput()
 	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	t.Logf("the deployer: %v, %s", cmd.ProcessState, out)

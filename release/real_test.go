@@ -3,12 +3,9 @@
 package release
 
 import (
-	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -120,73 +117,4 @@ func TestRealApp(t *testing.T) {
 	a.program.AwaitEnd()
 	_, err = a.s.Try(t.Context(), a.client(), second, nil)
 	wants(t, err, ErrNoApp, "")
-}
-
-// envLong asks for the whole matrix with a real app, which takes about a minute.
-const envLong = "RELEASE_TEST_LONG"
-
-// TestRealApp_Killed kills the deployer, and then the app or not: the real form of the matrix, of which it has a few rows
-// unless envLong is set.
-func TestRealApp_Killed(t *testing.T) {
-	a := newRealApp(t)
-	first := staged(t, a.s, of(t, realShop(t, "good", 1), "1.0.0", 1))
-	must.Do(t, a.s.Install(t.Context(), nil, first, nil))
-	a.start(a.s.Program())
-	type row struct {
-		behaviour, at string
-		app           bool // is killed, too
-	}
-	rows := []row{{"good", "probation", false}, {"panic", "probation", false}, {"good", "started", true}, {"good", "good", true}}
-	if os.Getenv(envLong) != "" {
-		rows = nil
-		for _, app := range []bool{false, true} {
-			for _, at := range goodSteps {
-				rows = append(rows, row{"good", at, app})
-			}
-			for _, at := range badSteps {
-				rows = append(rows, row{"panic", at, app})
-			}
-		}
-	}
-	for i, r := range rows {
-		a.killed(r.behaviour, r.at, r.app, i+2)
-	}
-	later, o := a.deploy(realShop(t, "good", 99), "2.0.0", 99)
-	if !o.OK {
-		t.Errorf("%+v", o)
-	}
-	a.wants(later.ID, later.ID)
-}
-
-// killed is a row of the matrix.
-func (a *realApp) killed(behaviour, at string, app bool, n int) {
-	t, row := a.t, fmt.Sprintf("%s, killed at %s, the app too: %v", behaviour, at, app)
-	t.Helper()
-	program, version, before := realShop(t, behaviour, n), "1."+itoa(n)+".0", a.s.Current()
-	candidate := idOf(version, sum(program))
-	must.Do(t, a.s.Close())
-	if !killedAt(t, a.s.dir, "control:"+a.socket, publish(t, of(t, program, version, int64(n))), at) {
-		t.Fatalf("%s: the deployer never came there", row)
-	}
-	a.s = openStore(t, a.s.dir)
-	boots := a.s.Current()
-	if boots != before && (boots != candidate || behaviour != "good") {
-		t.Errorf("%s: the next start gets %s", row, boots)
-	}
-	if app {
-		must.Do(t, a.program.End(proctest.Patience))
-		a.start(a.s.Program())
-	}
-	must.Get(a.s.Recover(t.Context(), a.client(), nil))(t)
-	st := state(t, a.s)
-	if st.Trial != nil || !slices.Contains(st.Good, a.s.Current()) || behaviour != "good" && a.s.Current() != before {
-		t.Errorf("%s: after the recovery %s is current of %+v", row, a.s.Current(), st)
-	}
-	if runs := a.runs(); !app && runs != a.s.Current() || app && runs != boots {
-		t.Errorf("%s: after the recovery %s is current, and %s runs", row, a.s.Current(), runs)
-	}
-	isBad := slices.ContainsFunc(slices.Collect(maps.Values(st.Bad)), func(b Bad) bool { return b.Release == candidate })
-	if behaviour != "good" && !app && at != "trial" && at != "asked" && !isBad {
-		t.Errorf("%s: the app remembers that it was bad, and the state is %+v", row, st)
-	}
 }

@@ -76,6 +76,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 	w.Header().Set("X-Generation", strconv.Itoa(core.Generation()))
+	w.Header().Set("X-Tag", r.Header.Get("X-Tag"))
 	w.Header().Set("X-Build", build)
 	if len(body) == 0 {
 		body = fmt.Appendln(nil, build)
