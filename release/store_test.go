@@ -107,9 +107,9 @@ func TestState_Broken(t *testing.T) {
 			must.Do(t, os.Remove(s.at(stateFile)))
 		}
 		_, err := s.State()
-		wants(t, err, ErrNotTried, "release repair")
+		wants(t, err, ErrNotTried, "recover --repair")
 		_, err = s.Stage(t.Context(), of(t, shop(t, "good", 3), "1.2.0", 9), trust(), StageOptions{}, nil)
-		wants(t, err, ErrNotTried, "release repair")
+		wants(t, err, ErrNotTried, "recover --repair")
 		if s.Current() != r.ID {
 			t.Fatalf("%s: %q is current", name, s.Current())
 		}

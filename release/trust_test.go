@@ -32,7 +32,7 @@ func TestTrust(t *testing.T) {
 		"one key":             {trust: Trust{Name: "shop", Keys: []string{public.String()}}},
 		"the text of a file":  {trust: Trust{Name: "shop", Keys: []string{text + "\n"}}},
 		"the second of two":   {trust: Trust{Name: "shop", Keys: []string{other.String(), public.String()}}},
-		"another key":         {trust: Trust{Name: "shop", Keys: []string{other.String()}}, says: "none of the 1 configured keys"},
+		"another key":         {trust: Trust{Name: "shop", Keys: []string{other.String()}}, says: "no key that is configured"},
 		"no key":              {trust: Trust{Name: "shop"}, says: "no key is configured"},
 		"no name":             {trust: Trust{Keys: []string{public.String()}}, says: "no name"},
 		"no key that is one":  {trust: Trust{Name: "shop", Keys: []string{"RWx"}}, says: "no public key"},

@@ -142,7 +142,7 @@ func TestDeploy_Refused(t *testing.T) {
 	expect(control.ExitUsage, []string{"no such file", "a source is a file, a directory"}, s.path("none"))
 	expect(control.ExitUsage, []string{"a source is a file"}, "ftp://dl.example.org/shop", "--key", ours.key)
 	expect(control.ExitUsage, []string{"--version is for a file"}, url("stable"), "--key", ours.key, "--version", "1.0.0")
-	expect(control.ExitUsage, []string{"give one of them"}, s.path("none"), "--adopt", "--install")
+	expect(control.ExitUsage, []string{"give one of --adopt"}, s.path("none"), "--adopt", "--install")
 	expect(control.ExitUsage, []string{"positive"}, s.path("none"), "--timeout", "-1s")
 	expect(control.ExitUsage, []string{"is started from " + s.path("srv")}, s.build("good", 2), "--dir", s.path("builds"), "--pid-file", "app.pid")
 

@@ -63,7 +63,7 @@ func execute(args []string, std stdio) int {
 		return control.ExitOK // nobody wants to read the rest
 	case errors.As(err, &e) && e.silent:
 	default:
-		fmt.Fprintf(std.err, "gracex: %v\n", err)
+		fmt.Fprintf(std.err, "gracex: %s\n", plainText(err.Error()))
 	}
 	return codeOf(err)
 }

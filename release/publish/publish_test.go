@@ -374,7 +374,7 @@ func TestPublish_KeyInTheField(t *testing.T) {
 	dir := put(t, t.TempDir(), map[string][]byte{"shop_linux_amd64": shop(t, "linux/amd64", "")})
 	s.publish(dir, func(o *Options) { o.FieldKeys = []string{next.Public(), s.key.Public()} })
 	s.refused("hosts would not accept it: they have the keys "+s.key.ID(), dir, func(o *Options) { o.Key, o.FieldKeys = next, []string{s.key.Public()} })
-	s.refused("none of the 1 configured keys", dir, func(o *Options) { o.Key = next })
+	s.refused("no key that is configured", dir, func(o *Options) { o.Key = next })
 	old := s.key
 	s.key = next
 	if r := s.publish(dir, func(o *Options) { o.FieldKeys = []string{old.Public(), next.Public()} }); r.Manifest.Serial != 2 {
