@@ -54,7 +54,7 @@ GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 # The modules that go.work does not name, so that "go test work" does not build what they require: a SQLite, which takes
 # a minute of processor time, a dozen libraries, and clients of which some are other programs. They are vetted, linted
 # and tested by lines of their own.
-ALONE := examples/shop internal/clients internal/ordinary
+ALONE := examples/shop internal/clients internal/ordinary release/ocisource release/s3source
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
@@ -213,6 +213,10 @@ $(GOLANGCI_LINT):
 	@out=$$(env -u GOOS -u GOARCH CGO_ENABLED=0 GOBIN='$(@D)' $(GO) install \
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION) 2>&1) || \
 		{ echo "$$out"; exit 1; }
+
+.PHONY: sources
+sources: ## test the sources of releases that are modules of their own, with the real servers that CORE_TEST_* name
+	@for dir in release/ocisource release/s3source; do GOWORK=off $(GO) -C $$dir test -race -count=1 -timeout $(TIMEOUT) ./... || exit 1; done
 
 .PHONY: versitygw
 versitygw: $(VERSITYGW) ## build the server of release/s3source's tests, and print CORE_TEST_VERSITYGW for them

@@ -10,7 +10,14 @@ require (
 	oras.land/oras-go/v2 v2.6.2
 )
 
-require golang.org/x/sync v0.22.0 // indirect
+require (
+	aead.dev/minisign v0.3.0 // indirect
+	github.com/google/renameio/v2 v2.0.2 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)
 
 replace github.com/gracex-go/gracex => ../..
 
