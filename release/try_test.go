@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -270,8 +271,18 @@ func TestPrune(t *testing.T) {
 	}
 	wrong := staged(t, s, of(t, shop(t, "exit", 9), "2.0.0", 9))
 	must.Get(try(t, s, bad(control.KindFailed, wrong.ID).with(ids[3]), wrong))(t)
+	// A process that nobody knows of runs the first one.
+	cmd := exec.Command(s.at(releasesDir, first.ID, "shop"), "wait")
+	end := must.Get(cmd.StdinPipe())(t)
+	must.Do(t, cmd.Start())
 	gone, err := s.prune(t.Context(), a, 1, nil)
-	if want := []string{first.ID, ids[0], ids[1]}; err != nil || !slices.Equal(gone, want) {
+	must.Do(t, end.Close())
+	must.Do(t, cmd.Wait())
+	if want := ids[:2]; err != nil || !slices.Equal(gone, want) {
+		t.Errorf("it has removed %v, and not %v: %v", gone, want, err)
+	}
+	gone, err = s.prune(t.Context(), a, 1, nil)
+	if want := []string{first.ID}; err != nil || !slices.Equal(gone, want) {
 		t.Errorf("it has removed %v, and not %v: %v", gone, want, err)
 	}
 	if st := state(t, s); !slices.Equal(st.Good, ids[2:]) {

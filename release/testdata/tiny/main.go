@@ -10,6 +10,9 @@ var (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "wait" {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+	}
 	if len(os.Args) == 2 && os.Args[1] == "-check-config" {
 		_, _ = os.Stdout.WriteString("config of " + build + " as " + digits(os.Getuid()) + "\n")
 		if behaviour[22:29] == "badconf" {
