@@ -146,6 +146,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	time.Sleep(b.pause)
+	if err := b.ctx.Err(); err != nil && !b.deaf {
+		return 0, err
+	}
 	if len(b.rest) == 0 {
 		return 0, io.EOF
 	}

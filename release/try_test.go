@@ -258,6 +258,19 @@ func TestCondemn(t *testing.T) {
 	if good.ID != first.ID || s.Current() != first.ID || st.Bad[r.SHA256].Reason != "it crashed 3 times" || st.Trial != nil {
 		t.Errorf("%q is current of %+v", s.Current(), st)
 	}
+	// The one that is named, and not the one before.
+	second := staged(t, s, of(t, shop(t, "good", 3), "1.2.0", 3))
+	must.Get(try(t, s, a, second))(t)
+	third := staged(t, s, of(t, shop(t, "good", 4), "1.3.0", 4))
+	must.Get(try(t, s, a, third))(t)
+	if good := must.Get(s.Condemn(third.ID, first.ID, "it crashed", nil))(t); good.ID != first.ID || s.Current() != first.ID {
+		t.Errorf("%q is current", s.Current())
+	}
+	want := state(t, s)
+	must.Do(t, os.Remove(s.at(stateFile)))
+	if got := must.Get(s.Repair())(t); !slices.Equal(got.Good, want.Good) || len(got.Bad) != 2 || got.Hold != nil {
+		t.Errorf("by the history it is %+v, and it was %+v", got, want)
+	}
 }
 
 func TestPrune(t *testing.T) {
