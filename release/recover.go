@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gracex-go/gracex/core/control"
 )
@@ -60,8 +61,12 @@ func (s *Store) recover(ctx context.Context, a app, events func(Event)) (Recover
 			return rec, nil
 		}
 	}
+	if _, there := s.proven(st, t.r.ID); st.Trial.Passed && !there { // somebody has removed it: the next deploy must go on
+		st.Trial.Passed = false
+		st.Good = slices.DeleteFunc(st.Good, func(id string) bool { return id == t.r.ID })
+	}
 	if !st.Trial.Passed {
-		if err := t.drop(st, "cut short", "nobody has seen what became of it"); err != nil {
+		if err := t.drop(st, "cut short", "nobody has seen what became of it, or it is not there any more"); err != nil {
 			return rec, err
 		}
 		s.tell(events, t.r.ID, Event{Kind: EventRecovered, Text: fmt.Sprintf("its deploy was cut short; %s is what the next start gets", rec.Current)})

@@ -98,6 +98,9 @@ func (s *Store) install(ctx context.Context, a app, r Release, events func(Event
 		}
 	}
 	t := s.trial(events, "install", r)
+	if err := t.whole(); err != nil {
+		return err
+	}
 	st, err := s.State()
 	if err != nil {
 		return err

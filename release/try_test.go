@@ -221,6 +221,27 @@ func TestBack(t *testing.T) {
 	}
 }
 
+// TestRecover_ReleaseGone: a release that has passed and was removed by hand does not stop the deploys after it.
+func TestRecover_ReleaseGone(t *testing.T) {
+	a := &fakeApp{}
+	s, first := runningIn(t, a)
+	r := staged(t, s, of(t, shop(t, "good", 2), "1.1.0", 2))
+	st := state(t, s)
+	st.Trial = &Trial{Release: r, From: first.ID, Passed: true}
+	st.passed(*st.Trial)
+	must.Do(t, s.save(st))
+	must.Do(t, os.RemoveAll(s.at(releasesDir, r.ID)))
+	rec, err := s.recover(t.Context(), a, nil)
+	if st := state(t, s); err != nil || rec.Passed || s.Current() != first.ID || st.Trial != nil || !slices.Equal(st.Good, []string{first.ID}) {
+		t.Errorf("%+v %v, %q is current of %+v", rec, err, s.Current(), st)
+	}
+	a.set("")
+	before := state(t, s)
+	if err := s.install(t.Context(), a, r, nil); err == nil || s.Current() != first.ID || !slices.Equal(state(t, s).Good, before.Good) {
+		t.Errorf("one that is not there was installed: %v", err)
+	}
+}
+
 // TestState_Passed: the way back leads to what was current before, whatever has made that current.
 func TestState_Passed(t *testing.T) {
 	st := State{Good: []string{"a", "b", "c"}}.filled()
