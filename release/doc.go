@@ -15,4 +15,8 @@
 // the version before. Only when its probation is over does current name the release.
 //
 // The program is started as /srv/shop/current/shop.
+//
+// A deploy is [Store.Recover], [Store.Stage] and [Store.Try], as in the example. Whoever is killed in it leaves a store
+// in which current names a good release, and the next Recover goes on. A Store works on Linux, macOS and FreeBSD, and
+// [Open] returns core.ErrUnsupported elsewhere. See docs/releases.md.
 package release
