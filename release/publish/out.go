@@ -139,7 +139,7 @@ func (o *out) write(name string, b []byte) error {
 	return err
 }
 
-// offer replaces the manifest and its signature, the manifest last. step is told after each rename; it may be nil.
+// offer replaces the manifest and its signature, the manifest last. step is told after each rename.
 //
 // Two files can't be replaced at once. A host that comes between the two renames finds a signature that is not this
 // manifest's, and asks again.
@@ -156,9 +156,7 @@ func (o *out) offer(name string, raw, sig []byte, step func(string)) (err error)
 			return err
 		}
 		err = os.Rename(o.at(newPrefix+n), o.at(n))
-		if step != nil {
-			step(n)
-		}
+		step(n)
 	}
 	if err != nil {
 		return err

@@ -111,6 +111,13 @@ func (o *Options) check() error {
 	return nil
 }
 
+// done is where a test looks at the folder, or ends the process.
+func (j *job) done(step string) {
+	if j.step != nil {
+		j.step(step)
+	}
+}
+
 func (j *job) note(format string, a ...any) { j.notes = append(j.notes, fmt.Sprintf(format, a...)) }
 
 func (j *job) clean() {
@@ -406,6 +413,7 @@ func (j *job) publish(m release.Manifest) (r Result, err error) {
 		return r, err
 	}
 	r.Manifest = m
+	j.done("copied")
 	for _, f := range m.Files {
 		temp := j.temps[f.File]
 		if temp == "" {
@@ -418,14 +426,12 @@ func (j *job) publish(m release.Manifest) (r Result, err error) {
 			return r, err
 		}
 		delete(j.temps, f.File)
-		if j.step != nil {
-			j.step(f.File)
-		}
+		j.done(f.File)
 	}
 	if err := syncDir(j.Out); err != nil {
 		return r, err
 	}
-	return r, j.out.offer(name, raw, sig, j.step)
+	return r, j.out.offer(name, raw, sig, j.done)
 }
 
 // sameAs reports whether nothing would change. A SHA256SUMS does not have all that is known of the files.

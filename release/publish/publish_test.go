@@ -271,7 +271,7 @@ func TestPublish_NothingHalfIsOffered(t *testing.T) {
 			}
 		}
 	})
-	if want := []string{"shop_1.5.0_linux_amd64", "shop_1.5.0_linux_arm64", "release.json.minisig", "release.json"}; !slices.Equal(steps, want) {
+	if want := []string{"copied", "shop_1.5.0_linux_amd64", "shop_1.5.0_linux_arm64", "release.json.minisig", "release.json"}; !slices.Equal(steps, want) {
 		t.Errorf("%q", steps)
 	}
 }
