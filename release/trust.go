@@ -83,10 +83,10 @@ func (t Trust) signedBy(o Offer) (signer, comment string, err error) {
 	if len(o.Signature) == 0 {
 		return "", "", refuse("%w", errUnsigned)
 	}
-	for _, text := range t.Keys {
+	for i, text := range t.Keys {
 		k, err := parseKey(text)
-		if err != nil {
-			return "", "", refuse("%q is no public key of minisign: %w", text, err)
+		if err != nil { // the text is not told: it can be the private key, by mistake
+			return "", "", refuse("key %d of the %d configured ones is no public key of minisign: %w", i+1, len(t.Keys), err)
 		}
 		if !minisign.Verify(k, o.Manifest, o.Signature) {
 			continue
