@@ -102,22 +102,29 @@ func (f *folder) goreleaser(list []byte, program string) error {
 		Name, Path, Type             string
 		GOOS, GOARCH, GOAMD64, GOARM string
 		GO386, GOARM64, GOMIPS       string
-		Extra                        struct {
-			Binary, Checksum, Format string
-			Binaries                 []string
-		}
+		Extra                        json.RawMessage // of other types it has other things
 	}
 	if err := json.Unmarshal(list, &all); err != nil {
 		return fmt.Errorf("artifacts.json of goreleaser: %w", err)
 	}
 	is := func(s string) bool { return strings.TrimSuffix(s, ".exe") == program }
 	for _, a := range all {
+		if a.Type != "Archive" && a.Type != "Binary" || a.GOOS == "" {
+			continue
+		}
+		var extra struct {
+			Binary, Checksum string
+			Binaries         []string
+		}
+		if len(a.Extra) > 0 {
+			if err := json.Unmarshal(a.Extra, &extra); err != nil {
+				return fmt.Errorf("artifacts.json of goreleaser, %s: %w", a.Name, err)
+			}
+		}
 		switch {
-		case a.Type != "Archive" && a.Type != "Binary" || a.GOOS == "":
+		case a.Type == "Binary" && !is(extra.Binary) && !is(a.Name):
 			continue
-		case a.Type == "Binary" && !is(a.Extra.Binary) && !is(a.Name):
-			continue
-		case a.Type == "Archive" && len(a.Extra.Binaries) > 0 && !slices.ContainsFunc(a.Extra.Binaries, is):
+		case a.Type == "Archive" && len(extra.Binaries) > 0 && !slices.ContainsFunc(extra.Binaries, is):
 			continue
 		case a.Type == "Archive" && !release.IsPacked(a.Name):
 			f.note("%s is passed over: a host unpacks .tar.gz, .tar.zst, .gz and .zst", a.Name)
@@ -130,10 +137,14 @@ func (f *folder) goreleaser(list []byte, program string) error {
 		if err != nil {
 			return err
 		}
+		sum, ok := strings.CutPrefix(extra.Checksum, "sha256:")
+		if !ok { // goreleaser can be told to use another hash
+			sum = ""
+		}
 		f.artifacts = append(f.artifacts, artifact{
 			path: at, name: path.Base(at), os: a.GOOS, arch: a.GOARCH,
 			variant: a.GOAMD64 + a.GOARM + a.GOARM64 + a.GO386 + a.GOMIPS,
-			sum:     strings.TrimPrefix(a.Extra.Checksum, "sha256:"),
+			sum:     sum,
 		})
 	}
 	return nil
