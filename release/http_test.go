@@ -396,6 +396,16 @@ func TestHTTP_Addresses(t *testing.T) {
 	}
 }
 
+// TestHTTP_WantsTheWholeFile: half of one, that nobody asked for, is not taken for the file.
+func TestHTTP_WantsTheWholeFile(t *testing.T) {
+	t.Parallel()
+	src := release.HTTP("https://o.example", release.Client(&http.Client{Transport: answers(func(*http.Request) *http.Response {
+		return answer(http.StatusPartialContent, "half", "Content-Range", "bytes 0-3/8")
+	})}))
+	_, _, err := src.Open(t.Context(), "shop", 0)
+	sourcetest.NotTried(t, err)
+}
+
 func TestHTTP_EscapesNames(t *testing.T) {
 	t.Parallel()
 	var got string
