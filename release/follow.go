@@ -20,7 +20,7 @@ const DefaultEvery = 5 * time.Minute
 
 const (
 	jitter     = 0.2              // of the time between two questions, to either side
-	minBackoff = time.Minute      // after a failure of the surroundings, and twice as long after each one more
+	minBackoff = time.Minute      // after a failure of the surroundings, or as often as it is asked if that is less; twice as long after each one more
 	maxBackoff = time.Hour        // whatever a source asks for, too
 	lateAgain  = 10 * time.Minute // until a program is tried again that was not ready in time
 )
@@ -91,6 +91,8 @@ type Follower struct {
 	done   [sha256.Size]byte // of the last offer that is
 	said   string            // the last thing that was said of it
 	failed int               // how often the surroundings have failed in a row
+
+	outcome control.Outcome // of the last trial
 }
 
 // Run asks the source again and again, until ctx ends. A release that it offers is staged, and tried if nothing speaks
@@ -104,6 +106,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		f.host = machineID()
 	}
 	wait := time.Duration(share(f.host, f.Trust.Name) * float64(f.every()))
+	f.log().Info("release: follows", "source", f.Source.String(), "every", f.every().String(), "first", wait.Round(time.Second).String())
 	for {
 		select {
 		case <-time.After(wait):
@@ -114,18 +117,23 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 }
 
-// Once asks once, and returns what came of it: nil if a release was tried and is current, ErrUnchanged if there is
-// nothing new.
-func (f *Follower) Once(ctx context.Context) error {
+// Once asks once, and returns what came of it. The error is nil if a release was tried and the outcome is known, even if
+// that is not OK. It wraps ErrUnchanged if there is nothing new, and ErrNotTried if a release waits for its wave or for
+// the window.
+func (f *Follower) Once(ctx context.Context) (control.Outcome, error) {
 	if f.host == "" {
 		f.host = machineID()
 	}
+	f.outcome = control.Outcome{}
 	err := f.poll(ctx)
 	var later *laterError
-	if errors.As(err, &later) {
-		return fmt.Errorf("%w: %w", ErrNotTried, err)
+	switch {
+	case f.outcome.Kind != "":
+		return f.outcome, nil
+	case errors.As(err, &later):
+		err = notNow("%w", err)
 	}
-	return err
+	return control.Outcome{}, err
 }
 
 func (f *Follower) every() time.Duration {
@@ -165,7 +173,7 @@ func (f *Follower) next(err error) time.Duration {
 		return min(max(time.Until(later.until), time.Second), spread(f.every()))
 	case errors.Is(err, ErrNotTried) && !errors.Is(err, ErrHeld), errors.Is(err, ErrBusy):
 		f.failed++
-		wait := spread(min(minBackoff<<min(f.failed-1, 10), maxBackoff))
+		wait := spread(min(min(minBackoff, f.every())<<min(f.failed-1, 20), maxBackoff))
 		if errors.As(err, &source) {
 			wait = max(wait, min(source.Wait, maxBackoff))
 		}
@@ -235,7 +243,7 @@ func (f *Follower) look(ctx context.Context) error {
 	f.last = &offer
 	err = f.try(ctx, offer)
 	var later *laterError
-	if err == nil || errors.Is(err, ErrNotAccepted) && !errors.As(err, &later) {
+	if err == nil || errors.Is(err, ErrUnchanged) || errors.Is(err, ErrNotAccepted) && !errors.As(err, &later) {
 		f.last, f.done = nil, sum
 	}
 	return err
@@ -274,11 +282,13 @@ func (f *Follower) try(ctx context.Context, offer Offer) error {
 	}
 	if store.Current() == r.ID { // a way back does not lead here: it holds followers
 		if st, err := a.status(ctx); err == nil && st.release == r.ID {
-			return nil
+			j.tell(Event{Kind: EventUnchanged, Text: fmt.Sprintf("process %d runs it already", st.pid)})
+			return ErrUnchanged
 		}
 	}
 	t := store.trial(f.events(), "follow", r)
 	out, err := t.try(context.WithoutCancel(ctx), a) // the process of this follower can be the one that is replaced
+	f.outcome = out
 	switch {
 	case err != nil:
 		return err
@@ -289,7 +299,7 @@ func (f *Follower) try(ctx context.Context, offer Offer) error {
 		}
 		return nil
 	}
-	f.log().Error("release: taken back", "release", r.ID, "outcome", out.Kind, "reason", out.Reason)
+	f.log().Error("release: taken back", "release", r.ID, "outcome", out.Kind, "reason", out.Reason, "exit", out.Exit, "stderr", out.Stderr)
 	switch out.Kind {
 	case control.KindRefused:
 		return &laterError{time.Now().Add(minBackoff), out.Reason}

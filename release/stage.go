@@ -324,7 +324,7 @@ func (j *job) timely(st State, m Manifest) error {
 	case !m.Expires.IsZero() && j.now().After(m.Expires):
 		return refuse("it has expired at %v, and this machine's clock says %v", m.Expires.Format(time.RFC3339), j.now().UTC().Format(time.RFC3339))
 	case j.Follow && h != nil && (h.Serial == 0 || m.Serial <= h.Serial):
-		return fmt.Errorf("%w since %v by %s: %s", ErrHeld, h.Since.Format(time.RFC3339), h.Who, h.Reason)
+		return fmt.Errorf("%w since %v by %s: %s; \"gracex hold --off\" ends it", ErrHeld, h.Since.Format(time.RFC3339), h.Who, h.Reason)
 	case m.Serial < st.Serial && !j.Older:
 		return refuse("serial %d is older than %d, which has run here: it can be a replay; --older accepts it", m.Serial, st.Serial)
 	}

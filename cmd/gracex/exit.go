@@ -57,7 +57,9 @@ func codeOf(err error) int {
 }
 
 // plainText is an error's text without the name of the package that it comes from.
-func plainText(text string) string { return strings.TrimPrefix(text, "release: ") }
+func plainText(text string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(text, "release: "), ": release: ", ": ")
+}
 
 // brokenPipe reports whether whoever read the output does not any more, as head does.
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

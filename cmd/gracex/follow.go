@@ -96,7 +96,7 @@ as a unit of its own with a user of its own (docs/releases.md). It goes on until
 			if once {
 				show := newSteps(c, asJSON)
 				follower.Events, follower.Log = show.event, slog.New(slog.DiscardHandler)
-				return show.finish(control.Outcome{OK: true}, follower.Once(ctx))
+				return show.finish(follower.Once(ctx))
 			}
 			follower.Log = slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 			if asJSON {

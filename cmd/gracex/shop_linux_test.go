@@ -167,18 +167,29 @@ func (p *publisher) publish(version, behaviour string, number int, flags ...stri
 		"--version", version, "-o", p.dir}, flags)...)
 }
 
-// awaitLine waits until a command has written a line that begins so. What comes behind it, up to the end, is on the
+// awaitLine waits until a command has written a line with this text at its begin. What comes behind it, up to the end, is on the
 // channel.
 func awaitLine(t *testing.T, from io.Reader, begins string) (rest <-chan []byte) {
+	t.Helper()
+	return await(t, from, begins, strings.HasPrefix)
+}
+
+// awaitText is awaitLine for a text anywhere in a line.
+func awaitText(t *testing.T, from io.Reader, text string) (rest <-chan []byte) {
+	t.Helper()
+	return await(t, from, text, strings.Contains)
+}
+
+func await(t *testing.T, from io.Reader, text string, in func(line, text string) bool) (rest <-chan []byte) {
 	t.Helper()
 	r := bufio.NewReader(from)
 	var all strings.Builder
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
-			t.Fatalf("it ended before %q: %s", begins, &all)
+			t.Fatalf("it ended before %q: %s", text, &all)
 		}
-		if all.WriteString(line); strings.HasPrefix(line, begins) {
+		if all.WriteString(line); in(line, text) {
 			break
 		}
 	}

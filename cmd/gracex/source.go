@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"net/url"
@@ -97,6 +96,9 @@ func (s *sourceFlags) parse(arg string) (*source, error) {
 		if _, err := os.Stat(arg); err != nil {
 			return nil, usagef("%w; a source is a file, a directory, an http(s):// URL or github:OWNER/REPO", err)
 		}
+		if len(src.trust.Keys) > 0 {
+			return nil, usagef("--key: %s has no release.json that somebody could have signed; \"gracex deploy\" without --key is for a file at hand", arg)
+		}
 		return src, nil
 	}
 	return src, s.check(arg, src)
@@ -164,9 +166,5 @@ func (s *source) stage(ctx context.Context, p *place, version string, o release.
 	if trust.Name = s.name; trust.Name == "" {
 		trust.Name = filepath.Base(p.store.Program())
 	}
-	r, err := p.store.Stage(ctx, s.from, trust, o, events)
-	if errors.Is(err, release.ErrUnchanged) {
-		err = fmt.Errorf("%s offers nothing new: %w", s.from, err)
-	}
-	return r, err
+	return p.store.Stage(ctx, s.from, trust, o, events)
 }

@@ -53,10 +53,13 @@ func (s *steps) event(e release.Event) {
 		s.fetched(e)
 	case release.EventStep:
 		s.step(*e.Step)
-	case release.EventRefused, release.EventHeld, release.EventUnchanged: // the error says it
-		if e.Kind == release.EventUnchanged && e.Release != "" {
-			s.line("current", e.Release+": "+e.Text)
+	case release.EventRefused, release.EventHeld, release.EventWaiting: // the error says it
+	case release.EventUnchanged:
+		if e.Release == "" {
+			s.line(e.Kind, "the source offers nothing new")
+			return
 		}
+		s.line("current", e.Release+": "+e.Text)
 	case release.EventBad: // the outcome says why
 		s.line("bad", e.Release+" is not tried again; --again does")
 	case release.EventWarning:
@@ -144,6 +147,9 @@ type report struct {
 // finish shows what has become of it, and returns an error with the exit status.
 func (s *steps) finish(o control.Outcome, err error) error {
 	s.progress.end()
+	if errors.Is(err, release.ErrUnchanged) { // which an event has said
+		o, err = control.Outcome{OK: true}, nil
+	}
 	code := codeOf(err)
 	if err == nil {
 		code = o.ExitStatus()
@@ -162,8 +168,6 @@ func (s *steps) finish(o control.Outcome, err error) error {
 		return &exitError{code: code, err: errors.New(r.Reason), silent: true}
 	}
 	switch {
-	case errors.Is(err, release.ErrUnchanged):
-		return s.out.line("%-10s %s", release.EventUnchanged, plainText(err.Error()))
 	case err != nil:
 		return err
 	case o.OK && o.NewPID != 0:
