@@ -38,7 +38,7 @@ CURL ?= curl
 # How long connections are idle in "make idle".
 IDLE ?= 10m
 
-# How many times "make deploys" deploys.
+# How many times "make deploys" and "make deploys-mixed" deploy.
 DEPLOYS ?= 20
 
 # How long each fuzzer runs, and which ones, as "./core/wsmove FuzzLuggage".
@@ -151,6 +151,10 @@ storm: ## upgrade a server without a rest, kill and stop its processes, and chec
 deploys: ## deploy examples/shop under a real systemd, under load; DEPLOYS says how often, root, Linux
 	CORE_TEST_SYSTEMD=1 CORE_TEST_DEPLOYS=$(DEPLOYS) $(GO) test -count=1 -v -timeout $(TIMEOUT) \
 		-run '^TestDeploys$$' ./examples/systemd
+
+.PHONY: deploys-mixed
+deploys-mixed: ## deploy good and bad releases with gracex deploy, under load; DEPLOYS says how often, Linux
+	GRACEX_DEPLOYS_MIXED=$(DEPLOYS) $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestDeploys_UnderLoad$$' ./cmd/gracex
 
 .PHONY: deploy-matrix
 deploy-matrix: ## kill a deploy at each step, and the app or not, and look what starts next; Linux

@@ -74,10 +74,10 @@ func (s *store) launch(program string, flags ...string) {
 	s.app.AwaitPID(s.path("app.pid"), 0)
 }
 
-// supervise starts the app under gracex run, with its flags.
-func (s *store) supervise(program string, run ...string) {
+// supervise starts the app under gracex run.
+func (s *store) supervise(program string, flags ...string) {
 	s.t.Helper()
-	args := slices.Concat([]string{"gracex", "run", "--min-backoff", "1ms"}, run, []string{"--", program, "-addr", s.addr, "-pid-file", s.path("app.pid")})
+	args := slices.Concat([]string{"gracex", "run", "--min-backoff", "1ms", "--", program, "-addr", s.addr, "-pid-file", s.path("app.pid")}, flags)
 	s.app = proctest.Start(s.t, &exec.Cmd{Path: must.Get(os.Executable())(s.t), Args: args, Dir: s.dir, Env: s.env("gracex")})
 	s.app.AwaitPID(s.path("app.pid"), 0)
 	s.app.Await("the app serves", func() bool { return s.serves() != "" })
