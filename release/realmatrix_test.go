@@ -141,13 +141,12 @@ func TestRealMatrix(t *testing.T) {
 	candidates := map[bool]string{true: publish(t, of(t, good, "1.1.0", 2)), false: publish(t, of(t, bad, "1.1.0", 2))}
 	ids := map[bool]string{true: idOf("1.1.0", sum(good)), false: idOf("1.1.0", sum(bad))}
 	builds := map[string]string{idOf("1.0.0", sum(first)): "1", ids[true]: "2", ids[false]: "3"}
-	from := of(t, first, "1.0.0", 1)
 	for _, row := range rows {
 		t.Run(row.String(), func(t *testing.T) {
 			t.Parallel()
 			a := newMatrixApp(t, row.supervised)
 			s := openStore(t, a.store())
-			r := staged(t, s, from)
+			r := staged(t, s, of(t, first, "1.0.0", 1))
 			must.Do(t, s.Install(t.Context(), nil, r, nil))
 			must.Do(t, s.Close())
 			a.start()
