@@ -299,16 +299,16 @@ func (f *Follower) try(ctx context.Context, offer Offer) error {
 		}
 		return nil
 	}
-	f.log().Error("release: taken back", "release", r.ID, "outcome", out.Kind, "reason", out.Reason, "exit", out.Exit, "stderr", out.Stderr)
-	switch out.Kind {
-	case control.KindRefused:
+	if out.Kind == control.KindRefused { // nothing was started
 		return &laterError{time.Now().Add(minBackoff), out.Reason}
-	case control.KindTimedOut:
-		if st, err := store.State(); err == nil && st.Late[r.SHA256] > 0 {
-			return &laterError{time.Now().Add(lateAgain), out.Reason}
-		}
 	}
-	return refuse("%s: %s: %s", r.ID, out.Kind, out.Reason)
+	f.log().Error("release: taken back", "release", r.ID, "outcome", out.Kind, "reason", out.Reason, "exit", out.Exit, "stderr", out.Stderr)
+	if st, err := store.State(); out.Kind == control.KindTimedOut && err == nil && st.Late[r.SHA256] > 0 {
+		return &laterError{time.Now().Add(lateAgain), out.Reason}
+	}
+	err = refuse("%s: %s: %s", r.ID, out.Kind, out.Reason)
+	f.said = err.Error() // just now, and with more
+	return err
 }
 
 func (f *Follower) keep() int {

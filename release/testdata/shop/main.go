@@ -58,7 +58,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "this version is bad: it ends at once")
 		os.Exit(1)
 	case "panic":
-		time.AfterFunc(100*time.Millisecond, func() { panic("this version is bad") })
+		go func() {
+			for core.Status().State != core.StateCurrent { // on probation, or started anew
+				time.Sleep(time.Millisecond)
+			}
+			panic("this version is bad")
+		}()
 	case "late":
 		time.Sleep(time.Hour)
 	}
