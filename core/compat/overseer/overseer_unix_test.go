@@ -1,0 +1,494 @@
+//go:build linux
+
+package overseer_test
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"aead.dev/minisign"
+
+	"github.com/gracex-go/gracex/core/compat/internal/compattest"
+	"github.com/gracex-go/gracex/core/compat/overseer"
+	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
+	"github.com/gracex-go/gracex/release"
+)
+
+func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
+
+// good is what is wrong with a version that is good.
+const good = "nothing"
+
+// site is a directory with the program, and an origin that publishes versions of it.
+type site struct {
+	t       *testing.T
+	dir     string
+	program []byte // without its last line
+	*compattest.Program
+	origin *origin
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	t.Parallel()
+	dir := t.TempDir()
+	must.Do(t, os.Chmod(dir, 0o755))
+	built := compattest.Build(t, "app")
+	s := &site{t: t, dir: dir, program: must.Get(os.ReadFile(built))(t)}
+	must.Do(t, proctest.WriteProgram(s.path("app"), string(s.version("1", good))))
+	s.origin = newOrigin(t)
+	return s
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+// version is a program of its own. A loader does not look at what is behind its sections.
+func (s *site) version(id, wrong string) []byte {
+	return append(bytes.Clone(s.program), fmt.Sprintf("\n%30s\n", id+" "+wrong)...)
+}
+
+func (s *site) start(args ...string) {
+	s.t.Helper()
+	s.Program = compattest.Start(s.t, s.path("app"), 1, args...)
+}
+
+// ask asks the app, and returns what it answers.
+func (s *site) ask(path string) string {
+	s.t.Helper()
+	return must.Get(load.Ask(load.Config{Addr: s.Addr, Method: http.MethodGet, Path: path}, ""))(s.t).Body
+}
+
+func (s *site) expect(id string) {
+	s.t.Helper()
+	if got := s.ask("/"); !strings.HasPrefix(got, "app#"+id+" ") {
+		s.t.Errorf("%q answers, want version %s", got, id)
+	}
+}
+
+// current is the SHA-256 of what the next start gets.
+func (s *site) current() string {
+	s.t.Helper()
+	return sum(must.Get(os.ReadFile(s.path("app")))(s.t))
+}
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// stops checks that the app stops as it should.
+func (s *site) stops() {
+	s.t.Helper()
+	s.Signal(syscall.SIGTERM)
+	if status := s.AwaitEnd(); status != 0 {
+		s.t.Errorf("exit status %d", status)
+	}
+	if strings.Contains(s.Log.String(), "it does not shut down gracefully") {
+		s.t.Error("GracefulShutdown was open when Serve returned")
+	}
+}
+
+// origin is a web server with one file at every path, and its signature.
+type origin struct {
+	*httptest.Server
+	mu              sync.Mutex
+	file, signature []byte
+	heads, gets     int
+	cut             bool // the next answer
+}
+
+func newOrigin(t *testing.T) *origin {
+	o := &origin{}
+	o.Server = httptest.NewServer(o)
+	t.Cleanup(o.Close)
+	return o
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	file, signature, cut := o.file, o.signature, false
+	switch {
+	case strings.HasSuffix(r.URL.Path, ".minisig"):
+		file = signature
+	case r.Method == http.MethodHead:
+		o.heads++
+	default:
+		o.gets++
+		cut, o.cut = o.cut, false
+	}
+	o.mu.Unlock()
+	if file == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("ETag", `"`+sum(file)+`"`)
+	w.Header().Set("Content-Length", fmt.Sprint(len(file)))
+	if cut {
+		file = file[:len(file)/2]
+	}
+	w.Write(file)
+}
+
+func (o *origin) publish(file []byte, signature []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.file, o.signature = file, signature
+}
+
+func (o *origin) counts() (heads, gets int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.heads, o.gets
+}
+
+// lookedAgain waits until the origin was asked some more times, and returns how many programs were got.
+func (s *site) lookedAgain() (gets int) {
+	s.t.Helper()
+	before, _ := s.origin.counts()
+	s.Await("the origin is asked again", func() bool {
+		var heads int
+		heads, gets = s.origin.counts()
+		return heads >= before+5
+	})
+	return gets
+}
+
+// TestExample: overseer's example with other imports upgrades to what comes at a path, and loses nothing. Nothing has to
+// be there before.
+func TestExample(t *testing.T) {
+	s := newSite(t)
+	s.start("-file", "app_next")
+	id := sha1.Sum(s.version("1", good))
+	if got := s.ask("/"); !strings.HasPrefix(got, fmt.Sprintf("app#1 (%x) says hello from %s", id, s.path("app"))) {
+		t.Errorf("%q", got)
+	}
+	run := load.Start(load.Config{Addr: s.Addr, Path: "/", Method: "GET", Any: true, Clients: 4, Fresh: 4})
+	second := s.version("2", good)
+	must.Do(t, proctest.WriteProgram(s.path("app_next.new"), string(second)))
+	must.Do(t, os.Rename(s.path("app_next.new"), s.path("app_next")))
+	s.AwaitLog("overseer: current", 2) // what was adopted, and the new one
+	s.expect("2")
+	if s.current() != sum(second) {
+		t.Error("the next start does not get version 2")
+	}
+	if to := must.Get(os.Readlink(s.path("app")))(t); to != "app.d/current/app" {
+		t.Errorf("the path of the start leads to %s", to)
+	}
+	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 || res.Reconnects != 0 {
+		t.Errorf("%v", res)
+	}
+	s.AwaitLog("app#1 ("+hex.EncodeToString(id[:])+") exiting...", 1)
+	s.Upgrades(syscall.SIGUSR2) // and stops
+	st, current, err := release.ReadState(s.path("app.d"))
+	if err != nil || len(st.Good) != 2 || st.Good[1] != current {
+		t.Errorf("state %+v, current %s, error %v", st, current, err)
+	}
+}
+
+// TestServe_KeepsConnections: with Serve no client has to reconnect, though the old process ends at once.
+func TestServe_KeepsConnections(t *testing.T) {
+	s := newSite(t)
+	s.start("-http", s.origin.URL+"/app", "-unsigned", "-moves", "-terminate", "2s")
+	run := load.Start(load.Config{Addr: s.Addr, Path: "/", Method: "GET", Any: true, Clients: 4, Fresh: 4})
+	for i, id := range []string{"2", "3"} {
+		s.origin.publish(s.version(id, good), nil)
+		s.AwaitLog("overseer: current", i+2)
+		s.expect(id)
+		s.AwaitLog("exiting...", i+1)
+	}
+	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 || res.Reconnects != 0 {
+		t.Errorf("%v", res)
+	}
+	s.stops()
+}
+
+// TestBad: what is no good version changes nothing, and is neither started nor fetched again and again. A good one that
+// comes later is used.
+func TestBad(t *testing.T) {
+	for name, tt := range map[string]struct {
+		file func(s *site) []byte
+		log  string
+		bad  bool // it was started
+	}{
+		"exits":      {func(s *site) []byte { return s.version("2", "exits") }, "exit status 3", true},
+		"panics":     {func(s *site) []byte { return s.version("2", "panics") }, "rolled back", true},
+		"a page":     {func(*site) []byte { return []byte("<!DOCTYPE html><title>Sign in</title>") }, "it is no program of this system", false},
+		"half":       {func(s *site) []byte { return s.program[:len(s.program)/2] }, "it is no", false},
+		"no gracex":  {func(s *site) []byte { return must.Get(os.ReadFile(must.Get(exec.LookPath("go"))(s.t)))(s.t) }, "does not contain", false},
+		"other arch": {otherArch, "and this machine is", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			bad := tt.file(s)
+			s.origin.publish(bad, nil)
+			s.start("-http", s.origin.URL+"/app", "-unsigned")
+			s.AwaitLog("overseer: the new version is not used, and this one serves on", 1)
+			if !strings.Contains(s.Log.String(), tt.log) {
+				t.Errorf("the log does not say %q", tt.log)
+			}
+			s.expect("1")
+			if s.current() != sum(s.version("1", good)) {
+				t.Error("the next start gets something else")
+			}
+			if gets := s.lookedAgain(); gets != 1 {
+				t.Errorf("it was fetched %d times", gets)
+			}
+			// Another process fetches it once, and knows what it is if it was started.
+			s.Upgrade(syscall.SIGUSR2)
+			if gets := s.lookedAgain(); gets != 2 {
+				t.Errorf("it was fetched %d times", gets)
+			}
+			s.expect("1")
+			if got := strings.Count(s.Log.String(), "app#2 "); tt.bad != (got == 1) {
+				t.Errorf("it was started %d times", got)
+			}
+			third := s.version("3", good)
+			s.origin.publish(third, nil)
+			s.Await("version 3 is current", func() bool { return s.current() == sum(third) })
+			s.expect("3")
+			s.stops()
+		})
+	}
+}
+
+// otherArch is the program with another processor in its header: e_machine of elf(5).
+func otherArch(s *site) []byte {
+	b := s.version("2", good)
+	if b[18] == 0xb7 { // EM_AARCH64
+		b[18] = 0x3e // EM_X86_64
+	} else {
+		b[18] = 0xb7
+	}
+	return b
+}
+
+// TestCut: a transfer that breaks is repeated.
+func TestCut(t *testing.T) {
+	s := newSite(t)
+	s.origin.cut = true
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned")
+	s.AwaitLog("could not be read, and is fetched again", 1)
+	s.AwaitLog("overseer: current", 2)
+	s.expect("2")
+	s.stops()
+}
+
+// TestKeys: only what one of the keys has signed is used.
+func TestKeys(t *testing.T) {
+	s := newSite(t)
+	public, private := generate(t)
+	_, stranger := generate(t)
+	second := s.version("2", good)
+	s.start("-http", s.origin.URL+"/app", "-key", public)
+	sign := func(k minisign.PrivateKey, b []byte) []byte {
+		r := minisign.NewReader(bytes.NewReader(b))
+		must.Get(new(bytes.Buffer).ReadFrom(r))(t)
+		return r.Sign(k)
+	}
+	for i, c := range []struct {
+		id        string
+		signature []byte
+	}{
+		{"3", nil},
+		{"4", []byte("untrusted comment: no signature\n")},
+		{"5", sign(stranger, s.version("5", good))},
+		{"6", sign(private, second)},
+	} {
+		s.origin.publish(s.version(c.id, good), c.signature)
+		s.AwaitLog("what the fetcher has returned is not used", i+1)
+	}
+	s.expect("1")
+	if _, err := os.Lstat(s.path("app.d/current")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something is current: %v", err)
+	}
+	s.origin.publish(second, sign(private, second))
+	s.AwaitLog("overseer: current", 2)
+	s.expect("2")
+	s.stops()
+}
+
+func generate(t *testing.T) (string, minisign.PrivateKey) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(nil)
+	must.Do(t, err)
+	return public.String(), private
+}
+
+// TestNeedsTrust: without a key and without Unsigned nothing is fetched, and the app serves.
+func TestNeedsTrust(t *testing.T) {
+	s := newSite(t)
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app")
+	s.AwaitLog("overseer: the fetcher is disabled, and this version serves on", 1)
+	s.expect("1")
+	s.Upgrade(syscall.SIGUSR2)
+	s.expect("1")
+	if heads, gets := s.origin.counts(); heads+gets != 0 {
+		t.Errorf("%d requests", heads+gets)
+	}
+	s.stops()
+}
+
+// TestDirectoryOfOthers: where anybody could replace the program, nothing is fetched, and the app serves.
+func TestDirectoryOfOthers(t *testing.T) {
+	s := newSite(t)
+	must.Do(t, os.Chmod(s.dir, 0o777))
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned")
+	s.AwaitLog("overseer: the fetcher is disabled, and this version serves on", 1)
+	s.AwaitLog("can be written by others", 1)
+	s.expect("1")
+	s.stops()
+}
+
+// TestPreUpgrade refuses a program that was fetched.
+func TestPreUpgrade(t *testing.T) {
+	s := newSite(t)
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned", "-veto")
+	s.AwaitLog("PreUpgrade: not today", 1)
+	s.expect("1")
+	s.stops()
+}
+
+// TestRestart: Restart upgrades to what lies at the path of the start.
+func TestRestart(t *testing.T) {
+	s := newSite(t)
+	s.start()
+	must.Do(t, proctest.WriteProgram(s.path("new"), string(s.version("2", good))))
+	must.Do(t, os.Rename(s.path("new"), s.path("app")))
+	s.ask("/restart")
+	s.AwaitLog("app#2 ", 1)
+	s.AwaitLog("exiting...", 1)
+	s.expect("2")
+	s.stops()
+}
+
+// TestWaits: with NoRestartAfterFetch a new version waits for a signal.
+func TestWaits(t *testing.T) {
+	s := newSite(t)
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned", "-waits")
+	s.AwaitLog("overseer: a new version waits for a restart", 1)
+	s.expect("1")
+	s.Signal(syscall.SIGUSR2)
+	s.AwaitLog("overseer: current", 2)
+	s.expect("2")
+	s.Upgrade(syscall.SIGUSR2) // without anything new
+	s.expect("2")
+	s.stops()
+}
+
+// TestNoRestart: a new version is what the next start gets, and the signal stops the service.
+func TestNoRestart(t *testing.T) {
+	s := newSite(t)
+	second := s.version("2", good)
+	s.origin.publish(second, nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned", "-norestart")
+	s.AwaitLog("overseer: current", 2)
+	s.expect("1")
+	if s.current() != sum(second) {
+		t.Error("the next start does not get version 2")
+	}
+	s.Signal(syscall.SIGUSR2)
+	if status := s.AwaitEnd(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// TestByHand: a plain file that somebody has put in the place of the symlink is not lost.
+func TestByHand(t *testing.T) {
+	s := newSite(t)
+	s.origin.publish(s.version("2", good), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned")
+	s.AwaitLog("overseer: current", 2)
+	s.stops()
+	third := s.version("3", good)
+	must.Do(t, proctest.WriteProgram(s.path("new"), string(third)))
+	must.Do(t, os.Rename(s.path("new"), s.path("app")))
+	s.origin.publish(s.version("4", "exits"), nil)
+	s.start("-http", s.origin.URL+"/app", "-unsigned")
+	s.AwaitLog("overseer: the new version is not used, and this one serves on", 1)
+	s.expect("3")
+	if s.current() != sum(third) {
+		t.Error("the next start does not get version 3")
+	}
+	s.stops()
+}
+
+// TestTerminateTimeout: what is left then is cut.
+func TestTerminateTimeout(t *testing.T) {
+	s := newSite(t)
+	s.start("-terminate", "50ms")
+	c := must.Get(net.Dial("tcp", s.Addr))(t)
+	defer c.Close()
+	fmt.Fprintf(c, "GET /?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.expect("1") // a connection that comes later is accepted later
+	s.Upgrade(syscall.SIGUSR2)
+	s.AwaitLog("drain cut short", 1)
+	s.expect("1")
+	s.stops()
+}
+
+// TestTwoAddresses: both are taken over.
+func TestTwoAddresses(t *testing.T) {
+	s := newSite(t)
+	p := compattest.Start(t, s.path("app"), 2)
+	p.Upgrades(syscall.SIGUSR2)
+}
+
+// TestRun_Ends: how Run ends where there is nothing to serve.
+func TestRun_Ends(t *testing.T) {
+	s := newSite(t)
+	taken := proctest.Occupied(t)
+	for name, tt := range map[string]struct {
+		args   []string
+		env    string
+		status int
+		out    string
+	}{
+		"Program returns":           {[]string{"-addr", proctest.FreeAddr(t), "-returns"}, "", 0, "enabled=true\n"},
+		"Program returns, no ports": {[]string{"-returns"}, "", 0, "enabled=true\n"},
+		"disabled":                  {[]string{"-addr", taken}, "", 0, "enabled=false\n"},
+		"required":                  {[]string{"-addr", taken, "-required"}, "", 1, "address already in use"},
+		"overseer's own check":      {nil, "OVERSEER_BIN_CHECK=c0ffee", 0, "c0ffee"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(s.path("app"), tt.args...)
+			cmd.Env = append(os.Environ(), tt.env)
+			out, _ := cmd.CombinedOutput()
+			if status := cmd.ProcessState.ExitCode(); status != tt.status || !strings.Contains(string(out), tt.out) {
+				t.Errorf("exit status %d, it wrote:\n%s", status, out)
+			}
+			if tt.env != "" && string(out) != tt.out {
+				t.Errorf("it wrote:\n%s", out)
+			}
+		})
+	}
+	for want, c := range map[string]overseer.Config{
+		"Program required":  {},
+		"cant both be set":  {Program: func(overseer.State) {}, Address: ":0", Addresses: []string{":0"}},
+		"missing port in a": {Program: func(overseer.State) {}, Address: "localhost"},
+	} {
+		if err := overseer.RunErr(c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
