@@ -55,6 +55,7 @@ func prog(state overseer.State) {
 		time.Sleep(d)
 		fmt.Fprintf(w, "app#%s (%s) says hello from %s\n", id, state.ID, state.BinPath)
 	})
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
 	mux.HandleFunc("/restart", func(http.ResponseWriter, *http.Request) { overseer.Restart() })
 	if wrong == "panics" {
 		time.AfterFunc(100*time.Millisecond, func() { panic("it is too late") })
