@@ -58,7 +58,7 @@ func isClosed(c <-chan struct{}) bool {
 // Serve is http.Serve for one of State.Listeners, and returns nil when this process has drained. Connections that are
 // kept alive do not end with this process: they go to the next one. Package overseer does not have it.
 func Serve(l net.Listener, handler http.Handler) error {
-	return ServeServer(&http.Server{Handler: handler}, l) //nolint:gosec // as http.Serve does, without timeouts
+	return ServeServer(&http.Server{Handler: handler}, l)
 }
 
 // ServeServer is Serve for a server of the program's own, in place of srv.Serve(l).

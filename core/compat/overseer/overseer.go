@@ -97,10 +97,10 @@ func Run(c Config) {
 	case err == nil:
 		os.Exit(0) //nolint:forbidigo // as package overseer does
 	case called || c.Required || c.Program == nil || core.Upgrading():
-		log.Fatalf("[overseer] %v", err) //nolint:forbidigo // as package overseer does
+		log.Fatalf("[overseer] %v", err)
 	}
 	if c.Debug || !c.NoWarn {
-		log.Printf("[overseer] disabled. run failed: %v", err) //nolint:forbidigo // as package overseer does
+		log.Printf("[overseer] disabled. run failed: %v", err)
 	}
 	c.Program(DisabledState)
 }

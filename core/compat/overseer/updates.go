@@ -71,7 +71,7 @@ func (p *process) newUpdates() (*updates, error) {
 	for _, text := range p.Keys {
 		var k minisign.PublicKey
 		if err := k.UnmarshalText([]byte(text)); err != nil {
-			return nil, fmt.Errorf("Config.Keys: %q is no public key of minisign: %w", text, err) //nolint:revive,staticcheck // a field's name
+			return nil, fmt.Errorf("Config.Keys: %q is no public key of minisign: %w", text, err)
 		}
 		f.keys = append(f.keys, k)
 	}

@@ -48,7 +48,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err == io.EOF && b.whole != nil { //nolint:errorlint // an io.Reader returns io.EOF itself
+	if err == io.EOF && b.whole != nil {
 		b.whole()
 		b.whole = nil
 	}

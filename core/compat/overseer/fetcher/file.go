@@ -35,7 +35,7 @@ type File struct {
 // Init checks Path and sets Interval.
 func (f *File) Init() error {
 	if f.Path == "" {
-		return errors.New("Path required")
+		return errors.New("fetcher.File needs a Path")
 	}
 	f.Interval = max(f.Interval, minFileInterval)
 	if core.Upgrading() {

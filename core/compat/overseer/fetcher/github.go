@@ -39,9 +39,9 @@ type Github struct {
 func (h *Github) Init() error {
 	switch {
 	case h.User == "":
-		return errors.New("User required")
+		return errors.New("fetcher.Github needs a User")
 	case h.Repo == "":
-		return errors.New("Repo required")
+		return errors.New("fetcher.Github needs a Repo")
 	}
 	if h.Asset == nil {
 		h.Asset = defaultAsset
@@ -108,7 +108,7 @@ func (h *Github) Fetch() (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := get(req, 0) //nolint:bodyclose // program has it closed
+	resp, err := get(req, 0)
 	if err != nil {
 		return nil, err
 	}

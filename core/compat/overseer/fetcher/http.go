@@ -32,7 +32,7 @@ type HTTP struct {
 // Init checks URL and sets the rest.
 func (h *HTTP) Init() error {
 	if h.URL == "" {
-		return errors.New("URL required")
+		return errors.New("fetcher.HTTP needs a URL")
 	}
 	if _, err := url.Parse(h.URL); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (h *HTTP) Fetch() (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp, err = get(req, 0); err != nil { //nolint:bodyclose // program has it closed
+	if resp, err = get(req, 0); err != nil {
 		return nil, err
 	}
 	got := h.stamp(resp) // of what comes now: another one can have been published since

@@ -36,9 +36,9 @@ type S3 struct {
 func (s *S3) Init() error {
 	switch {
 	case s.Bucket == "":
-		return errors.New("S3 bucket not set")
+		return errors.New("fetcher.S3 needs a Bucket")
 	case s.Key == "":
-		return errors.New("S3 key not set")
+		return errors.New("fetcher.S3 needs a Key")
 	}
 	if s.Region == "" {
 		s.Region = "ap-southeast-2"
@@ -78,7 +78,7 @@ func (s *S3) Fetch() (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp, err = get(req, s.GetTimeout); err != nil { //nolint:bodyclose // program has it closed
+	if resp, err = get(req, s.GetTimeout); err != nil {
 		return nil, err
 	}
 	tag := resp.Header.Get("ETag")
