@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -94,6 +95,13 @@ func (s *site) expect(id string) {
 	if got := s.ask("/"); !strings.HasPrefix(got, "app#"+id+" ") {
 		s.t.Errorf("%q answers, want version %s", got, id)
 	}
+}
+
+// put puts a program at a path by a rename.
+func (s *site) put(name string, program []byte) {
+	s.t.Helper()
+	must.Do(s.t, proctest.WriteProgram(s.path(name+".tmp"), string(program)))
+	must.Do(s.t, os.Rename(s.path(name+".tmp"), s.path(name)))
 }
 
 // current is the SHA-256 of what the next start gets.
@@ -195,8 +203,7 @@ func TestExample(t *testing.T) {
 	}
 	run := load.Start(load.Config{Addr: s.Addr, Path: "/", Method: "GET", Any: true, Clients: 4, Fresh: 4})
 	second := s.version("2", good)
-	must.Do(t, proctest.WriteProgram(s.path("app_next.new"), string(second)))
-	must.Do(t, os.Rename(s.path("app_next.new"), s.path("app_next")))
+	s.put("app_next", second)
 	s.AwaitLog("overseer: current", 2) // what was adopted, and the new one
 	s.expect("2")
 	if s.current() != sum(second) {
@@ -209,9 +216,12 @@ func TestExample(t *testing.T) {
 		t.Errorf("%v", res)
 	}
 	s.AwaitLog("app#1 ("+hex.EncodeToString(id[:])+") exiting...", 1)
+	s.put("app_next", s.version("3", good)) // for a process that an upgrade has started
+	s.AwaitLog("overseer: current", 3)
+	s.expect("3")
 	s.Upgrades(syscall.SIGUSR2) // and stops
 	st, current, err := release.ReadState(s.path("app.d"))
-	if err != nil || len(st.Good) != 2 || st.Good[1] != current {
+	if err != nil || len(st.Good) != 3 || st.Good[2] != current {
 		t.Errorf("state %+v, current %s, error %v", st, current, err)
 	}
 }
@@ -309,23 +319,18 @@ func TestCut(t *testing.T) {
 // TestKeys: only what one of the keys has signed is used.
 func TestKeys(t *testing.T) {
 	s := newSite(t)
-	public, private := generate(t)
+	public, sign := generate(t)
 	_, stranger := generate(t)
 	second := s.version("2", good)
 	s.start("-http", s.origin.URL+"/app", "-key", public)
-	sign := func(k minisign.PrivateKey, b []byte) []byte {
-		r := minisign.NewReader(bytes.NewReader(b))
-		must.Get(new(bytes.Buffer).ReadFrom(r))(t)
-		return r.Sign(k)
-	}
 	for i, c := range []struct {
 		id        string
 		signature []byte
 	}{
 		{"3", nil},
 		{"4", []byte("untrusted comment: no signature\n")},
-		{"5", sign(stranger, s.version("5", good))},
-		{"6", sign(private, second)},
+		{"5", stranger(s.version("5", good))},
+		{"6", sign(second)},
 	} {
 		s.origin.publish(s.version(c.id, good), c.signature)
 		s.AwaitLog("what the fetcher has returned is not used", i+1)
@@ -334,17 +339,40 @@ func TestKeys(t *testing.T) {
 	if _, err := os.Lstat(s.path("app.d/current")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something is current: %v", err)
 	}
-	s.origin.publish(second, sign(private, second))
+	s.origin.publish(second, sign(second))
 	s.AwaitLog("overseer: current", 2)
 	s.expect("2")
 	s.stops()
 }
 
-func generate(t *testing.T) (string, minisign.PrivateKey) {
+// generate makes a key, by minisign(1) where that is installed, and returns what signs with it.
+func generate(t *testing.T) (public string, sign func([]byte) []byte) {
 	t.Helper()
-	public, private, err := minisign.GenerateKey(nil)
-	must.Do(t, err)
-	return public.String(), private
+	tool, err := exec.LookPath("minisign")
+	if err != nil {
+		public, private, err := minisign.GenerateKey(nil)
+		must.Do(t, err)
+		return public.String(), func(b []byte) []byte {
+			r := minisign.NewReader(bytes.NewReader(b))
+			must.Get(io.Copy(io.Discard, r))(t)
+			return r.Sign(private)
+		}
+	}
+	dir := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(tool, args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("minisign %v: %v\n%s", args, err, out)
+		}
+	}
+	run("-G", "-W", "-p", "shop.pub", "-s", "shop.key")
+	return string(must.Get(os.ReadFile(filepath.Join(dir, "shop.pub")))(t)), func(b []byte) []byte {
+		must.Do(t, os.WriteFile(filepath.Join(dir, "shop"), b, 0o600))
+		run("-S", "-s", "shop.key", "-m", "shop")
+		return must.Get(os.ReadFile(filepath.Join(dir, "shop.minisig")))(t)
+	}
 }
 
 // TestNeedsTrust: without a key and without Unsigned nothing is fetched, and the app serves.
@@ -388,8 +416,7 @@ func TestPreUpgrade(t *testing.T) {
 func TestRestart(t *testing.T) {
 	s := newSite(t)
 	s.start()
-	must.Do(t, proctest.WriteProgram(s.path("new"), string(s.version("2", good))))
-	must.Do(t, os.Rename(s.path("new"), s.path("app")))
+	s.put("app", s.version("2", good))
 	s.ask("/restart")
 	s.AwaitLog("app#2 ", 1)
 	s.AwaitLog("exiting...", 1)
@@ -437,8 +464,7 @@ func TestByHand(t *testing.T) {
 	s.AwaitLog("overseer: current", 2)
 	s.stops()
 	third := s.version("3", good)
-	must.Do(t, proctest.WriteProgram(s.path("new"), string(third)))
-	must.Do(t, os.Rename(s.path("new"), s.path("app")))
+	s.put("app", third)
 	s.origin.publish(s.version("4", "exits"), nil)
 	s.start("-http", s.origin.URL+"/app", "-unsigned")
 	s.AwaitLog("overseer: the new version is not used, and this one serves on", 1)

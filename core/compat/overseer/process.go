@@ -104,20 +104,22 @@ func (p *process) describe() error {
 
 // options are what overseer does, in gracex's words.
 func (p *process) options() []core.Option {
-	signals := core.Signals{Stop: []os.Signal{SIGTERM, os.Interrupt}}
-	signals.Stop = slices.DeleteFunc(signals.Stop, func(s os.Signal) bool { return s == p.RestartSignal })
 	opts := []core.Option{
 		core.WithLogger(p.log),
 		core.WithDrainTimeout(p.TerminateTimeout),
 		core.WithKeepAlive(keepAlive),
 		core.WhileCurrent(p.await),
 	}
+	signals := core.Signals{Stop: []os.Signal{SIGTERM, os.Interrupt}}
+	if supported {
+		signals.Stop = slices.DeleteFunc(signals.Stop, func(s os.Signal) bool { return s == p.RestartSignal })
+	}
 	switch {
 	case p.NoRestart:
 		signals.Stop = append(signals.Stop, p.RestartSignal)
-	case p.NoRestartAfterFetch:
+	case p.NoRestartAfterFetch && supported:
 		opts = append(opts, core.OnSignal(p.RestartSignal, p.restart, nil))
-	default:
+	case supported:
 		signals.Upgrade = []os.Signal{p.RestartSignal}
 	}
 	return append(opts, core.WithSignals(signals))

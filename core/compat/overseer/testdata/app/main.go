@@ -73,6 +73,7 @@ func prog(state overseer.State) {
 	default:
 		fmt.Println("it does not shut down gracefully")
 	}
+	time.Sleep(50 * time.Millisecond) // what a program has to do at its end
 	fmt.Printf("app#%s (%s) exiting...\n", id, state.ID)
 }
 
