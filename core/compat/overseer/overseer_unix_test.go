@@ -475,6 +475,20 @@ func TestByHand(t *testing.T) {
 	s.stops()
 }
 
+// TestHold: nothing is fetched into place while followers are held, as after a way back.
+func TestHold(t *testing.T) {
+	s := newSite(t)
+	s.start("-http", s.origin.URL+"/app", "-unsigned")
+	store := must.Get(release.Open(s.path("app.d"), "app"))(t)
+	must.Do(t, store.Hold("not before the fair"))
+	must.Do(t, store.Close())
+	s.origin.publish(s.version("2", good), nil)
+	s.AwaitLog("not before the fair", 1)
+	s.lookedAgain()
+	s.expect("1")
+	s.stops()
+}
+
 // TestTerminateTimeout: what is left then is cut.
 func TestTerminateTimeout(t *testing.T) {
 	s := newSite(t)
