@@ -402,6 +402,24 @@ func TestDirectoryOfOthers(t *testing.T) {
 	s.stops()
 }
 
+// TestUnderMaster: what overseer's master has started does not fetch, because the master does. There is a control socket,
+// by which it can leave.
+func TestUnderMaster(t *testing.T) {
+	s := newSite(t)
+	s.origin.publish(s.version("2", good), nil)
+	must.Do(t, proctest.WriteProgram(s.path("start"), "#!/bin/sh\nexec env OVERSEER_IS_SLAVE=1 OVERSEER_NUM_FDS=0 ./app \"$@\"\n"))
+	s.Program = compattest.Start(t, s.path("start"), 1, "-http", s.origin.URL+"/app", "-unsigned")
+	s.AwaitLog("overseer: overseer's master has started this process, and fetches itself", 1)
+	s.expect("1")
+	if sockets := must.Get(filepath.Glob(s.path("app.d/control-*")))(t); len(sockets) != 1 {
+		t.Errorf("control sockets: %v", sockets)
+	}
+	if heads, gets := s.origin.counts(); heads+gets != 0 {
+		t.Errorf("%d requests", heads+gets)
+	}
+	s.stops()
+}
+
 // TestPreUpgrade refuses a program that was fetched.
 func TestPreUpgrade(t *testing.T) {
 	s := newSite(t)

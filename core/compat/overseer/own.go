@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -40,3 +41,18 @@ var ownFile = sync.OnceValues(func() (file, error) {
 	}
 	return file{fi, hex.EncodeToString(old.Sum(nil)), hex.EncodeToString(sum.Sum(nil))}, nil
 })
+
+// underMaster reports whether overseer's own master has started this process. Core has taken its variables out of the
+// environment by now, but not out of what the kernel shows (proc_pid_environ(5)).
+func underMaster() bool {
+	b, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return false
+	}
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if v == "OVERSEER_IS_SLAVE=1" || v == "OVERSEER_IS_WORKER=1" {
+			return true
+		}
+	}
+	return false
+}

@@ -36,6 +36,7 @@ type updates struct {
 	own    file   // the program that this process runs
 	home   home   //
 	socket string // of the operator's interface; empty: Options have to give one
+	rests  bool   // the master fetches
 
 	calls   chan fetched // of the call of Fetch that has not returned; nil: there is none
 	began   time.Time    // that call
@@ -94,6 +95,11 @@ func (p *process) newUpdates() (*updates, error) {
 		return nil, fmt.Errorf("new versions can't be put beside %s: %w", path, err)
 	}
 	f.socket = f.home.socket(p.Addresses)
+	if underMaster() {
+		f.rests = true
+		f.log.Warn("overseer: overseer's master has started this process, and fetches itself; this one does when the master is left (gracex upgrade --leave)")
+		return f, nil
+	}
 	if err := p.Fetcher.Init(); err != nil {
 		return nil, fmt.Errorf("its Init: %w", err)
 	}
@@ -102,7 +108,10 @@ func (p *process) newUpdates() (*updates, error) {
 
 // options are for the fetcher: releases are tried by the control socket.
 func (f *updates) options() []core.Option {
-	opts := []core.Option{core.WhileCurrent(f.run)}
+	var opts []core.Option
+	if !f.rests {
+		opts = append(opts, core.WhileCurrent(f.run))
+	}
 	if f.socket != "" {
 		opts = append(opts, core.WithControlSocket(f.socket))
 	}

@@ -16,8 +16,8 @@ type Interface interface {
 	Fetch() (io.Reader, error)
 }
 
-// Signed is a reader from Fetch that can have a signature. Signature is called after the reader has been read to its end,
-// and returns what "minisign -S" has made for the program, the bytes of the .minisig file.
+// Signed is a reader from Fetch that has a signature. Signature is called when the reader has been read to its end and
+// closed, and returns what "minisign -S" has made for the program: the bytes of the .minisig file.
 type Signed interface {
 	io.Reader
 	Signature() ([]byte, error)
