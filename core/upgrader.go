@@ -261,7 +261,7 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 // The launch path, the arguments and the environment stay what they are, and so does the name of the working directory.
 // A working directory behind current is its place in the release. So a later upgrade, and a supervisor after a crash,
 // start what current leads to then. Switch it when UpgradeTo has returned nil: as long as the release is not proven, a
-// crash starts the one before it (docs/release.md).
+// crash starts the one before it (docs/start.md).
 //
 // It is refused with ErrNoRelease if there is no such directory, or the program was not started like this, and with
 // ErrUnsupported under a foreign master, and if a script is at the launch path. A program that can't be executed is a
