@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,4 +221,39 @@ func TestExitStatuses(t *testing.T) {
 	h.sh(0, "gracex recover --repair --socket "+h.socket())
 	h.sh(0, deploy("good --version 1.4.0"))
 	deploytest.MustPost(t, h.addr, "/", "")
+}
+
+// TestFollowingPage_Program: the lines for a program are right Go. A look at the types is enough, because the tests of
+// package release follow.
+func TestFollowingPage_Program(t *testing.T) {
+	t.Parallel()
+	page := string(must.Get(os.ReadFile(pages + "following.md"))(t))
+	_, page, _ = strings.Cut(page, "```go\n")
+	lines, _, found := strings.Cut(page, "```\n")
+	if !found {
+		t.Fatal("following.md has no lines for a program")
+	}
+	source := must.Get(filepath.Abs("../oneline/main.go"))(t)
+	changed, overlay := filepath.Join(t.TempDir(), "main.go"), filepath.Join(t.TempDir(), "overlay.json")
+	must.Do(t, os.WriteFile(changed, []byte(`package main
+
+import (
+	"log"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/ginx"
+	"github.com/gracex-go/gracex/release"
+)
+
+func main() {
+	r := gin.New()
+`+lines+`	log.Print(err)
+}
+`), 0o644))
+	must.Do(t, os.WriteFile(overlay, must.Get(json.Marshal(map[string]any{"Replace": map[string]string{source: changed}}))(t), 0o644))
+	if out, err := exec.Command("go", "vet", "-overlay", overlay, "../oneline/main.go").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
