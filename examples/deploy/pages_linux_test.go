@@ -23,7 +23,7 @@ func commands(t *testing.T, page string) (lines []string) {
 	t.Helper()
 	for line := range strings.Lines(string(must.Get(os.ReadFile(pages + page))(t))) {
 		text, indented := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    ")
-		if word, _, _ := strings.Cut(text, " "); indented && (word == "gracex" || strings.HasPrefix(word, "examples/") || strings.HasPrefix(word, "GRACEX_FLAGS=")) {
+		if word, _, _ := strings.Cut(text, " "); indented && (word == "gracex" || word == "mkdir" || strings.HasPrefix(word, "examples/") || strings.HasPrefix(word, "GRACEX_FLAGS=")) {
 			lines = append(lines, text)
 		}
 	}
