@@ -112,6 +112,17 @@ func (s *Store) programs() programs {
 	return found
 }
 
+// Running returns the releases that processes of this machine run, on Linux. Those of other users are seen by root only.
+func (s *Store) Running() (ids []string) {
+	programs := s.programs()
+	for _, exe := range running() {
+		if id := programs.release(exe); id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // release returns the one that a file is the program of; empty if there is none.
 func (p programs) release(file os.FileInfo) string {
 	for id, fi := range p {

@@ -92,11 +92,6 @@ func (s *Store) install(ctx context.Context, a app, r Release, events func(Event
 			return err
 		}
 	}
-	for programs, exes := s.programs(), running(); len(exes) > 0; exes = exes[1:] {
-		if id := programs.release(exes[0]); id != "" {
-			return notNow("a process runs %s: deploy without an install, and name the app", id)
-		}
-	}
 	t := s.trial(events, "install", r)
 	if err := t.whole(); err != nil {
 		return err

@@ -121,6 +121,9 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 	if err != nil {
 		return o, err
 	}
+	if runs := p.store.Running(); d.install && p.client == nil && len(runs) > 0 {
+		return o, notTried("a process runs %s: name the app by --pid-file, and deploy without --install", strings.Join(runs, " and "))
+	}
 	if d.install {
 		return control.Outcome{OK: true, Kind: kindInstalled}, p.store.Install(ctx, p.client, r, show.event)
 	}

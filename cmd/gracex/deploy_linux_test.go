@@ -327,6 +327,11 @@ func TestDeploy_Install(t *testing.T) {
 	s.expect(control.ExitOK, []string{"held"}, "hold", "--dir", dir, "--reason", "a sale")
 	s.expect(control.ExitOK, []string{"hold ended"}, "hold", "--dir", dir, "--off")
 	s.expect(control.ExitOK, []string{"a sale"}, "history", "--dir", dir)
+	// An app without a control socket can't be asked, and runs all the same.
+	app := s.path("srv/current/shop")
+	silent := proctest.Start(t, &exec.Cmd{Path: app, Args: []string{app, "-addr", s.addr}, Dir: s.dir, Env: s.env("gracex")})
+	silent.Await("the app serves", func() bool { return s.serves() == "2" })
+	s.expect(exitNotTried, []string{"a process runs 1.1.0-", "name the app"}, "deploy", s.build("good", 3), "--version", "1.2.0", "--dir", dir, "--install")
 }
 
 // TestDeploy_JSON: each step is an object, and so is the outcome, whose exit status is the command's.

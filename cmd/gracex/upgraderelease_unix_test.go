@@ -14,7 +14,7 @@ import (
 	"github.com/gracex-go/gracex/internal/proctest"
 )
 
-// TestRelease: a release is upgraded to by its name, and then the symlink is switched, as docs/release.md has it.
+// TestUpgradeRelease: a release is upgraded to by its name, and then the symlink is switched, as docs/start.md has it.
 func TestUpgradeRelease(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

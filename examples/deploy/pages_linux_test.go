@@ -85,24 +85,6 @@ func (h *host) published(mark, version string) {
 	h.sh(0, "gracex release publish dist --name shop --version "+version+" --key keys/release.key -o public")
 }
 
-// TestPublishingPage publishes, and takes it.
-func TestPublishingPage(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
-	h.service()
-	n := 0
-	h.runPage("publishing.md", func(line string) bool {
-		if strings.Contains(line, " dist ") { // other bytes for each version
-			n++
-			must.Do(t, os.RemoveAll(h.dir+"/dist"))
-			program(t, h.dir+"/dist/shop_linux_amd64", "p"+string(rune('0'+n)), "serves")
-		}
-		return true
-	})
-	h.wantCurrent("1.5.0")
-	h.sh(0, "gracex release verify sums --key keys/release.pub")
-}
-
 // TestFollowingPage follows in each place.
 func TestFollowingPage(t *testing.T) {
 	t.Parallel()
@@ -193,7 +175,7 @@ func TestExitStatuses(t *testing.T) {
 		{3, "no gracex app", "gracex deploy good --socket " + h.run + "/none"},
 		{7, "no Go program", deploy(ls)},
 		{7, "for \"shop\" and not for \"other\"", deploy(url + " --name other --key release.pub")},
-		{7, "none of the 1 configured keys", "gracex release keygen --name other && " + deploy(url+" --key other.pub")},
+		{7, "no key that is configured", "gracex release keygen --name other && " + deploy(url+" --key other.pub")},
 		{8, "neither release.json nor SHA256SUMS", deploy(url + "/none --key release.pub")},
 		{8, "refused", deploy("http://" + proctest.FreeAddr(t) + " --key release.pub")},
 		{1, "unknown key", deploy("exits --version 1.2.0")},
