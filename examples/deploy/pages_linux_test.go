@@ -55,6 +55,7 @@ func TestReleasesPage(t *testing.T) {
 	program(t, h.dir+"/shop", "1", "serves")
 	program(t, h.dir+"/shop-1.5.0", "2", "serves")
 	program(t, h.dir+"/shop-1.6.0", "3", "serves")
+	h.published("4", "1.7.0")
 	h.runPage("releases.md", func(line string) bool {
 		switch {
 		case strings.Contains(line, "--adopt"): // it is another service
@@ -71,7 +72,7 @@ func TestReleasesPage(t *testing.T) {
 		}
 		return true
 	})
-	h.wantCurrent("1.5.0")
+	h.wantCurrent("1.7.0")
 }
 
 // published has a release in the folder public, and its key at keys/release.pub and release.pub.
