@@ -25,7 +25,7 @@ func (p *publisher) offer() string {
 	return srv.URL
 }
 
-// command is where the command is, built as its users have it. This test binary ends with its standard input whatever
+// buildCommand builds the command as its users have it, and returns its path. This test binary ends with its standard input whatever
 // the command does.
 func buildCommand(t *testing.T, s *store) string {
 	t.Helper()
