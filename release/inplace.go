@@ -50,6 +50,8 @@ func inPlace(ctx context.Context, c *control.Client, from string, o StageOptions
 		return out, notNow("the app is in another pid namespace, such as a container's: deploy from inside it")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return out, notNow("%w", err)
+	case isReleased(p.path): // the program of a release that is proven would become another one
+		return out, notNow("%s is the program of a release: deploy without --in-place", p.path)
 	case err == nil && !fi.Mode().IsRegular():
 		return out, notNow("%s is no plain file: deploy without --in-place, or switch the symlink by yourself", p.path)
 	}
@@ -88,6 +90,12 @@ func inPlace(ctx context.Context, c *control.Client, from string, o StageOptions
 		out.NextStart = fmt.Sprintf("the old program is at %s again, and is what the next start gets", p.path)
 	}
 	return out, err
+}
+
+// isReleased reports whether a program is started from a release.
+func isReleased(path string) bool {
+	_, _, err := Locate(path)
+	return err == nil
 }
 
 // settling reports whether an upgrade is in progress, or on probation.
