@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -444,4 +445,60 @@ func TestDeploy_AnotherNamespace(t *testing.T) {
 	})
 	s.expect(exitNotTried, []string{"in another pid namespace, such as a container's", "deploy from inside of it"}, "deploy", s.build("good", 2), "--socket", sockets[0])
 	s.expectRuns("1", "1.0.0")
+}
+
+// TestDeploy_InPlace: a plain file is replaced, and put back if the new one is bad or the app does not want it.
+func TestDeploy_InPlace(t *testing.T) {
+	t.Parallel()
+	s := &store{newSite(t), proctest.FreeAddr(t)}
+	program := build(t, s.path("srv/shop"), "good", 1)
+	s.launch(program, "-veto", s.path("veto"))
+	is := func(path string) {
+		t.Helper()
+		if !bytes.Equal(must.Get(os.ReadFile(program))(t), must.Get(os.ReadFile(path))(t)) {
+			t.Errorf("%s is another file than %s", program, path)
+		}
+	}
+	good := s.build("good", 2)
+	s.expect(control.ExitOK, []string{"upgraded", "current    " + program}, "deploy", good, "--in-place")
+	is(good)
+	for behaviour, code := range map[string]int{"panic": control.ExitRolledBack, "exit": control.ExitFailed} {
+		s.expect(code, []string{"this version is bad", "the old program is at " + program + " again, and is what the next start gets"}, "deploy", s.build(behaviour, 3), "--in-place")
+		is(good)
+	}
+	must.Do(t, os.WriteFile(s.path("veto"), []byte("not on a Friday"), 0o644))
+	s.expect(control.ExitRefused, []string{"not on a Friday"}, "deploy", s.build("good", 4), "--in-place")
+	is(good)
+	must.Do(t, os.Remove(s.path("veto")))
+	s.expect(exitNotAccepted, []string{"no Go program"}, "deploy", "/bin/ls", "--in-place")
+	s.expect(control.ExitUsage, []string{"--in-place is for a file at hand"}, "deploy", "http://127.0.0.1:1", "--unsigned", "--in-place")
+	is(good)
+	if got := s.serves(); got != "2" {
+		t.Errorf("build %s serves", got)
+	}
+	entries := must.Get(os.ReadDir(s.path("srv")))(t)
+	if len(entries) > 2 { // the program, and the lock
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// TestCheck: a release is started up to ready, and the app serves all the time. Nothing is current by it, or bad.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.launch(s.path("srv/current/shop"))
+	serves := s.pid()
+	s.expect(control.ExitOK, []string{"checked process ", "it was ready in", fmt.Sprintf("process %d serves on", serves)}, "check")
+	good := s.build("good", 2)
+	s.expect(control.ExitOK, []string{"verified", "checked process "}, "check", good, "--version", "1.1.0")
+	s.expect(control.ExitFailed, []string{"failed: ", "| this version is bad", "serves on"}, "check", s.build("exit", 3), "--version", "1.2.0")
+	s.expect(exitNotAccepted, []string{"no Go program"}, "check", "/bin/ls")
+	s.expect(control.ExitNotFound, []string{"none.pid"}, "check", "--pid-file", s.path("none.pid"))
+	if s.pid() != serves || s.isBad("1.2.0") {
+		t.Errorf("process %d serves, before it was %d", s.pid(), serves)
+	}
+	s.expectRuns("1", "1.0.0")
+	s.expect(control.ExitOK, []string{"it was there already", "current    1.1.0-"}, "deploy", good, "--version", "1.1.0")
+	s.expect(exitNotTried, []string{"is the program of a release: deploy without --in-place"}, "deploy", s.build("good", 4), "--in-place")
+	s.expectRuns("2", "1.1.0")
 }

@@ -145,7 +145,7 @@ func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer)
 		return strings.HasPrefix(arg, "--pid") || strings.HasPrefix(arg, "--socket") || arg == "--dir"
 	}
 	if !s.searches && !slices.ContainsFunc(args, names) &&
-		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger", "deploy", "back", "history", "recover", "hold", "follow"}, args[0]) {
+		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger", "deploy", "back", "history", "recover", "hold", "follow", "check"}, args[0]) {
 		args = slices.Insert(slices.Clone(args), 1, "--pid-file", "app.pid")
 	}
 	var out, errs bytes.Buffer
