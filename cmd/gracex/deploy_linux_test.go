@@ -382,7 +382,7 @@ func TestDeploy_AnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run the command as somebody else")
 	}
-	const deployer, service = 4711, 4712
+	const deployer, service, operator = 4711, 4712, 4713
 	s := newStore(t)
 	must.Do(t, os.Chmod(s.dir, 0o755))
 	must.Do(t, os.MkdirAll(s.path("gracex"), 0o700))
@@ -393,10 +393,11 @@ func TestDeploy_AnotherUser(t *testing.T) {
 		must.Do(t, err)
 		return os.Lchown(path, deployer, deployer)
 	}))
+	must.Do(t, os.Chmod(s.path("gracex"), 0o755))
 	program, pidFile := s.path("srv/current/shop"), s.path("run/app.pid")
 	s.app = proctest.Start(t, &exec.Cmd{
 		Path: must.Get(exec.LookPath("setpriv"))(t), Dir: "/", Env: s.env("gracex"),
-		Args: []string{"setpriv", "--reuid", fmt.Sprint(service), "--regid", fmt.Sprint(service), "--clear-groups", program, "-addr", s.addr, "-pid-file", pidFile},
+		Args: []string{"setpriv", "--reuid", fmt.Sprint(service), "--regid", fmt.Sprint(service), "--clear-groups", program, "-addr", s.addr, "-pid-file", pidFile, "-operator", fmt.Sprint(operator)},
 	})
 	s.app.AwaitPID(pidFile, 0)
 	// A copy could not be executed if another test forks while it is written (golang/go#22315).
@@ -417,6 +418,7 @@ func TestDeploy_AnotherUser(t *testing.T) {
 	s.expect(control.ExitOK, []string{"current    1.1.0-"}, "deploy", s.build("good", 2), "--version", "1.1.0", "--pid-file", pidFile)
 	s.expectRuns("2", "1.1.0")
 	as(deployer, control.ExitRefused, []string{"permission denied"})
+	as(operator, exitNotTried, []string{"belongs to user 4711, and this is user 4713"})
 	as(service, exitNotTried, []string{"belongs to user 4711, and this is user 4712: deploy as that user, or as root"})
 	must.Do(t, filepath.Walk(s.path("srv"), func(path string, fi os.FileInfo, err error) error {
 		must.Do(t, err)
@@ -425,6 +427,31 @@ func TestDeploy_AnotherUser(t *testing.T) {
 		}
 		return nil
 	}))
+
+	// The owner of the releases, who is an operator, needs neither root nor the app's user.
+	must.Do(t, filepath.Walk(s.path("srv"), func(path string, _ os.FileInfo, err error) error {
+		must.Do(t, err)
+		return os.Lchown(path, operator, operator)
+	}))
+	owner := func(build string, texts []string, args ...string) {
+		t.Helper()
+		c, out, errs := s.command(append(args, "--pid-file", pidFile)...)
+		c.Path = s.path("gracex-command")
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: operator, Gid: operator}}
+		_ = c.Run()
+		for _, text := range texts {
+			if got := c.ProcessState.ExitCode(); got != 0 || !strings.Contains(out.String(), text) {
+				t.Errorf("%q: exit status %d, and nothing of %q: %s%s", args, got, text, out, errs)
+			}
+		}
+		if got := s.serves(); got != build {
+			t.Errorf("%q: build %s serves, want %s", args, got, build)
+		}
+	}
+	owner("5", []string{"current    1.5.0-"}, "deploy", s.build("good", 5), "--version", "1.5.0")
+	owner("5", []string{"runs it already"}, "deploy", s.build("good", 5), "--version", "1.5.0")
+	owner("2", []string{"current    1.1.0-"}, "back")
+	owner("2", []string{"nothing was cut short; the next start gets 1.1.0-"}, "recover")
 }
 
 // TestDeploy_AnotherNamespace: the files and the numbers of a container are not those here.

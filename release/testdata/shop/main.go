@@ -28,6 +28,7 @@ func main() {
 	probation := flag.Duration("probation", 300*time.Millisecond, "")
 	ready := flag.Duration("ready", core.DefaultReadyTimeout, "")
 	veto := flag.String("veto", "", "a file that refuses upgrades, in its words")
+	operator := flag.Int("operator", 0, "a user who can use the control socket, too")
 	check := flag.Bool("check-config", false, "")
 	flag.Parse()
 	_, does, _ := strings.Cut(strings.Trim(behaviour, "."), ":")
@@ -49,6 +50,9 @@ func main() {
 	}
 	if *pid != "" {
 		options = append(options, core.WithPIDFile(*pid))
+	}
+	if *operator != 0 {
+		options = append(options, core.WithOperators(*operator))
 	}
 	if *socket != "" {
 		options = append(options, core.WithControlSocket(*socket))
