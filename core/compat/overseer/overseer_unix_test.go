@@ -213,23 +213,26 @@ func TestExample(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	run := load.Start(load.Config{Addr: s.Addr, Path: "/", Method: "GET", Any: true, Clients: 4, Fresh: 4})
-	second := s.version("2", good)
-	s.put("app_next", second)
+	s.put("app_next", s.version("2", good))
+	// The next one comes while the process that looks for it later is being started.
+	s.AwaitLog("overseer: verified", 1)
+	third := s.version("3", good)
+	s.put("app_next", third)
 	s.AwaitLog("overseer: current", 2) // what was adopted, and the new one
 	s.expect("2")
-	if s.current() != sum(second) {
-		t.Error("the next start does not get version 2")
-	}
 	if to := must.Get(os.Readlink(s.path("app")))(t); to != "app.d/current/app" {
 		t.Errorf("the path of the start leads to %s", to)
 	}
 	if res := run.Stop(); res.Failed != 0 || res.Requests == 0 || res.Reconnects != 0 {
 		t.Errorf("%v", res)
 	}
-	s.AwaitLog("app#1 ("+hex.EncodeToString(id[:])+") exiting...", 1)
-	s.put("app_next", s.version("3", good)) // for a process that an upgrade has started
+	s.AwaitLog("app#1 ("+hex.EncodeToString(id[:])+") exiting...", 1) // before that nothing is fetched
 	s.AwaitLog("overseer: current", 3)
 	s.expect("3")
+	if s.current() != sum(third) {
+		t.Error("the next start does not get version 3")
+	}
+	s.AwaitLog("app#2 (", 2)    // it has served, and exits
 	s.Upgrades(syscall.SIGUSR2) // and stops
 	st, current, err := release.ReadState(s.path("app.d"))
 	if err != nil || len(st.Good) != 3 || st.Good[2] != current {
@@ -292,6 +295,9 @@ func TestBad(t *testing.T) {
 			// Another process fetches it once, and knows what it is if it was started.
 			s.restart()
 			s.fetched(3)
+			if n := s.Log.Count("was bad before, and is not started again"); tt.bad != (n == 1) {
+				t.Errorf("it was said %d times that it was bad", n)
+			}
 			s.expect("1")
 			if got := strings.Count(s.Log.String(), "app#2 "); tt.bad != (got == 1) {
 				t.Errorf("it was started %d times", got)
