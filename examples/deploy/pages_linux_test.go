@@ -141,7 +141,18 @@ shift; exec sh -c "$*"`)
 	program(t, h.dir+"/shop", "2", "serves")
 	h.runPage("deploy.md", func(line string) bool {
 		switch {
+		case strings.Contains(line, "--in-place"): // it is another service
+			h.wantCurrent("1.5.0")
+			h.sh(0, "gracex stop --socket "+h.socket())
+			h.shop.AwaitEnd()
+			must.Do(t, os.RemoveAll(h.app))
+			program(t, h.app+"/shop", "1", "serves")
+			h.start("shop")
 		case strings.Contains(line, "/deploy.sh"):
+			if is, want := must.Get(os.ReadFile(h.app+"/shop"))(t), must.Get(os.ReadFile(h.dir+"/shop"))(t); !bytes.Equal(is, want) {
+				t.Error("the plain file is not the new one")
+			}
+			h.sh(0, "gracex deploy ./shop --adopt --version 1.5.0 --pid-file "+h.run+"/shop.pid")
 			h.wantCurrent("1.5.0")
 			program(t, h.dir+"/shop", "3", "serves")
 		case strings.Contains(line, "/switch.sh"):
