@@ -265,7 +265,7 @@ func TestBad(t *testing.T) {
 		log  string
 		bad  bool // it was started
 	}{
-		"exits":      {func(s *site) []byte { return s.version("2", "exits") }, "exit status 3", true},
+		"exits":      {func(s *site) []byte { return s.version("2", "exits") }, "failed: it ended before it was ready", true},
 		"panics":     {func(s *site) []byte { return s.version("2", "panics") }, "rolled back", true},
 		"a page":     {func(*site) []byte { return []byte("<!DOCTYPE html><title>Sign in</title>") }, "it is no program of this system", false},
 		"half":       {func(s *site) []byte { return s.program[:len(s.program)/2] }, "it is no", false},
