@@ -70,7 +70,7 @@ release that was bad is never tried again, and what can't be tried for now is tr
 signed manifest can name waves, so that a part of all hosts begins, and can halt a release.
 
 It needs no rights but to write the app's directory and to use its control socket, so run it
-as a unit of its own with a user of its own (docs/releases.md). It goes on until SIGINT or SIGTERM.
+as a unit of its own with a user of its own (docs/following.md). It goes on until SIGINT or SIGTERM.
 
 ` + exitHelp,
 		Example: `  gracex follow https://dl.example.org/shop/stable --name shop --key /etc/shop.pub --pid-file /run/shop.pid
