@@ -92,7 +92,7 @@ func sendFrames(t *testing.T, long string) {
 func sendLines(t *testing.T, long string) {
 	t.Helper()
 	const maxLine = 1 << 20 // bytes that a client reads
-	u := &Upgrader{}
+	u := &Upgrader{boot: new(startup)}
 	WithVersion(long)(&u.cfg)
 	err := errors.New(long)
 	var lines []any
@@ -101,7 +101,7 @@ func sendLines(t *testing.T, long string) {
 		&StartError{Path: long, PID: 1, File: long, Exit: long, Reason: long, Err: fmt.Errorf("%w: %s", ErrTimeout, long), Remedy: long, Stderr: []string{long, long, long}},
 	} {
 		o := u.outcome(upgradeReply{err: err}, 1)
-		o.Left, o.Version, o.Release, o.Warnings = long, long, long, []string{long, long}
+		o.Left, o.Version, o.Release, o.NextStart, o.Warnings = long, long, long, long, []string{long, long}
 		for range 100 {
 			o.Warnings, o.Stderr = append(o.Warnings, long[:min(len(long), 1<<14)]), append(o.Stderr, long[:min(len(long), 1<<12)])
 		}

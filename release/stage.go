@@ -336,6 +336,9 @@ func (j *job) allowed(st State, r Release) error {
 	if b, bad := st.bad(r.SHA256, r.Packed); bad && !j.Again {
 		return refuse("%s was taken back at %s: %s; --again tries it anew", b.Release, b.Since.Format(time.RFC3339), b.Reason)
 	}
+	if id := st.leftBy(r.SHA256); j.Follow && id != "" {
+		return refuse("this host has gone back from %s: a deploy by hand accepts it", id)
+	}
 	if was := st.Known[r.Version]; was != "" && r.SHA256 != "" && was != r.SHA256 && !j.Older {
 		return refuse("%s was %.8s, and is %.8s: a version never gets another content, so publish a new one", r.Version, was, r.SHA256)
 	}

@@ -197,6 +197,17 @@ func (st *State) bound() {
 	st.Left = st.Left[max(0, len(st.Left)-mostKept):]
 }
 
+// leftBy returns the release that Back has left and that has this program, by whatever version it is offered; empty for
+// none.
+func (st State) leftBy(sum string) string {
+	for _, id := range st.Left {
+		if len(sum) > idDigits && strings.HasSuffix(id, "-"+sum[:idDigits]) {
+			return id
+		}
+	}
+	return ""
+}
+
 // bad returns the verdict against one of these programs.
 func (st State) bad(sums ...string) (Bad, bool) {
 	for _, sum := range sums {

@@ -112,7 +112,7 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 	if _, err := p.store.Recover(ctx, p.client, show.event); err != nil {
 		return o, err
 	}
-	if d.adopt {
+	if d.adopt && p.plain { // else there are releases already
 		if err := p.adopt(ctx, show); err != nil {
 			return o, err
 		}

@@ -138,12 +138,12 @@ func newHold(t *target) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c)
 			defer stop()
-			p, err := store.open(ctx, false)
+			out := newScreen(c.OutOrStdout())
+			p, err := store.openPatiently(ctx, out)
 			if err != nil {
 				return err
 			}
 			defer p.close()
-			out := newScreen(c.OutOrStdout())
 			if off {
 				if err := p.store.Unhold(); err != nil {
 					return err

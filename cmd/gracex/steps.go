@@ -162,6 +162,9 @@ func (s *steps) finish(o control.Outcome, err error) error {
 				r.Kind = control.KindUnknown
 			}
 		}
+		if o.OK && o.NewPID == 0 && r.Kind == control.KindUpgraded {
+			r.Kind = release.EventUnchanged
+		}
 		if werr := control.WriteJSON(s.stdout, report{"outcome", time.Now(), s.now, &r}); werr != nil || code == control.ExitOK {
 			return werr
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ type place struct {
 	client *control.Client // nil if no app runs
 	runs   string          // the version that it says; empty if there is none
 	absent error           // why there is none
+	plain  bool            // it runs from a plain file
 }
 
 func (p *place) close() { _ = p.store.Close() }
@@ -58,6 +60,7 @@ func (s *storeFlags) locate(ctx context.Context, plain bool) (dir, program strin
 		return "", "", nil, notTried("the app is in another pid namespace, such as a container's, and its files are not those here: deploy from inside of it, or start another container")
 	}
 	runs, name, err := release.Locate(status.Program)
+	isPlain := err != nil
 	switch {
 	case err != nil && plain:
 		runs, name = filepath.Split(status.Program)
@@ -68,7 +71,7 @@ func (s *storeFlags) locate(ctx context.Context, plain bool) (dir, program strin
 	if s.dir != "" && !sameDir(runs, dir) {
 		return "", "", nil, usagef("--dir %s: the app that was found is started from %s; leave --dir out, or name another app", s.dir, control.Printable(filepath.Clean(runs)))
 	}
-	return runs, name, &place{client: client, runs: status.Version}, nil
+	return runs, name, &place{client: client, runs: status.Version, plain: isPlain}, nil
 }
 
 // notTried is an error for what was not begun.
@@ -134,4 +137,28 @@ func (s *storeFlags) open(ctx context.Context, plain bool) (*place, error) {
 	}
 	p.store, err = release.Open(dir, program)
 	return p, err
+}
+
+// busyAgain is how often a store is asked for that a deploy has.
+const busyAgain = 100 * time.Millisecond
+
+// openPatiently is open for what is not to be refused because a deploy runs: it waits for the end of that.
+func (s *storeFlags) openPatiently(ctx context.Context, out *screen) (*place, error) {
+	for said := false; ; {
+		p, err := s.open(ctx, false)
+		if !errors.Is(err, release.ErrBusy) {
+			return p, err
+		}
+		if !said {
+			said = true
+			if err := out.line("%-10s %s", "waiting", control.Printable(plainText(err.Error()))); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-time.After(busyAgain):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
