@@ -190,6 +190,8 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 	case errors.Is(r.err, ErrInProgress):
 		o.Kind, o.NewPID = control.KindRefused, 0
 		o.Reason = "an upgrade is in progress or still on probation; its outcome comes first"
+	case errors.Is(r.err, ErrStopped): // whatever was started: it says nothing about the new version
+		o.Kind = control.KindRefused
 	case errors.Is(r.err, ErrRolledBack):
 		o.Kind = control.KindRolledBack
 	case errors.Is(r.err, ErrVetoed), start == nil && newPID == 0:
