@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -30,9 +31,9 @@ func realShop(t *testing.T, behaviour string, build int) []byte {
 }
 
 // start starts the app from a path, as a unit file does.
-func (a *realApp) start(path string) {
+func (a *realApp) start(path string, flags ...string) {
 	a.t.Helper()
-	cmd := exec.Command(path, "-addr", a.addr, "-socket", a.socket)
+	cmd := exec.Command(path, append([]string{"-addr", a.addr, "-socket", a.socket}, flags...)...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "GRACEX_MODE=self")
 	a.program = proctest.Start(a.t, cmd)
@@ -117,4 +118,46 @@ func TestRealApp(t *testing.T) {
 	a.program.AwaitEnd()
 	_, err = a.s.Try(t.Context(), a.client(), second, nil)
 	wants(t, err, ErrNoApp, "")
+}
+
+// TestRealApp_StopIsNoVerdict: a service that is stopped during an upgrade, by a reboot for example, says nothing
+// against the release, and nothing for it. An old process that is stopped alone leaves the service to the new one, and
+// then the next one who asks finds that it runs.
+func TestRealApp_StopIsNoVerdict(t *testing.T) {
+	for _, c := range []struct {
+		behaviour, at string
+		alone         bool
+	}{{"late", control.StepStarted, false}, {"good", control.StepProbation, false}, {"good", control.StepProbation, true}} {
+		a := newRealApp(t)
+		first := staged(t, a.s, of(t, realShop(t, "good", 1), "1.0.0", 1))
+		must.Do(t, a.s.Install(t.Context(), nil, first, nil))
+		a.start(a.s.Program(), "-probation", "1m")
+		r := staged(t, a.s, of(t, realShop(t, c.behaviour, 2), "1.1.0", 2))
+		o, err := a.s.Try(t.Context(), a.client(), r, func(e Event) {
+			switch {
+			case e.Step == nil || e.Step.Step != c.at:
+			case c.at == control.StepStarted || c.alone:
+				a.program.Signal(a.program.PID(), syscall.SIGTERM)
+			default:
+				must.Do(t, a.client().Stop(t.Context()))
+			}
+		})
+		if c.at == control.StepProbation {
+			wants(t, err, ErrNotTried, "was asked to stop during the probation")
+		}
+		if st := state(t, a.s); o.OK || len(st.Bad) > 0 || len(st.Good) != 1 || a.s.Current() != first.ID {
+			t.Errorf("%s: %+v %v, then %+v", c.at, o, err, st)
+		}
+		if !c.alone {
+			a.program.AwaitEnd()
+		}
+		if rec := must.Get(a.s.Recover(t.Context(), a.client(), nil))(t); rec.Passed != c.alone {
+			t.Errorf("%s: recovered as %+v", c.at, rec)
+		}
+		if c.alone {
+			a.wants(r.ID, r.ID)
+			must.Do(t, a.client().Stop(t.Context()))
+			a.program.AwaitEnd()
+		}
+	}
 }

@@ -175,11 +175,17 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 	step("trial")
 	t.tell(Event{Kind: EventTrying, Text: fmt.Sprintf("process %d is asked", runs.pid)})
 	step("asked")
+	var p probation
 	o, err = a.upgradeTo(ctx, t.r.ID, func(e control.Event) {
+		p.step(e)
 		t.tell(Event{Kind: EventStep, Step: &e})
 		step(e.Step)
 	})
 	switch {
+	case o.OK && p.wasCut():
+		// A crash starts what has passed before. What runs when the next one asks has lived through more than that.
+		return control.Outcome{}, notNow("process %d was asked to stop during the probation of %s, so that is not over: %s stays current until the next deploy, or a recovery, finds %s running",
+			runs.pid, t.r.ID, t.from, t.r.ID)
 	case o.Kind != "":
 		return o, t.conclude(st, o)
 	case ctx.Err() != nil:
@@ -193,6 +199,31 @@ func (t *trial) try(ctx context.Context, a app) (o control.Outcome, err error) {
 		return control.Outcome{OK: true, Kind: control.KindUpgraded, OldPID: runs.pid}, nil
 	}
 	return o, errors.Join(err, rerr)
+}
+
+// probation is that of a release on trial. An old process that is asked to stop leaves the service to the new one at
+// once, as if its probation were over.
+type probation struct {
+	lasts        time.Duration // 0: there is none
+	began, ended control.Event
+	heard        time.Time // when its begin was
+	took         time.Duration
+}
+
+func (p *probation) step(e control.Event) {
+	switch e.Step {
+	case control.StepProbation:
+		p.lasts, p.began, p.heard = e.Probation, e, time.Now()
+	case control.StepConfirmed:
+		p.ended, p.took = e, time.Since(p.heard)
+	}
+}
+
+// wasCut goes by the times of the app, and by those at which it was heard: a clock can be set, and this process can have
+// stood still.
+func (p *probation) wasCut() bool {
+	least := p.lasts - p.lasts/10
+	return p.ended.Step != "" && p.took < least && p.ended.Time.Sub(p.began.Time) < least
 }
 
 func errUnrecovered(st State) error {
