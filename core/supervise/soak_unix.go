@@ -30,6 +30,9 @@ type soak struct {
 func (s *soak) servesForGood(release string, soak time.Duration) {
 	was := s.Serves
 	s.Serves = release
+	if release != "" && release == s.Bad { // somebody has deployed it again, so that it is good by now
+		s.Bad, s.Good = "", ""
+	}
 	switch {
 	case release == s.Release && release != "": // a crash has been answered
 	case was == "" || release == "" || release == was || soak < 0:

@@ -103,6 +103,26 @@ func TestSoak_CallsWentBackOnce(t *testing.T) {
 	}
 }
 
+// TestSoak_BelievesALaterProbation: a release that was bad, as without its database, can be deployed again. It is what
+// the next crash starts then.
+func TestSoak_BelievesALaterProbation(t *testing.T) {
+	t.Parallel()
+	dir := must.Get(filepath.EvalSymlinks(t.TempDir()))(t)
+	for _, r := range []string{"1", "2"} {
+		must.Do(t, os.MkdirAll(filepath.Join(dir, "releases", r), 0o755))
+	}
+	must.Do(t, os.Symlink("releases/2", filepath.Join(dir, "current")))
+	m := &supervisor{launch: spawn.Launch{Argv: []string{dir + "/current/app"}, Dir: dir}, cfg: Config{}.withDefaults(), soak: soak{Serves: "1", Bad: "2", Good: "1"}}
+	m.soak.servesForGood("1", time.Minute) // in its place
+	m.soak.servesForGood("2", time.Minute)
+	if _, path, _ := m.find(); path != filepath.Join(dir, "current/app") {
+		t.Errorf("%s is started", path)
+	}
+	if m.soak.Release != "2" || m.soak.Before != "1" {
+		t.Errorf("it is not watched: %+v", m.soak)
+	}
+}
+
 // lines is a writer.
 type lines func(string)
 
