@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/core/supervise"
 	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/release"
@@ -528,4 +529,29 @@ func TestCheck(t *testing.T) {
 	s.expect(control.ExitOK, []string{"it was there already", "current    1.1.0-"}, "deploy", good, "--version", "1.1.0")
 	s.expect(exitNotTried, []string{"is the program of a release: deploy without --in-place"}, "deploy", s.build("good", 4), "--in-place")
 	s.expectRuns("2", "1.1.0")
+}
+
+// TestRun_GoesBackBehindADeploy: a release that crashes again and again soon after its probation is not what a boot
+// starts, also if another deploy has the store at that moment.
+func TestRun_GoesBackBehindADeploy(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.supervise(s.path("srv/current/shop"))
+	s.expect(control.ExitOK, []string{"upgraded"}, "deploy", s.build("good", 2), "--version", "1.1.0")
+	s.expectRuns("2", "1.1.0")
+	deploys := must.Get(release.Open(s.path("srv"), "shop"))(t)
+	for range supervise.SoakCrashes {
+		var st control.Status
+		must.Do(t, json.Unmarshal([]byte(s.gracex("status", "--json").out), &st))
+		s.app.Signal(st.PID, syscall.SIGKILL)
+		s.app.Await("the next worker", func() bool {
+			var now control.Status
+			return json.Unmarshal([]byte(s.gracex("status", "--json").out), &now) == nil && now.PID != 0 && now.PID != st.PID
+		})
+	}
+	s.app.AwaitLog("another deploy runs", 1)
+	s.expectRuns("1", "1.1.0")
+	must.Do(t, deploys.Close())
+	s.app.Await("current is switched back", func() bool { return s.current() == "1.0.0" })
+	s.expect(exitNotAccepted, []string{"was taken back", "crashed again and again"}, "deploy", s.build("good", 2), "--version", "1.1.0")
 }

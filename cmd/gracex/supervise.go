@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -45,7 +46,7 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 				return err
 			}
 			cfg.Argv, cfg.Log = args, log
-			cfg.WentBack = func(bad, good string) error { return condemn(args[0], bad, good) }
+			cfg.WentBack = func(bad, good string) error { return condemn(log, args[0], bad, good) }
 			if follow != "" {
 				b, err := follower.beside(c, follow, log)
 				if err != nil {
@@ -79,8 +80,9 @@ app is started as DIR/current/PROGRAM then, and has a control socket.`,
 	return c
 }
 
-// condemn makes the good release before a bad one what the next start gets. The app was started by this name.
-func condemn(name, bad, good string) error {
+// condemn makes the good release before a bad one what the next start gets. The app was started by this name. A deploy
+// that goes on has its time: it can be one that is about to replace the bad release.
+func condemn(log *slog.Logger, name, bad, good string) error {
 	path, err := exec.LookPath(name)
 	if err == nil {
 		path, err = filepath.Abs(path)
@@ -93,13 +95,25 @@ func condemn(name, bad, good string) error {
 		return err
 	}
 	s, err := release.Open(dir, program)
+	if errors.Is(err, release.ErrBusy) {
+		log.Warn("the symlink current is switched back when the deploy is over", "release", good, "error", err)
+		for ; errors.Is(err, release.ErrBusy); s, err = release.Open(dir, program) {
+			time.Sleep(busyEvery)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if s.Current() != bad { // somebody has switched it
+		return nil
+	}
 	_, err = s.Condemn(bad, good, "it has crashed again and again soon after its probation", nil)
 	return err
 }
+
+// busyEvery is how often a store is asked for that a deploy has.
+const busyEvery = time.Second
 
 // sayHowToCut says what a stop that takes long waits for, until the returned function is called.
 func sayHowToCut(log *slog.Logger) (end func()) {
