@@ -52,11 +52,8 @@ func (j *job) build(ctx context.Context, in arrival, dir string) (Release, error
 		return Release{}, err
 	}
 	r := in.Release
-	if err := j.own(program, 0o555); err != nil {
-		return r, notNow("%w", err)
-	}
 	// Before the hash is taken: the kernel takes capabilities away from a file that is written to.
-	if err := j.carryCapabilities(in.like, program); err != nil {
+	if err := j.handOver(in.like, program); err != nil {
 		return r, err
 	}
 	sum, size, err := j.hash(program)
@@ -160,24 +157,57 @@ func (j *job) usable(ctx context.Context, program, like, sum string) error {
 	return nil
 }
 
-// carryCapabilities gives a new program the capabilities of the one that runs, such as that for port 80. Only root can.
-// They go to the file that is open, whatever is at its path meanwhile: the store can be another user's.
-func (j *job) carryCapabilities(like, program string) error {
-	if like == "" || os.Geteuid() != 0 {
-		return nil
-	}
-	caps, err := capabilities(like)
-	if err == nil && caps != nil {
-		var f *os.File
-		if f, err = j.root.Open(program); err == nil {
-			err = setCapabilities(f, caps)
-			_ = f.Close()
-		}
-	}
+// handOver gives a new program to the store's owner, with the capabilities of the one that runs, such as that for port
+// 80. Only root can give these. The store can be another user's, who can switch what is at a path at any time: so they
+// come from a file that is in the store, go to a file that root has written and nobody else can have open, and that
+// stays root's.
+func (j *job) handOver(like, program string) error {
+	caps, err := j.likeCapabilities(like)
 	if err != nil {
 		return notNow("the file capabilities of %s: %w", like, err)
 	}
+	if caps == nil {
+		if err := j.own(program, 0o555); err != nil {
+			return notNow("%w", err)
+		}
+		return nil
+	}
+	f, err := j.root.Open(program)
+	if err != nil {
+		return notNow("%w", err)
+	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return notNow("%w", err)
+	}
+	if uid, _ := ownerOf(fi); uid != 0 || linksOf(fi) != 1 || !fi.Mode().IsRegular() {
+		return notNow("%s is not what was written there: user %d has changed it", j.at(program), j.uid)
+	}
+	if err = f.Chmod(0o555); err == nil {
+		err = setCapabilities(f, caps)
+	}
+	if err != nil {
+		return notNow("the file capabilities of %s: %w", j.at(program), err)
+	}
 	return nil
+}
+
+// likeCapabilities are those of a file in the store; nil for none, and if this is not root.
+func (j *job) likeCapabilities(like string) ([]byte, error) {
+	if like == "" || os.Geteuid() != 0 {
+		return nil, nil
+	}
+	name, err := filepath.Rel(j.dir, like)
+	if err != nil {
+		return nil, err
+	}
+	f, err := j.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return capabilitiesOf(f)
 }
 
 // sameRights refuses a program that would run with other rights than the one before it.

@@ -196,17 +196,30 @@ func (p *inPlaceFile) fill(f *os.File, from string) error {
 		return notNow("%w", err)
 	}
 	mode, like := fs.FileMode(0o755), ""
-	if fi, err := os.Stat(p.path); err == nil {
-		mode, like = fi.Mode().Perm(), p.path
-		uid, gid := ownerOf(fi)
-		if err := giveTo(f, uid, gid); err != nil {
+	var caps []byte
+	if old, err := openPlain(p.path); err == nil {
+		defer func() { _ = old.Close() }()
+		fi, err := old.Stat()
+		if err == nil && os.Geteuid() == 0 {
+			caps, err = capabilitiesOf(old)
+		}
+		if err != nil {
 			return notNow("%w", err)
 		}
+		mode, like = fi.Mode().Perm(), p.path
+		if caps == nil { // else it stays root's: whose directory it is could write to it before it has them
+			uid, gid := ownerOf(fi)
+			if err := giveTo(f, uid, gid); err != nil {
+				return notNow("%w", err)
+			}
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return notNow("%w", err)
 	}
 	if err := f.Chmod(mode); err != nil {
 		return notNow("%w", err)
 	}
-	if caps, err := capabilities(p.path); like != "" && err == nil && caps != nil && os.Geteuid() == 0 {
+	if caps != nil {
 		if err := setCapabilities(f, caps); err != nil {
 			return notNow("the file capabilities of %s: %w", p.path, err)
 		}
@@ -215,6 +228,19 @@ func (p *inPlaceFile) fill(f *os.File, from string) error {
 		return err
 	}
 	return f.Sync()
+}
+
+// openPlain opens a plain file, and follows no symlink.
+func openPlain(path string) (*os.File, error) {
+	f, err := openNoFollow(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is no plain file", path))
+	}
+	return f, nil
 }
 
 // back puts the old program in its place again.

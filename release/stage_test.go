@@ -471,6 +471,43 @@ func TestStage_Rights(t *testing.T) {
 	wants(t, sameRights(path, s.at(releasesDir, r.ID, "shop")), ErrNotAccepted, "only root can give them")
 }
 
+// TestStage_CapabilitiesOfAnotherUsersStore: whose store it is can switch a path while root deploys. That does not give
+// a program the capabilities of a file elsewhere, nor another program those of the one that runs.
+func TestStage_CapabilitiesOfAnotherUsersStore(t *testing.T) {
+	asRoot(t)
+	s := newStore(t)
+	first := staged(t, s, of(t, shop(t, "good", 1), "1.0.0", 1))
+	must.Do(t, s.Install(t.Context(), nil, first, nil))
+	elsewhere := filepath.Join(t.TempDir(), "newuidmap")
+	must.Do(t, os.WriteFile(elsewhere, nil, 0o755))
+	caps := []byte("\x01\x00\x00\x02\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00") // cap_setuid=ep
+	give := func(path string) error {
+		f := must.Get(os.Open(path))(t)
+		defer func() { _ = f.Close() }()
+		return setCapabilities(f, caps)
+	}
+	if err := give(elsewhere); err != nil {
+		t.Skipf("no file capabilities here: %v", err)
+	}
+	j, like := s.job(StageOptions{}, "", nil), s.like()
+	written := filepath.Join(incomingDir, "new")
+	must.Do(t, os.WriteFile(s.at(written), nil, 0o600))
+	path := s.at(releasesDir, first.ID, "shop")
+	must.Do(t, os.Rename(path, path+".old"))
+	must.Do(t, os.Symlink(elsewhere, path))
+	wants(t, j.handOver(like, written), ErrNotTried, "escapes")
+	must.Do(t, os.Rename(path+".old", path))
+	must.Do(t, give(path))
+	must.Do(t, os.Chown(s.at(written), 4711, 4711))
+	wants(t, j.handOver(like, written), ErrNotTried, "is not what was written there")
+	must.Do(t, os.Chown(s.at(written), 0, 0))
+	must.Do(t, os.Link(s.at(written), s.at(incomingDir, "another name")))
+	wants(t, j.handOver(like, written), ErrNotTried, "is not what was written there")
+	if got, err := capabilities(s.at(written)); err != nil || got != nil {
+		t.Errorf("it has the capabilities %q, %v", got, err)
+	}
+}
+
 func TestStage_Check(t *testing.T) {
 	s, src := newStore(t), of(t, shop(t, "good", 1), "1.0.0", 1)
 	t.Setenv("SECRET", "hidden")

@@ -34,6 +34,15 @@ func capabilities(path string) ([]byte, error) {
 	return b[:n], nil
 }
 
+// capabilitiesOf is capabilities for an open file, whatever is at its path.
+func capabilitiesOf(f *os.File) (caps []byte, err error) {
+	err = onFD(f, func(fd int) (err error) {
+		caps, err = capabilities("/proc/self/fd/" + strconv.Itoa(fd))
+		return err
+	})
+	return caps, err
+}
+
 // setCapabilities goes by the descriptor. Package syscall has no fsetxattr.
 func setCapabilities(f *os.File, caps []byte) error {
 	return os.NewSyscallError("setxattr", onFD(f, func(fd int) error {

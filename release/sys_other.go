@@ -21,6 +21,10 @@ func freeSpace(*os.File) (int64, error) { return 0, supported }
 
 func ownerOf(fs.FileInfo) (uid, gid int) { return -1, -1 }
 
+func linksOf(fs.FileInfo) int { return 1 }
+
+func openNoFollow(string, int, fs.FileMode) (*os.File, error) { return nil, supported }
+
 func replaceFile(*os.Root, string, []byte, int, int) error { return supported }
 
 func replaceLink(*os.Root, string, string) error { return supported }
@@ -30,6 +34,8 @@ func giveTo(*os.File, int, int) error { return supported }
 func isNoexec(*os.File) bool { return false }
 
 func capabilities(string) ([]byte, error) { return nil, supported }
+
+func capabilitiesOf(*os.File) ([]byte, error) { return nil, supported }
 
 func setCapabilities(*os.File, []byte) error { return supported }
 

@@ -60,6 +60,19 @@ func ownerOf(fi fs.FileInfo) (uid, gid int) {
 	return -1, -1
 }
 
+// linksOf returns how many names a file has.
+func linksOf(fi fs.FileInfo) int {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return int(st.Nlink) //nolint:unconvert // it is another type on other systems
+	}
+	return 1
+}
+
+// openNoFollow opens a file, and neither what a symlink leads to nor what would wait, such as a pipe.
+func openNoFollow(path string, flag int, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, perm)
+}
+
 // replaceFile writes a file whole or not at all. It is durable when the directory is synced, too.
 func replaceFile(root *os.Root, name string, data []byte, uid, gid int) error {
 	f, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(0o644))
