@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -125,11 +126,18 @@ func beside(path, suffix string) string {
 
 // lockFor has no other InPlace of this program run.
 func lockFor(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(beside(path, lockSuffix), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openNoFollow(beside(path, lockSuffix), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, notNow("%w", err)
 	}
+	step("lock")
 	taken, err := flock(f)
+	if err == nil && !taken {
+		// Who had it can have removed it since it was opened, and then a third one has another file.
+		mine, serr := f.Stat()
+		now, lerr := os.Lstat(f.Name())
+		taken = serr != nil || lerr != nil || !os.SameFile(mine, now)
+	}
 	if err == nil && taken {
 		err = ErrBusy
 	}
@@ -148,6 +156,8 @@ func (p *inPlaceFile) look(ctx context.Context, from string, o StageOptions) err
 	like := p.path
 	if _, err := os.Stat(like); err != nil {
 		like = ""
+	} else if _, err := buildinfo.ReadFile(like); err != nil && !errors.Is(err, fs.ErrPermission) && !o.OtherProgram {
+		return refuse("%s, from which the app is started, is no Go program: replace what it starts, by yourself; --rename replaces it", like)
 	}
 	info, err := inspect(from, like, o.OtherProgram)
 	if err != nil {

@@ -72,3 +72,41 @@ func TestInPlace(t *testing.T) {
 	}
 	wantsThere("last")
 }
+
+// TestInPlace_AScriptStays: what the app is started from can be a script with its environment.
+func TestInPlace_AScriptStays(t *testing.T) {
+	a := newRealApp(t)
+	dir := t.TempDir()
+	path, script := filepath.Join(dir, "start"), "#!/bin/bash\nexec -a \"$0\" "+filepath.Join(dir, "shop")+" \"$@\"\n"
+	must.Do(t, proctest.WriteProgram(filepath.Join(dir, "shop"), string(realShop(t, "good", 1))))
+	must.Do(t, proctest.WriteProgram(path, script))
+	a.start(path)
+	defer func() { _ = a.client().Stop(t.Context()); a.program.AwaitEnd() }()
+	from := filepath.Join(t.TempDir(), "new")
+	must.Do(t, proctest.WriteProgram(from, string(realShop(t, "good", 2))))
+	if st := must.Get(a.client().Status(t.Context()))(t); st.Program != path {
+		t.Fatalf("the app says that it was started from %s", st.Program)
+	}
+	_, err := InPlace(t.Context(), a.client(), from, StageOptions{}, nil)
+	wants(t, err, ErrNotAccepted, "is no Go program")
+	if got := string(must.Get(os.ReadFile(path))(t)); got != script {
+		t.Errorf("%s has %d bytes now", path, len(got))
+	}
+}
+
+// TestInPlace_Lock: a lock that was opened before its holder has removed it is nobody's, and one is not made elsewhere.
+func TestInPlace_Lock(t *testing.T) { //nolint:paralleltest // it sets step
+	path := filepath.Join(t.TempDir(), "shop")
+	lock, elsewhere := beside(path, lockSuffix), filepath.Join(t.TempDir(), "nologin")
+	must.Do(t, os.Symlink(elsewhere, lock))
+	_, err := lockFor(path)
+	wants(t, err, ErrNotTried, lock)
+	if _, err := os.Lstat(elsewhere); err == nil {
+		t.Error("it is made through a symlink")
+	}
+	must.Do(t, os.Remove(lock))
+	defer func(was func(string)) { step = was }(step)
+	step = func(string) { must.Do(t, os.Remove(lock)) }
+	_, err = lockFor(path)
+	wants(t, err, ErrBusy, "")
+}
