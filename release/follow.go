@@ -89,6 +89,7 @@ type Follower struct {
 	tag    string            // of the last offer that was genuine
 	last   *Offer            // that is not done with; nil: none
 	done   [sha256.Size]byte // of the last offer that is
+	until  time.Time         // when the last offer expires: a clock can be set back; zero if it is done with for another reason
 	said   string            // the last thing that was said of it
 	failed int               // how often the surroundings have failed in a row
 
@@ -226,7 +227,7 @@ func (f *Follower) event(e Event) {
 
 // look asks the source, and tries what it offers.
 func (f *Follower) look(ctx context.Context) error {
-	offer, _, _, err := offered(ctx, f.Source, f.Trust, f.tag)
+	offer, m, _, err := offered(ctx, f.Source, f.Trust, f.tag)
 	switch {
 	case errors.Is(err, ErrUnchanged) && f.last == nil:
 		return err
@@ -234,10 +235,12 @@ func (f *Follower) look(ctx context.Context) error {
 		offer = *f.last // it waits
 	case err != nil:
 		return err
+	case sha256.Sum256(offer.Manifest) != f.done:
+		f.until = m.Expires
 	}
 	sum := sha256.Sum256(offer.Manifest)
 	f.tag = offer.Tag
-	if sum == f.done {
+	if sum == f.done && !time.Now().Before(f.until) {
 		return ErrUnchanged
 	}
 	f.last = &offer
@@ -245,6 +248,11 @@ func (f *Follower) look(ctx context.Context) error {
 	var later *laterError
 	if err == nil || errors.Is(err, ErrUnchanged) || errors.Is(err, ErrNotAccepted) && !errors.As(err, &later) {
 		f.last, f.done = nil, sum
+		if errors.Is(err, errExpired) {
+			f.last = &offer
+		} else {
+			f.until = time.Time{}
+		}
 	}
 	return err
 }

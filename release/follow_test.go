@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/internal/must"
 )
@@ -47,4 +48,45 @@ func TestFollower_DoesNotGoForwardAgain(t *testing.T) {
 	if _, err := s.Stage(t.Context(), of(t, second, "1.1.0", 6), trust(), StageOptions{}, nil); err != nil {
 		t.Errorf("by hand: %v", err)
 	}
+}
+
+// TestFollower_AClockThatWasWrong: a release that has expired by a clock which is set later on is tried then.
+func TestFollower_AClockThatWasWrong(t *testing.T) {
+	a := &fakeApp{}
+	s, first := runningIn(t, a)
+	must.Do(t, s.Close())
+	src := of(t, shop(t, "good", 2), "1.1.0", 2, func(m *Manifest) { m.Expires = time.Now().Add(time.Hour).UTC() })
+	ahead := 2 * time.Hour
+	f := &Follower{Source: src, Trust: trust(), FollowOptions: FollowOptions{Log: slog.New(slog.DiscardHandler)}}
+	f.open = func(context.Context) (*Store, app, error) {
+		s, err := Open(s.Dir(), "shop")
+		if err == nil {
+			s.now = func() time.Time { return time.Now().Add(ahead) }
+		}
+		return s, a, err
+	}
+	for range 2 {
+		wants(t, once(t.Context(), f), ErrNotAccepted, "it has expired")
+		if a.get() != first.ID {
+			t.Errorf("%s runs", a.get())
+		}
+	}
+	ahead = 0
+	must.Do(t, once(t.Context(), f))
+	if a.get() == first.ID {
+		t.Error("it was not tried")
+	}
+	wants(t, once(t.Context(), f), ErrUnchanged, "")
+
+	// One that has expired by the right clock is not looked at again and again.
+	src = of(t, shop(t, "good", 3), "1.2.0", 3, func(m *Manifest) { m.Expires = time.Now().Add(-time.Hour).UTC() })
+	f.Source = src
+	wants(t, once(t.Context(), f), ErrNotAccepted, "it has expired")
+	wants(t, once(t.Context(), f), ErrUnchanged, "")
+}
+
+// once is Once without the outcome.
+func once(ctx context.Context, f *Follower) error {
+	_, err := f.Once(ctx)
+	return err
 }

@@ -315,6 +315,9 @@ func (j *job) heard(m Manifest) (State, error) {
 	return st, nil
 }
 
+// errExpired is for a release that this machine's clock has over.
+var errExpired = errors.New("it has expired")
+
 // timely says no to what is not to be started now, whatever it is.
 func (j *job) timely(st State, m Manifest) error {
 	h := st.Hold
@@ -322,7 +325,7 @@ func (j *job) timely(st State, m Manifest) error {
 	case m.Paused || m.Serial <= st.Paused && !j.Older:
 		return refuse("the publisher has halted releases up to serial %d; a later one goes on", max(m.Serial, st.Paused))
 	case !m.Expires.IsZero() && j.now().After(m.Expires):
-		return refuse("it has expired at %v, and this machine's clock says %v", m.Expires.Format(time.RFC3339), j.now().UTC().Format(time.RFC3339))
+		return refuse("%w at %v, and this machine's clock says %v", errExpired, m.Expires.Format(time.RFC3339), j.now().UTC().Format(time.RFC3339))
 	case j.Follow && h != nil && (h.Serial == 0 || m.Serial <= h.Serial):
 		return fmt.Errorf("%w since %v by %s: %s; \"gracex hold --off\" ends it", ErrHeld, h.Since.Format(time.RFC3339), h.Who, h.Reason)
 	case m.Serial < st.Serial && !j.Older:
