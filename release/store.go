@@ -123,12 +123,18 @@ func (s *Store) makeDir(name string, mode fs.FileMode) error {
 
 // own gives a file or a directory to the store's owner, and it gets this mode whatever the umask.
 func (s *Store) own(name string, mode fs.FileMode) error {
-	if os.Geteuid() == 0 {
-		if err := s.root.Lchown(name, s.uid, s.gid); err != nil {
-			return err
-		}
+	if os.Geteuid() != 0 {
+		return s.root.Chmod(name, mode)
 	}
-	return s.root.Chmod(name, mode) // behind chown, which takes bits away
+	f, err := s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if err := giveTo(f, s.uid, s.gid); err != nil {
+		return err
+	}
+	return f.Chmod(mode) // behind chown, which takes bits away
 }
 
 // shared gives a file that everybody can read to the store's owner, whatever the umask.

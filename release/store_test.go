@@ -87,6 +87,41 @@ func TestOpen_OfAnotherUser(t *testing.T) {
 	}
 }
 
+// TestOpen_OfAnotherUserWithOurFile: root gives no file away of which the store's owner has made another name. Linux has
+// fs.protected_hardlinks against such names, if it is switched on, and FreeBSD security.bsd.hardlink_check_uid.
+func TestOpen_OfAnotherUserWithOurFile(t *testing.T) {
+	asRoot(t)
+	dir := storeDir(t)
+	must.Do(t, os.Chown(dir, 4711, 4711))
+	ours := filepath.Join(t.TempDir(), "passwd")
+	must.Do(t, os.WriteFile(ours, []byte("root"), 0o600))
+	expect := func() {
+		t.Helper()
+		fi := must.Get(os.Stat(ours))(t)
+		if uid, _ := ownerOf(fi); uid != 0 || fi.Mode().Perm() != 0o600 || fi.Size() != 4 {
+			t.Errorf("it belongs to user %d now, with mode %v and %d bytes", uid, fi.Mode(), fi.Size())
+		}
+	}
+	must.Do(t, os.Link(ours, filepath.Join(dir, lockFile)))
+	s, err := Open(dir, "shop")
+	wants(t, err, ErrNotTried, "has 2 names")
+	if err == nil {
+		_ = s.Close()
+	}
+	expect()
+	must.Do(t, os.Remove(filepath.Join(dir, lockFile)))
+	s = openStore(t, dir)
+	must.Do(t, os.Link(ours, s.at(historyFile)))
+	if err := s.Hold("why"); err == nil {
+		t.Error("it was noted in another file")
+	}
+	must.Do(t, os.Link(ours, s.at("shop")))
+	if err := s.own("shop", 0o555); err == nil {
+		t.Error("it was given away")
+	}
+	expect()
+}
+
 func TestState_Broken(t *testing.T) {
 	s := newStore(t)
 	r := staged(t, s, of(t, shop(t, "good", 1), "1.0.0", 7))

@@ -4,6 +4,7 @@ package release
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -94,10 +95,19 @@ func replaceLink(root *os.Root, target, name string) error {
 	return renameio.SymlinkRoot(root, target, name)
 }
 
-// giveTo has a file belong to the store's owner, if this is root.
+// giveTo has a file belong to the store's owner, if this is root. It has to be one that root has made: whose directory it
+// is could have put another name of somebody's file there (link(2)).
 func giveTo(f *os.File, uid, gid int) error {
 	if os.Geteuid() != 0 {
 		return nil
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	owner, _ := ownerOf(fi)
+	if uid != 0 && !fi.IsDir() && (owner != 0 && owner != uid || linksOf(fi) > 1) {
+		return fmt.Errorf("%s belongs to user %d, and has %d names: remove it", f.Name(), owner, linksOf(fi))
 	}
 	return f.Chown(uid, gid)
 }
