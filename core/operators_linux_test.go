@@ -22,7 +22,7 @@ func operate(socket string, args ...string) string {
 	ctx, c := context.Background(), control.Dial(socket)
 	var err error
 	var o control.Outcome
-	start := control.UpgradeOptions{Start: control.StartOptions{CompareEnv: os.Environ()}}
+	start := control.UpgradeOptions{Start: control.StartOptions{CompareEnv: append(os.Environ(), "INVOCATION_ID=4711", "DB_PASSWORD=a guess")}}
 	switch args[0] {
 	case "status":
 		_, err = control.Find(ctx, control.Query{Socket: socket})
@@ -47,6 +47,8 @@ func operate(socket string, args ...string) string {
 	switch {
 	case err != nil:
 		return err.Error()
+	case strings.Contains(strings.Join(o.Warnings, ""), "environment has changed"):
+		return strings.Join(o.Warnings, " ")
 	case o.Kind != "":
 		return o.Kind
 	}
@@ -85,7 +87,7 @@ func operated(t *testing.T, env ...string) (a *app, ask func(uid uint32, args ..
 // service's user does not. Another user can't even connect.
 func TestWithOperators_MayOperateAndNoMore(t *testing.T) {
 	t.Parallel()
-	a, ask := operated(t, "APP_OPERATORS=47000 47111")
+	a, ask := operated(t, "APP_OPERATORS=47000 47111", "INVOCATION_ID=4711", "DB_PASSWORD=x") // systemctl show has the first one
 	a.start("app", "/bin/sh", "-c", `umask 077; exec "$0" "$@"`, a.path("current/app"), "-pidfile", a.path("home/app.pid"))
 	first := a.expect("ready", 0)
 	awaitList(t, a)
