@@ -3,6 +3,7 @@
 package release
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,4 +161,45 @@ func TestRealApp_StopIsNoVerdict(t *testing.T) {
 			a.program.AwaitEnd()
 		}
 	}
+}
+
+// TestRealApp_FollowsByItself: the follower in an app has the app upgrade itself, writes down what came of it in the
+// process that is replaced, and the next process goes on.
+func TestRealApp_FollowsByItself(t *testing.T) {
+	a := newRealApp(t)
+	first := staged(t, a.s, of(t, realShop(t, "good", 1), "1.0.0", 1))
+	must.Do(t, a.s.Install(t.Context(), nil, first, nil))
+	must.Do(t, a.s.Close())
+	dir := t.TempDir()
+	publish := func(s *shelf) {
+		must.Do(t, proctest.WriteProgram(filepath.Join(dir, "shop-linux"), string(s.files["shop-linux"])))
+		for _, f := range []struct {
+			name string
+			b    []byte
+		}{{"release.json.minisig", s.signature}, {"release.json", s.manifest}} {
+			must.Do(t, os.WriteFile(filepath.Join(dir, "new"), f.b, 0o600))
+			must.Do(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, f.name)))
+		}
+	}
+	public, _ := keys()
+	a.start(a.s.Program(), "-follow", dir, "-key", public.String())
+	for i, version := range []string{"1.1.0", "1.2.0", "1.3.0"} {
+		behaviour := map[string]string{"1.2.0": "panic"}[version]
+		program := realShop(t, cmp.Or(behaviour, "good"), i+2)
+		publish(of(t, program, version, int64(i+2)))
+		id := idOf(version, sum(program))
+		a.program.Await(version, func() bool {
+			st, current, err := ReadState(a.s.dir)
+			if _, bad := st.Bad[sum(program)]; bad != (behaviour != "") {
+				return false
+			}
+			return err == nil && st.Trial == nil && (behaviour != "" || current == id)
+		})
+	}
+	st := must.Get(a.client().Status(t.Context()))(t)
+	if _, current, _ := ReadState(a.s.dir); st.NextRelease != current || !strings.HasPrefix(current, "1.3.0-") {
+		t.Errorf("%s is current, and the app says %s", current, st.NextRelease)
+	}
+	must.Do(t, a.client().Stop(t.Context()))
+	a.program.AwaitEnd()
 }

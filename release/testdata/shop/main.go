@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/release"
 )
 
 var (
@@ -29,6 +30,8 @@ func main() {
 	ready := flag.Duration("ready", core.DefaultReadyTimeout, "")
 	veto := flag.String("veto", "", "a file that refuses upgrades, in its words")
 	operator := flag.Int("operator", 0, "a user who can use the control socket, too")
+	follow := flag.String("follow", "", "a folder with releases")
+	key := flag.String("key", "", "with which they are signed")
 	check := flag.Bool("check-config", false, "")
 	flag.Parse()
 	_, does, _ := strings.Cut(strings.Trim(behaviour, "."), ":")
@@ -56,6 +59,10 @@ func main() {
 	}
 	if *socket != "" {
 		options = append(options, core.WithControlSocket(*socket))
+	}
+	if *follow != "" {
+		options = append(options, release.Follow(release.Dir(*follow), release.Trust{Name: "shop", Keys: []string{*key}},
+			release.FollowOptions{Every: 100 * time.Millisecond}))
 	}
 	switch does {
 	case "exit":
