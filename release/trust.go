@@ -101,7 +101,7 @@ func (t Trust) signedBy(o Offer) (signer, comment string, err error) {
 	if sig.UnmarshalText(o.Signature) != nil {
 		return "", "", refuse("its signature is none of minisign")
 	}
-	return "", "", refuse("%w: no key that is configured has signed these bytes; the signature names key %X", errUnsigned, sig.KeyID)
+	return "", "", refuse("%w: no key that is configured has signed these bytes; the signature names key %016X", errUnsigned, sig.KeyID)
 }
 
 // parseKey reads a public key, with or without the comment before it.

@@ -261,7 +261,8 @@ func TestDeploy_Interrupted(t *testing.T) {
 	begin(s.build("good", 3), "--version", "1.2.0")(syscall.SIGKILL, -1, "")
 	s.expectRuns("3", "1.1.0")
 	r := begin(s.build("good", 4), "--version", "1.3.0")
-	r(nil, control.ExitOK, "current    1.3.0-", "kept       1.0.0-", ", 1.2.0-", "gracex back returns to 1.2.0-")
+	r(nil, exitNotTried, "was asked to stop during the probation of 1.3.0-", "1.2.0-") // so nobody knows whether it is good
+	s.expect(control.ExitOK, []string{"it has passed its probation", "the next start gets 1.3.0-"}, "recover")
 	s.expectRuns("4", "1.3.0")
 
 	asked := make(chan struct{}, 9)
