@@ -108,8 +108,9 @@ func (m *supervisor) crashed(w *worker, err error) {
 	if err != nil {
 		args = []any{"error", err, "in_a_row", m.failures}
 	}
-	if !m.asked && m.served && m.soak.crashed(w.fromRelease, time.Since(w.begun)) {
-		m.goBack(args)
+	last := m.cfg.MaxFailures > 0 && m.failures > m.cfg.MaxFailures
+	if before := m.soak.Crashes; !m.asked && m.served && (m.soak.crashed(w.fromRelease, time.Since(w.begun)) || last && m.soak.Crashes > before) {
+		m.goBack(args) // also sooner, instead of an end of the service
 		return
 	}
 	give := ""
@@ -118,7 +119,7 @@ func (m *supervisor) crashed(w *worker, err error) {
 		give = "a stop was asked for"
 	case !m.served:
 		give = "it never served"
-	case m.cfg.MaxFailures > 0 && m.failures > m.cfg.MaxFailures:
+	case last:
 		give = fmt.Sprintf("it crashed %d times in a row", m.failures)
 	}
 	if give != "" {

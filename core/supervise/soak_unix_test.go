@@ -123,6 +123,30 @@ func TestSoak_BelievesALaterProbation(t *testing.T) {
 	}
 }
 
+// TestSoak_GoesBackInsteadOfGivingUp: with few crashes allowed, the service does not end while there is a release that
+// was good.
+func TestSoak_GoesBackInsteadOfGivingUp(t *testing.T) {
+	t.Parallel()
+	called := make(chan [2]string, 1)
+	cfg := Config{MaxFailures: 1, WentBack: func(bad, good string) error {
+		called <- [2]string{bad, good}
+		return nil
+	}}
+	m := &supervisor{launch: spawn.Launch{Argv: []string{"/no/app"}}, cfg: cfg.withDefaults(), served: true, failures: 1, quit: make(chan struct{})}
+	defer close(m.quit)
+	m.soak.servesForGood("1", time.Minute)
+	m.soak.servesForGood("2", time.Minute)
+	m.crashed(&worker{fromRelease: "2", begun: time.Now()}, nil)
+	select {
+	case got := <-called:
+		if got != [2]string{"2", "1"} {
+			t.Errorf("called with %q", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it was given up")
+	}
+}
+
 // lines is a writer.
 type lines func(string)
 
