@@ -64,7 +64,7 @@ func ownerOf(fi fs.FileInfo) (uid, gid int) {
 // linksOf returns how many names a file has.
 func linksOf(fi fs.FileInfo) int {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return int(st.Nlink) //nolint:unconvert // it is another type on other systems
+		return int(st.Nlink) // it is another type on other systems
 	}
 	return 1
 }
