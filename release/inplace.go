@@ -72,11 +72,15 @@ func inPlace(ctx context.Context, c *control.Client, from string, o StageOptions
 	}
 	step("swapped")
 	p.tell(Event{Kind: EventTrying, Text: fmt.Sprintf("process %d is asked; %s is the new program meanwhile", st.PID, p.path)})
+	var seen probation
 	out, err = c.Upgrade(ctx, control.UpgradeOptions{Events: func(e control.Event) {
+		seen.step(e)
 		p.tell(Event{Kind: EventStep, Step: &e})
 		step(e.Step)
 	}})
 	switch {
+	case out.OK && seen.wasCut():
+		out, err = control.Outcome{}, notNow("process %d was asked to stop during the probation, so that is not over, and the next start gets the old program: deploy again", st.PID)
 	case out.OK:
 		p.tell(Event{Kind: EventCurrent, Text: p.path})
 		return out, p.drop()

@@ -94,6 +94,25 @@ func TestInPlace_AScriptStays(t *testing.T) {
 	}
 }
 
+// TestInPlace_StopOnProbation: what a boot starts then has passed its probation.
+func TestInPlace_StopOnProbation(t *testing.T) {
+	a := newRealApp(t)
+	path, from, program := filepath.Join(t.TempDir(), "shop"), filepath.Join(t.TempDir(), "new"), realShop(t, "good", 1)
+	must.Do(t, proctest.WriteProgram(path, string(program)))
+	must.Do(t, proctest.WriteProgram(from, string(realShop(t, "good", 2))))
+	a.start(path, "-probation", "1m")
+	_, err := InPlace(t.Context(), a.client(), from, StageOptions{}, func(e Event) {
+		if e.Step != nil && e.Step.Step == control.StepProbation {
+			must.Do(t, a.client().Stop(t.Context()))
+		}
+	})
+	wants(t, err, ErrNotTried, "was asked to stop during the probation")
+	a.program.AwaitEnd()
+	if !bytes.Equal(must.Get(os.ReadFile(path))(t), program) {
+		t.Error("the new program is what starts next")
+	}
+}
+
 // TestInPlace_Lock: a lock that was opened before its holder has removed it is nobody's, and one is not made elsewhere.
 func TestInPlace_Lock(t *testing.T) { //nolint:paralleltest // it sets step
 	path := filepath.Join(t.TempDir(), "shop")
