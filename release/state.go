@@ -79,6 +79,9 @@ func ReadState(dir string) (st State, current string, err error) {
 
 func stateOf(root *os.Root, path string) (State, error) {
 	st := State{Format: stateFormat}
+	if fi, err := root.Lstat(stateFile); err == nil && !fi.Mode().IsRegular() { // opening a pipe would wait
+		return st, notNow("%s is no plain file (mode %v): move it away; %s", path, fi.Mode(), repairHint)
+	}
 	f, err := root.Open(stateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Without it a version that was taken back would be tried again, and an old one taken for new.

@@ -188,3 +188,12 @@ func TestClose_ForkedChild(t *testing.T) {
 	must.Do(t, s.Close())
 	must.Do(t, openStore(t, s.dir).Close())
 }
+
+// TestState_NoPlainFile: the owner of a directory can't have root wait for ever.
+func TestState_NoPlainFile(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	must.Do(t, syscall.Mkfifo(s.at(stateFile), 0o644))
+	_, err := s.State()
+	wants(t, err, ErrNotTried, "is no plain file")
+}

@@ -55,6 +55,9 @@ are signed.
 			if d.timeout < 0 {
 				return usagef("--timeout %v: give a positive duration, such as 5m", d.timeout)
 			}
+			if d.keep == 0 {
+				return usagef("--keep 0 leaves no way back; give 1 or more, or -1 for all")
+			}
 			if n := count(d.adopt, d.install, d.inPlace); n > 1 {
 				return usagef("give one of --adopt, --install and --in-place")
 			}

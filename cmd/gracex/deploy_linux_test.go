@@ -146,6 +146,7 @@ func TestDeploy_Refused(t *testing.T) {
 	expect(control.ExitUsage, []string{"--version is for a file"}, url("stable"), "--key", ours.key, "--version", "1.0.0")
 	expect(control.ExitUsage, []string{"give one of --adopt"}, s.path("none"), "--adopt", "--install")
 	expect(control.ExitUsage, []string{"positive"}, s.path("none"), "--timeout", "-1s")
+	expect(control.ExitUsage, []string{"--keep 0 leaves no way back"}, s.path("none"), "--keep", "0")
 	expect(control.ExitUsage, []string{"is started from " + s.path("srv")}, s.build("good", 2), "--dir", s.path("builds"), "--pid-file", "app.pid")
 
 	// The source.
