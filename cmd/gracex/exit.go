@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"syscall"
 
 	"github.com/gracex-go/gracex/core/control"
+	"github.com/gracex-go/gracex/release"
 )
 
 // The exit statuses beside those of package control.
@@ -63,3 +65,22 @@ func plainText(text string) string {
 
 // brokenPipe reports whether whoever read the output does not any more, as head does.
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
+
+// storeExit is the exit status for an error of package release; ok is false for another one.
+func storeExit(err error) (code int, ok bool) {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return 0, false
+	case errors.Is(err, release.ErrBusy):
+		return control.ExitRefused, true
+	case errors.Is(err, release.ErrNoApp):
+		return control.ExitNotFound, true
+	case errors.Is(err, release.ErrNotAccepted):
+		return exitNotAccepted, true
+	case errors.Is(err, release.ErrUnchanged):
+		return control.ExitOK, true
+	case errors.Is(err, release.ErrNotTried):
+		return exitNotTried, true
+	}
+	return 0, false
+}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -81,102 +79,4 @@ func tookText(d time.Duration) string {
 		return "-"
 	}
 	return d.Round(10 * time.Millisecond).String()
-}
-
-func newRecover(t *target) *cobra.Command {
-	store, repair := &storeFlags{target: t}, false
-	c := &cobra.Command{
-		Use:   "recover",
-		Short: "Put in order what a deploy has left that was killed",
-		Long: `Put in order what a deploy has left that was killed. The next deploy does it, too. What the
-next start gets is a good release in any case. With --repair a state.json that is broken or
-gone is made anew from the releases and the history.
-
-` + exitHelp,
-		Example: `  gracex recover --pid-file /run/shop.pid
-  gracex recover --dir /srv/shop --repair`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := interruptible(c)
-			defer stop()
-			show := newSteps(c, false)
-			p, err := store.open(ctx, false)
-			if err != nil {
-				return err
-			}
-			defer p.close()
-			if repair {
-				if _, err := p.store.Repair(); err != nil {
-					return err
-				}
-			}
-			r, err := p.store.Recover(ctx, p.client, show.event)
-			if err != nil {
-				return err
-			}
-			if r.Release == "" {
-				return show.out.line("%-10s nothing was cut short; the next start gets %s", "current", control.Printable(r.Current))
-			}
-			return show.out.line("%-10s the next start gets %s", "current", control.Printable(r.Current))
-		},
-	}
-	store.add(c)
-	c.Flags().BoolVar(&repair, "repair", false, "make a broken state.json anew")
-	return c
-}
-
-func newHold(t *target) *cobra.Command {
-	store, reason, off := &storeFlags{target: t}, "", false
-	c := &cobra.Command{
-		Use:   "hold",
-		Short: "Hold those who follow a source, so that nothing new is started",
-		Long: `Hold those who follow a source for this app, so that nothing new is started until
-"gracex hold --off". A deploy by hand goes on.`,
-		Example: `  gracex hold --reason "the sale ends on Friday" --pid-file /run/shop.pid
-  gracex hold --off --pid-file /run/shop.pid`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := interruptible(c)
-			defer stop()
-			out := newScreen(c.OutOrStdout())
-			p, err := store.openPatiently(ctx, out)
-			if err != nil {
-				return err
-			}
-			defer p.close()
-			if off {
-				if err := p.store.Unhold(); err != nil {
-					return err
-				}
-				return out.line("%-10s those who follow a source go on", "hold ended")
-			}
-			if err := p.store.Hold(reason); err != nil {
-				return err
-			}
-			return out.line("%-10s nothing new is started by those who follow a source, until \"gracex hold --off\"", "held")
-		},
-	}
-	store.add(c)
-	c.Flags().StringVar(&reason, "reason", "", "`words` for the history")
-	c.Flags().BoolVar(&off, "off", false, "end the hold")
-	return c
-}
-
-// storeExit is the exit status for an error of package release; ok is false for another one.
-func storeExit(err error) (code int, ok bool) {
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return 0, false
-	case errors.Is(err, release.ErrBusy):
-		return control.ExitRefused, true
-	case errors.Is(err, release.ErrNoApp):
-		return control.ExitNotFound, true
-	case errors.Is(err, release.ErrNotAccepted):
-		return exitNotAccepted, true
-	case errors.Is(err, release.ErrUnchanged):
-		return control.ExitOK, true
-	case errors.Is(err, release.ErrNotTried):
-		return exitNotTried, true
-	}
-	return 0, false
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -137,28 +136,4 @@ func (s *storeFlags) open(ctx context.Context, plain bool) (*place, error) {
 	}
 	p.store, err = release.Open(dir, program)
 	return p, err
-}
-
-// busyAgain is how often a store is asked for that a deploy has.
-const busyAgain = 100 * time.Millisecond
-
-// openPatiently is open for what is not to be refused because a deploy runs: it waits for the end of that.
-func (s *storeFlags) openPatiently(ctx context.Context, out *screen) (*place, error) {
-	for said := false; ; {
-		p, err := s.open(ctx, false)
-		if !errors.Is(err, release.ErrBusy) {
-			return p, err
-		}
-		if !said {
-			said = true
-			if err := out.line("%-10s %s", "waiting", control.Printable(plainText(err.Error()))); err != nil {
-				return nil, err
-			}
-		}
-		select {
-		case <-time.After(busyAgain):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
 }
