@@ -158,10 +158,12 @@ func TestFleet(t *testing.T) {
 		for _, h := range hosts {
 			wave, ok := m.waveOf(h.name, false)
 			at := h.starts(ids[1])
-			if !ok || len(at) != 1 || at[0].Before(wave) || at[0].After(wave.Add(slack)) {
+			if !ok || len(at) != 1 || at[0].Before(wave) || at[0].After(wave.Add(DefaultEvery+slack)) {
 				t.Errorf("%s has started %s at %v, and its wave was at %v", h.name, ids[1], at, wave)
 			}
 		}
+
+		expectApart(t, hosts, ids[1])
 
 		// A bad one is halted.
 		src.offers(release(2, 3, waves(Wave{0.3, "0s"}, Wave{1, "1h"})))
@@ -213,6 +215,20 @@ func TestFleet(t *testing.T) {
 			}
 		}
 	})
+}
+
+// expectApart expects that the hosts of a wave have not all started a release at the same moment.
+func expectApart(t *testing.T, hosts []*fleetHost, id string) {
+	t.Helper()
+	seconds := map[int64]int{}
+	for _, h := range hosts {
+		for _, at := range h.starts(id) {
+			seconds[at.Unix()]++
+		}
+	}
+	if len(seconds) < len(hosts)/2 {
+		t.Errorf("%d hosts have started %s within %d seconds of the day", len(hosts), id, len(seconds))
+	}
 }
 
 // expectSpread expects that so many hosts have asked again and again, and in no minute many more than in another.

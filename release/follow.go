@@ -257,16 +257,23 @@ func (f *Follower) look(ctx context.Context) error {
 	return err
 }
 
-// now returns nil if a release can be started now.
+// now returns nil if a release can be started now. The hosts of a wave, and those whose window opens, do not all come at
+// that moment: each has a place of its own in the time between two questions.
 func (f *Follower) now(m Manifest) error {
-	now := time.Now()
-	if until, ok := m.waveOf(f.host, f.Canary); !ok {
+	now, place := time.Now(), share(f.host, f.Trust.Name)
+	begins, ok := m.waveOf(f.host, f.Canary)
+	if !ok {
 		return &laterError{now.Add(f.every()), "this host is in none of its waves"}
-	} else if now.Before(until) {
-		return &laterError{until, "the wave of this host"}
 	}
-	if until := f.Window.next(now); now.Before(until) {
-		return &laterError{until, "outside of " + f.Window.String()}
+	if !begins.IsZero() {
+		begins = begins.Add(time.Duration(place * float64(f.every())))
+	}
+	if now.Before(begins) {
+		return &laterError{begins, "the wave of this host"}
+	}
+	if opens := f.Window.next(now); now.Before(opens) {
+		room := min(f.every(), f.Window.length()/2)
+		return &laterError{opens.Add(time.Duration(place * float64(room))), "outside of " + f.Window.String()}
 	}
 	return nil
 }

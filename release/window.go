@@ -111,6 +111,9 @@ func clock(text string) (time.Duration, error) {
 // String returns the text that it was made of.
 func (w Window) String() string { return w.text }
 
+// length is how long the window is open at a time.
+func (w Window) length() time.Duration { return w.to - w.from }
+
 // next returns the first moment from now on that is in the window: now itself, if it is.
 func (w Window) next(now time.Time) time.Time {
 	if w.zone == nil {
