@@ -43,9 +43,14 @@ func programFor(t testing.TB, goos, arch, deps, extra string) []byte {
 	switch goos {
 	case "darwin":
 		cpu := map[string]macho.Cpu{"amd64": macho.CpuAmd64, "arm64": macho.CpuArm64}[arch]
-		put(macho.FileHeader{Magic: macho.Magic64, Cpu: cpu, Type: macho.TypeExec, Ncmd: 1, Cmdsz: 72})
+		const cmd, at = 72 + 80, 32 + 72 + 80
+		put(macho.FileHeader{Magic: macho.Magic64, Cpu: cpu, Type: macho.TypeExec, Ncmd: 1, Cmdsz: cmd})
 		put(uint32(0))
-		put(macho.Segment64{Cmd: macho.LoadCmdSegment64, Len: 72, Addr: 0x1000, Memsz: uint64(size), Offset: 104, Filesz: uint64(size), Maxprot: 3, Prot: 3})
+		put(macho.Segment64{Cmd: macho.LoadCmdSegment64, Len: cmd, Addr: 0x1000, Memsz: uint64(size), Offset: at, Filesz: uint64(size), Maxprot: 3, Prot: 3, Nsect: 1})
+		section := macho.Section64{Addr: 0x1000, Size: uint64(size), Offset: at}
+		copy(section.Name[:], "__go_buildinfo") // by which Go 1.27 finds it
+		copy(section.Seg[:], "__DATA")
+		put(section)
 	case "windows":
 		dos := make([]byte, 96)
 		copy(dos, "MZ")
@@ -56,14 +61,26 @@ func programFor(t testing.TB, goos, arch, deps, extra string) []byte {
 		put(pe.SectionHeader32{VirtualAddress: 0x1000, VirtualSize: size, SizeOfRawData: size, PointerToRawData: 160, Characteristics: 0xc0000040})
 	default:
 		machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "riscv64": elf.EM_RISCV}[arch]
-		h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1}
+		const at, names = 120, "\x00.go.buildinfo\x00.shstrtab\x00" // the section by which Go 1.27 finds it
+		h := elf.Header64{
+			Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1,
+			Shoff: at + uint64(size) + uint64(len(names)), Shentsize: 64, Shnum: 3, Shstrndx: 2,
+		}
 		copy(h.Ident[:], elf.ELFMAG)
 		h.Ident[elf.EI_CLASS], h.Ident[elf.EI_DATA], h.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1
 		if goos == "freebsd" {
 			h.Ident[elf.EI_OSABI] = byte(elf.ELFOSABI_FREEBSD)
 		}
 		put(h)
-		put(elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W), Off: 120, Vaddr: 0x1000, Filesz: uint64(size), Memsz: uint64(size)})
+		put(elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W), Off: at, Vaddr: 0x1000, Filesz: uint64(size), Memsz: uint64(size)})
+		b.Write(info)
+		b.WriteString(names)
+		put([]elf.Section64{
+			{},
+			{Name: 1, Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC), Addr: 0x1000, Off: at, Size: uint64(size)},
+			{Name: 15, Type: uint32(elf.SHT_STRTAB), Off: at + uint64(size), Size: uint64(len(names))},
+		})
+		return b.Bytes()
 	}
 	b.Write(info)
 	return b.Bytes()

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -420,7 +421,7 @@ func TestPublish_Refuses(t *testing.T) {
 		"a link":               {"is no plain file", linked, nil},
 		"another processor":    {"is for linux/arm64, and the program in it for linux/amd64", plain(map[string][]byte{"shop_linux_arm64": amd}), nil},
 		"another system":       {"is for darwin/amd64, and the program in it for linux/amd64", plain(map[string][]byte{"shop_darwin_amd64.gz": gz(t, amd)}), nil},
-		"no Go":                {"it is no Go program", plain(map[string][]byte{"shop_linux_amd64": amd[:130]}), nil},
+		"no Go":                {"it is no Go program", plain(map[string][]byte{"shop_linux_amd64": bytes.ReplaceAll(amd, []byte("Go buildinf"), []byte("C  buildinf"))}), nil},
 		"without gracex":       {"does not contain gracex", plain(map[string][]byte{"shop_linux_amd64": programFor(t, "linux", "amd64", "", "")}), nil},
 		"two for one system":   {"are both for linux/amd64", plain(map[string][]byte{"shop_1.4.0_linux_amd64": amd, "shop_1.5.0_linux_amd64": amd}), nil},
 		"two by their content": {"two files have the name shop_1.5.0_linux_amd64", plain(map[string][]byte{"shop": amd, "shop_linux_amd64": amd}), nil},
