@@ -130,11 +130,24 @@ func (c *HTTP2) await(kind byte) frame {
 	}
 }
 
+// acknowledge answers SETTINGS, as a client has to (RFC 9113, section 6.5.3), and reports whether f is that.
+func (c *HTTP2) acknowledge(f frame) bool {
+	c.t.Helper()
+	if f.kind != frameSettings {
+		return false
+	}
+	if f.flags&flagAck == 0 {
+		c.send(frameSettings, flagAck, 0, "")
+	}
+	return true
+}
+
 // Answered reads an answer to its end. The server may say how much more it reads on the stream.
 func (c *HTTP2) Answered(stream uint32) {
 	c.t.Helper()
 	for {
 		switch f := c.next(); {
+		case c.acknowledge(f):
 		case f.stream == stream && f.kind <= frameHeaders && f.flags&flagEndStream != 0:
 			return
 		case f.kind == frameWindow:
@@ -150,6 +163,9 @@ func (c *HTTP2) Answers(streams ...uint32) (answers map[uint32]string) {
 	answers = map[uint32]string{}
 	for len(streams) > 0 {
 		f := c.next()
+		if c.acknowledge(f) {
+			continue
+		}
 		if f.kind == frameGoAway || f.kind == noFrame {
 			c.t.Fatalf("waiting for answers on %v: %+v", streams, f)
 		}
