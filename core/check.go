@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/spawn"
@@ -30,8 +29,8 @@ func checked(next *peer.Next) error {
 // and ErrUnsupported for a program that does not use gracex.
 func (u *Upgrader) Check(ctx context.Context, release string) (Result, error) {
 	if release != "" {
-		if err := spawn.CheckName(release); err != nil {
-			return Result{}, &refusal{ErrNoRelease, err, prefix + err.Error()}
+		if err := noRelease(spawn.CheckName(release)); err != nil {
+			return Result{}, err
 		}
 	}
 	return u.requestUpgrade(ctx, false, launchChange{release: release, check: true})
@@ -40,10 +39,8 @@ func (u *Upgrader) Check(ctx context.Context, release string) (Result, error) {
 // checkPassed goes back to serving when a new process has ended that was good.
 func (l *lifecycle) checkPassed(h *outgoing) {
 	l.u.passing.restore()
-	l.setState(StateCurrent)
-	l.manager.Failed(os.Getpid(), l.u.generation, len(l.u.olderGenerations()), fmt.Sprintf("a new version was checked: %s is good", h.next.Path))
+	l.servesOn(h.next, fmt.Sprintf("a new version was checked: %s is good", h.next.Path))
 	l.log.Info("checked: the new process was ready, and has ended; this process serves on", "new_pid", h.next.PID(), "path", h.next.Path)
-	l.restorePIDFile(h.next)
 	l.upgradeAgain()
 	if h.asker != nil {
 		h.asker <- upgradeReply{result: h.result} // last: who asked finds the new state

@@ -50,6 +50,7 @@ func TestCheck_StartsAndEndsIt(t *testing.T) {
 			if o := a.check("2"); o.OK || o.Kind != control.KindFailed {
 				t.Errorf("outcome %+v", o)
 			}
+			a.expectLog("check failed; this process serves on", 1)
 			expectServes(t, first.Addrs[0], first.PID)
 			a.setMode("")
 			second := a.upgradeTo("2")

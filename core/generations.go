@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -66,7 +65,7 @@ func (u *Upgrader) ask(p *peer.Old, wait time.Duration) []control.Generation {
 	if !p.Alive() || isClosed(p.Left) {
 		return nil
 	}
-	unknown := []control.Generation{{Generation: p.Generation, PID: p.PID(), State: stateUnknown, Release: releaseOf(p.PID())}}
+	unknown := []control.Generation{{Generation: p.Generation, PID: p.PID(), State: stateUnknown, Release: releaseName(spawn.ReleaseOfProcess(p.PID()))}}
 	if p.Plain() {
 		unknown[0].Generation = u.generation - 1
 		return unknown
@@ -81,19 +80,6 @@ func (u *Upgrader) ask(p *peer.Old, wait time.Duration) []control.Generation {
 
 // releaseName is the name of a release for a report.
 func releaseName(name string) string { return text.Cut(name, text.MaxName) }
-
-// releaseOf is the name of the release that another process runs, where the system shows it.
-func releaseOf(pid int) string {
-	exe, ok := proc.Executable(pid)
-	if !ok {
-		return ""
-	}
-	file, err := os.Readlink(exe)
-	if err != nil {
-		return ""
-	}
-	return releaseName(spawn.ReleaseOf(file))
-}
 
 // stateUnknown is the state of an old process that does not answer.
 const stateUnknown = "unknown"

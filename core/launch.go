@@ -114,13 +114,18 @@ func (a *attempt) prepare(ctx context.Context) error {
 // toRelease is how a release is started.
 func toRelease(l spawn.Launch, name string) (spawn.Launch, error) {
 	l, err := l.To(name)
-	switch {
-	case errors.Is(err, spawn.ErrNoRelease):
-		err = &refusal{ErrNoRelease, err, prefix + err.Error()}
-	case errors.Is(err, spawn.ErrScript):
-		err = because(ErrUnsupported, err)
+	if errors.Is(err, spawn.ErrScript) {
+		return l, because(ErrUnsupported, err)
 	}
-	return l, err
+	return l, noRelease(err)
+}
+
+// noRelease is err as an ErrNoRelease, if it is one of package spawn.
+func noRelease(err error) error {
+	if !errors.Is(err, spawn.ErrNoRelease) {
+		return err
+	}
+	return &refusal{ErrNoRelease, err, prefix + err.Error()}
 }
 
 // findRelease returns an error if the release can't be started, or that is not this process's to do.
@@ -134,9 +139,6 @@ func (u *Upgrader) findRelease(name string) error {
 
 // warnOfMissed warns of a part of a deployment that the next process is without.
 func (a *attempt) warnOfMissed(path string) {
-	if a.change.release != "" { // that is started whatever the symlinks say
-		return
-	}
 	if text := a.u.release.Missed(path, a.launch); text != "" {
 		a.u.warn(text)
 	}

@@ -318,7 +318,7 @@ func (l *lifecycle) gone(h *outgoing) {
 		h.err, pid = l.u.explain(h.next, h.err), h.next.PID()
 	}
 	l.u.concluded(upgradeReply{err: h.err}, pid, h)
-	l.upgradeFailed(h.err, h.next)
+	l.upgradeFailed(h)
 	if h.asker != nil {
 		h.asker <- upgradeReply{err: h.err} // last: who asked finds the new state
 	}

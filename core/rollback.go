@@ -48,7 +48,7 @@ func (l *lifecycle) mainAgain(why error) {
 	if m := l.u.boot.master(); l.taken != nil && m != nil {
 		pid = m.PID
 	}
-	cmp.Or(l.manager, l.taken).Failed(pid, l.u.generation, len(l.u.olderGenerations()), rolledBackNews(why))
+	cmp.Or(l.manager, l.taken).ServesOn(pid, l.u.generation, len(l.u.olderGenerations()), rolledBackNews(why))
 }
 
 // restorePIDFile names this process in the pid file again, after a new one that is given up,

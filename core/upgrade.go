@@ -59,9 +59,9 @@ func (l *lifecycle) checkInCharge() error {
 	return nil
 }
 
-// upgradeFailed goes back to serving, as if nothing had been tried. The new process, if
-// there was one that has ended, is gone.
-func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {
+// upgradeFailed goes back to serving, as if nothing had been tried. The new process, if there was one, has ended.
+func (l *lifecycle) upgradeFailed(h *outgoing) {
+	err := h.err
 	if errors.Is(err, errTermWasAStop) {
 		l.stopSignal(syscall.SIGTERM)
 	}
@@ -69,13 +69,23 @@ func (l *lifecycle) upgradeFailed(err error, gone *peer.Next) {
 		l.log.Info("upgrade given up: this process stops", "error", err)
 		return
 	}
+	what := "upgrade"
+	if h.change.check {
+		what = "check"
+	}
+	l.servesOn(h.next, "the last "+what+" "+news("failed", err))
+	l.log.Error(what+" failed; this process serves on", l.u.logFailed(err)...)
+	l.upgradeAgain()
+}
+
+// servesOn makes this process current again. The news are for the service manager. gone is the new process, if there was
+// one.
+func (l *lifecycle) servesOn(gone *peer.Next, news string) {
 	l.setState(StateCurrent)
-	l.manager.Failed(os.Getpid(), l.u.generation, len(l.u.olderGenerations()), "the last upgrade "+news("failed", err))
-	l.log.Error("upgrade failed; this process serves on", l.u.logFailed(err)...)
+	l.manager.ServesOn(os.Getpid(), l.u.generation, len(l.u.olderGenerations()), news)
 	if gone != nil {
 		l.restorePIDFile(gone)
 	}
-	l.upgradeAgain()
 }
 
 // remember notes that one upgrade more is to follow the one that is in progress.

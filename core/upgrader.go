@@ -267,8 +267,8 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 // ErrUnsupported under a foreign master, and if a script is at the launch path. A program that can't be executed is a
 // *StartError.
 func (u *Upgrader) UpgradeTo(ctx context.Context, release string) (Result, error) {
-	if err := spawn.CheckName(release); err != nil {
-		return Result{}, &refusal{ErrNoRelease, err, prefix + err.Error()}
+	if err := noRelease(spawn.CheckName(release)); err != nil {
+		return Result{}, err
 	}
 	return u.requestUpgrade(ctx, false, launchChange{release: release})
 }

@@ -55,7 +55,7 @@ func (m *supervisor) takeLaunch(w *worker, msg wire.LaunchMsg, believed bool) {
 		return
 	}
 	m.launch = l
-	w.fromRelease = releaseOf(w.pid)
+	w.fromRelease = spawn.ReleaseOfProcess(w.pid)
 	m.soak.servesForGood(w.fromRelease, m.cfg.Soak)
 }
 

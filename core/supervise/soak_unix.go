@@ -4,10 +4,8 @@ package supervise
 
 import (
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/spawn"
 )
@@ -91,14 +89,4 @@ func (m *supervisor) instead(l spawn.Launch) spawn.Launch {
 		return l
 	}
 	return other
-}
-
-// releaseOf is the release that a process runs, by its file; empty if it is not known.
-func releaseOf(pid int) string {
-	if exe, ok := proc.Executable(pid); ok && pid > 0 {
-		if file, err := os.Readlink(exe); err == nil {
-			return spawn.ReleaseOf(file)
-		}
-	}
-	return ""
 }

@@ -95,9 +95,8 @@ func (s *Service) HandedOver(pid, generation, draining int) {
 	}
 }
 
-// Failed says that an upgrade has failed or was rolled back, and that the service is pid's,
-// as before. The news say what has failed and why.
-func (s *Service) Failed(pid, generation, draining int, news string) {
+// ServesOn says that the service is pid's, as before. The news say what has failed, was rolled back or was checked.
+func (s *Service) ServesOn(pid, generation, draining int, news string) {
 	if s != nil {
 		s.last = serving(generation, draining, brief(news))
 		s.send(Ready, MainPID(pid), Status(s.last))

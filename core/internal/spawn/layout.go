@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/program"
 	"github.com/gracex-go/gracex/core/internal/text"
 )
@@ -135,6 +136,20 @@ func layoutOfFile(file string) (y Layout, name string, ok bool) {
 func ReleaseOf(file string) string {
 	_, name, _ := layoutOfFile(strings.TrimSuffix(file, " (deleted)")) // proc_pid_exe(5)
 	return name
+}
+
+// ReleaseOfProcess returns the name of the release that another process runs; empty where the system does not show it, or
+// outside a layout.
+func ReleaseOfProcess(pid int) string {
+	exe, ok := proc.Executable(pid)
+	if !ok {
+		return ""
+	}
+	file, err := os.Readlink(exe)
+	if err != nil {
+		return ""
+	}
+	return ReleaseOf(file)
 }
 
 // OwnRelease returns the name of the release that holds the file of this process; empty outside a layout.
