@@ -58,7 +58,7 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 	if err != nil {
 		return appStatus{}, err
 	}
-	a := appStatus{pid: st.PID}
+	a := appStatus{pid: st.PID, settling: settling(st)}
 	if path, err := filepath.EvalSymlinks(st.Program); err == nil && !st.Elsewhere() && !strings.HasPrefix(path, c.s.dir+string(filepath.Separator)) {
 		a.elsewhere = st.Program
 	}
@@ -76,9 +76,15 @@ func (c client) status(ctx context.Context) (appStatus, error) {
 		if id != "" {
 			a.others = append(a.others, id)
 		}
-		a.settling = a.settling || g.Probation || slices.Contains([]string{"upgrading", "probation"}, g.State)
 	}
 	return a, nil
+}
+
+// settling reports whether an upgrade is in progress, or on probation.
+func settling(st control.Status) bool {
+	return slices.ContainsFunc(st.Generations, func(g control.Generation) bool {
+		return g.Probation || g.State == "upgrading" || g.State == "probation"
+	})
 }
 
 func (c client) upgradeTo(ctx context.Context, release string, events func(control.Event)) (control.Outcome, error) {

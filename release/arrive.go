@@ -3,8 +3,6 @@ package release
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 // arrival is a file that is in incoming/, with what is known about it.
@@ -130,9 +130,7 @@ func (s *Store) hash(name string) (sum string, size int64, err error) {
 		return "", 0, err
 	}
 	defer func() { _ = f.Close() }()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
+	return digest.Copy(context.Background(), io.Discard, f)
 }
 
 // usable looks at a program as closely as is possible before it runs.

@@ -50,7 +50,7 @@ func TestDir_Errors(t *testing.T) {
 	for path, want := range map[string]string{
 		dir:                        "release.json is not a regular file: drwxr-xr-x",
 		filepath.Join(dir, "no"):   "no such file or directory",
-		filepath.Join(dir, "\x1b"): `\u001b: `,
+		filepath.Join(dir, "\x1b"): `\x1b: `,
 	} {
 		_, err := release.Dir(path).Head(t.Context(), "")
 		if err == nil || !strings.Contains(err.Error(), want) {

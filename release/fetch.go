@@ -2,14 +2,14 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 const (
@@ -103,12 +103,11 @@ func (t *transfer) right() error {
 	if _, err := t.part.Seek(0, io.SeekStart); err != nil {
 		return notNow("%w", err)
 	}
-	h := sha256.New()
-	n, err := io.Copy(h, t.part)
+	sum, n, err := digest.Copy(context.Background(), io.Discard, t.part)
 	if err != nil {
 		return notNow("%w", err)
 	}
-	if sum := hex.EncodeToString(h.Sum(nil)); sum != t.file.SHA256 || t.file.Size > 0 && n != t.file.Size {
+	if sum != t.file.SHA256 || t.file.Size > 0 && n != t.file.Size {
 		return refuse("%s has %d bytes with SHA-256 %s, and the manifest says %s", t.file.File, n, sum, t.says())
 	}
 	return nil

@@ -375,7 +375,7 @@ type known struct {
 	offer Offer
 }
 
-// Head returns what is known, and asks anew if that is not good enough.
+// Head returns what is known.
 func (k *known) Head(context.Context, string) (Offer, error) { return k.offer, nil }
 
 // machineID names this host among others. It is never told to anybody.

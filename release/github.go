@@ -146,11 +146,11 @@ func (g *github) Head(ctx context.Context, tag string) (Offer, error) {
 		return Offer{}, ErrUnchanged
 	}
 	o := Offer{Tag: h.String(), NotBefore: fetch.Wait(answer.header)}
-	if o.Manifest, err = g.small2(ctx, m); err != nil {
+	if o.Manifest, err = g.content(ctx, m); err != nil {
 		return Offer{}, g.error(err)
 	}
 	if sig != nil {
-		if o.Signature, err = g.small2(ctx, sig); err != nil {
+		if o.Signature, err = g.content(ctx, sig); err != nil {
 			return Offer{}, g.error(err)
 		}
 	}
@@ -246,8 +246,8 @@ func decode(b []byte, v any) error {
 
 var forAsset = http.Header{"Accept": {"application/octet-stream"}, "X-Github-Api-Version": {"2022-11-28"}}
 
-// small2 reads a small asset.
-func (g *github) small2(ctx context.Context, a *githubAsset) ([]byte, error) {
+// content reads a small asset.
+func (g *github) content(ctx context.Context, a *githubAsset) ([]byte, error) {
 	answer, err := g.small(ctx, g.asset(a), forAsset, MaxManifest, g.refused)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Name, err)

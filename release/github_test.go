@@ -399,7 +399,7 @@ func TestGitHub_Says(t *testing.T) {
 		{"429", nil, 429, []string{"Retry-After", "30"}, "", 30 * time.Second, "too many requests; the next one in 30s"},
 		{"a limit without a time", nil, 403, nil, "You have exceeded a secondary rate limit.", time.Minute, "the next one in 1m0s"},
 		{"a limit whose time is over", nil, 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1"}, "", time.Minute, "the next one in 1m0s"},
-		{"500", nil, 502, nil, "\x1b[2J", 0, `502 Bad Gateway: \u001b[2J`},
+		{"500", nil, 502, nil, "\x1b[2J", 0, `502 Bad Gateway: \x1b[2J`},
 		{"maintenance", nil, 503, []string{"Retry-After", "5"}, "", 5 * time.Second, "503 Service Unavailable"},
 		{"not the API", nil, 200, nil, "", 0, "its answer is not that of GitHub's API"},
 	} {

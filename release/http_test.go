@@ -289,7 +289,7 @@ func TestHTTP_Says(t *testing.T) {
 		{"429", answer(429, "", "Retry-After", "30"), false, 30 * time.Second, "429 Too Many Requests; it wants to be asked again in 30s"},
 		{"503 until then", answer(503, "", "Date", "Mon, 30 Nov 2026 12:00:00 GMT", "Retry-After", "Mon, 30 Nov 2026 12:02:00 GMT"), true, 2 * time.Minute, "503 Service Unavailable"},
 		{"500", answer(500, "s3cret"), true, 0, "500 Internal Server Error"},
-		{"no words of control", &http.Response{StatusCode: 500, Status: "500 \x1b[2J", Header: http.Header{}, Body: http.NoBody}, false, 0, `500 \u001b[2J`},
+		{"no words of control", &http.Response{StatusCode: 500, Status: "500 \x1b[2J", Header: http.Header{}, Body: http.NoBody}, false, 0, `500 \x1b[2J`},
 		{"a page", answer(200, "\ufeff \n<!DOCTYPE html>", "Content-Type", html), false, 0, "a page for a person came"},
 		{"a page for a program", answer(200, "<html>", "Content-Type", html), true, 0, "a page for a person came"},
 		{"a program that is called a page", answer(200, "\x7fELF", "Content-Type", html), true, 0, ""},

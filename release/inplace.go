@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/gracex-go/gracex/core/control"
@@ -101,13 +100,6 @@ func inPlace(ctx context.Context, c *control.Client, from string, o StageOptions
 func isReleased(path string) bool {
 	_, _, err := Locate(path)
 	return err == nil
-}
-
-// settling reports whether an upgrade is in progress, or on probation.
-func settling(st control.Status) bool {
-	return slices.ContainsFunc(st.Generations, func(g control.Generation) bool {
-		return g.Probation || g.State == "upgrading" || g.State == "probation"
-	})
 }
 
 // inPlaceFile is the program of an app.

@@ -2,10 +2,9 @@ package release
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/gracex-go/gracex/release/internal/fetch"
 )
 
 // maxText bounds a text that a source or another program has said, in bytes.
@@ -13,25 +12,7 @@ const maxText = 2 << 10
 
 // printable returns s in one line and bounded. Characters that would not show, or would do something to a terminal,
 // are escaped as in Go: a source's words are printed, and nothing that a source says is trusted.
-func printable(s string) string {
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "..."
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case unicode.IsPrint(r) || r == '\t':
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
+func printable(s string) string { return fetch.PrintableUpTo(s, maxText) }
 
 // printableError is printable for an error. What it wraps stays visible to errors.Is and errors.As.
 func printableError(err error) error {

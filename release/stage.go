@@ -205,13 +205,13 @@ func offeredText(m Manifest, signer string) string {
 }
 
 func evidence(o Offer, signer string) map[string][]byte {
-	name := "release.json"
+	name := manifests[0]
 	if b := o.Manifest; len(b) > 0 && firstByte(b) != '{' {
-		name = "SHA256SUMS"
+		name = manifests[1]
 	}
 	files := map[string][]byte{name: o.Manifest}
 	if signer != "" {
-		files[name+".minisig"] = o.Signature
+		files[name+signatureExt] = o.Signature
 	}
 	return files
 }

@@ -2,17 +2,16 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
 	"debug/buildinfo"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 // StageFile is [Store.Stage] for a file at hand: the program itself, or one that is packed (.tar.gz, .tar.zst, .gz,
@@ -134,12 +133,10 @@ func (j *job) copy(ctx context.Context, from *os.File) (sum string, size int64, 
 	if err != nil {
 		return "", 0, notNow("%w", err)
 	}
-	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(to, h), readerUntil{ctx, from})
+	sum, size, err = digest.Copy(ctx, to, from)
 	if cerr := to.Close(); err == nil {
 		err = cerr
 	}
-	sum = hex.EncodeToString(h.Sum(nil))
 	if err == nil {
 		err = j.root.Rename(tmp, filepath.Join(incomingDir, sum))
 	}
@@ -151,19 +148,6 @@ func (j *job) copy(ctx context.Context, from *os.File) (sum string, size int64, 
 		return "", 0, notNow("%w", err)
 	}
 	return sum, size, nil
-}
-
-// readerUntil ends with a context.
-type readerUntil struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r readerUntil) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
 }
 
 // versionOf is the version that Go has put into a program, without the "v"; the file's time if there is none.

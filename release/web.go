@@ -260,7 +260,9 @@ func (w *web) open(ctx context.Context, u *url.URL, header http.Header, name str
 		default:
 			err = refused(resp)
 		}
-		if err == nil && !compressed(name) {
+		// Of a packed file a web server can call the packing a content encoding, as Apache's AddEncoding does. The bytes
+		// are those of the file then.
+		if err == nil && packing(name) == packedNot {
 			err = encoded(resp)
 		}
 		r := bufio.NewReaderSize(resp.Body, 512)
@@ -283,17 +285,6 @@ func (w *web) open(ctx context.Context, u *url.URL, header http.Header, name str
 		}{r, resp.Body}
 		return fetch.Body(ctx, whole, func(err error) error { return unavailable(fetch.Show(u), err) }), from, nil
 	}
-}
-
-// compressed reports whether a web server may call the compression of the file a content encoding, as Apache's
-// AddEncoding does. The bytes are those of the file then.
-func compressed(name string) bool {
-	for _, ext := range []string{".gz", ".tgz", ".zst"} {
-		if strings.HasSuffix(name, ext) {
-			return true
-		}
-	}
-	return false
 }
 
 func encoded(resp *http.Response) error {

@@ -220,7 +220,7 @@ func (f *folder) open(name string) (*os.File, error) {
 
 // systemByName returns for which system a file is by its name, as a host reads it in a SHA256SUMS.
 func systemByName(program, file string) (goos, arch string) {
-	m, err := release.ParseSums([]byte(strings.Repeat("0", 64)+"  "+file+"\n"), "gracex-release "+program+" 0 1")
+	m, err := release.ParseSums([]byte(strings.Repeat("0", 64)+"  "+file+"\n"), comment(release.Manifest{Name: program, Version: "0", Serial: 1}))
 	if err != nil || len(m.Files) != 1 {
 		return "", ""
 	}

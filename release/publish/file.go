@@ -1,13 +1,11 @@
 package publish
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/gracex-go/gracex/release"
 )
@@ -47,7 +45,7 @@ func unpack(to, from *os.File, name, prog string) (*release.Content, error) {
 	h := sha256.New()
 	err := release.Unpack(io.MultiWriter(to, h), from, name, prog, release.DefaultMaxSize)
 	if errors.Is(err, release.ErrNotAccepted) {
-		return nil, refuse("%s", strings.TrimPrefix(err.Error(), release.ErrNotAccepted.Error()+": "))
+		return nil, refuse("%s", reason(err))
 	}
 	if err != nil {
 		return nil, err
@@ -65,10 +63,4 @@ func programSum(f release.File) string {
 		return ""
 	}
 	return f.SHA256
-}
-
-func hash(ctx context.Context, f io.Reader) (sum string, size int64, err error) {
-	h := sha256.New()
-	size, err = io.Copy(h, reader{ctx, f})
-	return hex.EncodeToString(h.Sum(nil)), size, err
 }

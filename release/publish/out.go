@@ -2,8 +2,6 @@ package publish
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gracex-go/gracex/release"
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 const (
@@ -87,8 +86,7 @@ func (o *out) copyIn(ctx context.Context, from io.Reader) (name string, size int
 		return "", 0, "", err
 	}
 	name = filepath.Base(to.Name())
-	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(to, h), reader{ctx, from})
+	sum, size, err = digest.Copy(ctx, to, from)
 	if err == nil {
 		err = finish(to)
 	}
@@ -99,20 +97,7 @@ func (o *out) copyIn(ctx context.Context, from io.Reader) (name string, size int
 		os.Remove(o.at(name))
 		return "", 0, "", err
 	}
-	return name, size, hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// reader ends with its context.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r reader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
+	return name, size, sum, nil
 }
 
 // finish makes a file durable that a web server is to read.

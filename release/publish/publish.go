@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/release"
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 // Options say what is published, and how.
@@ -262,7 +264,7 @@ func (j *job) sameAsThere(ctx context.Context, file release.File, m release.Mani
 	}
 	defer func() { _ = there.Close() }()
 	old := file
-	if old.SHA256, old.Size, err = hash(ctx, there); err != nil || old.SHA256 == file.SHA256 {
+	if old.SHA256, old.Size, err = digest.Copy(ctx, io.Discard, there); err != nil || old.SHA256 == file.SHA256 {
 		return file, err
 	}
 	if got, _, err := describe(there, file.File, cmp.Or(j.Program, m.Name)); err == nil && got.Unpacked != nil && *got.Unpacked == *file.Unpacked {

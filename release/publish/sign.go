@@ -13,10 +13,13 @@ import (
 	"github.com/gracex-go/gracex/release"
 )
 
+// commentWord begins the trusted comment of a release, see release.ParseSums.
+const commentWord = "gracex-release"
+
 // comment is the trusted comment of every signature here. A host reads it with a SHA256SUMS; for minisign's users it
 // says what they verify.
 func comment(m release.Manifest) string {
-	return fmt.Sprintf("gracex-release %s %s %d", m.Name, m.Version, m.Serial)
+	return fmt.Sprintf(commentWord+" %s %s %d", m.Name, m.Version, m.Serial)
 }
 
 // CheckField refuses a key that is none of those in the field, which are the public keys that hosts have now: they would
@@ -110,7 +113,7 @@ func nameOf(raw, sig []byte) (string, error) {
 		return m.Name, nil
 	}
 	for line := range strings.Lines(string(sig)) {
-		if words := strings.Fields(strings.TrimPrefix(line, "trusted comment: ")); len(words) == 4 && words[0] == "gracex-release" {
+		if words := strings.Fields(strings.TrimPrefix(line, "trusted comment: ")); len(words) == 4 && words[0] == commentWord {
 			return words[1], nil
 		}
 	}

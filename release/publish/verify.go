@@ -3,11 +3,13 @@ package publish
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/gracex-go/gracex/release"
+	"github.com/gracex-go/gracex/release/internal/digest"
 )
 
 // Verified is what a release was found to be.
@@ -71,7 +73,7 @@ func verifyFile(ctx context.Context, path string, want release.File, program str
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	sum, size, err := hash(ctx, f)
+	sum, size, err := digest.Copy(ctx, io.Discard, f)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func TestSource_Says(t *testing.T) {
 		{no(403, "ExpiredToken"), 0, "the credentials are wrong, or old"},
 		{no(503, "SlowDown"), 0, "503 SlowDown"},
 		{no(503, "SlowDown", "Retry-After", "7"), 7 * time.Second, "it wants to be asked again in 7s"},
-		{answer(500, "\x1b[2J"), 0, `500 : \u001b[2J`},
+		{answer(500, "\x1b[2J"), 0, `500 : \x1b[2J`},
 	} {
 		asked := 0
 		src := s3source.New("rel", "shop", s3source.Endpoint("https://s3.example"), s3source.Region("x"), s3source.Anonymous(),

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gracex-go/gracex/core/control"
 )
 
 // maxText is how much of an origin's words is shown, in bytes.
@@ -22,23 +24,14 @@ func Show(u *url.URL) string {
 }
 
 // Printable is s from outside for a person's terminal: shortened, and with control characters and the like escaped.
-func Printable(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		if b.Len() >= maxText {
-			b.WriteString("...")
-			break
-		}
-		switch {
-		case r == utf8.RuneError:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !unicode.IsPrint(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
+func Printable(s string) string { return PrintableUpTo(s, maxText) }
+
+// PrintableUpTo is Printable for the first bytes of s, so many as limit says.
+func PrintableUpTo(s string, limit int) string {
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
 	}
-	return b.String()
+	return control.Printable(s)
 }
 
 // ExplainedError is an error of the network for a person. Its text has no secret of a URL in it, which the error of

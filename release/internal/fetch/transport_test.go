@@ -167,7 +167,7 @@ func TestExplain_TellsNoSecret(t *testing.T) {
 	})}
 	_, err := client.Get("https://user:s3cret@origin.example/f?sig=s3cret")
 	got := Explain(err).Error()
-	if want := `https://origin.example/f: proxyconnect: parse "http://proxy/": refused\u001b[2J`; got != want {
+	if want := `https://origin.example/f: proxyconnect: parse "http://proxy/": refused\x1b[2J`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
