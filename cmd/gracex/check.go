@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,11 +11,9 @@ import (
 
 func newCheck(t *target) *cobra.Command {
 	var (
-		from    sourceFlags
-		stage   release.StageOptions
-		command string
-		version string
-		asJSON  bool
+		from   sourceFlags
+		stage  stageFlags
+		asJSON bool
 	)
 	store := &storeFlags{target: t}
 	c := &cobra.Command{
@@ -48,25 +45,18 @@ release stays beside the others, and gracex deploy does not fetch it again.
 			if err != nil {
 				return err
 			}
-			stage.Check = strings.Fields(command)
-			return show.finish(checkRelease(ctx, store, src, version, stage, show))
+			return show.finish(checkRelease(ctx, store, src, &stage, show))
 		},
 	}
-	f := c.Flags()
 	store.add(c)
 	from.add(c)
-	f.StringVar(&version, "version", "", "`version` of a file at hand; left out, that of its build information")
-	f.BoolVar(&stage.Again, "again", false, "accept a program that was taken back before")
-	f.BoolVar(&stage.Older, "older", false, "accept a release that is older than the last good one")
-	f.BoolVar(&stage.OtherProgram, "rename", false, "accept a program with another main module than that which runs")
-	f.StringVar(&command, "check", "", "`command` that looks at the program before it is used, as \"{} -check-config\",\nwhere {} is its path")
-	f.StringVar(&stage.CheckUser, "check-user", "", "`user` that runs the command of --check")
-	f.BoolVar(&asJSON, "json", false, "print each step, and the outcome at last, as one JSON object a line")
+	stage.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print each step, and the outcome at last, as one JSON object a line")
 	return c
 }
 
 // checkRelease brings a release to the others, and has the app start it up to ready.
-func checkRelease(ctx context.Context, flags *storeFlags, src *source, version string, stage release.StageOptions, show *steps) (o control.Outcome, err error) {
+func checkRelease(ctx context.Context, flags *storeFlags, src *source, stage *stageFlags, show *steps) (o control.Outcome, err error) {
 	p, err := flags.open(ctx, false)
 	if err != nil {
 		return o, err
@@ -78,7 +68,7 @@ func checkRelease(ctx context.Context, flags *storeFlags, src *source, version s
 	if _, err := p.store.Recover(ctx, p.client, show.event); err != nil {
 		return o, err
 	}
-	r, err := src.stage(ctx, p, version, stage, show.event)
+	r, err := src.stage(ctx, p, stage, show.event)
 	if err != nil {
 		return o, err
 	}

@@ -16,9 +16,7 @@ import (
 // deployFlags are those of gracex deploy.
 type deployFlags struct {
 	source  sourceFlags
-	stage   release.StageOptions
-	check   string
-	version string
+	stage   stageFlags
 	keep    int
 	install bool
 	adopt   bool
@@ -65,7 +63,6 @@ are signed.
 			if err != nil {
 				return err
 			}
-			d.stage.Check = strings.Fields(d.check)
 			ctx, stop := interruptible(c)
 			defer stop()
 			if d.timeout > 0 {
@@ -83,12 +80,7 @@ are signed.
 	f := c.Flags()
 	store.add(c)
 	d.source.add(c)
-	f.StringVar(&d.version, "version", "", "`version` of a file at hand; left out, that of its build information")
-	f.BoolVar(&d.stage.Again, "again", false, "accept a program that was taken back before")
-	f.BoolVar(&d.stage.Older, "older", false, "accept a release that is older than the last good one")
-	f.BoolVar(&d.stage.OtherProgram, "rename", false, "accept a program with another main module than that which runs")
-	f.StringVar(&d.check, "check", "", "`command` that looks at the program before it is used, as \"{} -check-config\",\nwhere {} is its path")
-	f.StringVar(&d.stage.CheckUser, "check-user", "", "`user` that runs the command of --check")
+	d.stage.add(c)
 	f.IntVar(&d.keep, "keep", release.DefaultKeep, "how many good releases to keep beside the current one; -1 is all")
 	f.BoolVar(&d.install, "install", false, "make the release current without a trial; for an app that does not run")
 	f.BoolVar(&d.adopt, "adopt", false, "make the first release of the plain file that the app runs from")
@@ -120,7 +112,7 @@ func (d *deployFlags) run(ctx context.Context, flags *storeFlags, from *source, 
 			return o, err
 		}
 	}
-	r, err := from.stage(ctx, p, d.version, d.stage, show.event)
+	r, err := from.stage(ctx, p, &d.stage, show.event)
 	if err != nil {
 		return o, err
 	}
@@ -150,7 +142,7 @@ func (d *deployFlags) runInPlace(ctx context.Context, t *target, from *source, s
 	if err != nil {
 		return o, err
 	}
-	return release.InPlace(ctx, client, from.path, d.stage, show.event)
+	return release.InPlace(ctx, client, from.path, d.stage.options(), show.event)
 }
 
 func count(all ...bool) (n int) {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +23,7 @@ type followFlags struct {
 	source sourceFlags
 	o      release.FollowOptions
 	window string
-	check  string
+	check  checkFlags
 }
 
 func (f *followFlags) add(c *cobra.Command) {
@@ -34,8 +33,7 @@ func (f *followFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.window, "window", "", "`when` releases are started, as \"Mon-Thu 09:00-16:00 Europe/Berlin\"; left out, always")
 	fl.BoolVar(&f.o.Canary, "canary", false, "be in the first wave of each release")
 	fl.IntVar(&f.o.Keep, "keep", release.DefaultKeep, "how many good releases to keep beside the current one; -1 is all")
-	fl.StringVar(&f.check, "check", "", "`command` that looks at a program before it is used, as \"{} -check-config\",\nwhere {} is its path")
-	fl.StringVar(&f.o.Stage.CheckUser, "check-user", "", "`user` that runs the command of --check")
+	f.check.add(c)
 }
 
 // follower is what the flags say, for the source.
@@ -53,10 +51,12 @@ func (f *followFlags) follower(t *target, arg string) (*release.Follower, error)
 	if f.o.Window, err = release.ParseWindow(f.window); err != nil {
 		return nil, usagef("--window: %w", err)
 	}
-	f.o.Stage.Check = strings.Fields(f.check)
+	f.check.set(&f.o.Stage)
 	find := func(ctx context.Context) (*control.Client, control.Status, error) { return t.find(ctx) }
 	trust := src.trust
-	trust.Name = src.name
+	if trust.Name = src.name; trust.Name == "" {
+		return nil, usagef("give --name, the name of the product that is signed")
+	}
 	return &release.Follower{Source: src.from, Trust: trust, Find: find, FollowOptions: f.o}, nil
 }
 
@@ -81,9 +81,6 @@ as a unit of its own with a user of its own (docs/following.md). It goes on unti
 			follower, err := f.follower(t, args[0])
 			if err != nil {
 				return err
-			}
-			if follower.Trust.Name == "" {
-				return usagef("give --name, the name of the product that is signed")
 			}
 			ctx, stop := stoppable(c)
 			defer stop()
@@ -134,12 +131,8 @@ type beside struct {
 // beside returns the follower of a supervisor, with the flags of the command line that concern it. What is wrong with
 // them is said now.
 func (f *followFlags) beside(c *cobra.Command, source string, log *slog.Logger) (*beside, error) {
-	follower, err := f.follower(&target{}, source)
-	if err != nil {
+	if _, err := f.follower(&target{}, source); err != nil {
 		return nil, err
-	}
-	if follower.Trust.Name == "" {
-		return nil, usagef("give --name, the name of the product that is signed")
 	}
 	args := []string{"follow", source, "--" + untilEOF, "--pid", strconv.Itoa(os.Getpid())}
 	own := &cobra.Command{}

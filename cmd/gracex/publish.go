@@ -131,7 +131,7 @@ func fileLine(s *screen, f release.File, state string) error {
 	}
 	text := fmt.Sprintf("  %-14s %s", f.OS+"/"+f.Arch, control.Printable(f.File))
 	if size > 0 {
-		text += fmt.Sprintf(", %.1f MiB", float64(size)/(1<<20))
+		text += fmt.Sprintf(", %.1f MiB", float64(size)/mebi)
 	}
 	return s.line("%s, program %s%s", text, sum, state)
 }

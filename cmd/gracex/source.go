@@ -155,16 +155,16 @@ func keyText(arg string) (string, error) {
 }
 
 // stage brings the release to the store.
-func (s *source) stage(ctx context.Context, p *place, version string, o release.StageOptions, events func(release.Event)) (release.Release, error) {
+func (s *source) stage(ctx context.Context, p *place, f *stageFlags, events func(release.Event)) (release.Release, error) {
 	if s.from == nil {
-		return p.store.StageFile(ctx, s.path, version, o, events)
+		return p.store.StageFile(ctx, s.path, f.version, f.options(), events)
 	}
-	if version != "" {
+	if f.version != "" {
 		return release.Release{}, usagef("--version is for a file at hand; %s says its own", s.from)
 	}
 	trust := s.trust
 	if trust.Name = s.name; trust.Name == "" {
 		trust.Name = filepath.Base(p.store.Program())
 	}
-	return p.store.Stage(ctx, s.from, trust, o, events)
+	return p.store.Stage(ctx, s.from, trust, f.options(), events)
 }
