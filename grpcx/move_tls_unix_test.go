@@ -135,19 +135,7 @@ func (p *running) staysButLosesNothing(conf *tls.Config, why string) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, kind := range kinds {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Millisecond):
-				}
-				if err := kind.call(c); err != nil {
-					t.Errorf("%s: %v", kind.name, err)
-					return
-				}
-			}
-		})
+		wg.Go(func() { kind.goOn(t, c, stop, func() {}) })
 	}
 	p.upgrade(0)
 	proctest.Await(t, "it connects anew", func() bool { return must.Get(c.ask(0))(t) == "1" })

@@ -218,11 +218,30 @@ func (c *client) stream(method string, in, out, n int) error {
 	return nil
 }
 
-// kinds are the calls: small ones, and such that are larger than the windows.
-var kinds = [...]struct {
+// kind is a kind of call.
+type kind struct {
 	name string
 	call func(c *client) error
-}{
+}
+
+// goOn calls again and again until stop is closed or a call fails. done is called after each.
+func (k kind) goOn(t *testing.T, c *client, stop <-chan struct{}, done func()) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Millisecond):
+		}
+		if err := k.call(c); err != nil {
+			t.Errorf("%s: %v", k.name, err)
+			return
+		}
+		done()
+	}
+}
+
+// kinds are the calls: small ones, and such that are larger than the windows.
+var kinds = [...]kind{
 	{"unary", func(c *client) error { _, err := c.ask(100); return err }},
 	{"unary, large", func(c *client) error { _, err := c.ask(200_000); return err }},
 	{"client", func(c *client) error { return c.stream("StreamingInputCall", 5, 1, 3000) }},
@@ -253,20 +272,7 @@ func (p *running) noticeNothing(upgrades int, conf *tls.Config) {
 		c := connect(t, p.Addr, conf)
 		clients = append(clients, c)
 		for k, kind := range kinds {
-			wg.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					case <-time.After(time.Millisecond):
-					}
-					if err := kind.call(c); err != nil {
-						t.Errorf("%s: %v", kind.name, err)
-						return
-					}
-					calls[i][k].Add(1)
-				}
-			})
+			wg.Go(func() { kind.goOn(t, c, stop, func() { calls[i][k].Add(1) }) })
 		}
 	}
 	goOn := func() {

@@ -63,24 +63,14 @@ var disks = map[string]func(d diskTest) error{
 		if err != nil {
 			return err
 		}
-		src := folder(d.next)
-		_, err = s.Stage(context.Background(), src, d.trust, StageOptions{}, nil)
-		if len(src.opened) > 0 {
-			return errors.New("it was fetched")
-		}
-		return d.want(err, "mounted with noexec")
+		return d.refuses(s, "mounted with noexec")
 	},
 	"full before": func(d diskTest) error {
 		s, _, err := d.installed()
 		if err != nil {
 			return err
 		}
-		src := folder(d.next)
-		_, err = s.Stage(context.Background(), src, d.trust, StageOptions{}, nil)
-		if len(src.opened) > 0 {
-			return errors.New("it was fetched")
-		}
-		return d.want(err, "MiB are needed")
+		return d.refuses(s, "MiB are needed")
 	},
 	"full while it is fetched": func(d diskTest) error {
 		s, first, err := d.installed()
@@ -213,6 +203,16 @@ func (d diskTest) fill(left int64) error {
 		return errors.Join(err, serr)
 	}
 	return f.Truncate(size - left)
+}
+
+// refuses has the next release refused before it is fetched.
+func (d diskTest) refuses(s *Store, words string) error {
+	src := folder(d.next)
+	_, err := s.Stage(context.Background(), src, d.trust, StageOptions{}, nil)
+	if len(src.opened) > 0 {
+		return errors.New("it was fetched")
+	}
+	return d.want(err, words)
 }
 
 func (d diskTest) want(err error, words string) error {

@@ -7,13 +7,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"aead.dev/minisign"
 
+	"github.com/gracex-go/gracex/internal/minisigntest"
 	"github.com/gracex-go/gracex/internal/must"
 )
 
@@ -63,18 +63,10 @@ func TestTrust(t *testing.T) {
 
 // TestTrust_Minisign: what Debian's minisign signs is accepted, a release.json and a SHA256SUMS.
 func TestTrust_Minisign(t *testing.T) {
-	tool, err := exec.LookPath("minisign")
-	if err != nil {
-		t.Skip("the package minisign is not installed")
-	}
 	dir := t.TempDir()
 	run := func(args ...string) {
 		t.Helper()
-		cmd := exec.Command(tool, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("minisign %v: %v\n%s", args, err, out)
-		}
+		minisigntest.Run(t, dir, "", args...)
 	}
 	run("-G", "-W", "-p", "k.pub", "-s", "k.sec")
 	public := string(must.Get(os.ReadFile(filepath.Join(dir, "k.pub")))(t))

@@ -3,35 +3,13 @@ package publish
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/gracex-go/gracex/internal/minisigntest"
 	"github.com/gracex-go/gracex/internal/must"
 )
-
-// envMinisign makes the tests fail where there is no minisign. Without it they are skipped there.
-const envMinisign = "CORE_TEST_MINISIGN"
-
-// runMinisign runs that of Debian.
-func runMinisign(t *testing.T, input string, args ...string) string {
-	t.Helper()
-	path, err := exec.LookPath("minisign")
-	if err != nil {
-		if os.Getenv(envMinisign) != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	c := exec.Command(path, args...)
-	c.Stdin = strings.NewReader(input)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("minisign %q: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
 
 const weakPassword = "not a secret"
 
@@ -50,7 +28,7 @@ func TestKey_FilesAreThoseOfMinisign(t *testing.T) {
 	put(t, dir, map[string][]byte{"msg": []byte("hello")})
 	private, public, err := newKey(t).Write(dir, "ours", "")
 	must.Do(t, err)
-	runMinisign(t, "", "-G", "-W", "-p", at("theirs.pub"), "-s", at("theirs.key"))
+	minisigntest.Run(t, "", "", "-G", "-W", "-p", at("theirs.pub"), "-s", at("theirs.key"))
 	// The testdata has a key of minisign whose password is derived quickly.
 	for key, pub := range map[string]string{private: public, at("theirs.key"): at("theirs.pub"), "testdata/weak.key": "testdata/weak.pub"} {
 		k, err := ReadKey(key, weak)
@@ -60,15 +38,15 @@ func TestKey_FilesAreThoseOfMinisign(t *testing.T) {
 		}
 		sig := must.Get(k.sign([]byte("hello"), "a comment"))(t)
 		put(t, dir, map[string][]byte{"msg.minisig": sig})
-		if out := runMinisign(t, "", "-V", "-H", "-p", pub, "-m", at("msg")); !strings.Contains(out, "Trusted comment: a comment\n") {
+		if out := minisigntest.Run(t, "", "", "-V", "-H", "-p", pub, "-m", at("msg")); !strings.Contains(out, "Trusted comment: a comment\n") {
 			t.Errorf("%s: %s", key, out)
 		}
-		runMinisign(t, weakPassword+"\n", "-S", "-s", key, "-m", at("msg"), "-t", "gracex-release shop 1.5.0 1")
+		minisigntest.Run(t, "", weakPassword+"\n", "-S", "-s", key, "-m", at("msg"), "-t", "gracex-release shop 1.5.0 1")
 		sig = must.Get(os.ReadFile(at("msg.minisig")))(t)
 		if _, _, err := genuine(t.Context(), []byte("hello"), sig, []string{k.Public()}, "shop"); err == nil || strings.Contains(err.Error(), "signed") {
 			t.Errorf("%s: %v; want one about what was signed", key, err)
 		}
-		if out := runMinisign(t, "", "-V", "-P", k.Public(), "-m", at("msg")); !strings.Contains(out, k.ID()) && !strings.Contains(out, "verified") {
+		if out := minisigntest.Run(t, "", "", "-V", "-P", k.Public(), "-m", at("msg")); !strings.Contains(out, k.ID()) && !strings.Contains(out, "verified") {
 			t.Errorf("%s: %s", key, out)
 		}
 	}
@@ -77,15 +55,15 @@ func TestKey_FilesAreThoseOfMinisign(t *testing.T) {
 // TestKey_Password: minisign reads an encrypted key. It takes seconds and 1 GiB, so this test runs only where minisign
 // must be there.
 func TestKey_Password(t *testing.T) {
-	if os.Getenv(envMinisign) == "" {
-		t.Skip(envMinisign + " is not set: it would take 1 GiB of memory")
+	if !minisigntest.Must() {
+		t.Skip("minisign does not have to be here (CORE_TEST_MINISIGN): it would take 1 GiB of memory")
 	}
 	dir := t.TempDir()
 	private, public, err := newKey(t).Write(dir, "k", weakPassword)
 	must.Do(t, err)
 	put(t, dir, map[string][]byte{"msg": []byte("hello")})
-	runMinisign(t, weakPassword+"\n", "-S", "-s", private, "-m", filepath.Join(dir, "msg"))
-	runMinisign(t, "", "-V", "-p", public, "-m", filepath.Join(dir, "msg"))
+	minisigntest.Run(t, "", weakPassword+"\n", "-S", "-s", private, "-m", filepath.Join(dir, "msg"))
+	minisigntest.Run(t, "", "", "-V", "-p", public, "-m", filepath.Join(dir, "msg"))
 }
 
 func TestKey_WriteNeverWritesOver(t *testing.T) {

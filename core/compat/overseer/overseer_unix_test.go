@@ -27,6 +27,7 @@ import (
 	"github.com/gracex-go/gracex/core/compat/internal/compattest"
 	"github.com/gracex-go/gracex/core/compat/overseer"
 	"github.com/gracex-go/gracex/internal/load"
+	"github.com/gracex-go/gracex/internal/minisigntest"
 	"github.com/gracex-go/gracex/internal/must"
 	"github.com/gracex-go/gracex/internal/proctest"
 	"github.com/gracex-go/gracex/release"
@@ -366,8 +367,7 @@ func TestKeys(t *testing.T) {
 // generate makes a key, by minisign(1) where that is installed, and returns what signs with it.
 func generate(t *testing.T) (public string, sign func([]byte) []byte) {
 	t.Helper()
-	tool, err := exec.LookPath("minisign")
-	if err != nil {
+	if !minisigntest.Installed(t) {
 		public, private, err := minisign.GenerateKey(nil)
 		must.Do(t, err)
 		return public.String(), func(b []byte) []byte {
@@ -377,19 +377,19 @@ func generate(t *testing.T) (public string, sign func([]byte) []byte) {
 		}
 	}
 	dir := t.TempDir()
-	run := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command(tool, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("minisign %v: %v\n%s", args, err, out)
-		}
-	}
-	run("-G", "-W", "-p", "shop.pub", "-s", "shop.key")
+	minisigntest.Run(t, dir, "", "-G", "-W", "-p", "shop.pub", "-s", "shop.key")
 	return string(must.Get(os.ReadFile(filepath.Join(dir, "shop.pub")))(t)), func(b []byte) []byte {
 		must.Do(t, os.WriteFile(filepath.Join(dir, "shop"), b, 0o600))
-		run("-S", "-s", "shop.key", "-m", "shop")
+		minisigntest.Run(t, dir, "", "-S", "-s", "shop.key", "-m", "shop")
 		return must.Get(os.ReadFile(filepath.Join(dir, "shop.minisig")))(t)
+	}
+}
+
+// fetchedNothing is for a program that must not ask the origin at all.
+func (s *site) fetchedNothing() {
+	s.t.Helper()
+	if heads, gets := s.origin.counts(); heads+gets != 0 {
+		s.t.Errorf("%d requests", heads+gets)
 	}
 }
 
@@ -402,9 +402,7 @@ func TestNeedsTrust(t *testing.T) {
 	s.expect("1")
 	s.restart()
 	s.expect("1")
-	if heads, gets := s.origin.counts(); heads+gets != 0 {
-		t.Errorf("%d requests", heads+gets)
-	}
+	s.fetchedNothing()
 	s.stops()
 }
 
@@ -432,9 +430,7 @@ func TestUnderMaster(t *testing.T) {
 	if sockets := must.Get(filepath.Glob(s.path("app.d/control-*")))(t); len(sockets) != 1 {
 		t.Errorf("control sockets: %v", sockets)
 	}
-	if heads, gets := s.origin.counts(); heads+gets != 0 {
-		t.Errorf("%d requests", heads+gets)
-	}
+	s.fetchedNothing()
 	s.stops()
 }
 
