@@ -80,7 +80,7 @@ func (a *acceptor) accept() (net.Conn, error) {
 		}
 		return nc, nil
 	}
-	return a.u.conns.Track(nc, nil, conns.New), nil
+	return a.u.conns.TrackForeign(nc, (*server)(a).origin()), nil
 }
 
 // unlike stands for a connection of a type of the program's that can be no key of a map.
@@ -105,8 +105,8 @@ type foreignConns struct {
 	m  map[net.Conn]*conns.Conn
 }
 
-func (f *foreignConns) track(t *conns.Table, nc net.Conn) *conns.Conn {
-	c := t.Track(nc, nil, conns.New)
+func (f *foreignConns) track(t *conns.Table, nc net.Conn, at *conns.Origin) *conns.Conn {
+	c := t.TrackForeign(nc, at)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.m == nil {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"runtime"
@@ -267,7 +268,7 @@ func (u *Upgrader) runAdopter(c *conns.Conn, what wire.Conn, handler func(net.Co
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			u.log.Error("an OnHandoff function panicked", "name", what.Name, "panic", p, "stack", string(debug.Stack()))
+			u.log.Error("an OnHandoff function panicked", "name", what.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			_ = c.Close()
 		}
 	}()

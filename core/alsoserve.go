@@ -25,6 +25,13 @@ func Named(name string) ServerOption {
 	return func(s *givenServer) { s.name = name }
 }
 
+// WithServerName gives a name, such as "public", to each server that has none by Named: that of Run, ListenAndServe
+// and the adapters' run methods, and those of Attach. The log, the status and Totals show it, in Totals in the place of
+// the address. Left out or empty, a server has only its address.
+func WithServerName(name string) Option {
+	return func(c *config) { c.serverName = name }
+}
+
 // AlsoServe adds one more HTTP server to the process, for metrics, profiles or an API for
 // administrators. It listens on the TCP address addr (":http" if empty) and serves handler
 // (http.DefaultServeMux if nil). The option can be given several times, each for another server.

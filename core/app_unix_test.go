@@ -182,7 +182,7 @@ func (c *appConfig) options() []core.Option {
 	opts := []core.Option{
 		core.WithConnectionHandoff(c.handoff), core.WithTLSHandoff(c.tlsHandoff), core.WithDrainTimeout(c.drain), core.WithReadyTimeout(c.ready),
 		core.WithPIDFile(c.pidfile), core.WithVersion(c.version), core.WithPreStopDelay(c.prestop),
-		core.WithTicketKeys(os.Getenv("APP_TICKETS") == ""),
+		core.WithTicketKeys(os.Getenv("APP_TICKETS") == ""), core.WithServerName(os.Getenv("APP_NAME")),
 		core.WithProbation(c.probation), core.WithProbationShare(c.share), core.WithMaxDraining(c.draining),
 		core.WithLogger(slog.New(log)),
 		core.OnPreFork(func(context.Context) error {
@@ -206,6 +206,13 @@ func (c *appConfig) options() []core.Option {
 		for _, sig := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGWINCH} {
 			opts = append(opts, appOnSignal(sig))
 		}
+	}
+	if os.Getenv("APP_EVENTS") != "" {
+		opts = append(opts,
+			core.WithUpgradeContext(func(e core.Event) string { return "from " + strconv.Itoa(e.By) }),
+			core.OnEvent(func(e core.Event) {
+				emit(event{Event: "happened", Gen: core.Generation(), Args: []string{e.Step, e.Attempt, e.Context}})
+			}))
 	}
 	if os.Getenv("APP_ONEND") != "" {
 		opts = append(opts, core.OnEnd(func(context.Context) { emit(event{Event: "onend", Gen: core.Generation()}) }))

@@ -45,6 +45,7 @@ type attempt struct {
 	change launchChange    // in how the new process is started
 	launch spawn.Launch    // how it is; valid once the pre-fork hooks have run
 	began  time.Time
+	name   upgradeName
 	ctx    context.Context // asked, or the attempt is given up
 	cancel context.CancelCauseFunc
 
@@ -102,6 +103,7 @@ func (a *attempt) noteTerm() {
 }
 
 func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
+	a.begins()
 	var err error
 	if a.service, err = a.underMaster(ctx); err != nil {
 		return nil, err
@@ -124,6 +126,7 @@ func (a *attempt) run(ctx context.Context) (*peer.Next, error) {
 			return nil, because(ErrVetoed, err)
 		}
 	}
+	a.u.note(control.StepHooksDone, 0)
 	if err := a.prepare(hookCtx); err != nil {
 		if ctx.Err() != nil {
 			return nil, wrap("upgrade", context.Cause(ctx))
@@ -189,6 +192,7 @@ func (a *attempt) start() (*peer.Next, error) {
 	_ = ctl.SetDeadline(time.Now().Add(timing.Word))
 	err = wire.Write(ctl, wire.Welcome, wire.WelcomeMsg{
 		PID: os.Getpid(), Generation: a.u.generation + 1, Listeners: descriptions(handed), Version: a.u.cfg.version,
+		Counts: true, Check: a.change.check, Attempt: a.name.attempt, Context: a.name.context,
 	})
 	if err != nil {
 		_ = ctl.Close()
@@ -228,6 +232,7 @@ func (a *attempt) start() (*peer.Next, error) {
 	a.passed = handed
 	answer := func(f wire.Frame) { a.u.report(next, f) }
 	next.Frames.Answer.Store(&answer)
+	a.u.listenTo(next)
 	a.process.Store(next)
 	return next, nil
 }
@@ -242,7 +247,7 @@ var (
 
 // await returns nil when the new process is ready, else why it won't be.
 func (a *attempt) await(ctx context.Context, next *peer.Next) error {
-	frames := next.Start
+	frames, watch := next.Start, next.Watch()
 	var settled <-chan time.Time
 	for {
 		select {
@@ -270,10 +275,12 @@ func (a *attempt) await(ctx context.Context, next *peer.Next) error {
 			if a.spoke.Load() {
 				return a.whoseTerm(next)
 			}
-			t := time.NewTimer(timing.PlainSettle)
-			defer t.Stop()
-			settled = t.C
+			settled = time.After(timing.PlainSettle)
 		case <-settled:
+			if frames != nil && watch.Unheard() && !a.spoke.Load() { // its hello may be there
+				settled = time.After(timing.InTime)
+				continue
+			}
 			return a.whoseTerm(next)
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errNotReadyInTime) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,4 +150,20 @@ func TestUpgrade_BadNewProcessIsEnded(t *testing.T) {
 			u.expectState(t, StateCurrent)
 		})
 	}
+}
+
+// TestUpgrade_PlainProgramThatClosesTheHandoverSocket, which it does not know: its SIGTERM says that it is ready.
+func TestUpgrade_PlainProgramThatClosesTheHandoverSocket(t *testing.T) {
+	t.Parallel()
+	var u *Upgrader
+	end := make(chan struct{})
+	u = playNew(t, func(f *playedNew) {
+		must(t, f.ctl.Close())
+		u.post(func(l *lifecycle) { l.signal(syscall.SIGTERM) })
+		<-end
+	})
+	res := u.expectUpgrade(t, nil)
+	expectEqual(t, "it is plain", res.Plain, true)
+	close(end)
+	u.expectDone(t, nil)
 }

@@ -111,7 +111,8 @@ const toldBefore = "it leaves"
 // judged says something and a PING, and returns what becomes of the connection.
 func (c *badHTTP2) judged(what string) string {
 	c.t.Helper()
-	_, _ = io.WriteString(c, what+whatNow) // the server may read no more
+	_ = c.SetDeadline(time.Now().Add(patience)) // anew: others were looked at since it was dialed
+	_, _ = io.WriteString(c, what+whatNow)      // the server may read no more
 	for {
 		f, err := c.next()
 		switch {

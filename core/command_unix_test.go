@@ -53,7 +53,9 @@ func TestCommand_OfTheProgramReachesTheAppThatRunsIt(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	expect(control.ExitRefused, "not on probation", "rollback", "--reason", "two words")
+	expect(control.ExitRefused, "not on probation", "promote")
 	expect(control.ExitOK, `"served":`, "ledger")
+	expect(control.ExitOK, "\nupgrades        1 upgraded; 1 failed (exited)\n", "totals")
 
 	// By mistake, for the server.
 	expect(control.ExitUsage, core.EnvCommand+"=status makes this process that command; unset it", "status", "-addr", "127.0.0.1:0")

@@ -42,9 +42,11 @@ func status(t *testing.T, c *control.Client, cond func(control.Status) bool) (st
 	return st
 }
 
-// startUpgrade asks for an upgrade, and returns when the new process is on probation.
+// startUpgrade asks for an upgrade, and returns when the new process is on probation. One that was rolled back just before
+// can answer until it has heard that, and says that it is on probation.
 func startUpgrade(t *testing.T, c *control.Client, opts control.UpgradeOptions) <-chan control.Outcome {
 	t.Helper()
+	asked := time.Now()
 	outcome := make(chan control.Outcome, 1)
 	go func() {
 		o, err := c.Upgrade(context.Background(), opts)
@@ -53,7 +55,10 @@ func startUpgrade(t *testing.T, c *control.Client, opts control.UpgradeOptions) 
 		}
 		outcome <- o
 	}()
-	status(t, c, func(st control.Status) bool { return st.Generations[0].Probation })
+	status(t, c, func(st control.Status) bool {
+		newest := st.Generations[0]
+		return newest.Probation && newest.Started.After(asked)
+	})
 	return outcome
 }
 

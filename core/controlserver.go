@@ -32,7 +32,7 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if who.operator && r.Method != http.MethodGet {
-		s.u.log.Info("control socket: an operator asks", "user", who.uid, "path", r.URL.Path)
+		s.u.log.Info("control socket: an operator asks", "user", who.uid, "request", r.URL.Path)
 	}
 	handle := map[string]struct {
 		method string
@@ -46,11 +46,14 @@ func (s *controlSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		control.PathCheck:     {http.MethodPost, maxStart, s.check},
 		"/v1/rollback":        {http.MethodPost, maxBody, s.rollback},
 		"/v1/stop":            {http.MethodPost, maxBody, s.stop},
+		control.PathTotals:    {http.MethodGet, maxBody, s.totals},
+		control.PathEvents:    {http.MethodGet, maxBody, s.events},
+		control.PathPromote:   {http.MethodPost, maxBody, s.promote},
 	}
 	at, ok := handle[r.URL.Path]
 	switch {
 	case !ok:
-		refuse(w, http.StatusNotFound, control.CodeNotFound, fmt.Sprintf("there is no %s; there are /v1/status, ledger, upgrade, upgrade-to, check, rollback and stop", r.URL.Path))
+		refuse(w, http.StatusNotFound, control.CodeNotFound, fmt.Sprintf("there is no %s; there are /v1/status, ledger, totals, events, upgrade, upgrade-to, check, rollback, promote and stop", r.URL.Path))
 		return
 	case r.Method != at.method:
 		h.Set("Allow", at.method)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/owner"
+	"github.com/gracex-go/gracex/core/internal/timing"
 )
 
 const (
@@ -123,14 +124,13 @@ func makeSocketDir(dir string, operators bool) error {
 }
 
 const (
-	headerWait  = 5 * time.Second  // for a client to send its request
-	bodyWait    = 5 * time.Second  // and its body
-	writeWait   = 10 * time.Second // and to read a line of the answer
-	idleWait    = 30 * time.Second
-	maxHeader   = 16 << 10 // bytes
-	maxBody     = 64 << 10
-	maxStart    = 8 << 20     // of an upgrade, which may have an environment and arguments: execve(2) takes 6 MiB at most
-	goodbyeWait = time.Second // for the last answers of a process that ends
+	headerWait = 5 * time.Second  // for a client to send its request
+	bodyWait   = 5 * time.Second  // and its body
+	writeWait  = 10 * time.Second // and to read a line of the answer
+	idleWait   = 30 * time.Second
+	maxHeader  = 16 << 10 // bytes
+	maxBody    = 64 << 10
+	maxStart   = 8 << 20 // of an upgrade, which may have an environment and arguments: execve(2) takes 6 MiB at most
 )
 
 func newControlSocket(u *Upgrader, ln *listener) *controlSocket {
@@ -184,7 +184,7 @@ func (s *controlSocket) finish() {
 	s.mu.Unlock()
 	select {
 	case <-quiet:
-	case <-time.After(goodbyeWait):
+	case <-time.After(timing.LastAnswers):
 	}
 	_ = s.server.Close()
 }
@@ -201,4 +201,13 @@ func (s *controlSocket) onConnState(c net.Conn, st http.ConnState) {
 		close(s.quiet)
 		s.quiet = nil
 	}
+}
+
+// ControlSocket returns the absolute path of this process's control socket, for a client of package control in the
+// program itself, such as that of package page. It is empty without a socket, and before an Upgrader is made.
+func ControlSocket() string {
+	if u := running.Load(); u != nil && u.socket != nil {
+		return u.socket.ln.origin.Address
+	}
+	return ""
 }

@@ -49,6 +49,9 @@ func (s *controlSocket) toRelease(w http.ResponseWriter, r *http.Request, body [
 	if err == nil {
 		err = s.u.findRelease(release)
 	}
+	if err != nil && !what.check {
+		s.u.refused(err)
+	}
 	switch {
 	case errors.Is(err, spawn.ErrNoRelease):
 		refuse(w, http.StatusConflict, control.CodeNoRelease, strings.TrimPrefix(err.Error(), prefix))
@@ -98,8 +101,9 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 		refuse(w, http.StatusConflict, control.CodeNotInCharge, "another process has the service, or is about to; connect again")
 		return
 	}
-	steps := s.u.watchers.add()
-	defer s.u.watchers.remove(steps)
+	follow, _ := s.u.events.follow(began, ofUpgrade)
+	defer s.u.events.leave(follow)
+	steps := follow.ch
 	out := &stream{w: w, rc: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out.begin()
@@ -122,7 +126,7 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 		case control.StepWarning:
 			warnings = append(warnings, e.Text)
 		}
-		out.line(e)
+		out.line(plainStep(e))
 	}
 	var reply upgradeReply
 	for waiting := true; waiting; {
@@ -157,6 +161,11 @@ func (s *controlSocket) runUpgrade(w http.ResponseWriter, r *http.Request, body 
 	}
 }
 
+// plainStep is the event as the stream of an upgrade has it.
+func plainStep(e control.Event) control.Event {
+	return control.Event{Time: e.Time, Step: e.Step, PID: e.PID, Text: e.Text, Remaining: e.Remaining, Total: e.Total, Probation: e.Probation}
+}
+
 // failedStep is the step that tells of an outcome which is not good.
 func failedStep(kind string) string {
 	switch kind {
@@ -177,6 +186,7 @@ func (u *Upgrader) outcome(r upgradeReply, newPID int) control.Outcome {
 		o.NewPID, o.Generation, o.Version = r.result.PID, r.result.Generation, r.result.Version
 		return o
 	}
+	o.ReasonClass = reasonClass(r.err)
 	var start *StartError
 	if errors.As(r.err, &start) {
 		o.Reason, o.Stderr, o.Exit = start.brief(), start.Stderr, start.Exit
@@ -251,15 +261,11 @@ func (u *Upgrader) followDrain(ctx context.Context, out *stream, steps <-chan co
 			return
 		case e := <-steps:
 			if e.Step == control.StepTakenBack {
-				out.line(e)
+				out.line(plainStep(e))
 				return
 			}
 		case <-u.phase.finished:
-			text := "nothing was cut"
-			if cut := u.ledger().Cut; !cut.none() {
-				text = "cut: " + cut.String()
-			}
-			out.line(control.Event{Time: time.Now(), Step: control.StepDrained, PID: os.Getpid(), Text: text, Total: total})
+			out.line(control.Event{Time: time.Now(), Step: control.StepDrained, PID: os.Getpid(), Text: u.cutText(), Total: total})
 			return
 		}
 	}
@@ -276,12 +282,20 @@ type stream struct {
 func (s *stream) begin() { s.err = s.rc.Flush() }
 
 func (s *stream) line(v any) {
-	b, err := json.Marshal(v)
-	if err != nil || s.err != nil {
+	if b, err := json.Marshal(v); err == nil {
+		s.write(append(b, '\n'))
+	}
+}
+
+// empty writes a line that says nothing.
+func (s *stream) empty() { s.write([]byte{'\n'}) }
+
+func (s *stream) write(b []byte) {
+	if s.err != nil {
 		return
 	}
 	_ = s.rc.SetWriteDeadline(time.Now().Add(writeWait))
-	if _, s.err = s.w.Write(append(b, '\n')); s.err == nil {
+	if _, s.err = s.w.Write(b); s.err == nil {
 		s.err = s.rc.Flush()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/conns"
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/h2"
@@ -170,7 +171,7 @@ func (d *drainer) run() error {
 		return errTakenBack
 	}
 	if isClosed(d.u.phase.accepting) { // else nothing was accepted
-		timeout := any(d.u.cfg.drainTimeout)
+		timeout := d.u.cfg.drainTimeout.String()
 		if d.u.cfg.drainTimeout >= timing.Unlimited {
 			timeout = "none"
 		}
@@ -195,6 +196,8 @@ func (d *drainer) run() error {
 	}
 	if m := d.u.conns.MovesBy(); m != nil {
 		m.Settle()
+		counts, _ := d.u.conns.Account()
+		d.u.noteDrain(control.StepMoved, count(int(counts.Moved.Total()), "connection")+" moved", 0, int(counts.Moved.Total()))
 	}
 	d.steps.Wait() // its hooks are the program's last word to many
 	close(d.u.phase.finished)
@@ -210,6 +213,8 @@ func (d *drainer) run() error {
 		case <-d.u.phase.cut:
 		}
 	}
+	d.u.books.drained(time.Since(d.began))
+	d.u.noteDrained(d.replaced)
 	return d.outcome(err)
 }
 
@@ -334,7 +339,7 @@ func (d *drainer) finish() error {
 			d.closeIdle()
 			if d.replaced {
 				counts, _ := d.u.conns.Account()
-				d.thrift.look(counts.Moved)
+				d.thrift.look(counts.Moved.Total())
 			}
 		case <-d.undone:
 			return errTakenBack

@@ -71,7 +71,7 @@ func (l *lifecycle) embed() error {
 		return wrap("upgrade: link to this process's own supervisor", err)
 	}
 	l.embedded = e
-	l.u.supervisor.Store(link)
+	l.u.linkTo(link)
 	link.Follow(l.u.askedBySupervisor, l.u.othersReturned)
 	l.setState(l.state())
 	l.log.Info("this process is watched: it supervises the service from here on", "parent_pid", proc.StartedBy)

@@ -82,7 +82,7 @@ func (u *Upgrader) awaitMain() {
 	late := time.Now().Add(timing.MainEnds)
 	for wait := time.Millisecond; mainLives(); wait = min(2*wait, timing.Poll) {
 		if time.Now().After(late) {
-			u.log.Warn("what main has deferred does not end, and is not waited for any longer", "limit", timing.MainEnds)
+			u.log.Warn("what main has deferred does not end, and is not waited for any longer", "waited", timing.MainEnds)
 			return
 		}
 		time.Sleep(wait)

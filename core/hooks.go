@@ -48,6 +48,7 @@ func (u *Upgrader) reopen() {
 func (u *Upgrader) runEndHooks() {
 	ctx, cancel := context.WithTimeout(context.Background(), timing.End)
 	defer cancel()
+	u.eventHooks.await()
 	for _, hook := range u.cfg.onEnd {
 		if err := runHook(ctx, func(ctx context.Context) error { hook(ctx); return nil }); err != nil {
 			u.log.Error("an OnEnd hook failed", "error", err)

@@ -4,6 +4,7 @@ package core
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -95,6 +96,20 @@ func TestHTTP2Listener_DoesNotWaitForCredentials(t *testing.T) {
 		}
 		l.end()
 	})
+}
+
+// TestHTTP2Listener_WithoutProbe: nobody knows whether the connections of such a server can move, so they stay.
+func TestHTTP2Listener_WithoutProbe(t *testing.T) {
+	t.Parallel()
+	u := NewTest(t)
+	l, ok := u.HTTP2Listener(u.ListenTest(t), nil).(*movingListener)
+	if !ok {
+		t.Fatal("it is not followed")
+	}
+	if err := l.side.Moves(); !errors.Is(err, errNoProbe) {
+		t.Error(err)
+	}
+	must(t, l.Close())
 }
 
 // TestHTTP2Handshake_ClosedMeanwhile: a connection that somebody has closed during its handshake is not served, and nothing

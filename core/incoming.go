@@ -3,8 +3,10 @@ package core
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -21,7 +23,7 @@ type incoming struct {
 	probation time.Duration       // 0: the handover is for good
 	drain     time.Duration       // how long the old process drains
 	own       *time.Timer         // when this process goes on alone; nil: it does not wait
-	late      bool                // that time has come once
+	late      int                 // how often that time was put off
 	seesOff   bool                // the old process is seen off
 	heard     bool                // its confirm
 	waiting   []handover.NewEvent // what it has said since a commit that this process is yet to hear of
@@ -164,6 +166,8 @@ func (l *lifecycle) accept() {
 	}
 	l.u.keepListeners()
 	close(l.phase.accepting)
+	l.u.note(control.StepServing, os.Getpid())
+	l.u.tellOld()
 	l.u.lookAround()
 	if !l.u.hasNoOld() && len(only[*PacketConn](l.u.passing.all())) > 0 {
 		l.sayOld(wire.Serves)
@@ -214,12 +218,18 @@ func (l *lifecycle) namePIDFirst() {
 	l.olderChanged()
 }
 
-// ownTime is when the old process has not ended the probation for long. It may be this process
-// that has stood still, with the word in its socket: that has one second more.
+// mostLate is how many seconds a decision about an old process that says nothing is put off while there is something that
+// was not heard. A reader that comes to nothing in that time hangs.
+const mostLate = 10
+
+// ownTime is when the old process has not ended the probation for long. It may be this process that has stood still, with
+// the word in its socket: that has a second more.
 func (l *lifecycle) ownTime() {
-	if !l.incoming.late {
-		l.incoming.late = true
-		l.incoming.own.Reset(time.Second)
+	t := &l.incoming
+	unheard := l.u.inherited.old.Unheard() || len(l.u.inbox) > 0 // in the order in which a word goes
+	if t.late == 0 || t.late < mostLate && unheard {
+		t.late++
+		t.own.Reset(time.Second)
 		return
 	}
 	l.stepIncoming(handover.OwnTime)
@@ -253,6 +263,8 @@ func (l *lifecycle) passProbation() {
 	l.endNewProbation()
 	if p != nil {
 		l.u.arrived(p)
+		l.u.note(control.StepConfirmed, os.Getpid())
+		l.u.upgrade.Store(nil)
 	}
 	if p == nil || !p.HungUp() {
 		l.u.inherited.committed.Store(true)
@@ -337,6 +349,8 @@ func (l *lifecycle) rolledBack() {
 	l.stopping.cause = because(ErrAborted, errors.New(l.u.inherited.old.Reason))
 	l.log.Error("the old process serves again; this one finishes what it has", "error", l.stopping.cause)
 	l.u.inherited.committed.Store(false)
+	l.u.noteText(control.StepRolledBack, os.Getpid(), l.u.inherited.old.Reason)
+	l.u.events.end()
 	if l.drainer == nil { // else it is broken, and drains already
 		l.beginDrain(StateDraining)
 	}

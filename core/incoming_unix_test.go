@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -199,37 +200,55 @@ func TestTaking_SeesOffAnewAfterAWord(t *testing.T) {
 func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		begin func(p *peer.Old, old net.Conn) // before it is to go
+		begin func(p *peer.Old, old net.Conn) // before it is to go; nil: nothing
 		end   func(p *peer.Old)               // while it goes; nil: nothing
+		late  func(p *peer.Old)               // what is heard when it is to get a signal; nil: nothing
 		want  syscall.Signal                  // that ends it; 0: none
 	}{
-		"it drains":            {func(*peer.Old, net.Conn) {}, nil, syscall.SIGKILL},
-		"it has drained":       {func(p *peer.Old, _ net.Conn) { close(p.Drained) }, nil, syscall.SIGTERM},
-		"it is asked to serve": {func(p *peer.Old, _ net.Conn) { close(p.Drained); p.KeepAlive() }, nil, 0},
-		"it has said that it serves": {func(p *peer.Old, old net.Conn) {
+		"it drains":            {want: syscall.SIGKILL},
+		"it has drained":       {begin: func(p *peer.Old, _ net.Conn) { close(p.Drained) }, want: syscall.SIGTERM},
+		"it is asked to serve": {begin: func(p *peer.Old, _ net.Conn) { close(p.Drained); p.KeepAlive() }},
+		"it drains, and is asked to serve at the last moment": {late: (*peer.Old).KeepAlive},
+		"it has drained at the last moment":                   {late: func(p *peer.Old) { close(p.Drained) }, want: syscall.SIGTERM},
+		"it has drained, and its drain is confirmed late": {
+			begin: func(p *peer.Old, _ net.Conn) { close(p.Drained) },
+			late:  func(p *peer.Old) { p.Drains <- time.Hour }, want: syscall.SIGTERM,
+		},
+		"it had stood still, and drains since the last moment": {end: func(p *peer.Old) {
+			time.Sleep(2 * timing.Kill) // if that is too short, less is tried
+			close(p.Gone)
+		}, late: func(p *peer.Old) { p.Drains <- time.Hour }},
+		"it has said that it serves": {begin: func(p *peer.Old, old net.Conn) {
 			close(p.Drained)
 			_, err := old.Write([]byte("abort"))
 			must(t, err)
-		}, func(p *peer.Old) {
-			time.Sleep(20 * time.Millisecond) // if that is too short, less is tried
+		}, end: func(p *peer.Old) {
+			time.Sleep(20 * time.Millisecond) // as before
 			close(p.Aborted)
-		}, 0},
-		"it had stood still, and drains": {func(p *peer.Old, _ net.Conn) { p.Drains <- time.Hour }, func(p *peer.Old) {
+		}},
+		"it had stood still, and drains": {begin: func(p *peer.Old, _ net.Conn) { p.Drains <- time.Hour }, end: func(p *peer.Old) {
 			time.Sleep(2 * timing.Kill) // as before
 			close(p.Gone)
-		}, 0},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			process, ours, p := startSleeper(t)
 			u := &Upgrader{phase: newPhase(), log: slog.New(slog.DiscardHandler)}
-			tt.begin(p, ours)
+			if tt.begin != nil {
+				tt.begin(p, ours)
+			}
+			settle := sync.OnceFunc(func() {
+				if tt.late != nil {
+					tt.late(p)
+				}
+			})
 			limit := -timing.Kill // at once
 			if len(p.Drains) > 0 {
 				limit /= 2
 			}
 			seen := make(chan struct{})
-			go func() { defer close(seen); p.SeeOff(limit, u.phase.done, u.log) }()
+			go func() { defer close(seen); p.SeeOff(limit, u.phase.done, settle, u.log) }()
 			if tt.end != nil {
 				tt.end(p)
 			}
@@ -244,6 +263,18 @@ func TestTaking_SeesOffWithoutAWordTooEarly(t *testing.T) {
 			expectEqual(t, "the end", process.ProcessState.Sys().(syscall.WaitStatus).Signal(), tt.want)
 		})
 	}
+}
+
+// TestReady_WaitsForAWordThatIsNotHeard: an old process that has answered, while this one stood still, hands over.
+func TestReady_WaitsForAWordThatIsNotHeard(t *testing.T) {
+	t.Parallel()
+	ours, theirs := controlPair(t)
+	p := peer.NewOld(theirs)
+	_, err := ours.Write([]byte("commit")) // nobody reads it in this test
+	must(t, err)
+	u := &Upgrader{phase: newPhase()}
+	time.AfterFunc(timing.Word+time.Second/2, func() { close(p.Committed) })
+	expectEqual(t, "why it does not wait any more", u.awaitAnswer(p), "")
 }
 
 // startSleeper starts a process that ends with the test, and returns its end of a handover socket.

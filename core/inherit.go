@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -34,9 +35,10 @@ type inheritance struct {
 	unclaimed  []*inherited
 	words      []wire.Listener // of all that were passed, claimed or not
 	generation int
-	old        *peer.Old   // nil when this process replaces no other
-	working    []int       // processes whose background work runs, by the supervisor's word
-	committed  atomic.Bool // no old process depends on it any more
+	old        *peer.Old       // nil when this process replaces no other
+	totals     json.RawMessage // what the supervisor has heard of the processes before
+	working    []int           // processes whose background work runs, by the supervisor's word
+	committed  atomic.Bool     // no old process depends on it any more
 }
 
 // inherit takes what boot found. It is called once in the life of a process.
@@ -107,7 +109,7 @@ func (h *inheritance) take(in *inherited) error {
 
 // takeKept takes what a supervisor has kept from the worker before.
 func (h *inheritance) takeKept(st startup) error {
-	h.generation, h.working = st.welcome.Generation, st.welcome.Working
+	h.generation, h.working, h.totals = st.welcome.Generation, st.welcome.Working, st.welcome.Totals
 	var err error
 	if got := len(st.files); got != len(st.welcome.Listeners) {
 		err = fmt.Errorf("it names %d listeners and passed %d", len(st.welcome.Listeners), got)

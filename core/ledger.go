@@ -184,10 +184,10 @@ func (u *Upgrader) ledger() Ledger {
 	cut.Background = int(u.background.cut.Load())
 	return Ledger{
 		Generation: u.generation, PID: os.Getpid(), State: u.State(),
-		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved, Refused: c.Refused,
+		Accepted: c.Accepted, Served: served, Adopted: c.Adopted, Moved: c.Moved.Total(), Refused: c.Refused,
 		ClosedPolitely: c.ClosedPolitely, ClosedIdle: c.ClosedIdle,
-		MovedHTTP2: c.MovedHTTP2, StayedHTTP2: StayedHTTP2(c.StayedHTTP2),
-		MovedTLS: c.MovedTLS, StayedTLS: StayedTLS(c.StayedTLS), HijackedHTTP2: c.HijackedHTTP2,
+		MovedHTTP2: c.Moved.OverHTTP2(), StayedHTTP2: StayedHTTP2(c.StayedHTTP2),
+		MovedTLS: c.Moved.OverTLS(), StayedTLS: StayedTLS(c.StayedTLS), HijackedHTTP2: c.HijackedHTTP2,
 		Cut: cut, Open: u.remaining(),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/sdnotify"
 	"github.com/gracex-go/gracex/core/internal/timing"
@@ -248,6 +249,7 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 			l.u.sayGoodbye()
 		}
 	}
+	l.noteBeginsDrain(replaced)
 	d := newDrainer(l.u, began, replaced, h)
 	if d.stays = replaced && l.embedded != nil; d.stays {
 		l.hearForService()
@@ -272,6 +274,17 @@ func (l *lifecycle) startDrain(s State, h *outgoing) {
 	}()
 }
 
+// noteBeginsDrain tells that this process accepts no more.
+func (l *lifecycle) noteBeginsDrain(replaced bool) {
+	step := control.StepStopping
+	if replaced {
+		step = control.StepDraining
+	}
+	left := l.u.remaining()
+	open := left.Connections + left.Hijacked
+	l.u.noteDrain(step, left.String(), open, open)
+}
+
 // manyConns is how many connections are not told to leave all at once.
 const manyConns = 256
 
@@ -291,9 +304,12 @@ func (l *lifecycle) settle() {
 		l.u.next.Frames.Mute() // nobody takes words from here on, and the answer to what leaveOlder says is behind them
 		l.leaveOlder()
 		l.tellReturned() // nothing may have happened since
+		l.u.teller.finish()
 		l.u.next.Drained()
 		l.u.next.Stderr.End()
 		l.u.next.Stderr.Wait()
+	} else {
+		l.u.teller.finish()
 	}
 	if l.endsService() {
 		l.u.pid.remove(l.u.servicePID())
@@ -306,6 +322,7 @@ func (l *lifecycle) settle() {
 		l.phase.err = l.drainErr
 	}
 	l.setState(StateStopped)
+	l.u.events.end()
 	if isClosed(l.phase.accepting) {
 		l.log.Info("generation ended", "ledger", l.u.ledger())
 	}

@@ -231,7 +231,7 @@ func newListener(ln net.Listener, dup int, network, address string) (*listener, 
 		return nil, fmt.Errorf("the network and the address have %d and %d bytes, and %d and %d at most", len(network), len(address), text.MaxName, text.MaxAddress)
 	}
 	l := &listener{
-		Listener: ln, origin: conns.Origin{Network: network, Address: address},
+		Listener: ln, origin: conns.Origin{Network: network, Address: address, Bound: ln.Addr().String()},
 		bound: make(chan struct{}), closed: make(chan struct{}),
 	}
 	l.overlap, _ = ln.(*overlap)

@@ -30,7 +30,7 @@ func TestMove_KeepsConnections(t *testing.T) {
 			a, first := serving(t)
 			cfg.Addr, cfg.Clients, cfg.Timeout = first.Addrs[0], 64, patience
 			run := load.Start(cfg)
-			upgradeTimes(a, upgrades)
+			upgradeTimes(a, proctest.Times(upgrades))
 			if res := expectLossless(t, run); res.Connects != 64 {
 				t.Errorf("%d connections, want 64", res.Connects)
 			}

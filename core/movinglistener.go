@@ -1,6 +1,8 @@
 package core
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -23,7 +25,7 @@ import (
 // error. It shows, in memory and before a connection is to move, whether that server takes connections over and gives them up
 // as core relies on. For a call of any method the server reads one message, a grpc.health.v1.HealthCheckRequest, and
 // answers with another one of 65,530 bytes. Its service begins with the method, a space, the value of the metadata x-a, a
-// space, that of x-b, and a semicolon.
+// space, that of x-b, and a semicolon. With a nil probe no connection moves.
 //
 // HTTP2Listener returns ln itself if its connections can't move: it is not one of u's, but wraps one, or
 // WithConnectionHandoff(false) is set. Call it before Ready. With WithTLSHandoff the server has to serve before Ready as
@@ -44,9 +46,14 @@ func (u *Upgrader) HTTP2Listener(ln net.Listener, probe func(net.Listener) error
 		},
 		Leave: func(*h2.Conn) {}, // the server asks all that are left
 		Moves: sync.OnceValue(func() error {
-			err := h2.ProbeMoveGRPC(probe)
+			err := errNoProbe
+			if probe != nil {
+				if err = h2.ProbeMoveGRPC(probe); err != nil {
+					err = fmt.Errorf("this release of the server does not do what gracex relies on: %w", err)
+				}
+			}
 			if err != nil {
-				u.log.Warn("the connections of this server do not move: this release of it is not as gracex relies on; their clients are asked to reconnect",
+				u.log.Warn("the connections of this server do not move; their clients are asked to reconnect",
 					"address", ln.Addr().String(), "error", err)
 			}
 			return err
@@ -56,6 +63,9 @@ func (u *Upgrader) HTTP2Listener(ln net.Listener, probe func(net.Listener) error
 	u.moving.add(l)
 	return l
 }
+
+// errNoProbe is why the connections of a server stay that nobody can try.
+var errNoProbe = errors.New("HTTP2Listener got no probe of this server")
 
 // movingListener is what HTTP2Listener returns.
 type movingListener struct {

@@ -10,6 +10,7 @@ import (
 func (u *Upgrader) followOld(p *peer.Old) {
 	p.Follow(u.oldHandler(p), u.phase.done, u.log)
 	if isClosed(p.Gone) { // else it is left to the next process
+		u.beforeIsGone(p)
 		u.boot.stderr.Orphaned()
 	}
 }
@@ -28,6 +29,8 @@ func (u *Upgrader) oldHandler(p *peer.Old) peer.OldHandler {
 		Older:     func() { u.post((*lifecycle).olderChanged) },
 		Returned:  func() { u.post(func(*lifecycle) {}) },
 		Followed:  func(wire.FollowedMsg) {},
+		Account:   u.hearOld(p),
+		Noted:     u.oldNoted,
 		Rests:     func() {},
 		Ended:     func() { u.post((*lifecycle).oldEnded) },
 	}

@@ -179,6 +179,9 @@ func (u *Upgrader) takeOlder(from *peer.Old, f wire.Frame, files []int) {
 		held := &heldOffer{u: u, p: p}
 		p.Follow(u.olderHandler(p, from, held), u.phase.done, u.log)
 		held.refuse(false) // it is gone
+		if isClosed(p.Gone) {
+			u.beforeIsGone(p)
+		}
 	}()
 	u.seeOff(p, msg.Drain())
 	u.post(func(l *lifecycle) {
@@ -213,6 +216,8 @@ func (u *Upgrader) olderHandler(p, from *peer.Old, held *heldOffer) peer.OldHand
 		Again:     none,
 		Older:     func() { u.post((*lifecycle).olderChanged) },
 		Returned:  look,
+		Account:   u.hearOld(p),
+		Noted:     none,
 		Ended:     look,
 	}
 }

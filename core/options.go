@@ -69,6 +69,10 @@ type config struct {
 	work         []func(context.Context) error
 	keepAlive    *net.KeepAliveConfig // nil: Go's own
 	also         []givenServer
+	serverName   string
+
+	onEvent        []func(Event)
+	upgradeContext func(begun Event) string // nil: none
 }
 
 // stopTime is how long a stop takes at the most.

@@ -27,6 +27,7 @@ type outgoing struct {
 	asker   chan upgradeReply // who waits for the outcome; nil for a signal
 	began   time.Time         // when it was asked for
 	change  launchChange      // that was asked for
+	name    *upgradeName      // of its events
 	result  Result            // valid once next is ready
 	err     error             // why next is given up
 	leaves  bool              // next is being seen out
@@ -58,6 +59,7 @@ func (l *lifecycle) begin(req upgradeRequest) {
 		l.stepOutgoing(h, handover.Another)
 	}
 	h := &outgoing{asker: req.reply, attempt: newAttempt(l.u, req), began: time.Now(), change: req.change}
+	h.name = &h.attempt.name
 	l.outgoing = h
 	l.stepOutgoing(h, handover.Started)
 	go func() {
@@ -238,6 +240,7 @@ func (l *lifecycle) disengage(h *outgoing) {
 		h.mover.Retire()
 	}
 	l.outgoing, l.u.next = nil, nil
+	l.u.keepBooks(h.next)
 	l.givenUp = append(l.givenUp, h)
 }
 
@@ -301,6 +304,12 @@ func (l *lifecycle) heardFromGivenUp(h *outgoing, f wire.Frame) {
 // gone hears that a new process which was given up has ended, or that there was none.
 func (l *lifecycle) gone(h *outgoing) {
 	l.stepOutgoing(h, handover.Gone)
+	if h.change.check {
+		defer l.u.checking.Store(false)
+	}
+	if h.next != nil {
+		l.u.nextIsGone(h.next)
+	}
 	if l.outgoing != h { // it was current, and what has become of it was reported
 		l.log.Debug("the new process is gone", "new_pid", h.next.PID())
 		l.givenUp = slices.DeleteFunc(l.givenUp, func(x *outgoing) bool { return x == h })
@@ -330,6 +339,7 @@ func (l *lifecycle) upgraded(h *outgoing) {
 	l.olderChanged()
 	l.u.concluded(upgradeReply{result: r}, r.PID, h)
 	l.log.Info("upgraded", "new_pid", r.PID, "took", r.Took, "plain", r.Plain)
+	l.u.events.end()
 	if asker != nil {
 		asker <- upgradeReply{result: r}
 	}

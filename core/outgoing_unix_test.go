@@ -79,6 +79,7 @@ func TestHandover_LastLookIsAnAnswer(t *testing.T) {
 		f.goesOnProbation()
 		f.passesProbation()
 		f.says(wire.Confirmed, nil)
+		f.awaits(wire.Older) // from here on a ping is the last look
 		f.awaits(wire.Ping)
 		f.ends("signal: killed")
 	}, WithProbation(time.Millisecond))
@@ -190,14 +191,24 @@ func TestHandover_EndedProcessIsYetToBeHeard(t *testing.T) {
 	for name, look := range map[string]func(l *lifecycle){
 		"when nothing is left to drain": func(l *lifecycle) { l.lastLook(l.drainer, l.outgoing) },
 		"at the first look":             (*lifecycle).looked,
+		"while it has a word": func(l *lifecycle) {
+			for range 5 {
+				l.looked()
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ours, _ := controlPair(t)
+			ours, theirs := controlPair(t)
+			_, err := theirs.Write(frames(t, word{wire.Hello, nil}, word{wire.Ready, nil}, word{wire.Settled, nil}))
+			must(t, err)
 			f := &playedNew{ended: make(chan string, 1)}
 			f.ended <- "exit status 0"
 			next := peer.Follow("app", f, ours, func(bool) {})
+			defer next.Frames.Mute()
 			<-next.Exited
 			h := &outgoing{machine: handover.Old{Phase: handover.OldDraining}, next: next}
+			h.watch()
+			defer h.endWatch()
 			d := &drainer{released: make(chan struct{})}
 			look(&lifecycle{outgoing: h, drainer: d})
 			expectEqual(t, "the phase", h.machine.Phase, handover.OldDraining)
@@ -348,8 +359,7 @@ func awaitPIDFile(t *testing.T, path string) {
 
 // TestStop_AtTheHandoverIsForGood: a program that asks for its stop in the moment in which the new process
 // gets ready hands over for good.
-func TestStop_AtTheHandoverIsForGood(t *testing.T) {
-	t.Parallel()
+func TestStop_AtTheHandoverIsForGood(t *testing.T) { // not beside others: the new process has timing.Exit to be ready
 	asked := make(chan struct{})
 	u := playNew(t, func(f *playedNew) {
 		<-asked // the stop is held for the moment in which it may be a plain process's "ready"

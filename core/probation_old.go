@@ -33,19 +33,19 @@ type oldProbation struct {
 	quiet     []*PacketConn   // paused, too
 	mover     *conns.Mover    // nil if connections do not move
 
-	beat     *time.Ticker // nil when the wait is over
-	most     int          // beats without an answer
-	missed   int          // of them in a row. Beats are counted, not time: this process may stand still too
-	unheard  int          // beats since confirm was said
-	pongs    uint32       // as of the last beat
-	over     <-chan time.Time
-	killed   bool // the new process was killed
-	again    bool // the new process was told to do one more upgrade
-	nextAsks bool // the new process was asked for one, which it remembers itself
-	heardOut bool // that the new process can't be heard any more is known
+	beat        *time.Ticker // nil when the wait is over
+	most        int          // beats without an answer
+	missed      int          // of them in a row. Beats are counted, not time: this process may stand still too
+	unconfirmed int          // beats since confirm was said
+	pongs       uint32       // as of the last beat
+	over        <-chan time.Time
+	killed      bool // the new process was killed
+	again       bool // the new process was told to do one more upgrade
+	nextAsks    bool // the new process was asked for one, which it remembers itself
+	heardOut    bool // that the new process can't be heard any more is known
 
-	look   *time.Ticker // whether the new process is there, while this one drains; nil before and after
-	absent int          // how often it was not
+	look    *time.Ticker // whether the new process is there, while this one drains; nil before and after
+	watched peer.Watch   // since commit, and anew since the drain has begun
 }
 
 // beats, ends, canceled and looks are channels for the lifecycle, nil when nobody waits.
@@ -120,6 +120,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 	}
 	h.mover = l.prepareMove(h.next, share, probation <= 0)
 	l.handTickets(h.next)
+	l.u.tellNext(h.next)
 	if err := h.next.Say(wire.Commit, msg, timing.Word); err != nil {
 		l.log.Warn("the new process was not told that it is current", "error", err) // its end is heard
 	}
@@ -131,7 +132,7 @@ func (l *lifecycle) commit(h *outgoing, probation time.Duration) {
 		every = min(timing.MaxBeat, max(probation/4, timing.MinBeat))
 		h.over = time.After(probation)
 	}
-	h.beat, h.most = time.NewTicker(every), int(timing.Silence/every)
+	h.beat, h.most, h.watched = time.NewTicker(every), int(timing.Silence/every), h.next.Watch()
 }
 
 // prepareMove makes the mover, if connections can move to next.
@@ -149,15 +150,16 @@ func (l *lifecycle) prepareMove(next *peer.Next, share float64, final bool) *con
 // beatProbation counts what was not answered, and asks anew.
 func (l *lifecycle) beatProbation() {
 	h := l.outgoing
+	unheard := h.watched.Unheard() // before the count: a pong may be on its way there
 	if n := h.next.Frames.Pongs.Load(); n != h.pongs {
 		h.pongs, h.missed = n, 0
-	} else {
+	} else if !unheard {
 		h.missed++
 	}
 	silent := h.missed > h.most
 	if h.machine.Phase == handover.OldAsked {
-		h.unheard++
-		silent = silent || h.unheard > h.most*int(timing.Confirm/timing.Silence)
+		h.unconfirmed++
+		silent = silent || h.unconfirmed > h.most*int(timing.Confirm/timing.Silence)
 	}
 	if silent {
 		h.err = errSilent
@@ -209,6 +211,11 @@ func (l *lifecycle) heard(f wire.Frame) {
 		h.returned = true
 	case wire.Again:
 		h.nextAsks = true
+	case wire.Promote:
+		if h.machine.Phase == handover.OldProbation && h.over != nil {
+			l.log.Info("the probation ends now: an operator of the new process asks for it", "new_pid", h.next.PID())
+			l.probationDue()
+		}
 	case wire.Reject, wire.Failed: // which it says if it has not heard commit yet
 		h.err = heardRejection(f)
 		l.stepOutgoing(h, l.unlessClosed(h, handover.Rejected))

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/core/internal/handover"
 	"github.com/gracex-go/gracex/core/internal/peer"
 	"github.com/gracex-go/gracex/core/internal/proc"
@@ -32,6 +35,7 @@ func (u *Upgrader) Ready() error {
 func (u *Upgrader) getReady() error {
 	err := u.becomeCurrent()
 	if err != nil {
+		u.noteText(control.StepFailed, os.Getpid(), strings.TrimPrefix(err.Error(), prefix))
 		// When Ready returns the old process has been told why: main may end this one at once.
 		_ = u.request(func(l *lifecycle) error { l.stop(stopRequest{err: err, now: true}); return nil })
 		u.pid.discard()
@@ -48,6 +52,7 @@ func (u *Upgrader) becomeCurrent() error {
 	if err := u.servers.failure(); err != nil {
 		return err
 	}
+	u.note(control.StepChecking, os.Getpid())
 	if err := u.check(); err != nil {
 		return err
 	}
@@ -124,30 +129,17 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	if p == nil || p.Plain() {
 		return nil
 	}
+	u.note(control.StepSaidReady, os.Getpid())
 	if err := p.Say(wire.Ready, wire.ReadyMsg{
 		Room: u.makeRoom(), Probation: true, Stderr: true, Entrusts: true, StopMillis: u.cfg.stopTime().Milliseconds(),
-		Unclaimed: unclaimed, Version: u.cfg.version, Tickets: u.cfg.tickets, Takes: u.takes(),
+		Unclaimed: unclaimed, Version: u.cfg.version, Tickets: u.cfg.tickets, Counts: true, Takes: u.takes(),
 	}); peer.HungUp(err) {
 		u.log.Debug("the old process can't be told that this one is ready", "old_pid", p.PID(), "error", err)
 	} else if err != nil {
 		p.HangUp() // it is there, and serves
 		return wrap("ready", fmt.Errorf("the old process (pid %d) can't be told: %w", p.PID(), err))
 	}
-	t := time.NewTimer(timing.Word)
-	defer t.Stop()
-	why := ""
-	select {
-	case <-p.Committed:
-	case <-p.Aborted:
-	case <-p.Disowned:
-	case <-u.phase.life.Done():
-	case <-p.Gone:
-		why = "it is gone"
-	case <-t.C:
-		// Stopped or stuck. When it goes on it finds the word that this process
-		// is ready, and hands over.
-		why = "it does not answer"
-	}
+	why := u.awaitAnswer(p)
 	// More than one may hold: an old process with nothing to drain is gone right
 	// after its word.
 	switch {
@@ -166,6 +158,31 @@ func (u *Upgrader) awaitHandover(req *advanceRequest, unclaimed []int) error {
 	}
 	u.log.Warn("the old process did not hand over; this one takes over", "old_pid", p.PID(), "why", why)
 	return nil
+}
+
+// awaitAnswer waits for what the old process says to ready, or until nothing is to be expected: why says why.
+func (u *Upgrader) awaitAnswer(p *peer.Old) (why string) {
+	t := time.NewTimer(timing.Word)
+	defer t.Stop()
+	for late := 0; ; late++ {
+		select {
+		case <-p.Committed:
+		case <-p.Aborted:
+		case <-p.Disowned:
+		case <-u.phase.life.Done():
+		case <-p.Gone:
+			return "it is gone"
+		case <-t.C:
+			if late < mostLate && p.Unheard() { // this process may have stood still
+				t.Reset(time.Second)
+				continue
+			}
+			// Stopped or stuck. When it goes on it finds the word that this process
+			// is ready, and hands over.
+			return "it does not answer"
+		}
+		return ""
+	}
 }
 
 // tellForeign tells an old process that is none of gracex's, in its own way, that this one serves.
@@ -206,6 +223,7 @@ func (u *Upgrader) dismissOld(p *peer.Old, limit time.Duration) {
 // it.
 func (u *Upgrader) seeOff(p *peer.Old, limit time.Duration) {
 	if !p.Supervises() {
-		go p.SeeOff(limit, u.phase.done, u.log)
+		settle := func() { _ = u.request(func(*lifecycle) error { return nil }) }
+		go p.SeeOff(limit, u.phase.done, settle, u.log)
 	}
 }

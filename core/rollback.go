@@ -28,6 +28,7 @@ func (l *lifecycle) resume(h *outgoing) {
 		l.u.servers.mu.Unlock()
 	}
 	l.u.passing.admit()
+	l.u.events.renew()
 	l.setState(StateCurrent)
 	if gone := h.missing(); gone != nil {
 		l.log.Error("the program had closed these listeners, or accepts from them by itself: they are not served again; upgrade to a good version", "addresses", gone)
@@ -107,7 +108,7 @@ func (l *lifecycle) reportTakenBack(h *outgoing) {
 	go func() {
 		err := rolledBack(l.u.explain(h.next, why))
 		l.log.Error("upgrade rolled back late; this process serves again", l.u.logFailed(err)...)
-		l.u.concluded(upgradeReply{err: err}, h.next.PID(), h)
+		l.u.concludedLate(err, h)
 		l.u.post(func(l *lifecycle) { l.explained(err) })
 	}()
 }
@@ -221,7 +222,7 @@ func (l *lifecycle) lastLook(d *drainer, h *outgoing) {
 
 // watch makes the lifecycle look now and then whether the new process is there. Its end is heard, but
 // not where another process holds its end of the handover socket open: a script around it that outlives it.
-func (h *outgoing) watch() { h.look, h.absent = time.NewTicker(timing.Reap), 0 }
+func (h *outgoing) watch() { h.look, h.watched = time.NewTicker(timing.Reap), h.next.Watch() }
 
 func (h *outgoing) endWatch() {
 	if h.look != nil {
@@ -230,13 +231,11 @@ func (h *outgoing) endWatch() {
 	}
 }
 
-// looked looks twice: what the process has said last comes first.
+// looked takes the service back from a process that is no more. What it has said last comes first: it may have left the
+// service to a next one.
 func (l *lifecycle) looked() {
 	h := l.outgoing
-	if h.next.Lives() {
-		return
-	}
-	if h.absent++; h.absent > 1 {
+	if h.watched.Gone() {
 		h.heardOut = true
 		l.lostAfterConfirm(h, handover.Ended)
 	}

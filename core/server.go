@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -92,7 +93,7 @@ func (u *Upgrader) attach(given givenServer, ln net.Listener) error {
 		known = own.Listener // as net/http's own ListenAndServe shows it
 	}
 	s := &server{
-		u: u, user: srv, ln: ln, own: own, name: given.name, ended: make(chan struct{}),
+		u: u, user: srv, ln: ln, own: own, name: cmp.Or(given.name, u.cfg.serverName), ended: make(chan struct{}),
 		moves: direct && !useTLS && u.cfg.handoff && conns.SelfTest() == nil,
 	}
 	s.gate = newGate(ln.Addr(), u.phase.goesOn, func() { u.requestStop(stopRequest{}) })
@@ -224,6 +225,14 @@ func (s *server) newSide() *conns.Side {
 	return own
 }
 
+// origin is the listener's; nil if that is none of ours.
+func (s *server) origin() *conns.Origin {
+	if s.own == nil {
+		return nil
+	}
+	return &s.own.origin
+}
+
 func (s *server) baseContext(net.Listener) context.Context { return s.base }
 
 // ServeHTTP is the handler wrapper: it counts, and while draining it asks the
@@ -249,9 +258,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer t.end()
 		w = t
 	}
+	w, q := s.begin(w, r)
+	if q != nil {
+		defer q.end()
+	}
 	if c == nil { // the program's ConnContext threw ours away
-		defer s.u.conns.CountServed()
+		defer s.u.conns.CountServed(s.origin())
 		s.handler.ServeHTTP(w, r)
+		q.done()
 		return
 	}
 	if leaves {
@@ -260,6 +274,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	followed := c.Begins(r)
 	defer c.Answered(followed)
 	s.handler.ServeHTTP(w, r)
+	q.done()
 }
 
 // connOf returns the connection that r came on; nil if the program's ConnContext threw ours away. In a server whose TLS
@@ -285,7 +300,7 @@ func mayClose(r *http.Request) bool {
 func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context {
 	c := conns.Tracked(nc)
 	if c == nil {
-		c = s.foreign.track(s.u.conns, nc)
+		c = s.foreign.track(s.u.conns, nc, s.origin())
 	}
 	tc, overTLS := nc.(*tls.Conn)
 	if overTLS {

@@ -42,7 +42,7 @@ func TestSoak_ABadReleaseIsReplacedByTheOneBefore(t *testing.T) {
 				t.Errorf("%+v", good)
 			}
 			a.expectLog("the one before it is started in its place", 1)
-			expectText(t, a.log(), "level=ERROR", "release=2", "started=1", "crashes=3", "soak=10m0s")
+			expectText(t, a.log(), "level=ERROR", "release=2", "next_release=1", "crashes=3", "soak=10m0s")
 			a.signal(good.PID, syscall.SIGKILL)
 			good = a.expect("ready", 5)
 			a.expectRelease(good, "1", "1")

@@ -106,8 +106,17 @@ func logFailed(err error) []any {
 	if !errors.As(err, &start) || len(start.Stderr) == 0 {
 		return []any{"error", err}
 	}
-	return []any{"error", strings.Replace(err.Error(), start.wrote(), "", 1), "stderr", wrote(start.Stderr)}
+	return []any{"error", &briefError{err, strings.Replace(err.Error(), start.wrote(), "", 1)}, "stderr", wrote(start.Stderr)}
 }
+
+// briefError is an error in other words.
+type briefError struct {
+	error
+	text string
+}
+
+func (e *briefError) Error() string { return e.text }
+func (e *briefError) Unwrap() error { return e.error }
 
 // wrote are lines for the log: a list in JSON, and one text elsewhere, where a list
 // would not show where a line ends.

@@ -19,6 +19,9 @@ type takeover struct {
 	w http.ResponseWriter // nil when the handler has returned
 	s *server
 	r *http.Request
+
+	asIs   bool // the handler hijacks what net/http gives
+	status int  // that was answered; 0: none yet
 }
 
 // lends reports whether the handler of r gets a takeover. A request with a body and without Upgrade does not: by
@@ -53,7 +56,7 @@ func (s *server) lend(w http.ResponseWriter, r *http.Request) *takeover {
 	t := &(*block)[0]
 	*block = (*block)[1:]
 	takeovers.Put(block)
-	*t = takeover{w, s, r}
+	*t = takeover{w: w, s: s, r: r}
 	return t
 }
 
@@ -67,7 +70,7 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errOver
 	}
 	nc, rw, err := h.Hijack()
-	if err != nil {
+	if err != nil || t.asIs {
 		return nc, rw, err
 	}
 	if takesHTTP2(t.r) {
@@ -104,7 +107,11 @@ func (t *takeover) writer() http.ResponseWriter {
 
 func (t *takeover) Header() http.Header         { return t.writer().Header() }
 func (t *takeover) Write(b []byte) (int, error) { return t.writer().Write(b) }
-func (t *takeover) WriteHeader(status int)      { t.writer().WriteHeader(status) }
+
+func (t *takeover) WriteHeader(status int) {
+	noteStatus(&t.status, status)
+	t.writer().WriteHeader(status)
+}
 
 // WriteString is io.StringWriter's. It does not call io.WriteString, which has called it: the type assertion in there is
 // fast for one type.

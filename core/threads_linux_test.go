@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gracex-go/gracex/core"
+	"github.com/gracex-go/gracex/core/internal/reserve"
 	"github.com/gracex-go/gracex/internal/load"
 )
 
@@ -81,12 +82,15 @@ func blockThreads(n int) {
 }
 
 // takeAllThreads starts processes until there can be no more, and ends them when the file "greedy" is gone, or the old
-// process.
+// process. It keeps threads for itself first: the runtime would end it if it needed another one, and the others would
+// be left. They end with it, whatever ends it.
 func takeAllThreads() {
 	old := os.Getppid()
+	reserve.KeepThreads()
 	var taken []*exec.Cmd
 	for {
 		cmd := exec.Command("sleep", "600")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it is bound to the thread that starts it, which ends with the process
 		if err := cmd.Start(); errors.Is(err, syscall.EAGAIN) {
 			break
 		} else if err != nil {

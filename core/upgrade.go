@@ -39,6 +39,9 @@ func (l *lifecycle) upgrade(req upgradeRequest) {
 	default:
 		err = ErrStopped
 	}
+	if !req.change.check {
+		l.u.refused(err)
+	}
 	if req.reply != nil {
 		req.reply <- upgradeReply{err: err}
 		return

@@ -50,7 +50,8 @@ func TestUpgrade_LosesNothing(t *testing.T) {
 	t.Parallel()
 	a, first := serving(t)
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 32})
-	for i := 0; i < 100; i += 2 { // every other generation waits for the load, or that might not cross the upgrades
+	upgrades := proctest.Times(50) * 2
+	for i := 0; i < upgrades; i += 2 { // every other generation waits for the load, or that might not cross the upgrades
 		upgradeFrom(a, i, i+2)
 		awaitServed(t, run, load.Server{PID: itoa(a.expect("ready", i+2).PID), Generation: itoa(i + 2)})
 	}
@@ -58,7 +59,7 @@ func TestUpgrade_LosesNothing(t *testing.T) {
 	if strings.Contains(a.log(), "did not hand over") {
 		t.Error("a new process did not see that the old one handed over")
 	}
-	if got := len(res.Served); got < 50 {
+	if got := len(res.Served); got < upgrades/2 {
 		t.Errorf("only %d generations served: the load did not cross the upgrades", got)
 	}
 }
@@ -68,9 +69,10 @@ func TestUpgrade_LosesNoSlowRequest(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	a, first := serving(t)
 	run := load.Start(load.Config{Addr: first.Addrs[0], Clients: 32, Fresh: 32, Path: "/?d=2s"})
+	n := proctest.Times(25)
 	for i := range 4 {
 		a.expect("handling", i*64+63) // a round of requests is in flight
-		upgradeFrom(a, i*25, i*25+25)
+		upgradeFrom(a, i*n, (i+1)*n)
 	}
 	if res := expectLossless(t, run); res.Requests < 4*64 {
 		t.Errorf("%d requests", res.Requests)
@@ -296,12 +298,13 @@ func TestUpgrade_LeavesNothing(t *testing.T) {
 	upgradeTimes(a, 2)
 	a.expect("end", 1)
 	before := quietCensus(t, addr)
-	upgradeFrom(a, 2, 400)
-	a.expect("end", 399)
+	upgrades := proctest.Times(400)
+	upgradeFrom(a, 2, upgrades)
+	a.expect("end", upgrades-1)
 	expectCensus(t, addr, before)
 	// Failed ones, from one process.
 	a.setMode("exit7")
-	for range 60 {
+	for range proctest.Times(60) {
 		expectError(t, a.upgrade(addr), "exit status 7")
 	}
 	expectCensus(t, addr, before)
@@ -310,7 +313,7 @@ func TestUpgrade_LeavesNothing(t *testing.T) {
 	addr = first.Addrs[0]
 	before = quietCensus(t, addr)
 	a.setMode("rejects")
-	for i := range 40 {
+	for i := range proctest.Times(40) {
 		expectError(t, a.upgrade(addr), "rejected itself: at once")
 		a.expect("end", i)
 	}

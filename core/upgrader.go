@@ -54,11 +54,22 @@ type Upgrader struct {
 	tickets   *tickets.Keys
 	socket    *controlSocket // the operator's; nil without one
 	pid       *pidKeeper     // nil without a pid file
-	watchers  watchers       // of an upgrade
 	outside   outside
 	last      atomic.Pointer[control.LastUpgrade] // nil if none is known
-	room      atomic.Int64                        // how many more connections this process takes over
-	unknown   unknownLimits
+	measure   measure
+
+	// What is told of the service, to those who follow it and to other processes.
+	events     events
+	eventHooks *eventHooks
+	books      books
+	teller     teller
+	checking   atomic.Bool                 // a check is in progress, which is no upgrade
+	silent     bool                        // this process is only checked
+	newOnes    sync.Map                    // each *peer.Next that was started and has not ended
+	oldPartner atomic.Pointer[partner]     // the old process, as long as it is told of this one; else nil
+	upgrade    atomic.Pointer[upgradeName] // whose events come now; nil for none
+	room       atomic.Int64                // how many more connections this process takes over
+	unknown    unknownLimits
 
 	phase      *phase
 	ready      func() error          // Ready, once
@@ -122,17 +133,27 @@ func newUpgrader(boot *startup, sys system, opts []Option) (*Upgrader, error) {
 		inbox:      make(chan func(*lifecycle), inboxRoom),
 		hookRuns:   make(chan hookRun, maxHookRuns),
 	}
+	u.books.open(h.generation, h.totals)
+	u.teller.u = u
 	u.conns = conns.NewTable(u.phase.goodbye)
 	u.tickets = tickets.New(u.mayRotateTickets)
 	u.ready = sync.OnceValue(u.getReady)
 	u.inherited.committed.Store(h.old == nil)
 	u.log = logging.Readable(u.cfg.log).With("generation", u.generation, "own_pid", os.Getpid())
 	u.conns.LogTo(u.log)
+	u.eventHooks = newEventHooks(cfg.onEvent, u.log)
 	boot.logDoubts(u.log)
 	if boot.envErr != nil {
 		u.log.Debug("the environment of the start can't be read from the kernel, and that of core's initialization is passed on", "error", boot.envErr)
 	}
-	u.supervisor.Store(boot.link)
+	go u.eventHooks.run(u.phase.done)
+	go u.teller.run(u.phase.done)
+	u.silent = h.old != nil && h.old.Check
+	if old := h.old; old != nil && old.Attempt != "" {
+		u.upgrade.Store(&upgradeName{old.Attempt, old.Context})
+	}
+	u.happened(Event{Step: control.StepStarting, Time: startedAt, PID: os.Getpid(), Text: stepTexts[control.StepStarting]})
+	u.linkTo(boot.link)
 	u.link().Join(wire.StandMsg{Generation: u.generation, State: uint8(StateStarting)}, u.askedBySupervisor, u.othersReturned)
 	for _, l := range waiting {
 		l.bind(u)
@@ -268,6 +289,7 @@ func (u *Upgrader) Upgrade(ctx context.Context) (Result, error) {
 // *StartError.
 func (u *Upgrader) UpgradeTo(ctx context.Context, release string) (Result, error) {
 	if err := noRelease(spawn.CheckName(release)); err != nil {
+		u.refused(err)
 		return Result{}, err
 	}
 	return u.requestUpgrade(ctx, false, launchChange{release: release})
@@ -321,6 +343,18 @@ func (u *Upgrader) Err() error {
 
 // link is the line to the supervisor; nil without one.
 func (u *Upgrader) link() *peer.Link { return u.supervisor.Load() }
+
+// linkTo makes l the line to the supervisor, which may be nil.
+func (u *Upgrader) linkTo(l *peer.Link) {
+	u.supervisor.Store(l)
+	if l == nil {
+		return
+	}
+	p := &partner{hears: hearsSum, gone: l.Gone, say: func(msg wire.AccountMsg) error { return l.Say(wire.Account, msg, nil) }}
+	noted := func() { u.teller.hears(p) }
+	l.Noted.Store(&noted)
+	u.teller.add(p)
+}
 
 // wait returns when the process should end. Main's goroutine does not come back if the process has something else
 // to do then.

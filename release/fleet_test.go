@@ -26,7 +26,7 @@ func fleetHosts(t *testing.T) int {
 		return n
 	}
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	return 24
 }

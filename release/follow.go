@@ -213,7 +213,7 @@ func (f *Follower) say(err error) {
 	case errors.Is(err, ErrNotTried), errors.Is(err, ErrBusy):
 		f.log().Warn("release: tried again later", "source", f.Source.String(), "error", err)
 	default:
-		f.log().Info("release: waits", "source", f.Source.String(), "why", err)
+		f.log().Info("release: waits", "source", f.Source.String(), "why", err.Error())
 	}
 	f.event(e)
 }

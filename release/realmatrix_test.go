@@ -65,9 +65,12 @@ func (a *matrixApp) start() {
 	a.Await("the app answers", func() bool { return a.serves() != "" })
 }
 
-// serves is the build that answers; empty for none.
+// serves is the build that accepts connections; empty for none. It does not ask on one from before: the old process
+// answers on that until it has moved.
 func (a *matrixApp) serves() string {
-	resp, err := http.Get("http://" + a.addr)
+	req := must.Get(http.NewRequestWithContext(a.t.Context(), http.MethodGet, "http://"+a.addr, nil))(a.t)
+	req.Close = true
+	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return ""
 	}

@@ -64,7 +64,7 @@ func TestOptions(t *testing.T) {
 func TestShort(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	path := server(t)
 	var out bytes.Buffer
@@ -138,7 +138,7 @@ func readTables(t *testing.T, text string) map[string][][]string {
 func TestLosses(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	broken := build{"broken", server(t), []string{"-break"}}
 	for _, cells := range []string{"p99/100", "move/100", "series/100", "series/20-in-flight", "series/4-in-a-row", "memory/100"} {

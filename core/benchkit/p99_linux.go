@@ -111,7 +111,12 @@ func (k *kit) upgradeUnder(ctx context.Context, s *service, idle conns) (t timel
 		if err != nil {
 			return t, err
 		}
-		t.upgrades = append(t.upgrades, span{u.signal, u.gone.Add(afterglow)})
+		over := u.gone.Add(afterglow)
+		t.upgrades = append(t.upgrades, span{u.signal, over})
+		// What follows is no part of the upgrade, and must not slow a request that is.
+		if err := pause(ctx, time.Until(over.Add(afterglow))); err != nil {
+			return t, err
+		}
 		t.moves = append(t.moves, u.toEnd())
 	}
 	return t, pause(ctx, k.calm)

@@ -14,7 +14,7 @@ import (
 )
 
 // Commands are the commands that Command knows.
-var Commands = []string{"status", "upgrade", "rollback", "stop", "ledger"}
+var Commands = []string{"status", "upgrade", "rollback", "promote", "stop", "ledger", "totals"}
 
 // DefaultTimeout is how long Command waits for the outcome of an upgrade or a stop if --timeout is left out. It is
 // more than the limits of an app that sets none.
@@ -89,7 +89,7 @@ func (c *command) flags(name string) {
 	c.set.StringVar(&c.socket, "socket", "", "`path` of the app's control socket")
 	c.timeout = DefaultTimeout
 	switch name {
-	case "status":
+	case "status", "totals":
 		c.set.BoolVar(&c.asJSON, "json", false, "as JSON")
 	case "upgrade":
 		c.set.BoolVar(&c.asJSON, "json", false, "print the outcome as one JSON object, and nothing else")
@@ -134,6 +134,7 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 			return c.print(status)
 		}
 		fmt.Fprint(c.out, StatusText(status, time.Now(), 0))
+		fmt.Fprint(c.out, c.servers(ctx, client))
 	case "ledger":
 		ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrHangs)
 		defer cancel()
@@ -142,6 +143,22 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 			return c.fail(ExitStatus(err), err)
 		}
 		return c.print(raw)
+	case "totals":
+		ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrHangs)
+		defer cancel()
+		totals, err := client.Totals(ctx, 0)
+		switch {
+		case err != nil:
+			return c.fail(ExitStatus(err), err)
+		case c.asJSON:
+			return c.print(totals)
+		}
+		fmt.Fprint(c.out, TotalsText(totals, time.Now()))
+	case "promote":
+		if err := client.Promote(ctx); err != nil {
+			return c.fail(ExitStatus(err), err)
+		}
+		fmt.Fprintf(c.out, "%s goes on by itself: its probation is over\n", Process(status.PID, status.Version))
 	case "rollback":
 		if err := client.Rollback(ctx, c.reason); err != nil {
 			return c.fail(ExitStatus(err), err)
@@ -154,6 +171,14 @@ func (c *command) run(ctx context.Context, name string, client *Client, status S
 		return c.upgrade(ctx, client, status)
 	}
 	return ExitOK
+}
+
+// servers is what stands below a status.
+func (c *command) servers(ctx context.Context, client *Client) string {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrHangs)
+	defer cancel()
+	totals, err := client.Totals(ctx, 0)
+	return ServersText(totals, err, time.Now())
 }
 
 func (c *command) stop(ctx context.Context, client *Client, status Status) int {

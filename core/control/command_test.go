@@ -29,6 +29,7 @@ func TestCommand_PrintsAndReturnsTheOutcome(t *testing.T) {
 		out, errs string
 	}{
 		"status":          {"status", "", ExitOK, "7    current", ""},
+		"status, totals":  {"status", "", ExitOK, "SERVER  REQUESTS  CONNECTIONS\n:8080   812       40\nmoved           3 connections: 3 HTTP/1\n", ""},
 		"status, JSON":    {"status --json", "", ExitOK, `"program":"/srv/app"`, ""},
 		"upgrade":         {"upgrade --drain", upgraded, ExitOK, "upgrading process 7\nstarted    process 8: runs\nupgraded process 7 -> process 8", ""},
 		"upgrade, bad":    {"upgrade", failed, ExitRolledBack, "", "rolled back: it ended\n  the last that it wrote to stderr:\n  | panic: a bug\nprocess 7 serves on\n"},
@@ -38,6 +39,9 @@ func TestCommand_PrintsAndReturnsTheOutcome(t *testing.T) {
 		"upgrade, torn":   {"upgrade", `{"step":"started","pid":8}` + "\n", ExitFailed, "started", "the outcome of the upgrade is not known"},
 		"rollback":        {"rollback --reason slow", "", ExitRefused, "", "refused: not on probation"},
 		"ledger":          {"ledger", "", ExitOK, `{"served":3}`, ""},
+		"totals":          {"totals", "", ExitOK, "upgrades        2 upgraded\n", ""},
+		"totals, JSON":    {"totals --json", "", ExitOK, `"total":{"servers":[{"server":":8080","requests":812,"accepted":40}]`, ""},
+		"promote":         {"promote", "", ExitOK, "process 7 goes on by itself: its probation is over\n", ""},
 		"no command":      {"", "", ExitUsage, "", `"" is none of the commands status, upgrade`},
 		"another":         {"frob", "", ExitUsage, "", `"frob" is none of the commands`},
 		"another flag":    {"upgrade -addr :8080", "", ExitUsage, "", "flag provided but not defined: -addr"},
@@ -60,6 +64,17 @@ func TestCommand_PrintsAndReturnsTheOutcome(t *testing.T) {
 					fallthrough
 				case "/v1/status":
 					says(Protocol, 200, status)(w, r)
+				case PathTotals:
+					says(Protocol, 200, Totals{Total: Counts{
+						Servers:  []ServerCounts{{Server: ":8080", Requests: 812, Accepted: 40}},
+						Moved:    []MovedCounts{{Protocol: ProtocolHTTP1, Connections: 3}},
+						Upgrades: []UpgradeCounts{{Outcome: KindUpgraded, Count: 2}},
+					}})(w, r)
+				case PathPromote:
+					if r.Method != http.MethodPost {
+						t.Error(r.Method)
+					}
+					says(Protocol, 200, struct{}{})(w, r)
 				case "/v1/ledger":
 					says(Protocol, 200, json.RawMessage(`{"served":3}`))(w, r)
 				case "/v1/rollback":
@@ -133,5 +148,35 @@ func TestReport_IsOneObject(t *testing.T) {
 	must.Do(t, json.Unmarshal(b, &got))
 	if string(b) != text || got.ExitStatus != want.ExitStatus || got.Took != want.Took || got.Reason != want.Reason {
 		t.Errorf("%s is read as %+v", b, got)
+	}
+}
+
+// TestCommand_AnOlderAppHasNoTotals: its status is shown without them, and what it can't do is said.
+func TestCommand_AnOlderAppHasNoTotals(t *testing.T) {
+	status := Status{Protocol: Protocol, PID: 7, Program: "/srv/app", Generations: []Generation{{PID: 7, State: "current"}}}
+	var notFound ErrorBody
+	notFound.Error.Code, notFound.Error.Message = CodeNotFound, "there is no such path"
+	path := filepath.Join(runtimeDir(t), "s")
+	play(t, path, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/status" {
+			says(Protocol, 200, status)(w, r)
+			return
+		}
+		says(Protocol, 404, notFound)(w, r)
+	})
+	for line, want := range map[string]struct {
+		code      int
+		out, errs string
+	}{
+		"status":  {ExitOK, "current  -        -    0         0 (0 idle)   -\n", ""},
+		"totals":  {ExitNotFound, "", "the app's gracex can't count for the whole service; deploy a version with a newer one\n"},
+		"promote": {ExitNotFound, "", "the app's gracex can't be asked to end a probation; deploy a version with a newer one\n"},
+	} {
+		var out, errs strings.Builder
+		code := Command(t.Context(), []string{line}, Query{Socket: path}, &out, &errs)
+		if code != want.code || !strings.HasSuffix(out.String(), want.out) || !strings.HasSuffix(errs.String(), want.errs) ||
+			(out.Len() > 0) != (want.out != "") || (errs.Len() > 0) != (want.errs != "") {
+			t.Errorf("%s: exit status %d\n%s%s", line, code, &out, &errs)
+		}
 	}
 }

@@ -25,15 +25,43 @@ const (
 	StepWarning    = "warning"     // at any time: a likely mistake, which does not end the upgrade
 )
 
-// Event is one step of an upgrade, and one line of the stream.
+// These are further events in the life of a service. The stream of an upgrade does not have them, and Client.Events does.
+const (
+	// In the old process:
+	StepBegun     = "begun"      // an upgrade was asked for and begins; the pre-fork hooks follow
+	StepHooksDone = "hooks_done" // the pre-fork hooks have returned
+	StepMoved     = "moved"      // no more connections move; Total is how many have
+	StepConcluded = "concluded"  // the upgrade has an Outcome; it comes for one that was refused, too
+
+	// In the new process, or in the first one:
+	StepStarting  = "starting"   // its Upgrader was made; Time is when the process began
+	StepChecking  = "checking"   // its servers are set up, and the ready checks run
+	StepSaidReady = "said_ready" // the ready checks have passed, and the old process was told
+	StepServing   = "serving"    // it accepts
+
+	// In any process:
+	StepStopping = "stopping" // the service was asked to stop, and this process drains
+	StepStopped  = "stopped"  // it has finished
+)
+
+// Event is something that has happened in the life of a service: a step of an upgrade, the start or the stop of a process.
 type Event struct {
 	Time      time.Time     `json:"time"`
 	Step      string        `json:"step"`
 	PID       int           `json:"pid,omitempty"`       // of the process concerned; 0 for none
 	Text      string        `json:"text,omitempty"`      // in words
 	Remaining int           `json:"remaining,omitempty"` // connections that the old process still has, in a drain
-	Total     int           `json:"total,omitempty"`     // connections that it had when the drain began
+	Total     int           `json:"total,omitempty"`     // connections that it had when the drain began; in StepMoved those that have moved
 	Probation time.Duration `json:"-"`                   // how long the probation lasts, in StepProbation; "probation_ms" on the wire
+
+	// The rest is empty in the stream of an upgrade.
+	ID         string   `json:"id,omitempty"`         // of this event; no other one of the service has it
+	By         int      `json:"by,omitempty"`         // the process that tells it
+	Generation int      `json:"generation,omitempty"` // of that process
+	Version    string   `json:"version,omitempty"`    // of that process; empty if unknown
+	Attempt    string   `json:"attempt,omitempty"`    // names the upgrade that it belongs to, in both processes: 32 hex digits; empty for none
+	Context    string   `json:"context,omitempty"`    // what core.WithUpgradeContext has returned for that upgrade
+	Outcome    *Outcome `json:"outcome,omitempty"`    // in StepConcluded
 }
 
 // These are the kinds of an Outcome.
@@ -55,15 +83,16 @@ type Outcome struct {
 	OldGeneration int           `json:"old_generation"`
 	Generation    int           `json:"generation"` // of the process that is current now
 	OldVersion    string        `json:"old_version,omitempty"`
-	Version       string        `json:"version,omitempty"`    // of the new process; empty if unknown
-	Release       string        `json:"release,omitempty"`    // that was asked for by its name; empty for that at the launch path
-	Took          time.Duration `json:"-"`                    // from the request to this outcome; "took_ms" on the wire
-	Reason        string        `json:"reason,omitempty"`     // why the upgrade failed
-	NextStart     string        `json:"next_start,omitempty"` // what lies at the launch path after an upgrade that was not good, in a sentence; empty if unknown
-	Stderr        []string      `json:"stderr,omitempty"`     // the last lines that the new process wrote
-	Warnings      []string      `json:"warnings,omitempty"`   // the texts of StepWarning
-	Left          string        `json:"left,omitempty"`       // the foreign master that ends after the old process's drain; empty for none
-	Exit          string        `json:"exit,omitempty"`       // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
+	Version       string        `json:"version,omitempty"`      // of the new process; empty if unknown
+	Release       string        `json:"release,omitempty"`      // that was asked for by its name; empty for that at the launch path
+	Took          time.Duration `json:"-"`                      // from the request to this outcome; "took_ms" on the wire
+	Reason        string        `json:"reason,omitempty"`       // why the upgrade failed
+	ReasonClass   string        `json:"reason_class,omitempty"` // the class of the reason: ReasonExited or another one of these; empty if the upgrade was good
+	NextStart     string        `json:"next_start,omitempty"`   // what lies at the launch path after an upgrade that was not good, in a sentence; empty if unknown
+	Stderr        []string      `json:"stderr,omitempty"`       // the last lines that the new process wrote
+	Warnings      []string      `json:"warnings,omitempty"`     // the texts of StepWarning
+	Left          string        `json:"left,omitempty"`         // the foreign master that ends after the old process's drain; empty for none
+	Exit          string        `json:"exit,omitempty"`         // how the new process ended, such as "exit status 1"; empty if it had not ended, or the old process ended it
 }
 
 type (
@@ -97,7 +126,7 @@ func (e Event) String() string {
 
 // MarshalJSON writes durations in milliseconds. It cuts the text to what a line of the stream has room for.
 func (e Event) MarshalJSON() ([]byte, error) {
-	e.Text = text.Cut(e.Text, text.MaxExplained)
+	e.Text, e.Version, e.Context = text.Cut(e.Text, text.MaxExplained), text.Cut(e.Version, text.MaxVersion), text.Cut(e.Context, text.MaxReason)
 	return json.Marshal(wireEvent{plainEvent(e), e.Probation.Milliseconds()})
 }
 
@@ -133,6 +162,7 @@ func (o Outcome) wire() wireOutcome {
 	o.Reason, o.Left, o.Exit = text.Cut(o.Reason, text.MaxExplained), text.Reason(o.Left), text.Cut(o.Exit, text.MaxName)
 	o.OldVersion, o.Version = text.Cut(o.OldVersion, text.MaxVersion), text.Cut(o.Version, text.MaxVersion)
 	o.Kind, o.Release, o.NextStart = text.Cut(o.Kind, text.MaxName), text.Cut(o.Release, text.MaxName), text.Cut(o.NextStart, text.MaxExplained)
+	o.ReasonClass = text.Cut(o.ReasonClass, text.MaxName)
 	o.Stderr = cut(o.Stderr[max(len(o.Stderr)-mostStderr, 0):], maxStderr)
 	o.Warnings = cut(o.Warnings[:min(len(o.Warnings), mostWarnings)], text.MaxReason)
 	return wireOutcome{plainOutcome(o), o.Took.Milliseconds()}

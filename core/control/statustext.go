@@ -149,7 +149,24 @@ func table(generations []Generation, now time.Time, width int) string {
 
 // text is the last upgrade in some lines.
 func (l *LastUpgrade) text(now time.Time) string {
-	return fmt.Sprintf("last upgrade, %s ago: %s\n%s", age(l.At, now), l.Outcome, l.Outcome.Details())
+	o := l.Outcome
+	s := fmt.Sprintf("last upgrade, %s ago: %s\n", age(l.At, now), o)
+	if o.OK {
+		return s
+	}
+	// A good one has named both processes.
+	if o.NewPID > 0 {
+		s += "  the new process was " + Process(o.NewPID, o.Version)
+		if o.Release != "" {
+			s += ", of release " + text.Printable(o.Release)
+		}
+		s += "\n"
+	}
+	s += o.Details()
+	if o.OldPID > 0 {
+		s += "  " + o.After() + "\n"
+	}
+	return s
 }
 
 func stateText(g Generation, now time.Time) string {

@@ -26,7 +26,9 @@ func TestStatusText_FitsTheTerminal(t *testing.T) {
 			{Generation: 5, PID: 4600, State: "unknown"},
 		},
 		LastUpgrade: &LastUpgrade{At: now.Add(-2 * time.Minute), Outcome: Outcome{
-			Kind: KindRolledBack, Reason: "it ended on probation", Exit: "exit status 2", Stderr: []string{"panic: a bug"},
+			Kind: KindRolledBack, OldPID: 4720, OldVersion: "1.5.0", NewPID: 4731, Version: "1.6.0", Release: "1.6.0",
+			Reason: "it ended on probation", Exit: "exit status 2", Stderr: []string{"panic: a bug"},
+			NextStart: "the next start gets another program",
 		}},
 	}
 	const head = "/srv/shop/shop  1.5.0  supervisor 1  pid file /run/shop.pid\n\n"
@@ -39,9 +41,11 @@ process 4720 also listens on 127.0.0.1:6060 outside gracex: an upgrade does not 
 open it with core.AlsoServe or core.Listen
 
 last upgrade, 2m00s ago: rolled back: it ended on probation
+  the new process was process 4731 (1.6.0), of release 1.6.0
   it ended with exit status 2
   the last that it wrote to stderr:
   | panic: a bug
+  process 4720 (1.5.0) serves on; the next start gets another program
 `
 	for _, tt := range []struct {
 		width int

@@ -87,7 +87,7 @@ func build(t *testing.T, pkg string, flags ...string) string {
 func TestShort(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	args := append(raceFlag(), "-short", "-parallel", "5")
 	var out, progress bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/gracex-go/gracex/core/internal/sockdiag"
+	"github.com/gracex-go/gracex/internal/load"
 )
 
 // The states of sockets in /proc/net/tcp that are no connections of a process (include/net/tcp_states.h). Tens of
@@ -80,6 +81,15 @@ func inTable(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip.Unmap(), uint16(n)), errors.Join(err, perr)
 }
 
+// tcpConn is a TCP connection, by both its ends. One of them does not say which it is: the kernel gives a client the same
+// port for connections to several servers.
+type tcpConn struct{ client, server netip.AddrPort }
+
+// connOf is the connection that a request went over.
+func connOf(s load.Sample) tcpConn {
+	return tcpConn{client: addrPort(s.Local), server: addrPort(s.Remote)}
+}
+
 // addrPort is the address of one end of a TCP connection, invalid for another one. IPv4 is IPv4 also on a socket for both
 // families.
 func addrPort(a net.Addr) netip.AddrPort {
@@ -106,16 +116,17 @@ func inodes(pid int) map[uint32]bool {
 	return found
 }
 
-// clientsOf lists the clients' ends of the connections that a process has.
-func clientsOf(pid int) (map[netip.AddrPort]bool, error) {
+// connsOf lists the connections that a process has, as the server. Those that it has as a client are there with their ends
+// exchanged, and match nothing.
+func connsOf(pid int) (map[tcpConn]bool, error) {
 	all, err := connections()
-	own, clients := inodes(pid), map[netip.AddrPort]bool{}
+	own, conns := inodes(pid), map[tcpConn]bool{}
 	for _, c := range all {
 		if own[c.Inode] {
-			clients[c.Remote] = true
+			conns[tcpConn{client: c.Remote, server: c.Local}] = true
 		}
 	}
-	return clients, err
+	return conns, err
 }
 
 // ends looks at a connection of this machine with itself: whether all that the client has sent has arrived, and the

@@ -54,9 +54,9 @@ func ownSockets(t *testing.T, ends func(client, server net.Addr) (bool, sockdiag
 		if arrived, end, err := ends(client, server); err != nil || !arrived || !end.IsRead {
 			t.Errorf("read from: %t, %+v, %v", arrived, end, err)
 		}
-		clients, err := clientsOf(os.Getpid())
-		if err != nil || !clients[addrPort(client)] {
-			t.Errorf("%v is not among %v: %v", client, clients, err)
+		conns, err := connsOf(os.Getpid())
+		if err != nil || !conns[tcpConn{addrPort(client), addrPort(server)}] {
+			t.Errorf("%v is not among %v: %v", client, conns, err)
 		}
 	}
 }

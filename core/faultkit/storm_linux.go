@@ -309,7 +309,7 @@ func (g *gale) kill(pid int) error {
 	case err != nil:
 		return err
 	}
-	clients, err := clientsOf(pid)
+	conns, err := connsOf(pid)
 	if err != nil {
 		return err
 	}
@@ -317,15 +317,15 @@ func (g *gale) kill(pid int) error {
 		if other == pid || startOf(other) < startOf(pid) {
 			continue
 		}
-		held, err := clientsOf(other)
+		held, err := connsOf(other)
 		if err != nil {
 			return err
 		}
 		for c := range held {
-			delete(clients, c)
+			delete(conns, c)
 		}
 	}
-	g.witness.excuse(clients)
+	g.witness.excuse(conns)
 	g.kills++
 	if err := g.group.Signal(pid, syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) { // its end had begun before
 		return err

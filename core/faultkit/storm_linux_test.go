@@ -15,7 +15,7 @@ import (
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	o := &options{stormFor: time.Duration(len(storms)) * time.Second, seed: 1, bound: time.Minute, short: true,
 		program: []string{build(t, "./server", raceFlag()...)}}

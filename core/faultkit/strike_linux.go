@@ -80,14 +80,10 @@ func order(do action) func(*experiment, *session) error {
 // excuseOffered excuses the connections over TLS that are offered, and are in the kit's hands. The new process has not got
 // them, and the old one closes them: it can't know that, and both must not encrypt.
 func (t *experiment) excuseOffered() error {
-	all, err := connections()
-	held, clients, secure := inodes(os.Getpid()), map[netip.AddrPort]bool{}, netip.MustParseAddr(own.SecureHost)
-	for _, c := range all {
-		if held[c.Inode] && c.Local.Addr() == secure {
-			clients[c.Remote] = true
-		}
-	}
-	t.traffic.excuse(clients)
+	conns, err := connsOf(os.Getpid())
+	secure := netip.MustParseAddr(own.SecureHost)
+	maps.DeleteFunc(conns, func(c tcpConn, _ bool) bool { return c.server.Addr() != secure })
+	t.traffic.excuse(conns)
 	return err
 }
 
@@ -174,16 +170,16 @@ func (t *experiment) strikeBefore() error {
 // killOld kills the old process. What it had alone dies with it; what is in the hands
 // of the new one or, on the way there, of the kit, has to live.
 func (t *experiment) killOld(s *session) error {
-	clients, err := t.frozenClients(t.first)
+	conns, err := t.frozenConns(t.first)
 	for _, pid := range []int{os.Getpid(), s.look().child} {
-		held, herr := clientsOf(pid)
+		held, herr := connsOf(pid)
 		err = errors.Join(err, herr)
-		maps.DeleteFunc(clients, func(c netip.AddrPort, _ bool) bool { return held[c] })
+		maps.DeleteFunc(conns, func(c tcpConn, _ bool) bool { return held[c] })
 	}
 	if err != nil {
 		return err
 	}
-	t.traffic.excuse(clients)
+	t.traffic.excuse(conns)
 	return t.group.Signal(t.first, syscall.SIGKILL)
 }
 
@@ -192,14 +188,14 @@ func (t *experiment) killOld(s *session) error {
 // with it, also what the old one has yet: it may have been read from.
 func (t *experiment) killNew(s *session) error {
 	shim, victim := s.look().shim, s.victim()
-	clients, err := t.frozenClients(victim)
+	conns, err := t.frozenConns(victim)
 	if err != nil {
 		return err
 	}
 	if victim == shim {
 		return t.group.Signal(shim, syscall.SIGKILL)
 	}
-	t.traffic.excuse(clients)
+	t.traffic.excuse(conns)
 	if err := t.group.Freeze(t.first); err != nil {
 		return err
 	}
@@ -214,7 +210,7 @@ func (t *experiment) killNew(s *session) error {
 // stop lets a process stand still for a while, in which the session goes on. If it is
 // killed meanwhile, what it had dies with it.
 func (t *experiment) stop(s *session, pid int, d time.Duration) error {
-	clients, err := t.frozenClients(pid)
+	conns, err := t.frozenConns(pid)
 	if err != nil {
 		return err
 	}
@@ -223,7 +219,7 @@ func (t *experiment) stop(s *session, pid int, d time.Duration) error {
 	s.let(doGo)
 	err = pause(t.ctx, d)
 	if !t.group.Has(pid) { // only SIGKILL ends a process that is stopped
-		t.traffic.excuse(clients)
+		t.traffic.excuse(conns)
 		return err
 	}
 	return errors.Join(err, t.group.Thaw(pid))
@@ -246,10 +242,10 @@ func (t *experiment) suspend(*session) error {
 	return err
 }
 
-// frozenClients stops a process and lists the clients' ends of its connections: it gets no more of them.
-func (t *experiment) frozenClients(pid int) (map[netip.AddrPort]bool, error) {
+// frozenConns stops a process and lists its connections: it gets no more of them.
+func (t *experiment) frozenConns(pid int) (map[tcpConn]bool, error) {
 	if err := t.group.Freeze(pid); err != nil {
 		return nil, err
 	}
-	return clientsOf(pid)
+	return connsOf(pid)
 }

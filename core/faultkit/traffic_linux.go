@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +35,7 @@ type traffic struct {
 
 	mu     sync.Mutex
 	failed []failure
-	died   map[netip.AddrPort]time.Time // clients' ends of connections that a killed process had, and when that was known
+	died   map[tcpConn]time.Time // connections that a killed process had, and when that was known
 }
 
 // failure is a request that has failed, by a client of one of the runs.
@@ -56,7 +55,7 @@ type counts struct {
 // startTraffic sets clients going. Those of the kit's own server post besides, and check that each
 // answer is their own. They speak HTTP/2 and by WebSocket, too, and if it is to be secure all of it over TLS.
 func startTraffic(t *target, isOwn, secure bool) *traffic {
-	tr := &traffic{died: map[netip.AddrPort]time.Time{}}
+	tr := &traffic{died: map[tcpConn]time.Time{}}
 	at := *t
 	start := func(cfg load.Config) {
 		cfg.Addr, cfg.TLS = at.addr, at.tls
@@ -102,11 +101,11 @@ func startTraffic(t *target, isOwn, secure bool) *traffic {
 }
 
 // excuse names connections that a process had which was killed.
-func (tr *traffic) excuse(clients map[netip.AddrPort]bool) {
+func (tr *traffic) excuse(conns map[tcpConn]bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for client := range clients {
-		tr.died[client] = time.Now()
+	for c := range conns {
+		tr.died[c] = time.Now()
 	}
 }
 
@@ -135,14 +134,14 @@ func (tr *traffic) judge(c *counts) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	type who struct{ run, client int }
-	first := map[netip.AddrPort]who{} // whose connection it was: HTTP/2 and WebSockets have several requests on one
+	first := map[tcpConn]who{} // whose connection it was: HTTP/2 and WebSockets have several requests on one
 	for _, f := range tr.failed {
-		client, by := addrPort(f.Local), who{f.run, f.Client}
-		at, died := tr.died[client]
-		if was, known := first[client]; died && (!known || was == by) && (!f.Dialed || f.Start.Before(at)) {
-			first[client] = by
+		conn, by := connOf(f.Sample), who{f.run, f.Client}
+		at, died := tr.died[conn]
+		if was, known := first[conn]; died && (!known || was == by) && (!f.Dialed || f.Start.Before(at)) {
+			first[conn] = by
 			c.died++
-			continue // another one's connection from this port is another one
+			continue // a later connection has the same ends
 		}
 		if failed := (*load.RequestError)(nil); errors.As(f.Err, &failed) && failed.Reason == load.Left {
 			c.left++

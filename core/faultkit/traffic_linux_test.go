@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -19,13 +18,13 @@ import (
 func TestTrafficTellsLostFromDied(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var cut []netip.AddrPort
+	var cut []tcpConn
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(cut) < 3 {
 			client, _ := net.ResolveTCPAddr("tcp", r.RemoteAddr)
-			cut = append(cut, addrPort(client))
+			cut = append(cut, tcpConn{addrPort(client), addrPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr))})
 			panic(http.ErrAbortHandler)
 		}
 	}))
@@ -39,7 +38,7 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 		t.Error(err)
 	}
 	mu.Lock()
-	tr.excuse(map[netip.AddrPort]bool{cut[0]: true, cut[2]: true})
+	tr.excuse(map[tcpConn]bool{cut[0]: true, cut[2]: true})
 	mu.Unlock()
 	if c := tr.stop(); len(c.lost) != 1 || c.died != 2 || c.requests <= 3 {
 		t.Errorf("%+v", c)
@@ -47,24 +46,28 @@ func TestTrafficTellsLostFromDied(t *testing.T) {
 }
 
 // TestTrafficJudges: all requests on a connection of HTTP/2 or a WebSocket die with the process, and none of the next
-// connection from the same port.
+// connection with the same ends, nor of one from the same port to another server.
 func TestTrafficJudges(t *testing.T) {
 	t.Parallel()
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+	local, remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}
 	killed := time.Now()
 	on := func(run, client int, dialed bool, start time.Duration, reason load.Reason) failure {
 		return failure{run, load.Sample{
-			Client: client, Local: local, Dialed: dialed, Start: killed.Add(start), Err: &load.RequestError{Reason: reason},
+			Client: client, Local: local, Remote: remote, Dialed: dialed, Start: killed.Add(start),
+			Err: &load.RequestError{Reason: reason},
 		}}
 	}
-	tr := &traffic{died: map[netip.AddrPort]time.Time{addrPort(local): killed}, failed: []failure{
+	elsewhere := on(1, 2, false, -1, load.NoAnswer)
+	elsewhere.Remote = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 80}
+	tr := &traffic{died: map[tcpConn]time.Time{{addrPort(local), addrPort(remote)}: killed}, failed: []failure{
 		on(1, 2, false, -2, load.NoAnswer), on(1, 2, true, -3, load.NoAnswer), on(1, 2, false, 1, load.Reset), // on one connection
 		on(1, 2, true, 1, load.NoAnswer), on(1, 3, false, 1, load.NoAnswer), on(2, 2, false, 1, load.NoAnswer), // on others
 		on(2, 2, false, 1, load.Left),
+		elsewhere,
 	}}
 	var c counts
 	tr.judge(&c)
-	if c.died != 3 || len(c.lost) != 3 || c.left != 1 {
+	if c.died != 3 || len(c.lost) != 4 || c.left != 1 {
 		t.Errorf("%+v", c)
 	}
 }

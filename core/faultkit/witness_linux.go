@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,9 +20,9 @@ type witness struct {
 	loads []*load.Run
 
 	mu       sync.Mutex
-	killed   map[netip.AddrPort]time.Time // clients' ends of connections that a killed process had, and when
-	died     int                          // requests on those
-	left     int                          // requests in a pipeline behind an answer with "Connection: close"
+	killed   map[tcpConn]time.Time // connections that a killed process had, and when
+	died     int                   // requests on those
+	left     int                   // requests in a pipeline behind an answer with "Connection: close"
 	lost     []error
 	crossed  []error // an answer was another request's
 	requests int
@@ -31,7 +30,7 @@ type witness struct {
 
 // startWitness sets clients of every kind going; few is for a test.
 func startWitness(t *target, few bool) *witness {
-	w := &witness{killed: map[netip.AddrPort]time.Time{}}
+	w := &witness{killed: map[tcpConn]time.Time{}}
 	each := 3
 	if few {
 		each = 1
@@ -59,11 +58,11 @@ func startWitness(t *target, few bool) *witness {
 }
 
 func (w *witness) observe(kind string, s load.Sample) {
-	client := addrPort(s.Local)
+	conn := connOf(s)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at, ok := w.killed[client]; ok && s.Dialed && s.Start.After(at) {
-		delete(w.killed, client) // another connection from the same port
+	if at, ok := w.killed[conn]; ok && s.Dialed && s.Start.After(at) {
+		delete(w.killed, conn) // another connection with the same ends
 	}
 	if s.Err == nil {
 		return
@@ -71,7 +70,7 @@ func (w *witness) observe(kind string, s load.Sample) {
 	var failed *load.RequestError
 	errors.As(s.Err, &failed) // as load.Sample says
 	reason := failed.Reason
-	_, died := w.killed[client]
+	_, died := w.killed[conn]
 	switch {
 	case reason == load.WrongBody || reason == load.WrongTag || reason == load.Surplus:
 		w.crossed = append(w.crossed, fmt.Errorf("%s: %w", kind, s.Err))
@@ -85,10 +84,10 @@ func (w *witness) observe(kind string, s load.Sample) {
 }
 
 // excuse names connections of a process that is about to be killed.
-func (w *witness) excuse(clients map[netip.AddrPort]bool) {
+func (w *witness) excuse(conns map[tcpConn]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for c := range clients {
+	for c := range conns {
 		w.killed[c] = time.Now()
 	}
 }
@@ -169,7 +168,7 @@ func heldBy(pid int) (h held) {
 	files, _ := os.ReadDir(filepath.Join(dir, "fd"))
 	environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
 	cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-	own, _ := clientsOf(pid)
+	own, _ := connsOf(pid)
 	return held{len(files) - len(own), len(environ), len(cmdline)}
 }
 

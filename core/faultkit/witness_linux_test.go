@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +13,23 @@ import (
 // TestWitness: what is excused is what a killed process had, and nothing else, and a wrong answer is never excused.
 func TestWitness(t *testing.T) {
 	t.Parallel()
-	w := &witness{killed: map[netip.AddrPort]time.Time{}, requests: 8}
+	w := &witness{killed: map[tcpConn]time.Time{}, requests: 8}
 	at := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+	on := func(port int) load.Sample { return load.Sample{Start: time.Now(), Local: at(port), Remote: at(80)} }
 	failed := func(port int, dialed bool, why load.Reason) {
-		w.observe("post", load.Sample{Start: time.Now(), Local: at(port), Dialed: dialed, Err: &load.RequestError{Reason: why, Err: net.ErrClosed}})
+		s := on(port)
+		s.Dialed, s.Err = dialed, &load.RequestError{Reason: why, Err: net.ErrClosed}
+		w.observe("post", s)
 	}
 	failed(1, false, load.Reset) // lost: nobody was killed yet
-	w.excuse(map[netip.AddrPort]bool{addrPort(at(1)): true, addrPort(at(2)): true})
+	w.excuse(map[tcpConn]bool{connOf(on(1)): true, connOf(on(2)): true})
 	failed(1, false, load.Reset)     // died
 	failed(1, false, load.Truncated) // died, too: behind it in a pipeline
 	failed(2, false, load.WrongTag)  // crossed
 	failed(2, true, load.NoAnswer)   // lost: another connection from the same port
 	failed(3, false, load.Left)      // neither
-	w.observe("post", load.Sample{Start: time.Now(), Local: at(4)})
-	w.observe("post", load.Sample{Start: time.Now(), Local: at(4)})
+	w.observe("post", on(4))
+	w.observe("post", on(4))
 	if len(w.lost) != 2 || len(w.crossed) != 1 || w.died != 2 || w.left != 1 {
 		t.Errorf("%v: %v %v", w, w.lost, w.crossed)
 	}

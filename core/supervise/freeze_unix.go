@@ -37,6 +37,7 @@ type Frozen struct {
 	Upgrade  bool             `json:"upgrade"`
 	Reopen   bool             `json:"reopen"`
 	Soak     soak             `json:"soak"`
+	Totals   json.RawMessage  `json:"totals,omitempty"`
 
 	env []string
 
@@ -120,7 +121,7 @@ func (m *supervisor) freeze() (*Frozen, error) {
 	f := &Frozen{
 		Name: proc.OwnName(), Argv: m.launch.Argv, Dir: m.launch.Dir, Fixed: m.launch.Fixed, Trusted: m.launch.Trusted, env: m.launch.Env,
 		Kept: m.kept.freeze(), Signals: m.cfg.freezeSignals(), Handled: numbers(m.handled()),
-		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen, Soak: m.soak,
+		Next: m.next, Failures: m.failures, Asks: m.asks, Upgrade: m.upgrade, Reopen: m.reopen, Soak: m.soak, Totals: m.totals,
 	}
 	for _, w := range m.workers {
 		link, err := w.duplicate()
@@ -263,7 +264,7 @@ func Resume(cfg Config, frozen string, files []int) (code int, err error) {
 		Argv: f.Argv, Dir: f.Dir, Fixed: f.Fixed, Trusted: f.Trusted, Env: cfg.workerEnv(), Umask: -1,
 	})
 	m.kept, m.next, m.failures, m.asks, m.upgrade, m.reopen = f.Kept.thaw(), f.Next, f.Failures, f.Asks, f.Upgrade, f.Reopen
-	m.known, m.served, m.soak = true, true, f.Soak
+	m.known, m.served, m.soak, m.totals = true, true, f.Soak, f.Totals
 	if f.Blocked {
 		m.blocked = signalsOf(f.Handled)
 	}

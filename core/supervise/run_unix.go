@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -57,6 +58,7 @@ type supervisor struct {
 	ending    bool             // no more workers are started
 	frozen    bool             // another image of this process goes on
 	soak      soak             // of the release that serves
+	totals    json.RawMessage  // what the worker that serves has told of the service's counts; nil: nothing
 	blocked   []os.Signal      // are blocked in this process, and must not be in workers
 	code      int
 	err       error
@@ -239,6 +241,12 @@ func (m *supervisor) heard(wd word) {
 		if wd.frame.Decode(&msg) == nil {
 			_ = w.say(wire.Proved, msg)
 		}
+	case wire.Account:
+		var msg wire.AccountMsg
+		if wd.frame.Decode(&msg) == nil && m.current() == w && len(msg.Totals) <= wire.MaxTotals {
+			m.totals = msg.Totals
+		}
+		_ = w.say(wire.Noted, nil)
 	case wire.Heard:
 		var msg wire.HeardMsg
 		if wd.frame.Decode(&msg) != nil {

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os/exec"
@@ -58,5 +59,37 @@ func TestStart_WithoutListenersThatCantBeNamed(t *testing.T) {
 	must.Do(t, err)
 	if m.kept != nil || status != 0 {
 		t.Errorf("kept: %v, status %v", m.kept != nil, status)
+	}
+}
+
+// TestAccount_OfTheCurrentWorkerIsKept: the worker that is current has counted all that those before it have. What one
+// that drains tells later is less, and a worker after a crash would begin with it.
+func TestAccount_OfTheCurrentWorkerIsKept(t *testing.T) {
+	t.Parallel()
+	m := &supervisor{}
+	tells := func(w *worker, totals string) {
+		t.Helper()
+		ours, end, err := fd.Pair()
+		must.Do(t, err)
+		theirs := must.Get(fd.Conn(end))(t)
+		defer theirs.Close()
+		w.conn = ours.(*net.UnixConn)
+		defer ours.Close()
+		b := must.Get(wire.Append(nil, wire.Account, wire.AccountMsg{Totals: []byte(totals)}))(t)
+		m.heard(word{worker: w, frame: must.Get(wire.Read(bytes.NewReader(b)))(t)})
+		if f := must.Get(wire.Read(theirs))(t); f.Type != wire.Noted {
+			t.Errorf("it hears %v", f.Type)
+		}
+	}
+	drains, serves := &worker{generation: 1, state: stateDraining}, &worker{generation: 2, state: stateCurrent}
+	m.workers = []*worker{drains, serves}
+	tells(serves, `{"served":2}`)
+	tells(drains, `{"served":1}`)
+	if string(m.totals) != `{"served":2}` {
+		t.Errorf("kept: %s", m.totals)
+	}
+	tells(serves, `"`+strings.Repeat("x", wire.MaxTotals)+`"`)
+	if string(m.totals) != `{"served":2}` {
+		t.Errorf("%d bytes are kept", len(m.totals))
 	}
 }

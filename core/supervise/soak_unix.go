@@ -60,7 +60,7 @@ func (m *supervisor) goBack(args []any) {
 	s.stop()
 	m.cfg.Log.Error("a release has crashed again and again soon after it took over; the one before it is started in its place "+
 		"as long as the symlink current leads to it: switch that back, or deploy a good release",
-		append(args, "release", s.Bad, "started", s.Good, "crashes", SoakCrashes, "soak", m.cfg.Soak.String())...)
+		append(args, "release", s.Bad, "next_release", s.Good, "crashes", SoakCrashes, "soak", m.cfg.Soak.String())...)
 	m.notify(sdnotify.Status(fmt.Sprintf("release %s crashed %d times soon after it took over; release %s is started in its place", s.Bad, SoakCrashes, s.Good)))
 	if hook, bad, good := m.cfg.WentBack, s.Bad, s.Good; hook != nil {
 		go func() {

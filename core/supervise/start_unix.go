@@ -28,7 +28,7 @@ func (m *supervisor) start(generation int) (*worker, error) {
 		return nil, err
 	}
 	defer fd.CloseAll([]int{end})
-	welcome := wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Working: m.working(nil)}
+	welcome := wire.WelcomeMsg{PID: os.Getpid(), Generation: generation, Working: m.working(nil), Totals: m.totals}
 	var kept bundle
 	if m.kept != nil {
 		kept = *m.kept
@@ -36,6 +36,10 @@ func (m *supervisor) start(generation int) (*worker, error) {
 	welcome.Listeners = kept.words
 	_ = conn.SetWriteDeadline(time.Now().Add(timing.Say))
 	if err = wire.Write(conn, wire.Welcome, welcome); errors.Is(err, wire.ErrTooLong) {
+		welcome.Totals = nil
+		err = wire.Write(conn, wire.Welcome, welcome)
+	}
+	if errors.Is(err, wire.ErrTooLong) {
 		m.cfg.Log.Error("the listeners of the worker before are too many to be named; they are opened anew",
 			"listeners", kept.count(), "error", err)
 		m.kept.close()

@@ -61,7 +61,7 @@ func (m *mover) takeBack(nc net.Conn, l *luggage, drain <-chan struct{}, why err
 	m.log.Debug("a WebSocket is not taken by the new process, and served here", "error", why)
 	defer func() {
 		if p := recover(); p != nil { // of ConnContext; OnHandoff has the same
-			m.log.Error("a WebSocket can't be served again", "panic", p, "stack", string(debug.Stack()))
+			m.log.Error("a WebSocket can't be served again", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			_ = nc.Close()
 		}
 	}()
@@ -102,7 +102,7 @@ func (m *mover) serve(nc net.Conn, l *luggage, prepare func(*Session)) {
 	slow := time.AfterFunc(m.handshakeTime, func() {
 		if c.refuse() {
 			m.log.Warn("a handler has not answered the handshake of a WebSocket that has moved; its client is told to reconnect",
-				"path", r.URL.Path, "within", m.handshakeTime.String())
+				"request", r.URL.Path, "within", m.handshakeTime.String())
 			free()
 			cancel()
 			c.goodbye(codeRestart)
@@ -114,13 +114,13 @@ func (m *mover) serve(nc net.Conn, l *luggage, prepare func(*Session)) {
 	defer func() {
 		p := recover()
 		if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
-			m.log.Error("the handler of a WebSocket that has moved has panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			m.log.Error("the handler of a WebSocket that has moved has panicked", "request", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 		slow.Stop()
 		close(s.returned)
 		switch {
 		case c.refuse(): // another answer, or none
-			m.log.Warn("the new version does not take a WebSocket over; its client is told to reconnect", "path", r.URL.Path, "status", w.status, "error", w.err)
+			m.log.Warn("the new version does not take a WebSocket over; its client is told to reconnect", "request", r.URL.Path, "status", w.status, "error", w.err)
 			c.goodbye(codeRestart)
 		case p != nil && !isClosed(c.closed):
 			m.remove(c)

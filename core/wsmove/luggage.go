@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/gracex-go/gracex/core/internal/wire"
 )
 
 // handoffPrefix is that of the names by which the connections are handed off. It has the version of luggage's form: a
 // process that does not know the form refuses the connection.
-const handoffPrefix = "wsmove.1:"
+const handoffPrefix = wire.PrefixWebSocket + "1:"
 
 // Together all of it is less than core.MaxHandoffState.
 const (

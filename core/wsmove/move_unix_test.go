@@ -240,14 +240,14 @@ func TestMove_RefusedByTheNewVersion(t *testing.T) {
 		log   string
 		code  uint16
 	}{
-		"no route":         {http.NotFound, "path=/room status=404", codeRestart},
-		"login":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, "path=/room status=401", codeRestart},
-		"no answer":        {func(http.ResponseWriter, *http.Request) {}, "path=/room status=0", codeRestart},
+		"no route":         {http.NotFound, "request=/room status=404", codeRestart},
+		"login":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, "request=/room status=401", codeRestart},
+		"no answer":        {func(http.ResponseWriter, *http.Request) {}, "request=/room status=0", codeRestart},
 		"panic":            {func(http.ResponseWriter, *http.Request) { panic("before") }, "panic=before", codeRestart},
-		"another protocol": {func(w http.ResponseWriter, _ *http.Request) { _, _ = upgrade(w, "Sec-WebSocket-Protocol: v2") }, "path=/room", codeRestart},
+		"another protocol": {func(w http.ResponseWriter, _ *http.Request) { _, _ = upgrade(w, "Sec-WebSocket-Protocol: v2") }, "request=/room", codeRestart},
 		"another extension": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = upgrade(w, "Sec-WebSocket-Protocol: v1", headerExtensions+": x")
-		}, "path=/room", codeRestart},
+		}, "request=/room", codeRestart},
 		"hijacks, answers by hand": {func(w http.ResponseWriter, _ *http.Request) {
 			c, _, err := w.(http.Hijacker).Hijack()
 			must.Do(t, err)
@@ -256,7 +256,7 @@ func TestMove_RefusedByTheNewVersion(t *testing.T) {
 				t.Error("400 is taken for the answer that the client has")
 			}
 			c.Close()
-		}, "path=/room", codeRestart},
+		}, "request=/room", codeRestart},
 		"answers, then hijacks": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusOK)
 			_, _, err := w.(http.Hijacker).Hijack()

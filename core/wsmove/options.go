@@ -3,6 +3,8 @@ package wsmove
 import (
 	"log/slog"
 	"time"
+
+	"github.com/gracex-go/gracex/core/internal/logging"
 )
 
 // Defaults of the options.
@@ -66,6 +68,6 @@ func WithLogger(l *slog.Logger) Option {
 		if l == nil {
 			l = slog.New(slog.DiscardHandler)
 		}
-		m.log = l
+		m.log = logging.Readable(l)
 	}
 }

@@ -83,7 +83,7 @@ func (c *client) once() Sample {
 		a.Dialed = true
 	}
 	nc := c.conn
-	a.Reused, nc.used, a.Local = nc.used, true, nc.LocalAddr()
+	a.Reused, nc.used, a.Local, a.Remote = nc.used, true, nc.LocalAddr(), nc.RemoteAddr()
 	got, failed := nc.exchange(c.req, deadline)
 	a.Latency, a.Server = time.Since(a.Start), got.server
 	if failed != nil {

@@ -114,6 +114,7 @@ type Sample struct {
 	Dialed  bool          // a connection was established for this request
 	Reused  bool          // the connection had carried a request before
 	Local   net.Addr      // the client's end of the connection; nil if none was established
+	Remote  net.Addr      // and the server's
 	Server  Server        // which answered; empty for a failure before the header
 	Err     error         // a *RequestError, or nil
 }

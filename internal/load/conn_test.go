@@ -133,7 +133,7 @@ func TestHeadPause(t *testing.T) {
 			t.Errorf("the header came after %v: %v", time.Since(began), err)
 		}
 		io.WriteString(far, "HTTP/1.1 204 No Content\r\n\r\n")
-		if s := <-sample; s.Err != nil || s.Local == nil {
+		if s := <-sample; s.Err != nil || s.Local == nil || s.Remote == nil {
 			t.Errorf("%+v", s)
 		}
 	})

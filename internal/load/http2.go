@@ -171,7 +171,7 @@ func (h *http2Conn) openAll() error {
 
 // open begins a request.
 func (h *http2Conn) open() error {
-	sample := Sample{Dialed: h.next == 1, Reused: h.next > 1, Local: h.nc.LocalAddr()}
+	sample := Sample{Dialed: h.next == 1, Reused: h.next > 1, Local: h.nc.LocalAddr(), Remote: h.nc.RemoteAddr()}
 	if sample.Dialed {
 		sample.Start = h.began
 	}

@@ -42,7 +42,7 @@ func (c *client) open() *RequestError {
 	if failed != nil || !c.cfg.Echo {
 		return failed
 	}
-	a := c.start(Sample{Start: began, Dialed: true, Local: c.conn.LocalAddr()})
+	a := c.start(Sample{Start: began, Dialed: true, Local: c.conn.LocalAddr(), Remote: c.conn.RemoteAddr()})
 	c.conn.used = true
 	failed = c.askForEcho(a, deadline)
 	c.end(a, failed)
@@ -109,7 +109,7 @@ func (c *client) write(sent chan<- *attempt, gone <-chan struct{}) {
 		var batch []byte
 		// No more than half of what there is room for: the rest is written already, and its answers make room.
 		for range 1 + rand.IntN(max(c.cfg.Pipeline/2, 1)) {
-			a := c.start(Sample{Dialed: !c.conn.used, Reused: c.conn.used, Local: c.conn.LocalAddr()})
+			a := c.start(Sample{Dialed: !c.conn.used, Reused: c.conn.used, Local: c.conn.LocalAddr(), Remote: c.conn.RemoteAddr()})
 			c.conn.used = true
 			select {
 			case sent <- a:

@@ -69,6 +69,7 @@ func TestAppUnderUpgrades(t *testing.T) {
 				t.Errorf("a stream over the upgrade: %v", err)
 			}
 			round()
+			s.awaitFrom(old.gen, "generation ended") // so the idle connection has moved
 			ask("after the upgrade")
 			if n := own.Transport.(*load.Transport).Dials(); n != 1 {
 				t.Errorf("%d connections: an idle one does not move", n)

@@ -529,7 +529,7 @@ func TestHold(t *testing.T) {
 // TestTerminateTimeout: what is left then is cut.
 func TestTerminateTimeout(t *testing.T) {
 	s := newSite(t)
-	s.start("-terminate", "50ms")
+	s.start("-terminate", "2s") // time for a stop on a busy machine
 	c := must.Get(net.Dial("tcp", s.Addr))(t)
 	defer c.Close()
 	fmt.Fprintf(c, "GET /?d=1h HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -197,7 +197,7 @@ func (t *Table) noteStayedHTTP2(reason *uint64, why string) {
 	t.mu.Lock()
 	*reason++
 	t.mu.Unlock()
-	t.log.Debug("an HTTP/2 connection does not move; its client is asked to leave", "reason", why)
+	t.log.Debug("an HTTP/2 connection does not move; its client is asked to leave", "why", why)
 }
 
 // HTTP2ThatStays returns the HTTP/2 connections that do not move, or with all, all of them. Those that are parked are

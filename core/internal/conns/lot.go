@@ -176,7 +176,7 @@ func (t *Table) replace(p *parked, nc net.Conn) *Conn {
 	if p.http2 != nil {
 		c.adoptHTTP2(p.side, p.http2)
 	}
-	t.addLocked(c)
+	t.addLocked(c, c.from)
 	t.forgetLocked(p)
 	return c
 }

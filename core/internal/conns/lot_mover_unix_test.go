@@ -110,7 +110,7 @@ func TestLot_MovesOn(t *testing.T) {
 	begin(true)
 	expectReads(t, <-next.side.Adopted, "x")
 	awaits(t, "none is left", func() bool { return l.Empty(true) })
-	if n, _ := l.Account(); n.Adopted != 2 || n.Moved < 1 || n.Refused != 0 {
+	if n, _ := l.Account(); n.Adopted != 2 || n.Moved.Total() < 1 || n.Refused != 0 {
 		t.Errorf("counts %+v", n)
 	}
 }
@@ -146,7 +146,7 @@ func TestLot_KeepsWhatIsRefused(t *testing.T) {
 				t.Errorf("refused by %p, offered %d times more", served.boundary.refused, len(offered))
 			}
 			expectReads(t, served, "x")
-			if n, _ := l.Account(); n.Moved != 0 || n.Refused != 1 {
+			if n, _ := l.Account(); n.Moved.Total() != 0 || n.Refused != 1 {
 				t.Errorf("counts %+v", n)
 			}
 		})
@@ -161,7 +161,7 @@ func TestLot_ClosesWhatHasNoAnswer(t *testing.T) {
 	l.moves(t, 1, func(wire.OfferMsg, []int) (wire.TakenMsg, error) { return wire.TakenMsg{}, peer.ErrNoAnswer })
 	expectEnd(t, c)
 	awaits(t, "none is left", func() bool { return l.Empty(true) })
-	if n, _ := l.Account(); n.Moved != 0 || n.Refused != 0 {
+	if n, _ := l.Account(); n.Moved.Total() != 0 || n.Refused != 0 {
 		t.Errorf("counts %+v", n)
 	}
 }
@@ -183,7 +183,7 @@ func TestLot_MovesAShare(t *testing.T) {
 	}
 	m.Widen()
 	awaits(t, "the rest moves", func() bool { return l.holds() == 0 })
-	if n, _ := l.Account(); n.Moved != 10 {
+	if n, _ := l.Account(); n.Moved.Total() != 10 {
 		t.Errorf("counts %+v", n)
 	}
 }

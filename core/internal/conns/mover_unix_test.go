@@ -176,7 +176,7 @@ func TestMover_HeedsTheAnswer(t *testing.T) {
 	send(t, cl)
 	must.Do(t, <-refused)
 	m.Settle()
-	if c, _ := m.table.Account(); c.Moved != 1 || c.Refused != 1 {
+	if c, _ := m.table.Account(); c.Moved.Total() != 1 || c.Refused != 1 {
 		t.Errorf("counts %+v", c)
 	}
 	f := must.Get(wire.Read(h.in))(t)
@@ -268,7 +268,7 @@ func TestMover_ClosesWhatHasNoAnswer(t *testing.T) {
 	if err := <-second; !errors.Is(err, peer.ErrQuit) {
 		t.Errorf("offer = %v", err)
 	}
-	if c, _ := m.table.Account(); c.Moved != 0 || c.Cut != (Left{}) {
+	if c, _ := m.table.Account(); c.Moved.Total() != 0 || c.Cut != (Left{}) {
 		t.Errorf("counts %+v", c)
 	}
 }

@@ -172,13 +172,7 @@ func (m *Mover) count(batch []*offer, answers []error) {
 		switch {
 		case err == nil:
 			m.moved++
-			m.table.counts.Moved++
-			if batch[i].IsHTTP2() {
-				m.table.counts.MovedHTTP2++
-			}
-			if batch[i].TLS > 0 {
-				m.table.counts.MovedTLS++
-			}
+			m.table.counts.Moved.note(batch[i].Conn)
 		case !errors.Is(err, peer.ErrNoAnswer):
 			m.table.counts.Refused++
 		}

@@ -126,7 +126,7 @@ func (t *Table) noteStayedTLS(why tls13.StaysError) {
 		t.counts.StayedTLS.Other++
 	}
 	t.mu.Unlock()
-	t.log.Debug("a TLS connection does not move", "reason", why.Error())
+	t.log.Debug("a TLS connection does not move", "why", why.Error())
 }
 
 // SecureConn is a connection over TLS as the program sees it. As a tls.Conn it has no SyscallConn: package os copies between a

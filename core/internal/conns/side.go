@@ -4,17 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/h2"
 )
-
-// Origin is the listener that a connection was accepted from.
-type Origin struct {
-	Network, Address string      // as given to Listen: the next generation knows it by these words
-	Wrapped          atomic.Bool // a server accepts through a type that hides our connections
-}
 
 // Side is the server that speaks HTTP on a connection.
 type Side struct {

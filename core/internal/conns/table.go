@@ -30,7 +30,8 @@ type Table struct {
 	timesIdle atomic.Bool           // connections note from when on they are idle
 	late      atomic.Bool           // the last stretch of the drain
 
-	served counter // requests whose handler has returned
+	origins atomic.Pointer[[]*Origin] // from which connections have come; see originLocked
+	unknown Origin                    // of connections whose listener is not known
 
 	mu      sync.Mutex
 	tracked uint64 // how many connections there have been
@@ -46,12 +47,11 @@ type Table struct {
 // Counts is what has become of the connections.
 type Counts struct {
 	Accepted, Adopted          uint64
-	Moved, Refused             uint64 // to the next generation, or by it
+	Moved                      Moved  // to the next generation
+	Refused                    uint64 // by the next generation
 	ClosedPolitely, ClosedIdle uint64
 	HijackedHTTP2              uint64
-	MovedHTTP2                 uint64 // of Moved
 	StayedHTTP2                Stayed
-	MovedTLS                   uint64 // of Moved
 	StayedTLS                  StayedTLS
 	Cut                        Left
 }
@@ -84,15 +84,12 @@ func (l Left) plus(more Left) Left {
 func (t *Table) Account() (c Counts, served uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.counts, t.served.sum()
+	return t.counts, t.Served()
 }
-
-// Served is how many requests were answered.
-func (t *Table) Served() uint64 { return t.served.sum() }
 
 // NewTable makes an empty table of a process with the goodbye g.
 func NewTable(g *Goodbye) *Table {
-	return &Table{
+	t := &Table{
 		clock:   clock{time.Now()},
 		goodbye: g,
 		log:     slog.New(slog.DiscardHandler),
@@ -101,6 +98,8 @@ func NewTable(g *Goodbye) *Table {
 		sockets: make(map[io.Closer]struct{}),
 		changed: make(chan struct{}, 1),
 	}
+	t.origins.Store(new([]*Origin))
+	return t
 }
 
 // LogTo is called before anything else.
@@ -108,15 +107,24 @@ func (t *Table) LogTo(log *slog.Logger) { t.log = log }
 
 // Track takes a connection in. It is in the table before anybody else sees it.
 func (t *Table) Track(nc net.Conn, from *Origin, st State) *Conn {
-	c := &Conn{Conn: nc, table: t, from: from}
+	return t.track(&Conn{Conn: nc, table: t, from: from}, from, st)
+}
+
+// TrackForeign is Track for a connection that has not come from a listener of ours, so that it can't move. It counts at
+// that which a listener of the program's own wraps; nil if there is none.
+func (t *Table) TrackForeign(nc net.Conn, at *Origin) *Conn {
+	return t.track(&Conn{Conn: nc, table: t}, at, New)
+}
+
+func (t *Table) track(c *Conn, at *Origin, st State) *Conn {
 	c.idle.Store(t.now())
 	c.SetState(st)
 	t.mu.Lock()
-	t.addLocked(c)
+	defer t.mu.Unlock()
+	t.addLocked(c, at)
 	if !c.shadow() {
-		t.counts.Accepted++
+		t.acceptedLocked(at)
 	}
-	t.mu.Unlock()
 	return c
 }
 
@@ -144,16 +152,21 @@ func (t *Table) Adopt(nc net.Conn, s *Side, what wire.Conn, state *h2.State) *Co
 	if t.closed || s != nil && isClosed(s.Over) {
 		return nil
 	}
-	t.addLocked(c)
+	t.addLocked(c, c.from)
 	t.counts.Adopted++
 	return c
 }
 
-func (t *Table) addLocked(c *Conn) {
+func (t *Table) addLocked(c *Conn, at *Origin) {
 	t.tracked++
 	c.number = t.tracked
-	c.served = t.served.part(c.number)
+	c.served = t.originLocked(at).served.part(c.number)
 	t.conns[c] = struct{}{}
+}
+
+func (t *Table) acceptedLocked(at *Origin) {
+	t.counts.Accepted++
+	t.originLocked(at).accepted++
 }
 
 // Serve notes that a server has taken the connection.
@@ -161,7 +174,7 @@ func (t *Table) Serve(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c.shadow() {
-		t.counts.Accepted++ // the wrapper did not hide it after all
+		t.acceptedLocked(c.from) // the wrapper did not hide it after all
 	}
 	c.SetState(New)
 }
@@ -361,9 +374,6 @@ func (t *Table) CountHijackedHTTP2() {
 	defer t.mu.Unlock()
 	t.counts.HijackedHTTP2++
 }
-
-// CountServed counts a request of a connection that is not known.
-func (t *Table) CountServed() { t.served.part(0).Add(1) }
 
 // Changes gets a value when a drain is to look again.
 func (t *Table) Changes() <-chan struct{} { return t.changed }

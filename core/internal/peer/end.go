@@ -32,6 +32,7 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 	defer limit.Stop()
 	beat := time.NewTicker(timing.Say)
 	defer beat.Stop()
+	watch := n.Watch()
 	for missed, pongs := time.Duration(0), n.Frames.Pongs.Load(); missed < timing.Kill; {
 		select {
 		case <-n.Exited:
@@ -43,11 +44,13 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 			missed = timing.Kill
 		case <-beat.C:
 			look()
+			unheard := watch.Unheard()
 			switch now := n.Frames.Pongs.Load(); {
 			case isClosed(n.Frames.Silent): // nothing but the limit tells, if there is one
 				if stop >= timing.Unlimited && isClosed(finished) {
 					return
 				}
+			case now == pongs && unheard: // it may be the answer
 			case now == pongs:
 				missed += timing.Say
 			case isClosed(finished):
@@ -60,6 +63,7 @@ func (n *Next) rollBack(stop time.Duration, finished <-chan struct{}, heard func
 	}
 	n.Kill()
 	<-n.Exited
+	n.hearOut(heard)
 }
 
 // terminate is for one that has not said ready, or can't be heard. One that has said ready,
@@ -113,6 +117,7 @@ func (n *Next) endsOrIsLeft(stop time.Duration, finished <-chan struct{}) bool {
 // hearOut hears what a process that has ended has said last.
 func (n *Next) hearOut(heard func(wire.Frame)) {
 	limit := time.After(timing.LastWords) // another process may hold its end of the socket open
+	watch := n.Watch()
 	for {
 		select {
 		case f := <-n.Frames.Rest:
@@ -120,15 +125,16 @@ func (n *Next) hearOut(heard func(wire.Frame)) {
 		case <-n.Frames.Silent:
 			return
 		case <-limit:
+			unheard := watch.Unheard()
 			select {
 			case f := <-n.Frames.Rest:
 				heard(f)
 			default:
-				if !n.unread() {
+				if !unheard {
 					return
 				}
 			}
-			limit = time.After(timing.LastWords) // this process has not come to read it
+			limit = time.After(timing.LastWords)
 		}
 	}
 }

@@ -29,7 +29,9 @@ type Frames struct {
 	Followed chan struct{} // a token for each process that was entrusted to the new one, and knows it
 	follow   func(heard)   // what Follows leads to
 
-	Answer atomic.Pointer[func(wire.Frame)] // answers Ask; nil: it is not answered
+	Answer  atomic.Pointer[func(wire.Frame)]      // answers Ask; nil: it is not answered
+	Account atomic.Pointer[func(wire.AccountMsg)] // takes Account, and answers; nil: it is not taken
+	Noted   atomic.Pointer[func()]                // hears Noted; nil: nobody does
 }
 
 func newFrames() *Frames {
@@ -77,6 +79,20 @@ func (t *Frames) heard(h heard) error {
 	case wire.Follows:
 		t.follow(h)
 		return nil
+	case wire.Account:
+		var msg wire.AccountMsg
+		if err := f.Decode(&msg); err != nil {
+			return err
+		}
+		if take := t.Account.Load(); take != nil {
+			(*take)(msg)
+		}
+		return nil
+	case wire.Noted:
+		if noted := t.Noted.Load(); noted != nil {
+			(*noted)()
+		}
+		return nil
 	case wire.Followed:
 		select {
 		case t.Followed <- struct{}{}:
@@ -84,7 +100,7 @@ func (t *Frames) heard(h heard) error {
 		}
 		return nil
 	case wire.Reject, wire.Failed, wire.Settled, wire.Confirmed, wire.Again, wire.Cut, wire.Stops, wire.Serves,
-		wire.Returned:
+		wire.Returned, wire.Promote:
 	default:
 		if f.Type.Known() {
 			return fmt.Errorf("%w: an unexpected %v frame", wire.ErrGarbage, f.Type)

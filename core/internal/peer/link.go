@@ -33,6 +33,7 @@ type Link struct {
 	listening sync.Once
 	ask       atomic.Pointer[func(wire.SignalMsg) bool] // reports false if the word is not taken
 	returned  atomic.Pointer[func()]                    // is called when Returned is closed
+	Noted     atomic.Pointer[func()]                    // hears that the supervisor knows what was counted; nil: nobody does
 }
 
 // NewLink takes descriptor s, and introduces this process: its main has not run yet.
@@ -140,6 +141,10 @@ func (l *Link) hear(f wire.Frame) {
 		if !isClosed(l.Returned) {
 			close(l.Returned)
 			(*l.returned.Load())()
+		}
+	case wire.Noted:
+		if noted := l.Noted.Load(); noted != nil {
+			(*noted)()
 		}
 	case wire.Signal:
 		var msg wire.SignalMsg

@@ -41,7 +41,7 @@ type Next struct {
 	LinkEnd int // its end of the link to the supervisor, until it is ready or given up; -1 for none
 
 	signaled atomic.Bool // this process has sent it a signal to end
-	hearing  atomic.Bool // a part of a frame was read that is not in Start yet
+	hand     hand        // of the goroutine that reads what it says
 
 	takes atomic.Pointer[[]string] // as the process that listens now says; nil: nothing
 
@@ -105,10 +105,9 @@ func Follow(path string, p spawn.Process, ctl net.Conn, hello func(itself bool))
 
 // read passes frames on until the one that decides, and then all others to Frames.
 func (n *Next) read(hello func(itself bool)) {
-	in := newEar(n.ctl)
-	begins := in
-	begins.in = &noticed{in.in, &n.hearing}
-	ready := n.readStart(begins, hello)
+	in := newEar(n.ctl).notes(&n.hand)
+	defer n.hand.Store(handEmpty) // the end was passed on
+	ready := n.readStart(in, hello)
 	close(n.Start)
 	if ready {
 		n.Frames.listen(in)
@@ -135,7 +134,6 @@ func (n *Next) readStart(in ear, hello func(itself bool)) (ready bool) {
 			}
 		}
 		n.Start <- Event{f.Frame, err}
-		n.hearing.Store(false)
 		if err != nil || f.Type == wire.Ready || f.Type == wire.Failed {
 			return err == nil && f.Type == wire.Ready
 		}
@@ -288,13 +286,10 @@ func (n *Next) EndsWithin(d time.Duration) bool {
 	}
 }
 
-// inHand is how many times as long as for nothing LastWords waits for the rest of a frame.
-const inHand = 10
-
 // LastWords returns the frame that decides, if the process has sent one: it may
 // still be in the socket, or in the hand of the goroutine that reads. wait bounds the time in which nothing comes.
 func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, ok bool) {
-	limit, left := time.After(wait), inHand
+	limit, watch := time.After(wait), n.Watch()
 	for frames != nil {
 		select {
 		case ev, more := <-frames:
@@ -305,11 +300,7 @@ func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, o
 				return ev, true
 			}
 		case <-limit:
-			switch {
-			case len(frames) > 0 || n.unread(): // this process has not come to read it
-			case n.hearing.Load() && left > 0:
-				left--
-			default:
+			if !watch.Unheard() && len(frames) == 0 {
 				return Event{}, false
 			}
 			limit = time.After(wait)
@@ -318,15 +309,44 @@ func (n *Next) LastWords(frames <-chan Event, wait time.Duration) (last Event, o
 	return Event{}, false
 }
 
-// unread reports whether something is in the socket that nobody has read, or its end, which comes to
-// the reader.
-func (n *Next) unread() bool {
-	sc, ok := n.ctl.(syscall.Conn)
-	if !ok {
-		return false
+// Watch looks now and then whether a new process is there, and whether what it has said was heard: a machine that is busy
+// may not have come to read it. It is one goroutine's. Make it with Next.Watch.
+type Watch struct {
+	next   *Next
+	part   int // looks at which the rest of a frame was missing
+	absent int // looks in a row
+}
+
+// Watch begins to watch it.
+func (n *Next) Watch() Watch { return Watch{next: n} }
+
+// Unheard reports whether something that it has said is on its way to a channel of this process, so that its silence
+// means nothing. Whoever asks looks into the channel afterwards, because that is the way it goes. The rest of a frame is
+// waited for at timing.Parts looks.
+func (w *Watch) Unheard() bool {
+	if pending(w.next.ctl) {
+		return true
 	}
-	rc, err := sc.SyscallConn()
-	return err == nil && fd.Pending(rc)
+	switch w.next.hand.Load() {
+	case handFull:
+		return true
+	case handWaits:
+		w.part++
+		return w.part <= timing.Parts
+	}
+	w.part = 0
+	return false
+}
+
+// Gone reports whether it is no more for the second time in a row, and all that it has said was heard. Another process
+// may follow it, which says so before it ends.
+func (w *Watch) Gone() bool {
+	if w.next.Lives() || w.Unheard() {
+		w.absent = 0
+	} else {
+		w.absent++
+	}
+	return w.absent > 1
 }
 
 // Vanished reports whether a process that has said ready is no more.

@@ -103,7 +103,7 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 	poll := time.NewTicker(timing.AnswerPoll)
 	defer poll.Stop()
 	var last <-chan time.Time
-	absent := 0
+	watch := n.Watch()
 	for {
 		select {
 		case f := <-frames.answers:
@@ -125,16 +125,12 @@ func (n *Next) awaitAnswer(quit <-chan struct{}, final func() bool) (wire.Frame,
 		case <-quit: // an answer may be on its way
 			quit, last = nil, time.After(timing.InTime)
 		case <-last:
-			if len(frames.answers) == 0 && (silent == nil || !n.unread()) {
+			if (silent == nil || !watch.Unheard()) && len(frames.answers) == 0 {
 				return wire.Frame{}, ErrNoAnswer
 			}
-			last = time.After(timing.InTime) // this process has not come to read it
+			last = time.After(timing.InTime)
 		case <-poll.C:
-			// Another process may have followed it, and have said so, or have answered. That was in the socket
-			// before it ended, so that it is heard by the next time.
-			if n.Lives() || len(frames.answers) > 0 || n.unread() {
-				absent = 0
-			} else if absent++; absent > 1 && n.takesBack() {
+			if watch.Gone() && len(frames.answers) == 0 && n.takesBack() {
 				if silent == nil && !HungUp(frames.Why) { // it may have answered, behind what is not understood
 					return wire.Frame{}, ErrNoAnswer
 				}

@@ -26,7 +26,7 @@ type Old struct {
 
 	Committed chan struct{} // closed when it handed over
 	Confirmed chan struct{} // closed when it can't take the service back any more
-	Aborted   chan struct{} // closed when it gave this process up, or was left the service by LeaveTo
+	Aborted   chan struct{} // closed when it gave this process up, or was left the service by LeaveTo. Not of one that was killed before, unless the service stops
 	Disowned  chan struct{} // closed when ctl turned out to be another process's
 	Drained   chan struct{} // closed when its drain has ended
 	Returned  chan struct{} // closed when its background work has returned, and that of the processes before it
@@ -42,6 +42,7 @@ type Old struct {
 	Ends       time.Time // when it has cut what is left of its drain; the lifecycle's, and zero before that begins
 
 	follow turnstile     // between two frames of what it says
+	hand   hand          // of the goroutine that listens
 	rested chan struct{} // closed when this process does not listen to it any more
 	owed   int           // how often it is yet to say Followed, if it was entrusted; of the goroutine that listens
 
@@ -50,11 +51,16 @@ type Old struct {
 	oldPID     int        // of the process that holds the other end of ctl
 	Supervisor int        // the process number of this process's supervisor; 0 without one
 	Version    string     // the program's, in its own words; empty if it says nothing of it
+	Counts     bool       // it wants to hear what this process counts
+	Check      bool       // this process is ended when it is ready
+	Attempt    string     // names the upgrade that has started this process
+	Context    string     // what the old program has said of that
 
 	Commit  wire.CommitMsg // valid once committed
 	Confirm wire.CommitMsg // valid once confirmed
 	Reason  string         // valid once aborted
-	abort   sync.Once      // closes Aborted
+	fate    sync.Mutex     // held while Aborted or keptAlive is closed, and while it is killed
+	killed  bool           // this process has sent it a SIGKILL
 
 	older atomic.Pointer[[]int] // the generations before this one that there are, by its word; newest first
 
@@ -152,6 +158,7 @@ func (p *Old) plain() (*os.Process, error) {
 func (p *Old) Welcome() (wire.WelcomeMsg, error) {
 	msg, err := readWelcome(p.ctl)
 	p.oldPID, p.Generation, p.Version = msg.PID, msg.Generation-1, msg.Version
+	p.Counts, p.Check, p.Attempt, p.Context = msg.Counts, msg.Check, msg.Attempt, msg.Context
 	return msg, err
 }
 
@@ -183,6 +190,8 @@ type OldHandler struct {
 	Older     func()                  // the number of older generations may have changed
 	Returned  func()                  // its background work has returned, or has ended with it
 	Followed  func(wire.FollowedMsg)  // it knows that this process listens to it
+	Account   func(wire.AccountMsg)   // what it has counted; it is answered after that
+	Noted     func()                  // that it knows what this process has counted
 	Rests     func()                  // the listening ends between two frames
 	Ended     func()                  // it has ended, or hung up and lives for some reason
 }
@@ -191,8 +200,10 @@ type OldHandler struct {
 func (p *Old) Follow(h OldHandler, stop <-chan struct{}, log *slog.Logger) {
 	defer close(p.rested)
 	defer h.Older()
-	in := newEar(p.ctl)
+	in := newEar(p.ctl).notes(&p.hand)
+	defer p.hand.Store(handEmpty)
 	for p.ctl != nil {
+		p.hand.Store(handEmpty) // the frame before was heard
 		if !p.follow.enter(p.ctl) {
 			h.Rests()
 			return
@@ -283,7 +294,9 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 			close(p.Disowned)
 		}
 	case wire.Ping:
-		return p.Say(wire.Pong, nil)
+		if err := p.Say(wire.Pong, nil); !HungUp(err) {
+			return err
+		} // else it is gone, with more words behind this one
 	case wire.Older:
 		var msg wire.OlderMsg
 		if err := f.Decode(&msg); err != nil {
@@ -294,6 +307,15 @@ func (p *Old) Hear(f wire.Frame, h OldHandler) error {
 		h.Older()
 	case wire.Report:
 		return p.reports.take(f)
+	case wire.Account:
+		var msg wire.AccountMsg
+		if err := f.Decode(&msg); err != nil {
+			return err
+		}
+		h.Account(msg)
+		_ = p.Say(wire.Noted, nil) // as above
+	case wire.Noted:
+		h.Noted()
 	case wire.Moved:
 		h.Moved(f)
 	case wire.Returned:
@@ -335,23 +357,33 @@ func (p *Old) hearAbort(f wire.Frame, h OldHandler) error {
 		h.Aborted(handover.AbortDead) // it was killed right after its word
 		return nil
 	}
-	p.aborts(msg.Reason)
+	if !p.aborts(msg) {
+		e = handover.AbortDead
+	}
 	h.Aborted(e)
 	return nil
 }
 
-func (p *Old) aborts(reason string) {
-	p.abort.Do(func() {
-		p.Reason = text.Reason(reason)
+// aborts notes that the old process has given this one up, and reports whether that holds. One that this process has
+// killed in the same moment does not serve again, whatever it has said. That the service stops holds all the same.
+func (p *Old) aborts(msg wire.AbortMsg) bool {
+	p.fate.Lock()
+	defer p.fate.Unlock()
+	if p.killed && !msg.Stop {
+		return false
+	}
+	if !isClosed(p.Aborted) {
+		p.Reason = text.Reason(msg.Reason)
 		close(p.Aborted)
-	})
+	}
+	return true
 }
 
 // LeaveTo hangs up on an old process that is to serve again, for the reason, and can't be told so: it serves when it
 // finds the end of the handover socket.
 func (p *Old) LeaveTo(reason string) {
 	p.HangUp()
-	p.aborts(reason)
+	p.aborts(wire.AbortMsg{ReasonMsg: wire.ReasonMsg{Reason: reason}})
 }
 
 // ended reports whether the old process is known to have closed its end of the handover socket, whatever of its words

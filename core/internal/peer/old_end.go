@@ -1,11 +1,11 @@
 package peer
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
 
-	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
 	"github.com/gracex-go/gracex/core/internal/timing"
 )
@@ -24,27 +24,47 @@ func await(so func() bool, stop <-chan struct{}) bool {
 	return true
 }
 
-// staysGivenUp waits until all that the old process has said is read, and reports whether nothing of
+// staysGivenUp waits until all that the old process has said is heard, and reports whether nothing of
 // it is that it serves again. This process does not hear what one says that is left to the next process.
 func (p *Old) staysGivenUp(stop <-chan struct{}) bool {
-	sc, ok := p.ctl.(syscall.Conn)
-	if !ok {
-		return true // a plain program says nothing
-	}
 	for {
-		rc, err := sc.SyscallConn()
+		unheard := p.Unheard() // first, because what it says comes from there
 		switch {
 		case isClosed(p.Aborted) || isClosed(p.keptAlive) || p.Rests() || isClosed(stop):
 			return false
-		case err != nil || !fd.Pending(rc) || isClosed(p.Gone):
+		case !unheard || isClosed(p.Gone):
 			return true
 		}
 		time.Sleep(timing.EndPoll)
 	}
 }
 
+// Unheard reports whether it has said something that is not heard yet: it is in the socket, or in the hand of the one that
+// listens. A plain program says nothing.
+func (p *Old) Unheard() bool {
+	return !p.Plain() && (pending(p.ctl) || p.hand.Load() == handFull)
+}
+
+// errServes is why an old process is not ended.
+var errServes = errors.New("it serves again, or may")
+
+// end sends it a signal, unless it has said that it serves again, or may have to. Of a kill and that one comes first,
+// for all in this process.
+func (p *Old) end(sig syscall.Signal) error {
+	p.fate.Lock()
+	defer p.fate.Unlock()
+	if isClosed(p.Aborted) || isClosed(p.keptAlive) {
+		return errServes
+	}
+	err := p.Signal(sig)
+	p.killed = p.killed || err == nil && sig == syscall.SIGKILL
+	return err
+}
+
 // KeepAlive keeps this process from ending it. It is the lifecycle's.
 func (p *Old) KeepAlive() {
+	p.fate.Lock()
+	defer p.fate.Unlock()
 	if !isClosed(p.keptAlive) {
 		close(p.keptAlive)
 	}

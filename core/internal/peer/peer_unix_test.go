@@ -4,12 +4,14 @@ package peer
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -147,6 +149,27 @@ func TestLastWords_AreReadHoweverLate(t *testing.T) {
 	}
 }
 
+// TestLastWords_AreSeenWhereverTheyAre: the word that decides is in the socket, and goes from there through the hand of
+// the reader to Start while it is looked for.
+func TestLastWords_AreSeenWhereverTheyAre(t *testing.T) {
+	t.Parallel()
+	ready := must.Get(wire.Append(nil, wire.Ready, wire.ReadyMsg{}))(t)
+	for i := range 2000 {
+		ours, end, err := fd.Pair()
+		must.Do(t, err)
+		theirs := must.Get(fd.Conn(end))(t)
+		n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
+		go n.read(func(bool) {})
+		must.Get(theirs.Write(ready))(t)
+		if _, ok := n.LastWords(n.Start, time.Duration(i%100)*time.Microsecond); !ok {
+			t.Errorf("try %d: it was not seen", i+1)
+		}
+		must.Do(t, theirs.Close())
+		<-n.Frames.Silent
+		must.Do(t, ours.Close())
+	}
+}
+
 // TestLastWords_InHand: of the word that decides a part was read, and the rest comes, or does not.
 func TestLastWords_InHand(t *testing.T) {
 	t.Parallel()
@@ -156,7 +179,7 @@ func TestLastWords_InHand(t *testing.T) {
 		must.Get(theirs.Write(word[:len(word)/2]))(t)
 		n := &Next{ctl: ours, Start: make(chan Event, 8), Frames: newFrames()}
 		go n.read(func(bool) {})
-		for n.unread() || !n.hearing.Load() {
+		for pending(n.ctl) || n.hand.Load() != handWaits {
 			time.Sleep(time.Millisecond)
 		}
 		if comes {
@@ -167,6 +190,43 @@ func TestLastWords_InHand(t *testing.T) {
 		}
 		must.Do(t, theirs.Close())
 	}
+}
+
+// TestWatch_GoneTwiceInARow: a process is gone if it is not there at two looks in a row, and nothing that it has said is
+// left to hear. Nobody waits for the rest of a word for ever.
+func TestWatch_GoneTwiceInARow(t *testing.T) {
+	t.Parallel()
+	ours, theirs := ends(t)
+	n := &Next{ctl: ours, Exited: make(chan struct{})}
+	w := n.Watch()
+	looks := func(what string, want ...bool) {
+		t.Helper()
+		for i, want := range want {
+			if got := w.Gone(); got != want {
+				t.Errorf("%s, look %d: gone %v", what, i+1, got)
+			}
+		}
+	}
+	looks("it lives", false, false, false)
+	close(n.Exited)
+	looks("it has ended", false)
+	n.Exited = make(chan struct{})
+	looks("another one follows it", false)
+	close(n.Exited)
+	looks("that has ended, too", false, true)
+	w = n.Watch()
+	word := must.Get(wire.Append(nil, wire.Settled, nil))(t)
+	must.Get(theirs.Write(word))(t)
+	looks("its word is in the socket", false, false, false)
+	must.Get(io.ReadFull(ours, make([]byte, len(word))))(t)
+	n.hand.Store(handFull)
+	looks("its word is in hand", false, false, false)
+	n.hand.Store(handEmpty)
+	looks("its word is heard", false, true)
+	w = n.Watch()
+	n.hand.Store(handWaits)
+	looks("a part of its word is in hand", slices.Repeat([]bool{false}, timing.Parts+1)...)
+	looks("the rest did not come", true)
 }
 
 // TestLives_LooksAtTheProcessThatSaidHello looks through a wrapper script.
@@ -280,5 +340,103 @@ func TestStaysGivenUp_NotIfNotHeard(t *testing.T) {
 	must.Do(t, wire.Write(theirs, wire.Returned, nil)) // nobody reads it here
 	if p.staysGivenUp(nil) {
 		t.Error("one that has said something is known to stay given up")
+	}
+}
+
+// TestFollow_HearsAllThatWasSaid: a process that has ended can't be answered, and has said more.
+func TestFollow_HearsAllThatWasSaid(t *testing.T) {
+	t.Parallel()
+	for _, asks := range []struct {
+		ty  wire.Type
+		msg any
+	}{{wire.Ping, nil}, {wire.Account, wire.AccountMsg{}}} {
+		ours, end, err := fd.Pair()
+		must.Do(t, err)
+		p := NewOld(must.Get(fd.Conn(end))(t))
+		defer p.HangUp()
+		b := must.Get(wire.Append(nil, asks.ty, asks.msg))(t)
+		b = must.Get(wire.Append(b, wire.Drained, nil))(t)
+		must.Get(ours.Write(b))(t)
+		must.Do(t, ours.(*net.UnixConn).CloseRead()) // as good as its end to who answers
+		must.Do(t, ours.Close())
+		p.Follow(OldHandler{Older: func() {}, Account: func(wire.AccountMsg) {}, Ended: func() {}}, nil, slog.New(slog.DiscardHandler))
+		if !isClosed(p.Drained) {
+			t.Errorf("what is behind %v is not heard", asks.ty)
+		}
+	}
+}
+
+// TestUnheard_NotOfAPlainProgram: the socket of one that has inherited it from a process before it says nothing of it.
+func TestUnheard_NotOfAPlainProgram(t *testing.T) {
+	t.Parallel()
+	ours, theirs := ends(t)
+	p := NewOld(theirs)
+	must.Do(t, ours.CloseWrite())
+	if !p.Unheard() {
+		t.Error("the end of the socket is heard before it is read")
+	}
+	close(p.Disowned)
+	if p.Unheard() {
+		t.Error("what is in the socket is taken for its word")
+	}
+}
+
+// TestStaysGivenUp_NotOnceItHasSaidOtherwise: the word that it serves again is in the socket, in the hand of the one that
+// listens, or heard.
+func TestStaysGivenUp_NotOnceItHasSaidOtherwise(t *testing.T) {
+	t.Parallel()
+	abort := must.Get(wire.Append(nil, wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("it went back")}))(t)
+	for i := range 1000 {
+		theirs, end, err := fd.Pair()
+		must.Do(t, err)
+		p := NewOld(must.Get(fd.Conn(end))(t))
+		stop := make(chan struct{})
+		go p.Follow(OldHandler{Older: func() {}, Aborted: func(handover.NewEvent) {}, Ended: func() {}}, stop, slog.New(slog.DiscardHandler))
+		must.Get(theirs.Write(abort))(t)
+		for range i % 50 {
+			runtime.Gosched()
+		}
+		if p.staysGivenUp(nil) {
+			t.Errorf("try %d: it stays given up", i+1)
+		}
+		close(stop)
+		must.Do(t, theirs.Close())
+		<-p.Gone
+		p.HangUp()
+	}
+}
+
+// TestEnd_OrServesAgain: of a kill and the word that the old process serves again, one is first.
+func TestEnd_OrServesAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		killed, stop bool
+		want         handover.NewEvent
+	}{
+		{false, false, handover.Abort},
+		{true, false, handover.AbortDead},
+		{true, true, handover.AbortStop}, // the service stops, whoever has said so
+	} {
+		cmd := exec.Command("cat")
+		in := must.Get(cmd.StdinPipe())(t)
+		must.Do(t, cmd.Start())
+		ours, _ := ends(t)
+		p := NewOld(ours)
+		p.oldPID = cmd.Process.Pid
+		if tt.killed {
+			must.Do(t, p.end(syscall.SIGKILL))
+		}
+		b := must.Get(wire.Append(nil, wire.Abort, wire.AbortMsg{ReasonMsg: wire.Because("bad"), Stop: tt.stop}))(t)
+		f := must.Get(wire.Read(bytes.NewReader(b)))(t)
+		var got handover.NewEvent
+		must.Do(t, p.Hear(f, OldHandler{Aborted: func(e handover.NewEvent) { got = e }}))
+		if got != tt.want || isClosed(p.Aborted) != (got != handover.AbortDead) || isClosed(p.Aborted) != (p.Reason == "bad") {
+			t.Errorf("killed %v, stop %v: event %d, aborted %v", tt.killed, tt.stop, got, isClosed(p.Aborted))
+		}
+		if err := p.end(syscall.SIGKILL); !tt.killed && !errors.Is(err, errServes) {
+			t.Errorf("one that serves again is killed: %v", err)
+		}
+		must.Do(t, in.Close())
+		_ = cmd.Wait()
 	}
 }

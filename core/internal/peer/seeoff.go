@@ -35,8 +35,9 @@ func idle() []reminder {
 	return []reminder{{timing.Kill, syscall.SIGTERM, why}, {timing.Main - timing.Kill, syscall.SIGKILL, why}}
 }
 
-// SeeOff sees to it that the old process goes. limit is how long it still drains, by its own deadline.
-func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger) {
+// SeeOff sees to it that the old process goes. limit is how long it still drains, by its own deadline. settle returns when
+// the lifecycle has dealt with what was heard.
+func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, settle func(), log *slog.Logger) {
 	words, drained := p.late(limit), p.Drained
 	t := time.NewTimer(words[0].after)
 	defer t.Stop()
@@ -71,7 +72,19 @@ func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger
 			words = p.late(d)
 			t.Reset(words[0].after)
 		case <-due:
-			if !p.remind(words[0], done, log) {
+			if !p.staysGivenUp(done) {
+				return
+			}
+			if !p.Plain() {
+				settle()
+				if !p.staysGivenUp(done) { // which has taken a while
+					return
+				}
+			}
+			if drained != nil && !p.Plain() && (isClosed(drained) || len(p.Drains) > 0) {
+				continue // it has more time, by what was heard only now
+			}
+			if !p.remind(words[0], log) {
 				return
 			}
 			if words = words[1:]; len(words) > 0 {
@@ -82,12 +95,9 @@ func (p *Old) SeeOff(limit time.Duration, done <-chan struct{}, log *slog.Logger
 }
 
 // remind sends the signal, and reports whether the old process is still to be seen off.
-func (p *Old) remind(r reminder, done <-chan struct{}, log *slog.Logger) bool {
-	if !p.staysGivenUp(done) {
-		return false
-	}
-	err := p.Signal(r.sig)
-	if errors.Is(err, os.ErrProcessDone) {
+func (p *Old) remind(r reminder, log *slog.Logger) bool {
+	err := p.end(r.sig)
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, errServes) {
 		return false
 	}
 	if errors.Is(err, proc.ErrNotShown) {

@@ -40,7 +40,7 @@ type Capture struct {
 func NewCapture(path string, log *slog.Logger) *Capture {
 	c, err := openCapture(path)
 	if err != nil {
-		log.Debug("the new process gets this one's stderr as it is", "why", err)
+		log.Debug("the new process gets this one's stderr as it is", "error", err)
 		return nil
 	}
 	c.log = log

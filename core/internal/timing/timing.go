@@ -20,6 +20,8 @@ const (
 	LastWords = time.Second
 	// InTime is LastWords for a process that lives, and possibly says nothing.
 	InTime = 100 * time.Millisecond
+	// Parts is how many looks at a process that has said a part of a word wait for the rest.
+	Parts = 5
 	// Outlives is how long a process can take to end after it has closed the handover socket. As long has one that lives,
 	// and is not heard any more, to note which connections it has taken.
 	Outlives = 300 * time.Millisecond
@@ -89,8 +91,18 @@ const (
 	// Poll is how often a process is looked for that has no socket to this one. Nothing depends on
 	// noticing its end sooner.
 	Poll = 50 * time.Millisecond
-	// End bounds the OnEnd hooks. It is less than the next process waits before it kills this one.
+	// End bounds the OnEnd hooks, and what of the events is told before them. It is less than the next process waits before
+	// it kills this one.
 	End = Kill - time.Second
+	// Events bounds how long a process that ends waits for the functions of OnEvent.
+	Events = End / 2
+	// Tell is how often a process tells others what it has counted, if that has changed.
+	Tell = time.Second
+	// LastAnswers is how long a process that ends waits for the last answers on its control socket.
+	LastAnswers = Kill - End
+	// Shown bounds how long somebody who asks what was counted waits for those who are told of it. Counts can go back when
+	// it runs out, as they did with 100 ms on a busy machine.
+	Shown = 800 * time.Millisecond
 	// MainEnds is how long what main has deferred can take in a process that goes on as the supervisor.
 	MainEnds = 30 * time.Second
 	// PlainSettle is how long after a SIGTERM that can mean "ready" the new process must have lived.

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/core/internal/text"
@@ -36,6 +37,15 @@ type WelcomeMsg struct {
 	Listeners  []Listener `json:"listeners"`  // in the order of their descriptors, from 3 up
 	// Version is the program's, in its own words; for operators.
 	Version string `json:"version,omitempty"`
+	// Counts: the old process takes Account.
+	Counts bool `json:"counts,omitempty"`
+	// Check: the new process is ended when it is ready: it tells nobody of what happens.
+	Check bool `json:"check,omitempty"`
+	// Attempt names the upgrade, and Context is what the old program has said of it: see control.Event.
+	Attempt string `json:"attempt,omitempty"`
+	Context string `json:"context,omitempty"`
+	// Totals is what the last worker that served has told the supervisor, in an AccountMsg.
+	Totals json.RawMessage `json:"totals,omitempty"`
 	// Working are the processes of workers whose background work runs. Only a supervisor names some, and says
 	// Returned when it has returned, or they have ended.
 	Working []int `json:"working,omitempty"`
@@ -94,6 +104,8 @@ type ReadyMsg struct {
 	Version string `json:"version,omitempty"`
 	// Tickets: it wants the keys of the service's session tickets.
 	Tickets bool `json:"tickets,omitempty"`
+	// Counts: it takes Account.
+	Counts bool `json:"counts,omitempty"`
 	// Takes are the kinds of connections that it takes besides plaintext HTTP/1 and those with a Name; absent: none.
 	Takes []string `json:"takes,omitempty"`
 }
@@ -128,6 +140,12 @@ type Conn struct {
 // finds no OnHandoff of that name, and refuses the connection: it can get such an offer, which was made to the
 // process that it listens in the place of.
 const NameHTTP2 = "gracex http2"
+
+// PrefixWebSocket begins the Names of the connections that package wsmove moves.
+const PrefixWebSocket = "wsmove."
+
+// IsWebSocket reports whether it is a WebSocket of package wsmove.
+func (c Conn) IsWebSocket() bool { return strings.HasPrefix(c.Name, PrefixWebSocket) }
 
 // IsHTTP2 reports whether it is an HTTP/2 connection in the clear.
 func (c Conn) IsHTTP2() bool { return c.Name == NameHTTP2 && c.Listener != nil }
@@ -300,6 +318,17 @@ func (m AskMsg) Wait() time.Duration { return millis(m.WaitMillis) }
 type ReportMsg struct {
 	Generations json.RawMessage `json:"generations"`
 }
+
+// AccountMsg is what a process has counted. To the next process and to the supervisor it is all that the process knows, to
+// the one before what it has counted itself.
+type AccountMsg struct {
+	Totals json.RawMessage `json:"totals,omitempty"` // a control.Totals
+	Own    json.RawMessage `json:"own,omitempty"`    // a control.Account
+	Events json.RawMessage `json:"events,omitempty"` // a list of control.Event that were not told before
+}
+
+// MaxTotals bounds the totals that a supervisor keeps, in bytes.
+const MaxTotals = MaxPayload / 4
 
 // ReasonMsg says why, in words for a log.
 type ReasonMsg struct {

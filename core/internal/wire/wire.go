@@ -152,6 +152,16 @@ const (
 	// Tickets, before Commit: the keys of the service's session tickets, for a new process that has asked for them with
 	// Ready. Payload: package tickets has it, and it is a secret.
 	Tickets Type = 40
+
+	// Account: what the process that says so, and those before it, have counted, and the events that it knows of. It comes
+	// with Commit and after it, at most one without an answer, and one more as the last word. It is said on the link,
+	// too. No lifecycle depends on it. Payload: AccountMsg.
+	Account Type = 41
+	// Noted answers Account. No payload.
+	Noted Type = 42
+
+	// Promote: the new process is on probation, and its operator wants that to end now, as passed. No payload.
+	Promote Type = 43
 )
 
 var names = [...]string{
@@ -197,6 +207,9 @@ var names = [...]string{
 	Prove:     "prove",
 	Proved:    "proved",
 	Tickets:   "tickets",
+	Account:   "account",
+	Noted:     "noted",
+	Promote:   "promote",
 }
 
 // String names the frame type as docs/protocol.md does.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ var modes = []mode{
 	{name: "plain"},
 	{name: "busy", busy: true},
 	{name: "one", env: []string{"GOMAXPROCS=1"}},
-	{name: "race", flags: []string{"-race"}},
+	{name: "race", flags: []string{"-race"}, env: []string{"GORACE=" + cmp.Or(os.Getenv("GORACE"), "atexit_sleep_ms=10")}}, // see Makefile
 	{name: "shuffle", flags: []string{"-shuffle=on"}},
 }
 
