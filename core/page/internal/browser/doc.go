@@ -1,0 +1,2 @@
+// Package browser has the tests of the page in Debian's Chromium.
+package browser
