@@ -79,7 +79,7 @@ func (n *noticed) outside(deaths []span) (all []load.Sample) {
 // of a process that died. "make deploys-mixed" has 20.
 func TestDeploys_UnderLoad(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts services for many seconds")
 	}
 	t.Parallel()
 	n := 3

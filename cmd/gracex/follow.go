@@ -159,7 +159,7 @@ const againAfter = 10 * time.Second
 func (b *beside) run(ctx context.Context) {
 	for {
 		if err := b.once(ctx); ctx.Err() == nil {
-			b.log.Error("the follower has ended, and is started again", "error", err, "after", againAfter.String())
+			b.log.Error("the follower has ended, and is started again", "error", err, "in", againAfter.String())
 		}
 		select {
 		case <-time.After(againAfter):

@@ -74,6 +74,9 @@ func playApp() int {
 			return nil
 		}),
 	}
+	if also := os.Getenv("APP_ALSO"); also != "" { // beside the server with the name
+		opts = append(opts, core.WithServerName("public"), core.AlsoServe(also, handler, core.Named("metrics")))
+	}
 	limit := func(file string, without time.Duration) time.Duration {
 		if s, err := os.ReadFile(file); err == nil {
 			without, _ = time.ParseDuration(string(s))
@@ -108,7 +111,7 @@ func newSite(t *testing.T) *site {
 }
 
 func (s *site) env(play string) []string {
-	return append(slices.Concat(os.Environ(), s.vars), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "APP_ADDR=127.0.0.1:0", "TERM=dumb", core.EnvMode+"=self")
+	return append(slices.Concat(os.Environ(), []string{"APP_ADDR=127.0.0.1:0"}, s.vars), playEnv+"="+play, "XDG_RUNTIME_DIR="+s.dir, "PWD="+s.dir, "TERM=dumb", core.EnvMode+"=self")
 }
 
 // start starts the app, or a command line around it, and waits until it is in the pid file.
@@ -145,7 +148,7 @@ func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer)
 		return strings.HasPrefix(arg, "--pid") || strings.HasPrefix(arg, "--socket") || arg == "--dir"
 	}
 	if !s.searches && !slices.ContainsFunc(args, names) &&
-		slices.Contains([]string{"status", "upgrade", "rollback", "stop", "ledger", "deploy", "back", "history", "recover", "hold", "follow", "check"}, args[0]) {
+		slices.Contains([]string{"status", "ui", "upgrade", "rollback", "promote", "stop", "ledger", "totals", "events", "deploy", "back", "history", "recover", "hold", "follow", "check"}, args[0]) {
 		args = slices.Insert(slices.Clone(args), 1, "--pid-file", "app.pid")
 	}
 	var out, errs bytes.Buffer

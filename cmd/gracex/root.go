@@ -119,7 +119,7 @@ a socket (core.WithControlSocket).
 		return nil
 	}
 	root.AddCommand(
-		newStatus(t), newUpgrade(t), newRollback(t), newStop(t), newLedger(t), newRun(), newVersion(),
+		newStatus(t), newUI(t), newUpgrade(t), newRollback(t), newPromote(t), newStop(t), newTotals(t), newEvents(t), newLedger(t), newRun(), newVersion(),
 		newDeploy(t), newBack(t), newHistory(t), newRecover(t), newHold(t), newCheck(t), newFollow(t), newRelease(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -83,9 +83,12 @@ func (s *store) supervise(program string, flags ...string) {
 	s.app.Await("the app serves", func() bool { return s.serves() != "" })
 }
 
-// serves is the build that answers, empty for none.
+// serves is the build that accepts connections, empty for none. It does not ask on one from before: the old process
+// answers on that until it has moved.
 func (s *store) serves() string {
-	resp, err := http.Get("http://" + s.addr)
+	req := must.Get(http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.addr, nil))(s.t)
+	req.Close = true
+	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return ""
 	}

@@ -19,7 +19,8 @@ func newStatus(t *target) *cobra.Command {
 		Use:   "status",
 		Short: "Show the app's processes",
 		Long: `Show the app's processes, newest first. These are the current one, and older ones that
-still finish their work. Below stands what has become of the last upgrade.`,
+still finish their work. Below stands what has become of the last upgrade, and what the servers
+of the service have done since its first start.`,
 		Example: `  gracex status
   gracex status --watch
   gracex status --pid-file /run/shop.pid --json | jq '.generations[0].version'`,
@@ -33,22 +34,39 @@ still finish their work. Below stands what has become of the last upgrade.`,
 			}
 			s := newScreen(c.OutOrStdout())
 			if !watch {
-				return showStatus(s, status, asJSON)
+				return showStatus(ctx, s, client, status, false, asJSON)
 			}
 			return watchStatus(ctx, s, client, status, asJSON)
 		},
 	}
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again each second, until Ctrl-C")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, a line each time")
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, a line each time (docs/schema/status.json)")
 	return c
 }
 
-func showStatus(s *screen, status control.Status, asJSON bool) error {
+// showStatus shows a status, on a new page if it is one of many.
+func showStatus(ctx context.Context, s *screen, client *control.Client, status control.Status, page, asJSON bool) error {
 	if asJSON {
 		return control.WriteJSON(s, status)
 	}
-	_, err := fmt.Fprint(s, control.StatusText(status, time.Now(), s.columns()))
+	totals, err := askTotals(ctx, client)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if page {
+		s.clear()
+	}
+	now := time.Now()
+	_, err = fmt.Fprint(s, control.StatusText(status, now, s.columns()), control.ServersText(totals, err, now))
 	return err
+}
+
+// askTotals asks for the totals of the service, in the time that an answer can take.
+func askTotals(ctx context.Context, client *control.Client) (control.Totals, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, control.ErrHangs)
+	defer cancel()
+	totals, err := client.Totals(ctx, 0)
+	return totals, hanging(ctx, err)
 }
 
 // watchStatus shows the status again and again. An app that is gone ends it.
@@ -56,10 +74,9 @@ func watchStatus(ctx context.Context, s *screen, client *control.Client, status 
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if !asJSON {
-			s.clear()
-		}
-		if err := showStatus(s, status, asJSON); err != nil {
+		if err := showStatus(ctx, s, client, status, true, asJSON); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		select {
