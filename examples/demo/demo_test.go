@@ -5,18 +5,23 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gracex-go/gracex/core/control"
 	"github.com/gracex-go/gracex/internal/must"
+	"github.com/gracex-go/gracex/internal/proctest"
 )
 
 // The demo as a user runs it, from go build to the last process.
@@ -70,6 +75,52 @@ func TestDemoInterrupted(t *testing.T) {
 		t.Errorf("%v\n%s", got, &out)
 	}
 	nothingLeft(t, cmd, out.String())
+}
+
+// With -ui the demo prints the address of a page, which shows one version after the other.
+func TestDemoShown(t *testing.T) {
+	t.Parallel()
+	cmd := demo(t, "-ui", "-every", "6s", "-clients", "4", "-fresh", "1")
+	cmd.Stderr = os.Stderr
+	pipe := must.Get(cmd.StdoutPipe())(t)
+	must.Do(t, cmd.Start())
+	lost := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() }) // the demo builds its server first
+	defer lost.Stop()
+	var out strings.Builder
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		out.WriteString(lines.Text() + "\n")
+		if _, url, found := strings.Cut(lines.Text(), "gracex: shown at "); found {
+			addr, token, _ := strings.Cut(url, "#token=")
+			for _, version := range []string{"v1.0.0", "v1.1.0"} {
+				awaitVersion(t, addr, token, version)
+			}
+			cmd.Process.Signal(os.Interrupt)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	if got := column(t, out.String(), 1); got["lost"] != 0 {
+		t.Errorf("%v\n%s", got, &out)
+	}
+	nothingLeft(t, cmd, out.String())
+}
+
+// awaitVersion waits until the page shows a process of this version.
+func awaitVersion(t *testing.T, addr, token, version string) {
+	t.Helper()
+	proctest.Await(t, version+" is shown", func() bool {
+		req := must.Get(http.NewRequest(http.MethodGet, addr+"state", nil))(t)
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		var shown struct{ Status control.Status }
+		_ = json.NewDecoder(resp.Body).Decode(&shown)
+		return slices.ContainsFunc(shown.Status.Generations, func(g control.Generation) bool { return g.Version == version })
+	})
 }
 
 // demo builds the demo and returns the command that runs it in a temporary directory of its own.

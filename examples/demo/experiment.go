@@ -40,11 +40,23 @@ type entry struct {
 
 // try runs the program under load for its time, or until ctx ends or no process is left.
 func try(ctx context.Context, p program, lasting time.Duration, opts options, out printer) (*entry, error) {
+	if p.versions != "" {
+		if err := p.place(0); err != nil {
+			return nil, err
+		}
+	}
 	s, err := start(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	out.printf("\n%s: pid %d serves on %s\n", p.name, s.pid(), s.addr)
+	if p.versions != "" {
+		hide, err := show(ctx, p, out)
+		if err != nil {
+			return nil, errors.Join(err, s.end())
+		}
+		defer hide()
+	}
 	t := &experiment{entry: entry{name: p.name}, opts: opts, out: out, service: s, began: time.Now()}
 	t.load = load.Start(load.Config{Addr: s.addr, Clients: opts.clients, Fresh: opts.fresh, Think: opts.think,
 		Observe: func(a load.Sample) { t.first.LoadOrStore(a.Server.PID, a.Start.Add(a.Latency)) }})

@@ -94,6 +94,8 @@ func TestParse(t *testing.T) {
 		"":                     "",
 		"-for 3s -usual 0":     "",
 		"-fresh 0":             "",
+		"-ui":                  "",
+		"-ui -for 0s":          "-for",
 		"-for 0s":              "-for",
 		"-usual -1s":           "-usual",
 		"-think -1s":           "-think",
@@ -106,6 +108,21 @@ func TestParse(t *testing.T) {
 		_, err := parse(strings.Fields(args), io.Discard)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", args, err, want)
+		}
+	}
+}
+
+// With -ui there is time to look, unless another one is given.
+func TestParse_UI(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]options{
+		"-ui":                             {gracex: uiFor, every: uiEvery},
+		"-ui -for 3s -usual 1s -every 2s": {gracex: 3 * time.Second, usual: time.Second, every: 2 * time.Second},
+		"-for 3s":                         {gracex: 3 * time.Second, usual: 10 * time.Second, every: time.Second},
+	} {
+		o := must.Get(parse(strings.Fields(args), io.Discard))(t)
+		if o.gracex != want.gracex || o.usual != want.usual || o.every != want.every {
+			t.Errorf("%q: %+v", args, o)
 		}
 	}
 }

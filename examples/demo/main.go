@@ -2,11 +2,15 @@
 // again by a new process, and no client loses a request.
 //
 //	go run ./examples/demo
+//	go run ./examples/demo -ui
 //
 // It builds the Gin example and starts it on a free loopback port. Clients that never send a request twice
 // post to it, and every second it gets SIGUSR2. Then the usual recipe has the same load: it passes the
 // listener on and ends the old process with http.Server.Shutdown. The two run one after the other, so that
 // neither takes the other's processors. A table at the end compares them, in Markdown.
+//
+// With -ui it prints the address of a page that shows the server of the Gin example, with buttons, and goes on until ^C
+// unless -for says otherwise. The upgrades are further apart, each has another version, and the usual recipe is left out.
 //
 // The exit status is 1 if gracex lost a request or an upgrade failed, and 2 if nothing
 // was measured: wrong flags, or a program that can't be built or started.
@@ -39,7 +43,15 @@ type options struct {
 	every          time.Duration // from one upgrade to the next
 	clients, fresh int
 	think          time.Duration
+	ui             bool
 }
+
+// With -ui these take the place of the usual values.
+const (
+	uiFor       = 24 * time.Hour
+	uiEvery     = 12 * time.Second
+	uiProbation = 4 * time.Second // time to press a button
+)
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -91,7 +103,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.clients, "clients", 32, "clients that keep their connection")
 	flags.IntVar(&o.fresh, "fresh", 4, "clients that open a connection for each request")
 	flags.DurationVar(&o.think, "think", 2*time.Millisecond, "how long a client waits between an answer and its next request")
+	flags.BoolVar(&o.ui, "ui", false, "print the address of a page that shows the server, and go on until ^C")
 	err := flags.Parse(args)
+	if o.ui {
+		given := make(map[string]bool)
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range map[string]struct {
+			of   *time.Duration
+			want time.Duration
+		}{"for": {&o.gracex, uiFor}, "every": {&o.every, uiEvery}, "usual": {&o.usual, 0}} {
+			if !given[name] {
+				*value.of = value.want
+			}
+		}
+	}
 	switch {
 	case err != nil:
 		return o, err
@@ -121,6 +146,9 @@ func compare(ctx context.Context, opts options, out printer) (entries []entry, e
 	programs := []program{ginExample, usualRecipe}
 	if opts.usual == 0 {
 		programs = programs[:1]
+	}
+	if opts.ui {
+		programs[0] = shownExample(dir)
 	}
 	for i := range programs {
 		out.printf("building %s\n", programs[i].pkg)

@@ -31,6 +31,8 @@ type program struct {
 	pkg  string   // what go build gets
 	args []string // beside the flags that both have
 	path string   // the file, once it is built
+
+	versions, control string // the file with the version of the next process, and the control socket; empty: it is not shown
 }
 
 var (

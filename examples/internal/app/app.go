@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gracex-go/gracex/core"
@@ -19,6 +20,7 @@ import (
 // Flags are the command line of an example.
 type Flags struct {
 	Addr, PIDFile, Control    string
+	VersionFile               string
 	Drain, Probation, PreStop time.Duration
 }
 
@@ -37,6 +39,7 @@ func (f *Flags) Parse() {
 	flag.DurationVar(&f.Probation, "probation", f.Probation, "how long the old process can take the service back from a new one; 0 is not at all")
 	flag.DurationVar(&f.PreStop, "prestop", f.PreStop, "how long to go on accepting after a stop signal, with /readyz at 503 already")
 	flag.StringVar(&f.Control, "control", f.Control, "`path` of the control socket; without it there is one if there is a pid file")
+	flag.StringVar(&f.VersionFile, "versionfile", f.VersionFile, "`file` that holds the version to report; without it the build information has one")
 	flag.Parse()
 }
 
@@ -48,6 +51,9 @@ func (f *Flags) Options() []core.Option {
 		core.WithProbation(f.Probation),
 		core.WithPreStopDelay(f.PreStop),
 		core.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
+	}
+	if version, err := os.ReadFile(f.VersionFile); err == nil {
+		opts = append(opts, core.WithVersion(strings.TrimSpace(string(version))))
 	}
 	if f.Control != "" {
 		opts = append(opts, core.WithControlSocket(f.Control))
