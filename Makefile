@@ -52,12 +52,15 @@ FUZZERS ?= .
 GO_VERSIONS := go1.25.0 go1.26.8 go1.27.2
 
 # The modules that go.work does not name, so that "go test work" does not build what they require: a SQLite, which takes
-# a minute of processor time, a dozen libraries, and clients of which some are other programs. They are vetted, linted
+# a minute of processor time, a dozen libraries, exporters with a newer grpc-go, and clients of which some are other programs. They are vetted, linted
 # and tested by lines of their own.
-ALONE := examples/shop internal/clients internal/ordinary release/ocisource release/s3source
+ALONE := examples/otel examples/shop internal/clients internal/ordinary release/ocisource release/s3source
 
 # The Go of "make tip".
 GOTIP ?= $(lastword $(GO_VERSIONS))
+
+# Those of "make each-go".
+EACH_GO ?= $(GO_VERSIONS)
 
 # The tests of "make each-go". They cover what a Go release can change under core, without cgo.
 GO_TESTS := ^Test(Go(_|Away)|SelfTest|Probe|HTTP2|TLS$$|NewInner|Serve_|Move_?(Beside|Idle)|Withhold_New|Upgrade_Runs|Watched_Signal)
@@ -79,6 +82,10 @@ TOOLS         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gracex-tools
 GOLANGCI_LINT  = $(TOOLS)/$(shell $(GO) env GOVERSION)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 VERSITYGW     := $(TOOLS)/versitygw-$(VERSITYGW_VERSION)/versitygw
 
+# By default a program under the race detector sleeps for 1 s before it exits. That makes the tests, which start and end
+# hundreds of processes, twice as long, and the processes end otherwise than those of users.
+export GORACE ?= atexit_sleep_ms=10
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -99,13 +106,17 @@ tip: ## run vet and the tests with another Go release; GOTIP=go1.28rc1 names it
 	GOTOOLCHAIN=$(GOTIP) $(GO) test -count=1 -timeout $(TIMEOUT) work
 
 .PHONY: each-go
-each-go: ## build, vet and test a little with each supported Go release
-	@for v in $(GO_VERSIONS); do \
+each-go: ## build, vet and test a little with each supported Go release; EACH_GO names others
+	@for v in $(EACH_GO); do \
 		echo "$$v"; export GOTOOLCHAIN=$$v; \
 		$(GO) build work && $(GO) vet work && \
 		CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -run '$(GO_TESTS)' ./core/... ./internal/load && \
 		$(GO) test -count=1 -timeout $(TIMEOUT) -run ConfigureServer ./internal/spec || exit 1; \
 	done
+
+.PHONY: middle-go
+middle-go: ## the same with those between the oldest and the newest one, which have their own tests
+	@$(MAKE) each-go EACH_GO='$(filter-out $(firstword $(GO_VERSIONS)) $(lastword $(GO_VERSIONS)),$(GO_VERSIONS))'
 
 .PHONY: oldest-go
 oldest-go: ## run the tests with the oldest supported Go release
@@ -130,6 +141,10 @@ bench-release: ## compare upgrades with the last release's, in turn; SINCE=commi
 		git worktree add --quiet --detach $$dir/since '$(SINCE)' && \
 		$(GO) -C $$dir/since run ./core/benchkit -build $$dir/server && \
 		$(GO) run ./core/benchkit -run '^series/' -against $$dir/server
+
+.PHONY: bench-metrics
+bench-metrics: ## compare a server that has promx and is scraped each second with one that has not; six minutes
+	$(GO) run ./promx/internal/bench
 
 .PHONY: flaky
 flaky: ## run the tests again and again, busy, on one core, raced and shuffled; FLAKY=20 or FLAKY=2h
@@ -179,6 +194,10 @@ websockets: ## upgrade WebSockets of five libraries 50 times each, with clients 
 	$(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestNobodyLeaves$$' ./examples/wschat \
 		-args -chat.talkers 20 -chat.upgrades 50 -chat.gap 20ms -chat.settle 100ms -chat.pause 250ms
 
+.PHONY: page-picture
+page-picture: ## make the README's pictures of the page from the demo, by Chromium
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestPicture$$' ./core/page/internal/browser -args -picture '$(CURDIR)/docs/images'
+
 .PHONY: fleet
 fleet: ## 500 hosts follow a source for a day, by a clock of their own; half a minute
 	GRACEX_FLEET=500 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestFleet$$' ./release
@@ -221,6 +240,10 @@ $(GOLANGCI_LINT):
 .PHONY: sources
 sources: ## test the sources of releases that are modules of their own, with the real servers that CORE_TEST_* name
 	@for dir in release/ocisource release/s3source; do GOWORK=off $(GO) -C $$dir test -race -count=1 -timeout $(TIMEOUT) ./... || exit 1; done
+
+.PHONY: telemetry
+telemetry: ## upgrade examples/otel, and look at the traces and metrics that OpenTelemetry's server of OTLP gets
+	GOWORK=off $(GO) -C examples/otel test -race -count=1 -timeout $(TIMEOUT) ./...
 
 .PHONY: versitygw
 versitygw: $(VERSITYGW) ## build the server of release/s3source's tests, and print CORE_TEST_VERSITYGW for them
