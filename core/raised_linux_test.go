@@ -92,6 +92,7 @@ func TestRaised_CallerDecidesNothing(t *testing.T) {
 			a.replace(func(string) error { return nil })
 			expectError(t, a.upgrade(next.Addrs[0]), "the program is not trusted", "does not give the rights", a.path("app"))
 			a.replace(raise)
+			a.expectLog("generation ended", 1) // else the first one would serve again
 			a.signal(next.PID, syscall.SIGKILL)
 			a.expect("ready", 2) // the supervisor inside the first process is believed
 			if _, err := os.Stat(a.path("evil-has-run")); err == nil {

@@ -202,6 +202,7 @@ func TestTickets_WithSupervisor(t *testing.T) {
 			}
 			ev = a.next(ev)
 			c.expect("and its next", always)
+			a.expectLog("generation ended", 2) // else the one before would serve again
 			a.signal(ev.PID, syscall.SIGKILL)
 			ev = a.expect("ready", 3)
 			c.expect("after a crash", func(kind string) bool { return kind == "tls+own" })
