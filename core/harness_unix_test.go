@@ -33,11 +33,12 @@ type app struct {
 	cmd *exec.Cmd
 
 	// For start, if a test sets them before.
-	env   []string
-	argv0 string // what the program is told to be called; empty: its path
-	files []*os.File
-	cwd   string // without $PWD, as a service manager sets it; empty: dir, with $PWD
-	attr  *syscall.SysProcAttr
+	env    []string
+	argv0  string // what the program is told to be called; empty: its path
+	files  []*os.File
+	stderr *os.File // instead of Log
+	cwd    string   // without $PWD, as a service manager sets it; empty: dir, with $PWD
+	attr   *syscall.SysProcAttr
 
 	out    *procgroup.Output // standard output, which every generation has
 	events *proctest.Events[event]
@@ -110,6 +111,9 @@ func (a *app) start(program, argv0 string, args ...string) {
 			a.t.Logf("%v", a.all())
 		}
 	})
+	if a.stderr != nil {
+		a.cmd.Stderr = a.stderr
+	}
 	a.Program = proctest.Start(a.t, a.cmd)
 }
 

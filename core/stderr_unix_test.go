@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gracex-go/gracex/core/internal/fd"
 	"github.com/gracex-go/gracex/core/internal/proc"
@@ -114,6 +115,30 @@ func TestStderr_FloodHoldsNobodyUp(t *testing.T) {
 		a.setMode("flood")
 		must(t, a.upgrade(first.Addrs[0]))
 		flooded(t, a, floodLines)
+	})
+	// An old process whose stderr is taken slowly has to copy for longer than a new one waits that sees it stand still.
+	t.Run("taken slowly", func(t *testing.T) {
+		t.Parallel()
+		r, w, err := os.Pipe()
+		must(t, err)
+		defer r.Close()
+		a := installed(t)
+		a.stderr = w
+		a.start("app", "./app", "-probation", "0")
+		must(t, w.Close())
+		go func() {
+			for b := make([]byte, 4096); ; time.Sleep(40 * time.Millisecond) {
+				n, err := r.Read(b)
+				_, _ = a.Log.Write(b[:n])
+				if err != nil {
+					return
+				}
+			}
+		}()
+		first := a.expect("ready", 0)
+		a.setMode("halfflood")
+		a.next(first)
+		flooded(t, a, floodLines/4)
 	})
 	// An old process that is stopped reads nothing. This is no more than the pipe takes.
 	t.Run("the old process stands still", func(t *testing.T) {

@@ -102,6 +102,7 @@ func (s *Stderr) watch() {
 	tick := t.C
 	given := s.given
 	var late <-chan time.Time
+	left := 0
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
@@ -109,8 +110,12 @@ func (s *Stderr) watch() {
 		case <-given: // a process that goes on by itself hears of the end on the handover socket
 			t.Stop()
 			tick, given, late = nil, nil, time.After(timing.Silence)
-		case <-late: // an old process that stands still has not read what came last
-			s.catchUp()
+			left = s.unread()
+		case <-late:
+			if now := s.unread(); now == left && now > 0 { // an old process that stands still has not read what came last
+				s.catchUp()
+			}
+			left, late = s.unread(), time.After(timing.Silence)
 		case <-s.orphaned:
 			waiting = false
 		}
@@ -122,6 +127,18 @@ func (s *Stderr) watch() {
 	_, _ = io.Copy(io.Discard, s.pipe) // nobody takes it, and nobody is held up
 	_ = s.pipe.Close()
 	_ = fd.Close(s.real)
+}
+
+// unread is how many bytes wait in the pipe, or 1 if that is not known.
+func (s *Stderr) unread() int {
+	rc, err := s.pipe.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	if n, known := fd.Unread(rc); known {
+		return n
+	}
+	return 1
 }
 
 // catchUp copies what waits in the pipe, so that it comes before what this process

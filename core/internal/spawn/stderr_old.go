@@ -30,6 +30,7 @@ type Capture struct {
 	write, real, read int
 	writeID           uint64
 
+	taken   atomic.Int64  // bytes that stderr has taken
 	ended   atomic.Bool   // see End
 	relayed atomic.Bool   // see Relay
 	copied  chan struct{} // closed at the end of copy
@@ -153,6 +154,7 @@ func (c *Capture) copy() {
 		if _, werr := out.Write(b[:whole]); werr != nil {
 			out = io.Discard // nobody takes it, and nobody is held up
 		}
+		c.taken.Add(int64(whole))
 		held = copy(b, b[whole:held+n])
 		if relayed {
 			rerr := c.startRelay()
@@ -194,14 +196,20 @@ func (c *Capture) End() {
 	}
 }
 
-// Wait waits until it is copied, after End.
+// Wait waits until it is copied, after End, for a process that is about to end: what it has read and not written ends
+// with it. A stderr that takes nothing more is not waited for.
 func (c *Capture) Wait() {
-	if c == nil {
-		return
-	}
-	select {
-	case <-c.copied:
-	case <-time.After(captureWait):
+	for taken := int64(-1); c != nil; {
+		select {
+		case <-c.copied:
+			return
+		case <-time.After(captureWait):
+		}
+		now := c.taken.Load()
+		if now == taken {
+			return
+		}
+		taken = now
 	}
 }
 
@@ -211,7 +219,10 @@ func (c *Capture) LastLines() []string {
 		return nil
 	}
 	c.End()
-	c.Wait()
+	select {
+	case <-c.copied:
+	case <-time.After(captureWait):
+	}
 	return c.tail.get()
 }
 
@@ -223,7 +234,7 @@ func (c *Capture) Lines() []string {
 	return c.tail.get()
 }
 
-// captureWait bounds the wait for copying what is left to a stderr that takes it slowly, or not at all.
+// captureWait is how long a stderr that takes nothing is waited for, and the last lines by a process that goes on.
 const captureWait = 2 * time.Second
 
 // Relay is for a process that has taken over and does not know how to put its stderr

@@ -14,17 +14,16 @@ type Output struct {
 }
 
 // String is everything that was written.
-func (o *Output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.text)
-}
+func (o *Output) String() string { return string(o.sofar()) }
 
 // Count is how often the text was written.
-func (o *Output) Count(text string) int {
+func (o *Output) Count(text string) int { return bytes.Count(o.sofar(), []byte(text)) }
+
+// sofar is what was written. It does not change, and whoever looks at it holds up nobody that writes.
+func (o *Output) sofar() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return bytes.Count(o.text, []byte(text))
+	return o.text
 }
 
 // Closed reports whether no process can write to it any more. Start must have been given the Output.
