@@ -29,16 +29,16 @@ func init() { programs["app"] = playApp }
 
 // appConfig is what the app's command line says.
 type appConfig struct {
-	listen, packets                                []string
-	drain, prestop, probation, ready               time.Duration
-	share                                          float64
-	draining, descriptor                           int
-	pidfile, control, version, cert, key           string
-	handoff, tlsHandoff, wrap, h2c, linger, forget bool
-	goroutine                                      bool
-	own                                            bool   // SIGTERM is handled, as in programs that know no gracex
-	dir                                            string // where it was started
-	workdir                                        string // for the next process
+	listen, packets                                       []string
+	drain, prestop, probation, ready                      time.Duration
+	share                                                 float64
+	draining, descriptor                                  int
+	pidfile, control, version, cert, key                  string
+	handoff, tlsHandoff, wrap, h2c, hooks, linger, forget bool
+	goroutine                                             bool
+	own                                                   bool   // SIGTERM is handled, as in programs that know no gracex
+	dir                                                   string // where it was started
+	workdir                                               string // for the next process
 }
 
 // parseApp reads the command line. A file "listen" replaces the addresses, a file "drain" the drain timeout, a file
@@ -70,6 +70,7 @@ func parseApp() *appConfig {
 	flag.BoolVar(&c.tlsHandoff, "tlshandoff", false, "let TLS connections move")
 	flag.BoolVar(&c.wrap, "wrap", false, "hide the descriptors of connections")
 	flag.BoolVar(&c.h2c, "h2c", false, "HTTP/2 without TLS, too")
+	flag.BoolVar(&c.hooks, "hooks", false, "a ConnContext and a ConnState")
 	flag.BoolVar(&c.linger, "linger", false, "wait for SIGTERM in main, and serve in a goroutine")
 	flag.BoolVar(&c.goroutine, "goroutine", false, "main does not call Run itself")
 	flag.BoolVar(&c.forget, "forget", false, "a ConnContext that drops what it is given")
@@ -324,7 +325,7 @@ func (c *appConfig) attach(u *core.Upgrader, i int) (addr string, err error) {
 	if c.wrap {
 		ln = core.Hiding{Listener: ln}
 	}
-	srv := appServer(u, i)
+	srv := appServer(u, i, c.hooks)
 	if mode() == "fewstreams" {
 		srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 10}
 	}

@@ -55,8 +55,8 @@ func showTLS(r *http.Request) any {
 	}
 }
 
-// appServer is the n-th server, with hooks of its own. A file "down" makes it not ready, for the reason in it.
-func appServer(u *core.Upgrader, n int) *http.Server {
+// appServer is the n-th server, and may have hooks of its own. A file "down" makes it not ready, for the reason in it.
+func appServer(u *core.Upgrader, n int, hooks bool) *http.Server {
 	type key struct{}
 	var mu sync.Mutex
 	states := map[string]int{}
@@ -74,17 +74,18 @@ func appServer(u *core.Upgrader, n int) *http.Server {
 		}
 		return nil
 	}
-	return &http.Server{
-		Handler: core.Readiness(health.Config{Checks: []health.Check{{Name: "file", Run: down}}})(mux),
-		ConnState: func(_ net.Conn, st http.ConnState) {
+	srv := &http.Server{Handler: core.Readiness(health.Config{Checks: []health.Check{{Name: "file", Run: down}}})(mux)}
+	if hooks {
+		srv.ConnState = func(_ net.Conn, st http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
 			states[st.String()]++
-		},
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+		}
+		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, key{}, c.RemoteAddr().String())
-		},
+		}
 	}
+	return srv
 }
 
 // shown answers with what f returns, as JSON.

@@ -7,11 +7,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -31,12 +34,17 @@ var contracts = map[string]func(p *contract){
 	"Hijack, ahead":              (*contract).hijackAhead,
 	"ResponseWriter":             (*contract).responseWriter,
 	"ResponseController":         (*contract).responseController,
+	"SetReadDeadline":            (*contract).readDeadline,
+	"Deadline by ConnState":      (*contract).deadlineByCallback,
+	"The client goes":            (*contract).clientGoes,
+	"The client goes, TLS":       (*contract).clientGoesOverTLS,
 	"Flush":                      (*contract).flush,
 	"SetKeepAlivesEnabled":       (*contract).keepAlives,
 	"SetKeepAlivesEnabled, idle": (*contract).keepAlivesIdle,
 	"MaxBytesReader":             (*contract).maxBytesReader,
 	"Handler panic, ErrorLog":    (*contract).panics,
 	"ReadTimeout":                (*contract).readTimeout,
+	"IdleTimeout":                (*contract).idleTimeout,
 	"RegisterOnShutdown":         (*contract).onShutdown,
 	"TLSNextProto":               (*contract).nextProto,
 }
@@ -69,6 +77,7 @@ type contract struct {
 	srv   *http.Server
 	serve func(*contract) (stop func())
 	tls   bool
+	pool  *x509.CertPool // of the server's certificate; nil: no TLS on a Dial
 
 	ln   net.Listener // set by begin
 	stop func()
@@ -96,7 +105,20 @@ func (p *contract) begin(h http.HandlerFunc) {
 
 func (p *contract) dial() *rawhttp.Client {
 	p.t.Helper()
+	if p.pool != nil {
+		return rawhttp.DialTLS(p.t, p.ln.Addr().String(), &tls.Config{RootCAs: p.pool})
+	}
 	return rawhttp.Dial(p.t, p.ln.Addr().String())
+}
+
+// overTLS has the server speak TLS, whose connections move with core.
+func (p *contract) overTLS() {
+	p.t.Helper()
+	certFile, keyFile, pool := rawhttp.Certificate(p.t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(p.t, err)
+	p.tls, p.pool = true, pool
+	p.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 }
 
 func servePlain(p *contract) func() {
@@ -119,7 +141,7 @@ func servePlain(p *contract) func() {
 }
 
 func serveWithCore(p *contract) func() {
-	u := core.NewTest(p.t, core.WithDrainTimeout(time.Second))
+	u := core.NewTest(p.t, core.WithDrainTimeout(time.Second), core.WithTLSHandoff(p.pool != nil))
 	if p.tls {
 		must(p.t, u.AttachTLS(p.srv, p.ln, "", ""))
 	} else {
@@ -254,6 +276,82 @@ func (p *contract) responseController() {
 	must(p.t, err)
 	_, err = io.Copy(io.Discard, c.Reader)
 	p.note("%v", err)
+}
+
+// readDeadline: a handler ends the reading of a body, by a deadline in the past and from another goroutine, and goes on.
+func (p *contract) readDeadline() {
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		read := func() {
+			n, err := r.Body.Read(make([]byte, 1))
+			p.note("%d, passed: %v", n, errors.Is(err, os.ErrDeadlineExceeded))
+		}
+		if r.ContentLength > 0 {
+			read()
+			p.note("%v", rc.SetReadDeadline(time.Unix(1, 0)))
+			read()
+			p.note("%v", rc.SetReadDeadline(time.Time{}))
+			time.AfterFunc(50*time.Millisecond, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
+			read()
+		}
+		ok(w, r)
+	})
+	c := p.dial()
+	p.note("%s", p.send(c, "GET", contractGet)) // from here on it is known to speak HTTP/1
+	p.note("%s", p.send(c, "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"))
+	p.ends(c)
+}
+
+// deadlineByCallback: net/http takes back what a ConnState sets on the socket when a request has come.
+func (p *contract) deadlineByCallback() {
+	const soon = 50 * time.Millisecond
+	p.srv.ConnState = func(nc net.Conn, st http.ConnState) {
+		if st == http.StateActive {
+			_ = nc.SetReadDeadline(time.Now().Add(soon))
+		}
+	}
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(2 * soon)
+		p.note("%v", r.Context().Err())
+		ok(w, r)
+	})
+	c := p.dial()
+	for range 3 {
+		p.note("%s", p.send(c, "GET", contractGet))
+		time.Sleep(2 * soon)
+	}
+}
+
+// clientGoes: the request's context ends with the connection, for the first request on it and for a later one.
+func (p *contract) clientGoes() {
+	gone := make(chan error, 1)
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/wait" {
+			ok(w, r)
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			gone <- r.Context().Err()
+		case <-time.After(patience):
+			gone <- errors.New("the handler knows nothing of it")
+		}
+	})
+	for before := range 3 {
+		c := p.dial()
+		for range before {
+			p.note("%s", p.send(c, "GET", contractGet))
+		}
+		c.Ask("/wait")
+		time.Sleep(20 * time.Millisecond) // in the handler, or before it
+		must(p.t, c.Close())
+		p.note("%v", <-gone)
+	}
+}
+
+func (p *contract) clientGoesOverTLS() {
+	p.overTLS()
+	p.clientGoes()
 }
 
 // flush: the client has a part of the answer while the handler runs.
@@ -392,6 +490,28 @@ func (p *contract) readTimeout() {
 	p.ends(c)
 	c = p.dial()
 	p.note("%s", p.send(c, "POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"))
+}
+
+// idleTimeout and its like hold for each request of a connection anew.
+func (p *contract) idleTimeout() {
+	p.srv.IdleTimeout, p.srv.ReadHeaderTimeout = time.Second, time.Second
+	p.begin(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			time.Sleep(1200 * time.Millisecond)
+		}
+		p.note("%v", r.Context().Err())
+		ok(w, r)
+	})
+	idle, slow := p.dial(), p.dial()
+	for _, c := range []*rawhttp.Client{idle, slow, slow, idle} {
+		p.note("%s", p.send(c, "GET", contractGet))
+	}
+	slow.Ask("/slow") // while the other one is idle
+	p.note("%s", p.answer(slow, "GET"))
+	_, err := io.WriteString(slow, "GET / HT")
+	must(p.t, err)
+	p.ends(slow)
+	p.ends(idle)
 }
 
 // onShutdown: the hooks run once, while a request is served, and Shutdown returns after its answer.

@@ -44,6 +44,15 @@ type listener struct {
 	closed    chan struct{}
 }
 
+// isPlain reports whether no code of the program's sees the sockets that it accepts.
+func (l *listener) isPlain() bool {
+	switch l.Listener.(type) {
+	case *net.TCPListener, *net.UnixListener, *overlap:
+		return true
+	}
+	return false
+}
+
 // Accept waits until the generation is ready, then for the next connection.
 func (l *listener) Accept() (net.Conn, error) {
 	select {

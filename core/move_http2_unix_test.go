@@ -210,7 +210,7 @@ func TestMove_ParkedHTTP2(t *testing.T) {
 // TestMove_HTTP2HistoryIsNobodysBusiness: ConnState and ConnContext see a connection that has moved as a new one.
 func TestMove_HTTP2HistoryIsNobodysBusiness(t *testing.T) {
 	t.Parallel()
-	a, first := serving(t, "-h2c")
+	a, first := serving(t, "-h2c", "-hooks")
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(tr.CloseIdleConnections)

@@ -126,7 +126,7 @@ func connOf(t testing.TB, c *rawhttp.Client) (info connInfo, closes bool) {
 // TestMove_IdleAndUnusedOnesMoveAtOnce has listeners of which two were opened with the same words.
 func TestMove_IdleAndUnusedOnesMoveAtOnce(t *testing.T) {
 	t.Parallel()
-	a, first := serving(t, "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
+	a, first := serving(t, "-hooks", "-listen", "tcp,127.0.0.1:0", "-listen", "tcp,127.0.0.1:0", "-listen", "unix,app.sock")
 	var clients []*rawhttp.Client
 	addrs := []string{first.Addrs[0], first.Addrs[1], a.path("app.sock")}
 	for _, addr := range addrs {

@@ -41,6 +41,8 @@ type server struct {
 	connState func(net.Conn, http.ConnState)
 	connCtx   func(context.Context, net.Conn) context.Context
 
+	ownsSockets bool // the program has none of its connections' sockets, unless a handler hijacks one
+
 	moves   bool         // its connections can move: nothing is between them and net/http
 	h2c     bool         // they may speak HTTP/2
 	follows bool         // their frames are followed then
@@ -213,6 +215,8 @@ func (s *server) newInner() *http.Server {
 	if s.handler == nil {
 		s.handler = http.DefaultServeMux //nolint:forbidigo // what net/http serves for a nil Handler; nothing is registered on it
 	}
+	l, ok := s.ln.(*listener)
+	s.ownsSockets = ok && l.isPlain() && s.connState == nil && s.connCtx == nil
 	return s.copyOfUser()
 }
 
@@ -307,6 +311,9 @@ func (s *server) onConnContext(ctx context.Context, nc net.Conn) context.Context
 		c.IsUnder(tc)
 	}
 	s.u.conns.Serve(c)
+	if s.ownsSockets {
+		c.SpareDeadlines()
+	}
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.user)
 	ctx = context.WithValue(ctx, connKey{}, c)
 	if s.connCtx != nil {

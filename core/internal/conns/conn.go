@@ -64,13 +64,14 @@ type Conn struct {
 	h2c     *Side                   // that it may speak HTTP/2 with in the clear, and is to be followed then; else nil
 	ctx     context.Context         // of ConnContext, under TLS
 
-	boundary boundary
-	state    atomic.Int32
-	http2    atomic.Bool  // it has carried an HTTP/2 request
-	requests atomic.Int32 // handlers that run for it
-	idle     atomic.Int64 // since when nothing happens on it, in the table's clock; 0: since before the upgrade or drain
-	closing  atomic.Uint32
-	closed   atomic.Bool
+	boundary  boundary
+	deadlines deadlines
+	state     atomic.Int32
+	http2     atomic.Bool  // it has carried an HTTP/2 request
+	requests  atomic.Int32 // handlers that run for it
+	idle      atomic.Int64 // since when nothing happens on it, in the table's clock; 0: since before the upgrade or drain
+	closing   atomic.Uint32
+	closed    atomic.Bool
 
 	preface int // of the goroutine that serves the connection: bytes of HTTP/2's preface that have come; -1: something else has
 }
@@ -99,6 +100,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 
 // readBytes notes that a request has begun: from its first byte on it must be answered, or be counted as cut.
 func (c *Conn) readBytes(b []byte) (int, error) {
+	if err := c.beginRead(len(b)); err != nil {
+		return 0, err
+	}
+	defer c.endRead()
 	if s := c.side.Load(); s != nil {
 		switch {
 		case c.atBoundary(b):
@@ -183,6 +188,9 @@ func (c *Conn) SetState(st State) {
 		c.noteIdle()
 	}
 	c.state.Store(int32(st))
+	if st == Hijacked {
+		c.passHeldBack() // from here on the program has the socket
+	}
 }
 
 // noteIdle notes since when the connection is idle. Where net/http sets a deadline for it that tells, and the

@@ -121,6 +121,7 @@ func (m *Mover) waiting(t *testing.T, used bool, srv *http.Server) (*Conn, net.C
 	cl, nc := pair(t)
 	c := m.table.Track(nc, &Origin{Network: "tcp", Address: "here"}, New)
 	c.side.Store(&Side{HTTP: srv})
+	c.SpareDeadlines()
 	if used {
 		c.boundary.http1.Store(true)
 		c.SetState(Idle)

@@ -64,7 +64,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if f := c.inClear(); f != nil {
 		return f.SetWriteDeadline(t)
 	}
-	return c.Conn.SetWriteDeadline(t)
+	return c.setWriteDeadline(t)
 }
 
 // SetDeadline is net/http's.
@@ -72,5 +72,5 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	if f := c.inClear(); f != nil {
 		return f.SetDeadline(t)
 	}
-	return c.Conn.SetDeadline(t)
+	return c.passDeadline(t)
 }

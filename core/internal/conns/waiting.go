@@ -24,7 +24,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 			c.idle.Store(int64(t.Sub(c.table.base) - s.idleTimeout()))
 		}
 	}
-	return c.Conn.SetReadDeadline(t)
+	return c.setReadDeadline(t)
 }
 
 // atBoundary reports whether a Read with room for b is the wait for a request of
@@ -90,7 +90,7 @@ func (c *Conn) readNext(s *Side, b []byte) (int, error) {
 // not take.
 func (c *Conn) Park() {
 	s := c.side.Load()
-	_ = c.Conn.SetReadDeadline(c.patience(s))
+	_ = c.passReadDeadline(c.patience(s))
 	n, err := c.readNext(s, nil)
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.pending() {
 		n = 1 // it came in time, on its way here
@@ -99,7 +99,7 @@ func (c *Conn) Park() {
 		_ = c.Close() // moved on, gone, or idle for too long
 		return
 	}
-	_ = c.Conn.SetReadDeadline(NoDeadline)
+	_ = c.passReadDeadline(NoDeadline)
 	c.idle.Store(c.table.now())
 	c.giveTo(s)
 }
@@ -141,7 +141,7 @@ func (c *Conn) stopWaiting(s *Side) (wasWoken bool) {
 	c.table.waking.Lock() // the mover has set the deadline
 	c.boundary.change(woken, waitsNot)
 	c.table.waking.Unlock()
-	_ = c.Conn.SetReadDeadline(c.patience(s))
+	_ = c.passReadDeadline(c.patience(s))
 	return true
 }
 
@@ -167,7 +167,7 @@ func (c *Conn) wake() {
 	c.table.waking.Lock()
 	defer c.table.waking.Unlock()
 	if c.boundary.change(waits, woken) {
-		_ = c.Conn.SetReadDeadline(LongAgo)
+		_ = c.passReadDeadline(LongAgo)
 	}
 }
 
