@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,11 @@ func (b build) start(ctx context.Context, k *kit, args ...string) (*service, err
 	s, err := startService(ctx, k.errOut, b.path, slices.Concat(b.args, args)...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.name, err)
+	}
+	if k.pin {
+		if err := pin(s.PID(), serverProcessor); err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
 	}
 	return s, nil
 }

@@ -59,6 +59,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 			return err
 		}
 	}
+	if o.pin {
+		if err := pinKit(); err != nil {
+			return err
+		}
+	}
 	k := &kit{options: o, sizes: full, out: out, errOut: errOut, builds: []build{{name: "this", path: o.server}}}
 	if o.short {
 		k.sizes = short
@@ -169,7 +174,7 @@ var errUsage = errors.New("usage")
 type options struct {
 	command                string         // all of it
 	cells                  *regexp.Regexp // nil: all
-	short, parked          bool
+	short, parked, pin     bool
 	rate                   int    // 0: measured
 	build, server, against string // paths; empty: none
 }
@@ -194,6 +199,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	}
 	f.BoolVar(&o.short, "short", false, "only a little of each, for a test: the figures mean nothing")
 	f.BoolVar(&o.parked, "parked", false, "ask idle connections once in the beginning, and not before each upgrade; those of p99 and series")
+	f.BoolVar(&o.pin, "pin", false, "keep each server on one processor, and this process on another one")
 	f.IntVar(&o.rate, "rate", 0, "requests a `second` in p99; 0 is a third of what the machine can do")
 	f.StringVar(&o.build, "build", "", "build the server to this `file`, and do nothing else")
 	f.StringVar(&o.server, "server", "", "measure this `file`, which -build has made, instead of building one")
