@@ -160,9 +160,10 @@ func TestGoAway(t *testing.T) {
 			late, err := net.Dial("tcp", s.addr)
 			must(t, err)
 			s.expectOpen(1, 2)
-			end := s.stop()
+			draining, end := s.Draining(), s.stop()
+			<-draining
+			c := rawhttp.GreetHTTP2(t, late, s.config) // at once: in a second it would be closed as one that is not used
 			first.ToldToLeave()
-			c := rawhttp.GreetHTTP2(t, late, s.config)
 			c.Ask(1)
 			c.Pong(c.ToldToLeave())
 			close(release)
