@@ -265,7 +265,7 @@ func TestBadHTTP2_ThatGoes(t *testing.T) {
 func TestBadHTTP2_NeverAcknowledges(t *testing.T) {
 	t.Parallel()
 	a := installed(t)
-	a.write("drain", "2s")
+	a.write("drain", "8s")
 	a.start("app", "./app", "-h2c")
 	first := a.expect("ready", 0)
 	nc, err := net.Dial("tcp", first.Addrs[0])
