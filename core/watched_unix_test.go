@@ -156,7 +156,7 @@ func TestWatched_Stop(t *testing.T) {
 			pid, addr := a.cmd.Process.Pid, first.Addrs[0]
 			slow := rawhttp.Dial(t, addr)
 			if tt.drains {
-				slow.Ask("/?d=1s")
+				slow.Ask("/?hold=go")
 				a.expect("handling", 0)
 			}
 			a.signal(pid, syscall.SIGUSR2)
@@ -177,7 +177,8 @@ func TestWatched_Stop(t *testing.T) {
 			}
 			a.signal(pid, syscall.SIGTERM)
 			late.Answer()
-			if tt.drains {
+			if tt.drains { // until the stop has come: its moment is not that of the execve
+				a.write("go", "")
 				slow.Answer()
 			}
 			a.exitsWell()
