@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -45,10 +46,12 @@ func TestServer_SparesDeadlines(t *testing.T) {
 			if tt.wrap != nil {
 				ln = tt.wrap(ln)
 			}
-			srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/past" {
-					nc := u.conns.All()[0].NetConn()
-					must(t, nc.SetReadDeadline(conns.LongAgo))
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "2")
+				fmt.Fprint(w, "ok")
+				if r.URL.Path == "/past" { // when the answer is out
+					must(t, http.NewResponseController(w).Flush())
+					must(t, u.conns.All()[0].NetConn().SetWriteDeadline(conns.LongAgo))
 				}
 			})}
 			if tt.program != nil {
@@ -72,7 +75,10 @@ func TestServer_SparesDeadlines(t *testing.T) {
 				if _, err := fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path); err != nil {
 					return err
 				}
-				_, err := http.ReadResponse(answers, nil)
+				resp, err := http.ReadResponse(answers, nil)
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+				}
 				return err
 			}
 			must(t, ask("/")) // from here on it is known to speak HTTP/1

@@ -152,7 +152,7 @@ func TestGoAway(t *testing.T) {
 			end(c)
 		})
 		// Its request is answered as well.
-		t.Run("goes to a connection that begins to speak HTTP/2 in the drain, "+way.name, func(t *testing.T) {
+		t.Run("goes to a connection that begins to speak HTTP/2 later, "+way.name, func(t *testing.T) {
 			release := make(chan struct{})
 			s := way.start(t, func(http.ResponseWriter, *http.Request) { <-release })
 			first := s.dial()

@@ -305,9 +305,9 @@ func (l *lifecycle) settle() {
 		l.leaveOlder()
 		l.tellReturned() // nothing may have happened since
 		l.u.teller.finish()
-		l.u.next.Drained()
 		l.u.next.Stderr.End()
-		l.u.next.Stderr.Wait()
+		l.u.next.Stderr.Wait(l.forLastLines())
+		l.u.next.Drained() // from here on the new process waits for the end of this one, and not for long
 	} else {
 		l.u.teller.finish()
 	}
@@ -330,6 +330,13 @@ func (l *lifecycle) settle() {
 	if l.embedded != nil {
 		l.goOnAsSupervisor()
 	}
+}
+
+// forLastLines is how long this process waits, before its end, for its stderr to take what the new one has written: for no
+// longer than its drain might have taken.
+func (l *lifecycle) forLastLines() time.Duration {
+	left := time.Until(l.drainer.deadline)
+	return max(timing.LastLines/10, min(left, timing.LastLines))
 }
 
 // end is the last thing that happens in the life of an Upgrader.

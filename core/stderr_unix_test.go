@@ -116,7 +116,7 @@ func TestStderr_FloodHoldsNobodyUp(t *testing.T) {
 		must(t, a.upgrade(first.Addrs[0]))
 		flooded(t, a, floodLines)
 	})
-	// An old process whose stderr is taken slowly has to copy for longer than a new one waits that sees it stand still.
+	// An old process whose stderr is taken slowly copies for longer than a new one waits for one that stands still.
 	t.Run("taken slowly", func(t *testing.T) {
 		t.Parallel()
 		r, w, err := os.Pipe()
@@ -127,7 +127,7 @@ func TestStderr_FloodHoldsNobodyUp(t *testing.T) {
 		a.start("app", "./app", "-probation", "0")
 		must(t, w.Close())
 		go func() {
-			for b := make([]byte, 4096); ; time.Sleep(40 * time.Millisecond) {
+			for b := make([]byte, 2048); ; time.Sleep(35 * time.Millisecond) {
 				n, err := r.Read(b)
 				_, _ = a.Log.Write(b[:n])
 				if err != nil {

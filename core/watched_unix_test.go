@@ -178,6 +178,7 @@ func TestWatched_Stop(t *testing.T) {
 			a.signal(pid, syscall.SIGTERM)
 			late.Answer()
 			if tt.drains { // until the stop has come: its moment is not that of the execve
+				a.expectLog("msg=draining", 2)
 				a.write("go", "")
 				slow.Answer()
 			}

@@ -26,7 +26,7 @@ func pinKit() error {
 
 // pin keeps all threads of a process on a processor, and with them those that they start (sched_setaffinity(2)).
 func pin(pid, processor int) error {
-	mask := uint64(1) << processor
+	mask := uintptr(1) << processor // the first word of the set
 	pinned := make(map[string]bool)
 	for more := true; more; { // one may have started another before it was its turn
 		more = false

@@ -10,7 +10,7 @@ import (
 	"github.com/gracex-go/gracex/internal/must"
 )
 
-// TestPin keeps every thread of a process on one processor, and says which one could not be.
+// TestPin keeps every thread of a process on one processor.
 func TestPin(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("sleep", "60")
@@ -26,8 +26,5 @@ func TestPin(t *testing.T) {
 		if allowed, _, _ = strings.Cut(allowed, "\n"); allowed != strconv.Itoa(serverProcessor) {
 			t.Errorf("%s: on %s", file, allowed)
 		}
-	}
-	if err := pin(cmd.Process.Pid, 63); err == nil || !strings.Contains(err.Error(), "processor 63") {
-		t.Errorf("%v", err)
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/gracex-go/gracex/release"
 )
 
-// errWaits is for a program that waits for a restart.
-var errWaits = errors.New("it waits for a restart")
+// waitsError is for a program that waits for a restart.
+type waitsError struct{ release string }
+
+func (waitsError) Error() string { return "it waits for a restart" }
 
 // laterError is why a program is tried again.
 type laterError struct {
@@ -33,11 +35,13 @@ func (f *updates) try(ctx context.Context, asked bool) {
 	f.askable.Store(false)
 	err := f.attempt(ctx, c, asked)
 	var later *laterError
+	var waits waitsError
 	switch {
 	case err == nil:
 		f.drop()
-	case errors.Is(err, errWaits):
-		f.askable.Store(true)
+	case errors.As(err, &waits):
+		f.askable.Store(true) // first: who reads that it waits may ask at once
+		f.log.Info("overseer: a new version waits for a restart", "release", waits.release)
 	case ctx.Err() != nil:
 	case errors.As(err, &later):
 		f.say("the new version is tried again later", err)
@@ -89,8 +93,7 @@ func (f *updates) attempt(ctx context.Context, c *candidate, asked bool) error {
 		f.own.sha256 = c.sha256 // it is not fetched again
 		return nil
 	case f.p.NoRestartAfterFetch && !asked:
-		f.log.Info("overseer: a new version waits for a restart", "release", r.ID)
-		return errWaits
+		return waitsError{r.ID}
 	}
 	// It is this process that is replaced, and its context ends with that.
 	ctx = context.WithoutCancel(ctx)

@@ -102,7 +102,7 @@ func (s *Stderr) watch() {
 	tick := t.C
 	given := s.given
 	var late <-chan time.Time
-	left := 0
+	left := 0 // in the pipe, when it was last looked at
 	for waiting := true; waiting; {
 		select {
 		case <-tick:
@@ -110,12 +110,16 @@ func (s *Stderr) watch() {
 		case <-given: // a process that goes on by itself hears of the end on the handover socket
 			t.Stop()
 			tick, given, late = nil, nil, time.After(timing.Silence)
-			left = s.unread()
+			left, _ = s.unread()
 		case <-late:
-			if now := s.unread(); now == left && now > 0 { // an old process that stands still has not read what came last
+			now, known := s.unread()
+			if !known || left > 0 && now >= left { // an old process that stands still has not read what came last
 				s.catchUp()
+				now, known = s.unread()
 			}
-			left, late = s.unread(), time.After(timing.Silence)
+			if left, late = now, nil; known {
+				late = time.After(timing.Silence)
+			}
 		case <-s.orphaned:
 			waiting = false
 		}
@@ -129,16 +133,13 @@ func (s *Stderr) watch() {
 	_ = fd.Close(s.real)
 }
 
-// unread is how many bytes wait in the pipe, or 1 if that is not known.
-func (s *Stderr) unread() int {
+// unread is how many bytes wait in the pipe. It reports false if that is not known.
+func (s *Stderr) unread() (n int, known bool) {
 	rc, err := s.pipe.SyscallConn()
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	if n, known := fd.Unread(rc); known {
-		return n
-	}
-	return 1
+	return fd.Unread(rc)
 }
 
 // catchUp copies what waits in the pipe, so that it comes before what this process

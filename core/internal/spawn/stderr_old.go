@@ -139,8 +139,13 @@ func (c *Capture) copy() {
 	var out io.Writer = descriptor(fd.Stderr)
 	b := make([]byte, captureChunk)
 	held := 0 // the begin of a line, at the begin of b
+	over := false
 	for room := captureRest; room > 0; {
 		ended := c.ended.Load()
+		if ended && !over {
+			over, room = true, c.rest()
+			continue
+		}
 		if ended {
 			_ = c.reader.SetReadDeadline(time.Now().Add(timing.Exit))
 		}
@@ -175,9 +180,22 @@ func (c *Capture) copy() {
 			return
 		}
 		if ended {
-			room -= n // what the process itself has left is at most what the pipe holds
+			room -= n
 		}
 	}
+	_, _ = out.Write(b[:held])
+}
+
+// rest is what the process itself has left: what waits in the pipe now. What others write there after it is theirs.
+func (c *Capture) rest() int {
+	rc, err := c.reader.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	if n, known := fd.Unread(rc); known {
+		return min(n, captureRest)
+	}
+	return captureRest
 }
 
 // captureChunk is what is copied at once: it arrives in one piece (PIPE_BUF, pipe(7)),
@@ -197,11 +215,17 @@ func (c *Capture) End() {
 }
 
 // Wait waits until it is copied, after End, for a process that is about to end: what it has read and not written ends
-// with it. A stderr that takes nothing more is not waited for.
-func (c *Capture) Wait() {
-	for taken := int64(-1); c != nil; {
+// with it. It waits for no longer than that, and not for a stderr that takes nothing more.
+func (c *Capture) Wait(limit time.Duration) {
+	if c == nil {
+		return
+	}
+	late := time.After(limit)
+	for taken := c.taken.Load(); ; {
 		select {
 		case <-c.copied:
+			return
+		case <-late:
 			return
 		case <-time.After(captureWait):
 		}

@@ -98,6 +98,9 @@ const (
 	Events = End / 2
 	// Tell is how often a process tells others what it has counted, if that has changed.
 	Tell = time.Second
+	// LastLines is how long a process that has drained waits at the most for its stderr to take what the new one has
+	// written, and a tenth of it at the least.
+	LastLines = 20 * time.Second
 	// LastAnswers is how long a process that ends waits for the last answers on its control socket.
 	LastAnswers = Kill - End
 	// Shown bounds how long somebody who asks what was counted waits for those who are told of it. Counts can go back when
