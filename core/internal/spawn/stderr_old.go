@@ -215,7 +215,7 @@ func (c *Capture) End() {
 }
 
 // Wait waits until it is copied, after End, for a process that is about to end: what it has read and not written ends
-// with it. It waits for no longer than that, and not for a stderr that takes nothing more.
+// with it. It does not wait for longer than limit, nor for a stderr that takes nothing for captureWait.
 func (c *Capture) Wait(limit time.Duration) {
 	if c == nil {
 		return
